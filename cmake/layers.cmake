@@ -1,0 +1,41 @@
+# One target a layer, from src/<layer>/*.c. What a layer may include is tests/arch/test_arch.py's to say.
+
+# A layer without any .c yet is an INTERFACE library, so that the others can name it all the same.
+set(phasegate_layers "")
+function(layer name)
+  set(target pg_${name})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
+  list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/cli/main.c)
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    set(how PUBLIC)
+    add_dependencies(${target} pg_version)
+    set(phasegate_layers ${phasegate_layers} ${target} PARENT_SCOPE)
+  else()
+    add_library(${target} INTERFACE)
+    set(how INTERFACE)
+  endif()
+  target_include_directories(${target} ${how} ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src
+                             ${PHASEGATE_GENERATED})
+  target_link_libraries(${target} ${how} pg_flags ${ARGN})
+endfunction()
+
+layer(base)
+layer(core pg_base m)
+layer(load pg_core PkgConfig::YAML pg_query PkgConfig::CRYPTO PkgConfig::JANSSON)
+layer(io pg_core pg_sql PkgConfig::LIBPQ PkgConfig::CURL PkgConfig::CRYPTO PkgConfig::JANSSON Threads::Threads)
+layer(ledger pg_core pg_sql PkgConfig::JANSSON)
+layer(provider pg_core PkgConfig::JANSSON)
+layer(engine pg_ledger pg_core pg_sql PkgConfig::JANSSON)
+layer(out pg_core)
+layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON Threads::Threads)
+layer(cli pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+
+# Everything, as the program and the tests link it. A group: the order of archives is not a design.
+add_library(pg_all INTERFACE)
+target_link_libraries(pg_all INTERFACE pg_flags pg_cli pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load
+                      pg_core pg_base pg_sql)
+if(phasegate_layers)
+  list(JOIN phasegate_layers "," members)
+  target_link_libraries(pg_all INTERFACE "$<LINK_GROUP:RESCAN,${members},pg_sql>")
+endif()
