@@ -13,7 +13,7 @@ target_compile_options(pg_flags INTERFACE
   -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough
   # Rows of tables leave their last columns out on purpose.
   -Wno-missing-field-initializers)
-foreach(flag -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wunused-const-variable=1)
+foreach(flag -Wlogical-op -Wduplicated-cond -Wunused-const-variable=1)
   string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
   check_c_compiler_flag(${flag} ${have})
   if(${have})
