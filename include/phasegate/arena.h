@@ -1,0 +1,41 @@
+/* arena: memory that is released all at once.
+ *
+ * Two arenas live in a run: one per loaded plan set, one per step. What is allocated in an arena is
+ * never freed by itself; the owner of the arena frees it whole. A zeroed struct is an empty arena.
+ * Out of memory aborts: a run must survive kill -9 at any instant anyway.
+ */
+#ifndef PHASEGATE_ARENA_H
+#define PHASEGATE_ARENA_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#define AUTO(type) __attribute__((cleanup(type##_auto))) struct type
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *head;
+    size_t used; /* bytes handed out since the last reset */
+};
+
+/* Zeroed memory, aligned for any type. Never NULL. */
+void *arena_alloc(struct arena *a, size_t bytes) __attribute__((malloc, returns_nonnull));
+/* Grow an array from old_bytes to new_bytes: in place where it is the newest allocation of its block and
+ * there is room, else copied. What is added is zeroed. NULL p or 0 old_bytes allocates. */
+void *arena_grow(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
+/* Texts are packed without alignment. */
+char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
+char *arena_strndup(struct arena *a, const char *s, size_t n);
+char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+void arena_reset(struct arena *a); /* keeps the first block for reuse */
+void arena_free(struct arena *a);
+static inline void arena_auto(struct arena *a) { arena_free(a); }
+
+#define arena_new(a, type) ((type *) arena_alloc((a), sizeof(type)))
+#define arena_array(a, type, n) ((type *) arena_alloc((a), sizeof(type) * (size_t) (n)))
+
+#endif
