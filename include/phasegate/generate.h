@@ -1,0 +1,64 @@
+/* generate: the SQL that phasegate writes itself. Pure: plan (and what was read of the catalogue) in, text out.
+ *
+ * Every identifier goes through sql_ident. The author's expressions are embedded whole, in parentheses,
+ * and evaluated against a row that carries the columns under their own names; they are never rewritten.
+ * One statement per text, no trailing semicolon.
+ */
+#ifndef PHASEGATE_GENERATE_H
+#define PHASEGATE_GENERATE_H
+
+#include "phasegate/model.h"
+
+struct sql_list {
+    const char **items;
+    int n;
+};
+
+/* A column that is known under another name just now: soft-dropped and renamed. */
+struct renamed {
+    const char *name, *now;
+};
+
+/* The two-way sync trigger. It fires before INSERT, and before UPDATE of the columns that the expressions
+ * read or write, when one of them changed and the session isn't a backfill of ours
+ * (setting phasegate.backfill = on). Direction: the side that the statement wrote is the truth; when it
+ * wrote both, the new side. On INSERT a row whose new columns are all NULL was written by the old side,
+ * which is why the new columns must have no default (sync_check_sql says whether they have).
+ * Re-runnable: CREATE OR REPLACE throughout. */
+void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed, int n_renamed,
+                      struct sql_list *out);
+void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out);
+/* Boolean query: both triggers and the function are there and enabled. */
+const char *sync_applied_sql(struct arena *a, const struct plan *p);
+/* Query: names of new columns that are missing, or have a default, with why. No rows: fine. */
+const char *sync_check_sql(struct arena *a, const struct plan *p);
+/* Boolean SQL over the table's columns: old and new agree (forward direction). For verify and resync. */
+const char *sync_agrees_sql(struct arena *a, const struct plan *p);
+
+/* A backfill in full: set, where and table taken from sync where the author left them out. False with a
+ * reason when something is missing. Lives in a. */
+struct backfill_spec {
+    const char *schema, *table; /* schema NULL: by search_path */
+    struct pair_list set;
+    const char *from, *match; /* NULL: none */
+    const char *todo;         /* boolean SQL: what is still to do */
+};
+bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b, struct backfill_spec *out,
+                      const char **why);
+
+/* _drop_<yyyymmdd>_<name>, cut to 63 bytes. day: from the epoch in ms, UTC. */
+const char *soft_drop_name(struct arena *a, const char *name, int64_t epoch_ms);
+
+/* What the catalogue says about a column that is to be soft-dropped. */
+struct column_facts {
+    const char *schema, *table, *column;
+    bool not_null;
+    struct pair_list grants; /* grantee -> privilege, one pair each: "app" -> "SELECT"; column-level only */
+};
+void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden, struct sql_list *drop,
+                          struct sql_list *restore, struct sql_list *purge);
+void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
+                         struct sql_list *drop, struct sql_list *restore, struct sql_list *purge);
+#define HOLD_SCHEMA "phasegate_hold"
+
+#endif

@@ -1,0 +1,182 @@
+/* ledger: phasegate's own tables in a target database, and the lease.
+ *
+ * Schema `phasegate`, made and upgraded by the numbered files of src/sql/schema under the lease, read with
+ * plain SQL by anyone. Looking never writes: on a database without the schema every read answers "empty".
+ * Written on the db port only. Rows handed out live in the arena of the call; times are epoch ms.
+ *
+ * migration_history is the journal: append-only, one row per event, hash-chained
+ * (hash = sha256(previous hash || the row as text), computed by the server in the inserting statement,
+ * serialized by a transaction-level advisory lock). The newest row of a (plan, phase, step) is its state:
+ * deleting the rows of a step makes it run again, which is harmless, and history --verify shows the gap.
+ */
+#ifndef PHASEGATE_LEDGER_H
+#define PHASEGATE_LEDGER_H
+
+#include "phasegate/phase.h"
+#include "phasegate/ports.h"
+
+#define LEDGER_VERSION 1 /* newest schema file that this program knows */
+
+/* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
+bool ledger_version(struct db *db, int *out_version, struct err *err);
+/* Under the lease. Each file in one transaction with its row in phasegate.schema_version. */
+bool ledger_upgrade(struct db *db, struct err *err);
+
+/* ---- lease: the session advisory lock ------------------------------------------------------------ */
+
+struct holder { /* the description of who holds the lock; only for messages */
+    const char *run_id, *host, *user, *command, *step;
+    int64_t pid, backend_pid, since_ms;
+    bool alive; /* a backend with that pid and label exists */
+};
+
+struct lease_options {
+    const char *run_id, *host, *user, *command;
+    int64_t pid;
+    int64_t wait_ms; /* 0: don't wait */
+    struct clock *clock;
+    struct events *events;
+    struct interrupt *interrupt;
+};
+
+/* Refuses a transaction-mode pooler (ERR_REFUSED "pooler"): the lock must be visible in pg_locks under the
+ * backend pid of two successive transactions. Polls pg_try_advisory_lock every 300 ms; after wait_ms:
+ * ERR_LOCKED with the holder. Makes or upgrades the ledger when `upgrade`. Then waits for (up to wait_ms)
+ * or reports backends that a dead run of ours left behind: ERR_LOCKED names them. */
+bool lease_acquire(struct db *db, const struct lease_options *o, bool upgrade, struct err *err);
+bool lease_describe(struct db *db, const char *step, struct err *err); /* updates migration_lock.step */
+bool lease_release(struct db *db, struct err *err);
+/* Who holds it now. *out_held false: nobody. */
+bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder *out, struct err *err);
+/* Live backends labelled phasegate/<other run>: what a killed client left running. */
+bool lease_stale_backends(struct db *db, struct arena *a, const char *run_id, struct holder **out, int *out_n,
+                          struct err *err);
+
+/* ---- plan_state ------------------------------------------------------------------------------------ */
+
+struct plan_state {
+    const char *plan;
+    enum stage stage;
+    enum brake brake;
+    const char *brake_reason, *brake_by;
+    int64_t brake_since_ms, stage_since_ms;
+    const char *task;          /* what is running or waited on; NULL */
+    const char *waiting_for;   /* sentence; NULL: not waiting */
+    const char *waiting_holder, *waiting_release;
+    int64_t waiting_since_ms, waiting_until_ms; /* 0: unknown / none */
+    int percent[FLAG_ROLES];   /* last confirmed exposure that we set; 0 at first */
+    int64_t rung_confirmed_ms; /* when the current rung was confirmed: its pause starts here */
+    bool verified;             /* the backfill was verified */
+    bool first_write_rung;     /* the write flag has been above 0 since the last verification began */
+    const char *release[PHASE_SLOTS]; /* release under which each phase was advanced; NULL: not yet */
+    const char *checksum;      /* of the plan when it was last advanced */
+    int64_t hold_until_ms;     /* contract done: end of the hold */
+    int64_t rows_done;         /* of the running backfill */
+    bool exists;               /* a row is there */
+};
+
+bool ledger_plan_state(struct db *db, struct arena *a, const char *plan, struct plan_state *out, struct err *err);
+bool ledger_plan_states(struct db *db, struct arena *a, struct plan_state **out, int *out_n, struct err *err);
+/* Insert or update, as a statement of a pipeline or a transaction (text lives in a). */
+void ledger_plan_state_call(struct arena *a, const struct plan_state *s, struct db_call *out);
+
+/* ---- migration_history ------------------------------------------------------------------------------ */
+
+/* Words of `status`: started, done, skipped, failed, undone, not_applicable, transition, accepted, note. */
+struct history_row {
+    int64_t seq;
+    const char *plan, *phase, *step, *kind; /* kind: task kind word, "transition", "flag", "approval", "accept" */
+    const char *description, *checksum, *status, *run_id, *applied_by, *host, *release;
+    int64_t applied_at_ms, duration_ms;
+    const char *sql, *undo_sql, *detail; /* detail: JSON object text or NULL */
+    int machine_row; /* number of the transition; 0: none */
+    const char *prev_hash, *hash; /* hex; only when read */
+};
+void ledger_history_call(struct arena *a, const struct history_row *row, struct db_call *out);
+bool ledger_history_append(struct db *db, const struct history_row *row, struct err *err);
+
+struct history_filter {
+    const char *plan, *release; /* NULL: all */
+    int64_t limit;              /* 0: all; newest */
+};
+bool ledger_history(struct db *db, struct arena *a, const struct history_filter *f, struct history_row **out,
+                    int *out_n, struct err *err); /* oldest first */
+/* The newest row of each (phase, step) of a plan: what is done. */
+bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out, int *out_n,
+                  struct err *err);
+/* Recomputes the chain on the server. *out_ok false: out_broken says at which seq and how (changed, missing). */
+bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok, const char **out_broken,
+                           struct err *err);
+
+/* ---- flags, approvals, soft drops, backfill, releases ------------------------------------------------- */
+
+struct flag_change {
+    const char *op_id, *plan, *flag, *role, *environment;
+    const char *desired, *before, *after, *answer, *level, *reason, *actor, *run_id;
+    int64_t at_ms, ms;
+};
+/* op_id is unique: writing one again changes nothing (the local journal catches up with it). */
+void ledger_flag_change_call(struct arena *a, const struct flag_change *c, struct db_call *out);
+bool ledger_flag_changes(struct db *db, struct arena *a, const char *plan_or_null, int64_t limit,
+                         struct flag_change **out, int *out_n, struct err *err); /* newest first */
+
+struct approval {
+    const char *plan, *phase, *checksum, *role, *who, *because, *host;
+    bool refused;
+    int64_t at_ms;
+};
+bool ledger_approval_add(struct db *db, const struct approval *ap, struct err *err);
+bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct approval **out, int *out_n,
+                      struct err *err);
+
+struct soft_drop {
+    int64_t id;
+    const char *plan, *step, *object_kind, *schema, *table, *original_name, *hidden_name;
+    const char *restore_sql, *purge_sql; /* statements separated by newline-semicolon; see soft_drop plan */
+    const char *owner;
+    int64_t dropped_at_ms, expires_at_ms, restored_at_ms, purged_at_ms; /* 0: not */
+};
+void ledger_soft_drop_call(struct arena *a, const struct soft_drop *d, struct db_call *out);
+bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct soft_drop **out, int *out_n,
+                       struct err *err);
+void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call *out);
+void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
+
+struct backfill_job {
+    int64_t id;
+    const char *plan, *name, *table, *checksum, *status; /* planned, running, done, failed, void */
+    const char *hi, *cursor; /* JSON text of the key; NULL: from the start */
+    int64_t rows_total, rows_done, rows_changed, batches;
+    int64_t started_at_ms, finished_at_ms;
+    int64_t epoch; /* fencing */
+    bool exists;
+};
+bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const char *name, struct backfill_job *out,
+                         struct err *err);
+bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j, struct backfill_job *out,
+                           struct err *err); /* insert, or take over with epoch + 1 */
+void ledger_backfill_cursor_call(struct arena *a, int64_t id, int64_t epoch, const char *old_cursor,
+                                 const char *new_cursor, int64_t rows, int64_t changed, struct db_call *out);
+void ledger_backfill_status_call(struct arena *a, int64_t id, const char *status, struct db_call *out);
+
+/* release_window: one row per database: the oldest release that still works, the newest that's allowed. */
+struct release_window {
+    const char *oldest, *newest, *why;
+    int64_t since_ms;
+    bool exists;
+};
+bool ledger_release_window(struct db *db, struct arena *a, struct release_window *out, struct err *err);
+void ledger_release_window_call(struct arena *a, const struct release_window *w, struct db_call *out);
+
+/* ---- what is in the catalogue --------------------------------------------------------------------------- */
+
+/* Who holds or waits for locks on a table: for "gives up with the holder named". */
+struct lock_holder {
+    int64_t pid;
+    const char *application, *mode, *state, *query;
+    int64_t xact_age_ms, query_age_ms;
+};
+bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null, struct lock_holder **out,
+                          int *out_n, struct err *err);
+
+#endif

@@ -1,0 +1,423 @@
+/* model: what a user wrote, as loaded. Open data, read-only after loading.
+ *
+ * Everything lives in the arena of the plan set; nothing here is freed by itself. Every node keeps its
+ * position so that any later message can point at file:line:column (1-based). Texts that may hold
+ * ${VAR} are kept as written; they are resolved when they are used, never before.
+ * Absent texts are NULL, absent lists have n == 0, absent numbers are the MODEL_UNSET below.
+ */
+#ifndef PHASEGATE_MODEL_H
+#define PHASEGATE_MODEL_H
+
+#include "phasegate/arena.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MODEL_UNSET INT64_MIN
+
+struct pos {
+    const char *file; /* as shown to the user: relative to the project folder where it is below it */
+    int line, col;    /* 1-based; 0 means "the file as a whole" */
+};
+
+struct text {
+    const char *s; /* NULL: absent */
+    struct pos at;
+};
+
+struct text_list {
+    struct text *items;
+    int n;
+};
+
+struct pair { /* a mapping entry whose order matters: SET lists, forward/reverse */
+    struct text key, value;
+};
+
+struct pair_list {
+    struct pair *items;
+    int n;
+};
+
+/* The four phases, in order. PHASE_NONE stands before expand. */
+enum phase { PHASE_NONE, PHASE_EXPAND, PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION, PHASE_CONTRACT };
+#define PHASE_FIRST PHASE_EXPAND
+#define PHASE_LAST PHASE_CONTRACT
+#define PHASE_SLOTS 5 /* arrays are indexed by enum phase; slot 0 is unused */
+
+const char *phase_word(enum phase p); /* "expand", "dual_read", ... as in YAML */
+enum phase phase_from_word(const char *s); /* PHASE_NONE when unknown */
+
+/* ---- conditions ------------------------------------------------------------------------------ */
+
+enum cond_op { COND_NONE, COND_EQ, COND_NE, COND_LT, COND_LE, COND_GT, COND_GE, COND_UNCHANGED, COND_TRUE };
+
+struct cond { /* "= 0", "< 0.01", "= ok", unchanged, true */
+    enum cond_op op;
+    const char *value;
+    bool numeric; /* value is a number, in `number` */
+    double number;
+    struct pos at;
+};
+
+bool cond_parse(const char *s, struct cond *out); /* s outlives the cond */
+/* measured: NULL means there was no value: never holds. before: only for `unchanged`, NULL: unknown.
+ * A numeric condition on a text that is no number does not hold. */
+bool cond_holds(const struct cond *c, const char *measured, const char *before);
+
+/* ---- statements of a step, filled by sql_facts --------------------------------------------------- */
+
+enum sql_class { SQL_ADDITIVE, SQL_RESTRICTIVE, SQL_DESTRUCTIVE, SQL_DATA, SQL_UNKNOWN };
+const char *sql_class_word(enum sql_class c);
+
+/* Weak to strong, PostgreSQL's table lock modes. */
+enum lock_mode { LOCK_NONE, LOCK_AS, LOCK_RS, LOCK_RE, LOCK_SUE, LOCK_S, LOCK_SRE, LOCK_E, LOCK_AE };
+const char *lock_mode_word(enum lock_mode m); /* "ACCESS EXCLUSIVE" */
+
+/* What a soft drop knows how to carry out. */
+enum drop_kind { DROP_NOT, DROP_COLUMN, DROP_TABLE, DROP_INDEX, DROP_CONSTRAINT, DROP_VIEW, DROP_TRIGGER, DROP_FUNCTION, DROP_OTHER };
+
+struct sql_stmt {
+    const char *sql; /* one statement, no trailing semicolon */
+    struct pos at;   /* where it starts in the file */
+    const char *kind;          /* "ALTER TABLE ADD COLUMN", for people */
+    enum sql_class class;
+    const char *class_why;     /* one clause: why it isn't additive; NULL when it is */
+    bool standalone;           /* can't or shouldn't run in a transaction block */
+    enum lock_mode lock;       /* strongest lock on a table that existed before */
+    const char *lock_note;     /* "brief", "scans the table", "rewrites the table"; NULL: none */
+    const char *schema, *table; /* main relation as written, schema NULL when not qualified */
+    const char *object;        /* column, index or constraint name it makes or drops; NULL */
+    /* A query giving one boolean: is this already in place? NULL: can't be derived. */
+    const char *applied_when;
+    /* A query giving one boolean: was this left half made (an invalid index)? NULL: can't be. */
+    const char *half_made_when;
+    const char *clean_up;      /* statement that removes the half-made object; NULL */
+    const char *undo;          /* reverse statement, or NULL */
+    bool undo_lossless;        /* the reverse loses no data that existed before the step */
+    enum drop_kind drop;       /* contract: what is to be gone */
+};
+
+/* ---- steps ------------------------------------------------------------------------------------- */
+
+struct step {
+    struct text id;
+    struct text sql;      /* NULL when it is a command */
+    struct text_list command;
+    struct text undo;     /* written by the author; NULL: derived */
+    struct text undo_none; /* undo: {none: reason} */
+    struct text applied_when; /* written by the author; NULL: derived */
+    int64_t lock_timeout_ms, statement_timeout_ms; /* MODEL_UNSET: policy */
+    bool no_transaction;  /* transaction: none */
+    struct text dbms;     /* "postgresql", or with a version "postgresql >= 15"; NULL: any */
+    struct pos at;
+    struct sql_stmt *stmts; /* filled by sql_facts_step */
+    int n_stmts;
+    const char *checksum;   /* sha-256 in hex of what would run; filled by plan_checksums */
+};
+
+struct step_list {
+    struct step *items;
+    int n;
+};
+
+struct backfill {
+    struct text id;
+    struct text schema, table; /* table NULL: derived from sync */
+    struct pair_list set;      /* column -> expression; empty: derived from sync */
+    struct text from, match, where;
+    struct text insert_into; /* insert: {columns: [...], select: ...} */
+    struct text_list insert_columns;
+    struct text insert_select;
+    struct text_list key;
+    int64_t batch_rows, batch_min, batch_max, batch_target_ms; /* MODEL_UNSET: defaults */
+    int64_t workers, max_bad_rows;
+    bool on_bad_row_stop;
+    struct pair_list throttle; /* raw name -> value; read by the backfill engine */
+    struct text_list via;
+    struct pos at;
+};
+
+struct backfill_list {
+    struct backfill *items;
+    int n;
+};
+
+struct check { /* verify, data_checks, requires-sql, tests' expectations */
+    struct text id, sql;
+    struct cond expect;
+    struct text because, fix;
+    struct pos at;
+};
+
+struct check_list {
+    struct check *items;
+    int n;
+};
+
+struct rung {
+    int percent; /* 1..100 */
+    int64_t pause_ms; /* after it is confirmed; 0: none */
+    struct pos at;
+};
+
+struct rung_list {
+    struct rung *items;
+    int n;
+};
+
+struct compare {
+    bool present;
+    double sample_percent;
+    int64_t max_mismatch;
+    struct pos at;
+};
+
+/* ---- gates ------------------------------------------------------------------------------------- */
+
+enum gate_kind { GATE_HTTP, GATE_SQL, GATE_PROMETHEUS, GATE_COMMAND, GATE_SESSIONS, GATE_APPROVAL, GATE_LAG, GATE_REHEARSAL };
+const char *gate_kind_word(enum gate_kind k);
+enum no_data { NO_DATA_HOLD, NO_DATA_FAIL, NO_DATA_PASS };
+enum on_failure { ON_FAILURE_ROLLBACK, ON_FAILURE_HOLD };
+
+struct gate {
+    struct text name;
+    enum gate_kind kind;
+    struct text url, query;       /* http, prometheus; ${VAR} allowed */
+    struct pair_list headers;     /* http; ${VAR} allowed */
+    struct text json_pointer;     /* http: value to take from a JSON answer */
+    int64_t status;               /* http: expected status, MODEL_UNSET: 200 */
+    struct text sql;              /* sql */
+    struct text_list command;     /* command: exit 0 passes; first line of stdout is the value */
+    struct text release;          /* sessions: this release must be gone */
+    struct text role;             /* approval */
+    int64_t approvals;            /* approval: how many */
+    int64_t lag_ms, lag_bytes;    /* lag: limits, MODEL_UNSET: none */
+    struct cond expect;           /* op COND_NONE: the kind's own notion of passing */
+    int64_t interval_ms;          /* default 30 s */
+    int64_t count;                /* good measurements in a row to pass; 0: in the background; default 1 */
+    int64_t failure_limit;        /* failures that are tolerated; default 0 */
+    int64_t timeout_ms;           /* of one measurement; default 10 s */
+    enum no_data no_data;
+    enum on_failure on_failure;
+    struct pos at;
+};
+
+/* ---- plan -------------------------------------------------------------------------------------- */
+
+struct flag_decl {
+    struct text key; /* NULL: the plan has no such flag */
+    struct text bucket_by;
+    struct pos at;
+};
+
+enum flag_role { FLAG_READ, FLAG_WRITE };
+#define FLAG_ROLES 2
+const char *flag_role_word(enum flag_role r);
+
+enum sync_by { SYNC_NONE, SYNC_TRIGGER, SYNC_COHORT, SYNC_APPLICATION };
+const char *sync_by_word(enum sync_by s);
+
+struct sync {
+    enum sync_by by; /* SYNC_NONE: the plan has no sync */
+    struct text schema, table;
+    struct pair_list forward, reverse; /* target column -> expression over the row's columns */
+    struct text cohort_column;
+    struct pos at;
+    /* Columns that the expressions read, by parse tree; filled by plan_sql_facts. */
+    struct text_list forward_columns, reverse_columns;
+};
+
+struct phase_plan {
+    bool present;
+    struct text none; /* reason why the phase is absent */
+    struct text release;
+    struct step_list steps, finish;
+    struct rung_list rollout; /* read flag in dual_read, write flag in write_activation */
+    struct backfill_list backfill;
+    struct check_list verify;
+    struct compare compare;
+    struct text_list gates; /* names, resolved by plan_gate */
+    struct text_list snapshot_columns; /* "table.column" */
+    struct text_list snapshot_tables;
+    int64_t hold_ms; /* contract; MODEL_UNSET: policy.hold */
+    struct pos at;
+};
+
+struct plan_dep {
+    struct text plan;
+    enum phase phase;
+    struct pos at;
+};
+
+enum require_kind { REQUIRE_POSTGRES, REQUIRE_EXTENSION, REQUIRE_TABLE, REQUIRE_DISK_FREE, REQUIRE_SQL };
+
+struct require {
+    enum require_kind kind;
+    struct text value;  /* extension or table name */
+    struct cond expect; /* postgres: version condition; sql */
+    int64_t bytes;      /* disk_free */
+    struct text sql, because;
+    struct pos at;
+};
+
+struct plan_test {
+    struct text id, given;
+    enum phase after;
+    struct check_list expect;
+    struct pos at;
+};
+
+struct validation {
+    struct text id, sql, probe, release, gate, manual;
+    struct cond expect;
+    int64_t for_ms;
+    struct pos at;
+};
+
+struct criterion { /* runbook go / no_go */
+    struct text gate, manual, sql;
+    struct cond expect;
+    struct pos at;
+};
+
+struct message {
+    struct text when, to, text;
+    struct pos at;
+};
+
+struct runbook {
+    bool present;
+    struct text owner;
+    struct pair_list contacts, targets;
+    struct criterion *go, *no_go;
+    int n_go, n_no_go;
+    struct text_list rollback_when;
+    struct message *communication;
+    int n_communication;
+};
+
+struct plan {
+    struct text id, timestamp, database, title, author;
+    int64_t time; /* timestamp as seconds since the epoch */
+    struct plan_dep *depends_on;
+    int n_depends_on;
+    struct require *requires;
+    int n_requires;
+    struct flag_decl flags[FLAG_ROLES];
+    struct check_list data_checks;
+    struct sync sync;
+    struct plan_test *tests;
+    int n_tests;
+    struct phase_plan phases[PHASE_SLOTS];
+    struct gate *gates;
+    int n_gates;
+    struct validation *validation;
+    int n_validation;
+    struct runbook runbook;
+    struct text compensates; /* plan that this one undoes; NULL */
+    const char *file;
+    const char *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
+    const char *checksum;                    /* of the whole plan */
+};
+
+/* ---- project ----------------------------------------------------------------------------------- */
+
+struct release {
+    struct text version;
+    struct text_list statements;
+    struct text params, driver;
+    struct text driver_protocol;
+    bool driver_prepared;
+    struct text session_role, session_search_path, session_timezone;
+    bool planned;
+    struct pos at;
+};
+
+struct approvals_needed {
+    enum phase phase;
+    int64_t count;
+};
+
+struct policy {
+    /* MODEL_UNSET or NULL: not stated here (environment), or default (project) */
+    int64_t one_phase_per_release, window, forward_only; /* booleans as 0/1 */
+    int64_t approvals[PHASE_SLOTS];
+    struct pair_list approvers; /* role -> name, one pair per name */
+    int64_t kill_drill_ms, rehearsal_max_age_ms, hold_ms, lock_timeout_ms, statement_timeout_ms;
+    struct text maintenance_window;
+    struct pair_list rules; /* rule id -> severity */
+};
+
+struct database_decl {
+    struct text name, url;
+    struct text_list urls, waves;
+    int64_t parallel;
+    struct pos at;
+};
+
+struct flags_decl {
+    bool present;
+    struct text provider, url, token, token_file, project, environment, sdk_token, sdk_token_file, confirm_ofrep, kill_file, path;
+    struct text ca_file;
+    int64_t propagation_ms; /* MODEL_UNSET: the provider's own */
+    /* provider http: templated requests */
+    struct text set_method, set_url, set_body, get_url, get_on_pointer, get_percent_pointer;
+    struct pair_list headers;
+    struct pos at;
+};
+
+struct live_releases_decl {
+    struct text application_name; /* sessions: pattern with one % */
+    struct text http_url, http_json;
+    struct text prometheus_url, prometheus_query;
+    struct pos at;
+};
+
+struct environment {
+    struct text name;
+    struct database_decl *databases;
+    int n_databases;
+    struct flags_decl flags;
+    struct live_releases_decl live_releases;
+    struct text snapshots_to, snapshots_endpoint, snapshots_region;
+    int64_t snapshots_keep_ms;
+    struct text backup_stanza;
+    int64_t backup_max_age_ms;
+    struct text_list backup_command;
+    struct text_list notify_webhooks;
+    struct policy policy;
+    struct pos at;
+};
+
+struct project {
+    const char *root; /* folder of phasegate.yaml, absolute */
+    const char *file; /* its path as shown */
+    struct text plans_dir, baseline;
+    struct release *releases;
+    int n_releases;
+    struct release *consumers; /* version holds the name */
+    int n_consumers;
+    struct policy policy;
+    struct environment *environments;
+    int n_environments;
+};
+
+struct plan_set {
+    struct arena arena; /* owns everything below, the project included */
+    struct project project;
+    struct plan *plans; /* ascending by timestamp */
+    int n_plans;
+};
+
+const struct plan *plan_find(const struct plan_set *set, const char *id);
+const struct gate *plan_gate(const struct plan *p, const char *name);
+const struct environment *project_environment(const struct project *p, const char *name);
+/* Place of a version in the release list, or -1 when it isn't listed. */
+int project_release_index(const struct project *p, const char *version);
+/* The policy in force: the environment's where it states something, else the project's, else the default. */
+struct policy policy_effective(const struct project *p, const struct environment *e);
+/* a before b? By the release list where both are in it; a listed one before an unlisted one; two
+ * unlisted ones by dotted number, then text. <0, 0, >0. */
+int release_compare(const struct project *p, const char *a, const char *b);
+
+#endif

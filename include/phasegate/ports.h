@@ -1,0 +1,237 @@
+/* ports: the seams between the engine and the world.
+ *
+ * The engine never includes libpq, libcurl or a system header that does I/O: it calls the functions
+ * below. Each port is a handle whose first member is its table of functions; io/ has the real ones,
+ * tests have fakes that pass the same contract tests. The inline wrappers are the names to call.
+ *
+ * Every call that can wait has a deadline and looks at the interrupt: a first SIGINT or SIGTERM is for
+ * the engine to see (it stops at the next safe point), a second one makes running calls cancel and fail
+ * with ERR_INTERRUPTED.
+ */
+#ifndef PHASEGATE_PORTS_H
+#define PHASEGATE_PORTS_H
+
+#include "phasegate/err.h"
+#include <signal.h>
+#include <stdint.h>
+
+/* ---- interrupt ------------------------------------------------------------------------------- */
+
+struct interrupt {
+    volatile sig_atomic_t count;  /* signals so far */
+    volatile sig_atomic_t signal; /* the first one */
+};
+
+/* ---- clock ------------------------------------------------------------------------------------- */
+
+struct clock;
+struct clock_ops {
+    int64_t (*wall_ms)(struct clock *); /* since the epoch, UTC */
+    int64_t (*mono_ms)(struct clock *);
+    void (*sleep_ms)(struct clock *, int64_t ms); /* returns early when interrupted */
+    uint32_t (*random)(struct clock *);           /* for jitter and ids */
+};
+struct clock {
+    const struct clock_ops *ops;
+};
+static inline int64_t clock_wall_ms(struct clock *c) { return c->ops->wall_ms(c); }
+static inline int64_t clock_mono_ms(struct clock *c) { return c->ops->mono_ms(c); }
+static inline void clock_sleep_ms(struct clock *c, int64_t ms) { c->ops->sleep_ms(c, ms); }
+static inline uint32_t clock_random(struct clock *c) { return c->ops->random(c); }
+
+/* ---- database ---------------------------------------------------------------------------------- */
+
+struct db_rows {
+    int n_rows, n_cols;
+    const char ***cell;  /* [row][col], NULL is SQL NULL; in the arena of the call */
+    const char **column; /* names */
+};
+static inline const char *db_cell(const struct db_rows *r, int row, int col) { return r->cell[row][col]; }
+
+enum { DB_MAX_PARAMS = 32 };
+struct db_params {
+    int n;
+    const char *value[DB_MAX_PARAMS]; /* text format; NULL is SQL NULL */
+};
+#define DB_PARAMS(...)                                                                                 \
+    ((const struct db_params) {sizeof((const char *[]) {__VA_ARGS__}) / sizeof(const char *), {__VA_ARGS__}})
+#define DB_NO_PARAMS ((const struct db_params) {0})
+
+struct db_call { /* one statement of a pipeline */
+    const char *sql;
+    struct db_params params;
+};
+
+struct db;
+struct db_ops {
+    /* Exactly one statement. rows may be NULL; affected may be NULL. A server error keeps its SQLSTATE,
+     * DETAIL and HINT in err; 55P03 and 40P01 give ERR_LOCK_TIMEOUT, a lost session ERR_CONNECTION_LOST,
+     * 57014 by our own interrupt ERR_INTERRUPTED, everything else ERR_SQL. After the deadline the
+     * statement is cancelled on the server and drained. */
+    bool (*exec)(struct db *, struct arena *, const char *sql, const struct db_params *, struct db_rows *rows,
+                 int64_t *affected, struct err *);
+    /* Several statements in one round trip, each answered by itself; the first failure skips the rest
+     * (err says which, *out_done counts the ones that succeeded). rows[i] may be requested (array or NULL). */
+    bool (*pipeline)(struct db *, struct arena *, const struct db_call *, int n, struct db_rows *rows, int *out_done,
+                     struct err *);
+    bool (*reconnect)(struct db *, struct err *);   /* same settings, new session */
+    bool (*is_usable)(struct db *);                 /* the session is alive as far as we know, without asking */
+    int (*backend_pid)(struct db *);
+    int (*server_version)(struct db *);             /* 150020 */
+    void (*set_label)(struct db *, const char *application_name); /* applied with the next statement */
+    void (*set_deadline_ms)(struct db *, int64_t ms);             /* for each later call; 0: none */
+    void (*close)(struct db *);
+};
+struct db {
+    const struct db_ops *ops;
+    const char *shown; /* the connection as shown to people: no password */
+};
+static inline bool db_exec(struct db *d, const char *sql, const struct db_params *p, struct err *err)
+{
+    return d->ops->exec(d, NULL, sql, p, NULL, NULL, err);
+}
+static inline bool db_exec_count(struct db *d, const char *sql, const struct db_params *p, int64_t *affected,
+                                 struct err *err)
+{
+    return d->ops->exec(d, NULL, sql, p, NULL, affected, err);
+}
+static inline bool db_query(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
+                            struct db_rows *rows, struct err *err)
+{
+    return d->ops->exec(d, a, sql, p, rows, NULL, err);
+}
+static inline bool db_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n, struct db_rows *rows,
+                               int *out_done, struct err *err)
+{
+    return d->ops->pipeline(d, a, calls, n, rows, out_done, err);
+}
+static inline bool db_reconnect(struct db *d, struct err *err) { return d->ops->reconnect(d, err); }
+static inline bool db_is_usable(struct db *d) { return d->ops->is_usable(d); }
+static inline int db_backend_pid(struct db *d) { return d->ops->backend_pid(d); }
+static inline int db_server_version(struct db *d) { return d->ops->server_version(d); }
+static inline void db_set_label(struct db *d, const char *name) { d->ops->set_label(d, name); }
+static inline void db_set_deadline_ms(struct db *d, int64_t ms) { d->ops->set_deadline_ms(d, ms); }
+static inline void db_close(struct db *d)
+{
+    if (d)
+        d->ops->close(d);
+}
+
+/* ---- HTTP ---------------------------------------------------------------------------------------- */
+
+enum http_outcome {
+    HTTP_ANSWERED, /* status, headers and the whole body arrived */
+    HTTP_NOT_SENT, /* resolve, connect or TLS failed: certainly nothing was applied */
+    HTTP_IN_DOUBT  /* bytes may have left: time-out, reset, cut body, body over the limit */
+};
+
+struct http_req {
+    const char *method; /* "GET", "POST", ... */
+    const char *url;
+    const char *headers[12]; /* "Name: value", NULL-terminated; may hold secrets, never shown */
+    const char *body;        /* NULL: none */
+    size_t body_len;
+    const char *ca_file;     /* NULL: the system's */
+    int64_t connect_ms, total_ms;
+    bool is_write;           /* own connection, never reused, so that libcurl doesn't re-send it */
+};
+
+struct http_res {
+    enum http_outcome outcome;
+    int status;
+    const char *content_type; /* lower case, without parameters; "" when absent */
+    const char *etag, *retry_after, *rate_reset; /* NULL when absent; rate_reset: X-RateLimit-Reset and its kin */
+    const char *body;         /* NUL-terminated */
+    size_t body_len;          /* at most 1 MiB */
+    const char *why;          /* NOT_SENT, IN_DOUBT: what happened, no secrets */
+    int64_t ms;
+};
+
+struct http;
+struct http_ops {
+    /* Start; the answer comes from wait. tag is handed back. req and what it points to stay valid until then. */
+    bool (*submit)(struct http *, const struct http_req *req, void *tag, struct err *);
+    /* The next finished request within wait_ms (0: look only). False: none finished (no error). res is in arena a. */
+    bool (*wait)(struct http *, struct arena *a, int64_t wait_ms, void **out_tag, struct http_res *res);
+    void (*cancel)(struct http *, void *tag); /* drop a running request: its outcome is in doubt */
+    void (*close)(struct http *);
+};
+struct http {
+    const struct http_ops *ops;
+};
+
+/* ---- files, processes, environment -------------------------------------------------------------------- */
+
+struct host; /* this machine */
+struct host_ops {
+    bool (*read_file)(struct host *, const char *path, size_t max, struct str *out, struct err *); /* absent: ERR_INPUT */
+    bool (*file_exists)(struct host *, const char *path);
+    /* Whole content, fsync, rename over, fsync of the folder: old or new, never half. */
+    bool (*write_atomic)(struct host *, const char *path, const char *bytes, size_t n, int mode, struct err *);
+    /* Append one line and fsync. Creates folder and file (0700/0600). Disk full leaves the file as it was. */
+    bool (*append_durable)(struct host *, const char *path, const char *line, struct err *);
+    /* Run without a shell; env is a NULL-terminated list of NAME=VALUE added to ours. Output cut at 64 KiB.
+     * False only when it couldn't be started or was stopped by deadline or interrupt. */
+    bool (*run)(struct host *, const char *const *argv, const char *const *env, int64_t deadline_ms, struct str *out,
+                struct str *errout, int *exit_code, struct err *);
+    const char *(*env)(struct host *, const char *name); /* NULL: unset */
+    const char *(*hostname)(struct host *);
+    const char *(*user)(struct host *);
+    int64_t (*pid)(struct host *);
+    int64_t (*disk_free)(struct host *, const char *path); /* -1: unknown */
+};
+struct host {
+    const struct host_ops *ops;
+};
+
+/* ---- events: what the engine says while it works --------------------------------------------------------- */
+
+enum event_kind {
+    EVENT_INFO,     /* a sentence */
+    EVENT_WARNING,
+    EVENT_START,    /* a task starts: (number of total) */
+    EVENT_DONE,     /* a task is done: ms */
+    EVENT_SKIPPED,  /* already in place, does not apply */
+    EVENT_RETRY,    /* attempt, wait, holder */
+    EVENT_WAIT,     /* what for, who holds it, since, what releases it, when it gives up */
+    EVENT_PROGRESS, /* done, total, rate */
+    EVENT_FLAG      /* key, from, to, level */
+};
+
+struct event {
+    enum event_kind kind;
+    const char *plan, *phase, *task; /* NULL where not known */
+    const char *message;
+    int64_t number, total;           /* START, DONE: "(3 of 7)"; PROGRESS: rows */
+    int64_t ms;                      /* DONE, RETRY: next try in ms */
+    double rate;                     /* PROGRESS: per second */
+};
+
+struct events;
+struct events_ops {
+    void (*emit)(struct events *, const struct event *);
+};
+struct events {
+    const struct events_ops *ops;
+};
+static inline void events_emit(struct events *e, const struct event *ev)
+{
+    if (e)
+        e->ops->emit(e, ev);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------------------- */
+
+struct ports {
+    struct clock *clock;
+    struct http *http;
+    struct host *host;
+    struct events *events;
+    struct interrupt *interrupt;
+    /* Open one more session on a database of the environment, hardened and labelled. Owned by the caller. */
+    bool (*db_open)(struct ports *, const char *url, const char *label, bool writable, struct db **out, struct err *);
+};
+
+static inline bool ports_interrupted(const struct ports *p) { return p->interrupt && p->interrupt->count > 0; }
+
+#endif

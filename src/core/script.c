@@ -1,0 +1,210 @@
+/* What a phase consists of, in order. Pure. */
+#include "phasegate/phase.h"
+
+#include <string.h>
+
+static const char *const kind_words[] = {
+    [TASK_STEP] = "step",           [TASK_SYNC_INSTALL] = "sync install", [TASK_SYNC_REMOVE] = "sync remove",
+    [TASK_BACKFILL] = "backfill",   [TASK_VERIFY] = "verify",             [TASK_COMPARE] = "compare",
+    [TASK_RUNG] = "rung",           [TASK_GATES] = "gates",               [TASK_SOFT_DROP] = "soft drop",
+    [TASK_PURGE_DROP] = "purge",
+};
+
+const char *task_kind_word(enum task_kind k) { return kind_words[k]; }
+
+struct builder {
+    struct arena *a;
+    const struct plan *plan;
+    struct script *out;
+    int cap;
+};
+
+static struct task *add(struct builder *b, enum task_kind kind, const char *id, const char *title)
+{
+    struct script *s = b->out;
+
+    if (s->n == b->cap) {
+        int cap = b->cap ? 2 * b->cap : 16;
+        s->tasks = arena_grow(b->a, s->tasks, sizeof *s->tasks * (size_t) b->cap, sizeof *s->tasks * (size_t) cap);
+        b->cap = cap;
+    }
+    struct task *t = &s->tasks[s->n++];
+    memset(t, 0, sizeof *t);
+    t->kind = kind;
+    t->id = id;
+    t->title = title;
+    t->checksum = b->plan->checksum;
+    return t;
+}
+
+/* Kinds of drop that the engine can hide and bring back. */
+static bool is_hideable(const struct step *s)
+{
+    return s->n_stmts == 1 && s->stmts[0].drop != DROP_NOT && s->stmts[0].drop != DROP_OTHER;
+}
+
+/* Destroys, and can't be hidden first: it waits for the purge. */
+static bool is_postponed(const struct step *s)
+{
+    for (int i = 0; i < s->n_stmts; i++)
+        if (s->stmts[i].class == SQL_DESTRUCTIVE || s->stmts[i].class == SQL_DATA)
+            return !is_hideable(s);
+    return false;
+}
+
+static void add_steps(struct builder *b, const struct step_list *steps, const char *prefix)
+{
+    for (int i = 0; i < steps->n; i++) {
+        const struct step *s = &steps->items[i];
+        const char *title = s->n_stmts > 0 ? s->stmts[0].kind : s->sql.s ? "SQL" : "command";
+        struct task *t = add(b, TASK_STEP, arena_printf(b->a, "%s%s", prefix, s->id.s), title);
+        t->step = s;
+        t->checksum = s->checksum;
+    }
+}
+
+static void add_contract_steps(struct builder *b, const struct step_list *steps)
+{
+    for (int i = 0; i < steps->n; i++) {
+        const struct step *s = &steps->items[i];
+        if (is_postponed(s))
+            continue;
+        bool hide = is_hideable(s);
+        struct task *t = add(b, hide ? TASK_SOFT_DROP : TASK_STEP, s->id.s,
+                             s->n_stmts > 0 ? s->stmts[0].kind : "command");
+        t->step = s;
+        t->checksum = s->checksum;
+    }
+}
+
+static void add_rungs(struct builder *b, const struct rung_list *rungs, enum flag_role flag)
+{
+    for (int i = 0; i < rungs->n; i++) {
+        struct task *t = add(b, TASK_RUNG,
+                             arena_printf(b->a, "%s/%d%%", flag_role_word(flag), rungs->items[i].percent),
+                             arena_printf(b->a, "%s flag to %d %%", flag_role_word(flag), rungs->items[i].percent));
+        t->flag = flag;
+        t->rung = &rungs->items[i];
+        t->last_rung = i == rungs->n - 1;
+    }
+}
+
+static void add_backfills(struct builder *b, const struct backfill_list *list)
+{
+    for (int i = 0; i < list->n; i++) {
+        struct task *t = add(b, TASK_BACKFILL, arena_printf(b->a, "backfill/%s", list->items[i].id.s), "backfill");
+        t->backfill = &list->items[i];
+    }
+}
+
+static bool has_data_part(const struct plan *p, const struct phase_plan *ph)
+{
+    return ph->backfill.n > 0 || ph->verify.n > 0 || (p->sync.by != SYNC_NONE && ph == &p->phases[PHASE_WRITE_ACTIVATION]);
+}
+
+/* Readers may only meet the new shape once every writer keeps it up: with a trigger that's so from expand
+ * on, with writes by the application only when the write flag is at 100 % and the past is verified. */
+static bool reads_wait_for_writes(const struct plan *p)
+{
+    return (p->sync.by == SYNC_COHORT || p->sync.by == SYNC_APPLICATION) && p->phases[PHASE_WRITE_ACTIVATION].present;
+}
+
+static void dual_read(struct builder *b, const struct phase_plan *ph)
+{
+    bool wait = reads_wait_for_writes(b->plan);
+
+    add_steps(b, &ph->steps, "");
+    if (!wait) {
+        add_backfills(b, &ph->backfill);
+        if (has_data_part(b->plan, ph))
+            add(b, TASK_VERIFY, "verify", "verification");
+        if (ph->compare.present)
+            add(b, TASK_COMPARE, "compare", "compare old and new");
+        add_rungs(b, &ph->rollout, FLAG_READ);
+        if (ph->rollout.n == 0 && ph->gates.n > 0)
+            add(b, TASK_GATES, "gates", "gates");
+    }
+    add_steps(b, &ph->finish, "finish/");
+}
+
+static void write_activation(struct builder *b, const struct phase_plan *ph)
+{
+    const struct phase_plan *dr = &b->plan->phases[PHASE_DUAL_READ];
+    bool wait = reads_wait_for_writes(b->plan);
+
+    /* Reads that a kill took back go first; rungs that stand are passed over. */
+    if (!wait && dr->present)
+        add_rungs(b, &dr->rollout, FLAG_READ);
+    add_steps(b, &ph->steps, "");
+    add_rungs(b, &ph->rollout, FLAG_WRITE);
+    if (ph->rollout.n == 0 && ph->gates.n > 0)
+        add(b, TASK_GATES, "gates", "gates");
+    if (wait)
+        add_backfills(b, &dr->backfill);
+    add_backfills(b, &ph->backfill);
+    if (has_data_part(b->plan, ph) || (wait && dr->backfill.n > 0))
+        add(b, TASK_VERIFY, "verify", "verification");
+    if (wait && dr->present) {
+        if (dr->compare.present)
+            add(b, TASK_COMPARE, "compare", "compare old and new");
+        add_rungs(b, &dr->rollout, FLAG_READ);
+    }
+    add_steps(b, &ph->finish, "finish/");
+}
+
+static void expand(struct builder *b, const struct phase_plan *ph)
+{
+    add_steps(b, &ph->steps, "");
+    add_backfills(b, &ph->backfill);
+    if (has_data_part(b->plan, ph))
+        add(b, TASK_VERIFY, "verify", "verification");
+    if (ph->gates.n > 0)
+        add(b, TASK_GATES, "gates", "gates");
+    add_steps(b, &ph->finish, "finish/");
+    if (b->plan->sync.by == SYNC_TRIGGER)
+        add(b, TASK_SYNC_INSTALL, "sync", "sync trigger");
+}
+
+static void contract(struct builder *b, const struct phase_plan *ph)
+{
+    if (ph->gates.n > 0)
+        add(b, TASK_GATES, "gates", "gates");
+    add_contract_steps(b, &ph->steps);
+    add_steps(b, &ph->finish, "finish/");
+}
+
+static void purge(struct builder *b, const struct phase_plan *ph)
+{
+    if (b->plan->sync.by == SYNC_TRIGGER)
+        add(b, TASK_SYNC_REMOVE, "purge/sync", "remove the sync trigger");
+    for (int i = 0; i < ph->steps.n; i++) {
+        const struct step *s = &ph->steps.items[i];
+        bool hidden = is_hideable(s);
+        if (!hidden && !is_postponed(s))
+            continue;
+        struct task *t = add(b, hidden ? TASK_PURGE_DROP : TASK_STEP, arena_printf(b->a, "purge/%s", s->id.s),
+                             s->stmts[0].kind);
+        t->step = s;
+        t->checksum = s->checksum;
+    }
+}
+
+void plan_script(struct arena *a, const struct plan *p, enum phase phase, bool is_purge, struct script *out)
+{
+    struct builder b = {.a = a, .plan = p, .out = out};
+    const struct phase_plan *ph = &p->phases[phase];
+
+    memset(out, 0, sizeof *out);
+    if (!ph->present)
+        return;
+    if (is_purge)
+        purge(&b, ph);
+    else if (phase == PHASE_EXPAND)
+        expand(&b, ph);
+    else if (phase == PHASE_DUAL_READ)
+        dual_read(&b, ph);
+    else if (phase == PHASE_WRITE_ACTIVATION)
+        write_activation(&b, ph);
+    else
+        contract(&b, ph);
+}

@@ -1,0 +1,318 @@
+/* The generated sync trigger, and what derives from sync. Pure. */
+#include "phasegate/generate.h"
+#include "phasegate/names.h"
+
+#include <string.h>
+
+/* Fires after other BEFORE triggers of the table (they fire by name), so that it sees what they made. */
+#define TRIGGER_PREFIX "zz_phasegate_"
+
+static uint32_t fnv(const char *s)
+{
+    uint32_t h = 2166136261u;
+    for (; *s; s++)
+        h = (h ^ (unsigned char) *s) * 16777619u;
+    return h;
+}
+
+/* prefix + plan id, at most 63 bytes; a longer one ends in a hash of the whole id. */
+static const char *object_name(struct arena *a, const char *prefix, const char *plan)
+{
+    size_t room = 63 - strlen(prefix);
+
+    if (strlen(plan) <= room)
+        return arena_printf(a, "%s%s", prefix, plan);
+    return arena_printf(a, "%s%.*s_%08x", prefix, (int) (room - 9), plan, fnv(plan));
+}
+
+static const char *take(struct arena *a, struct str *s)
+{
+    const char *t = arena_strdup(a, str_text(s));
+    str_free(s);
+    return t;
+}
+
+static void add_item(struct arena *a, struct sql_list *l, const char *sql)
+{
+    l->items = arena_grow(a, l->items, sizeof *l->items * (size_t) l->n, sizeof *l->items * (size_t) (l->n + 1));
+    l->items[l->n++] = sql;
+}
+
+static const char *name_now(const char *name, const struct renamed *r, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(r[i].name, name) == 0)
+            return r[i].now;
+    return name;
+}
+
+struct gen {
+    const struct plan *p;
+    const struct renamed *renamed;
+    int n_renamed;
+    struct str *out;
+};
+
+static void col(struct gen *g, const char *row, const char *name)
+{
+    str_addf(g->out, "%s.", row);
+    sql_ident(g->out, name_now(name, g->renamed, g->n_renamed));
+}
+
+/* (SELECT (expr) FROM (SELECT NEW.*, NEW."hidden" AS "name") AS "table"): the expression sees the row as a
+ * table of its own name, renamed columns under both names. */
+static void eval(struct gen *g, const char *expr)
+{
+    str_addf(g->out, "(SELECT (%s) FROM (SELECT NEW.*", expr);
+    for (int i = 0; i < g->n_renamed; i++) {
+        str_add(g->out, ", NEW.");
+        sql_ident(g->out, g->renamed[i].now);
+        str_add(g->out, " AS ");
+        sql_ident(g->out, g->renamed[i].name);
+    }
+    str_add(g->out, ") AS ");
+    sql_ident(g->out, g->p->sync.table.s);
+    str_add(g->out, ")");
+}
+
+static void assign_all(struct gen *g, const struct pair_list *l, const char *indent)
+{
+    for (int i = 0; i < l->n; i++) {
+        str_add(g->out, indent);
+        col(g, "NEW", l->items[i].key.s);
+        str_add(g->out, " := ");
+        eval(g, l->items[i].value.s);
+        str_add(g->out, ";\n");
+    }
+}
+
+static void any_changed(struct gen *g, const struct pair_list *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        str_add(g->out, i ? " OR " : "");
+        col(g, "NEW", l->items[i].key.s);
+        str_add(g->out, " IS DISTINCT FROM ");
+        col(g, "OLD", l->items[i].key.s);
+    }
+}
+
+static void table_name(struct str *out, const struct sync *s) { sql_qualified(out, s->schema.s, s->table.s); }
+
+static const char *function_name(struct arena *a, const struct plan *p)
+{
+    AUTO(str) s = {0};
+    sql_qualified(&s, "phasegate", object_name(a, "sync_", p->id.s));
+    return arena_strdup(a, str_text(&s));
+}
+
+static const char *quote_tag(struct arena *a, const char *body)
+{
+    const char *tag = "$phasegate$";
+    for (int i = 0; strstr(body, tag); i++)
+        tag = arena_printf(a, "$phasegate%d$", i);
+    return tag;
+}
+
+static const char *function_sql(struct arena *a, struct gen *g)
+{
+    const struct sync *s = &g->p->sync;
+    struct str body = {0}, sql = {0};
+
+    g->out = &body;
+    str_add(&body, "\n#variable_conflict use_column\nBEGIN\n  IF TG_OP = 'INSERT' THEN\n    IF ");
+    for (int i = 0; i < s->forward.n; i++) {
+        str_add(&body, i ? " AND " : "");
+        col(g, "NEW", s->forward.items[i].key.s);
+        str_add(&body, " IS NULL");
+    }
+    str_add(&body, " THEN\n");
+    assign_all(g, &s->forward, "      ");
+    if (s->reverse.n > 0) {
+        str_add(&body, "    ELSE\n");
+        assign_all(g, &s->reverse, "      ");
+    }
+    str_add(&body, "    END IF;\n  ELSIF ");
+    any_changed(g, &s->forward);
+    str_add(&body, " THEN\n");
+    if (s->reverse.n > 0)
+        assign_all(g, &s->reverse, "    ");
+    else
+        str_add(&body, "    NULL;\n");
+    str_add(&body, "  ELSE\n");
+    assign_all(g, &s->forward, "    ");
+    str_add(&body, "  END IF;\n  RETURN NEW;\nEND\n");
+
+    const char *tag = quote_tag(a, str_text(&body));
+    str_addf(&sql, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s%s%s", function_name(a, g->p), tag,
+             str_text(&body), tag);
+    str_free(&body);
+    return take(a, &sql);
+}
+
+/* The columns whose change matters: what the expressions read, else (not known) what they write. */
+static void watched(struct arena *a, const struct sync *s, struct text_list *out)
+{
+    const struct text_list *known[] = {&s->forward_columns, &s->reverse_columns};
+    const struct pair_list *written[] = {&s->forward, &s->reverse};
+    int cap = s->forward_columns.n + s->reverse_columns.n + s->forward.n + s->reverse.n;
+
+    out->items = arena_array(a, struct text, cap + 1);
+    out->n = 0;
+    for (int pass = 0; pass < 4; pass++) {
+        int n = pass < 2 ? known[pass]->n : written[pass - 2]->n;
+        for (int i = 0; i < n; i++) {
+            struct text t = pass < 2 ? known[pass]->items[i] : written[pass - 2]->items[i].key;
+            bool seen = false;
+            for (int j = 0; j < out->n && !seen; j++)
+                seen = strcmp(out->items[j].s, t.s) == 0;
+            if (!seen)
+                out->items[out->n++] = t;
+        }
+    }
+}
+
+static const char *trigger_sql(struct arena *a, struct gen *g, bool insert)
+{
+    const struct sync *s = &g->p->sync;
+    struct str sql = {0};
+    struct text_list cols;
+
+    g->out = &sql;
+    watched(a, s, &cols);
+    str_add(&sql, "CREATE OR REPLACE TRIGGER ");
+    sql_ident(&sql, object_name(a, insert ? TRIGGER_PREFIX "i_" : TRIGGER_PREFIX "u_", g->p->id.s));
+    str_add(&sql, insert ? " BEFORE INSERT" : " BEFORE UPDATE OF ");
+    for (int i = 0; !insert && i < cols.n; i++) {
+        str_add(&sql, i ? ", " : "");
+        sql_ident(&sql, name_now(cols.items[i].s, g->renamed, g->n_renamed));
+    }
+    str_add(&sql, " ON ");
+    table_name(&sql, s);
+    str_add(&sql, " FOR EACH ROW ");
+    if (!insert) {
+        str_add(&sql, "WHEN ((");
+        for (int i = 0; i < cols.n; i++) {
+            str_add(&sql, i ? " OR " : "");
+            col(g, "NEW", cols.items[i].s);
+            str_add(&sql, " IS DISTINCT FROM ");
+            col(g, "OLD", cols.items[i].s);
+        }
+        str_add(&sql, ") AND pg_catalog.current_setting('phasegate.backfill', true) IS DISTINCT FROM 'on') ");
+    }
+    str_addf(&sql, "EXECUTE FUNCTION %s()", function_name(a, g->p));
+    return take(a, &sql);
+}
+
+void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed, int n_renamed,
+                      struct sql_list *out)
+{
+    struct gen g = {.p = p, .renamed = renamed, .n_renamed = n_renamed};
+
+    memset(out, 0, sizeof *out);
+    add_item(a, out, function_sql(a, &g));
+    add_item(a, out, trigger_sql(a, &g, true));
+    add_item(a, out, trigger_sql(a, &g, false));
+}
+
+void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < 2; i++) {
+        struct str sql = {0};
+        str_add(&sql, "DROP TRIGGER IF EXISTS ");
+        sql_ident(&sql, object_name(a, i ? TRIGGER_PREFIX "u_" : TRIGGER_PREFIX "i_", p->id.s));
+        str_add(&sql, " ON ");
+        table_name(&sql, &p->sync);
+        add_item(a, out, take(a, &sql));
+    }
+    add_item(a, out, arena_printf(a, "DROP FUNCTION IF EXISTS %s()", function_name(a, p)));
+}
+
+static void regclass(struct str *out, const struct sync *s)
+{
+    AUTO(str) name = {0};
+    table_name(&name, s);
+    str_add(out, "pg_catalog.to_regclass(");
+    sql_literal(out, str_text(&name));
+    str_add(out, ")");
+}
+
+const char *sync_applied_sql(struct arena *a, const struct plan *p)
+{
+    struct str sql = {0};
+
+    str_add(&sql, "SELECT count(*) = 2 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid"
+                  " WHERE t.tgenabled <> 'D' AND t.tgrelid = ");
+    regclass(&sql, &p->sync);
+    str_add(&sql, " AND t.tgname IN (");
+    sql_literal(&sql, object_name(a, TRIGGER_PREFIX "i_", p->id.s));
+    str_add(&sql, ", ");
+    sql_literal(&sql, object_name(a, TRIGGER_PREFIX "u_", p->id.s));
+    str_add(&sql, ") AND f.proname = ");
+    sql_literal(&sql, object_name(a, "sync_", p->id.s));
+    return take(a, &sql);
+}
+
+const char *sync_check_sql(struct arena *a, const struct plan *p)
+{
+    struct str sql = {0};
+
+    str_add(&sql, "SELECT w.name, CASE WHEN a.attnum IS NULL THEN 'does not exist' ELSE"
+                  " 'has a default: an insert that leaves it out can''t be told from one that sets it' END"
+                  " FROM (VALUES ");
+    for (int i = 0; i < p->sync.forward.n; i++) {
+        str_add(&sql, i ? ", (" : "(");
+        sql_literal(&sql, p->sync.forward.items[i].key.s);
+        str_add(&sql, ")");
+    }
+    str_add(&sql, ") AS w(name) LEFT JOIN pg_catalog.pg_attribute a ON a.attname = w.name AND NOT a.attisdropped"
+                  " AND a.attrelid = ");
+    regclass(&sql, &p->sync);
+    str_add(&sql, " WHERE a.attnum IS NULL OR a.atthasdef ORDER BY 1");
+    return take(a, &sql);
+}
+
+const char *sync_agrees_sql(struct arena *a, const struct plan *p)
+{
+    struct str sql = {0};
+
+    for (int i = 0; i < p->sync.forward.n; i++) {
+        str_add(&sql, i ? " AND " : "");
+        sql_ident(&sql, p->sync.forward.items[i].key.s);
+        str_addf(&sql, " IS NOT DISTINCT FROM (%s)", p->sync.forward.items[i].value.s);
+    }
+    return take(a, &sql);
+}
+
+bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b, struct backfill_spec *out,
+                      const char **why)
+{
+    bool from_sync = p->sync.by != SYNC_NONE && (!b->table.s || strcmp(b->table.s, p->sync.table.s) == 0);
+    struct str todo = {0};
+
+    memset(out, 0, sizeof *out);
+    if (!b->table.s && p->sync.by == SYNC_NONE) {
+        *why = "it names no table, and the plan has no sync to take one from";
+        return false;
+    }
+    out->schema = b->table.s ? b->schema.s : p->sync.schema.s;
+    out->table = b->table.s ? b->table.s : p->sync.table.s;
+    out->set = b->set.n > 0 ? b->set : from_sync ? p->sync.forward : b->set;
+    out->from = b->from.s;
+    out->match = b->match.s;
+    if (out->set.n == 0) {
+        *why = "it says nothing to set, and sync covers another table";
+        return false;
+    }
+    if (b->where.s) {
+        out->todo = b->where.s;
+        return true;
+    }
+    for (int i = 0; i < out->set.n; i++) {
+        str_add(&todo, i ? " OR " : "");
+        sql_qualified(&todo, out->table, out->set.items[i].key.s);
+        str_addf(&todo, " IS DISTINCT FROM (%s)", out->set.items[i].value.s);
+    }
+    out->todo = take(a, &todo);
+    return true;
+}
