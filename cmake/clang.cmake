@@ -1,0 +1,10 @@
+# Toolchain file: the newest clang there is, under whatever name the distribution gives it.
+set(names clang)
+foreach(version RANGE 22 14 -1)
+  list(APPEND names clang-${version})
+endforeach()
+find_program(PHASEGATE_CLANG NAMES ${names})
+if(NOT PHASEGATE_CLANG)
+  message(FATAL_ERROR "clang not found: apt-get install clang")
+endif()
+set(CMAKE_C_COMPILER ${PHASEGATE_CLANG})
