@@ -55,15 +55,9 @@ static char *run(const char *conninfo, const char *sql)
     return value;
 }
 
-char *pgtest_value(const char *conninfo, const char *sql)
-{
-    return run(conninfo, sql);
-}
+char *pgtest_value(const char *conninfo, const char *sql) { return run(conninfo, sql); }
 
-void pgtest_exec(const char *conninfo, const char *sql)
-{
-    free(run(conninfo, sql));
-}
+void pgtest_exec(const char *conninfo, const char *sql) { free(run(conninfo, sql)); }
 
 long pgtest_count(const char *conninfo, const char *sql)
 {
@@ -82,7 +76,7 @@ char *pgtest_new_database(void)
     static int number;
     char *name = NULL, *sql = NULL, *admin = conninfo_of("postgres"), *out;
 
-    if (asprintf(&name, "t_%ld_%d", (long)getpid(), ++number) < 0 ||
+    if (asprintf(&name, "t_%ld_%d", (long) getpid(), ++number) < 0 ||
         asprintf(&sql, "CREATE DATABASE %s TEMPLATE template0", name) < 0)
         abort();
     pgtest_exec(admin, sql);
