@@ -23,8 +23,8 @@ struct arena {
 
 /* Zeroed memory, aligned for any type. Never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes) __attribute__((malloc, returns_nonnull));
-/* Grow an array from old_bytes to new_bytes: in place where it is the newest allocation of its block and
- * there is room, else copied. What is added is zeroed. NULL p or 0 old_bytes allocates. */
+/* Grow an array from old_bytes to new_bytes: in place where it is the newest allocation of its
+ * block and there is room, else copied. What is added is zeroed. A NULL p allocates. */
 void *arena_grow(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
 /* Texts are packed without alignment. */
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */

@@ -1,9 +1,9 @@
 /* err: what went wrong, said once.
  *
- * A function that can fail returns bool and takes `struct err *err` last. True: the outputs are set.
- * False: err is set and the outputs are untouched. err_set() is called once, where it happened;
- * err_note() adds the context of a named boundary (step, phase, file, provider) on the way up and
- * returns false, so that it can end a return statement. Only cli and out print an err:
+ * A function that can fail returns bool and takes `struct err *err` last. True: the outputs are
+ * set. False: err is set and the outputs are untouched. err_set() is called once, where it
+ * happened; err_note() adds the context of a named boundary (step, phase, file, provider) on the
+ * way up and returns false, so that it can end a return statement. Only cli and out print an err:
  *
  *     phasegate: MESSAGE
  *     DETAIL: ...
@@ -18,21 +18,21 @@
 #include "phasegate/str.h"
 
 /* name, word in JSON, exit code (cli.md), may the same command succeed later without a change? */
-#define ERR_KINDS(X)                                                                                   \
-    X(NONE, "none", 0, false)                                                                          \
-    X(NO, "no", 1, false)                        /* a gate, check, verification said no */              \
-    X(USAGE, "usage", 2, false)                  /* the command line */                                 \
-    X(INPUT, "input", 2, false)                  /* a plan, project or statements file */               \
-    X(CONFIG, "config", 2, false)                /* unset variable, unusable setting */                 \
-    X(UNREACHABLE, "unreachable", 3, true)       /* database, flag service or tool out of reach */      \
-    X(REFUSED, "refused", 4, false)              /* state or policy; `reason` says which */             \
-    X(SQL, "sql", 5, false)                      /* the server refused a statement; see sqlstate */     \
-    X(LOCK_TIMEOUT, "lock_timeout", 5, true)     /* 55P03 or 40P01 */                                   \
-    X(CONNECTION_LOST, "connection_lost", 5, true) /* the session ended under us: outcome to observe */ \
-    X(STOPPED, "stopped", 5, true)               /* halfway and resumable */                            \
-    X(IN_DOUBT, "in_doubt", 5, true)             /* a flag write whose outcome is unknown */            \
-    X(LOCKED, "locked", 6, true)                 /* another run holds the lease */                      \
-    X(BUG, "bug", 7, false)                                                                            \
+#define ERR_KINDS(X)                                                                               \
+    X(NONE, "none", 0, false)                                                                      \
+    X(NO, "no", 1, false)                    /* a gate, check, verification said no */             \
+    X(USAGE, "usage", 2, false)              /* the command line */                                \
+    X(INPUT, "input", 2, false)              /* a plan, project or statements file */              \
+    X(CONFIG, "config", 2, false)            /* unset variable, unusable setting */                \
+    X(UNREACHABLE, "unreachable", 3, true)   /* database, flag service or tool out of reach */     \
+    X(REFUSED, "refused", 4, false)          /* state or policy; `reason` says which */            \
+    X(SQL, "sql", 5, false)                  /* the server refused a statement; see sqlstate */    \
+    X(LOCK_TIMEOUT, "lock_timeout", 5, true) /* 55P03 or 40P01 */                                  \
+    X(CONNECTION_LOST, "connection_lost", 5, true) /* outcome to observe */                        \
+    X(STOPPED, "stopped", 5, true)                 /* halfway and resumable */                     \
+    X(IN_DOUBT, "in_doubt", 5, true)               /* a flag write whose outcome is unknown */     \
+    X(LOCKED, "locked", 6, true)                   /* another run holds the lease */               \
+    X(BUG, "bug", 7, false)                                                                        \
     X(INTERRUPTED, "interrupted", 130, true) /* SIGINT, after a safe stop; 143 for SIGTERM */
 
 enum err_kind {

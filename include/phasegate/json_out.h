@@ -1,8 +1,10 @@
 /* json_out: a JSON writer.
  *
- * Adds one value to a str, always valid UTF-8 (bytes that are not become U+FFFD), keys in the order given.
- * Unbalanced calls abort: they are bugs, and so are a key outside an object, a missing one inside, a
- * second value and more than JSON_DEPTH levels. Reading JSON is jansson's work, not ours.
+ * Adds one value to a str, always valid UTF-8 (bytes that are not become U+FFFD), keys in the
+ * order given. Unbalanced calls abort: they are bugs, and so are a key outside an object, a
+ * missing one inside, a second value and more than JSON_DEPTH levels. Reading JSON is jansson's
+ * work, not ours; no function here may have the name of one of jansson's, whose library would
+ * then call ours.
  */
 #ifndef PHASEGATE_JSON_OUT_H
 #define PHASEGATE_JSON_OUT_H
@@ -21,16 +23,18 @@ struct json_out {
 };
 
 void json_begin(struct json_out *j, struct str *to, bool pretty);
-void json_object(struct json_out *j, const char *key_or_null); /* open { */
+void json_object_begin(struct json_out *j, const char *key_or_null); /* open { */
 void json_object_end(struct json_out *j);
-void json_array(struct json_out *j, const char *key_or_null); /* open [ */
+void json_array_begin(struct json_out *j, const char *key_or_null); /* open [ */
 void json_array_end(struct json_out *j);
-void json_str(struct json_out *j, const char *key_or_null, const char *text_or_null); /* NULL: null */
+/* A NULL text, or a number that is not finite, is written as null. */
+void json_str(struct json_out *j, const char *key_or_null, const char *text_or_null);
 void json_strn(struct json_out *j, const char *key_or_null, const char *text, size_t n);
 void json_int(struct json_out *j, const char *key_or_null, int64_t v);
-void json_double(struct json_out *j, const char *key_or_null, double v); /* not finite: null */
+void json_double(struct json_out *j, const char *key_or_null, double v);
 void json_bool(struct json_out *j, const char *key_or_null, bool v);
-void json_null(struct json_out *j, const char *key_or_null);
-void json_raw(struct json_out *j, const char *key_or_null, const char *json); /* trusted JSON text */
+void json_put_null(struct json_out *j, const char *key_or_null);
+/* Trusted JSON text, added as it is. */
+void json_raw(struct json_out *j, const char *key_or_null, const char *json);
 
 #endif

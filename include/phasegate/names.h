@@ -12,8 +12,8 @@ const char *name_nearest(const char *word, const char *const *words);
 bool is_plan_id(const char *s); /* [a-z0-9-]{1,63} */
 bool is_word_id(const char *s); /* ids of steps, gates, checks: [a-z0-9][a-z0-9_-]{0,62} */
 
-/* "YYYYMMDDHHmmss" <-> seconds since the epoch, UTC. A time that doesn't exist (month 19, 30 February,
- * second 60) gives false. */
+/* "YYYYMMDDHHmmss" <-> seconds since the epoch, UTC. A time that doesn't exist (month 19, 30
+ * February, second 60) gives false. */
 /* Years are 0001 to 9999; a time past either end is written as that end. */
 bool time_from_stamp(const char *stamp, int64_t *out_seconds);
 void time_to_stamp(int64_t seconds, char out[15]);
@@ -21,20 +21,22 @@ void time_to_stamp(int64_t seconds, char out[15]);
 void time_to_rfc3339(int64_t epoch_ms, char out[25]);
 bool time_from_rfc3339(const char *s, int64_t *out_epoch_ms); /* offset or Z required */
 
-/* "500ms", "30s", "10m", "1h", "72h", "30d" -> ms: one number, one unit. A bare number is refused: units are
- * stated. */
+/* "500ms", "30s", "10m", "1h", "72h", "30d" -> ms: one number, one unit. A bare number is refused:
+ * units are stated. */
 bool duration_from_text(const char *s, int64_t *out_ms);
-/* Exact, two units at most: "1h 30m", "45s", "250ms", "3d"; what needs three is folded: "26h 3m". */
+/* Exact, two units at most: "1h 30m", "45s", "250ms", "3d"; what needs three is "26h 3m". */
 void duration_to_text(struct str *out, int64_t ms);
-/* "2GiB", "500MB", "10kB", "123" or "123B" (bytes). kB to TB are powers of 1000, KiB to TiB of 1024. */
+/* "2GiB", "500MB", "10kB", "123" or "123B" (bytes). kB to TB are powers of 1000, KiB to TiB of
+ * 1024. */
 bool size_from_text(const char *s, int64_t *out_bytes);
 /* "12.5%" or "80%" -> 0..100, at most 9 decimals */
 bool percent_from_text(const char *s, double *out);
 
-/* The one place where identifiers and literals are quoted for SQL. Identifiers always get quotes. A str that
- * became full holds a cut statement: don't send it. */
+/* The one place where identifiers and literals are quoted for SQL. Identifiers always get quotes.
+ * A str that became full holds a cut statement: don't send it. */
 void sql_ident(struct str *out, const char *name);
 void sql_qualified(struct str *out, const char *schema_or_null, const char *name);
-void sql_literal(struct str *out, const char *text); /* E'' form when a backslash is in it; NULL: NULL */
+/* The E'' form when a backslash is in it; NULL gives the word NULL. */
+void sql_literal(struct str *out, const char *text);
 
 #endif

@@ -1,9 +1,10 @@
 /* str: a growing text with a ceiling.
  *
- * Everything that comes from outside (a file, an HTTP body, a server message) is gathered in a str,
- * whose ceiling keeps a hostile source from eating the memory. When the ceiling is passed the text is
- * cut there and `full` is set; the caller decides whether that is an error. A zeroed struct is an empty
- * str with the default ceiling (STR_CEILING). The text is always NUL-terminated once anything was added.
+ * Everything that comes from outside (a file, an HTTP body, a server message) is gathered in a
+ * str, whose ceiling keeps a hostile source from eating the memory. When the ceiling is passed the
+ * text is cut there and `full` is set; the caller decides whether that is an error. A zeroed
+ * struct is an empty str with the default ceiling (STR_CEILING). The text is always NUL-terminated
+ * once anything was added.
  */
 #ifndef PHASEGATE_STR_H
 #define PHASEGATE_STR_H

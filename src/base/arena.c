@@ -43,8 +43,8 @@ static void *block_take(struct arena_block *block, size_t bytes, size_t alignmen
     return block->data + start;
 }
 
-/* A fresh block with room for bytes. Something large gets a block of its own behind the head, so that
- * the head's remaining room isn't thrown away for it. */
+/* A fresh block with room for bytes. Something large gets a block of its own behind the head, so
+ * that the head's remaining room isn't thrown away for it. */
 static struct arena_block *arena_extend(struct arena *a, size_t bytes)
 {
     size_t size = BLOCK_FIRST;
@@ -54,7 +54,7 @@ static struct arena_block *arena_extend(struct arena *a, size_t bytes)
         size = (a->head->cap + sizeof(struct arena_block)) * 2;
     size_t cap = size - sizeof(struct arena_block);
 
-    /* The head is always an ordinary block, so an arena always has a first one for a reset to keep. */
+    /* The head is always an ordinary block, so a reset always finds a first one to keep. */
     if (!a->head || bytes <= cap / 4) {
         a->head = block_new(cap, a->head);
         if (bytes <= cap)
@@ -77,13 +77,10 @@ static void *arena_take(struct arena *a, size_t bytes, size_t alignment)
     return p;
 }
 
-void *arena_alloc(struct arena *a, size_t bytes)
-{
-    return arena_take(a, bytes, ALIGNMENT);
-}
+void *arena_alloc(struct arena *a, size_t bytes) { return arena_take(a, bytes, ALIGNMENT); }
 
-/* The block whose newest allocation is p, or NULL. What grows was mostly allocated lately, so the walk
- * from the newest block on is short. */
+/* The block whose newest allocation is p, or NULL. What grows was mostly allocated lately, so the
+ * walk from the newest block on is short. */
 static struct arena_block *block_ending_with(struct arena *a, const char *p, size_t bytes)
 {
     for (struct arena_block *block = a->head; block; block = block->older) {
@@ -178,5 +175,5 @@ void arena_free(struct arena *a)
         older = block->older;
         free(block);
     }
-    *a = (struct arena){0};
+    *a = (struct arena) {0};
 }

@@ -20,8 +20,8 @@ static void text_replace(struct str *to, const char *fmt, va_list ap)
     *to = fresh;
 }
 
-/* Whoever adds to an err says that something failed. If nobody said what, the run must still not end
- * with exit code 0. */
+/* Whoever adds to an err says that something failed. If nobody said what, the run must still not
+ * end with exit code 0. */
 static void err_require(struct err *err)
 {
     if (err->kind != ERR_NONE)
@@ -99,7 +99,7 @@ void err_move(struct err *to, struct err *from)
         return;
     err_clear(to);
     *to = *from;
-    *from = (struct err){0};
+    *from = (struct err) {0};
 }
 
 void err_clear(struct err *err)
@@ -108,13 +108,10 @@ void err_clear(struct err *err)
     str_free(&err->detail);
     str_free(&err->hint);
     str_free(&err->notes);
-    *err = (struct err){0};
+    *err = (struct err) {0};
 }
 
-bool err_is(const struct err *err, enum err_kind kind)
-{
-    return err->kind == kind;
-}
+bool err_is(const struct err *err, enum err_kind kind) { return err->kind == kind; }
 
 bool err_is_retryable(const struct err *err)
 {

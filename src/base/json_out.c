@@ -8,7 +8,7 @@
 
 void json_begin(struct json_out *j, struct str *to, bool pretty)
 {
-    *j = (struct json_out){.to = to, .pretty = pretty};
+    *j = (struct json_out) {.to = to, .pretty = pretty};
 }
 
 static void json_newline(struct json_out *j)
@@ -20,8 +20,8 @@ static void json_newline(struct json_out *j)
         str_add(j->to, "  ");
 }
 
-/* Bytes of the well-formed UTF-8 sequence at p, of n left, or 0. *bad is then how many bytes one U+FFFD
- * stands for: the longest start of a sequence that could have become one. */
+/* Bytes of the well-formed UTF-8 sequence at p, of n left, or 0. *bad is then how many bytes one
+ * U+FFFD stands for: the longest start of a sequence that could have become one. */
 static size_t utf8_length(const unsigned char *p, size_t n, size_t *bad)
 {
     *bad = 1;
@@ -132,32 +132,26 @@ static void json_close(struct json_out *j, bool is_object)
     json_trail(j);
 }
 
-void json_object(struct json_out *j, const char *key_or_null)
+void json_object_begin(struct json_out *j, const char *key_or_null)
 {
     json_open(j, key_or_null, true);
 }
 
-void json_object_end(struct json_out *j)
-{
-    json_close(j, true);
-}
+void json_object_end(struct json_out *j) { json_close(j, true); }
 
-void json_array(struct json_out *j, const char *key_or_null)
+void json_array_begin(struct json_out *j, const char *key_or_null)
 {
     json_open(j, key_or_null, false);
 }
 
-void json_array_end(struct json_out *j)
-{
-    json_close(j, false);
-}
+void json_array_end(struct json_out *j) { json_close(j, false); }
 
 void json_str(struct json_out *j, const char *key_or_null, const char *text_or_null)
 {
     if (text_or_null)
         json_strn(j, key_or_null, text_or_null, strlen(text_or_null));
     else
-        json_null(j, key_or_null);
+        json_put_null(j, key_or_null);
 }
 
 void json_strn(struct json_out *j, const char *key_or_null, const char *text, size_t n)
@@ -177,7 +171,7 @@ void json_int(struct json_out *j, const char *key_or_null, int64_t v)
 void json_double(struct json_out *j, const char *key_or_null, double v)
 {
     if (!isfinite(v)) {
-        json_null(j, key_or_null);
+        json_put_null(j, key_or_null);
         return;
     }
 
@@ -190,7 +184,7 @@ void json_double(struct json_out *j, const char *key_or_null, double v)
     }
 
     json_lead(j, key_or_null);
-    /* A locale may have another decimal point, even one of several bytes; JSON has only this one. */
+    /* A locale may have another decimal point, even one of several bytes. */
     bool is_pointed = false;
     for (const char *c = digits; *c; c++) {
         if (strchr("0123456789+-e", *c))
@@ -208,7 +202,7 @@ void json_bool(struct json_out *j, const char *key_or_null, bool v)
     json_raw(j, key_or_null, v ? "true" : "false");
 }
 
-void json_null(struct json_out *j, const char *key_or_null)
+void json_put_null(struct json_out *j, const char *key_or_null)
 {
     json_raw(j, key_or_null, "null");
 }

@@ -7,13 +7,10 @@
 
 /* --- words --- */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Edits that make word into to, or limit + 1 when it takes more. rows has room for 3 * (strlen(to) + 1):
- * the two rows of the table before the current one are all that the recurrence looks at. */
+/* Edits that make word into to, or limit + 1 when it takes more. rows has room for 3 * (strlen(to)
+ * + 1): the two rows of the table before the current one are all that the recurrence looks at. */
 static size_t edit_distance(const char *word, const char *to, size_t limit, size_t *rows)
 {
     size_t n = strlen(word), m = strlen(to);
@@ -68,10 +65,7 @@ const char *name_nearest(const char *word, const char *const *words)
 
 /* --- ids --- */
 
-static bool is_id_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
+static bool is_id_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 bool is_plan_id(const char *s)
 {
@@ -138,10 +132,7 @@ struct civil {
     int year, month, day, hour, minute, second;
 };
 
-static bool is_leap_year(int year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
+static bool is_leap_year(int year) { return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0; }
 
 static int days_in_month(int year, int month)
 {
@@ -159,7 +150,8 @@ static int64_t days_before_year(int year)
 static bool civil_to_seconds(const struct civil *c, int64_t *out_seconds)
 {
     if (c->year < 1 || c->month < 1 || c->month > 12 || c->day < 1 ||
-        c->day > days_in_month(c->year, c->month) || c->hour > 23 || c->minute > 59 || c->second > 59)
+        c->day > days_in_month(c->year, c->month) || c->hour > 23 || c->minute > 59 ||
+        c->second > 59)
         return false;
 
     int64_t days = days_before_year(c->year) + c->day - 1 - DAYS_TO_1970;

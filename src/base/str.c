@@ -7,10 +7,7 @@
 
 #define CAP_FIRST ((size_t) 64)
 
-const char *str_text(const struct str *s)
-{
-    return s->text ? s->text : "";
-}
+const char *str_text(const struct str *s) { return s->text ? s->text : ""; }
 
 /* How many bytes of text may still be added. */
 static size_t str_room(const struct str *s)
@@ -71,10 +68,7 @@ void str_addn(struct str *s, const char *text, size_t n)
     s->text[s->len] = '\0';
 }
 
-void str_addc(struct str *s, char c)
-{
-    str_addn(s, &c, 1);
-}
+void str_addc(struct str *s, char c) { str_addn(s, &c, 1); }
 
 void str_addf(struct str *s, const char *fmt, ...)
 {
@@ -125,5 +119,5 @@ void str_clear(struct str *s)
 void str_free(struct str *s)
 {
     free(s->text);
-    *s = (struct str){.ceiling = s->ceiling};
+    *s = (struct str) {.ceiling = s->ceiling};
 }
