@@ -25,15 +25,16 @@ layer(core pg_base m)
 layer(load pg_core PkgConfig::YAML pg_query PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(io pg_core pg_sql PkgConfig::LIBPQ PkgConfig::CURL PkgConfig::CRYPTO PkgConfig::JANSSON Threads::Threads)
 layer(ledger pg_core pg_sql PkgConfig::JANSSON)
-layer(provider pg_core PkgConfig::JANSSON)
+layer(provider pg_core PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(engine pg_ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(out pg_core)
-layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON Threads::Threads)
-layer(cli pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads)
+layer(demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(cli pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 
 # Everything, as the program and the tests link it. A group: the order of archives is not a design.
 add_library(pg_all INTERFACE)
-target_link_libraries(pg_all INTERFACE pg_flags pg_cli pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load
+target_link_libraries(pg_all INTERFACE pg_flags pg_cli pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load
                       pg_core pg_base pg_sql)
 if(phasegate_layers)
   list(JOIN phasegate_layers "," members)
