@@ -103,7 +103,8 @@ class Check(unittest.TestCase):
     maxDiff = None
 
     def none_of(self, problems):
-        self.assertEqual(list(problems), [], "\n" + "\n".join(problems))
+        problems = list(problems)
+        self.assertEqual(problems, [], "\n" + "\n".join(problems))
 
     # A checker that sees no file passes for ever.
     def test_there_is_something_to_check(self):
