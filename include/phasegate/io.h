@@ -27,13 +27,16 @@ void clock_system_free(struct clock *c);
 /* ---- database ----------------------------------------------------------------------------------- */
 
 struct db_options {
-    const char *url;         /* postgresql:// URI or "key=value ..."; NULL or "": PGHOST, PGSERVICE, ... as psql */
-    const char *label;       /* application_name; NULL: "phasegate" */
-    bool writable;           /* false: default_transaction_read_only=on */
-    const char *search_path; /* "": only pg_catalog (our own statements); NULL: the database's own (user steps) */
-    const char *time_zone;   /* "UTC" for our own statements; NULL: the database's own */
-    int64_t lock_ms, statement_ms, idle_in_transaction_ms; /* 0: no limit; -1: the server's own setting */
-    int64_t connect_ms;      /* per host; 0: 10 s. Resolving names isn't bounded by it. */
+    const char
+        *url; /* postgresql:// URI or "key=value ..."; NULL or "": PGHOST, PGSERVICE, ... as psql */
+    const char *label; /* application_name; NULL: "phasegate" */
+    bool writable;     /* false: default_transaction_read_only=on */
+    const char *
+        search_path; /* "": only pg_catalog (our own statements); NULL: the database's own (user steps) */
+    const char *time_zone; /* "UTC" for our own statements; NULL: the database's own */
+    int64_t lock_ms, statement_ms,
+        idle_in_transaction_ms;        /* 0: no limit; -1: the server's own setting */
+    int64_t connect_ms;                /* per host; 0: 10 s. Resolving names isn't bounded by it. */
     const struct interrupt *interrupt; /* NULL: none */
     struct clock *clock;               /* needed */
 };
@@ -86,11 +89,11 @@ void host_posix_free(struct host *h);
 /* The scalar at an RFC 6901 pointer of a JSON text: strings as they are, numbers in their shortest exact
  * form, "true", "false"; *out NULL for null. ERR_INPUT: the pointer itself is malformed. ERR_UNREACHABLE:
  * not JSON, nothing there, an array or object there, a number that can't be held exactly. */
-bool measure_json_pointer(const char *body, size_t n, const char *pointer, struct arena *a, const char **out,
-                          struct err *err) MUST_CHECK;
+bool measure_json_pointer(const char *body, size_t n, const char *pointer, struct arena *a,
+                          const char **out, struct err *err) MUST_CHECK;
 /* The answer of a Prometheus instant query (vector or scalar). *out NULL: no sample, or NaN. More than one
  * sample is ERR_INPUT: the query must aggregate. ERR_UNREACHABLE: not such an answer. */
-bool measure_prometheus(const char *body, size_t n, struct arena *a, const char **out, int *out_samples,
-                        struct err *err) MUST_CHECK;
+bool measure_prometheus(const char *body, size_t n, struct arena *a, const char **out,
+                        int *out_samples, struct err *err) MUST_CHECK;
 
 #endif
