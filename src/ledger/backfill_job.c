@@ -1,0 +1,79 @@
+/* One row a backfill: cursor, counts and the epoch that fences off a run which was taken over. */
+#include "rows.h"
+
+/* Columns of select_backfill_job.sql and of what upsert_backfill_job.sql returns. */
+static void read_job(const struct db_rows *rows, struct backfill_job *out)
+{
+    *out = (struct backfill_job){0};
+    if (rows->n_rows == 0)
+        return;
+    struct reader r = {rows, 0, 0};
+    out->id = read_int(&r);
+    out->plan = read_text(&r);
+    out->name = read_text(&r);
+    out->table = read_text(&r);
+    out->checksum = read_text(&r);
+    out->status = read_text(&r);
+    out->hi = read_text(&r);
+    out->cursor = read_text(&r);
+    out->rows_total = read_int(&r);
+    out->rows_done = read_int(&r);
+    out->rows_changed = read_int(&r);
+    out->batches = read_int(&r);
+    out->started_at_ms = read_int(&r);
+    out->finished_at_ms = read_int(&r);
+    out->epoch = read_int(&r);
+    out->exists = true;
+}
+
+bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const char *name, struct backfill_job *out,
+                         struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+    call_begin(&call, sql_select_backfill_job);
+    call_text(&call, plan);
+    call_text(&call, name);
+    if (!ledger_read(db, a, call.sql, &call.params, &rows, err))
+        return false;
+    read_job(&rows, out);
+    return true;
+}
+
+bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j, struct backfill_job *out,
+                           struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+    call_begin(&call, sql_upsert_backfill_job);
+    call_text(&call, j->plan);
+    call_text(&call, j->name);
+    call_text(&call, j->table);
+    call_text(&call, j->checksum);
+    call_text(&call, j->hi);
+    call_int(a, &call, j->rows_total);
+    call_time(a, &call, j->started_at_ms);
+    if (!db_query(db, a, call.sql, &call.params, &rows, err))
+        return ledger_explain(db, err);
+    read_job(&rows, out);
+    return true;
+}
+
+void ledger_backfill_cursor_call(struct arena *a, int64_t id, int64_t epoch, const char *old_cursor,
+                                 const char *new_cursor, int64_t rows, int64_t changed, struct db_call *out)
+{
+    call_begin(out, sql_update_backfill_cursor);
+    call_int(a, out, id);
+    call_int(a, out, epoch);
+    call_text(out, old_cursor);
+    call_text(out, new_cursor);
+    call_int(a, out, rows);
+    call_int(a, out, changed);
+}
+
+void ledger_backfill_status_call(struct arena *a, int64_t id, const char *status, struct db_call *out)
+{
+    call_begin(out, sql_update_backfill_status);
+    call_int(a, out, id);
+    call_text(out, status);
+}

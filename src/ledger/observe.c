@@ -1,0 +1,29 @@
+/* Who is in the way. */
+#include "rows.h"
+
+bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null, struct lock_holder **out,
+                          int *out_n, struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+    call_begin(&call, sql_select_lock_holders);
+    call_text(&call, table_or_null);
+    if (!db_query(db, a, call.sql, &call.params, &rows, err))
+        return false;
+
+    struct lock_holder *list = arena_array(a, struct lock_holder, rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++) {
+        struct reader r = {&rows, i, 0};
+        struct lock_holder *h = &list[i];
+        h->pid = read_int(&r);
+        h->application = read_text(&r);
+        h->mode = read_text(&r);
+        h->state = read_text(&r);
+        h->query = read_text(&r);
+        h->xact_age_ms = read_int(&r);
+        h->query_age_ms = read_int(&r);
+    }
+    *out = list;
+    *out_n = rows.n_rows;
+    return true;
+}

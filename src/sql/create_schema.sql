@@ -1,0 +1,4 @@
+-- purpose: the schema of the ledger, where nobody has made it yet
+-- params: none
+-- returns: nothing
+CREATE SCHEMA phasegate
