@@ -85,7 +85,22 @@ struct flag_ref {
     const char *purpose;   /* for a description on creation: "read flag of plan x" */
 };
 
-enum flag_verb { FLAG_DO_PREFLIGHT, FLAG_DO_ENSURE, FLAG_DO_OBSERVE, FLAG_DO_SET, FLAG_DO_KILL, FLAG_DO_HISTORY };
+enum flag_verb {
+    FLAG_DO_PREFLIGHT,
+    FLAG_DO_ENSURE, /* make it, off */
+    FLAG_DO_OBSERVE,
+    FLAG_DO_SET,
+    FLAG_DO_KILL,   /* no precondition, no look-up */
+    FLAG_DO_HISTORY,
+    FLAG_DO_CLEAR   /* file: take the flag's entry out, so that it overrides nothing any more */
+};
+const char *flag_verb_word(enum flag_verb v);
+
+struct flag_event { /* one change, by whoever */
+    int64_t at_ms;
+    const char *actor; /* NULL: unknown */
+    const char *what;
+};
 
 struct flag_call {
     /* in */
@@ -96,23 +111,30 @@ struct flag_call {
     const char *expect;         /* SET: fingerprint seen before, NULL: don't compare */
     const char *op_id;          /* goes into the service's own audit trail where it has one */
     const char *reason;
+    const char *actor;          /* who asked for it, where the service keeps such a name; NULL */
     int64_t connect_ms, total_ms; /* 1 s / 3 s for kills, 3 s / 10 s else */
     bool seen_before;           /* 404 for such a flag is UNKNOWN, not ABSENT */
     struct arena *arena;        /* for everything the provider makes */
     struct host *host;          /* provider file */
     int64_t now_ms;
+    const struct flag_obs *known; /* OBSERVE: what `etag` was read with; a 304 stands for it. NULL: none */
+    const char *etag;             /* OBSERVE: in: of `known`; out: of this answer, NULL when the service has none */
     /* the provider's own */
     int step;
     void *scratch;
     /* out */
-    enum flag_answer answer;
+    enum flag_answer answer;    /* of a call that only reads: OK, or why it could not read (NOT_SENT: out of
+                                 * reach or nonsense; nothing was changed) */
     struct flag_obs obs;        /* OBSERVE, SET, KILL where an answer contained it; else UNKNOWN */
-    int64_t retry_at_ms;        /* RATE_LIMITED: wall clock */
+    int64_t retry_at_ms;        /* wall clock; RATE_LIMITED, and whenever the service said when; 0: it didn't */
     const char *detail;         /* one sentence for people, no secrets; NULL */
     bool wrote;                 /* a request that may change something was sent */
     /* PREFLIGHT */
     bool has_sdk_endpoint, approvals_block;
     int64_t token_expires_ms;   /* 0: unknown */
+    /* HISTORY: newest first */
+    const struct flag_event *events;
+    int n_events;
 };
 
 enum flag_next { FLAG_REQUEST, FLAG_FINISHED };
@@ -127,11 +149,18 @@ struct flag_provider {
     /* Is this service described well enough? Names the missing setting. */
     bool (*check)(const struct flag_service *s, struct err *err);
     int64_t default_propagation_ms;
+    /* The highest level at which this value can be read back from the service as it is described. */
+    enum flag_level (*reach)(const struct flag_service *s, struct flag_value v);
 };
 
 /* All providers, ends with NULL. */
 extern const struct flag_provider *const flag_providers[];
 const struct flag_provider *flag_provider_find(const char *name);
+enum flag_level flag_service_reach(const struct flag_service *s, struct flag_value v);
+/* s->propagation_ms, or the provider's default when that is 0 or less. */
+int64_t flag_service_propagation_ms(const struct flag_service *s);
+/* 16 hex digits that differ when the text differs; not cryptographic. For fingerprints. */
+const char *flag_digest(struct arena *a, const char *text);
 
 /* Shared by providers: classify what every service does alike. True: *answer is decided (NOT_SENT,
  * IN_DOUBT, AUTH, RATE_LIMITED, 5xx, HTML with 200, 405/409 forms of approval). False: look at it yourself. */

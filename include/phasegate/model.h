@@ -24,6 +24,9 @@ struct text {
     struct pos at;
 };
 
+/* Names of schemas, tables and columns are kept as the catalogue has them: no folding; "a.b" is split
+ * into schema and table, and the quotes of a quoted part are taken off. */
+
 struct text_list {
     struct text *items;
     int n;
@@ -125,7 +128,7 @@ struct backfill {
     struct text schema, table; /* table NULL: derived from sync */
     struct pair_list set;      /* column -> expression; empty: derived from sync */
     struct text from, match, where;
-    struct text insert_into; /* insert: {columns: [...], select: ...} */
+    struct text insert_into; /* insert: {into: ..., columns: [...], select: ...} */
     struct text_list insert_columns;
     struct text insert_select;
     struct text_list key;
@@ -192,6 +195,7 @@ struct gate {
     struct text role;             /* approval */
     int64_t approvals;            /* approval: how many */
     int64_t lag_ms, lag_bytes;    /* lag: limits, MODEL_UNSET: none */
+    int64_t max_age_ms;           /* rehearsal: not older than; MODEL_UNSET: policy */
     struct cond expect;           /* op COND_NONE: the kind's own notion of passing */
     int64_t interval_ms;          /* default 30 s */
     int64_t count;                /* good measurements in a row to pass; 0: in the background; default 1 */
@@ -274,7 +278,8 @@ struct validation {
     struct pos at;
 };
 
-struct criterion { /* runbook go / no_go */
+struct criterion { /* runbook go / no_go: one of gate, manual, sql */
+    struct text id; /* optional: what a manual one is signed by; else its text */
     struct text gate, manual, sql;
     struct cond expect;
     struct pos at;
@@ -407,6 +412,7 @@ struct plan_set {
     struct project project;
     struct plan *plans; /* ascending by timestamp */
     int n_plans;
+    const struct plan **by_id; /* ascending by id, n_plans of them; NULL: plan_find looks at each */
 };
 
 const struct plan *plan_find(const struct plan_set *set, const char *id);
@@ -414,7 +420,10 @@ const struct gate *plan_gate(const struct plan *p, const char *name);
 const struct environment *project_environment(const struct project *p, const char *name);
 /* Place of a version in the release list, or -1 when it isn't listed. */
 int project_release_index(const struct project *p, const char *version);
-/* The policy in force: the environment's where it states something, else the project's, else the default. */
+/* The policy in force: the environment's where it states something, else the project's, else the default:
+ * one_phase_per_release 1, window 1, approvals 0, hold 24 h, lock_timeout 500 ms, statement_timeout 30 s,
+ * forward_only 1 in an environment named production and 0 elsewhere, kill_drill and rehearsal max_age 0
+ * (not asked for). approvers and rules are taken as a whole list. e may be NULL. */
 struct policy policy_effective(const struct project *p, const struct environment *e);
 /* a before b? By the release list where both are in it; a listed one before an unlisted one; two
  * unlisted ones by dotted number, then text. <0, 0, >0. */

@@ -37,10 +37,13 @@ static struct task *add(struct builder *b, enum task_kind kind, const char *id, 
     return t;
 }
 
-/* Kinds of drop that the engine can hide and bring back. */
+/* Kinds of drop that the engine can hide and bring back. A function isn't among them: callers resolve it by
+ * name and argument types, so hiding one changes which other one they get. */
 static bool is_hideable(const struct step *s)
 {
-    return s->n_stmts == 1 && s->stmts[0].drop != DROP_NOT && s->stmts[0].drop != DROP_OTHER;
+    enum drop_kind d = s->n_stmts == 1 ? s->stmts[0].drop : DROP_NOT;
+
+    return d != DROP_NOT && d != DROP_FUNCTION && d != DROP_OTHER;
 }
 
 /* Destroys, and can't be hidden first: it waits for the purge. */
@@ -139,10 +142,10 @@ static void write_activation(struct builder *b, const struct phase_plan *ph)
     add_rungs(b, &ph->rollout, FLAG_WRITE);
     if (ph->rollout.n == 0 && ph->gates.n > 0)
         add(b, TASK_GATES, "gates", "gates");
-    if (wait)
-        add_backfills(b, &dr->backfill);
+    /* Done in dual_read already, unless it waited for the writes or a kill voided it. */
+    add_backfills(b, &dr->backfill);
     add_backfills(b, &ph->backfill);
-    if (has_data_part(b->plan, ph) || (wait && dr->backfill.n > 0))
+    if (has_data_part(b->plan, ph) || dr->backfill.n > 0)
         add(b, TASK_VERIFY, "verify", "verification");
     if (wait && dr->present) {
         if (dr->compare.present)

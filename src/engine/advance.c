@@ -1,0 +1,364 @@
+/* The loop: observe, decide, act, record. Every way in ends in run_phase or a refusal. */
+#include "internal.h"
+
+#define RECONNECT_TRIES 8
+
+typedef bool task_fn(struct work *, const struct task *, struct err *);
+
+static task_fn *const task_runners[] = {
+    [TASK_STEP] = step_run,
+    [TASK_SYNC_INSTALL] = sync_install,
+    [TASK_SYNC_REMOVE] = sync_remove,
+    [TASK_BACKFILL] = backfill_run,
+    [TASK_VERIFY] = verify_run,
+    [TASK_COMPARE] = compare_run,
+    [TASK_RUNG] = rung_run,
+    [TASK_GATES] = gates_run,
+    [TASK_SOFT_DROP] = soft_drop_run,
+    [TASK_PURGE_DROP] = purge_drop_run,
+};
+
+/* Observes and decides; takes the row. *go false with err unset never happens: a refusal is an error. */
+static bool take(struct work *w, enum phase_event ev, const char *why, struct err *err)
+{
+    struct world world;
+    struct decision d;
+
+    if (!engine_observe(w->e, w->p, ev, w->o, w->a, &w->state, &world, err))
+        return false;
+    phase_decide(&world, ev, &d);
+    if (w->out)
+        w->out->decision = d;
+    if (!d.go)
+        return engine_refuse(w->p, ev, &d, err);
+    return record_transition(w, d.row, ev, why, err);
+}
+
+static bool brake_is_on(struct work *w, struct err *err)
+{
+    const char *by = w->state.brake_by ? w->state.brake_by : "somebody";
+
+    err_set(err, ERR_STOPPED, "plan %s was %s%s%s", w->p->id.s, brake_word(w->state.brake),
+            w->state.brake_reason ? ": " : "", w->state.brake_reason ? w->state.brake_reason : "");
+    err_detail(err, "By %s. Nothing is lost: what was done is recorded.", by);
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+    return err_reason(err, brake_word(w->state.brake));
+}
+
+/* Between tasks, batches and seconds of a pause: did somebody pause or kill the plan, or press Ctrl-C? */
+bool work_may_go_on(struct work *w, struct err *err)
+{
+    AUTO(arena) scratch = {0}; /* asked every second of a long pause */
+    struct plan_state now;
+
+    if (ports_interrupted(w->e->ports)) {
+        err_set(err, ERR_INTERRUPTED, "stopped by a signal at a safe point, in task %s",
+                w->state.task ? w->state.task : "none");
+        if (w->e->ports->interrupt->signal == SIGTERM)
+            err->exit_code = 143;
+        return err_hint(err, "the same command goes on from here");
+    }
+    if (!ledger_plan_state(w->e->db, &scratch, w->p->id.s, &now, err))
+        return false;
+    if (now.brake == BRAKE_NONE || w->undoing)
+        return true;
+    return ledger_plan_state(w->e->db, w->a, w->p->id.s, &w->state, err) && brake_is_on(w, err);
+}
+
+bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
+{
+    enum phase_event ev = brake == BRAKE_KILLED ? EVENT_KILL_SEEN : EVENT_GATE_FAILED;
+    struct world world = {.stage = w->state.stage, .brake = w->state.brake};
+    struct decision d;
+
+    phase_decide(&world, ev, &d);
+    if (!d.row)
+        return true; /* a stronger brake is on already */
+    return record_transition(w, d.row, ev, reason, err);
+}
+
+static bool record_failure(struct work *w, const struct task *t, struct err *err)
+{
+    AUTO(err) ignored = {0};
+
+    if (!err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) && db_is_usable(w->e->db))
+        (void) !record_task_now(w, t, "failed", 0, NULL, NULL, NULL, &ignored);
+    return false;
+}
+
+static bool is_force_rerun(const struct work *w, const struct task *t)
+{
+    return w->o->force && (t->kind == TASK_STEP || t->kind == TASK_SYNC_INSTALL);
+}
+
+static bool run_task(struct work *w, const struct task *t, struct err *err)
+{
+    int64_t before = clock_mono_ms(w->e->ports->clock);
+
+    if (!work_may_go_on(w, err))
+        return false;
+    w->state.task = t->id;
+    emit(w, EVENT_START, t->id, "%s", t->title);
+    if (!task_runners[t->kind](w, t, err)) {
+        record_failure(w, t, err);
+        if (t->step)
+            return err_note(err, "step \"%s\" (%s:%d:%d)", t->id, t->step->at.file, t->step->at.line, t->step->at.col);
+        return err_note(err, "%s \"%s\"", task_kind_word(t->kind), t->id);
+    }
+    struct event ev = {.kind = EVENT_DONE, .plan = w->p->id.s, .phase = phase_word(w->phase), .task = t->id,
+                       .message = t->title, .number = w->task_no, .total = w->n_tasks,
+                       .ms = clock_mono_ms(w->e->ports->clock) - before};
+    events_emit(w->e->ports->events, &ev);
+    return true;
+}
+
+static bool run_script(struct work *w, bool purge, struct err *err)
+{
+    struct script s;
+
+    plan_script(w->a, w->p, w->phase, purge, &s);
+    w->n_tasks = s.n;
+    for (int i = 0; i < s.n; i++) {
+        w->task_no = i + 1;
+        if (task_is_done(w, &s.tasks[i]) && !is_force_rerun(w, &s.tasks[i]))
+            report_task(w, &s.tasks[i], "done", 0, "done before");
+        else if (!run_task(w, &s.tasks[i], err))
+            return false;
+    }
+    w->state.task = NULL;
+    return true;
+}
+
+/* Absent phases are passed over, each with its reason in the journal. */
+static bool skip_absent(struct work *w, struct err *err)
+{
+    for (;;) {
+        enum phase next = stage_next_phase(w->state.stage);
+        if (next == PHASE_NONE || stage_is_running(w->state.stage) || w->p->phases[next].present || w->state.brake != BRAKE_NONE)
+            return true;
+        const char *why = w->p->phases[next].none.s;
+        w->phase = next;
+        if (!take(w, EVENT_SKIP, why, err))
+            return false;
+        if (w->out && w->out->n_skipped < PHASE_SLOTS)
+            w->out->skipped[w->out->n_skipped++] = arena_printf(w->a, "%s: %s", phase_word(next), why ? why : "absent");
+        w->phase = stage_phase(w->state.stage);
+    }
+}
+
+static bool update_window(struct work *w, struct err *err);
+
+/* Nothing is to be done under this release: its phase is finished. Not an error: the same command twice. */
+static bool is_finished_for(const struct work *w)
+{
+    if (!w->o->release || stage_is_running(w->state.stage) || stage_is_undoing(w->state.stage))
+        return false;
+    enum phase done = stage_phase(w->state.stage);
+    for (int i = PHASE_FIRST; i <= (int) done; i++)
+        if (w->state.release[i] && strcmp(w->state.release[i], w->o->release) == 0 &&
+            stage_has_finished(w->state.stage, (enum phase) i)) {
+            enum phase next = stage_next_phase(w->state.stage);
+            const char *bound = next ? w->p->phases[next].release.s : NULL;
+            return !bound || strcmp(bound, w->o->release) != 0;
+        }
+    return w->state.stage == STAGE_PURGED;
+}
+
+static bool advance_once(struct work *w, struct err *err)
+{
+    if (is_finished_for(w) && !w->o->force) {
+        w->out->nothing_to_do = true;
+        return true;
+    }
+    if (!skip_absent(w, err))
+        return false;
+    w->phase = stage_next_phase(w->state.stage);
+    if (!take(w, EVENT_ADVANCE, NULL, err))
+        return false;
+    w->out->phase = w->phase;
+    if (!w->state.release[w->phase]) {
+        w->state.release[w->phase] = w->o->release ? w->o->release : w->p->phases[w->phase].release.s;
+        if (!record_save_state(w, err) || !update_window(w, err))
+            return false;
+    }
+    if (!run_script(w, false, err))
+        return false;
+    if (w->phase == PHASE_CONTRACT) {
+        int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
+        w->state.hold_until_ms = now_ms(w->e) + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
+    }
+    return record_wait(w, NULL, NULL, NULL, 0, err) && take(w, EVENT_FINISHED, NULL, err) && skip_absent(w, err) &&
+           update_window(w, err);
+}
+
+static bool update_window(struct work *w, struct err *err)
+{
+    struct release_window win = {0};
+    struct db_call c = {0};
+    struct verdict ignored = {0};
+
+    if (!engine_guard(w->e, NULL, w->a, &ignored, err))
+        return false;
+    win = ignored.window;
+    win.since_ms = now_ms(w->e);
+    ledger_release_window_call(w->a, &win, &c);
+    return db_exec(w->e->db, c.sql, &c.params, err);
+}
+
+/* A dropped connection or a restarted server ends the session and with it the lease: take both again, and
+ * let the loop observe what had been done. */
+static bool reopen(struct work *w, int attempt, struct err *err)
+{
+    AUTO(err) last = {0};
+
+    emit(w, EVENT_WARNING, w->state.task, "the database session was lost; connecting again");
+    for (int i = attempt; i < RECONNECT_TRIES; i++) {
+        clock_sleep_ms(w->e->ports->clock, 250 << (i < 5 ? i : 5));
+        if (ports_interrupted(w->e->ports))
+            return false;
+        err_clear(&last);
+        if (db_reconnect(w->e->db, &last))
+            return true;
+    }
+    err_detail(err, "Connecting again failed: %s", str_text(&last.message));
+    return err_hint(err, "once the server is back, the same command goes on from here");
+}
+
+typedef bool once_fn(struct work *, struct err *);
+
+static bool run_event(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+                      struct advance_result *out, once_fn *once, struct err *err)
+{
+    static const struct advance_options none;
+
+    memset(out, 0, sizeof *out);
+    out->proof = "missing";
+    for (int attempt = 0;; attempt++) {
+        struct work w;
+        bool ok = work_open(&w, e, p, o ? o : &none, a, err);
+
+        w.out = out;
+        if (attempt == 0)
+            out->from = w.state.stage;
+        ok = ok && once(&w, err);
+        out->to = w.state.stage;
+        if (ok || !err_is(err, ERR_CONNECTION_LOST) || attempt >= RECONNECT_TRIES || !reopen(&w, attempt, err)) {
+            AUTO(err) ignored = {0};
+            if (db_is_usable(e->db))
+                (void) !lease_release(e->db, &ignored);
+            return ok;
+        }
+        err_clear(err);
+    }
+}
+
+bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+                    struct advance_result *out, struct err *err)
+{
+    return run_event(e, p, o, a, out, advance_once, err);
+}
+
+static bool rollback_once(struct work *w, struct err *err)
+{
+    enum phase_event ev = EVENT_ROLLBACK;
+
+    w->undoing = true;
+    if (!take(w, ev, NULL, err))
+        return false;
+    w->phase = stage_phase(w->state.stage);
+    w->out->phase = w->phase;
+    bool ok = w->phase == PHASE_CONTRACT ? restore_run(w, err) : undo_phase(w, err);
+    if (!ok)
+        return false;
+    w->state.release[w->phase] = NULL;
+    w->state.task = NULL;
+    return take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+}
+
+bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+                     struct advance_result *out, struct err *err)
+{
+    return run_event(e, p, o, a, out, rollback_once, err);
+}
+
+static bool restore_once(struct work *w, struct err *err)
+{
+    w->undoing = true;
+    if (!take(w, EVENT_RESTORE, NULL, err))
+        return false;
+    w->phase = PHASE_CONTRACT;
+    w->out->phase = w->phase;
+    if (!restore_run(w, err))
+        return false;
+    w->state.release[PHASE_CONTRACT] = NULL;
+    w->state.hold_until_ms = 0;
+    w->state.task = NULL;
+    return take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+}
+
+bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+                    struct advance_result *out, struct err *err)
+{
+    return run_event(e, p, o, a, out, restore_once, err);
+}
+
+static bool purge_once(struct work *w, struct err *err)
+{
+    if (w->state.stage == STAGE_PURGED) {
+        w->out->nothing_to_do = true;
+        return true;
+    }
+    if (!take(w, EVENT_PURGE, NULL, err))
+        return false;
+    w->phase = PHASE_CONTRACT;
+    w->out->phase = w->phase;
+    return run_script(w, true, err) && take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+}
+
+bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+                  struct advance_result *out, struct err *err)
+{
+    return run_event(e, p, o, a, out, purge_once, err);
+}
+
+/* Brakes need no lease: they must work while a run holds it. The state row is the meeting point. */
+static bool brake_event(struct engine *e, const struct plan *p, enum phase_event ev, const char *because, struct err *err)
+{
+    AUTO(arena) a = {0};
+    static const struct advance_options none;
+    struct work w = {.e = e, .p = (struct plan *) p, .a = &a, .o = &none};
+    struct world world;
+    struct decision d;
+
+    if (!e->has_ledger)
+        return err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to %s", p->id.s,
+                       phase_event_word(ev));
+    if (!work_reload(&w, err))
+        return false;
+    w.phase = stage_phase(w.state.stage);
+    world = (struct world) {.stage = w.state.stage, .brake = w.state.brake, .brake_reason = w.state.brake_reason,
+                            .brake_by = w.state.brake_by, .brake_since_ms = w.state.brake_since_ms};
+    phase_decide(&world, ev, &d);
+    if (!d.go)
+        return engine_refuse(p, ev, &d, err);
+    if (ev == EVENT_RESUME && w.state.brake == BRAKE_KILLED) {
+        /* What the kill took back is the new starting point: the rungs are climbed again from there. */
+        bool killed = false;
+        const char *drift = NULL;
+        if (e->flags && !flags_check(&w, &killed, &drift, err))
+            return false;
+        if (drift && !killed)
+            return err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", p->id.s, drift) || err_reason(err, "flag_in_doubt");
+    }
+    return record_transition(&w, d.row, ev, because, err);
+}
+
+bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err)
+{
+    return brake_event(e, p, EVENT_PAUSE, because, err);
+}
+
+bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err)
+{
+    return brake_event(e, p, EVENT_RESUME, because, err);
+}

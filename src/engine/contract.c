@@ -1,0 +1,317 @@
+/* Soft drop, restore and purge of what contract steps want gone. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+struct drop_ctx {
+    const struct task *task;
+    struct soft_drop row;
+    struct sql_list drop, restore, purge, sync;
+    int64_t started_ms;
+};
+
+static const char *joined(struct arena *a, const struct sql_list *l)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < l->n; i++)
+        str_addf(&s, "%s%s", i ? "\n;\n" : "", l->items[i]);
+    return arena_strdup(a, str_text(&s));
+}
+
+/* Stored scripts are statements separated by a line with a lone semicolon. */
+static void split(struct arena *a, const char *text, struct sql_list *out)
+{
+    memset(out, 0, sizeof *out);
+    while (text && *text) {
+        const char *end = strstr(text, "\n;\n");
+        const char *item = end ? arena_strndup(a, text, (size_t) (end - text)) : text;
+        out->items = arena_grow(a, out->items, sizeof *out->items * (size_t) out->n, sizeof *out->items * (size_t) (out->n + 1));
+        out->items[out->n++] = item;
+        text = end ? end + 3 : NULL;
+    }
+}
+
+/* The schema in which an unqualified table is found, by the user's search_path. */
+static bool real_table(struct work *w, const struct sql_stmt *s, const char **schema, bool *found, struct err *err)
+{
+    AUTO(str) name = {0}, sql = {0};
+
+    sql_qualified(&name, s->schema, s->table);
+    str_add(&sql, "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                  "WHERE c.oid = pg_catalog.to_regclass(");
+    sql_literal(&sql, str_text(&name));
+    str_add(&sql, ")");
+    if (!ask_value(w->e, w->a, str_text(&sql), w->e->policy.statement_timeout_ms, schema, err))
+        return false;
+    *found = *schema != NULL;
+    return true;
+}
+
+static bool column_facts(struct work *w, struct column_facts *c, bool *found, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(w->e->db, w->a,
+                  "SELECT a.attnotnull, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
+                  "x.privilege_type FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid = a.attrelid "
+                  "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+                  "LEFT JOIN LATERAL pg_catalog.aclexplode(a.attacl) x ON true "
+                  "WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3 AND NOT a.attisdropped ORDER BY 2, 3",
+                  &DB_PARAMS(c->schema, c->table, c->column), &rows, err))
+        return false;
+    *found = rows.n_rows > 0;
+    if (!*found)
+        return true;
+    c->not_null = db_cell(&rows, 0, 0)[0] == 't';
+    c->grants.items = arena_array(w->a, struct pair, rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++)
+        if (db_cell(&rows, i, 1) && db_cell(&rows, i, 2)) {
+            c->grants.items[c->grants.n].key.s = db_cell(&rows, i, 1);
+            c->grants.items[c->grants.n++].value.s = db_cell(&rows, i, 2);
+        }
+    return true;
+}
+
+/* The object's and its table's oid under the user's search_path; NULL: not there. */
+static bool resolve(struct work *w, const struct sql_stmt *s, const char **object_oid, const char **table_oid,
+                    struct err *err)
+{
+    AUTO(str) object = {0}, table = {0};
+    AUTO(err) ignored = {0};
+    struct db_rows rows = {0};
+
+    sql_qualified(&object, s->schema, s->object ? s->object : s->table);
+    if (s->table)
+        sql_qualified(&table, s->schema, s->table);
+    bool ok = session_user_path(w, true, err) &&
+              db_query(w->e->db, w->a,
+                       "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid, pg_catalog.to_regclass($2)::pg_catalog.oid",
+                       &DB_PARAMS(str_text(&object), table.len ? str_text(&table) : NULL), &rows, err);
+    if (db_is_usable(w->e->db))
+        (void) !session_user_path(w, false, &ignored);
+    if (!ok)
+        return false;
+    *object_oid = db_cell(&rows, 0, 0);
+    *table_oid = db_cell(&rows, 0, 1);
+    return true;
+}
+
+/* An index, constraint, view or trigger can't be hidden: it is dropped now, and made again from what the
+ * server itself says about it, read with an empty search_path so that every name in it is qualified. */
+static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
+{
+    static const char *const queries[] = {
+        [DROP_INDEX] = "SELECT pg_catalog.pg_get_indexdef(c.oid) FROM pg_catalog.pg_class c "
+                       "WHERE c.oid = $1::pg_catalog.oid AND c.relkind IN ('i', 'I')",
+        [DROP_VIEW] = "SELECT pg_catalog.format('CREATE VIEW %s AS %s', c.oid::pg_catalog.regclass, "
+                      "pg_catalog.pg_get_viewdef(c.oid)) FROM pg_catalog.pg_class c "
+                      "WHERE c.oid = $1::pg_catalog.oid AND c.relkind = 'v'",
+        [DROP_CONSTRAINT] = "SELECT pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', "
+                            "c.conrelid::pg_catalog.regclass, c.conname, pg_catalog.pg_get_constraintdef(c.oid)) "
+                            "FROM pg_catalog.pg_constraint c WHERE c.conrelid = $1::pg_catalog.oid AND c.conname = $2",
+        [DROP_TRIGGER] = "SELECT pg_catalog.pg_get_triggerdef(t.oid) FROM pg_catalog.pg_trigger t "
+                         "WHERE t.tgrelid = $1::pg_catalog.oid AND t.tgname = $2",
+    };
+    const char *object_oid = NULL, *table_oid = NULL;
+    struct db_rows rows = {0};
+    bool by_table = s->drop == DROP_CONSTRAINT || s->drop == DROP_TRIGGER;
+
+    *found = false;
+    if (!resolve(w, s, &object_oid, &table_oid, err))
+        return false;
+    const char *oid = by_table ? table_oid : object_oid;
+    if (!oid)
+        return true;
+    struct db_params p = {.n = by_table ? 2 : 1, .value = {oid, s->object}};
+    if (!db_query(w->e->db, w->a, queries[s->drop], &p, &rows, err))
+        return false;
+    if (rows.n_rows == 0)
+        return true;
+    *found = true;
+    c->drop = (struct sql_list) {arena_array(w->a, const char *, 1), 1};
+    c->drop.items[0] = s->sql;
+    c->restore = (struct sql_list) {arena_array(w->a, const char *, 1), 1};
+    c->restore.items[0] = db_cell(&rows, 0, 0);
+    return true;
+}
+
+static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
+{
+    static const char *const kinds[] = {[DROP_COLUMN] = "column", [DROP_TABLE] = "table", [DROP_INDEX] = "index",
+                                        [DROP_CONSTRAINT] = "constraint", [DROP_VIEW] = "view",
+                                        [DROP_TRIGGER] = "trigger"};
+    const char *schema = NULL;
+
+    *found = false;
+    c->row.object_kind = kinds[s->drop];
+    if (s->drop != DROP_COLUMN && s->drop != DROP_TABLE) {
+        c->row.schema = s->schema ? s->schema : "";
+        c->row.table = s->table ? s->table : "";
+        c->row.original_name = s->object ? s->object : s->table;
+        return by_definition(w, s, c, found, err);
+    }
+    if (!real_table(w, s, &schema, found, err))
+        return false;
+    if (!*found)
+        return true;
+    c->row.schema = schema;
+    c->row.table = s->table;
+    c->row.original_name = s->drop == DROP_COLUMN ? s->object : s->table;
+    c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, now_ms(w->e));
+    if (s->drop == DROP_TABLE) {
+        soft_drop_table_sql(w->a, schema, s->table, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
+        return true;
+    }
+    struct column_facts f = {.schema = schema, .table = s->table, .column = s->object};
+    if (!column_facts(w, &f, found, err))
+        return false;
+    if (!*found)
+        return true;
+    soft_drop_column_sql(w->a, &f, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
+    /* The sync function follows in the same transaction: the hidden column stays current. */
+    if (w->p->sync.by == SYNC_TRIGGER && strcmp(w->p->sync.table.s, s->table) == 0)
+        return sync_current_sql(w, &c->row, &c->sync, err);
+    return true;
+}
+
+static bool build_drop(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct drop_ctx *c = ctx;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    for (int i = 0; i < c->drop.n; i++)
+        txn_add(t, c->drop.items[i], NULL);
+    for (int i = 0; i < c->sync.n; i++)
+        txn_add(t, c->sync.items[i], NULL);
+    txn_own_path(t);
+    ledger_soft_drop_call(w->a, &c->row, txn_slot(t));
+    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, joined(w->a, &c->drop),
+                c->row.restore_sql, NULL);
+    return true;
+}
+
+bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
+{
+    const struct sql_stmt *s = &t->step->stmts[0];
+    struct drop_ctx c = {.task = t, .started_ms = clock_mono_ms(w->e->ports->clock)};
+    int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
+    bool found = false;
+
+    if (!prepare(w, s, &c, &found, err))
+        return false;
+    if (!found) {
+        emit(w, EVENT_SKIPPED, t->id, "already in place: there's nothing to drop");
+        report_task(w, t, "skipped", 0, "already gone");
+        return record_task_now(w, t, "skipped", 0, s->sql, NULL, NULL, err);
+    }
+    c.row.plan = w->p->id.s;
+    c.row.step = t->id;
+    c.row.owner = w->e->actor;
+    c.row.restore_sql = joined(w->a, &c.restore);
+    c.row.purge_sql = joined(w->a, &c.purge);
+    c.row.dropped_at_ms = now_ms(w->e);
+    c.row.expires_at_ms = c.row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
+    if (!txn_retry(w, s->table, w->e->policy.lock_timeout_ms, build_drop, &c, err))
+        return false;
+    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
+                c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name) : "definition kept");
+    return true;
+}
+
+/* ---- restore ---------------------------------------------------------------------------------------------- */
+
+static bool build_restore(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct drop_ctx *c = ctx;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    for (int i = 0; i < c->restore.n; i++)
+        txn_add(t, c->restore.items[i], NULL);
+    for (int i = 0; i < c->sync.n; i++)
+        txn_add(t, c->sync.items[i], NULL);
+    txn_own_path(t);
+    ledger_soft_drop_restored_call(w->a, c->row.id, txn_slot(t));
+    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row.restore_sql, NULL, NULL);
+    return true;
+}
+
+static bool restore_one(struct work *w, const struct soft_drop *d, struct err *err)
+{
+    struct task task = {.kind = TASK_SOFT_DROP, .id = d->step, .title = arena_printf(w->a, "restore %s %s", d->object_kind, d->original_name)};
+    struct drop_ctx c = {.task = &task, .row = *d, .started_ms = clock_mono_ms(w->e->ports->clock)};
+
+    split(w->a, d->restore_sql, &c.restore);
+    if (w->p->sync.by == SYNC_TRIGGER && strcmp(d->object_kind, "column") == 0 && strcmp(d->table, w->p->sync.table.s) == 0) {
+        struct soft_drop gone = *d;
+        gone.hidden_name = NULL;
+        if (!sync_current_sql(w, &gone, &c.sync, err))
+            return false;
+    }
+    emit(w, EVENT_START, d->step, "%s", task.title);
+    if (!txn_retry(w, d->table, w->e->policy.lock_timeout_ms, build_restore, &c, err))
+        return err_note(err, "restoring %s %s.%s", d->object_kind, d->table, d->original_name);
+    report_task(w, &task, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    return true;
+}
+
+/* Newest first: the reverse of the order in which things were hidden; then the other steps of contract. */
+bool restore_run(struct work *w, struct err *err)
+{
+    struct soft_drop *d = NULL;
+    int n = 0;
+
+    w->phase = PHASE_CONTRACT;
+    if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
+        return false;
+    for (int i = n - 1; i >= 0; i--) {
+        if (d[i].restored_at_ms || d[i].purged_at_ms)
+            continue;
+        if (!restore_one(w, &d[i], err))
+            return false;
+    }
+    return undo_phase(w, err);
+}
+
+/* ---- purge ------------------------------------------------------------------------------------------------- */
+
+static bool build_purge(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct drop_ctx *c = ctx;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    for (int i = 0; i < c->purge.n; i++)
+        txn_add(t, c->purge.items[i], NULL);
+    txn_own_path(t);
+    ledger_soft_drop_purged_call(w->a, c->row.id, txn_slot(t));
+    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row.purge_sql, NULL, NULL);
+    return true;
+}
+
+bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
+{
+    struct soft_drop *d = NULL;
+    int n = 0;
+    struct drop_ctx c = {.task = t, .started_ms = clock_mono_ms(w->e->ports->clock)};
+
+    if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
+        return false;
+    for (int i = n - 1; i >= 0; i--) {
+        if (strcmp(d[i].step, t->step->id.s) != 0 || d[i].restored_at_ms || d[i].purged_at_ms)
+            continue;
+        c.row = d[i];
+        split(w->a, d[i].purge_sql, &c.purge);
+        if (!txn_retry(w, d[i].table, w->e->policy.lock_timeout_ms, build_purge, &c, err))
+            return false;
+        report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, d[i].hidden_name);
+        return true;
+    }
+    report_task(w, t, "skipped", 0, "nothing was hidden");
+    return record_task_now(w, t, "skipped", 0, NULL, NULL, NULL, err);
+}

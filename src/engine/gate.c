@@ -1,0 +1,288 @@
+/* Gates: one measurement of one condition. Pass, fail, or no data: these three are never mixed up. */
+#include "internal.h"
+
+#include "phasegate/measure.h"
+
+#include <stdlib.h>
+
+static const char *lookup(void *ctx, const char *name)
+{
+    struct host *h = ctx;
+
+    return h->ops->env(h, name);
+}
+
+static bool resolve(struct engine *e, struct arena *a, const struct text *t, const char **out, struct err *err)
+{
+    AUTO(str) s = {0};
+
+    if (!text_resolve(t, lookup, e->ports->host, &s, err))
+        return false;
+    *out = arena_strdup(a, str_text(&s));
+    return true;
+}
+
+static const char *escape_query(struct arena *a, const char *s)
+{
+    AUTO(str) out = {0};
+
+    for (; *s; s++) {
+        unsigned char c = (unsigned char) *s;
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
+            str_addc(&out, (char) c);
+        else
+            str_addf(&out, "%%%02X", c);
+    }
+    return arena_strdup(a, str_text(&out));
+}
+
+static bool fetch(struct engine *e, const struct gate *g, struct arena *a, const char *url, struct http_res *res,
+                  struct err *err)
+{
+    struct http_req req = {.method = "GET", .url = url, .connect_ms = 3000, .total_ms = g->timeout_ms};
+    void *tag = NULL;
+
+    for (int i = 0; i < g->headers.n && i < 11; i++) {
+        const char *v;
+        if (!resolve(e, a, &g->headers.items[i].value, &v, err))
+            return false;
+        req.headers[i] = arena_printf(a, "%s: %s", g->headers.items[i].key.s, v);
+    }
+    if (!e->ports->http->ops->submit(e->ports->http, &req, &req, err))
+        return false;
+    while (!e->ports->http->ops->wait(e->ports->http, a, 1000, &tag, res))
+        if (ports_interrupted(e->ports)) {
+            e->ports->http->ops->cancel(e->ports->http, &req);
+            return err_set(err, ERR_INTERRUPTED, "stopped while measuring gate %s", g->name.s);
+        }
+    return true;
+}
+
+static void no_data(struct arena *a, struct gate_reading *out, const char *why)
+{
+    out->verdict = GATE_NO_DATA;
+    out->value = NULL;
+    out->detail = arena_strdup(a, why);
+}
+
+static void judge(struct arena *a, const struct gate *g, const char *value, struct gate_reading *out)
+{
+    if (!value) {
+        no_data(a, out, "the answer holds no value");
+        return;
+    }
+    out->value = value;
+    out->verdict = cond_holds(&g->expect, value, NULL) ? GATE_PASS : GATE_FAIL;
+    out->detail = arena_printf(a, "measured %s", value);
+}
+
+static bool measure_http(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+{
+    const char *url, *value = NULL;
+    struct http_res res = {0};
+    int want = g->status != MODEL_UNSET ? (int) g->status : 200;
+    AUTO(err) bad = {0};
+
+    if (!resolve(e, a, &g->url, &url, err) || !fetch(e, g, a, url, &res, err))
+        return false;
+    if (res.outcome != HTTP_ANSWERED) {
+        no_data(a, out, res.why ? res.why : "no answer");
+        return true;
+    }
+    if (res.status != want) {
+        out->verdict = GATE_FAIL;
+        out->value = arena_printf(a, "%d", res.status);
+        out->detail = arena_printf(a, "status %d, expected %d", res.status, want);
+        return true;
+    }
+    out->verdict = GATE_PASS;
+    out->value = arena_printf(a, "%d", res.status);
+    out->detail = arena_printf(a, "status %d", res.status);
+    if (!g->json_pointer.s)
+        return true;
+    if (!measure_json_pointer(res.body, res.body_len, g->json_pointer.s, a, &value, &bad))
+        no_data(a, out, str_text(&bad.message));
+    else
+        judge(a, g, value, out);
+    return true;
+}
+
+static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+{
+    const char *base, *query, *value = NULL;
+    struct http_res res = {0};
+    int samples = 0;
+    AUTO(err) bad = {0};
+
+    if (!resolve(e, a, &g->url, &base, err) || !resolve(e, a, &g->query, &query, err))
+        return false;
+    size_t n = strlen(base);
+    while (n > 0 && base[n - 1] == '/')
+        n--;
+    if (!fetch(e, g, a, arena_printf(a, "%.*s/api/v1/query?query=%s", (int) n, base, escape_query(a, query)), &res, err))
+        return false;
+    if (res.outcome != HTTP_ANSWERED)
+        no_data(a, out, res.why ? res.why : "no answer");
+    else if (!measure_prometheus(res.body, res.body_len, a, &value, &samples, &bad))
+        no_data(a, out, str_text(&bad.message));
+    else if (!value)
+        no_data(a, out, "the query answers without a sample: an empty answer is not a zero");
+    else
+        judge(a, g, value, out);
+    return true;
+}
+
+static bool measure_sql(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+{
+    const char *value = NULL;
+    AUTO(err) bad = {0};
+
+    if (!ask_value(e, a, g->sql.s, g->timeout_ms, &value, &bad)) {
+        if (err_is(&bad, ERR_CONNECTION_LOST) || err_is(&bad, ERR_INTERRUPTED)) {
+            err_move(err, &bad);
+            return false;
+        }
+        no_data(a, out, str_text(&bad.message));
+    } else
+        judge(a, g, value, out);
+    return true;
+}
+
+static bool measure_command(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out,
+                            struct err *err)
+{
+    const char **argv = arena_array(a, const char *, g->command.n + 1);
+    AUTO(str) text = {0}, errtext = {0};
+    AUTO(err) bad = {0};
+    int code = 0;
+
+    for (int i = 0; i < g->command.n; i++)
+        argv[i] = g->command.items[i].s;
+    if (!e->ports->host->ops->run(e->ports->host, argv, NULL, g->timeout_ms, &text, &errtext, &code, &bad)) {
+        if (err_is(&bad, ERR_INTERRUPTED)) {
+            err_move(err, &bad);
+            return false;
+        }
+        no_data(a, out, str_text(&bad.message));
+        return true;
+    }
+    const char *line = arena_strndup(a, str_text(&text), strcspn(str_text(&text), "\n"));
+    if (code != 0) {
+        out->verdict = GATE_FAIL;
+        out->value = line;
+        out->detail = arena_printf(a, "exit code %d%s%s", code, errtext.len ? ": " : "", str_text(&errtext));
+    } else if (g->expect.op != COND_NONE)
+        judge(a, g, *line ? line : NULL, out);
+    else {
+        out->verdict = GATE_PASS;
+        out->value = line;
+        out->detail = "exit code 0";
+    }
+    return true;
+}
+
+/* A release is gone when no session of it is left. */
+static bool measure_sessions(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+{
+    const char **live;
+    int n = 0;
+    bool watched = false;
+
+    if (!live_releases(e, a, &live, &n, &watched, err))
+        return false;
+    if (!watched) {
+        no_data(a, out, "live_releases.sessions of the environment isn't set, so nobody can tell");
+        return true;
+    }
+    out->verdict = GATE_PASS;
+    out->value = "0";
+    out->detail = arena_printf(a, "release %s is gone", g->release.s);
+    for (int i = 0; i < n; i++)
+        if (strcmp(live[i], g->release.s) == 0) {
+            out->verdict = GATE_FAIL;
+            out->value = "1";
+            out->detail = arena_printf(a, "release %s still has sessions", g->release.s);
+        }
+    return true;
+}
+
+static bool measure_approval(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
+                             struct arena *a, struct gate_reading *out, struct err *err)
+{
+    struct approval *ap = NULL;
+    int n = 0, got = 0;
+    int64_t need = g->approvals > 0 ? g->approvals : 1;
+
+    if (e->has_ledger && !ledger_approvals(e->db, a, p->id.s, &ap, &n, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        bool again = false;
+        if (strcmp(ap[i].phase, phase_word(phase)) != 0 || strcmp(ap[i].checksum, p->phase_checksum[phase]) != 0 ||
+            ap[i].refused || (g->role.s && (!ap[i].role || strcmp(ap[i].role, g->role.s) != 0)))
+            continue;
+        for (int j = 0; j < i && !again; j++)
+            again = strcmp(ap[j].who, ap[i].who) == 0 && strcmp(ap[j].checksum, ap[i].checksum) == 0 && !ap[j].refused;
+        got += !again;
+    }
+    out->value = arena_printf(a, "%d", got);
+    out->detail = arena_printf(a, "%d of %lld approvals%s%s", got, (long long) need, g->role.s ? " as " : "",
+                               g->role.s ? g->role.s : "");
+    /* Not signed yet isn't a failure: it is waited for. */
+    out->verdict = got >= need ? GATE_PASS : GATE_NO_DATA;
+    return true;
+}
+
+static bool measure_lag(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(e->db, a,
+                  "SELECT application_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), replay_lsn)::pg_catalog.int8, "
+                  "(EXTRACT(epoch FROM COALESCE(replay_lag, '0'::pg_catalog.interval)) * 1000)::pg_catalog.int8 "
+                  "FROM pg_catalog.pg_stat_replication ORDER BY 2 DESC NULLS FIRST",
+                  &DB_NO_PARAMS, &rows, err))
+        return false;
+    if (rows.n_rows == 0) {
+        no_data(a, out, "no standby is connected");
+        return true;
+    }
+    out->verdict = GATE_PASS;
+    out->value = "0";
+    out->detail = arena_printf(a, "%d standby(s) within limits", rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++) {
+        const char *bytes = db_cell(&rows, i, 1), *ms = db_cell(&rows, i, 2);
+        if (!bytes) {
+            no_data(a, out, arena_printf(a, "the lag of %s can't be read (pg_monitor is needed)", db_cell(&rows, i, 0)));
+            return true;
+        }
+        if ((g->lag_bytes != MODEL_UNSET && strtoll(bytes, NULL, 10) > g->lag_bytes) ||
+            (g->lag_ms != MODEL_UNSET && ms && strtoll(ms, NULL, 10) > g->lag_ms)) {
+            out->verdict = GATE_FAIL;
+            out->value = ms ? ms : bytes;
+            out->detail = arena_printf(a, "standby %s is %s bytes, %s ms behind", db_cell(&rows, i, 0), bytes, ms ? ms : "?");
+        }
+    }
+    return true;
+}
+
+bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g, struct arena *a,
+                  struct gate_reading *out, struct err *err)
+{
+    bool ok = false;
+
+    memset(out, 0, sizeof *out);
+    switch (g->kind) {
+    case GATE_HTTP: ok = measure_http(e, g, a, out, err); break;
+    case GATE_PROMETHEUS: ok = measure_prom(e, g, a, out, err); break;
+    case GATE_SQL: ok = measure_sql(e, g, a, out, err); break;
+    case GATE_COMMAND: ok = measure_command(e, g, a, out, err); break;
+    case GATE_SESSIONS: ok = measure_sessions(e, g, a, out, err); break;
+    case GATE_APPROVAL: ok = measure_approval(e, p, phase, g, a, out, err); break;
+    case GATE_LAG: ok = measure_lag(e, g, a, out, err); break;
+    case GATE_REHEARSAL:
+        no_data(a, out, "no rehearsal is recorded");
+        ok = true;
+        break;
+    }
+    return ok || err_note(err, "gate %s (%s:%d:%d)", g->name.s, g->at.file, g->at.line, g->at.col);
+}

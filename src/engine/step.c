@@ -1,0 +1,316 @@
+/* A step of a plan: observe, act, record. Transactional where PostgreSQL allows it, else standalone. */
+#include "internal.h"
+
+#include <jansson.h>
+
+static int64_t lock_timeout_of(const struct work *w, const struct step *s)
+{
+    return s->lock_timeout_ms != MODEL_UNSET ? s->lock_timeout_ms : w->e->policy.lock_timeout_ms;
+}
+
+static bool is_standalone(const struct step *s)
+{
+    bool any = s->no_transaction;
+
+    for (int i = 0; i < s->n_stmts; i++)
+        any |= s->stmts[i].standalone;
+    return any;
+}
+
+/* Index builds and validations take as long as they take: they hold no lock that anyone waits for. */
+static int64_t statement_timeout_of(const struct work *w, const struct step *s)
+{
+    if (s->statement_timeout_ms != MODEL_UNSET)
+        return s->statement_timeout_ms;
+    return is_standalone(s) ? 0 : w->e->policy.statement_timeout_ms;
+}
+
+static const char *step_sql(struct work *w, const struct step *s)
+{
+    AUTO(str) t = {0};
+
+    for (int i = 0; i < s->n_stmts; i++)
+        str_addf(&t, "%s%s", i ? ";\n" : "", s->stmts[i].sql);
+    for (int i = 0; i < s->command.n; i++)
+        str_addf(&t, "%s%s", i ? " " : "command: ", s->command.items[i].s);
+    return arena_strdup(w->a, str_text(&t));
+}
+
+static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone)
+{
+    json_array_append_new(list, json_pack("{s:s, s:b}", "sql", sql, "standalone", standalone));
+    str_addf(readable, "%s%s", readable->len ? ";\n" : "", sql);
+}
+
+/* The undo as it is stored with the journal row: statements in the order in which they would run.
+ * NULL: there is none. A standalone statement's undo is standalone as well (DROP INDEX CONCURRENTLY). */
+const char *step_undo_json(struct work *w, const struct step *s, const char **readable)
+{
+    AUTO(str) text = {0};
+    json_t *list = json_array();
+    bool whole = true;
+
+    if (s->undo.s)
+        undo_item(list, &text, s->undo.s, s->no_transaction || strstr(s->undo.s, "CONCURRENTLY") != NULL);
+    else if (s->undo_none.s)
+        whole = false;
+    else
+        for (int i = s->n_stmts - 1; i >= 0 && whole; i--) {
+            if (s->stmts[i].undo)
+                undo_item(list, &text, s->stmts[i].undo, s->stmts[i].standalone);
+            else
+                whole = false;
+        }
+    const char *out = NULL;
+    if (whole && json_array_size(list) > 0) {
+        json_t *o = json_pack("{s:O}", "undo", list);
+        char *t = json_dumps(o, JSON_COMPACT);
+        out = arena_strdup(w->a, t);
+        free(t);
+        json_decref(o);
+    }
+    json_decref(list);
+    *readable = out ? arena_strdup(w->a, str_text(&text)) : NULL;
+    return out;
+}
+
+/* dbms: "postgresql", "postgresql >= 15". Anything else is another product: does not apply. */
+bool step_applies(struct work *w, const struct step *s, bool *out, struct err *err)
+{
+    const char *name = "postgresql";
+    struct cond c;
+    char version[32];
+
+    *out = true;
+    if (!s->dbms.s)
+        return true;
+    if (strncmp(s->dbms.s, name, strlen(name)) != 0) {
+        *out = false;
+        return true;
+    }
+    const char *rest = s->dbms.s + strlen(name);
+    rest += strspn(rest, " ");
+    if (!*rest)
+        return true;
+    if (!cond_parse(rest, &c))
+        return err_set(err, ERR_INPUT, "%s:%d:%d: \"%s\" is no version condition; expected for example \"postgresql >= 15\"",
+                       s->dbms.at.file, s->dbms.at.line, s->dbms.at.col, s->dbms.s);
+    snprintf(version, sizeof version, "%d", db_server_version(w->e->db) / 10000);
+    *out = cond_holds(&c, version, NULL);
+    return true;
+}
+
+bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied, struct err *err)
+{
+    *known = true;
+    *applied = true;
+    if (s->applied_when.s)
+        return ask_bool(w, s->applied_when.s, applied, err);
+    *known = s->n_stmts > 0;
+    for (int i = 0; i < s->n_stmts && *known && *applied; i++) {
+        if (!s->stmts[i].applied_when) {
+            *known = false;
+        } else if (!ask_bool(w, s->stmts[i].applied_when, applied, err)) {
+            /* The catalogue question fails where the table isn't there yet: then it isn't applied. */
+            if (!err_is(err, ERR_SQL))
+                return false;
+            err_clear(err);
+            *applied = false;
+        }
+    }
+    if (!*known)
+        *applied = false;
+    return true;
+}
+
+struct build_ctx {
+    const struct task *task;
+    int64_t started_ms;
+    const char *sql, *undo, *detail;
+};
+
+static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct build_ctx *b = ctx;
+    const struct step *s = b->task->step;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, statement_timeout_of(w, s));
+    txn_user_path(w, t);
+    for (int i = 0; i < s->n_stmts; i++) {
+        txn_add(t, s->stmts[i].sql, NULL);
+        t->what[t->n - 1] = s->stmts[i].sql;
+    }
+    txn_own_path(t);
+    record_task(w, t, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo, b->detail);
+    return true;
+}
+
+static const char *main_table(const struct step *s)
+{
+    for (int i = 0; i < s->n_stmts; i++)
+        if (s->stmts[i].table)
+            return s->stmts[i].table;
+    return NULL;
+}
+
+static bool run_transactional(struct work *w, struct build_ctx *b, struct err *err)
+{
+    const struct step *s = b->task->step;
+
+    return txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err);
+}
+
+static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statement_ms, struct err *err)
+{
+    return db_exec(w->e->db,
+                   "SELECT pg_catalog.set_config('lock_timeout', $1, false), "
+                   "pg_catalog.set_config('statement_timeout', $2, false)",
+                   &DB_PARAMS(arena_printf(w->a, "%lld", (long long) lock_ms),
+                              arena_printf(w->a, "%lld", (long long) statement_ms)),
+                   err);
+}
+
+/* Removes what an earlier try left half made (an INVALID index): it would neither be used nor repeated. */
+static bool clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err)
+{
+    bool half = false;
+
+    if (!s->half_made_when || !s->clean_up)
+        return true;
+    if (!ask_bool(w, s->half_made_when, &half, err))
+        return false;
+    if (!half)
+        return true;
+    emit(w, EVENT_INFO, NULL, "%s was left half made by an earlier try: removing it", s->object ? s->object : s->kind);
+    return session_user_path(w, true, err) && db_exec(w->e->db, s->clean_up, &DB_NO_PARAMS, err) &&
+           session_user_path(w, false, err);
+}
+
+bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms, struct err *err)
+{
+    for (int attempt = 0;;) {
+        bool ok = clean_half_made(w, s, err) &&
+                  set_session_limits(w, lock_timeout_of_try(lock_timeout_ms, attempt), 0, err) &&
+                  session_user_path(w, true, err) && db_exec(w->e->db, s->sql, &DB_NO_PARAMS, err);
+        if (db_is_usable(w->e->db)) {
+            AUTO(err) ignored = {0};
+            (void) !session_user_path(w, false, &ignored);
+            (void) !set_session_limits(w, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms, &ignored);
+        }
+        if (ok)
+            return true;
+        if (!err_is(err, ERR_LOCK_TIMEOUT))
+            break;
+        if (!lock_back_off(w, s->table, &attempt, err))
+            break;
+        err_clear(err);
+    }
+    if (db_is_usable(w->e->db)) {
+        AUTO(err) ignored = {0};
+        (void) !clean_half_made(w, s, &ignored);
+    }
+    return false;
+}
+
+static bool run_standalone(struct work *w, struct build_ctx *b, struct err *err)
+{
+    const struct step *s = b->task->step;
+
+    if (!record_task_now(w, b->task, "started", 0, b->sql, b->undo, b->detail, err))
+        return false;
+    for (int i = 0; i < s->n_stmts; i++) {
+        bool there = false;
+        if (!step_statement_standalone(w, &s->stmts[i], lock_timeout_of(w, s), err))
+            return false;
+        /* "The statement succeeded" is not "the step is done": IF NOT EXISTS accepts an invalid index. */
+        if (s->stmts[i].applied_when && !ask_bool(w, s->stmts[i].applied_when, &there, err))
+            return false;
+        if (s->stmts[i].applied_when && !there)
+            return err_set(err, ERR_STOPPED, "%s ran, but the catalogue doesn't show its result", s->stmts[i].kind);
+    }
+    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo,
+                           b->detail, err);
+}
+
+/* The team's own tool. The connection reaches it through the environment, never through argv. */
+static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
+{
+    const struct step *s = b->task->step;
+    const char **argv = arena_array(w->a, const char *, s->command.n + 1);
+    const char *env[] = {arena_printf(w->a, "DATABASE_URL=%s", w->e->db_url ? w->e->db_url : ""),
+                         arena_printf(w->a, "PGAPPNAME=phasegate/%s/%s", w->e->run_id, b->task->id), NULL};
+    AUTO(str) out = {0};
+    AUTO(str) errout = {0};
+    int code = 0;
+
+    for (int i = 0; i < s->command.n; i++)
+        argv[i] = s->command.items[i].s;
+    if (!record_task_now(w, b->task, "started", 0, b->sql, b->undo, b->detail, err))
+        return false;
+    int64_t limit = s->statement_timeout_ms != MODEL_UNSET ? s->statement_timeout_ms : 0;
+    struct host *h = w->e->ports->host;
+    if (!h->ops->run(h, argv, env, limit, &out, &errout, &code, err))
+        return false;
+    if (code != 0) {
+        const char *said = errout.len ? str_text(&errout) : str_text(&out);
+        err_set(err, ERR_STOPPED, "command %s ended with exit code %d", argv[0], code);
+        return err_detail(err, "%s", said);
+    }
+    if (s->applied_when.s) {
+        bool there = false;
+        if (!ask_bool(w, s->applied_when.s, &there, err))
+            return false;
+        if (!there)
+            return err_set(err, ERR_STOPPED, "command %s ended well, but applied_when is still false", argv[0]);
+    }
+    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo,
+                           b->detail, err);
+}
+
+static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err)
+{
+    const char *undo = NULL;
+
+    (void) step_undo_json(w, t->step, &undo);
+    /* What was there before us isn't ours to undo: no undo is stored with it. */
+    if (!record_task_now(w, t, status, 0, step_sql(w, t->step), NULL, NULL, err))
+        return false;
+    emit(w, EVENT_SKIPPED, t->id, "%s", why);
+    report_task(w, t, status, 0, why);
+    return true;
+}
+
+bool step_run(struct work *w, const struct task *t, struct err *err)
+{
+    const struct step *s = t->step;
+    const struct history_row *before = work_step_row(w, t->id);
+    bool applies = true, known = false, applied = false;
+    struct build_ctx b = {.task = t, .started_ms = clock_mono_ms(w->e->ports->clock)};
+
+    if (!step_applies(w, s, &applies, err))
+        return false;
+    if (!applies)
+        return skip(w, t, "not_applicable", arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
+    if (!step_observe_applied(w, s, &known, &applied, err))
+        return false;
+
+    b.sql = step_sql(w, s);
+    b.detail = step_undo_json(w, s, &b.undo);
+    if (known && applied) {
+        /* Ours, done before a crash could journal it: it gets its undo. Somebody else's: it doesn't. */
+        bool ours = before && strcmp(before->status, "started") == 0;
+        if (!ours)
+            return skip(w, t, "skipped", w->o->force ? "not necessary: already in place" : "already in place", err);
+        emit(w, EVENT_DONE, t->id, "was done by run %s before it could be recorded", before->run_id);
+        report_task(w, t, "done", 0, "done before, recorded now");
+        return record_task_now(w, t, "done", 0, b.sql, b.undo, b.detail, err);
+    }
+    bool ok = s->command.n > 0     ? run_command(w, &b, err)
+              : is_standalone(s) ? run_standalone(w, &b, err)
+                                 : run_transactional(w, &b, err);
+    if (!ok)
+        return false;
+    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - b.started_ms, NULL);
+    return true;
+}

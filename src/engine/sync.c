@@ -1,0 +1,114 @@
+/* The generated sync trigger: installed at the end of expand, following soft drops, removed by the purge. */
+#include "internal.h"
+
+/* Columns of the sync's table that are soft-dropped just now, plus one that is about to be. */
+static bool renamed_columns(struct work *w, const struct soft_drop *extra, struct renamed **out, int *out_n,
+                            struct err *err)
+{
+    struct soft_drop *d = NULL;
+    int n = 0;
+
+    if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
+        return false;
+    *out = arena_array(w->a, struct renamed, n + 1);
+    *out_n = 0;
+    for (int i = 0; i <= n; i++) {
+        const struct soft_drop *s = i < n ? &d[i] : extra;
+        if (!s || (i < n && (s->restored_at_ms || s->purged_at_ms || (extra && extra->id == s->id && s->id))))
+            continue;
+        if (strcmp(s->object_kind, "column") == 0 && strcmp(s->table, w->p->sync.table.s) == 0 && s->hidden_name)
+            (*out)[(*out_n)++] = (struct renamed) {s->original_name, s->hidden_name};
+    }
+    return true;
+}
+
+/* extra: a soft drop that is being made (hidden_name set) or undone (id set, hidden_name NULL). */
+bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out, struct err *err)
+{
+    struct renamed *r;
+    int n = 0;
+
+    if (!renamed_columns(w, extra, &r, &n, err))
+        return false;
+    sync_install_sql(w->a, w->p, r, n, out);
+    return true;
+}
+
+struct sync_ctx {
+    const struct task *task;
+    const struct sql_list *sql;
+    const char *text, *undo, *detail;
+    int64_t started_ms;
+};
+
+static bool build(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct sync_ctx *c = ctx;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    for (int i = 0; i < c->sql->n; i++)
+        txn_add(t, c->sql->items[i], NULL);
+    txn_own_path(t);
+    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->text, c->undo, c->detail);
+    return true;
+}
+
+static const char *joined(struct arena *a, const struct sql_list *l)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < l->n; i++)
+        str_addf(&s, "%s%s", i ? ";\n" : "", l->items[i]);
+    return arena_strdup(a, str_text(&s));
+}
+
+static bool check_targets(struct work *w, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!session_user_path(w, true, err))
+        return false;
+    bool ok = db_query(w->e->db, w->a, sync_check_sql(w->a, w->p), &DB_NO_PARAMS, &rows, err);
+    AUTO(err) ignored = {0};
+    if (db_is_usable(w->e->db))
+        (void) !session_user_path(w, false, &ignored);
+    if (!ok)
+        return false;
+    if (rows.n_rows == 0)
+        return true;
+    const struct sync *s = &w->p->sync;
+    err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: column %s of %s %s", s->at.file, s->at.line, s->at.col,
+            db_cell(&rows, 0, 0), s->table.s, db_cell(&rows, 0, 1));
+    return err_hint(err, "add the new column nullable and without a default in expand");
+}
+
+bool sync_install(struct work *w, const struct task *t, struct err *err)
+{
+    struct sql_list sql, undo;
+    struct sync_ctx c = {.task = t, .sql = &sql, .started_ms = clock_mono_ms(w->e->ports->clock)};
+
+    if (!check_targets(w, err) || !sync_current_sql(w, NULL, &sql, err))
+        return false;
+    sync_remove_sql(w->a, w->p, &undo);
+    c.text = joined(w->a, &sql);
+    c.undo = joined(w->a, &undo);
+    if (!txn_retry(w, w->p->sync.table.s, w->e->policy.lock_timeout_ms, build, &c, err))
+        return false;
+    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    return true;
+}
+
+bool sync_remove(struct work *w, const struct task *t, struct err *err)
+{
+    struct sql_list sql;
+    struct sync_ctx c = {.task = t, .sql = &sql, .started_ms = clock_mono_ms(w->e->ports->clock)};
+
+    sync_remove_sql(w->a, w->p, &sql);
+    c.text = joined(w->a, &sql);
+    if (!txn_retry(w, w->p->sync.table.s, w->e->policy.lock_timeout_ms, build, &c, err))
+        return false;
+    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    return true;
+}

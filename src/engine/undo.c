@@ -1,0 +1,201 @@
+/* Going back: the stored undo of a phase, its chain checked whole before the first statement. */
+#include "internal.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+static bool is_undoable(const struct history_row *r)
+{
+    return strcmp(r->status, "done") == 0 || strcmp(r->status, "started") == 0;
+}
+
+static bool is_in_phase(const struct work *w, const struct history_row *r)
+{
+    return strcmp(r->phase, phase_word(w->phase)) == 0 &&
+           (strcmp(r->kind, task_kind_word(TASK_STEP)) == 0 || strcmp(r->kind, task_kind_word(TASK_SYNC_INSTALL)) == 0);
+}
+
+static json_t *stored_undo(const struct history_row *r)
+{
+    json_t *o = r->detail ? json_loads(r->detail, 0, NULL) : NULL;
+    json_t *list = o ? json_incref(json_object_get(o, "undo")) : NULL;
+
+    json_decref(o);
+    return list;
+}
+
+/* Data that only the new shape holds is lost when expand is undone after writes went there without a way
+ * back; a step without an undo can't be taken back at all. */
+bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *err)
+{
+    (void) err;
+    *lossless = true;
+    *what = NULL;
+    w->phase = stage_phase(w->state.stage);
+    if (w->phase == PHASE_WRITE_ACTIVATION && w->state.first_write_rung && w->p->sync.by != SYNC_NONE &&
+        w->p->sync.reverse.n == 0) {
+        *lossless = false;
+        *what = "new writes went to the new shape and sync has no reverse: going back would lose them";
+        return true;
+    }
+    for (int i = 0; i < w->n_steps; i++) {
+        const struct history_row *r = &w->steps[i];
+        if (!is_in_phase(w, r) || !is_undoable(r) || strcmp(r->kind, "sync install") == 0)
+            continue;
+        if (!r->undo_sql) {
+            *lossless = false;
+            *what = arena_printf(w->a, "step %s of %s has no undo", r->step, r->phase);
+            return true;
+        }
+    }
+    for (int s = 0; s < 2; s++) {
+        const struct step_list *list = s ? &w->p->phases[w->phase].finish : &w->p->phases[w->phase].steps;
+        for (int i = 0; i < list->n; i++)
+            for (int k = 0; k < list->items[i].n_stmts; k++) {
+                const struct sql_stmt *st = &list->items[i].stmts[k];
+                const struct history_row *r =
+                    work_step_row(w, s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s);
+                if (r && is_undoable(r) && !list->items[i].undo.s && st->undo && !st->undo_lossless) {
+                    *lossless = false;
+                    *what = arena_printf(w->a, "undoing step %s would lose data", list->items[i].id.s);
+                    return true;
+                }
+            }
+    }
+    return true;
+}
+
+struct undo_ctx {
+    const struct history_row *row;
+    const struct task *task;
+    json_t *list;
+    int64_t started_ms;
+};
+
+static bool build_undo(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+{
+    struct undo_ctx *c = ctx;
+    size_t i;
+    json_t *item;
+
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    json_array_foreach(c->list, i, item)
+        txn_add(t, arena_strdup(w->a, json_string_value(json_object_get(item, "sql"))), NULL);
+    txn_own_path(t);
+    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row->undo_sql, NULL, NULL);
+    return true;
+}
+
+static bool has_standalone(json_t *list)
+{
+    size_t i;
+    json_t *item;
+    bool any = false;
+
+    json_array_foreach(list, i, item)
+        any |= json_is_true(json_object_get(item, "standalone"));
+    return any;
+}
+
+/* A started step that never came to be has nothing to undo. */
+static bool came_to_be(struct work *w, const struct history_row *r, bool *out, struct err *err)
+{
+    const struct step_list *lists[] = {&w->p->phases[w->phase].steps, &w->p->phases[w->phase].finish};
+
+    *out = true;
+    if (strcmp(r->status, "started") != 0)
+        return true;
+    const char *id = strncmp(r->step, "finish/", 7) == 0 ? r->step + 7 : r->step;
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < lists[l]->n; i++) {
+            bool known = false;
+            if (strcmp(lists[l]->items[i].id.s, id) == 0 && !step_observe_applied(w, &lists[l]->items[i], &known, out, err))
+                return false;
+            if (strcmp(lists[l]->items[i].id.s, id) == 0 && !known)
+                *out = true;
+        }
+    return true;
+}
+
+static bool run_undo_list(struct work *w, struct undo_ctx *c, struct err *err)
+{
+    size_t i;
+    json_t *item;
+
+    if (!has_standalone(c->list))
+        return txn_retry(w, NULL, w->e->policy.lock_timeout_ms, build_undo, c, err);
+    json_array_foreach(c->list, i, item) {
+        struct sql_stmt s = {.sql = json_string_value(json_object_get(item, "sql")), .kind = "undo"};
+        if (!step_statement_standalone(w, &s, w->e->policy.lock_timeout_ms, err))
+            return false;
+    }
+    return record_task_now(w, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row->undo_sql, NULL,
+                           NULL, err);
+}
+
+static bool undo_row(struct work *w, const struct history_row *r, struct err *err)
+{
+    struct task t = {.kind = strcmp(r->kind, "sync install") == 0 ? TASK_SYNC_INSTALL : TASK_STEP,
+                     .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step), .checksum = r->checksum};
+    struct undo_ctx c = {.row = r, .task = &t, .started_ms = clock_mono_ms(w->e->ports->clock)};
+    bool there = true;
+
+    emit(w, EVENT_START, r->step, "%s", t.title);
+    if (t.kind == TASK_SYNC_INSTALL) {
+        bool ok = sync_remove(w, &t, err);
+        return ok && record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
+    }
+    if (!came_to_be(w, r, &there, err))
+        return false;
+    c.list = stored_undo(r);
+    bool ok = !c.list || !there ? record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err) : run_undo_list(w, &c, err);
+    json_decref(c.list);
+    if (!ok)
+        return err_note(err, "undo of step %s", r->step);
+    report_task(w, &t, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    return true;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct history_row *x = a, *y = b;
+
+    return x->seq < y->seq ? 1 : x->seq > y->seq ? -1 : 0;
+}
+
+/* Flags down first (write before read would strand readers on rows that nobody keeps up), then the steps. */
+static bool flags_down(struct work *w, struct err *err)
+{
+    if (w->phase == PHASE_WRITE_ACTIVATION || w->phase == PHASE_DUAL_READ) {
+        if (w->p->flags[FLAG_READ].key.s && (w->phase == PHASE_DUAL_READ || w->p->sync.by != SYNC_TRIGGER) &&
+            w->state.percent[FLAG_READ] > 0 && !flags_set_percent(w, FLAG_READ, 0, "rollback", err))
+            return false;
+        if (w->phase == PHASE_WRITE_ACTIVATION && w->p->flags[FLAG_WRITE].key.s && w->state.percent[FLAG_WRITE] > 0 &&
+            !flags_set_percent(w, FLAG_WRITE, 0, "rollback", err))
+            return false;
+    }
+    if (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER)
+        w->state.verified = false;
+    return true;
+}
+
+bool undo_phase(struct work *w, struct err *err)
+{
+    if (!flags_down(w, err))
+        return false;
+    qsort(w->steps, (size_t) w->n_steps, sizeof *w->steps, newest_first);
+    for (int i = 0; i < w->n_steps; i++) {
+        const struct history_row *r = &w->steps[i];
+        if (is_in_phase(w, r) && is_undoable(r) && !undo_row(w, r, err))
+            return false;
+        /* What was skipped or didn't apply runs again in a later attempt. */
+        if (is_in_phase(w, r) && (strcmp(r->status, "skipped") == 0 || strcmp(r->status, "not_applicable") == 0)) {
+            struct task t = {.kind = TASK_STEP, .id = r->step, .title = "left as it was", .checksum = r->checksum};
+            if (!record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err))
+                return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,164 @@
+/* Verification: the plan's own checks, nothing left to do, old and new agree. Read-only. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static bool check_one(struct work *w, const struct check *c, bool *holds, const char **value, struct err *err)
+{
+    if (!ask_value(w->e, w->a, c->sql.s, 0, value, err))
+        return err_note(err, "verify \"%s\" (%s:%d:%d)", c->id.s, c->at.file, c->at.line, c->at.col);
+    *holds = cond_holds(&c->expect, *value, NULL);
+    return true;
+}
+
+/* Rows of a backfill that are still to do, counted up to a thousand: one is enough to say no. */
+static bool count_left(struct work *w, const struct backfill_spec *s, int64_t *left, struct err *err)
+{
+    AUTO(str) sql = {0};
+    const char *v = NULL;
+
+    str_add(&sql, "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM ");
+    sql_qualified(&sql, s->schema, s->table);
+    if (s->from)
+        str_addf(&sql, ", %s", s->from);
+    str_addf(&sql, " WHERE (%s)", s->todo);
+    if (s->match)
+        str_addf(&sql, " AND (%s)", s->match);
+    str_add(&sql, " LIMIT 1000) AS x");
+    if (!ask_value(w->e, w->a, str_text(&sql), 0, &v, err))
+        return false;
+    *left = v ? strtoll(v, NULL, 10) : 0;
+    return true;
+}
+
+static bool void_backfill(struct work *w, const struct backfill *b, struct err *err)
+{
+    struct backfill_job job = {0};
+    struct db_call c = {0};
+    struct task t = {.kind = TASK_BACKFILL, .id = arena_printf(w->a, "backfill/%s", b->id.s), .title = "to be done again"};
+
+    if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, b->id.s, &job, err))
+        return false;
+    if (!job.exists)
+        return true;
+    ledger_backfill_status_call(w->a, job.id, "void", &c);
+    return db_exec(w->e->db, c.sql, &c.params, err) && record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
+}
+
+/* A kill or a rollback after the first write rung: rows may have been written on one side only. The
+ * backfills of every phase so far run again (they touch only what differs), and are verified again. */
+bool verification_void(struct work *w, struct err *err)
+{
+    w->state.verified = false;
+    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+        for (int i = 0; i < w->p->phases[ph].backfill.n; i++)
+            if (!void_backfill(w, &w->p->phases[ph].backfill.items[i], err))
+                return false;
+    return true;
+}
+
+static bool check_left(struct work *w, int *failed, const char **first, struct err *err)
+{
+    for (int ph = PHASE_FIRST; ph <= (int) w->phase; ph++)
+        for (int i = 0; i < w->p->phases[ph].backfill.n; i++) {
+            const struct backfill *b = &w->p->phases[ph].backfill.items[i];
+            struct backfill_spec spec;
+            const char *why = NULL;
+            int64_t left = 0;
+            if (!backfill_spec_of(w->a, w->p, b, &spec, &why))
+                continue;
+            if (!count_left(w, &spec, &left, err))
+                return err_note(err, "what is left of backfill %s", b->id.s);
+            if (left == 0)
+                continue;
+            ++*failed;
+            if (!*first)
+                *first = arena_printf(w->a, "backfill %s has %lld%s rows left", b->id.s, (long long) left, left >= 1000 ? " or more" : "");
+            if (!void_backfill(w, b, err))
+                return false;
+        }
+    return true;
+}
+
+static bool check_agreement(struct work *w, int *failed, const char **first, struct err *err)
+{
+    struct backfill_spec s = {.schema = w->p->sync.schema.s, .table = w->p->sync.table.s};
+    int64_t left = 0;
+
+    if (w->p->sync.by == SYNC_NONE)
+        return true;
+    s.todo = arena_printf(w->a, "NOT (%s)", sync_agrees_sql(w->a, w->p));
+    if (!count_left(w, &s, &left, err))
+        return err_note(err, "agreement of old and new in %s", s.table);
+    if (left > 0) {
+        ++*failed;
+        if (!*first)
+            *first = arena_printf(w->a, "old and new differ in %lld%s rows of %s", (long long) left, left >= 1000 ? " or more" : "", s.table);
+    }
+    return true;
+}
+
+bool verify_run(struct work *w, const struct task *t, struct err *err)
+{
+    const struct check_list *l = &w->p->phases[w->phase].verify;
+    int64_t started = clock_mono_ms(w->e->ports->clock);
+    int failed = 0;
+    const char *first = NULL;
+
+    for (int i = 0; i < l->n; i++) {
+        const char *value = NULL;
+        bool holds = false;
+        if (!check_one(w, &l->items[i], &holds, &value, err))
+            return false;
+        emit(w, EVENT_INFO, t->id, "%s: %s (%s)", l->items[i].id.s, holds ? "holds" : "does not hold", value ? value : "no value");
+        if (holds)
+            continue;
+        failed++;
+        if (!first)
+            first = arena_printf(w->a, "%s: got %s (%s:%d:%d)", l->items[i].id.s, value ? value : "no value",
+                                 l->items[i].at.file, l->items[i].at.line, l->items[i].at.col);
+    }
+    if (!check_left(w, &failed, &first, err) || !check_agreement(w, &failed, &first, err))
+        return false;
+    if (failed > 0) {
+        w->state.verified = false;
+        if (!record_save_state(w, err))
+            return false;
+        err_set(err, ERR_NO, "verification failed: %s%s", first, failed > 1 ? arena_printf(w->a, ", and %d more", failed - 1) : "");
+        err_hint(err, "look at the rows; the same command fills what is left and verifies again");
+        return err_reason(err, "not_verified");
+    }
+    w->state.verified = true;
+    if (!record_save_state(w, err))
+        return false;
+    int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
+    report_task(w, t, "done", ms, NULL);
+    return record_task_now(w, t, "done", ms, NULL, NULL, NULL, err);
+}
+
+bool compare_run(struct work *w, const struct task *t, struct err *err)
+{
+    const struct compare *c = &w->p->phases[PHASE_DUAL_READ].compare;
+    int64_t started = clock_mono_ms(w->e->ports->clock);
+    AUTO(str) sql = {0};
+    const char *v = NULL;
+
+    if (w->p->sync.by == SYNC_NONE) {
+        report_task(w, t, "skipped", 0, "the plan has no sync to compare by");
+        return record_task_now(w, t, "skipped", 0, NULL, NULL, NULL, err);
+    }
+    str_add(&sql, "SELECT pg_catalog.count(*) FROM ");
+    sql_qualified(&sql, w->p->sync.schema.s, w->p->sync.table.s);
+    str_addf(&sql, " TABLESAMPLE SYSTEM (%g) WHERE NOT (%s)", c->sample_percent, sync_agrees_sql(w->a, w->p));
+    if (!ask_value(w->e, w->a, str_text(&sql), 0, &v, err))
+        return false;
+    int64_t differ = v ? strtoll(v, NULL, 10) : 0;
+    if (differ > c->max_mismatch) {
+        err_set(err, ERR_NO, "old and new differ in %lld rows of the sample, %lld are allowed", (long long) differ,
+                (long long) c->max_mismatch);
+        return err_reason(err, "mismatch");
+    }
+    int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
+    report_task(w, t, "done", ms, arena_printf(w->a, "%lld differ", (long long) differ));
+    return record_task_now(w, t, "done", ms, NULL, NULL, NULL, err);
+}

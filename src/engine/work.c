@@ -1,0 +1,89 @@
+/* Opening a plan for work: facts, lease, state, what is done. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+bool work_reload(struct work *w, struct err *err)
+{
+    return ledger_plan_state(w->e->db, w->a, w->p->id.s, &w->state, err) &&
+           ledger_steps(w->e->db, w->a, w->p->id.s, &w->steps, &w->n_steps, err);
+}
+
+bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
+               struct err *err)
+{
+    struct lease_options lo = {.run_id = e->run_id,
+                               .host = e->ports->host->ops->hostname(e->ports->host),
+                               .user = e->actor,
+                               .command = e->command,
+                               .pid = e->ports->host->ops->pid(e->ports->host),
+                               .wait_ms = e->lock_wait_ms,
+                               .clock = e->ports->clock,
+                               .events = e->ports->events,
+                               .interrupt = e->ports->interrupt};
+
+    memset(w, 0, sizeof *w);
+    w->e = e;
+    w->p = p;
+    w->a = a;
+    w->o = o;
+    if (!e->facts(e->set, p, err) || !lease_acquire(e->db, &lo, true, err))
+        return false;
+    e->has_ledger = true;
+    if (!work_reload(w, err))
+        return false;
+    w->phase = stage_phase(w->state.stage);
+    return true;
+}
+
+/* Versions that are live now, by the environment's live_releases. *watched false: nobody said how to look. */
+bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err)
+{
+    const struct live_releases_decl *l = &e->env->live_releases;
+
+    *out = NULL;
+    *out_n = 0;
+    *watched = false;
+    if (!l->application_name.s)
+        return true;
+    const char *percent = strchr(l->application_name.s, '%');
+    const char *head = arena_strndup(a, l->application_name.s, percent ? (size_t) (percent - l->application_name.s) : 0);
+    const char *tail = percent ? percent + 1 : "";
+    struct db_rows rows = {0};
+    if (!db_query(e->db, a,
+                  "SELECT DISTINCT pg_catalog.substr(application_name, pg_catalog.length($1) + 1, "
+                  "pg_catalog.length(application_name) - pg_catalog.length($1) - pg_catalog.length($2)) "
+                  "FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, $1) "
+                  "AND pg_catalog.right(application_name, pg_catalog.length($2)) = $2 AND "
+                  "pg_catalog.length(application_name) > pg_catalog.length($1) + pg_catalog.length($2) ORDER BY 1",
+                  &DB_PARAMS(head, tail), &rows, err))
+        return false;
+    *watched = true;
+    *out = arena_array(a, const char *, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++)
+        (*out)[(*out_n)++] = db_cell(&rows, i, 0);
+    return true;
+}
+
+bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decision *d, struct err *err)
+{
+    for (int i = 0; i < d->n_refusals; i++) {
+        const struct refusal *r = &d->refusals[i];
+        const char *what = r->fact.what ? r->fact.what : r->reason;
+        if (i == 0)
+            err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s", phase_event_word(ev), p->id.s, what);
+        else
+            err_detail(err, "Also: %s", what);
+        if (r->fact.holder)
+            err_detail(err, "Held by %s.", r->fact.holder);
+        if (r->fact.since_ms > 0) {
+            char when[25];
+            time_to_rfc3339(r->fact.since_ms, when);
+            err_detail(err, "Since %s.", when);
+        }
+        if (r->fact.release)
+            err_hint(err, "%s", r->fact.release);
+    }
+    err_reason(err, d->n_refusals > 0 ? d->refusals[0].reason : "refused");
+    return false;
+}
