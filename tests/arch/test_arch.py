@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "ledger": {"ports", "core", "base", "sql"},
     "engine": {"ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
-    "cli": {"serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "demo": {"serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "cli": {"demo", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.
     "ports": {"core", "base"},
     "flags": {"ports", "core", "base"},
@@ -33,7 +34,7 @@ MAY_INCLUDE = {
 OWNER = {
     "arena": "base", "err": "base", "json_out": "base", "names": "base", "str": "base",
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core",
-    "flag_server": "serve",
+    "flag_server": "serve", "statements": "load",
     "provider": "provider",
 }
 
@@ -52,11 +53,11 @@ SYSTEM = {"core": PURE, "base": PURE, "ledger": PURE, "engine": PURE, "provider"
 LIBRARY = {  # header -> layers
     r"yaml\.h": {"load"},
     r"pg_query.*\.h|pg_query/.*|protobuf-c/.*": {"load"},
-    r"libpq-fe\.h|libpq/.*|pg_config.*\.h": {"io"},
-    r"curl/.*": {"io"},
+    r"libpq-fe\.h|libpq/.*|pg_config.*\.h": {"io", "demo"},
+    r"curl/.*": {"io", "demo"},
     r"microhttpd\.h": {"serve"},
-    r"openssl/.*": {"load", "io", "provider", "serve"},
-    r"jansson\.h": {"load", "io", "provider", "ledger", "engine", "serve", "cli"},
+    r"openssl/.*": {"load", "io", "provider", "serve", "demo"},
+    r"jansson\.h": {"load", "io", "provider", "ledger", "engine", "serve", "demo", "cli"},
 }
 
 # ---- calls ------------------------------------------------------------------------------------

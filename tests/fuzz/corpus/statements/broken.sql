@@ -1,0 +1,3 @@
+-- nmae: x
+-- name: 1
+SELECT 'open
