@@ -27,7 +27,9 @@ SELECT coalesce(held.pid, 0) AS pid,
                     ELSE l.relation = pg_catalog.to_regclass($1::text) END
          GROUP BY l.pid, l.virtualtransaction) AS held
   LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = held.pid
-  LEFT JOIN pg_catalog.pg_prepared_xacts AS x
-    ON held.pid IS NULL AND held.virtualtransaction = '-1/' || x.transaction::text
+  LEFT JOIN pg_catalog.pg_locks AS own
+    ON held.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid'
+   AND own.virtualtransaction = held.virtualtransaction
+  LEFT JOIN pg_catalog.pg_prepared_xacts AS x ON x.transaction = own.transactionid
  ORDER BY held.granted DESC, xact_age_ms DESC NULLS LAST, held.pid
  LIMIT 50
