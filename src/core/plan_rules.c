@@ -45,7 +45,8 @@ static void check_backfill_ids(const struct plan *p, struct problem_list *proble
     check_ids(writes->items, writes->n, sizeof(struct backfill), "backfills", problems);
     for (int i = 0; i < writes->n; i++)
         for (int j = 0; j < reads->n; j++)
-            if (strcmp(writes->items[i].id.s, reads->items[j].id.s) == 0)
+            if (writes->items[i].id.s && reads->items[j].id.s &&
+                strcmp(writes->items[i].id.s, reads->items[j].id.s) == 0)
                 problem_add(problems, writes->items[i].id.at, "an id of its own", NULL,
                             "two backfills have the id \"%s\"; the first is in line %d", writes->items[i].id.s,
                             reads->items[j].id.at.line);
@@ -60,7 +61,7 @@ static void check_gate_name(const struct plan *p, const struct text *name, struc
     AUTO(str) expected = {0};
     str_add(&expected, p->n_gates ? "one of the plan's gates: " : "a gate of the plan; it has none");
     for (int i = 0; i < p->n_gates; i++)
-        str_addf(&expected, "%s%s", i ? ", " : "", p->gates[i].name.s);
+        str_addf(&expected, "%s%s", i ? ", " : "", p->gates[i].name.s ? p->gates[i].name.s : "?");
     problem_add(problems, name->at, str_text(&expected), NULL, "no gate \"%s\"", name->s);
 }
 
@@ -104,7 +105,7 @@ static void check_backfills(const struct plan *p, enum phase phase, struct probl
 
         if (p->sync.by == SYNC_NONE && !(b->table.s && says_what))
             problem_add(problems, b->at, "table and set, insert or via; or a sync to derive them from", NULL,
-                        "backfill \"%s\" doesn't say what to fill", b->id.s);
+                        "backfill \"%s\" doesn't say what to fill", b->id.s ? b->id.s : "");
     }
 }
 
