@@ -14,13 +14,13 @@
 #include "phasegate/ports.h"
 
 enum flag_state {
-    FLAG_UNKNOWN,  /* could not be read */
-    FLAG_ABSENT,   /* certainly no such flag */
+    FLAG_UNKNOWN, /* could not be read */
+    FLAG_ABSENT,  /* certainly no such flag */
     FLAG_ARCHIVED,
     FLAG_OFF,
     FLAG_ON,
-    FLAG_PERCENT,  /* 1..99 */
-    FLAG_COMPLEX   /* something else decides as well; `why` says what */
+    FLAG_PERCENT, /* 1..99 */
+    FLAG_COMPLEX  /* something else decides as well; `why` says what */
 };
 
 struct flag_value { /* desired: OFF, ON or PERCENT(1..99) only */
@@ -51,9 +51,9 @@ enum flag_answer {
     FLAG_NOT_FOUND,
     FLAG_AUTH,
     FLAG_RATE_LIMITED, /* retry_at_ms says until when */
-    FLAG_REJECTED,     /* 4xx that no retry cures, or a state we refuse to write over (COMPLEX, ARCHIVED) */
-    FLAG_NOT_SENT,     /* certainly not applied */
-    FLAG_IN_DOUBT      /* bytes may have left */
+    FLAG_REJECTED, /* 4xx that no retry cures, or a state we refuse to write over (COMPLEX, ARCHIVED) */
+    FLAG_NOT_SENT, /* certainly not applied */
+    FLAG_IN_DOUBT  /* bytes may have left */
 };
 const char *flag_answer_word(enum flag_answer a);
 
@@ -72,10 +72,11 @@ struct flag_provider;
 struct flag_service {
     const struct flag_provider *provider;
     const char *url, *token, *project, *environment, *sdk_token, *ofrep_url, *path, *ca_file;
-    const char *set_method, *set_url, *set_body, *get_url, *get_on_pointer, *get_percent_pointer; /* http */
-    const char *headers[8]; /* http: "Name: value", NULL-terminated */
-    int64_t propagation_ms; /* worst case until every SDK has it */
-    const char *shown;      /* "unleash at https://flags.example.com" */
+    const char *set_method, *set_url, *set_body, *get_url, *get_on_pointer,
+        *get_percent_pointer; /* http */
+    const char *headers[8];   /* http: "Name: value", NULL-terminated */
+    int64_t propagation_ms;   /* worst case until every SDK has it */
+    const char *shown;        /* "unleash at https://flags.example.com" */
 };
 
 struct flag_ref {
@@ -90,9 +91,9 @@ enum flag_verb {
     FLAG_DO_ENSURE, /* make it, off */
     FLAG_DO_OBSERVE,
     FLAG_DO_SET,
-    FLAG_DO_KILL,   /* no precondition, no look-up */
+    FLAG_DO_KILL, /* no precondition, no look-up */
     FLAG_DO_HISTORY,
-    FLAG_DO_CLEAR   /* file: take the flag's entry out, so that it overrides nothing any more */
+    FLAG_DO_CLEAR /* file: take the flag's entry out, so that it overrides nothing any more */
 };
 const char *flag_verb_word(enum flag_verb v);
 
@@ -106,32 +107,36 @@ struct flag_call {
     /* in */
     const struct flag_ref *ref;
     enum flag_verb verb;
-    enum flag_level level;      /* OBSERVE: CONFIGURED (management) or DELIVERED (what SDKs see) */
-    struct flag_value desired;  /* SET */
-    const char *expect;         /* SET: fingerprint seen before, NULL: don't compare */
-    const char *op_id;          /* goes into the service's own audit trail where it has one */
+    enum flag_level level;     /* OBSERVE: CONFIGURED (management) or DELIVERED (what SDKs see) */
+    struct flag_value desired; /* SET */
+    const char *expect;        /* SET: fingerprint seen before, NULL: don't compare */
+    const char *op_id;         /* goes into the service's own audit trail where it has one */
     const char *reason;
-    const char *actor;          /* who asked for it, where the service keeps such a name; NULL */
+    const char *actor;            /* who asked for it, where the service keeps such a name; NULL */
     int64_t connect_ms, total_ms; /* 1 s / 3 s for kills, 3 s / 10 s else */
-    bool seen_before;           /* 404 for such a flag is UNKNOWN, not ABSENT */
-    struct arena *arena;        /* for everything the provider makes */
-    struct host *host;          /* provider file */
+    bool seen_before;             /* 404 for such a flag is UNKNOWN, not ABSENT */
+    struct arena *arena;          /* for everything the provider makes */
+    struct host *host;            /* provider file */
     int64_t now_ms;
-    const struct flag_obs *known; /* OBSERVE: what `etag` was read with; a 304 stands for it. NULL: none */
-    const char *etag;             /* OBSERVE: in: of `known`; out: of this answer, NULL when the service has none */
+    const struct flag_obs
+        *known; /* OBSERVE: what `etag` was read with; a 304 stands for it. NULL: none */
+    const char
+        *etag; /* OBSERVE: in: of `known`; out: of this answer, NULL when the service has none */
     /* the provider's own */
     int step;
     void *scratch;
     /* out */
-    enum flag_answer answer;    /* of a call that only reads: OK, or why it could not read (NOT_SENT: out of
+    enum flag_answer
+        answer; /* of a call that only reads: OK, or why it could not read (NOT_SENT: out of
                                  * reach or nonsense; nothing was changed) */
-    struct flag_obs obs;        /* OBSERVE, SET, KILL where an answer contained it; else UNKNOWN */
-    int64_t retry_at_ms;        /* wall clock; RATE_LIMITED, and whenever the service said when; 0: it didn't */
-    const char *detail;         /* one sentence for people, no secrets; NULL */
-    bool wrote;                 /* a request that may change something was sent */
+    struct flag_obs obs; /* OBSERVE, SET, KILL where an answer contained it; else UNKNOWN */
+    int64_t
+        retry_at_ms; /* wall clock; RATE_LIMITED, and whenever the service said when; 0: it didn't */
+    const char *detail; /* one sentence for people, no secrets; NULL */
+    bool wrote;         /* a request that may change something was sent */
     /* PREFLIGHT */
     bool has_sdk_endpoint, approvals_block;
-    int64_t token_expires_ms;   /* 0: unknown */
+    int64_t token_expires_ms; /* 0: unknown */
     /* HISTORY: newest first */
     const struct flag_event *events;
     int n_events;
@@ -145,7 +150,8 @@ struct flag_provider {
     bool native_percent, cas, audit, sdk_endpoint, can_write;
     /* last: NULL at first, then the answer to the request asked for. FLAG_REQUEST: *out is to be
      * performed, then call again. FLAG_FINISHED: the out fields of call are set. */
-    enum flag_next (*next)(struct flag_call *call, const struct http_res *last, struct http_req *out);
+    enum flag_next (*next)(struct flag_call *call, const struct http_res *last,
+                           struct http_req *out);
     /* Is this service described well enough? Names the missing setting. */
     bool (*check)(const struct flag_service *s, struct err *err);
     int64_t default_propagation_ms;
@@ -164,6 +170,7 @@ const char *flag_digest(struct arena *a, const char *text);
 
 /* Shared by providers: classify what every service does alike. True: *answer is decided (NOT_SENT,
  * IN_DOUBT, AUTH, RATE_LIMITED, 5xx, HTML with 200, 405/409 forms of approval). False: look at it yourself. */
-bool flag_classify(struct flag_call *call, const struct http_res *res, bool is_write, bool json_required);
+bool flag_classify(struct flag_call *call, const struct http_res *res, bool is_write,
+                   bool json_required);
 
 #endif
