@@ -16,7 +16,7 @@
 struct filler {
     struct backfill_spec spec;
     struct arena batch;   /* of one batch */
-    struct arena keys[2]; /* the cursor outlives its batch by one: two in turn */
+    struct arena turns[2]; /* the cursor outlives its batch by one: two in turn */
     const char *table;  /* quoted, as the user's search_path finds it */
     bool partitioned;
     const char **keys;
@@ -336,10 +336,10 @@ static bool walk(struct work *w, const struct task *t, struct filler *f, struct 
         w->state.rows_done = f->job.rows_done;
         if (changed > 0)
             resize(f, clock_mono_ms(w->e->ports->clock) - started);
-        arena_reset(&f->keys[turn]);
-        const char **lo = arena_array(&f->keys[turn], const char *, f->n_keys);
+        arena_reset(&f->turns[turn]);
+        const char **lo = arena_array(&f->turns[turn], const char *, f->n_keys);
         for (int i = 0; i < f->n_keys; i++)
-            lo[i] = arena_strdup(&f->keys[turn], at[i]);
+            lo[i] = arena_strdup(&f->turns[turn], at[i]);
         f->lo = lo;
         arena_reset(&f->batch);
         progress(w, t, f, begun);
@@ -392,8 +392,8 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
         return err_set(err, ERR_INPUT, "%s:%d:%d: backfill %s can't run: %s", at.file, at.line, at.col, t->backfill->id.s, why);
     bool ok = fill(w, t, &f, err);
     arena_free(&f.batch);
-    arena_free(&f.keys[0]);
-    arena_free(&f.keys[1]);
+    arena_free(&f.turns[0]);
+    arena_free(&f.turns[1]);
     if (!ok)
         return false;
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;

@@ -110,6 +110,8 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
 /* Observe; sets state to killed where exposure is lower than we left it. *drifted: higher, or can't tell. */
 bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err);
 /* Brakes that somebody else put on meanwhile: false with ERR_STOPPED/ERR_INTERRUPTED when the work must end. */
+/* What the service says of the plan's flags; UNKNOWN where it is out of reach. Never fails. */
+void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES]);
 bool work_may_go_on(struct work *w, struct err *err);
 bool halt(struct work *w, enum brake brake, const char *reason, struct err *err);
 

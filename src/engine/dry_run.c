@@ -1,0 +1,259 @@
+/* What advance, rollback or purge would do, statement by statement. Writes nothing. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+struct dry {
+    struct work w;
+    struct dry_run *out;
+    int cap;
+};
+
+static struct dry_step *add(struct dry *d, const struct task *t)
+{
+    struct dry_run *r = d->out;
+
+    if (r->n_steps == d->cap) {
+        int cap = d->cap ? 2 * d->cap : 16;
+        r->steps = arena_grow(d->w.a, r->steps, sizeof *r->steps * (size_t) d->cap, sizeof *r->steps * (size_t) cap);
+        d->cap = cap;
+    }
+    struct dry_step *s = &r->steps[r->n_steps++];
+    memset(s, 0, sizeof *s);
+    s->id = t->id;
+    s->kind = task_kind_word(t->kind);
+    s->title = t->title;
+    s->status = task_is_done(&d->w, t) ? "done" : "would run";
+    s->reversibility = "lossless";
+    s->rows = -1;
+    return s;
+}
+
+static void take_sql(struct dry *d, struct dry_step *s, const struct sql_list *l)
+{
+    (void) d;
+    s->sql = l->items;
+    s->n_sql = l->n;
+}
+
+static bool dry_step(struct dry *d, const struct task *t, struct err *err)
+{
+    struct dry_step *s = add(d, t);
+    const struct step *st = t->step;
+    const char **sql = arena_array(d->w.a, const char *, st->n_stmts + 1);
+    bool applies = true, known = false, applied = false;
+
+    s->at = &st->at;
+    for (int i = 0; i < st->n_stmts; i++) {
+        sql[s->n_sql++] = st->stmts[i].sql;
+        if (st->stmts[i].lock >= s->lock) {
+            s->lock = st->stmts[i].lock;
+            s->lock_note = st->stmts[i].lock_note;
+        }
+    }
+    s->sql = sql;
+    (void) step_undo_json(&d->w, st, &s->undo);
+    if (!s->undo)
+        s->reversibility = st->undo_none.s ? "irreversible" : st->n_stmts && st->stmts[0].class == SQL_DATA ? "lossy" : "irreversible";
+    for (int i = 0; s->undo && !st->undo.s && i < st->n_stmts; i++)
+        if (!st->stmts[i].undo_lossless)
+            s->reversibility = "lossy";
+    if (strcmp(s->status, "done") == 0)
+        return true;
+    if (!step_applies(&d->w, st, &applies, err) || !step_observe_applied(&d->w, st, &known, &applied, err))
+        return false;
+    if (!applies)
+        s->status = "does not apply";
+    else if (known && applied)
+        s->status = "already in place";
+    return true;
+}
+
+static void dry_sync(struct dry *d, const struct task *t)
+{
+    struct dry_step *s = add(d, t);
+    struct sql_list l, undo;
+
+    sync_install_sql(d->w.a, d->w.p, NULL, 0, &l);
+    sync_remove_sql(d->w.a, d->w.p, &undo);
+    take_sql(d, s, t->kind == TASK_SYNC_INSTALL ? &l : &undo);
+    s->lock = t->kind == TASK_SYNC_INSTALL ? LOCK_SRE : LOCK_AE;
+    s->lock_note = "brief";
+    s->undo = t->kind == TASK_SYNC_INSTALL ? undo.items[0] : l.items[0];
+}
+
+static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
+{
+    struct dry_step *s = add(d, t);
+    struct backfill_spec spec;
+    const char *why = NULL, *v = NULL;
+    const char **sql = arena_array(d->w.a, const char *, 1);
+    AUTO(str) text = {0}, name = {0}, ask = {0};
+    AUTO(err) ignored = {0};
+
+    (void) err;
+    s->at = &t->backfill->at;
+    if (!backfill_spec_of(d->w.a, d->w.p, t->backfill, &spec, &why)) {
+        s->status = arena_printf(d->w.a, "can't run: %s", why);
+        return true;
+    }
+    sql_qualified(&name, spec.schema, spec.table);
+    str_addf(&text, "UPDATE %s SET ", str_text(&name));
+    for (int i = 0; i < spec.set.n; i++) {
+        str_add(&text, i ? ", " : "");
+        sql_ident(&text, spec.set.items[i].key.s);
+        str_addf(&text, " = (%s)", spec.set.items[i].value.s);
+    }
+    str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec.from ? " FROM " : "", spec.from ? spec.from : "", spec.todo);
+    sql[0] = arena_strdup(d->w.a, str_text(&text));
+    s->sql = sql;
+    s->n_sql = 1;
+    s->lock = LOCK_RE;
+    s->lock_note = "row locks, one batch long";
+    s->undo = "stop; the values stay, harmless";
+    str_add(&ask, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(");
+    sql_literal(&ask, str_text(&name));
+    str_add(&ask, ")");
+    if (ask_value(d->w.e, d->w.a, str_text(&ask), 5000, &v, &ignored) && v)
+        s->rows = strtoll(v, NULL, 10);
+    return true;
+}
+
+static void dry_rung(struct dry *d, const struct task *t)
+{
+    struct dry_step *s = add(d, t);
+    const struct flag_decl *f = &d->w.p->flags[t->flag];
+    AUTO(str) pause = {0};
+
+    duration_to_text(&pause, t->rung->pause_ms);
+    s->at = &t->rung->at;
+    s->request = arena_printf(d->w.a, "set %s to %d %% at %s, read it back%s%s", f->key.s, t->rung->percent,
+                              d->w.e->flags ? d->w.e->flags->shown : "no flag service",
+                              t->rung->pause_ms > 0 ? ", then wait " : "", t->rung->pause_ms > 0 ? str_text(&pause) : "");
+    s->undo = arena_printf(d->w.a, "set %s to 0 %%", f->key.s);
+    if (t->flag == FLAG_WRITE && d->w.p->sync.by != SYNC_NONE && d->w.p->sync.reverse.n == 0)
+        s->reversibility = "lossy";
+}
+
+static void dry_soft_drop(struct dry *d, const struct task *t)
+{
+    struct dry_step *s = add(d, t);
+    const struct sql_stmt *st = &t->step->stmts[0];
+    struct sql_list drop, restore, purge;
+    const char *hidden = soft_drop_name(d->w.a, st->object ? st->object : st->table, now_ms(d->w.e));
+
+    s->at = &t->step->at;
+    s->lock = LOCK_AE;
+    s->lock_note = "brief";
+    if (st->drop == DROP_COLUMN) {
+        struct column_facts c = {.schema = st->schema, .table = st->table, .column = st->object};
+        soft_drop_column_sql(d->w.a, &c, hidden, &drop, &restore, &purge);
+    } else if (st->drop == DROP_TABLE) {
+        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", st->table, hidden, &drop, &restore, &purge);
+    } else {
+        const char **one = arena_array(d->w.a, const char *, 1);
+        one[0] = st->sql;
+        s->sql = one;
+        s->n_sql = 1;
+        s->undo = "made again from its stored definition by phasegate restore";
+        return;
+    }
+    take_sql(d, s, &drop);
+    s->undo = restore.items[0];
+}
+
+static void dry_purge(struct dry *d, const struct task *t)
+{
+    struct dry_step *s = add(d, t);
+    const char **one = arena_array(d->w.a, const char *, 1);
+
+    one[0] = t->step->stmts[0].sql;
+    s->sql = one;
+    s->n_sql = 1;
+    s->at = &t->step->at;
+    s->lock = t->step->stmts[0].lock;
+    s->lock_note = t->step->stmts[0].lock_note;
+    s->reversibility = "irreversible";
+    if (d->out->no_return < 0)
+        d->out->no_return = d->out->n_steps - 1;
+}
+
+static bool dry_task(struct dry *d, const struct task *t, struct err *err)
+{
+    switch (t->kind) {
+    case TASK_STEP: {
+        bool ok = dry_step(d, t, err);
+        struct dry_step *s = &d->out->steps[d->out->n_steps - 1];
+        if (d->w.state.stage >= STAGE_CONTRACT_DONE && strcmp(s->reversibility, "lossless") != 0 && d->out->no_return < 0)
+            d->out->no_return = d->out->n_steps - 1;
+        return ok;
+    }
+    case TASK_SYNC_INSTALL:
+    case TASK_SYNC_REMOVE: dry_sync(d, t); return true;
+    case TASK_BACKFILL: return dry_backfill(d, t, err);
+    case TASK_RUNG: dry_rung(d, t); return true;
+    case TASK_SOFT_DROP: dry_soft_drop(d, t); return true;
+    case TASK_PURGE_DROP: dry_purge(d, t); return true;
+    case TASK_VERIFY:
+    case TASK_COMPARE:
+    case TASK_GATES: add(d, t)->undo = "nothing is changed"; return true;
+    }
+    return true;
+}
+
+/* Undo as it is stored, newest first; what has no undo is named. */
+static bool dry_undo(struct dry *d, struct err *err)
+{
+    struct work *w = &d->w;
+
+    for (int i = w->n_steps - 1; i >= 0; i--) {
+        const struct history_row *r = &w->steps[i];
+        if (strcmp(r->phase, phase_word(w->phase)) != 0 || (strcmp(r->status, "done") != 0 && strcmp(r->status, "started") != 0) ||
+            (strcmp(r->kind, "step") != 0 && strcmp(r->kind, "sync install") != 0))
+            continue;
+        struct task t = {.kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
+        struct dry_step *s = add(d, &t);
+        const char **one = arena_array(w->a, const char *, 1);
+        s->status = r->undo_sql ? "would run" : "has no undo";
+        one[0] = r->undo_sql;
+        s->sql = one;
+        s->n_sql = r->undo_sql ? 1 : 0;
+        s->lock = LOCK_AE;
+        s->lock_note = "brief";
+        s->undo = "the step itself";
+        s->reversibility = r->undo_sql ? "lossless" : "irreversible";
+    }
+    (void) err;
+    return true;
+}
+
+bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev, const struct advance_options *o,
+                    struct arena *a, struct dry_run *out, struct err *err)
+{
+    struct dry d = {.w = {.e = e, .p = p, .a = a, .o = o}, .out = out};
+    struct world world;
+    struct script s;
+
+    memset(out, 0, sizeof *out);
+    out->no_return = -1;
+    out->proof = "missing";
+    if (!engine_observe(e, p, ev, o, a, &d.w.state, &world, err))
+        return false;
+    phase_decide(&world, ev, &out->decision);
+    if (e->has_ledger && !ledger_steps(e->db, a, p->id.s, &d.w.steps, &d.w.n_steps, err))
+        return false;
+    enum phase next = stage_next_phase(d.w.state.stage);
+    while (ev == EVENT_ADVANCE && next != PHASE_NONE && next <= PHASE_LAST && !p->phases[next].present)
+        next++;
+    d.w.phase = ev == EVENT_ADVANCE ? (next > PHASE_LAST ? PHASE_NONE : next) : stage_phase(d.w.state.stage);
+    out->phase = d.w.phase;
+    if (out->phase == PHASE_NONE)
+        return true;
+    if (ev == EVENT_ROLLBACK || ev == EVENT_RESTORE)
+        return dry_undo(&d, err);
+    plan_script(a, p, out->phase, ev == EVENT_PURGE, &s);
+    for (int i = 0; i < s.n; i++)
+        if (!dry_task(&d, &s.tasks[i], err))
+            return false;
+    return true;
+}

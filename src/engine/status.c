@@ -1,0 +1,98 @@
+/* Where a plan stands, what comes next, what it waits for. Looks only. */
+#include "internal.h"
+
+static void count_steps(struct work *w, enum phase phase, struct plan_status *out)
+{
+    struct script s;
+
+    w->phase = phase;
+    plan_script(w->a, w->p, phase, w->state.stage == STAGE_PURGING, &s);
+    out->steps_total = s.n;
+    for (int i = 0; i < s.n; i++)
+        out->steps_done += task_is_done(w, &s.tasks[i]);
+}
+
+static const char *next_command(struct work *w, const struct plan_status *s)
+{
+    const char *id = w->p->id.s;
+
+    if (w->state.brake != BRAKE_NONE && w->state.stage != STAGE_PURGED)
+        return arena_printf(w->a, "phasegate resume %s", id);
+    if (w->state.stage == STAGE_CONTRACT_UNDOING)
+        return arena_printf(w->a, "phasegate restore %s", id);
+    if (stage_is_undoing(w->state.stage))
+        return arena_printf(w->a, "phasegate rollback %s", id);
+    if (w->state.stage == STAGE_CONTRACT_DONE || w->state.stage == STAGE_PURGING)
+        return arena_printf(w->a, "phasegate purge %s --confirm %s", id, id);
+    if (s->next_phase == PHASE_NONE)
+        return NULL;
+    return arena_printf(w->a, "phasegate advance %s --release %s", id, s->next_release ? s->next_release : "V");
+}
+
+/* A plan that compensates this one and has got somewhere: this one's schema was mended forward. */
+static bool find_undoer(struct work *w, const char **out, struct err *err)
+{
+    *out = NULL;
+    for (int i = 0; i < w->e->set->n_plans; i++) {
+        const struct plan *p = &w->e->set->plans[i];
+        struct plan_state s = {0};
+        if (!p->compensates.s || strcmp(p->compensates.s, w->p->id.s) != 0)
+            continue;
+        if (w->e->has_ledger && !ledger_plan_state(w->e->db, w->a, p->id.s, &s, err))
+            return false;
+        if (s.stage != STAGE_PLANNED)
+            *out = p->id.s;
+    }
+    return true;
+}
+
+/* The present phase that comes next: absent ones are passed over. */
+static enum phase next_present(const struct plan *p, enum stage s)
+{
+    enum phase next = stage_next_phase(s);
+
+    while (next != PHASE_NONE && next <= PHASE_LAST && !p->phases[next].present)
+        next++;
+    return next > PHASE_LAST ? PHASE_NONE : next;
+}
+
+bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a, struct plan_status *out,
+                   struct err *err)
+{
+    struct work w = {.e = e, .p = p, .a = a};
+    struct advance_options o = {0};
+    struct world world;
+    struct edit *edits;
+    int n_edits = 0;
+
+    memset(out, 0, sizeof *out);
+    out->plan = p;
+    w.o = &o;
+    if (!e->facts(e->set, p, err) || (e->has_ledger && !work_reload(&w, err)))
+        return false;
+    w.state.plan = p->id.s;
+    out->state = w.state;
+    out->next_phase = next_present(p, w.state.stage);
+    if (out->next_phase != PHASE_NONE)
+        out->next_release = p->phases[out->next_phase].release.s;
+    count_steps(&w, out->next_phase != PHASE_NONE ? out->next_phase : stage_phase(w.state.stage), out);
+    out->pending = w.state.stage != STAGE_PURGED && (out->next_phase != PHASE_NONE || w.state.stage >= STAGE_CONTRACT_DONE ||
+                                                     stage_is_undoing(w.state.stage));
+    out->next_command = next_command(&w, out);
+    if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
+        return false;
+    out->edited = n_edits > 0;
+    if (with_flags)
+        flags_observe(&w, out->observed);
+    /* What advance would be told now. Its flags are asked only when the caller wants the network. */
+    o.release = out->next_release;
+    if (!with_flags && out->next_phase >= PHASE_DUAL_READ)
+        return true;
+    if (out->next_phase != PHASE_NONE && e->db) {
+        struct plan_state seen;
+        if (!engine_observe(e, p, EVENT_ADVANCE, &o, a, &seen, &world, err))
+            return false;
+        phase_decide(&world, EVENT_ADVANCE, &out->decision);
+    }
+    return true;
+}
