@@ -136,7 +136,7 @@ static bool ask_due(struct work *w, struct vigil *v, bool *open, struct err *err
     return true;
 }
 
-static bool stop_waiting(struct work *w, const char *what, struct err *err)
+static bool stop_waiting(const char *what, struct err *err)
 {
     err_set(err, ERR_STOPPED, "waiting for %s", what);
     err_hint(err, "the same command goes on from here");
@@ -161,7 +161,7 @@ static bool wait_pause(struct work *w, const struct task *t, struct vigil *bg, s
             if (!hold && !record_wait(w, what, "the plan", "time", until, err))
                 return false;
             if (w->o->no_wait)
-                return stop_waiting(w, what, err);
+                return stop_waiting(what, err);
         }
         int64_t left = until - now;
         clock_sleep_ms(w->e->ports->clock, left > 0 && left < TICK_MS ? left : TICK_MS);
@@ -179,7 +179,7 @@ static bool pass_gates(struct work *w, struct vigil *fg, struct vigil *bg, struc
         if (open && !hold)
             return record_wait(w, NULL, NULL, NULL, 0, err);
         if (w->o->no_wait && w->state.waiting_for)
-            return stop_waiting(w, w->state.waiting_for, err);
+            return stop_waiting(w->state.waiting_for, err);
         clock_sleep_ms(w->e->ports->clock, TICK_MS);
     }
 }
@@ -235,7 +235,7 @@ bool gates_run(struct work *w, const struct task *t, struct err *err)
         if (!open)
             clock_sleep_ms(w->e->ports->clock, TICK_MS);
         if (!open && w->o->no_wait && w->state.waiting_for)
-            return stop_waiting(w, w->state.waiting_for, err);
+            return stop_waiting(w->state.waiting_for, err);
     }
     if (!pass_gates(w, &fg, &bg, err))
         return false;
