@@ -144,9 +144,10 @@ bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const ch
     struct approval ap = {.plan = p->id.s, .phase = phase_word(phase), .checksum = p->phase_checksum[phase], .role = role,
                           .who = e->actor, .because = because, .refused = refuse, .at_ms = now_ms(e),
                           .host = e->ports->host->ops->hostname(e->ports->host)};
-    struct history_row *r = history_new(&w, "approval", phase_word(phase), refuse ? "refused" : "approved");
+    struct history_row *r = history_new(&w, "approval", phase_word(phase), "note");
     r->checksum = ap.checksum;
-    r->description = because ? because : "";
+    r->description = arena_printf(&a, "%s by %s%s%s", refuse ? "refused" : "approved", e->actor, because ? ": " : "",
+                                  because ? because : "");
     bool ok = ledger_approval_add(e->db, &ap, err) && ledger_history_append(e->db, r, err);
     AUTO(err) ignored = {0};
     if (db_is_usable(e->db))
