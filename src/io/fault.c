@@ -1,0 +1,214 @@
+/* Fault points, in test builds only (PHASEGATE_FAULTS): every call that leaves the process is one.
+ *
+ * PHASEGATE_FAULT=kill-before:N | kill-after:N | drop-before:N   act at the N-th point (from 1)
+ * PHASEGATE_FAULT_COUNT=FILE                                     append the number of points at exit
+ *
+ * kill sends SIGKILL to this process: before the call nothing of it has left, after it everything has, and
+ * nothing that follows has happened. drop ends the database session on the server first, so that the call
+ * meets a lost connection. The wrappers sit at the seam of ports.h: what the engine does between two points
+ * can't be seen from outside, so killing at every point covers every order that matters.
+ */
+#include "fault.h"
+
+#ifdef PHASEGATE_FAULTS
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum fault_mode { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_DROP_BEFORE };
+
+static struct {
+    enum fault_mode mode;
+    long at, count;
+    bool ready;
+} fault;
+
+static void write_count(void)
+{
+    const char *path = getenv("PHASEGATE_FAULT_COUNT");
+    char line[32];
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    int n = snprintf(line, sizeof line, "%ld\n", fault.count);
+    if (write(fd, line, (size_t) n) != n)
+        abort();
+    close(fd);
+}
+
+static void get_ready(void)
+{
+    static const struct {
+        const char *word;
+        enum fault_mode mode;
+    } modes[] = {{"kill-before:", FAULT_KILL_BEFORE}, {"kill-after:", FAULT_KILL_AFTER}, {"drop-before:", FAULT_DROP_BEFORE}};
+    const char *s = getenv("PHASEGATE_FAULT");
+
+    fault.ready = true;
+    for (size_t i = 0; s && i < sizeof modes / sizeof modes[0]; i++)
+        if (strncmp(s, modes[i].word, strlen(modes[i].word)) == 0) {
+            fault.mode = modes[i].mode;
+            fault.at = strtol(s + strlen(modes[i].word), NULL, 10);
+        }
+    atexit(write_count);
+}
+
+/* True when this is the point to act at and the mode is the one asked about. */
+static bool enter(enum fault_mode mode)
+{
+    if (!fault.ready)
+        get_ready();
+    fault.count++;
+    if (fault.count == fault.at && fault.mode == FAULT_KILL_BEFORE)
+        raise(SIGKILL);
+    return fault.count == fault.at && fault.mode == mode;
+}
+
+static void leave(long point)
+{
+    if (point == fault.at && fault.mode == FAULT_KILL_AFTER)
+        raise(SIGKILL);
+}
+
+/* ---- database --------------------------------------------------------------------------------------- */
+
+struct fault_db {
+    struct db base;
+    struct db *real;
+};
+
+static struct db *real_of(struct db *d) { return ((struct fault_db *) d)->real; }
+
+static void drop_session(struct db *real)
+{
+    AUTO(err) ignored = {0};
+
+    (void) !db_exec(real, "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())", &DB_NO_PARAMS, &ignored);
+}
+
+static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p, struct db_rows *rows,
+                   int64_t *affected, struct err *err)
+{
+    struct db *real = real_of(d);
+
+    if (enter(FAULT_DROP_BEFORE))
+        drop_session(real);
+    long point = fault.count;
+    bool ok = real->ops->exec(real, a, sql, p, rows, affected, err);
+    leave(point);
+    return ok;
+}
+
+static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n, struct db_rows *rows,
+                       int *out_done, struct err *err)
+{
+    struct db *real = real_of(d);
+
+    if (enter(FAULT_DROP_BEFORE))
+        drop_session(real);
+    long point = fault.count;
+    bool ok = real->ops->pipeline(real, a, calls, n, rows, out_done, err);
+    leave(point);
+    return ok;
+}
+
+static bool f_reconnect(struct db *d, struct err *err) { return db_reconnect(real_of(d), err); }
+static bool f_is_usable(struct db *d) { return db_is_usable(real_of(d)); }
+static int f_backend_pid(struct db *d) { return db_backend_pid(real_of(d)); }
+static int f_server_version(struct db *d) { return db_server_version(real_of(d)); }
+static void f_set_label(struct db *d, const char *name) { db_set_label(real_of(d), name); }
+static void f_set_deadline(struct db *d, int64_t ms) { db_set_deadline_ms(real_of(d), ms); }
+static void f_close(struct db *d)
+{
+    db_close(real_of(d));
+    free(d);
+}
+
+static const struct db_ops fault_db_ops = {f_exec, f_pipeline, f_reconnect, f_is_usable, f_backend_pid, f_server_version,
+                                           f_set_label, f_set_deadline, f_close};
+
+struct db *fault_db(struct db *real)
+{
+    struct fault_db *f = calloc(1, sizeof *f);
+
+    if (!f)
+        abort();
+    f->base = (struct db) {&fault_db_ops, real->shown};
+    f->real = real;
+    return &f->base;
+}
+
+/* ---- HTTP: the moment a request is handed over, and the moment its answer is taken ----------------------- */
+
+struct fault_http {
+    struct http base;
+    struct http *real;
+};
+
+static bool f_submit(struct http *h, const struct http_req *req, void *tag, struct err *err)
+{
+    struct http *real = ((struct fault_http *) h)->real;
+
+    enter(FAULT_NONE);
+    long point = fault.count;
+    bool ok = real->ops->submit(real, req, tag, err);
+    leave(point);
+    return ok;
+}
+
+static bool f_wait(struct http *h, struct arena *a, int64_t ms, void **tag, struct http_res *res)
+{
+    struct http *real = ((struct fault_http *) h)->real;
+    bool got = real->ops->wait(real, a, ms, tag, res);
+
+    if (got) {
+        enter(FAULT_NONE);
+        leave(fault.count);
+    }
+    return got;
+}
+
+static void f_cancel(struct http *h, void *tag)
+{
+    struct http *real = ((struct fault_http *) h)->real;
+    real->ops->cancel(real, tag);
+}
+
+static void f_http_close(struct http *h)
+{
+    struct http *real = ((struct fault_http *) h)->real;
+    real->ops->close(real);
+    free(h);
+}
+
+static const struct http_ops fault_http_ops = {f_submit, f_wait, f_cancel, f_http_close};
+
+struct http *fault_http(struct http *real)
+{
+    struct fault_http *f = calloc(1, sizeof *f);
+
+    if (!f)
+        abort();
+    f->base.ops = &fault_http_ops;
+    f->real = real;
+    return &f->base;
+}
+
+void fault_point(void)
+{
+    enter(FAULT_NONE);
+    leave(fault.count);
+}
+
+#else
+
+struct db *fault_db(struct db *real) { return real; }
+struct http *fault_http(struct http *real) { return real; }
+void fault_point(void) {}
+
+#endif
