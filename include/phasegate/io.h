@@ -14,7 +14,7 @@
  * when the program started (nohup, a background job) stays ignored. Running system calls are interrupted. */
 void interrupt_install(struct interrupt *to);
 /* Tokens and passwords live in this process: no core dumps, no attaching by other processes of the same
- * user. A closed pipe becomes an error of the write instead of a death. First thing in main. */
+ * user. A closed pipe or a file at its limit becomes an error of the write. First thing in main. */
 void io_harden_process(void);
 
 /* ---- clock -------------------------------------------------------------------------------------- */

@@ -47,6 +47,7 @@ void io_harden_process(void)
     struct rlimit none = {0, 0};
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of the write as well */
     setrlimit(RLIMIT_CORE, &none);
 #ifndef UNDER_ASAN
     /* The leak checker attaches to its own process, which this forbids. */
