@@ -1,63 +1,109 @@
 #include "load/canon.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Checksums of thousands of plans are made of these few bytes at a time: no format, no call where the
+ * room is there. The text isn't NUL-terminated. */
+static inline void put(struct str *out, const char *s, size_t n)
+{
+    if (out->cap - out->len <= n) {
+        str_addn(out, s, n);
+        return;
+    }
+    memcpy(out->text + out->len, s, n);
+    out->len += n;
+}
+
+static inline void put_char(struct str *out, char c) { put(out, &c, 1); }
+
+static void add_number(struct str *out, char type, int64_t v, char end)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t left = v < 0 ? 0 - (uint64_t) v : (uint64_t) v;
+
+    digits[--at] = end;
+    do
+        digits[--at] = (char) ('0' + left % 10);
+    while (left /= 10);
+    if (v < 0)
+        digits[--at] = '-';
+    if (type)
+        digits[--at] = type;
+    put(out, digits + at, sizeof digits - at);
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 /* White space around a text is a matter of how it was written: `|` ends with a newline, quotes don't. */
 static void add_bytes(struct str *out, const char *s)
 {
-    s += strspn(s, " \t\r\n");
+    while (is_blank(*s))
+        s++;
     size_t n = strlen(s);
-    while (n > 0 && strchr(" \t\r\n", s[n - 1]))
+    while (n > 0 && is_blank(s[n - 1]))
         n--;
-    str_addf(out, "%zu:", n);
-    str_addn(out, s, n);
+    add_number(out, 0, (int64_t) n, ':');
+    put(out, s, n);
 }
 
 void canon_add_text(struct str *out, const char *key, const char *text)
 {
     add_bytes(out, key);
-    str_addc(out, 't');
+    put_char(out, 't');
     add_bytes(out, text ? text : "");
 }
 
-static int by_text(const void *a, const void *b)
+static const char *name_of(const void *item)
 {
-    const struct text *const *x = a, *const *y = b;
-    return strcmp((*x)->s ? (*x)->s : "", (*y)->s ? (*y)->s : "");
+    const struct text *name = item;
+    return name->s ? name->s : "";
 }
 
-/* Elements that start with a struct text, in the order of it. */
-static const void **sorted_by_name(struct arena *a, const void *items, int n, size_t size)
-{
-    const void **order = arena_array(a, const void *, n);
+static int by_name(const void *a, const void *b) { return strcmp(name_of(*(void *const *) a), name_of(*(void *const *) b)); }
 
+#define FEW 16
+struct order {
+    const void *few[FEW], **items; /* items points at few, or into memory of its own */
+    struct arena arena;
+};
+static void order_auto(struct order *o) { arena_free(&o->arena); }
+
+/* Elements that start with a struct text, in the order of it. */
+static void order_by_name(struct order *o, const void *items, int n, size_t size)
+{
+    o->items = n <= FEW ? o->few : arena_array(&o->arena, const void *, n);
     for (int i = 0; i < n; i++)
-        order[i] = (const char *) items + (size_t) i * size;
-    qsort(order, (size_t) n, sizeof *order, by_text);
-    return order;
+        o->items[i] = (const char *) items + (size_t) i * size;
+    if (n > 1)
+        qsort(o->items, (size_t) n, sizeof *o->items, by_name);
 }
 
 static void add_texts(struct str *out, const struct text_list *l, bool sorted)
 {
-    AUTO(arena) scratch = {0};
-    const void **order = sorted ? sorted_by_name(&scratch, l->items, l->n, sizeof *l->items) : NULL;
+    AUTO(order) order = {.arena = {0}};
 
-    str_addf(out, "l%d:", l->n);
+    if (sorted)
+        order_by_name(&order, l->items, l->n, sizeof *l->items);
+
+    add_number(out, 'l', l->n, ':');
     for (int i = 0; i < l->n; i++) {
-        const struct text *text = order ? order[i] : &l->items[i];
+        const struct text *text = sorted ? order.items[i] : &l->items[i];
         add_bytes(out, text->s ? text->s : "");
     }
 }
 
 static void add_pairs(struct str *out, const struct pair_list *l)
 {
-    AUTO(arena) scratch = {0};
-    const void **order = sorted_by_name(&scratch, l->items, l->n, sizeof *l->items);
+    AUTO(order) order = {.arena = {0}};
 
-    str_addf(out, "p%d:", l->n);
+    order_by_name(&order, l->items, l->n, sizeof *l->items);
+
+    add_number(out, 'p', l->n, ':');
     for (int i = 0; i < l->n; i++) {
-        const struct pair *pair = order[i];
+        const struct pair *pair = order.items[i];
         add_bytes(out, pair->key.s ? pair->key.s : "");
         add_bytes(out, pair->value.s ? pair->value.s : "");
     }
@@ -65,17 +111,19 @@ static void add_pairs(struct str *out, const struct pair_list *l)
 
 static void add_items(struct str *out, const struct field *f, const char *base, bool only_runs)
 {
-    AUTO(arena) scratch = {0};
+    AUTO(order) order = {.arena = {0}};
     const struct table *t = f->arg;
     const char *items = *(const char *const *) (const void *) (base + f->offset);
     int n = *(const int *) (const void *) (base + f->offset2);
-    const void **order = f->stored == FT_NAMED ? sorted_by_name(&scratch, items, n, t->size) : NULL;
+    bool sorted = f->stored == FT_NAMED;
 
-    str_addf(out, "a%d:", n);
+    if (sorted)
+        order_by_name(&order, items, n, t->size);
+    add_number(out, 'a', n, ':');
     for (int i = 0; i < n; i++) {
-        str_addc(out, '{');
-        canon_add(out, t, order ? order[i] : items + (size_t) i * t->size, only_runs);
-        str_addc(out, '}');
+        put_char(out, '{');
+        canon_add(out, t, sorted ? order.items[i] : items + (size_t) i * t->size, only_runs);
+        put_char(out, '}');
     }
 }
 
@@ -126,32 +174,32 @@ static void add_value(struct str *out, const struct field *f, const char *base, 
 
     switch (f->stored) {
     case FT_TEXT:
-        str_addc(out, 't');
+        put_char(out, 't');
         add_bytes(out, ((const struct text *) at)->s);
         break;
     case FT_TABLEREF: {
         const struct text *schema = (const void *) (base + f->offset2);
-        str_addc(out, 'n');
+        put_char(out, 'n');
         add_bytes(out, schema->s ? schema->s : "");
         add_bytes(out, ((const struct text *) at)->s);
         break;
     }
     case FT_BOOL:
     case FT_BOOLWORD:
-        str_add(out, "b1");
+        put(out, "b1", 2);
         break;
     case FT_INT32:
-        str_addf(out, "i%d;", *(const int *) at);
+        add_number(out, 'i', *(const int *) at, ';');
         break;
     case FT_PERCENT:
         str_addf(out, "d%.17g;", *(const double *) at);
         break;
     case FT_COND:
-        str_addf(out, "c%d;", (int) ((const struct cond *) at)->op);
+        add_number(out, 'c', (int64_t) ((const struct cond *) at)->op, ';');
         add_bytes(out, ((const struct cond *) at)->value ? ((const struct cond *) at)->value : "");
         break;
     case FT_ENUM:
-        str_addf(out, "i%u;", *(const unsigned *) at);
+        add_number(out, 'i', *(const unsigned *) at, ';');
         break;
     case FT_TEXTS:
     case FT_TEXTS1:
@@ -166,7 +214,7 @@ static void add_value(struct str *out, const struct field *f, const char *base, 
         add_items(out, f, base, only_runs);
         break;
     default:
-        str_addf(out, "i%lld;", (long long) *(const int64_t *) at);
+        add_number(out, 'i', *(const int64_t *) at, ';');
         break;
     }
 }
@@ -176,24 +224,24 @@ void canon_add(struct str *out, const struct table *t, const void *base, bool on
     for (int i = 0; i < t->n; i++) {
         const struct field *f = &t->rows[i];
 
-        if ((only_runs && !f->runs) || !is_stated(f, base))
+        if ((only_runs && !f->runs) || f->signed_apart || !is_stated(f, base))
             continue;
         size_t before = out->len;
-        if (f->key)
-            str_addf(out, "%s=", f->key);
-        else
-            str_addf(out, "#%d=", i);
+        if (f->key) {
+            put(out, f->key, f->len);
+            put_char(out, '=');
+        } else {
+            add_number(out, '#', i, '=');
+        }
         if (f->stored != FT_MAP) {
             add_value(out, f, base, only_runs);
             continue;
         }
-        str_addc(out, '{');
+        put_char(out, '{');
         size_t empty = out->len;
         canon_add(out, f->arg, (const char *) base + f->offset, only_runs);
-        str_addc(out, '}');
-        if (out->len == empty + 1) { /* says nothing: as if it weren't there */
+        put_char(out, '}');
+        if (out->len == empty + 1) /* says nothing: as if it weren't there */
             out->len = before;
-            out->text[before] = '\0';
-        }
     }
 }

@@ -5,7 +5,8 @@
 #include "load/decode.h"
 
 /* Appends every stated field of base, length-prefixed, in the order of the rows; what equals its default
- * is left out, mappings are in the order of their keys. only_runs: just the rows marked so. */
+ * is left out, mappings are in the order of their keys. only_runs: just the rows marked so.
+ * out is bytes, not a text: it isn't NUL-terminated. */
 void canon_add(struct str *out, const struct table *t, const void *base, bool only_runs);
 void canon_add_text(struct str *out, const char *key, const char *text);
 

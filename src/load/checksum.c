@@ -1,28 +1,56 @@
 #include "load/canon.h"
+#include "load/loader.h"
 #include "load/tables.h"
 
-#include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 
-void sha256_hex(const void *bytes, size_t n, char out[65])
+void hasher_init(struct hasher *h)
+{
+    h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    h->ctx = EVP_MD_CTX_new();
+    if (!h->md || !h->ctx)
+        abort();
+    h->canon.ceiling = (size_t) 64 << 20;
+}
+
+void hasher_free(struct hasher *h)
+{
+    EVP_MD_CTX_free(h->ctx);
+    EVP_MD_free(h->md);
+    str_free(&h->canon);
+}
+
+static void hasher_hex(struct hasher *h, const void *bytes, size_t n, char out[65])
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char digest[SHA256_DIGEST_LENGTH];
+    unsigned char digest[32];
 
-    SHA256(bytes, n, digest);
-    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+    if (!EVP_DigestInit_ex2(h->ctx, h->md, NULL) || !EVP_DigestUpdate(h->ctx, bytes, n) ||
+        !EVP_DigestFinal_ex(h->ctx, digest, NULL))
+        abort();
+    for (int i = 0; i < 32; i++) {
         out[2 * i] = digits[digest[i] >> 4];
         out[2 * i + 1] = digits[digest[i] & 15];
     }
     out[64] = '\0';
 }
 
-static const char *checksum_of(struct arena *a, struct str *canon)
+void sha256_hex(const void *bytes, size_t n, char out[65])
+{
+    AUTO(hasher) h = {0};
+
+    hasher_init(&h);
+    hasher_hex(&h, bytes, n, out);
+}
+
+/* Of what was gathered, which is then forgotten. */
+static const char *checksum_take(struct arena *a, struct hasher *h)
 {
     char hex[65];
 
-    sha256_hex(str_text(canon), canon->len, hex);
-    str_clear(canon);
+    hasher_hex(h, h->canon.text, h->canon.len, hex);
+    h->canon.len = 0;
     return arena_strndup(a, hex, 64);
 }
 
@@ -31,9 +59,8 @@ static void add_gates(struct str *canon, const struct plan *p, const struct text
     for (int i = 0; i < names->n; i++) {
         const struct gate *gate = names->items[i].s ? plan_gate(p, names->items[i].s) : NULL;
         if (gate) {
-            str_add(canon, "gate{");
+            canon_add_text(canon, "gate", names->items[i].s);
             canon_add(canon, &gate_table, gate, false);
-            str_addc(canon, '}');
         }
     }
 }
@@ -47,32 +74,39 @@ static void add_phase(struct str *canon, const struct plan *p, enum phase phase)
     canon_add_text(canon, "phase", phase_word(phase));
     canon_add_text(canon, "database", p->database.s);
     canon_add(canon, &flags_table, p, false);
-    str_add(canon, "sync{");
+    canon_add_text(canon, "part", "sync");
     canon_add(canon, &sync_table, &p->sync, false);
-    str_add(canon, "}{");
+    canon_add_text(canon, "part", "phase");
     canon_add(canon, &phase_tables[phase], pp, false);
-    str_addc(canon, '}');
     add_gates(canon, p, &pp->gates);
 }
 
-static void step_checksums(struct arena *a, struct str *canon, struct step_list *steps)
+static void step_checksums(struct arena *a, struct hasher *h, struct step_list *steps)
 {
     for (int i = 0; i < steps->n; i++) {
-        canon_add(canon, &step_table, &steps->items[i], true);
-        steps->items[i].checksum = checksum_of(a, canon);
+        canon_add(&h->canon, &step_table, &steps->items[i], true);
+        steps->items[i].checksum = checksum_take(a, h);
     }
+}
+
+void plan_checksums_by(struct hasher *h, struct arena *a, struct plan *p)
+{
+    for (enum phase phase = PHASE_FIRST; phase <= PHASE_LAST; phase++) {
+        step_checksums(a, h, &p->phases[phase].steps);
+        step_checksums(a, h, &p->phases[phase].finish);
+        add_phase(&h->canon, p, phase);
+        p->phase_checksum[phase] = checksum_take(a, h);
+    }
+    canon_add(&h->canon, &plan_table, p, false);
+    for (enum phase phase = PHASE_FIRST; phase <= PHASE_LAST; phase++)
+        canon_add_text(&h->canon, phase_word(phase), p->phase_checksum[phase]);
+    p->checksum = checksum_take(a, h);
 }
 
 void plan_checksums(struct arena *a, struct plan *p)
 {
-    AUTO(str) canon = {.ceiling = (size_t) 64 << 20};
+    AUTO(hasher) h = {0};
 
-    for (enum phase phase = PHASE_FIRST; phase <= PHASE_LAST; phase++) {
-        step_checksums(a, &canon, &p->phases[phase].steps);
-        step_checksums(a, &canon, &p->phases[phase].finish);
-        add_phase(&canon, p, phase);
-        p->phase_checksum[phase] = checksum_of(a, &canon);
-    }
-    canon_add(&canon, &plan_table, p, false);
-    p->checksum = checksum_of(a, &canon);
+    hasher_init(&h);
+    plan_checksums_by(&h, a, p);
 }

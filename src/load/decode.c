@@ -53,8 +53,6 @@ static void say_unknown_key(struct decoder *d, const struct node *key, const str
 
 void decode_defaults(const struct table *t, void *base)
 {
-    if (t->is_part)
-        return;
     for (int i = 0; i < t->n; i++) {
         const struct field *f = &t->rows[i];
         char *at = (char *) base + f->offset;
@@ -70,12 +68,9 @@ void decode_defaults(const struct table *t, void *base)
         case FT_INT32:
             *(int *) at = (int) f->dflt;
             break;
-        case FT_MAP: {
-            struct table part = *(const struct table *) f->arg;
-            part.is_part = false;
-            decode_defaults(&part, at);
+        case FT_MAP:
+            decode_defaults(f->arg, at);
             break;
-        }
         default: /* zero is absent, and the first word the default */
             break;
         }
@@ -89,12 +84,18 @@ static void say_missing(struct decoder *d, const struct node *map, const struct 
             decode_say(d, map, NULL, NULL, "%s has no \"%s\"", what, t->rows[i].key);
 }
 
-void decode_map(struct decoder *d, const struct node *n, const struct table *t, void *base, const char *what)
+void decode_map(struct decoder *d, const struct node *n, const struct table *t, void *base)
 {
+    decode_defaults(t, base);
+    decode_part(d, n, t, base);
+}
+
+void decode_part(struct decoder *d, const struct node *n, const struct table *t, void *base)
+{
+    const char *what = t->what;
     int first_line[DECODE_ROWS];
     uint64_t seen = 0;
 
-    decode_defaults(t, base);
     if (t->at_offset >= 0)
         *(struct pos *) ((char *) base + t->at_offset) = node_pos(d, n);
     if (!decode_is(d, n, NODE_MAP, what, "a mapping of keys"))
@@ -138,7 +139,7 @@ static void decode_items(struct decoder *d, const struct node *n, const struct f
         return;
     char *item = place_array(d, f, base, (int) n->n, t->size);
     for (const struct node *child = n->first; child; child = child->next, item += t->size)
-        decode_map(d, child, t, item, t->what);
+        decode_map(d, child, t, item);
 }
 
 /* Is this key among those before it? Bounded by DECODE_NAMES, so looking at each is cheap enough. */
@@ -168,12 +169,9 @@ static void decode_named(struct decoder *d, const struct node *n, const struct f
         return;
     char *item = place_array(d, f, base, (int) n->n, t->size);
     for (const struct node *key = n->first; key; key = key->next->next, item += t->size) {
-        AUTO(str) what = {0};
-
-        str_addf(&what, "%s \"%.80s\"", t->what, key->s);
         decode_text(d, key, "a name", &rule_name, (struct text *) (void *) item);
         key_is_repeated(d, n, key);
-        decode_map(d, key->next, t, item, str_text(&what));
+        decode_map(d, key->next, t, item);
     }
 }
 
@@ -228,7 +226,7 @@ static void decode_row(struct decoder *d, const struct node *n, const struct fie
         f->with(d, n, base, f);
         break;
     case FT_MAP:
-        decode_map(d, n, f->arg, at, ((const struct table *) f->arg)->what);
+        decode_part(d, n, f->arg, at);
         break;
     case FT_ITEMS:
         decode_items(d, n, f, base);
@@ -263,16 +261,22 @@ int decode_count(const struct node *map, const char *const *keys)
 
 const char *decode_one_of(struct decoder *d, const struct node *map, const char *what, const char *const *keys)
 {
-    if (decode_count(map, keys) == 1)
-        for (int i = 0; keys[i]; i++)
-            if (node_get(map, keys[i]))
-                return keys[i];
+    const char *found = NULL;
+    int n = 0;
+
+    for (int i = 0; keys[i]; i++)
+        if (node_get(map, keys[i])) {
+            found = keys[i];
+            n++;
+        }
+    if (n == 1)
+        return found;
 
     AUTO(str) expected = {0};
     str_add(&expected, "exactly one of: ");
     for (int i = 0; keys[i]; i++)
         str_addf(&expected, "%s%s", i ? ", " : "", keys[i]);
-    decode_say(d, map, str_text(&expected), NULL, "%s has %s of its keys", what, decode_count(map, keys) ? "several" : "none");
+    decode_say(d, map, str_text(&expected), NULL, "%s has %s of its keys", what, n ? "several" : "none");
     return NULL;
 }
 

@@ -53,7 +53,8 @@ struct field {
     uint8_t len;
     uint8_t type, stored;
     bool required;
-    bool runs; /* part of a step's own checksum */
+    bool runs;         /* part of a step's own checksum */
+    bool signed_apart; /* left out by canon_add: has a checksum of its own */
     uint16_t offset, offset2;
     const void *arg;
     decode_with with;
@@ -66,7 +67,6 @@ struct table {
     int n;
     size_t size;   /* of the struct, for lists */
     int at_offset; /* of its struct pos, or -1 */
-    bool is_part;  /* of a struct whose own table has set the defaults */
     /* What no row can say: which keys go together. Called after the rows. */
     void (*check)(struct decoder *d, const struct node *map, void *base);
 };
@@ -97,7 +97,9 @@ struct decoder {
 #define DECODE_NAMES 1000
 
 /* base is zeroed memory of the table's size. */
-void decode_map(struct decoder *d, const struct node *n, const struct table *t, void *base, const char *what);
+void decode_map(struct decoder *d, const struct node *n, const struct table *t, void *base);
+/* Likewise for fields of a struct that has its defaults already: those of FT_MAP rows do. */
+void decode_part(struct decoder *d, const struct node *n, const struct table *t, void *base);
 void decode_defaults(const struct table *t, void *base);
 
 /* For FT_WITH: each adds a problem and gives false when the node isn't such a value. what: the key. */

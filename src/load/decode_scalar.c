@@ -69,9 +69,11 @@ enum scalar_type node_scalar_type(const struct node *n)
 
 const struct node *node_get(const struct node *map, const char *key)
 {
+    size_t n = strlen(key);
+
     if (map->kind == NODE_MAP)
         for (const struct node *k = map->first; k; k = k->next->next)
-            if (strcmp(k->s, key) == 0)
+            if (k->n == n && memcmp(k->s, key, n) == 0)
                 return k->next;
     return NULL;
 }

@@ -18,7 +18,7 @@ ROWS http_rows[] = {
     {KEY("headers"), AT(FT_PAIRS, gate, headers)},
     EXPECT,
 };
-static const struct table http_table = {TABLE("http", http_rows, gate), .is_part = true};
+static const struct table http_table = {TABLE("http", http_rows, gate)};
 
 ROWS prometheus_rows[] = {
     {KEY("url"), AT(FT_TEXT, gate, url), .required = true},
@@ -26,31 +26,31 @@ ROWS prometheus_rows[] = {
     {KEY("headers"), AT(FT_PAIRS, gate, headers)},
     EXPECT,
 };
-static const struct table prometheus_table = {TABLE("prometheus", prometheus_rows, gate), .is_part = true};
+static const struct table prometheus_table = {TABLE("prometheus", prometheus_rows, gate)};
 
 ROWS sql_rows[] = {
     {KEY("query"), AT(FT_TEXT, gate, sql), .required = true},
     EXPECT,
 };
-static const struct table sql_table = {TABLE("sql", sql_rows, gate), .is_part = true};
+static const struct table sql_table = {TABLE("sql", sql_rows, gate)};
 
 ROWS sessions_rows[] = {{KEY("release"), AT(FT_TEXT, gate, release), .arg = &rule_version, .required = true}};
-static const struct table sessions_table = {TABLE("sessions", sessions_rows, gate), .is_part = true};
+static const struct table sessions_table = {TABLE("sessions", sessions_rows, gate)};
 
 ROWS approval_rows[] = {
     {KEY("role"), AT(FT_TEXT, gate, role), .arg = &rule_name, .required = true},
     {KEY("count"), AT(FT_INT, gate, approvals), NUM(1, 1, 100)},
 };
-static const struct table approval_table = {TABLE("approval", approval_rows, gate), .is_part = true};
+static const struct table approval_table = {TABLE("approval", approval_rows, gate)};
 
 ROWS lag_rows[] = {
     {KEY("time"), AT(FT_MS, gate, lag_ms), NUM(MODEL_UNSET, 0, 0)},
     {KEY("bytes"), AT(FT_BYTES, gate, lag_bytes), NUM(MODEL_UNSET, 0, 0)},
 };
-static const struct table lag_table = {TABLE("lag", lag_rows, gate), .is_part = true};
+static const struct table lag_table = {TABLE("lag", lag_rows, gate)};
 
 ROWS rehearsal_rows[] = {{KEY("max_age"), AT(FT_MS, gate, max_age_ms), NUM(MODEL_UNSET, 0, 0)}};
-static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, gate), .is_part = true};
+static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, gate)};
 
 /* A kind with one main setting may be written as that: sql: "SELECT ...", lag: 5s, sessions: 4.1.0. */
 static void decode_short_or_map(struct decoder *d, const struct node *n, void *base, const struct field *f)
@@ -63,7 +63,7 @@ static void decode_short_or_map(struct decoder *d, const struct node *n, void *b
         decode_scalar(d, n, &main_row, base);
         return;
     }
-    decode_map(d, n, t, base, t->what);
+    decode_part(d, n, t, base);
     if (t == &lag_table && n->kind == NODE_MAP && n->n == 0)
         decode_say(d, n, "one of: time, bytes, or both", NULL, "\"lag\" sets no limit");
 }

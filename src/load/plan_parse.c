@@ -7,26 +7,26 @@ static bool has_grown(const struct problem_list *l, int n_before, bool cut_befor
     return l->n > n_before || (l->cut && !cut_before) || l->n == LOAD_MAX_PROBLEMS;
 }
 
-bool plan_parse_in(struct arena *a, struct arena *scratch, const char *file, const char *bytes, size_t n,
-                   struct plan *out, struct problem_list *problems)
+bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes, size_t n,
+                     struct plan *out, struct problem_list *problems)
 {
     struct plan plan = {0};
     struct decoder d = {.arena = a, .file = file, .problems = problems};
     int n_before = problems->n;
     bool cut_before = problems->cut;
 
-    arena_reset(scratch);
-    struct node *root = yaml_tree_parse(scratch, file, bytes, n, problems);
+    arena_reset(&parsing->scratch);
+    struct node *root = yaml_tree_parse(&parsing->scratch, file, bytes, n, problems);
     decode_defaults(&plan_table, &plan);
     plan.file = file;
     if (root) {
-        decode_map(&d, root, &plan_table, &plan, plan_table.what);
+        decode_part(&d, root, &plan_table, &plan);
         if (!plan.database.s)
             plan.database = (struct text) {"default", plan.id.at};
         const struct node *phases = node_get(root, "phases");
         if (phases && phases->kind == NODE_MAP)
             plan_validate(&plan, problems);
-        plan_checksums(a, &plan);
+        plan_checksums_by(&parsing->hasher, a, &plan);
     }
     *out = plan;
     return root && !d.failed && !has_grown(problems, n_before, cut_before);
@@ -35,7 +35,8 @@ bool plan_parse_in(struct arena *a, struct arena *scratch, const char *file, con
 bool plan_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct plan *out,
                 struct problem_list *problems)
 {
-    AUTO(arena) scratch = {0};
+    AUTO(parsing) parsing = {0};
 
-    return plan_parse_in(a, &scratch, arena_strdup(a, path), bytes, n, out, problems);
+    parsing_init(&parsing);
+    return plan_parse_with(&parsing, a, arena_strdup(a, path), bytes, n, out, problems);
 }

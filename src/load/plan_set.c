@@ -21,18 +21,21 @@ struct path_list {
 struct loading {
     struct plan_set *set;
     struct problem_list *problems;
-    struct arena scratch; /* of one file, for the tree */
-    struct arena names;   /* of the walk */
-    char *buffer;         /* YAML_FILE_MAX + 1 bytes */
+    struct parsing parsing;
+    struct arena names; /* of the walk */
+    char *buffer;       /* YAML_FILE_MAX + 1 bytes */
+    const char *config; /* name of the project file in root */
+    int root;           /* the project's folder, that paths are relative to */
     struct path_list paths;
-    int n_read;
 };
 
 static void loading_auto(struct loading *l)
 {
-    arena_free(&l->scratch);
+    parsing_auto(&l->parsing);
     arena_free(&l->names);
     free(l->buffer);
+    if (l->root >= 0)
+        close(l->root);
 }
 
 static void fd_auto(const int *fd)
@@ -52,7 +55,7 @@ static void malloced_auto(char **p) { free(*p); }
 /* One more byte than allowed is asked for, so that a file that grew is seen. -1: a problem was added. */
 static ssize_t read_file(struct loading *l, const char *path, const char *shown)
 {
-    __attribute__((cleanup(fd_auto))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    __attribute__((cleanup(fd_auto))) int fd = openat(l->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct pos at = {shown, 0, 0};
     struct stat st;
     size_t got = 0;
@@ -137,8 +140,18 @@ static bool is_folder(DIR *dir, const struct dirent *entry)
     return fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* full: for opening, shown: for messages. */
-static void walk_folder(struct loading *l, const char *full, const char *shown, int depth)
+static const char *path_join(struct arena *a, const char *folder, const char *name)
+{
+    size_t n = strlen(folder), m = strlen(name);
+    char *path = arena_array(a, char, n + m + 2);
+
+    memcpy(path, folder, n);
+    path[n] = '/';
+    memcpy(path + n + 1, name, m);
+    return path;
+}
+
+static void walk_folder(struct loading *l, const char *shown, int depth)
 {
     struct pos at = {shown, 0, 0};
 
@@ -147,7 +160,8 @@ static void walk_folder(struct loading *l, const char *full, const char *shown, 
                     FOLDER_DEPTH);
         return;
     }
-    __attribute__((cleanup(dir_auto))) DIR *dir = opendir(full);
+    int fd = openat(l->root, shown, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    __attribute__((cleanup(dir_auto))) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         problem_add(l->problems, at, NULL, NULL, "the folder can't be read: %s", strerror(errno));
         return;
@@ -155,9 +169,9 @@ static void walk_folder(struct loading *l, const char *full, const char *shown, 
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         if (entry->d_name[0] == '.')
             continue;
-        const char *child = arena_printf(&l->names, "%s/%s", shown, entry->d_name);
+        const char *child = path_join(&l->names, shown, entry->d_name);
         if (is_folder(dir, entry))
-            walk_folder(l, arena_printf(&l->names, "%s/%s", full, entry->d_name), child, depth + 1);
+            walk_folder(l, child, depth + 1);
         else if (is_wanted(l, entry->d_name, child))
             add_path(l, child);
     }
@@ -165,16 +179,8 @@ static void walk_folder(struct loading *l, const char *full, const char *shown, 
 
 /* ---- the project ---------------------------------------------------------------------------------- */
 
-static bool alloc_buffer(struct loading *l)
-{
-    l->buffer = malloc(YAML_FILE_MAX + 1);
-    if (!l->buffer)
-        abort();
-    return true;
-}
-
 /* The folder of the project file, absolute; without links, so that one project has one name. */
-static bool find_root(struct plan_set *set, const char *path, struct err *err)
+static bool find_root(struct loading *l, const char *path, struct err *err)
 {
     __attribute__((cleanup(malloced_auto))) char *real = realpath(path, NULL);
 
@@ -185,14 +191,29 @@ static bool find_root(struct plan_set *set, const char *path, struct err *err)
         return false;
     }
     char *slash = strrchr(real, '/');
-    set->project.root = slash == real ? "/" : arena_strndup(&set->arena, real, (size_t) (slash - real));
+    l->config = arena_strdup(&l->names, slash + 1);
+    l->set->project.root = slash == real ? "/" : arena_strndup(&l->set->arena, real, (size_t) (slash - real));
     return true;
 }
 
-static void load_project(struct loading *l, const char *path, const char *shown)
+static bool loading_start(struct loading *l, const char *path, struct err *err)
+{
+    if (!find_root(l, path, err))
+        return false;
+    l->root = open(l->set->project.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (l->root < 0)
+        return err_set(err, ERR_INPUT, "%s: can't be read: %s", l->set->project.root, strerror(errno));
+    l->buffer = malloc(YAML_FILE_MAX + 1);
+    if (!l->buffer)
+        abort();
+    parsing_init(&l->parsing);
+    return true;
+}
+
+static void load_project(struct loading *l, const char *shown)
 {
     const char *root = l->set->project.root;
-    ssize_t n = read_file(l, path, shown);
+    ssize_t n = read_file(l, l->config, shown);
     AUTO(problem_list) of_nothing = {0}; /* what can't be read has its problem already */
 
     project_parse(&l->set->arena, shown, l->buffer, n < 0 ? 0 : (size_t) n, &l->set->project,
@@ -236,13 +257,12 @@ static void load_plan(struct loading *l, const char *path)
 {
     struct plan_set *set = l->set;
     const char *file = arena_strdup(&set->arena, path);
-    const char *full = *path == '/' ? path : arena_printf(&l->names, "%s/%s", set->project.root, path);
-    ssize_t n = read_file(l, full, file);
+    ssize_t n = read_file(l, path, file);
 
     if (n < 0)
         return;
     struct plan *plan = &set->plans[set->n_plans];
-    plan_parse_in(&set->arena, &l->scratch, file, l->buffer, (size_t) n, plan, l->problems);
+    plan_parse_with(&l->parsing, &set->arena, file, l->buffer, (size_t) n, plan, l->problems);
     check_file_name(l, plan);
     if (plan->id.s)
         set->n_plans++;
@@ -273,7 +293,7 @@ static void load_plans(struct loading *l)
     while (n > 1 && dir[n - 1] == '/')
         n--;
     const char *shown = arena_strndup(&l->names, dir, n);
-    walk_folder(l, *shown == '/' ? shown : arena_printf(&l->names, "%s/%s", set->project.root, shown), shown, 0);
+    walk_folder(l, shown, 0);
     if (l->paths.n > 0)
         qsort(l->paths.items, (size_t) l->paths.n, sizeof *l->paths.items, by_name);
     set->plans = arena_array(&set->arena, struct plan, l->paths.n);
@@ -303,16 +323,15 @@ static bool fail_with_problems(const struct problem_list *problems, struct err *
 bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out, struct problem_list *problems,
                    struct err *err)
 {
-    AUTO(loading) l = {.set = out, .problems = problems};
+    AUTO(loading) l = {.set = out, .problems = problems, .root = -1};
     const char *shown = config_path ? config_path : "phasegate.yaml";
     int n_before = problems->n;
 
     *out = (struct plan_set) {0};
-    const char *path = *shown == '/' ? shown : arena_printf(&l.names, "%s/%s", dir ? dir : ".", shown);
-    if (!find_root(out, path, err))
+    const char *path = *shown == '/' ? shown : path_join(&l.names, dir ? dir : ".", shown);
+    if (!loading_start(&l, path, err))
         return false;
-    alloc_buffer(&l);
-    load_project(&l, path, shown);
+    load_project(&l, shown);
     load_plans(&l);
     plan_set_validate(out, problems);
     return problems->n == n_before && !problems->cut ? true : fail_with_problems(problems, err);

@@ -97,7 +97,7 @@ ROWS insert_rows[] = {
     {KEY("columns"), AT(FT_TEXTS, backfill, insert_columns), .required = true},
     {KEY("select"), AT(FT_TEXT, backfill, insert_select), .required = true},
 };
-static const struct table insert_table = {TABLE("insert", insert_rows, backfill), .is_part = true};
+static const struct table insert_table = {TABLE("insert", insert_rows, backfill)};
 
 ROWS batch_rows[] = {
     {KEY("rows"), AT(FT_INT, backfill, batch_rows), NUM(MODEL_UNSET, 1, 1000000)},
@@ -105,7 +105,7 @@ ROWS batch_rows[] = {
     {KEY("max"), AT(FT_INT, backfill, batch_max), NUM(MODEL_UNSET, 1, 1000000)},
     {KEY("target"), AT(FT_MS, backfill, batch_target_ms), NUM(MODEL_UNSET, 0, 0)},
 };
-static const struct table batch_table = {TABLE("batch", batch_rows, backfill), .is_part = true};
+static const struct table batch_table = {TABLE("batch", batch_rows, backfill)};
 
 static void check_backfill(struct decoder *d, const struct node *n, void *base)
 {
@@ -250,7 +250,7 @@ ROWS snapshot_rows[] = {
     {KEY("columns"), WITH_AT(FT_TEXTS, phase_plan, snapshot_columns, decode_snapshot_columns)},
     {KEY("tables"), AT(FT_TEXTS, phase_plan, snapshot_tables)},
 };
-static const struct table snapshot_table = {TABLE("snapshot", snapshot_rows, phase_plan), .is_part = true};
+static const struct table snapshot_table = {TABLE("snapshot", snapshot_rows, phase_plan)};
 
 ROWS rung_rows[] = {
     {KEY("percent"), AT(FT_INT32, rung, percent), NUM(0, 1, 100), .required = true},
@@ -322,7 +322,7 @@ ROWS phases_rows[] = {
     PHASE("write_activation", PHASE_WRITE_ACTIVATION),
     PHASE("contract", PHASE_CONTRACT),
 };
-static const struct table phases_table = {TABLE("phases", phases_rows, plan), .is_part = true};
+static const struct table phases_table = {TABLE("phases", phases_rows, plan)};
 
 /* ---- flags, sync ---------------------------------------------------------------------------------- */
 
@@ -336,7 +336,7 @@ ROWS flags_rows[] = {
     {KEY("read"), AT(FT_MAP, plan, flags[FLAG_READ]), .arg = &flag_table},
     {KEY("write"), AT(FT_MAP, plan, flags[FLAG_WRITE]), .arg = &flag_table},
 };
-const struct table flags_table = {TABLE("flags", flags_rows, plan), .is_part = true};
+const struct table flags_table = {TABLE("flags", flags_rows, plan)};
 
 static void decode_sync_by(struct decoder *d, const struct node *n, void *base, const struct field *f)
 {
@@ -456,7 +456,7 @@ ROWS plan_rows[] = {
     {KEY("data_checks"), LIST_AT(FT_ITEMS, plan, data_checks, items), .arg = &data_check_table},
     {KEY("sync"), AT(FT_MAP, plan, sync), .arg = &sync_table},
     {KEY("tests"), ARRAY_AT(FT_ITEMS, plan, tests), .arg = &test_table},
-    {KEY("phases"), .type = FT_MAP, .stored = FT_MAP, .arg = &phases_table, .required = true},
+    {KEY("phases"), .type = FT_MAP, .stored = FT_MAP, .arg = &phases_table, .required = true, .signed_apart = true},
     {KEY("gates"), ARRAY_AT(FT_NAMED, plan, gates), .arg = &gate_table},
     {KEY("validation"), ARRAY_AT(FT_ITEMS, plan, validation), .arg = &validation_table},
     {KEY("runbook"), AT(FT_MAP, plan, runbook), .arg = &runbook_table},

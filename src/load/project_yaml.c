@@ -28,7 +28,7 @@ ROWS driver_rows[] = {
     {KEY("protocol"), AT(FT_TEXT, release, driver_protocol), .arg = &rule_protocol},
     {KEY("prepared"), AT(FT_BOOL, release, driver_prepared)},
 };
-static const struct table driver_table = {TABLE("driver", driver_rows, release), .is_part = true};
+static const struct table driver_table = {TABLE("driver", driver_rows, release)};
 
 static void decode_driver(struct decoder *d, const struct node *n, void *base, const struct field *f)
 {
@@ -37,7 +37,7 @@ static void decode_driver(struct decoder *d, const struct node *n, void *base, c
     if (n->kind == NODE_SCALAR)
         decode_text(d, n, f->key, &rule_name, &r->driver);
     else
-        decode_map(d, n, &driver_table, base, driver_table.what);
+        decode_part(d, n, &driver_table, base);
 }
 
 ROWS session_rows[] = {
@@ -45,7 +45,7 @@ ROWS session_rows[] = {
     TEXTKEY("search_path", release, session_search_path),
     TEXTKEY("timezone", release, session_timezone),
 };
-static const struct table session_table = {TABLE("session", session_rows, release), .is_part = true};
+static const struct table session_table = {TABLE("session", session_rows, release)};
 
 #define RELEASE_ROWS                                                                      \
     {KEY("statements"), AT(FT_TEXTS1, release, statements)},                              \
@@ -76,7 +76,7 @@ ROWS approvals_rows[] = {
     APPROVALS("contract", PHASE_CONTRACT),
     {.stored = FT_INT, .offset = offsetof(struct policy, approvals[PHASE_NONE]), NUM(MODEL_UNSET, 0, 0)},
 };
-static const struct table approvals_table = {TABLE("approvals", approvals_rows, policy), .is_part = true};
+static const struct table approvals_table = {TABLE("approvals", approvals_rows, policy)};
 
 /* One pair per name: {dba: [alice, bob]} gives dba/alice, dba/bob. */
 static void decode_approvers(struct decoder *d, const struct node *n, void *base, const struct field *f)
@@ -123,10 +123,10 @@ static void decode_rules(struct decoder *d, const struct node *n, void *base, co
 ROWS rehearsal_rows[] = {
     {KEY("max_age"), AT(FT_MS, policy, rehearsal_max_age_ms), NUM(MODEL_UNSET, 0, 0), .required = true},
 };
-static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, policy), .is_part = true};
+static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, policy)};
 
 ROWS maintenance_rows[] = {{KEY("window"), AT(FT_TEXT, policy, maintenance_window), .required = true}};
-static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy), .is_part = true};
+static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy)};
 
 #define MS_UNSET(k, type, member) {KEY(k), AT(type, policy, member), NUM(MODEL_UNSET, 0, 0)}
 ROWS policy_rows[] = {
@@ -199,21 +199,21 @@ static void decode_provider(struct decoder *d, const struct node *n, void *base,
 }
 
 ROWS confirm_rows[] = {{KEY("ofrep"), AT(FT_TEXT, flags_decl, confirm_ofrep), .required = true}};
-static const struct table confirm_table = {TABLE("confirm", confirm_rows, flags_decl), .is_part = true};
+static const struct table confirm_table = {TABLE("confirm", confirm_rows, flags_decl)};
 
 ROWS set_rows[] = {
     {KEY("method"), AT(FT_TEXT, flags_decl, set_method)},
     {KEY("url"), AT(FT_TEXT, flags_decl, set_url), .required = true},
     TEXTKEY("body", flags_decl, set_body),
 };
-static const struct table set_table = {TABLE("set", set_rows, flags_decl), .is_part = true};
+static const struct table set_table = {TABLE("set", set_rows, flags_decl)};
 
 ROWS get_rows[] = {
     {KEY("url"), AT(FT_TEXT, flags_decl, get_url), .required = true},
     TEXTKEY("on", flags_decl, get_on_pointer),
     TEXTKEY("percent", flags_decl, get_percent_pointer),
 };
-static const struct table get_table = {TABLE("get", get_rows, flags_decl), .is_part = true};
+static const struct table get_table = {TABLE("get", get_rows, flags_decl)};
 
 static void check_flags(struct decoder *d, const struct node *n, void *base)
 {
@@ -256,19 +256,19 @@ static const struct text_rule rule_pattern = {has_one_percent_sign, "a pattern w
 ROWS sessions_rows[] = {
     {KEY("application_name"), AT(FT_TEXT, live_releases_decl, application_name), .arg = &rule_pattern, .required = true},
 };
-static const struct table sessions_table = {TABLE("sessions", sessions_rows, live_releases_decl), .is_part = true};
+static const struct table sessions_table = {TABLE("sessions", sessions_rows, live_releases_decl)};
 
 ROWS live_http_rows[] = {
     {KEY("url"), AT(FT_TEXT, live_releases_decl, http_url), .required = true},
     {KEY("json"), AT(FT_TEXT, live_releases_decl, http_json), .required = true},
 };
-static const struct table live_http_table = {TABLE("http", live_http_rows, live_releases_decl), .is_part = true};
+static const struct table live_http_table = {TABLE("http", live_http_rows, live_releases_decl)};
 
 ROWS live_prometheus_rows[] = {
     {KEY("url"), AT(FT_TEXT, live_releases_decl, prometheus_url), .required = true},
     {KEY("query"), AT(FT_TEXT, live_releases_decl, prometheus_query), .required = true},
 };
-static const struct table live_prometheus_table = {TABLE("prometheus", live_prometheus_rows, live_releases_decl), .is_part = true};
+static const struct table live_prometheus_table = {TABLE("prometheus", live_prometheus_rows, live_releases_decl)};
 
 static void check_live_releases(struct decoder *d, const struct node *n, void *base)
 {
@@ -291,13 +291,13 @@ ROWS snapshots_rows[] = {
     TEXTKEY("region", environment, snapshots_region),
     {KEY("keep"), AT(FT_MS, environment, snapshots_keep_ms), NUM(MODEL_UNSET, 0, 0)},
 };
-static const struct table snapshots_table = {TABLE("snapshots", snapshots_rows, environment), .is_part = true};
+static const struct table snapshots_table = {TABLE("snapshots", snapshots_rows, environment)};
 
 ROWS pgbackrest_rows[] = {
     {KEY("stanza"), AT(FT_TEXT, environment, backup_stanza), .required = true},
     {KEY("max_age"), AT(FT_MS, environment, backup_max_age_ms), NUM(MODEL_UNSET, 0, 0)},
 };
-static const struct table pgbackrest_table = {TABLE("pgbackrest", pgbackrest_rows, environment), .is_part = true};
+static const struct table pgbackrest_table = {TABLE("pgbackrest", pgbackrest_rows, environment)};
 
 static void check_backup(struct decoder *d, const struct node *n, void *base)
 {
@@ -310,7 +310,7 @@ ROWS backup_rows[] = {
     PART("pgbackrest", pgbackrest_table),
     {KEY("command"), AT(FT_TEXTS, environment, backup_command)},
 };
-static const struct table backup_table = {TABLE("backup", backup_rows, environment), .is_part = true, .check = check_backup};
+static const struct table backup_table = {TABLE("backup", backup_rows, environment), .check = check_backup};
 
 struct notify { /* [{webhook: URL}], of which the model keeps the URLs */
     struct text webhook;
@@ -327,7 +327,7 @@ static void decode_notify(struct decoder *d, const struct node *n, void *base, c
     urls->items = arena_array(d->arena, struct text, n->n);
     for (const struct node *child = n->first; child; child = child->next) {
         struct notify notify = {0};
-        decode_map(d, child, &notify_table, &notify, notify_table.what);
+        decode_map(d, child, &notify_table, &notify);
         if (notify.webhook.s)
             urls->items[urls->n++] = notify.webhook;
     }
@@ -381,7 +381,7 @@ bool project_parse(struct arena *a, const char *path, const char *bytes, size_t 
 
     decode_defaults(&project_table, &project);
     if (root)
-        decode_map(&d, root, &project_table, &project, project_table.what);
+        decode_part(&d, root, &project_table, &project);
     project.file = file;
     *out = project;
     return root && !d.failed;

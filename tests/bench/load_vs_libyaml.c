@@ -1,0 +1,280 @@
+/* load_vs_libyaml: what loading and validating a folder of plans costs.
+ *
+ *     load_vs_libyaml [PLANS]
+ *
+ * Writes PLANS plans (1,000) of about eighty lines into a temporary folder, then takes turns: libyaml's
+ * bare event loop over the same bytes, already in memory, and plan_set_load() over the folder, with
+ * reading, decoding, checksums and validation. Then the peak memory of a process that loads ten times as
+ * many: all of them in full, and as a command does that works on one plan. Never asserts.
+ */
+#include "phasegate/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#define RUNS 5
+#define TIMES_MEMORY 10
+
+static const char plan_pattern[] =
+    "phasegate: 1\n"
+    "plan: table-%1$d-reference\n"
+    "timestamp: %2$s\n"
+    "title: Give every row of table %1$d an external reference\n"
+    "author: team-%3$d\n"
+    "%4$s"
+    "requires:\n"
+    "  - postgres: \">= 14\"\n"
+    "  - table: table_%1$d\n"
+    "  - disk_free: 2GiB\n"
+    "flags:\n"
+    "  read:  {key: table-%1$d-reference-read}\n"
+    "  write: {key: table-%1$d-reference-write, bucket_by: accountId}\n"
+    "data_checks:\n"
+    "  - id: legacy-format\n"
+    "    sql: SELECT count(*) FROM table_%1$d WHERE legacy_ref !~ '^[A-Z]{2}[0-9]{6}$'\n"
+    "    expect: \"= 0\"\n"
+    "    fix: UPDATE table_%1$d SET legacy_ref = upper(legacy_ref) WHERE legacy_ref <> upper(legacy_ref)\n"
+    "\n"
+    "sync:\n"
+    "  table: table_%1$d\n"
+    "  forward: {external_ref: \"legacy_ref\"}\n"
+    "  reverse: {legacy_ref: \"external_ref\"}\n"
+    "  by: trigger\n"
+    "\n"
+    "phases:\n"
+    "  expand:\n"
+    "    release: 4.%5$d.0\n"
+    "    steps:\n"
+    "      - id: column\n"
+    "        sql: ALTER TABLE table_%1$d ADD COLUMN external_ref text\n"
+    "      - id: index\n"
+    "        sql: CREATE UNIQUE INDEX CONCURRENTLY table_%1$d_external_ref_key ON table_%1$d (external_ref)\n"
+    "  dual_read:\n"
+    "    release: 4.%6$d.0\n"
+    "    rollout:                 # of the read flag\n"
+    "      - {percent: 5, pause: 10m}\n"
+    "      - {percent: 50, pause: 1h}\n"
+    "      - {percent: 100}\n"
+    "    backfill: [{id: fill}]\n"
+    "    compare: {sample: 1%%, max_mismatch: 0}\n"
+    "    gates: [smoke, errors]\n"
+    "  write_activation:\n"
+    "    release: 4.%7$d.0\n"
+    "    rollout: [{percent: 10, pause: 15m}, {percent: 100}]\n"
+    "    gates: [errors]\n"
+    "    verify:\n"
+    "      - id: filled\n"
+    "        sql: SELECT count(*) FROM table_%1$d WHERE external_ref IS NULL AND legacy_ref IS NOT NULL\n"
+    "        expect: \"= 0\"\n"
+    "      - id: equal\n"
+    "        sql: SELECT count(*) FROM table_%1$d WHERE external_ref IS DISTINCT FROM legacy_ref\n"
+    "        expect: \"= 0\"\n"
+    "  contract:\n"
+    "    release: 4.%8$d.0\n"
+    "    steps:\n"
+    "      - id: drop-legacy\n"
+    "        sql: ALTER TABLE table_%1$d DROP COLUMN legacy_ref\n"
+    "    snapshot: {columns: {table_%1$d: [legacy_ref]}}\n"
+    "    hold: 72h\n"
+    "\n"
+    "gates:\n"
+    "  smoke:\n"
+    "    http: {url: \"https://shop.example.com/health\", status: 200, json: /status, expect: \"= ok\"}\n"
+    "    no_data: hold\n"
+    "  errors:\n"
+    "    prometheus: {url: \"${PROM}\", query: 'sum(rate(http_5xx{table=\"%1$d\"}[5m]))', expect: \"< 0.01\"}\n"
+    "    interval: 30s\n"
+    "    count: 3\n"
+    "    no_data: hold\n"
+    "    on_failure: rollback\n"
+    "validation:\n"
+    "  - {id: row-count, sql: \"SELECT count(*) FROM table_%1$d\", expect: unchanged}\n"
+    "  - {id: quiet, gate: errors, for: 24h}\n"
+    "  - {id: acceptance, manual: Product owner accepts the export of table %1$d}\n"
+    "runbook:\n"
+    "  owner: team-%3$d\n"
+    "  targets: {kill: 1m, rollback: 15m}\n"
+    "  go: [{gate: smoke}, {manual: on-call is present}]\n"
+    "  rollback_when: [errors]\n";
+
+static void must(bool good, const char *what)
+{
+    if (!good) {
+        perror(what);
+        exit(1);
+    }
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    must(f && fputs(text, f) >= 0 && fclose(f) == 0, path);
+}
+
+/* Gives the text of plan i; every tenth depends on the one ten before. */
+static void plan_text(struct str *out, int i)
+{
+    AUTO(str) deps = {0};
+    char stamp[15];
+    time_t when = 1700000000 + (time_t) i * 60;
+    struct tm tm;
+
+    gmtime_r(&when, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", &tm);
+    if (i >= 10 && i % 10 == 0)
+        str_addf(&deps, "depends_on:\n  - {plan: table-%d-reference, phase: expand}\n", i - 10);
+    str_clear(out);
+    str_addf(out, plan_pattern, i, stamp, i % 20, str_text(&deps), i / 100 + 1, i / 100 + 2, i / 100 + 3, i / 100 + 4);
+}
+
+static void write_project(const char *dir, int n)
+{
+    AUTO(str) text = {0};
+    AUTO(str) path = {0};
+
+    must(mkdir(dir, 0700) == 0, dir);
+    str_addf(&path, "%s/phasegate.yaml", dir);
+    write_file(str_text(&path), "phasegate: 1\nplans: plans/\n");
+    str_clear(&path);
+    str_addf(&path, "%s/plans", dir);
+    must(mkdir(str_text(&path), 0700) == 0, "plans");
+    for (int i = 0; i < n; i++) {
+        plan_text(&text, i);
+        str_clear(&path);
+        str_addf(&path, "%s/plans/%.14s-table-%d.yaml", dir, strstr(str_text(&text), "timestamp: ") + 11, i);
+        write_file(str_text(&path), str_text(&text));
+    }
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
+}
+
+static double time_libyaml(const struct str *texts, int n)
+{
+    double start = now_ms();
+
+    for (int i = 0; i < n; i++) {
+        yaml_parser_t parser;
+        yaml_event_type_t type;
+
+        must(yaml_parser_initialize(&parser), "yaml_parser_initialize");
+        yaml_parser_set_input_string(&parser, (const unsigned char *) texts[i].text, texts[i].len);
+        do {
+            yaml_event_t event;
+            must(yaml_parser_parse(&parser, &event), "yaml_parser_parse");
+            type = event.type;
+            yaml_event_delete(&event);
+        } while (type != YAML_STREAM_END_EVENT);
+        yaml_parser_delete(&parser);
+    }
+    return now_ms() - start;
+}
+
+static void load(const char *dir, int n)
+{
+    AUTO(plan_set) set = {0};
+    AUTO(problem_list) problems = {0};
+    AUTO(err) err = {0};
+
+    if (plan_set_load(dir, NULL, &set, &problems, &err) && set.n_plans == n)
+        return;
+    fprintf(stderr, "%d plans; %s %s\n", set.n_plans, str_text(&err.message), str_text(&err.detail));
+    exit(1);
+}
+
+static double time_load(const char *dir, int n)
+{
+    double start = now_ms();
+
+    load(dir, n);
+    return now_ms() - start;
+}
+
+static double peak_mb(const char *dir, int n)
+{
+    struct rusage usage;
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (n > 0)
+            load(dir, n);
+        _exit(0);
+    }
+    must(pid > 0 && wait4(pid, &status, 0, &usage) == pid && status == 0, "the loading process");
+    return (double) usage.ru_maxrss / 1024;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, RUNS, sizeof *values, by_value);
+    return values[RUNS / 2];
+}
+
+static void remove_tree(const char *dir)
+{
+    AUTO(str) command = {0};
+
+    str_addf(&command, "rm -rf '%s'", dir);
+    must(system(str_text(&command)) == 0, "rm");
+}
+
+int main(int argc, char **argv)
+{
+    int n = argc > 1 ? atoi(argv[1]) : 1000;
+    char dir[] = "/tmp/load_vs_libyaml.XXXXXX";
+    AUTO(str) small = {0};
+    AUTO(str) large = {0};
+    double libyaml[RUNS], ours[RUNS], ratio[RUNS];
+    size_t bytes = 0;
+
+    must(n > 0 && mkdtemp(dir) != NULL, "mkdtemp");
+    str_addf(&small, "%s/small", dir);
+    str_addf(&large, "%s/large", dir);
+    write_project(str_text(&large), n * TIMES_MEMORY);
+    double rss = peak_mb(str_text(&large), n * TIMES_MEMORY), rss_bare = peak_mb(str_text(&large), 0);
+
+    write_project(str_text(&small), n);
+    struct str *texts = calloc((size_t) n, sizeof *texts);
+    must(texts != NULL, "calloc");
+    for (int i = 0; i < n; i++) {
+        plan_text(&texts[i], i);
+        bytes += texts[i].len;
+    }
+    time_load(str_text(&small), n); /* warms the file cache, for both alike */
+    printf("%d plans, %zu bytes each on average\n%5s %14s %14s %7s\n", n, bytes / (size_t) n, "run", "libyaml ms", "phasegate ms", "ratio");
+    for (int run = 0; run < RUNS; run++) {
+        libyaml[run] = time_libyaml(texts, n);
+        ours[run] = time_load(str_text(&small), n);
+        ratio[run] = ours[run] / libyaml[run];
+        printf("%5d %14.1f %14.1f %7.2f\n", run + 1, libyaml[run], ours[run], ratio[run]);
+    }
+    printf("peak memory with %d plans: %.1f MB (%.1f MB before loading)\n", n * TIMES_MEMORY, rss, rss_bare);
+    printf("{\"bench\": \"startup\", \"runs\": %d, \"ratios\": {\"load_vs_libyaml\": %.3f}, "
+           "\"figures\": {\"libyaml_ms\": %.1f, \"load_ms\": %.1f, \"rss_%d_plans_mb\": %.1f}}\n",
+           RUNS, median(ratio), median(libyaml), median(ours), n * TIMES_MEMORY, rss);
+    for (int i = 0; i < n; i++)
+        str_free(&texts[i]);
+    free(texts);
+    remove_tree(dir);
+    return 0;
+}
