@@ -303,7 +303,7 @@ static bool libpq_is_usable(struct db *db)
     return PQstatus(conn) == CONNECTION_OK;
 }
 
-static int libpq_backend_pid(struct db *db) { return PQbackendPID(self(db)->conn); }
+static int libpq_backend_pid(struct db *db) { return self(db)->backend_pid; }
 
 static int libpq_server_version(struct db *db) { return PQserverVersion(self(db)->conn); }
 

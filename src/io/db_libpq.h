@@ -14,6 +14,7 @@ struct db_libpq {
     const char *label;         /* wanted application_name, as the server would store it */
     const char *label_settled; /* what the server reported after we last set it; NULL: to be set */
     int64_t deadline_ms;       /* of each call; 0: none */
+    int backend_pid;           /* of the newest session */
 };
 
 /* Why a running statement is being cancelled. */

@@ -115,13 +115,15 @@ static void add_place(struct str *to, const char *sql, const char *position)
         str_add(to, " ...");
 }
 
-static void add_trimmed(struct str *to, const char *text)
+/* Of libpq's own words the first line says it; the others guess at reasons. */
+static void add_primary(struct str *to, const char *server, const char *libpq)
 {
-    size_t n = strlen(text);
-
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
-        n--;
-    str_addn(to, text, n);
+    if (server)
+        str_add(to, server);
+    else
+        str_addn(to, libpq, strcspn(libpq, "\n"));
+    if (to->len == 0)
+        str_add(to, "no answer to a cancel; the statement may still be running there");
 }
 
 bool db_result_lost(struct db_libpq *d, const char *detail, struct err *err)
@@ -167,11 +169,10 @@ bool db_result_error(struct db_libpq *d, const PGresult *res, const char *sql,
     enum err_kind kind;
 
     /* Without fields it is libpq that speaks, not the server. */
-    add_trimmed(&primary, message ? message
-                          : res   ? PQresultErrorMessage(res)
-                                  : PQerrorMessage(d->conn));
-    if (primary.len == 0)
-        str_add(&primary, "no answer to a cancel; the statement may still be running there");
+    if (res)
+        add_primary(&primary, message, PQresultErrorMessage(res));
+    else
+        add_primary(&primary, NULL, d->conn ? PQerrorMessage(d->conn) : "");
     kind = kind_of(d, sqlstate ? sqlstate : "", w);
     set_message(d, kind, str_text(&primary), w, sqlstate && strcmp(sqlstate, "57014") == 0, &detail,
                 err);

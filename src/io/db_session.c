@@ -254,8 +254,7 @@ struct settings {
 static void add_setting(struct settings *s, const char *name, const char *value)
 {
     s->params.value[s->params.n++] = value;
-    str_addf(&s->sql, "%s pg_catalog.set_config('%s', $%d, false)",
-             s->params.n == 1 ? "SELECT" : ",", name, s->params.n);
+    str_addf(&s->sql, ", pg_catalog.set_config('%s', $%d, false)", name, s->params.n);
 }
 
 static void add_limit(struct settings *s, struct arena *a, const char *name, int64_t ms)
@@ -278,36 +277,60 @@ static bool send_settings(struct db_libpq *d, const struct settings *s)
            PQpipelineSync(d->conn);
 }
 
-static bool apply_settings(struct db_libpq *d, const struct settings *s, struct err *err)
+/* A session that ends before it was handed out is no lost one: nothing was done in it. */
+static bool not_opened(struct db_libpq *d, struct err *err)
+{
+    char sqlstate[sizeof err->sqlstate];
+    AUTO(str) why = {0};
+
+    memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
+    str_add(&why, str_text(&err->message));
+    err_set(err, ERR_UNREACHABLE, "can't connect to %s: no answer to the settings of the session",
+            d->base.shown);
+    err_detail(err, "%s", str_text(&why));
+    memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
+    return err_hint(err,
+                    "Is it a PostgreSQL server or a pooler in session mode? Its log says why.");
+}
+
+static bool apply_settings(struct db_libpq *d, const struct settings *s, int64_t limit_ms,
+                           struct err *err)
 {
     struct db_wait w = db_wait_begin(d);
-    int64_t limit = d->o.connect_ms > 0 ? d->o.connect_ms : CONNECT_MS;
     bool good = true;
     int n_syncs = 0;
 
-    w.deadline = w.started + limit;
-    if (!send_settings(d, s))
-        return db_result_error(d, NULL, NULL, &w, err);
+    /* Already at the point of giving up: there is nothing to cancel, and no grace for it. */
+    w.stop = DB_LATE;
+    w.give_up = w.started + limit_ms;
+    w.resend = INT64_MAX;
+    if (!send_settings(d, s)) {
+        db_result_error(d, NULL, NULL, &w, err);
+        return not_opened(d, err);
+    }
     while (n_syncs < 2 && PQstatus(d->conn) == CONNECTION_OK && db_wait_result(d, &w)) {
         PGresult *res = PQgetResult(d->conn);
 
         if (res && good && n_syncs == 0 && PQresultStatus(res) == PGRES_FATAL_ERROR)
             good = db_result_error(d, res, str_text(&s->sql), &w, err);
+        if (n_syncs == 0 && PQresultStatus(res) == PGRES_TUPLES_OK)
+            d->backend_pid = atoi(PQgetvalue(res, 0, 0));
         n_syncs += PQresultStatus(res) == PGRES_PIPELINE_SYNC;
         PQclear(res);
     }
-    db_wait_end(d, &w);
     if (good && (n_syncs < 2 || !PQexitPipelineMode(d->conn)))
-        good = db_result_lost(d, "while its settings were being made", err);
-    return good;
+        good = db_result_lost(d, NULL, err);
+    return good ? true : not_opened(d, err);
 }
 
-static bool harden(struct db_libpq *d, struct err *err)
+static bool harden(struct db_libpq *d, int64_t limit_ms, struct err *err)
 {
     AUTO(arena) a = {0};
     struct settings s = {0};
     bool good;
 
+    /* A pooler makes up the number that the handshake gives. */
+    str_add(&s.sql, "SELECT pg_catalog.pg_backend_pid()");
     if (!d->o.writable)
         add_setting(&s, "default_transaction_read_only", "on");
     add_limit(&s, &a, "lock_timeout", d->o.lock_ms);
@@ -321,7 +344,7 @@ static bool harden(struct db_libpq *d, struct err *err)
         add_setting(&s, "search_path", d->o.search_path);
     if (d->o.time_zone)
         add_setting(&s, "TimeZone", d->o.time_zone);
-    good = apply_settings(d, &s, err);
+    good = apply_settings(d, &s, limit_ms, err);
     str_free(&s.sql);
     return good;
 }
@@ -358,7 +381,7 @@ bool db_session_open(struct db_libpq *d, struct err *err)
         PQsetErrorVerbosity(d->conn, PQERRORS_DEFAULT);
         PQsetnonblocking(d->conn, 1);
         set_shown(d);
-        good = check_version(d, err) && harden(d, err);
+        good = check_version(d, err) && harden(d, connect_ms, err);
     }
     if (!good) {
         db_session_close(d);

@@ -46,7 +46,9 @@ static void get_ready(void)
     static const struct {
         const char *word;
         enum fault_mode mode;
-    } modes[] = {{"kill-before:", FAULT_KILL_BEFORE}, {"kill-after:", FAULT_KILL_AFTER}, {"drop-before:", FAULT_DROP_BEFORE}};
+    } modes[] = {{"kill-before:", FAULT_KILL_BEFORE},
+                 {"kill-after:", FAULT_KILL_AFTER},
+                 {"drop-before:", FAULT_DROP_BEFORE}};
     const char *s = getenv("PHASEGATE_FAULT");
 
     fault.ready = true;
@@ -88,11 +90,12 @@ static void drop_session(struct db *real)
 {
     AUTO(err) ignored = {0};
 
-    (void) !db_exec(real, "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())", &DB_NO_PARAMS, &ignored);
+    (void) !db_exec(real, "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())",
+                    &DB_NO_PARAMS, &ignored);
 }
 
-static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p, struct db_rows *rows,
-                   int64_t *affected, struct err *err)
+static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
+                   struct db_rows *rows, int64_t *affected, struct err *err)
 {
     struct db *real = real_of(d);
 
@@ -104,8 +107,8 @@ static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct 
     return ok;
 }
 
-static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n, struct db_rows *rows,
-                       int *out_done, struct err *err)
+static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n,
+                       struct db_rows *rows, int *out_done, struct err *err)
 {
     struct db *real = real_of(d);
 
@@ -129,7 +132,8 @@ static void f_close(struct db *d)
     free(d);
 }
 
-static const struct db_ops fault_db_ops = {f_exec, f_pipeline, f_reconnect, f_is_usable, f_backend_pid, f_server_version,
+static const struct db_ops fault_db_ops = {f_exec,      f_pipeline,     f_reconnect,
+                                           f_is_usable, f_backend_pid,  f_server_version,
                                            f_set_label, f_set_deadline, f_close};
 
 struct db *fault_db(struct db *real)

@@ -4,8 +4,8 @@
 
 #include "phasegate/ports.h"
 
-struct db *fault_db(struct db *real);         /* takes ownership */
-struct http *fault_http(struct http *real);   /* takes ownership */
-void fault_point(void);                       /* before a durable file write */
+struct db *fault_db(struct db *real);       /* takes ownership */
+struct http *fault_http(struct http *real); /* takes ownership */
+void fault_point(void);                     /* before a durable file write */
 
 #endif

@@ -11,109 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pgtest.h"
-#include "phasegate/io.h"
-
-struct rig {
-    char *conninfo;
-    struct interrupt interrupt;
-    struct clock *clock;
-    struct db *db;
-    struct arena a;
-    struct err err;
-};
-
-static struct db_options options(struct rig *r)
-{
-    struct db_options o = db_options_default();
-
-    o.url = r->conninfo;
-    o.label = "phasegate/test/first";
-    o.writable = true;
-    o.interrupt = &r->interrupt;
-    o.clock = r->clock;
-    return o;
-}
-
-static void show(const struct err *e)
-{
-    print_message("%s: %s\nDETAIL: %s\nHINT: %s\n", err_kind_word(e->kind), str_text(&e->message),
-                  str_text(&e->detail), str_text(&e->hint));
-}
-
-static struct db *open_with(struct rig *r, const struct db_options *o)
-{
-    struct db *db = NULL;
-
-    if (!db_connect(o, &db, &r->err)) {
-        show(&r->err);
-        fail();
-    }
-    return db;
-}
-
-static int setup(void **state)
-{
-    struct rig *r = calloc(1, sizeof *r);
-    struct db_options o;
-
-    r->conninfo = pgtest_new_database();
-    r->clock = clock_system(&r->interrupt);
-    o = options(r);
-    r->db = open_with(r, &o);
-    *state = r;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct rig *r = *state;
-
-    db_close(r->db);
-    pgtest_drop_database(r->conninfo);
-    clock_system_free(r->clock);
-    arena_free(&r->a);
-    err_clear(&r->err);
-    free(r);
-    return 0;
-}
-
-static void good(struct rig *r, const char *sql)
-{
-    if (!db_exec(r->db, sql, NULL, &r->err)) {
-        print_message("%s\n", sql);
-        show(&r->err);
-        fail();
-    }
-}
-
-static const char *value(struct rig *r, const char *sql)
-{
-    struct db_rows rows = {0};
-
-    if (!db_query(r->db, &r->a, sql, NULL, &rows, &r->err)) {
-        print_message("%s\n", sql);
-        show(&r->err);
-        fail();
-    }
-    assert_int_equal(rows.n_rows, 1);
-    return db_cell(&rows, 0, 0);
-}
-
-static void bad(struct rig *r, const char *sql, enum err_kind kind, const char *sqlstate)
-{
-    assert_false(db_exec(r->db, sql, NULL, &r->err));
-    if (r->err.kind != kind || strcmp(r->err.sqlstate, sqlstate) != 0)
-        show(&r->err);
-    assert_int_equal(r->err.kind, kind);
-    assert_string_equal(r->err.sqlstate, sqlstate);
-}
-
-static void has(const struct str *text, const char *part)
-{
-    if (!strstr(str_text(text), part))
-        fail_msg("\"%s\" is not in \"%s\"", part, str_text(text));
-}
+#include "io_rig.h"
 
 /* ---- rows and parameters ---------------------------------------------------------------------- */
 
@@ -424,26 +322,6 @@ static void test_late_cancel_hits_nothing(void **state)
     assert_true(n_late > 0);
 }
 
-struct later {
-    struct rig *r;
-    int signals, number;
-    const char *sql; /* instead: run by another session */
-};
-
-static void *act_later(void *arg)
-{
-    struct later *l = arg;
-
-    usleep(300 * 1000);
-    for (int i = 0; i < l->signals; i++) {
-        l->r->interrupt.signal = l->number;
-        l->r->interrupt.count++;
-    }
-    if (l->sql)
-        pgtest_exec(l->r->conninfo, l->sql);
-    return NULL;
-}
-
 static void test_interrupt(void **state)
 {
     struct rig *r = *state;
@@ -518,107 +396,6 @@ static void test_idle_in_transaction(void **state)
     assert_false(db_is_usable(r->db));
 }
 
-/* ---- pipelines -------------------------------------------------------------------------------- */
-
-static void test_pipeline(void **state)
-{
-    struct rig *r = *state;
-    const struct db_call calls[] = {
-        {"BEGIN", DB_NO_PARAMS},
-        {"CREATE TABLE public.t (a int PRIMARY KEY)", DB_NO_PARAMS},
-        {"INSERT INTO public.t VALUES ($1::int), ($2::int) RETURNING a", DB_PARAMS("4", "5")},
-        {"SELECT NULL::text, $1::text", DB_PARAMS(NULL)},
-        {"COMMIT", DB_NO_PARAMS},
-    };
-    struct db_rows rows[5] = {0};
-    int done = -1;
-
-    assert_true(db_pipeline(r->db, &r->a, calls, 5, rows, &done, &r->err));
-    assert_int_equal(done, 5);
-    assert_int_equal(rows[2].n_rows, 2);
-    assert_string_equal(db_cell(&rows[2], 1, 0), "5");
-    assert_null(db_cell(&rows[3], 0, 1));
-    assert_true(db_pipeline(r->db, NULL, NULL, 0, NULL, &done, &r->err));
-    assert_int_equal(done, 0);
-    assert_int_equal(pgtest_count(r->conninfo, "SELECT count(*) FROM public.t"), 2);
-}
-
-static void test_pipeline_fails_in_the_middle(void **state)
-{
-    struct rig *r = *state;
-    const struct db_call calls[] = {
-        {"BEGIN", DB_NO_PARAMS},
-        {"INSERT INTO public.t VALUES (1) RETURNING a", DB_NO_PARAMS},
-        {"INSERT INTO public.t VALUES (1)", DB_NO_PARAMS},
-        {"INSERT INTO public.t VALUES (2)", DB_NO_PARAMS},
-        {"COMMIT", DB_NO_PARAMS},
-    };
-    struct db_rows rows[5] = {0};
-    int done = -1;
-
-    good(r, "CREATE TABLE public.t (a int PRIMARY KEY)");
-    assert_false(db_pipeline(r->db, &r->a, calls, 5, rows, &done, &r->err));
-    assert_int_equal(done, 2);
-    assert_int_equal(r->err.kind, ERR_SQL);
-    assert_string_equal(r->err.sqlstate, "23505");
-    has(&r->err.notes, "statement 3 of 5");
-    assert_int_equal(rows[1].n_rows, 1);
-    assert_int_equal(rows[3].n_cols, 0);
-    bad(r, "SELECT 1", ERR_SQL, "25P02"); /* the transaction is the caller's to end */
-    good(r, "ROLLBACK");
-    assert_string_equal(value(r, "SELECT count(*) FROM public.t"), "0");
-    /* Without BEGIN the batch is one transaction all the same. */
-    assert_false(db_pipeline(r->db, &r->a, calls + 1, 3, NULL, &done, &r->err));
-    assert_int_equal(done, 1);
-    assert_string_equal(value(r, "SELECT count(*) FROM public.t"), "0");
-}
-
-/* The commit of the implicit transaction happens at the Sync, after every statement was answered. */
-static void test_pipeline_fails_at_its_commit(void **state)
-{
-    struct rig *r = *state;
-    const struct db_call calls[] = {{"INSERT INTO public.c VALUES (1)", DB_NO_PARAMS},
-                                    {"SELECT 1", DB_NO_PARAMS}};
-    const struct db_call with_commit[] = {
-        {"BEGIN", DB_NO_PARAMS}, calls[0], {"COMMIT", DB_NO_PARAMS}};
-    int done = -1;
-
-    good(r, "CREATE TABLE public.p (a int PRIMARY KEY)");
-    good(r, "CREATE TABLE public.c (a int REFERENCES public.p DEFERRABLE INITIALLY DEFERRED)");
-    assert_false(db_pipeline(r->db, NULL, calls, 2, NULL, &done, &r->err));
-    assert_string_equal(r->err.sqlstate, "23503");
-    assert_int_equal(r->err.kind, ERR_SQL);
-    assert_true(db_is_usable(r->db));
-    assert_string_equal(value(r, "SELECT count(*) FROM public.c"), "0");
-    assert_false(db_pipeline(r->db, NULL, with_commit, 3, NULL, &done, &r->err));
-    assert_string_equal(r->err.sqlstate, "23503");
-    assert_int_equal(done, 2);
-    assert_string_equal(value(r, "SELECT count(*) FROM public.c"), "0");
-}
-
-/* Both sides' buffers full at once: who only writes, or only reads, hangs. */
-static void test_pipeline_of_large_values(void **state)
-{
-    struct rig *r = *state;
-    enum { CALLS = 40, BYTES = 1 << 20 };
-    char *large = malloc(BYTES + 1);
-    struct db_call calls[CALLS];
-    struct db_rows rows[CALLS];
-    int done = 0;
-
-    memset(large, 'y', BYTES);
-    large[BYTES] = '\0';
-    for (int i = 0; i < CALLS; i++)
-        calls[i] = (struct db_call) {"SELECT $1::text", {.n = 1, .value = {large}}};
-    db_set_deadline_ms(r->db, 60000);
-    assert_true(db_pipeline(r->db, &r->a, calls, CALLS, rows, &done, &r->err));
-    assert_int_equal(done, CALLS);
-    assert_string_equal(db_cell(&rows[CALLS - 1], 0, 0), large);
-    free(large);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -640,10 +417,6 @@ int main(void)
         TEST(test_session_ends_while_idle),
         TEST(test_session_ends_while_running),
         TEST(test_idle_in_transaction),
-        TEST(test_pipeline),
-        TEST(test_pipeline_fails_in_the_middle),
-        TEST(test_pipeline_fails_at_its_commit),
-        TEST(test_pipeline_of_large_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
