@@ -74,6 +74,8 @@ bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
     phase_decide(&world, ev, &d);
     if (!d.row)
         return true; /* a stronger brake is on already */
+    if (brake == BRAKE_KILLED && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER && !verification_void(w, err))
+        return false;
     return record_transition(w, d.row, ev, reason, err);
 }
 
@@ -170,7 +172,7 @@ static bool advance_once(struct work *w, struct err *err)
         w->out->nothing_to_do = true;
         return true;
     }
-    if (!skip_absent(w, err))
+    if (!flags_settle(w, err) || !skip_absent(w, err))
         return false;
     w->phase = stage_next_phase(w->state.stage);
     if (!take(w, EVENT_ADVANCE, NULL, err))

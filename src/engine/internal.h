@@ -104,12 +104,14 @@ bool undo_phase(struct work *w, struct err *err);
 /* Is undoing this phase lossless, and if not, what would be lost? */
 bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *err);
 
-/* ---- flags as the engine uses them (rollout.c) ------------------------------------------------------------ */
+/* ---- flags as the engine uses them (plan_flags.c) ------------------------------------------------------------ */
 
 bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason, struct err *err);
 /* Observe; sets state to killed where exposure is lower than we left it. *drifted: higher, or can't tell. */
 bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err);
 /* Brakes that somebody else put on meanwhile: false with ERR_STOPPED/ERR_INTERRUPTED when the work must end. */
+/* First thing of an advance: a kill seen is taken over and ends it (ERR_REFUSED "killed"). */
+bool flags_settle(struct work *w, struct err *err);
 /* What the service says of the plan's flags; UNKNOWN where it is out of reach. Never fails. */
 void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES]);
 bool work_may_go_on(struct work *w, struct err *err);

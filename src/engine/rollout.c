@@ -20,11 +20,14 @@ struct vigil { /* what is looked after during a rung */
     const struct task *task;
 };
 
+/* rung_confirmed_ms belongs to the task that the state names: a write rung in its pause says nothing about
+ * the read rungs below it. */
 bool rung_is_settled(const struct work *w, const struct task *t)
 {
     int now = w->state.percent[t->flag];
+    bool in_pause = w->state.rung_confirmed_ms != 0 && w->state.task && strcmp(w->state.task, t->id) == 0;
 
-    return now > t->rung->percent || (now == t->rung->percent && w->state.rung_confirmed_ms == 0);
+    return now > t->rung->percent || (now == t->rung->percent && !in_pause);
 }
 
 static void gates_of_phase(struct work *w, struct vigil *v, bool background)

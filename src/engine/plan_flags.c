@@ -1,0 +1,210 @@
+/* The flags of a plan: set by the rules of flag_ops, remembered in its state, watched for drift. */
+#include "internal.h"
+
+#include "phasegate/flag_ops.h"
+
+static bool record_change(void *ctx, const struct flag_change *row, struct err *err)
+{
+    struct work *w = ctx;
+    struct db_call c = {0};
+    struct flag_change mine = *row;
+
+    mine.run_id = w->e->run_id;
+    ledger_flag_change_call(w->a, &mine, &c);
+    return db_is_usable(w->e->db) && db_exec(w->e->db, c.sql, &c.params, err);
+}
+
+static struct flag_ops ops_of(struct work *w)
+{
+    return (struct flag_ops) {.ports = w->e->ports,
+                              .service = w->e->flags,
+                              .environment = w->e->env->name.s,
+                              .state_dir = w->e->state_dir,
+                              .run_id = w->e->run_id,
+                              .actor = w->e->actor,
+                              .record = record_change,
+                              .record_ctx = w};
+}
+
+static struct flag_ref ref_of(struct work *w, enum flag_role role)
+{
+    const struct flag_decl *d = &w->p->flags[role];
+
+    return (struct flag_ref) {.service = w->e->flags,
+                              .key = d->key.s,
+                              .bucket_by = d->bucket_by.s,
+                              .purpose = arena_printf(w->a, "%s flag of plan %s", flag_role_word(role), w->p->id.s)};
+}
+
+/* What kills and crashed runs of this host did goes into the ledger; it is keyed by op id, so twice is once. */
+static bool catch_up(struct work *w, struct flag_ops *ops, struct err *err)
+{
+    struct flag_change *rows = NULL;
+    int n = 0;
+
+    if (!flag_journal_pending(ops, w->a, &rows, &n, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        struct db_call c = {0};
+        ledger_flag_change_call(w->a, &rows[i], &c);
+        if (!db_exec(w->e->db, c.sql, &c.params, err))
+            return false;
+    }
+    return n == 0 || flag_journal_recorded(ops, rows, n, err);
+}
+
+static void left_at(struct work *w, enum flag_role role, int percent)
+{
+    w->state.percent[role] = percent;
+    w->state.rung_confirmed_ms = percent > 0 ? now_ms(w->e) : 0;
+}
+
+bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason, struct err *err)
+{
+    struct flag_ops ops = ops_of(w);
+    struct flag_ref ref = ref_of(w, role);
+    bool down = percent < w->state.percent[role];
+    struct flag_set_request r = {.ref = &ref,
+                                 .desired = flag_value_percent(percent),
+                                 .plan = w->p->id.s,
+                                 .role = flag_role_word(role),
+                                 .reason = reason,
+                                 .expect_percent = down ? -1 : w->state.percent[role],
+                                 .seen_before = w->state.percent[role] > 0,
+                                 .ensure = !down};
+    struct flag_set_result res;
+
+    if (!catch_up(w, &ops, err) || !flag_ops_set(&ops, &r, w->a, &res, err))
+        return false;
+    struct event ev = {.kind = EVENT_FLAG, .plan = w->p->id.s, .phase = phase_word(w->phase), .task = w->state.task,
+                       .message = arena_printf(w->a, "%s flag %s: %d %% -> %d %%, %s, %s", flag_role_word(role), ref.key,
+                                               w->state.percent[role], percent, flag_answer_word(res.answer),
+                                               flag_level_word(res.level)),
+                       .ms = res.ms};
+    events_emit(w->e->ports->events, &ev);
+    if (res.preempted && !down) {
+        left_at(w, role, 0);
+        if (!halt(w, BRAKE_KILLED, res.detail ? res.detail : "a kill came while the flag was being set", err))
+            return false;
+    }
+    if (!flag_set_verdict(&r, &res, err))
+        return err_note(err, "%s flag %s to %d %%", flag_role_word(role), ref.key, percent);
+    left_at(w, role, percent);
+    if (down && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER && !verification_void(w, err))
+        return false;
+    return record_save_state(w, err);
+}
+
+/* After a crash between the write and the state row, exposure is higher than the state says, and it is ours:
+ * the journal's newest operation on this flag asked for exactly that. */
+static bool is_our_own(struct work *w, struct flag_ops *ops, const char *key, int exposure)
+{
+    struct flag_entry *e = NULL;
+    int n = 0;
+    AUTO(err) ignored = {0};
+
+    if (!flag_journal_load(ops, w->a, &e, &n, &ignored))
+        return false;
+    for (int i = n - 1; i >= 0; i--)
+        if (strcmp(e[i].key, key) == 0)
+            return e[i].plan && strcmp(e[i].plan, w->p->id.s) == 0 && e[i].desired == exposure;
+    return false;
+}
+
+/* Somebody's write that may still take effect: nothing but a kill goes before it. Our own unfinished one
+ * doesn't block: the same absolute value is asked for again. */
+static const char *doubt_of_others(struct work *w, struct flag_ops *ops)
+{
+    struct flag_entry *e = NULL;
+    int n = 0;
+    AUTO(err) ignored = {0};
+
+    if (!flag_journal_unmatched(ops, w->a, &e, &n, &ignored))
+        return arena_printf(w->a, "the flag journal can't be read: %s", str_text(&ignored.message));
+    for (int i = 0; i < n; i++) {
+        bool mine = false, ours = e[i].plan && strcmp(e[i].plan, w->p->id.s) == 0;
+        for (int r = 0; r < FLAG_ROLES; r++)
+            mine |= w->p->flags[r].key.s && strcmp(w->p->flags[r].key.s, e[i].key) == 0;
+        int64_t ends = flag_entry_doubt_ends_ms(ops, &e[i]);
+        if (!mine || ends <= now_ms(w->e) || (ours && strcmp(e[i].verb, "kill") != 0))
+            continue;
+        char when[25];
+        time_to_rfc3339(ends, when);
+        return arena_printf(w->a, "a %s of flag %s by %s is in doubt until %s", e[i].verb, e[i].key,
+                            e[i].actor ? e[i].actor : "somebody", when);
+    }
+    return NULL;
+}
+
+bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err)
+{
+    struct flag_ops ops = ops_of(w);
+
+    (void) err;
+    *killed = false;
+    *drift = doubt_of_others(w, &ops);
+    for (int r = 0; r < FLAG_ROLES; r++) {
+        struct flag_ref ref = ref_of(w, (enum flag_role) r);
+        struct flag_drift d;
+        if (!ref.key)
+            continue;
+        flag_ops_drift(&ops, &ref, w->state.percent[r], w->a, &d);
+        int exposure = flag_exposure(d.obs.state, d.obs.percent);
+        if (d.kind == FLAG_DRIFT_NONE)
+            continue;
+        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] && is_our_own(w, &ops, ref.key, exposure)) {
+            left_at(w, (enum flag_role) r, exposure);
+            continue;
+        }
+        if (d.kind == FLAG_DRIFT_KILL_SEEN) {
+            *killed = true;
+            left_at(w, (enum flag_role) r, exposure > 0 ? exposure : 0);
+            w->state.rung_confirmed_ms = 0;
+        }
+        if (!*drift || d.kind == FLAG_DRIFT_KILL_SEEN)
+            *drift = d.detail;
+    }
+    return true;
+}
+
+void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES])
+{
+    struct flag_ops ops = ops_of(w);
+    struct flag_ref refs[FLAG_ROLES];
+    struct flag_obs obs[FLAG_ROLES];
+    int role_of[FLAG_ROLES], n = 0;
+
+    ops.times.total_ms = 3000;
+    memset(out, 0, sizeof *out * FLAG_ROLES);
+    for (int r = 0; r < FLAG_ROLES; r++)
+        if (w->e->flags && w->p->flags[r].key.s) {
+            refs[n] = ref_of(w, (enum flag_role) r);
+            role_of[n++] = r;
+        }
+    if (n == 0)
+        return;
+    flag_ops_observe_all(&ops, refs, n, FLAG_CONFIGURED, NULL, w->a, obs);
+    for (int i = 0; i < n; i++)
+        out[role_of[i]] = obs[i];
+}
+
+/* Before anything moves: kills from elsewhere are taken over into the state, with their brake. */
+bool flags_settle(struct work *w, struct err *err)
+{
+    bool killed = false;
+    const char *drift = NULL;
+    struct flag_ops ops = ops_of(w);
+
+    if (!w->e->flags || (!w->p->flags[FLAG_READ].key.s && !w->p->flags[FLAG_WRITE].key.s) ||
+        w->state.stage < STAGE_DUAL_READ_RUNNING || w->state.stage == STAGE_PURGED || w->state.brake != BRAKE_NONE)
+        return true;
+    if (!catch_up(w, &ops, err) || !flags_check(w, &killed, &drift, err))
+        return false;
+    if (!killed)
+        return true;
+    if (!halt(w, BRAKE_KILLED, drift, err))
+        return false;
+    err_set(err, ERR_REFUSED, "plan %s was killed: %s", w->p->id.s, drift);
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+    return err_reason(err, "killed");
+}
