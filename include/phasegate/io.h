@@ -1,73 +1,79 @@
 /* io: the real ports, and what else touches the world directly.
  *
- * The engine knows only ports.h; cli makes these and hands them over. A constructor returns a port that is
- * released with its own close function. Interrupt and clock are borrowed and outlive the port.
+ * The engine knows only ports.h; cli makes these and hands them over. A constructor returns a
+ * port that is released with its own close function. Interrupt and clock are borrowed and
+ * outlive the port.
  */
 #ifndef PHASEGATE_IO_H
 #define PHASEGATE_IO_H
 
 #include "phasegate/ports.h"
 
-/* ---- this process ------------------------------------------------------------------------------- */
+/* ---- this process ---------------------------------------------------------------------------- */
 
-/* Count SIGINT, SIGTERM and SIGHUP into *to, which lives as long as the process. A signal that was ignored
- * when the program started (nohup, a background job) stays ignored. Running system calls are interrupted. */
+/* Count SIGINT, SIGTERM and SIGHUP into *to, which lives as long as the process. A signal that
+ * was ignored when the program started (nohup, a background job) stays ignored. Running system
+ * calls are interrupted. */
 void interrupt_install(struct interrupt *to);
-/* Tokens and passwords live in this process: no core dumps, no attaching by other processes of the same
- * user. A closed pipe or a file at its limit becomes an error of the write. First thing in main. */
+/* Tokens and passwords live in this process: no core dumps, no attaching by other processes of
+ * the same user. A closed pipe or a file at its limit becomes an error of the write. First thing
+ * in main. */
 void io_harden_process(void);
 
-/* ---- clock -------------------------------------------------------------------------------------- */
+/* ---- clock ----------------------------------------------------------------------------------- */
 
-/* sleep_ms returns at once when a signal came since the last sleep; a signal that a sleep has already
- * reported doesn't shorten the later ones, so a loop that goes on after it doesn't spin. */
+/* sleep_ms returns at once when a signal came since the last sleep; a signal that a sleep has
+ * already reported doesn't shorten the later ones, so a loop that goes on after it doesn't spin. */
 struct clock *clock_system(const struct interrupt *interrupt_or_null);
 void clock_system_free(struct clock *c);
 
-/* ---- database ----------------------------------------------------------------------------------- */
+/* ---- database -------------------------------------------------------------------------------- */
 
 struct db_options {
-    const char
-        *url; /* postgresql:// URI or "key=value ..."; NULL or "": PGHOST, PGSERVICE, ... as psql */
+    const char *url;   /* postgresql:// URI or "key=value ..."; NULL, "": environment as psql */
     const char *label; /* application_name; NULL: "phasegate" */
     bool writable;     /* false: default_transaction_read_only=on */
-    const char *
-        search_path; /* "": only pg_catalog (our own statements); NULL: the database's own (user steps) */
-    const char *time_zone; /* "UTC" for our own statements; NULL: the database's own */
-    int64_t lock_ms, statement_ms,
-        idle_in_transaction_ms;        /* 0: no limit; -1: the server's own setting */
+    const char *search_path; /* "": only pg_catalog, for our own SQL; NULL: the database's own */
+    const char *time_zone;   /* "UTC" for our own SQL; NULL: the database's own */
+    int64_t lock_ms;         /* this and the next two: 0: no limit; -1: the server's own setting */
+    int64_t statement_ms, idle_in_transaction_ms;
     int64_t connect_ms;                /* per host; 0: 10 s. Resolving names isn't bounded by it. */
     const struct interrupt *interrupt; /* NULL: none */
     struct clock *clock;               /* needed */
 };
 
-/* Limits that our own sessions start with: lock 1 s, statement 60 s, idle in transaction 60 s, connect 10 s,
- * search_path empty, time zone UTC, read-only. Set url, label, clock, interrupt and what differs. */
+/* Limits that our own sessions start with: lock 1 s, statement 60 s, idle in transaction 60 s,
+ * connect 10 s, search_path empty, time zone UTC, read-only. Set url, label, clock, interrupt
+ * and what differs. */
 struct db_options db_options_default(void);
 
 /* A hardened session, in one round trip after the handshake. The texts of o are copied.
- * ERR_CONFIG: the connection string can't be read. ERR_UNREACHABLE: refused, unknown host, password, no such
- * database. ERR_REFUSED "server_too_old": older than 14. No message ever holds the password.
+ * ERR_CONFIG: the connection string can't be read. ERR_UNREACHABLE: refused, unknown host,
+ * password, no such database. ERR_REFUSED "server_too_old": older than 14. No message ever holds
+ * the password.
  *
  * About db_ops here:
- * - exec: one statement in the extended protocol; two in one text are refused by the server. A COMMIT that
- *   the server answers with a rollback is ERR_SQL 25P02. COPY from or to the client is ERR_SQL 0A000.
- * - pipeline: all calls, then exactly one Sync. Between BEGIN and COMMIT they are that transaction; without
- *   BEGIN all of them are one implicit transaction: when one fails, nothing of the batch stays, whatever
- *   *out_done says. rows[0] to rows[*out_done - 1] are set on failure too. The caller rolls back.
- * - An interrupt cancels the call that is running when the second (or a later) signal comes. Calls started
- *   after that still run: the rollback and the last journal row must get through.
- * - Kinds: 55P03, 40P01 LOCK_TIMEOUT; class 08, 57P01, 57P02, 57P03, 25P03, 57P05 and every ended session
- *   CONNECTION_LOST; all others SQL, 57014 after our deadline too. detail holds the server's DETAIL, the
- *   place in the statement and CONTEXT. Parameters are never shown.
+ * - exec: one statement in the extended protocol; two in one text are refused by the server. A
+ *   COMMIT that the server answers with a rollback is ERR_SQL 25P02. COPY from or to the client
+ *   is ERR_SQL 0A000.
+ * - pipeline: all calls, then exactly one Sync. Between BEGIN and COMMIT they are that
+ *   transaction; without BEGIN all of them are one implicit transaction: when one fails, nothing
+ *   of the batch stays, whatever *out_done says. rows[0] to rows[*out_done - 1] are set on
+ *   failure too. The caller rolls back.
+ * - An interrupt cancels the call that is running when the second (or a later) signal comes.
+ *   Calls started after that still run: the rollback and the last journal row must get through.
+ * - Kinds: 55P03, 40P01 LOCK_TIMEOUT; class 08, 57P01, 57P02, 57P03, 25P03, 57P05 and every
+ *   ended session CONNECTION_LOST; all others SQL, 57014 after our deadline too. detail holds
+ *   the server's DETAIL, the place in the statement and CONTEXT. Parameters are never shown.
  * - A cancelled statement gets 10 s to end; then the session is given up (CONNECTION_LOST). */
 bool db_connect(const struct db_options *o, struct db **out, struct err *err) MUST_CHECK;
 
-/* ---- HTTP --------------------------------------------------------------------------------------- */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
-/* HTTP/1.1 over libcurl: http and https only, no redirects, no cookies, TLS verified, proxies as libcurl's
- * environment says, body at most 1 MiB. wait returns early when a signal comes. An answer other than
- * ANSWERED has status 0 and an empty body. connect_ms 0: 3 s; total_ms 0: 10 s. */
+/* HTTP/1.1 over libcurl: http and https only, no redirects, no cookies, TLS verified, proxies as
+ * libcurl's environment says, body at most 1 MiB. wait returns early when a signal comes. An
+ * answer other than ANSWERED has status 0 and an empty body. connect_ms 0: 3 s;
+ * total_ms 0: 10 s. */
 bool http_curl(struct clock *clock, const struct interrupt *interrupt_or_null, struct http **out,
                struct err *err) MUST_CHECK;
 static inline void http_close(struct http *h)
@@ -76,24 +82,12 @@ static inline void http_close(struct http *h)
         h->ops->close(h);
 }
 
-/* ---- files, processes, environment -------------------------------------------------------------- */
+/* ---- files, processes, environment ----------------------------------------------------------- */
 
-/* run: deadline_ms is a duration, 0 none; standard input is /dev/null; the child has its own process group,
- * which is terminated (TERM, 2 s, KILL) on deadline and on the second signal; a child killed by signal n
- * has exit code 128 + n. out and errout may be NULL: thrown away. */
+/* run: deadline_ms is a duration, 0 none; standard input is /dev/null; the child has its own
+ * process group, which is terminated (TERM, 2 s, KILL) on deadline and on the second signal; a
+ * child killed by signal n has exit code 128 + n. out and errout may be NULL: thrown away. */
 struct host *host_posix(struct clock *clock, const struct interrupt *interrupt_or_null);
 void host_posix_free(struct host *h);
-
-/* ---- what gates measure ------------------------------------------------------------------------- */
-
-/* The scalar at an RFC 6901 pointer of a JSON text: strings as they are, numbers in their shortest exact
- * form, "true", "false"; *out NULL for null. ERR_INPUT: the pointer itself is malformed. ERR_UNREACHABLE:
- * not JSON, nothing there, an array or object there, a number that can't be held exactly. */
-bool measure_json_pointer(const char *body, size_t n, const char *pointer, struct arena *a,
-                          const char **out, struct err *err) MUST_CHECK;
-/* The answer of a Prometheus instant query (vector or scalar). *out NULL: no sample, or NaN. More than one
- * sample is ERR_INPUT: the query must aggregate. ERR_UNREACHABLE: not such an answer. */
-bool measure_prometheus(const char *body, size_t n, struct arena *a, const char **out,
-                        int *out_samples, struct err *err) MUST_CHECK;
 
 #endif

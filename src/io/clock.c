@@ -35,8 +35,8 @@ static int64_t system_mono_ms(struct clock *c)
     return read_ms(CLOCK_MONOTONIC);
 }
 
-/* A signal that comes between the caller's own look at the interrupt and this sleep would be lost, if only
- * those during the sleep counted: hence `reported`. */
+/* A signal that comes between the caller's own look at the interrupt and this sleep would be
+ * lost, if only those during the sleep counted: hence `reported`. */
 static bool is_signalled(struct clock_system *s)
 {
     sig_atomic_t count = s->interrupt ? s->interrupt->count : 0;

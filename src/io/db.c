@@ -8,7 +8,7 @@
 
 static struct db_libpq *self(struct db *db) { return (struct db_libpq *) db; }
 
-/* ---- one statement ---------------------------------------------------------------------------- */
+/* ---- one statement --------------------------------------------------------------------------- */
 
 static void skip_copy_out(struct db_libpq *d, struct db_wait *w)
 {
@@ -71,7 +71,7 @@ PGresult *db_collect(struct db_libpq *d, struct db_wait *w, bool *out_copied)
 static bool copy_error(struct err *err)
 {
     err_set(err, ERR_SQL, "COPY from or to the client isn't possible here");
-    strcpy(err->sqlstate, "0A000");
+    db_result_sqlstate(err, "0A000");
     return err_hint(err, "Use INSERT or SELECT, or COPY with a file on the server.");
 }
 
@@ -102,7 +102,7 @@ static bool check_result(struct db_libpq *d, const PGresult *res, const char *sq
     if (is_hidden_rollback(sql, res)) {
         err_set(err, ERR_SQL,
                 "the transaction had failed before: the server rolled it back instead");
-        strcpy(err->sqlstate, "25P02");
+        db_result_sqlstate(err, "25P02");
         return false;
     }
     return true;
@@ -149,10 +149,11 @@ static bool run(struct db_libpq *d, struct arena *a, const char *sql, const stru
     return good;
 }
 
-/* ---- the label -------------------------------------------------------------------------------- */
+/* ---- the label ------------------------------------------------------------------------------- */
 
-/* SET and not set_config: a SELECT would take a snapshot, and SET TRANSACTION must come before that. A label
- * set in a transaction goes away with its rollback; the server reports every change, so it is seen here. */
+/* SET and not set_config: a SELECT would take a snapshot, and SET TRANSACTION must come before
+ * that. A label set in a transaction goes away with its rollback; the server reports every
+ * change, so it is seen here. */
 static bool apply_label(struct db_libpq *d, struct err *err)
 {
     PGTransactionStatusType state = PQtransactionStatus(d->conn);
@@ -193,7 +194,7 @@ static void libpq_set_label(struct db *db, const char *application_name)
     d->label_settled = NULL;
 }
 
-/* ---- the port --------------------------------------------------------------------------------- */
+/* ---- the port -------------------------------------------------------------------------------- */
 
 static bool libpq_exec(struct db *db, struct arena *a, const char *sql, const struct db_params *p,
                        struct db_rows *rows, int64_t *affected, struct err *err)
@@ -217,7 +218,8 @@ static bool send_all(struct db_libpq *d, const struct db_call *calls, int n)
     return PQpipelineSync(d->conn) == 1;
 }
 
-/* What is left up to the Sync. An error that comes only there is the implicit transaction's commit. */
+/* What is left up to the Sync. An error that comes only there is the implicit transaction's
+ * commit. */
 static bool finish_pipeline(struct db_libpq *d, struct db_wait *w, bool good, struct err *err)
 {
     bool is_synced = false;

@@ -48,15 +48,18 @@ const char *db_label_clean(struct arena *a, const char *label);
 
 /* ---- db_result.c */
 bool db_result_is_good(const PGresult *res);
-/* Fills err from a failed result (NULL: no result came) and returns false. sql: to show the place. */
+/* Fills err from a failed result (NULL: no result came) and returns false. sql: to show the
+ * place. */
 bool db_result_error(struct db_libpq *d, const PGresult *res, const char *sql,
                      const struct db_wait *w, struct err *err);
+void db_result_sqlstate(struct err *err, const char *five);
 bool db_result_lost(struct db_libpq *d, const char *detail, struct err *err);
 void db_result_rows(struct arena *a, const PGresult *res, struct db_rows *out);
 int64_t db_result_affected(const PGresult *res);
 
 /* ---- db.c */
-/* Waits for the results of what was sent up to the end of the statement. NULL: the session is gone. */
+/* Waits for the results of what was sent up to the end of the statement. NULL: the session is
+ * gone. */
 PGresult *db_collect(struct db_libpq *d, struct db_wait *w, bool *out_copied);
 
 #endif

@@ -16,7 +16,7 @@ bool db_result_is_good(const PGresult *res)
     }
 }
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 void db_result_rows(struct arena *a, const PGresult *res, struct db_rows *out)
 {
@@ -44,7 +44,7 @@ int64_t db_result_affected(const PGresult *res)
     return *n ? strtoll(n, NULL, 10) : 0;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static bool is_lost_state(const char *sqlstate)
 {
@@ -113,6 +113,12 @@ static void add_place(struct str *to, const char *sql, const char *position)
     str_addn(to, line_start, shown);
     if (shown < n)
         str_add(to, " ...");
+}
+
+void db_result_sqlstate(struct err *err, const char *five)
+{
+    if (strlen(five) == sizeof err->sqlstate - 1)
+        memcpy(err->sqlstate, five, sizeof err->sqlstate);
 }
 
 /* Of libpq's own words the first line says it; the others guess at reasons. */
@@ -188,7 +194,7 @@ bool db_result_error(struct db_libpq *d, const PGresult *res, const char *sql,
         err_hint(err, "%s", hint);
     else if (kind == ERR_CONNECTION_LOST)
         err_hint(err, "Run the same command again: it looks at what was done before it goes on.");
-    if (sqlstate && strlen(sqlstate) < sizeof err->sqlstate)
-        strcpy(err->sqlstate, sqlstate);
+    if (sqlstate)
+        db_result_sqlstate(err, sqlstate);
     return false;
 }

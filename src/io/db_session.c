@@ -36,7 +36,7 @@ void db_session_close(struct db_libpq *d)
     d->label_settled = NULL;
 }
 
-/* ---- the connection string -------------------------------------------------------------------- */
+/* ---- the connection string ------------------------------------------------------------------- */
 
 static bool is_uri(const char *url)
 {
@@ -56,7 +56,8 @@ static bool url_error(const struct db_libpq *d, struct err *err)
 
 static bool is_port_list(const char *text) { return strspn(text, "0123456789,") == strlen(text); }
 
-/* A password with an @ or / in it slides into host or port; libpq would show it as part of those. */
+/* A password with an @ or / in it slides into host or port; libpq would show it as part of
+ * those. */
 static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
 {
     PQconninfoOption *options = NULL;
@@ -86,7 +87,7 @@ static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
     return good ? true : url_error(d, err);
 }
 
-/* ---- what is shown ---------------------------------------------------------------------------- */
+/* ---- what is shown --------------------------------------------------------------------------- */
 
 static const char *known(const char *text) { return text && *text ? text : "?"; }
 
@@ -102,7 +103,7 @@ static void set_shown(struct db_libpq *d)
         d->base.shown = arena_strdup(&d->kept, str_text(&shown));
 }
 
-/* ---- errors of the handshake ------------------------------------------------------------------ */
+/* ---- errors of the handshake ----------------------------------------------------------------- */
 
 /* "FATAL:  28P01: text": in any language of the server. */
 static const char *find_sqlstate(const char *text)
@@ -131,7 +132,8 @@ static void add_without(struct str *to, const char *text, size_t n, const char *
     }
 }
 
-/* Lines of libpq without LOCATION, trailing newline and the password, should some layer have put it there. */
+/* Lines of libpq without LOCATION, trailing newline and the password, should some layer have put
+ * it there. */
 static void clean_message(struct str *to, const char *text, const char *secret)
 {
     while (*text) {
@@ -187,7 +189,7 @@ static bool connect_error(struct db_libpq *d, struct err *err)
     return false;
 }
 
-/* ---- the handshake ---------------------------------------------------------------------------- */
+/* ---- the handshake --------------------------------------------------------------------------- */
 
 static PGconn *start(const struct db_libpq *d, int n_hosts, int64_t connect_ms)
 {
@@ -244,7 +246,7 @@ static bool wait_connected(struct db_libpq *d, int64_t limit_ms, struct err *err
     return true;
 }
 
-/* ---- hardening -------------------------------------------------------------------------------- */
+/* ---- hardening ------------------------------------------------------------------------------- */
 
 struct settings {
     struct str sql;
@@ -263,8 +265,8 @@ static void add_limit(struct settings *s, struct arena *a, const char *name, int
         add_setting(s, name, arena_printf(a, "%lld", (long long) ms));
 }
 
-/* Two statements with a Sync each in one round trip: the second one may fail, because not every platform of
- * a server can watch its client. */
+/* Two statements with a Sync each in one round trip: the second one may fail, because not every
+ * platform of a server can watch its client. */
 static bool send_settings(struct db_libpq *d, const struct settings *s)
 {
     static const char watch[] = "SET client_connection_check_interval = 1000";
@@ -314,7 +316,7 @@ static bool apply_settings(struct db_libpq *d, const struct settings *s, int64_t
         if (res && good && n_syncs == 0 && PQresultStatus(res) == PGRES_FATAL_ERROR)
             good = db_result_error(d, res, str_text(&s->sql), &w, err);
         if (n_syncs == 0 && PQresultStatus(res) == PGRES_TUPLES_OK)
-            d->backend_pid = atoi(PQgetvalue(res, 0, 0));
+            d->backend_pid = (int) strtol(PQgetvalue(res, 0, 0), NULL, 10);
         n_syncs += PQresultStatus(res) == PGRES_PIPELINE_SYNC;
         PQclear(res);
     }

@@ -14,7 +14,8 @@ enum {
     ERRBUF = 256
 };
 
-/* PQcancel blocks as long as the network likes, so a thread does it. Shared by the two, freed by the last. */
+/* PQcancel blocks as long as the network likes, so a thread does it. Shared by the two, freed by
+ * the last. */
 struct db_cancel {
     PGcancel *handle;
     atomic_bool is_done;

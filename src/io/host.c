@@ -32,7 +32,7 @@ struct text {
 
 static void text_auto(struct text *t) { free(t->s); }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static bool file_error(struct err *err, int number, const char *verb, const char *path)
 {
@@ -62,7 +62,7 @@ static bool file_error(struct err *err, int number, const char *verb, const char
     }
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bool read_all(int fd, const char *path, size_t max, struct str *text, struct err *err)
 {
@@ -108,7 +108,7 @@ static bool posix_file_exists(struct host *h, const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* ---- folders ---------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static char *folder_of(const char *path)
 {
@@ -154,7 +154,7 @@ static int make_folders(const char *folder)
     return sync_folder(parent.s);
 }
 
-/* ---- write_atomic ----------------------------------------------------------------------------- */
+/* ---- write_atomic ---------------------------------------------------------------------------- */
 
 static int write_all(int fd, const char *bytes, size_t n)
 {
@@ -209,7 +209,7 @@ static bool posix_write_atomic(struct host *h, const char *path, const char *byt
     return failed ? file_error(err, failed, "make durable", path) : true;
 }
 
-/* ---- append_durable --------------------------------------------------------------------------- */
+/* ---- append_durable -------------------------------------------------------------------------- */
 
 /* Others append to the same file, and taking a half line back must not take theirs. */
 static int lock_file(struct host_posix *h, int fd)
@@ -287,7 +287,7 @@ static bool posix_append_durable(struct host *host, const char *path, const char
     return failed ? file_error(err, failed, "make durable", path) : true;
 }
 
-/* ---- names and numbers ------------------------------------------------------------------------ */
+/* ---- names and numbers ----------------------------------------------------------------------- */
 
 static const char *posix_env(struct host *h, const char *name)
 {
@@ -301,9 +301,9 @@ static const char *posix_hostname(struct host *host)
     char name[NAME_BYTES] = "";
 
     if (!h->hostname) {
-        if (gethostname(name, sizeof name - 1) != 0 || !*name)
-            strcpy(name, "localhost");
-        h->hostname = arena_strdup(&h->kept, name);
+        bool known = gethostname(name, sizeof name - 1) == 0 && *name;
+
+        h->hostname = arena_strdup(&h->kept, known ? name : "localhost");
     }
     return h->hostname;
 }
@@ -340,7 +340,7 @@ static int64_t posix_disk_free(struct host *h, const char *path)
     return (int64_t) fs.f_bavail * (int64_t) fs.f_frsize;
 }
 
-/* ---- the port --------------------------------------------------------------------------------- */
+/* ---- the port -------------------------------------------------------------------------------- */
 
 static const struct host_ops ops = {
     .read_file = posix_read_file,

@@ -1,4 +1,5 @@
-/* The HTTP port over curl's multi interface. What was certainly not sent is told from what may have been. */
+/* The HTTP port over curl's multi interface. What was certainly not sent is told from what may
+ * have been. */
 #include "phasegate/io.h"
 
 #include <ctype.h>
@@ -50,7 +51,7 @@ static void global_init(void) { global_result = curl_global_init(CURL_GLOBAL_DEF
 
 static struct http_curl *self(struct http *h) { return (struct http_curl *) h; }
 
-/* ---- what arrives ----------------------------------------------------------------------------- */
+/* ---- what arrives ---------------------------------------------------------------------------- */
 
 static size_t on_body(char *bytes, size_t one, size_t n, void *arg)
 {
@@ -117,7 +118,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *arg)
     return n;
 }
 
-/* ---- the request ------------------------------------------------------------------------------ */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 static void transfer_free(struct http_curl *h, struct transfer *t)
 {
@@ -259,10 +260,10 @@ static bool curl_submit(struct http *http, const struct http_req *req, void *tag
     return true;
 }
 
-/* ---- the outcome ------------------------------------------------------------------------------ */
+/* ---- the outcome ----------------------------------------------------------------------------- */
 
-/* Only the begin of the request proper is a proof: a code alone also comes from an answer that is no HTTP,
- * and the bytes counted include those of a proxy's CONNECT. */
+/* Only the begin of the request proper is a proof: a code alone also comes from an answer that
+ * is no HTTP, and the bytes counted include those of a proxy's CONNECT. */
 static bool is_untouched(struct transfer *t)
 {
     curl_off_t begun = 0;
@@ -271,8 +272,8 @@ static bool is_untouched(struct transfer *t)
            begun == 0;
 }
 
-/* libcurl's own text may hold parts of the URL: only the ones about TLS are shown, which say what is wrong
- * with a certificate. */
+/* libcurl's own text may hold parts of the URL: only the ones about TLS are shown, which say
+ * what is wrong with a certificate. */
 static bool is_tls(CURLcode code)
 {
     return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
@@ -359,7 +360,7 @@ static void fill(struct http_curl *h, struct transfer *t, struct arena *a, struc
     res->body_len = t->body.len;
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void note_finished(struct http_curl *h)
 {

@@ -1,5 +1,5 @@
 /* Numbers for gates out of answers from elsewhere. Pure: bytes in, text out. */
-#include "phasegate/io.h"
+#include "phasegate/measure.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -33,7 +33,7 @@ static bool parse(const char *body, size_t n, json_t **out, bool *out_rounded, s
                    why.column);
 }
 
-/* ---- JSON pointer ----------------------------------------------------------------------------- */
+/* ---- JSON pointer ---------------------------------------------------------------------------- */
 
 /* RFC 6901: "/" and "~" only as "~1" and "~0". */
 static bool is_pointer(const char *pointer)
@@ -78,7 +78,7 @@ static json_t *follow(json_t *at, const char *pointer)
         if (json_is_object(at))
             at = json_object_get(at, str_text(&token));
         else if (json_is_array(at) && is_index(str_text(&token)))
-            at = json_array_get(at, (size_t) atol(str_text(&token)));
+            at = json_array_get(at, strtoul(str_text(&token), NULL, 10));
         else
             at = NULL;
         pointer += n;
@@ -86,7 +86,7 @@ static json_t *follow(json_t *at, const char *pointer)
     return at;
 }
 
-/* ---- scalars ---------------------------------------------------------------------------------- */
+/* ---- scalars --------------------------------------------------------------------------------- */
 
 static char *real_text(struct arena *a, double v)
 {
@@ -142,7 +142,7 @@ bool measure_json_pointer(const char *body, size_t n, const char *pointer, struc
     return scalar_text(a, found, pointer, is_rounded, out, err);
 }
 
-/* ---- Prometheus ------------------------------------------------------------------------------- */
+/* ---- Prometheus ------------------------------------------------------------------------------ */
 
 /* A query that the server can't read stays wrong, all else may pass. */
 static bool prometheus_error(const json_t *root, struct err *err)

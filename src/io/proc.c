@@ -25,7 +25,7 @@ struct child {
     bool has_ended;        /* but not reaped: its number still names its group */
 };
 
-/* ---- environment ------------------------------------------------------------------------------ */
+/* ---- environment ----------------------------------------------------------------------------- */
 
 static bool has_name_of(const char *entry, const char *const *list)
 {
@@ -56,7 +56,7 @@ static const char **merge_env(struct arena *a, const char *const *added)
     return all;
 }
 
-/* ---- the child's side ------------------------------------------------------------------------- */
+/* ---- the child's side ------------------------------------------------------------------------ */
 
 static void close_others(int keep)
 {
@@ -93,7 +93,7 @@ static _Noreturn void become(const char *const *argv, const char *const *env, in
     _exit(EXEC_FAILED);
 }
 
-/* ---- starting --------------------------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static void close_fds(const int *fds, int n)
 {
@@ -102,8 +102,8 @@ static void close_fds(const int *fds, int n)
             close(fds[i]);
 }
 
-/* Numbers above those of the standard streams, or dup2 would overwrite one of them (a caller may have been
- * started with them closed). */
+/* Numbers above those of the standard streams, or dup2 would overwrite one of them (a caller may
+ * have been started with them closed). */
 static bool raise_fd(int *fd)
 {
     int higher;
@@ -179,7 +179,7 @@ static bool cannot_start(const char *name, int number, struct err *err)
     return false;
 }
 
-/* ---- while it runs ---------------------------------------------------------------------------- */
+/* ---- while it runs --------------------------------------------------------------------------- */
 
 /* -1 in *fd: closed. */
 static void drain(int *fd, struct str *to)
@@ -264,7 +264,8 @@ static bool wait_for(struct host_posix *h, struct child *child, const char *name
     return true;
 }
 
-/* Leaves nothing of the group behind. Killed before it is reaped, while the number can't be another's. */
+/* Leaves nothing of the group behind. Killed before it is reaped, while the number can't be
+ * another's. */
 static int finish(struct child *child)
 {
     int status = 0;

@@ -13,7 +13,7 @@
 
 #include "io_rig.h"
 
-/* ---- rows and parameters ---------------------------------------------------------------------- */
+/* ---- rows and parameters --------------------------------------------------------------------- */
 
 static void test_rows(void **state)
 {
@@ -76,7 +76,7 @@ static void test_large_values(void **state)
     free(large);
 }
 
-/* ---- session settings ------------------------------------------------------------------------- */
+/* ---- session settings ------------------------------------------------------------------------ */
 
 static void test_hardened(void **state)
 {
@@ -184,7 +184,7 @@ static void test_label(void **state)
                         "fourth ?? with a name that is much longer than the server would");
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void test_errors(void **state)
 {
@@ -268,7 +268,7 @@ static void test_copy_is_refused(void **state)
     assert_string_equal(value(r, "SELECT count(*) FROM public.t"), "200000");
 }
 
-/* ---- deadline and interrupt ------------------------------------------------------------------- */
+/* ---- deadline and interrupt ------------------------------------------------------------------ */
 
 static long sleepers(struct rig *r)
 {
@@ -339,7 +339,7 @@ static void test_interrupt(void **state)
     good(r, "SELECT pg_catalog.pg_sleep(0.1)"); /* the rollback must get through */
 }
 
-/* ---- sessions that end ------------------------------------------------------------------------ */
+/* ---- sessions that end ----------------------------------------------------------------------- */
 
 static void test_session_ends_while_idle(void **state)
 {

@@ -1,4 +1,5 @@
-/* The libpq port on the wire: pipelines, round trips, a network that goes silent, a client that is killed. */
+/* The libpq port on the wire: pipelines, round trips, a network that goes silent, a client that
+ * is killed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@
 
 #include "io_rig.h"
 
-/* ---- pipelines -------------------------------------------------------------------------------- */
+/* ---- pipelines ------------------------------------------------------------------------------- */
 
 static void test_pipeline(void **state)
 {
@@ -75,7 +76,8 @@ static void test_pipeline_fails_in_the_middle(void **state)
     assert_string_equal(value(r, "SELECT count(*) FROM public.t"), "0");
 }
 
-/* The commit of the implicit transaction happens at the Sync, after every statement was answered. */
+/* The commit of the implicit transaction happens at the Sync, after every statement was
+ * answered. */
 static void test_pipeline_fails_at_its_commit(void **state)
 {
     struct rig *r = *state;
@@ -119,7 +121,7 @@ static void test_pipeline_of_large_values(void **state)
     free(large);
 }
 
-/* ---- a wire between that can be watched and cut ------------------------------------------------- */
+/* ---- a wire between that can be watched and cut ---------------------------------------------- */
 
 struct wire {
     struct sockaddr_un server;

@@ -1,5 +1,5 @@
 /* What gates make of the bodies of other people's servers. The first line is the JSON pointer. */
-#include "phasegate/io.h"
+#include "phasegate/measure.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Opening a database session: connection strings that can't be read, servers that refuse, hang or are too
- * old, a network that goes silent. The password is in no message. */
+/* Opening a database session: connection strings that can't be read, servers that refuse, hang
+ * or are too old, a network that goes silent. The password is in no message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 
 #include "phasegate/io.h"
 
-/* ---- a server that speaks just enough of the protocol ------------------------------------------- */
+/* ---- a server that speaks just enough of the protocol ---------------------------------------- */
 
 struct fake {
     const char *version;            /* NULL: no ParameterStatus */
@@ -103,7 +103,7 @@ static void fake_stop(struct fake *f)
     pthread_join(f->thread, NULL);
 }
 
-/* ---- the rig ---------------------------------------------------------------------------------- */
+/* ---- the rig --------------------------------------------------------------------------------- */
 
 struct rig {
     struct interrupt interrupt;
@@ -176,7 +176,7 @@ static void refused_by(struct rig *r, struct fake *f, enum err_kind kind, const 
     fake_stop(f);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void test_strings_that_cannot_be_read(void **state)
 {

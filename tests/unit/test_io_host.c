@@ -1,4 +1,5 @@
-/* The host port and the clock: files that are old or new and never half, processes that leave nothing. */
+/* The host port and the clock: files that are old or new and never half, processes that leave
+ * nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,7 +109,7 @@ static void limit_files(rlim_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void test_read(void **state)
 {
@@ -256,7 +257,7 @@ static void test_append_waits_for_others(void **state)
     close(fd);
 }
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 struct outcome {
     bool done;
@@ -425,7 +426,7 @@ static void test_run_is_interrupted(void **state)
     assert_false(is_running(r, "31.4171"));
 }
 
-/* ---- names, clock, signals -------------------------------------------------------------------- */
+/* ---- names, clock, signals ------------------------------------------------------------------- */
 
 static void test_names(void **state)
 {

@@ -1,5 +1,5 @@
-/* The HTTP port against a server that misbehaves in every way that matters: what was certainly not sent is
- * told from what may have arrived. */
+/* The HTTP port against a server that misbehaves in every way that matters: what was certainly
+ * not sent is told from what may have arrived. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 
 #include "phasegate/io.h"
 
-/* ---- the server ------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static int server_fd, server_port;
 static atomic_int n_connections, n_requests;
@@ -206,7 +206,7 @@ static int listen_somewhere(int backlog, int *out_port)
     return fd;
 }
 
-/* ---- the rig ---------------------------------------------------------------------------------- */
+/* ---- the rig --------------------------------------------------------------------------------- */
 
 struct rig {
     struct interrupt interrupt;
@@ -289,7 +289,7 @@ static void failed(const struct http_res *res, enum http_outcome outcome, const 
     assert_string_equal(res->content_type, "");
 }
 
-/* ---- answered --------------------------------------------------------------------------------- */
+/* ---- answered -------------------------------------------------------------------------------- */
 
 static void test_answers(void **state)
 {
@@ -369,7 +369,7 @@ static void test_connections(void **state)
     assert_int_equal(n_connections, 4);
 }
 
-/* ---- certainly not sent ----------------------------------------------------------------------- */
+/* ---- certainly not sent ---------------------------------------------------------------------- */
 
 static void test_not_sent(void **state)
 {
@@ -440,7 +440,28 @@ static void test_tls_that_hangs(void **state)
     close(fd);
 }
 
-/* ---- TLS -------------------------------------------------------------------------------------- */
+/* What went to the proxy itself is not yet the request. */
+static void test_proxy(void **state)
+{
+    struct rig *r = *state;
+    struct http_req req = {.method = "POST", .total_ms = 1500, .is_write = true};
+    struct http_res res;
+
+    setenv("https_proxy", url_of(r, ""), 1);
+    setenv("http_proxy", url_of(r, ""), 1);
+    req.url = "https://flags.invalid/x"; /* CONNECT is answered by hanging up */
+    res = send_request(r, &req);
+    failed(&res, HTTP_NOT_SENT, "flags.invalid:443");
+    assert_int_equal(n_requests, 1);
+    req.url = "http://flags.invalid/x"; /* the proxy has it, and may pass it on */
+    res = send_request(r, &req);
+    failed(&res, HTTP_IN_DOUBT, "flags.invalid:80");
+    assert_int_equal(n_requests, 2);
+    unsetenv("https_proxy");
+    unsetenv("http_proxy");
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------- */
 
 static pid_t start_tls_server(const char *key, const char *certificate, int port)
 {
@@ -503,7 +524,7 @@ static void test_tls_is_verified(void **state)
     rmdir(folder);
 }
 
-/* ---- in doubt --------------------------------------------------------------------------------- */
+/* ---- in doubt -------------------------------------------------------------------------------- */
 
 static void test_in_doubt(void **state)
 {
@@ -547,7 +568,7 @@ static void test_writes_are_not_repeated(void **state)
     assert_int_equal(n_connections, 2);
 }
 
-/* ---- several at once -------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------- */
 
 static void test_parallel(void **state)
 {

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "phasegate/io.h"
+#include "phasegate/measure.h"
 
 #define NOTHING "(null)"
 
@@ -110,7 +110,7 @@ static void test_numbers_beyond_64_bits(void **state)
     assert_string_equal(out, "12");
 }
 
-/* ---- Prometheus ------------------------------------------------------------------------------- */
+/* ---- Prometheus ------------------------------------------------------------------------------ */
 
 #define VECTOR(samples)                                                                            \
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" samples "]}}"
