@@ -32,11 +32,14 @@ layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig:
 layer(demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 layer(cli pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 
-# Everything, as the program and the tests link it. A group: the order of archives is not a design.
-add_library(pg_all INTERFACE)
-target_link_libraries(pg_all INTERFACE pg_flags pg_cli pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load
-                      pg_core pg_base pg_sql)
-if(phasegate_layers)
-  list(JOIN phasegate_layers "," members)
-  target_link_libraries(pg_all INTERFACE "$<LINK_GROUP:RESCAN,${members},pg_sql>")
-endif()
+# Everything, as the program and the tests link it: one archive, so that the order of archives is no design and
+# the libraries of the system come behind it.
+set(phasegate_objects "")
+foreach(target ${phasegate_layers})
+  list(APPEND phasegate_objects $<TARGET_OBJECTS:${target}>)
+endforeach()
+add_library(pg_all STATIC ${phasegate_objects} $<TARGET_OBJECTS:pg_sql>)
+target_include_directories(pg_all PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${PHASEGATE_GENERATED})
+target_link_libraries(pg_all PUBLIC pg_flags PkgConfig::YAML pg_query PkgConfig::LIBPQ PkgConfig::CURL
+                      PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads m)
+set_target_properties(pg_all PROPERTIES OUTPUT_NAME phasegate)
