@@ -630,12 +630,19 @@ int main(void)
     static const char *const proxies[] = {"http_proxy", "https_proxy", "all_proxy",
                                           "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"};
     const struct CMUnitTest tests[] = {
-        TEST(test_answers),        TEST(test_redirects_are_not_followed),
-        TEST(test_request),        TEST(test_connections),
-        TEST(test_not_sent),       TEST(test_connect_time_out),
-        TEST(test_tls_that_hangs), TEST(test_tls_is_verified),
-        TEST(test_in_doubt),       TEST(test_writes_are_not_repeated),
-        TEST(test_parallel),       TEST(test_wait_ends_with_a_signal),
+        TEST(test_answers),
+        TEST(test_redirects_are_not_followed),
+        TEST(test_request),
+        TEST(test_connections),
+        TEST(test_not_sent),
+        TEST(test_connect_time_out),
+        TEST(test_tls_that_hangs),
+        TEST(test_tls_is_verified),
+        TEST(test_proxy),
+        TEST(test_in_doubt),
+        TEST(test_writes_are_not_repeated),
+        TEST(test_parallel),
+        TEST(test_wait_ends_with_a_signal),
     };
     pthread_t thread;
 
