@@ -1,0 +1,461 @@
+#include "demo/pg_local.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREFIX "phasegate-pg-"
+#define OWNER_LOCK "owner.lock"
+#define START_TRIES 300 /* of 100 ms */
+
+struct pg_local {
+    struct str folder, data, log;
+    struct arena arena; /* conninfos */
+    int lock_fd;
+    pid_t pid;
+    uid_t uid; /* whom the server runs as */
+    gid_t gid;
+};
+
+static void pause_ms(int ms)
+{
+    nanosleep(&(struct timespec) {ms / 1000, ms % 1000 * 1000000L}, NULL);
+}
+
+static const char *parent_folder(const char *given)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    if (given)
+        return given;
+    return tmp && *tmp ? tmp : "/tmp";
+}
+
+/* ---- binaries ------------------------------------------------------------------------------------ */
+
+static bool has_binaries(const char *folder)
+{
+    AUTO(str) initdb = {0};
+    AUTO(str) postgres = {0};
+
+    str_addf(&initdb, "%s/initdb", folder);
+    str_addf(&postgres, "%s/postgres", folder);
+    return access(str_text(&initdb), X_OK) == 0 && access(str_text(&postgres), X_OK) == 0;
+}
+
+/* The first number in a path: 15 of /usr/lib/postgresql/15/bin */
+static long version_in(const char *path)
+{
+    const char *digits = strpbrk(path, "0123456789");
+
+    return digits ? strtol(digits, NULL, 10) : 0;
+}
+
+bool pg_local_find(struct str *out)
+{
+    static const char *const places[] = {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
+                                         "/usr/local/pgsql/bin",
+                                         "/opt/homebrew/opt/postgresql@*/bin"};
+    long newest = -1;
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        glob_t found;
+
+        if (glob(places[i], 0, NULL, &found) != 0)
+            continue;
+        for (size_t k = 0; k < found.gl_pathc; k++) {
+            if (version_in(found.gl_pathv[k]) > newest && has_binaries(found.gl_pathv[k])) {
+                newest = version_in(found.gl_pathv[k]);
+                str_set(out, found.gl_pathv[k]);
+            }
+        }
+        globfree(&found);
+    }
+    const char *list = getenv("PATH");
+    AUTO(str) path = {0};
+    str_set(&path, list ? list : "");
+    for (char *rest = path.text, *folder; newest < 0 && rest && (folder = strsep(&rest, ":"));) {
+        if (*folder && has_binaries(folder)) {
+            str_set(out, folder);
+            return true;
+        }
+    }
+    return newest >= 0;
+}
+
+/* ---- whom it runs as ------------------------------------------------------------------------------- */
+
+static bool choose_user(struct pg_local *p, struct err *err)
+{
+    const struct passwd *user = NULL;
+
+    p->uid = geteuid();
+    p->gid = getegid();
+    if (p->uid != 0)
+        return true;
+    user = getpwnam("postgres");
+    if (!user)
+        user = getpwnam("nobody");
+    if (!user || user->pw_uid == 0)
+        return err_set(err, ERR_UNREACHABLE,
+                       "PostgreSQL doesn't run as root, and there is no user postgres "
+                       "or nobody to run it");
+    p->uid = user->pw_uid;
+    p->gid = user->pw_gid;
+    return true;
+}
+
+/* In the child: only calls that are safe after fork. */
+static void child_become(const struct pg_local *p, int out_fd)
+{
+    sigset_t none;
+    int in_fd = open("/dev/null", O_RDONLY);
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    /* Not in the terminal's group: Ctrl-C is for us, who then stop the server. */
+    setsid();
+    dup2(in_fd, 0);
+    dup2(out_fd, 1);
+    dup2(out_fd, 2);
+    if (geteuid() == 0 &&
+        (setgroups(1, &p->gid) != 0 || setgid(p->gid) != 0 || setuid(p->uid) != 0))
+        _exit(126);
+    /* After setuid, which would clear it. */
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    if (chdir("/") != 0)
+        _exit(126);
+}
+
+static pid_t spawn(const struct pg_local *p, const char *const *argv)
+{
+    int out_fd =
+        open(str_text(&p->log), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    pid_t parent = getpid();
+    pid_t pid = out_fd < 0 ? -1 : fork();
+
+    if (pid == 0) {
+        child_become(p, out_fd);
+        if (getppid() == parent)
+            execv(argv[0], (char *const *) argv);
+        _exit(127);
+    }
+    int why = errno;
+    if (out_fd >= 0)
+        close(out_fd);
+    errno = why;
+    return pid;
+}
+
+/* ---- removing --------------------------------------------------------------------------------------- */
+
+static void remove_below(int at, const char *name)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!dir && fd >= 0)
+        close(fd);
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        /* Never through a link: entries are removed relative to folders that we opened. */
+        if (unlinkat(fd, e->d_name, 0) != 0)
+            remove_below(fd, e->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    unlinkat(at, name, AT_REMOVEDIR);
+}
+
+static long first_number(int folder, const char *name)
+{
+    char text[32] = "";
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return got > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+/* A postmaster works in its data folder: so a number that was given to another process is told apart. */
+static void end_postmaster(int folder, const char *path)
+{
+    long pid = first_number(folder, "data/postmaster.pid");
+    AUTO(str) link = {0};
+    AUTO(str) data = {0};
+    char cwd[512] = "";
+
+    str_addf(&link, "/proc/%ld/cwd", pid);
+    str_addf(&data, "%s/data", path);
+    for (int i = 0; pid > 1 && i < 100; i++) {
+        ssize_t n = readlink(str_text(&link), cwd, sizeof cwd - 1);
+
+        if (n <= 0)
+            return;
+        cwd[n] = '\0';
+        if (strcmp(cwd, str_text(&data)) != 0)
+            return;
+        kill((pid_t) pid, i < 50 ? SIGQUIT : SIGKILL);
+        pause_ms(100);
+    }
+}
+
+static bool clean_one(int parent_fd, const char *parent, const char *name, uid_t server_uid)
+{
+    AUTO(str) path = {0};
+    struct stat st;
+    int folder = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (folder < 0)
+        return false;
+    int lock = -1;
+    if (fstat(folder, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == server_uid))
+        lock = openat(folder, OWNER_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    /* Who holds the lock lives; without one the owner is just being born, or it isn't ours. */
+    bool abandoned = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+    if (abandoned) {
+        str_addf(&path, "%s/%s", parent, name);
+        end_postmaster(folder, str_text(&path));
+        remove_below(parent_fd, name);
+    }
+    if (lock >= 0)
+        close(lock);
+    close(folder);
+    return abandoned;
+}
+
+int pg_local_clean(const char *given)
+{
+    const char *parent = parent_folder(given);
+    struct pg_local who = {0};
+    AUTO(err) ignored = {0};
+    int cleaned = 0;
+    DIR *dir = opendir(parent);
+
+    if (!dir || !choose_user(&who, &ignored))
+        who.uid = geteuid();
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0)
+            cleaned += clean_one(dirfd(dir), parent, e->d_name, who.uid);
+    if (dir)
+        closedir(dir);
+    return cleaned;
+}
+
+/* ---- starting ----------------------------------------------------------------------------------------- */
+
+static bool make_folder(struct pg_local *p, const char *parent, struct err *err)
+{
+    AUTO(str) lock = {0};
+
+    str_addf(&p->folder, "%s/" PREFIX "XXXXXX", parent);
+    if (!mkdtemp(p->folder.text)) {
+        str_clear(&p->folder);
+        return err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", parent,
+                       strerror(errno));
+    }
+    /* The socket's path has to fit in a sockaddr_un. */
+    if (p->folder.len > 80)
+        return err_set(err, ERR_CONFIG,
+                       "%s is too long a path for a unix socket; set TMPDIR to a shorter one",
+                       parent);
+    str_addf(&p->data, "%s/data", str_text(&p->folder));
+    str_addf(&p->log, "%s/log", str_text(&p->folder));
+    str_addf(&lock, "%s/" OWNER_LOCK, str_text(&p->folder));
+    p->lock_fd = open(str_text(&lock), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (p->lock_fd < 0 || flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0 ||
+        (geteuid() == 0 && chown(str_text(&p->folder), p->uid, p->gid) != 0))
+        return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&p->folder), strerror(errno));
+    return true;
+}
+
+static void add_log(const struct pg_local *p, struct err *err)
+{
+    char tail[2048];
+    int fd = open(str_text(&p->log), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+    off_t from = size > (off_t) sizeof tail ? size - (off_t) sizeof tail : 0;
+    ssize_t got = fd >= 0 ? pread(fd, tail, sizeof tail, from) : 0;
+
+    if (fd >= 0)
+        close(fd);
+    while (got > 0 && tail[got - 1] == '\n')
+        got--;
+    if (got > 0)
+        err_detail(err, "%.*s", (int) got, tail);
+}
+
+static bool run_initdb(const struct pg_local *p, const char *bin, struct err *err)
+{
+    AUTO(str) program = {0};
+    int status = 0;
+
+    str_addf(&program, "%s/initdb", bin);
+    const char *const argv[] = {str_text(&program),
+                                "-D",
+                                str_text(&p->data),
+                                "-U",
+                                "postgres",
+                                "-A",
+                                "trust",
+                                "-E",
+                                "UTF8",
+                                "--no-locale",
+                                "--no-sync",
+                                "--no-instructions",
+                                NULL};
+    pid_t pid = spawn(p, argv);
+    if (pid < 0)
+        return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&program), strerror(errno));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    err_set(err, ERR_UNREACHABLE, "%s failed", str_text(&program));
+    add_log(p, err);
+    return false;
+}
+
+static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_local_options *o)
+{
+    static const char *const always[] = {"listen_addresses=",
+                                         "shared_buffers=64MB",
+                                         "max_connections=100",
+                                         "logging_collector=off",
+                                         "log_min_messages=warning",
+                                         "max_prepared_transactions=10",
+                                         NULL};
+    static const char *const fast[] = {"fsync=off", "full_page_writes=off",
+                                       "synchronous_commit=off", NULL};
+    const char *const *lists[] = {always, o->durable ? NULL : fast, o->settings};
+    const char *argv[64];
+    AUTO(str) program = {0};
+    int n = 0;
+
+    str_addf(&program, "%s/postgres", bin);
+    argv[n++] = str_text(&program);
+    argv[n++] = "-D";
+    argv[n++] = str_text(&p->data);
+    argv[n++] = "-k";
+    argv[n++] = str_text(&p->folder);
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        for (int i = 0; lists[l] && lists[l][i] && n + 3 < 64; i++) {
+            argv[n++] = "-c";
+            argv[n++] = lists[l][i];
+        }
+    }
+    argv[n] = NULL;
+    return spawn(p, argv);
+}
+
+static bool wait_ready(struct pg_local *p, struct err *err)
+{
+    const char *conninfo = pg_local_conninfo(p, "postgres");
+    int status;
+
+    for (int i = 0; i < START_TRIES; i++) {
+        if (PQping(conninfo) == PQPING_OK)
+            return true;
+        if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
+            p->pid = 0;
+            break;
+        }
+        pause_ms(100);
+    }
+    err_set(err, ERR_UNREACHABLE, "PostgreSQL in %s doesn't start", str_text(&p->folder));
+    add_log(p, err);
+    return false;
+}
+
+bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, struct err *err)
+{
+    struct pg_local *p = calloc(1, sizeof *p);
+    const char *parent = parent_folder(o->parent);
+    AUTO(str) bin = {0};
+
+    if (!p)
+        abort();
+    p->lock_fd = -1;
+    pg_local_clean(parent);
+    if (o->bin_dir)
+        str_set(&bin, o->bin_dir);
+    bool good = o->bin_dir || pg_local_find(&bin);
+    if (!good) {
+        err_set(err, ERR_UNREACHABLE,
+                "no PostgreSQL server programs (initdb, postgres) on this machine");
+        err_hint(err, "apt-get install postgresql");
+    }
+    good = good && choose_user(p, err) && make_folder(p, parent, err) &&
+           run_initdb(p, str_text(&bin), err);
+    if (good) {
+        p->pid = run_postgres(p, str_text(&bin), o);
+        if (p->pid < 0) {
+            p->pid = 0;
+            good =
+                err_set(err, ERR_UNREACHABLE, "%s/postgres: %s", str_text(&bin), strerror(errno));
+        }
+    }
+    good = good && wait_ready(p, err);
+    if (!good) {
+        pg_local_stop(p);
+        return false;
+    }
+    *out = p;
+    return true;
+}
+
+const char *pg_local_conninfo(struct pg_local *p, const char *name)
+{
+    return arena_printf(&p->arena, "host=%s port=5432 user=postgres dbname=%s",
+                        str_text(&p->folder), name);
+}
+
+const char *pg_local_folder(const struct pg_local *p) { return str_text(&p->folder); }
+
+static void end_server(pid_t pid)
+{
+    int status;
+
+    kill(pid, SIGQUIT);
+    for (int i = 0; i < 100; i++) {
+        if (waitpid(pid, &status, WNOHANG) != 0)
+            return;
+        pause_ms(50);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+}
+
+void pg_local_stop(struct pg_local *p)
+{
+    if (!p)
+        return;
+    if (p->pid > 0)
+        end_server(p->pid);
+    if (p->folder.len > 0)
+        remove_below(AT_FDCWD, str_text(&p->folder));
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+    str_free(&p->folder);
+    str_free(&p->data);
+    str_free(&p->log);
+    arena_free(&p->arena);
+    free(p);
+}

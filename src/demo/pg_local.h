@@ -1,0 +1,37 @@
+/* pg_local: a PostgreSQL of one's own, for as long as it's needed.
+ *
+ * initdb in a fresh folder, a unix socket in that folder and nothing else, trust for whoever may enter
+ * the folder (mode 0700). Started as root it runs as `postgres`, or `nobody` where there's no such user.
+ * The server ends with this process even on SIGKILL; the folder is then removed by the next start,
+ * which knows an abandoned one by its lock. Start and stop it from a thread that outlives it.
+ */
+#ifndef PHASEGATE_DEMO_PG_LOCAL_H
+#define PHASEGATE_DEMO_PG_LOCAL_H
+
+#include "phasegate/err.h"
+
+struct pg_local_options {
+    const char *bin_dir;         /* with initdb and postgres; NULL: the newest that's found */
+    const char *parent;          /* where the folder is made; NULL: $TMPDIR, else /tmp */
+    bool durable;                /* fsync and full_page_writes on */
+    const char *const *settings; /* "name=value" for the server, NULL-terminated; NULL: none */
+};
+
+struct pg_local;
+
+/* False with ERR_UNREACHABLE: no binaries (the hint names the package), or it doesn't start (the detail
+ * has the end of its log). Nothing is left behind then. */
+bool pg_local_start(const struct pg_local_options *o, struct pg_local **out,
+                    struct err *err) MUST_CHECK;
+/* libpq's key/value form, for database `name`; kept until stop. The user is the superuser postgres. */
+const char *pg_local_conninfo(struct pg_local *p, const char *name);
+const char *pg_local_folder(const struct pg_local *p);
+/* Immediate: what it holds is thrown away. NULL is nothing to do. */
+void pg_local_stop(struct pg_local *p);
+
+/* The newest folder with initdb and postgres, or false. Where Debian, RHEL and a PATH have them. */
+bool pg_local_find(struct str *out);
+/* Ends and removes what killed processes left below parent (NULL: as above). How many. Part of start. */
+int pg_local_clean(const char *parent);
+
+#endif
