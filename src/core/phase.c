@@ -25,16 +25,11 @@ static const char *const stage_words[STAGE_COUNT] = {
 static const char *const brake_words[BRAKE_COUNT] = {"none", "paused", "halted", "killed"};
 
 static const char *const event_words[PHASE_EVENT_COUNT] = {
-    [EVENT_ADVANCE] = "advance",
-    [EVENT_SKIP] = "skip",
-    [EVENT_FINISHED] = "finished",
-    [EVENT_ROLLBACK] = "rollback",
-    [EVENT_RESTORE] = "restore",
-    [EVENT_PURGE] = "purge",
-    [EVENT_PAUSE] = "pause",
-    [EVENT_GATE_FAILED] = "gate_failed",
-    [EVENT_KILL_SEEN] = "kill_seen",
-    [EVENT_RESUME] = "resume",
+    [EVENT_ADVANCE] = "advance",     [EVENT_SKIP] = "skip",
+    [EVENT_FINISHED] = "finished",   [EVENT_ROLLBACK] = "rollback",
+    [EVENT_RESTORE] = "restore",     [EVENT_PURGE] = "purge",
+    [EVENT_PAUSE] = "pause",         [EVENT_GATE_FAILED] = "gate_failed",
+    [EVENT_KILL_SEEN] = "kill_seen", [EVENT_RESUME] = "resume",
 };
 
 const char *stage_word(enum stage s) { return stage_words[s]; }
@@ -63,7 +58,7 @@ bool brake_from_word(const char *w, enum brake *out)
 
 enum stage stage_of(enum phase p, int running0_done1_undoing2)
 {
-    return (enum stage) (STAGE_EXPAND_RUNNING + 3 * ((int) p - 1) + running0_done1_undoing2);
+    return (enum stage)(STAGE_EXPAND_RUNNING + 3 * ((int) p - 1) + running0_done1_undoing2);
 }
 
 enum phase stage_phase(enum stage s)
@@ -72,7 +67,7 @@ enum phase stage_phase(enum stage s)
         return PHASE_NONE;
     if (s >= STAGE_PURGING)
         return PHASE_CONTRACT;
-    return (enum phase) (1 + ((int) s - STAGE_EXPAND_RUNNING) / 3);
+    return (enum phase)(1 + ((int) s - STAGE_EXPAND_RUNNING) / 3);
 }
 
 static bool is_part(enum stage s, int part)
@@ -98,7 +93,7 @@ enum phase stage_next_phase(enum stage s)
         return PHASE_NONE;
     if (s == STAGE_PLANNED)
         return PHASE_FIRST;
-    return stage_is_running(s) ? stage_phase(s) : (enum phase) (stage_phase(s) + 1);
+    return stage_is_running(s) ? stage_phase(s) : (enum phase)(stage_phase(s) + 1);
 }
 
 static const struct {
@@ -119,26 +114,31 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
 #define G(name) GUARD_BIT(name)
 
 /* What every start of a phase asks, what going on with it asks, and what contract asks besides. */
-#define START                                                                                          \
-    (G(NEXT_PRESENT) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) | G(UNEDITED) | G(APPROVED) |  \
-     G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
+#define START                                                                                      \
+    (G(NEXT_PRESENT) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) | G(UNEDITED) |         \
+     G(APPROVED) | G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
 #define GO_ON (G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
 #define OLD_SHAPE_UNUSED (G(FLAGS_FULL) | G(VERIFIED) | G(RELEASES_LIVE))
 
 /* The first column is the row's number: it is stored in the journal, so it never changes its meaning.
  * New rows get new numbers. */
 static const struct transition table[] = {
-    {1, STAGE_PLANNED, OFF, EVENT_ADVANCE, STAGE_EXPAND_RUNNING, SAME_BRAKE, START, "start the additive schema change"},
-    {2, STAGE_PLANNED, OFF, EVENT_SKIP, STAGE_EXPAND_DONE, SAME_BRAKE, G(NEXT_ABSENT), "the plan has no expand"},
-    {3, STAGE_EXPAND_RUNNING, OFF, EVENT_ADVANCE, STAGE_EXPAND_RUNNING, SAME_BRAKE, GO_ON, "go on with expand"},
-    {4, STAGE_EXPAND_RUNNING, OFF, EVENT_FINISHED, STAGE_EXPAND_DONE, SAME_BRAKE, 0, "the new shape is there"},
+    {1, STAGE_PLANNED, OFF, EVENT_ADVANCE, STAGE_EXPAND_RUNNING, SAME_BRAKE, START,
+     "start the additive schema change"},
+    {2, STAGE_PLANNED, OFF, EVENT_SKIP, STAGE_EXPAND_DONE, SAME_BRAKE, G(NEXT_ABSENT),
+     "the plan has no expand"},
+    {3, STAGE_EXPAND_RUNNING, OFF, EVENT_ADVANCE, STAGE_EXPAND_RUNNING, SAME_BRAKE, GO_ON,
+     "go on with expand"},
+    {4, STAGE_EXPAND_RUNNING, OFF, EVENT_FINISHED, STAGE_EXPAND_DONE, SAME_BRAKE, 0,
+     "the new shape is there"},
     {5, STAGE_EXPAND_RUNNING, ANY, EVENT_ROLLBACK, STAGE_EXPAND_UNDOING, SAME_BRAKE, G(LOSSLESS),
      "take the additions back"},
     {6, STAGE_EXPAND_DONE, ANY, EVENT_ROLLBACK, STAGE_EXPAND_UNDOING, SAME_BRAKE, G(LOSSLESS),
      "take the additions back"},
     {7, STAGE_EXPAND_UNDOING, ANY, EVENT_ROLLBACK, STAGE_EXPAND_UNDOING, SAME_BRAKE, G(LOSSLESS),
      "go on taking the additions back"},
-    {8, STAGE_EXPAND_UNDOING, ANY, EVENT_FINISHED, STAGE_PLANNED, BRAKE_NONE, 0, "the schema is as it was before"},
+    {8, STAGE_EXPAND_UNDOING, ANY, EVENT_FINISHED, STAGE_PLANNED, BRAKE_NONE, 0,
+     "the schema is as it was before"},
 
     {10, STAGE_EXPAND_DONE, OFF, EVENT_ADVANCE, STAGE_DUAL_READ_RUNNING, SAME_BRAKE, START,
      "start reading the new shape"},
@@ -148,49 +148,54 @@ static const struct transition table[] = {
      "go on with dual_read"},
     {13, STAGE_DUAL_READ_RUNNING, OFF, EVENT_FINISHED, STAGE_DUAL_READ_DONE, SAME_BRAKE, 0,
      "reads are rolled out"},
-    {14, STAGE_DUAL_READ_RUNNING, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "take reads back to the old shape"},
-    {15, STAGE_DUAL_READ_DONE, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "take reads back to the old shape"},
-    {16, STAGE_DUAL_READ_UNDOING, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "go on taking reads back"},
-    {17, STAGE_DUAL_READ_UNDOING, ANY, EVENT_FINISHED, STAGE_EXPAND_DONE, BRAKE_NONE, 0, "reads are on the old shape"},
-    {18, STAGE_DUAL_READ_DONE, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN, STAGE_DUAL_READ_RUNNING, BRAKE_KILLED, 0,
+    {14, STAGE_DUAL_READ_RUNNING, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE,
+     G(LOSSLESS), "take reads back to the old shape"},
+    {15, STAGE_DUAL_READ_DONE, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE,
+     G(LOSSLESS), "take reads back to the old shape"},
+    {16, STAGE_DUAL_READ_UNDOING, ANY, EVENT_ROLLBACK, STAGE_DUAL_READ_UNDOING, SAME_BRAKE,
+     G(LOSSLESS), "go on taking reads back"},
+    {17, STAGE_DUAL_READ_UNDOING, ANY, EVENT_FINISHED, STAGE_EXPAND_DONE, BRAKE_NONE, 0,
+     "reads are on the old shape"},
+    {18, STAGE_DUAL_READ_DONE, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN,
+     STAGE_DUAL_READ_RUNNING, BRAKE_KILLED, 0,
      "a kill took reads back: they are to be rolled out again"},
 
-    {20, STAGE_DUAL_READ_DONE, OFF, EVENT_ADVANCE, STAGE_WRITE_ACTIVATION_RUNNING, SAME_BRAKE, START,
-     "start writing the new shape"},
-    {21, STAGE_DUAL_READ_DONE, OFF, EVENT_SKIP, STAGE_WRITE_ACTIVATION_DONE, SAME_BRAKE, G(NEXT_ABSENT),
-     "the plan has no write_activation"},
-    {22, STAGE_WRITE_ACTIVATION_RUNNING, OFF, EVENT_ADVANCE, STAGE_WRITE_ACTIVATION_RUNNING, SAME_BRAKE, GO_ON,
-     "go on with write_activation"},
-    {23, STAGE_WRITE_ACTIVATION_RUNNING, OFF, EVENT_FINISHED, STAGE_WRITE_ACTIVATION_DONE, SAME_BRAKE, 0,
-     "writes are rolled out, the past is filled and verified"},
-    {24, STAGE_WRITE_ACTIVATION_RUNNING, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "take writes back to the old shape"},
-    {25, STAGE_WRITE_ACTIVATION_DONE, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "take writes back to the old shape"},
-    {26, STAGE_WRITE_ACTIVATION_UNDOING, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "go on taking writes back"},
+    {20, STAGE_DUAL_READ_DONE, OFF, EVENT_ADVANCE, STAGE_WRITE_ACTIVATION_RUNNING, SAME_BRAKE,
+     START, "start writing the new shape"},
+    {21, STAGE_DUAL_READ_DONE, OFF, EVENT_SKIP, STAGE_WRITE_ACTIVATION_DONE, SAME_BRAKE,
+     G(NEXT_ABSENT), "the plan has no write_activation"},
+    {22, STAGE_WRITE_ACTIVATION_RUNNING, OFF, EVENT_ADVANCE, STAGE_WRITE_ACTIVATION_RUNNING,
+     SAME_BRAKE, GO_ON, "go on with write_activation"},
+    {23, STAGE_WRITE_ACTIVATION_RUNNING, OFF, EVENT_FINISHED, STAGE_WRITE_ACTIVATION_DONE,
+     SAME_BRAKE, 0, "writes are rolled out, the past is filled and verified"},
+    {24, STAGE_WRITE_ACTIVATION_RUNNING, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING,
+     SAME_BRAKE, G(LOSSLESS), "take writes back to the old shape"},
+    {25, STAGE_WRITE_ACTIVATION_DONE, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING,
+     SAME_BRAKE, G(LOSSLESS), "take writes back to the old shape"},
+    {26, STAGE_WRITE_ACTIVATION_UNDOING, ANY, EVENT_ROLLBACK, STAGE_WRITE_ACTIVATION_UNDOING,
+     SAME_BRAKE, G(LOSSLESS), "go on taking writes back"},
     {27, STAGE_WRITE_ACTIVATION_UNDOING, ANY, EVENT_FINISHED, STAGE_DUAL_READ_DONE, BRAKE_NONE, 0,
      "writes are on the old shape"},
-    {28, STAGE_WRITE_ACTIVATION_DONE, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN, STAGE_WRITE_ACTIVATION_RUNNING,
-     BRAKE_KILLED, 0, "a kill took flags back: they are to be rolled out again"},
+    {28, STAGE_WRITE_ACTIVATION_DONE, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN,
+     STAGE_WRITE_ACTIVATION_RUNNING, BRAKE_KILLED, 0,
+     "a kill took flags back: they are to be rolled out again"},
 
     {30, STAGE_WRITE_ACTIVATION_DONE, OFF, EVENT_ADVANCE, STAGE_CONTRACT_RUNNING, SAME_BRAKE,
      START | OLD_SHAPE_UNUSED, "start hiding the old shape"},
     {31, STAGE_WRITE_ACTIVATION_DONE, OFF, EVENT_SKIP, STAGE_PURGED, SAME_BRAKE, G(NEXT_ABSENT),
      "the plan has no contract: it ends here"},
-    {32, STAGE_CONTRACT_RUNNING, OFF, EVENT_ADVANCE, STAGE_CONTRACT_RUNNING, SAME_BRAKE, GO_ON | OLD_SHAPE_UNUSED,
-     "go on hiding the old shape"},
+    {32, STAGE_CONTRACT_RUNNING, OFF, EVENT_ADVANCE, STAGE_CONTRACT_RUNNING, SAME_BRAKE,
+     GO_ON | OLD_SHAPE_UNUSED, "go on hiding the old shape"},
     {33, STAGE_CONTRACT_RUNNING, OFF, EVENT_FINISHED, STAGE_CONTRACT_DONE, SAME_BRAKE, 0,
      "the old shape is hidden; its hold begins"},
-    {34, STAGE_CONTRACT_RUNNING, ANY, EVENT_RESTORE, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0, "bring the old shape back"},
-    {35, STAGE_CONTRACT_DONE, ANY, EVENT_RESTORE, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0, "bring the old shape back"},
+    {34, STAGE_CONTRACT_RUNNING, ANY, EVENT_RESTORE, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0,
+     "bring the old shape back"},
+    {35, STAGE_CONTRACT_DONE, ANY, EVENT_RESTORE, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0,
+     "bring the old shape back"},
     {36, STAGE_CONTRACT_UNDOING, ANY, EVENT_RESTORE, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0,
      "go on bringing the old shape back"},
-    {37, STAGE_CONTRACT_RUNNING, ANY, EVENT_ROLLBACK, STAGE_CONTRACT_UNDOING, SAME_BRAKE, G(LOSSLESS),
-     "bring the old shape back"},
+    {37, STAGE_CONTRACT_RUNNING, ANY, EVENT_ROLLBACK, STAGE_CONTRACT_UNDOING, SAME_BRAKE,
+     G(LOSSLESS), "bring the old shape back"},
     {38, STAGE_CONTRACT_DONE, ANY, EVENT_ROLLBACK, STAGE_CONTRACT_UNDOING, SAME_BRAKE, G(LOSSLESS),
      "bring the old shape back"},
     {39, STAGE_CONTRACT_UNDOING, ANY, EVENT_ROLLBACK, STAGE_CONTRACT_UNDOING, SAME_BRAKE, 0,
@@ -199,37 +204,59 @@ static const struct transition table[] = {
      "the old shape is back"},
 
     {50, STAGE_CONTRACT_DONE, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
-     G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(CONFIRMED) | G(UNEDITED) | G(FLAGS_KNOWN) | OLD_SHAPE_UNUSED,
+     G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(CONFIRMED) | G(UNEDITED) | G(FLAGS_KNOWN) |
+         OLD_SHAPE_UNUSED,
      "the point of no return: destroy the old shape"},
-    {51, STAGE_PURGING, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE, G(CONFIRMED) | G(UNEDITED),
-     "go on destroying the old shape"},
+    {51, STAGE_PURGING, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
+     G(CONFIRMED) | G(UNEDITED) | G(HOLD_ELAPSED), "go on destroying the old shape"},
     {52, STAGE_PURGING, OFF, EVENT_FINISHED, STAGE_PURGED, SAME_BRAKE, 0, "the change is complete"},
 
 /* The brakes, for every stage in which something can still happen. */
-#define BRAKES(n, stage)                                                                               \
-    {100 + 10 * n, stage, OFF, EVENT_PAUSE, stage, BRAKE_PAUSED, 0, "paused by an operator"},          \
-        {101 + 10 * n, stage, ON_BRAKE, EVENT_RESUME, stage, BRAKE_NONE, 0, "released by an operator"}
-#define KILLABLE(n, stage)                                                                             \
-    {102 + 10 * n, stage, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN, stage, BRAKE_KILLED, 0,        \
-     "a kill was seen"}
-#define HALTABLE(n, stage)                                                                             \
-    {103 + 10 * n, stage, OFF, EVENT_GATE_FAILED, stage, BRAKE_HALTED, 0, "a gate failed"}
+#define BRAKES(n, stage)                                                                           \
+    {100 + 10 * n, stage, OFF, EVENT_PAUSE, stage, BRAKE_PAUSED, 0, "paused by an operator"},      \
+    {                                                                                              \
+        101 + 10 * n, stage, ON_BRAKE, EVENT_RESUME, stage, BRAKE_NONE, 0,                         \
+            "released by an operator"                                                              \
+    }
+#define KILLABLE(n, stage)                                                                         \
+    {                                                                                              \
+        102 + 10 * n, stage, ANY & ~(1u << BRAKE_KILLED), EVENT_KILL_SEEN, stage, BRAKE_KILLED, 0, \
+            "a kill was seen"                                                                      \
+    }
+#define HALTABLE(n, stage)                                                                         \
+    {                                                                                              \
+        103 + 10 * n, stage, OFF, EVENT_GATE_FAILED, stage, BRAKE_HALTED, 0, "a gate failed"       \
+    }
 
     BRAKES(0, STAGE_PLANNED),
-    BRAKES(1, STAGE_EXPAND_RUNNING), KILLABLE(1, STAGE_EXPAND_RUNNING), HALTABLE(1, STAGE_EXPAND_RUNNING),
-    BRAKES(2, STAGE_EXPAND_DONE), KILLABLE(2, STAGE_EXPAND_DONE),
-    BRAKES(3, STAGE_EXPAND_UNDOING), KILLABLE(3, STAGE_EXPAND_UNDOING),
-    BRAKES(4, STAGE_DUAL_READ_RUNNING), KILLABLE(4, STAGE_DUAL_READ_RUNNING), HALTABLE(4, STAGE_DUAL_READ_RUNNING),
+    BRAKES(1, STAGE_EXPAND_RUNNING),
+    KILLABLE(1, STAGE_EXPAND_RUNNING),
+    HALTABLE(1, STAGE_EXPAND_RUNNING),
+    BRAKES(2, STAGE_EXPAND_DONE),
+    KILLABLE(2, STAGE_EXPAND_DONE),
+    BRAKES(3, STAGE_EXPAND_UNDOING),
+    KILLABLE(3, STAGE_EXPAND_UNDOING),
+    BRAKES(4, STAGE_DUAL_READ_RUNNING),
+    KILLABLE(4, STAGE_DUAL_READ_RUNNING),
+    HALTABLE(4, STAGE_DUAL_READ_RUNNING),
     BRAKES(5, STAGE_DUAL_READ_DONE),
-    BRAKES(6, STAGE_DUAL_READ_UNDOING), KILLABLE(6, STAGE_DUAL_READ_UNDOING),
-    BRAKES(7, STAGE_WRITE_ACTIVATION_RUNNING), KILLABLE(7, STAGE_WRITE_ACTIVATION_RUNNING),
+    BRAKES(6, STAGE_DUAL_READ_UNDOING),
+    KILLABLE(6, STAGE_DUAL_READ_UNDOING),
+    BRAKES(7, STAGE_WRITE_ACTIVATION_RUNNING),
+    KILLABLE(7, STAGE_WRITE_ACTIVATION_RUNNING),
     HALTABLE(7, STAGE_WRITE_ACTIVATION_RUNNING),
     BRAKES(8, STAGE_WRITE_ACTIVATION_DONE),
-    BRAKES(9, STAGE_WRITE_ACTIVATION_UNDOING), KILLABLE(9, STAGE_WRITE_ACTIVATION_UNDOING),
-    BRAKES(10, STAGE_CONTRACT_RUNNING), KILLABLE(10, STAGE_CONTRACT_RUNNING), HALTABLE(10, STAGE_CONTRACT_RUNNING),
-    BRAKES(11, STAGE_CONTRACT_DONE), KILLABLE(11, STAGE_CONTRACT_DONE),
-    BRAKES(12, STAGE_CONTRACT_UNDOING), KILLABLE(12, STAGE_CONTRACT_UNDOING),
-    BRAKES(13, STAGE_PURGING), KILLABLE(13, STAGE_PURGING),
+    BRAKES(9, STAGE_WRITE_ACTIVATION_UNDOING),
+    KILLABLE(9, STAGE_WRITE_ACTIVATION_UNDOING),
+    BRAKES(10, STAGE_CONTRACT_RUNNING),
+    KILLABLE(10, STAGE_CONTRACT_RUNNING),
+    HALTABLE(10, STAGE_CONTRACT_RUNNING),
+    BRAKES(11, STAGE_CONTRACT_DONE),
+    KILLABLE(11, STAGE_CONTRACT_DONE),
+    BRAKES(12, STAGE_CONTRACT_UNDOING),
+    KILLABLE(12, STAGE_CONTRACT_UNDOING),
+    BRAKES(13, STAGE_PURGING),
+    KILLABLE(13, STAGE_PURGING),
 };
 
 const struct transition *phase_transitions(int *out_n)
@@ -259,6 +286,37 @@ static void refuse(struct decision *d, const char *reason, const struct fact *fa
     d->n_refusals++;
 }
 
+#define S(name) (1u << STAGE_##name)
+#define E(name) (1u << EVENT_##name)
+#define ALL_STAGES ((1u << STAGE_COUNT) - 1)
+#define ALL_EVENTS ((1u << PHASE_EVENT_COUNT) - 1)
+
+/* Why an event makes no sense in a stage. The first that fits is said; the last fits everything. */
+static const struct {
+    unsigned stages, events;
+    const char *reason, *what, *release;
+} no_moves[] = {
+    {S(PURGED), ALL_EVENTS, "complete", "the plan is complete", NULL},
+    {ALL_STAGES, E(RESUME), "not_paused", "no brake is on", NULL},
+    {S(CONTRACT_UNDOING), E(ADVANCE) | E(PURGE), "undoing", "the old shape is being brought back",
+     "phasegate restore PLAN"},
+    {S(CONTRACT_RUNNING), E(PURGE), "not_held", "contract isn't finished",
+     "phasegate advance PLAN"},
+    {S(CONTRACT_DONE), E(ADVANCE), "hold",
+     "the old shape is in its hold; nothing is left for advance",
+     "phasegate purge PLAN, once the hold has elapsed"},
+    {S(PURGING), E(ADVANCE), "purging", "the purge has begun", "phasegate purge PLAN"},
+    {S(PURGING), E(ROLLBACK) | E(RESTORE), "past_no_return",
+     "the purge has begun: what it destroyed doesn't come back",
+     "phasegate purge PLAN, then phasegate new NAME --compensates PLAN"},
+    {S(PLANNED), E(ROLLBACK), "nothing_to_undo", "nothing was applied yet", NULL},
+    {ALL_STAGES, E(ADVANCE), "undoing", "a rollback is under way", "phasegate rollback PLAN"},
+    {ALL_STAGES, E(RESTORE) | E(PURGE), "not_held", "nothing is soft-dropped",
+     "phasegate status PLAN"},
+    {ALL_STAGES, ALL_EVENTS, "no_such_move", "there is no such move from here",
+     "phasegate show machine"},
+};
+
 /* No row: the brake is on, or the event makes no sense here. Both are said in the user's words. */
 static void refuse_no_row(const struct world *w, enum phase_event e, struct decision *d)
 {
@@ -270,45 +328,17 @@ static void refuse_no_row(const struct world *w, enum phase_event e, struct deci
         f.what = w->brake_reason ? w->brake_reason : why_brake[w->brake];
         f.holder = w->brake_by;
         f.since_ms = w->brake_since_ms;
-        f.release = "phasegate resume PLAN, once the cause is gone";
-        refuse(d, brake_words[w->brake], &f);
-    } else if (w->stage == STAGE_PURGED) {
-        f.what = "the plan is complete";
-        refuse(d, "complete", &f);
-    } else if (e == EVENT_RESUME) {
-        f.what = "no brake is on";
-        refuse(d, "not_paused", &f);
-    } else if (e == EVENT_PAUSE) {
-        f.what = why_brake[w->brake];
-        refuse(d, "already_stopped", &f);
-    } else if (e == EVENT_ADVANCE && stage_is_undoing(w->stage)) {
-        f.what = "a rollback is under way";
-        f.release = w->stage == STAGE_CONTRACT_UNDOING ? "phasegate restore PLAN" : "phasegate rollback PLAN";
-        refuse(d, "undoing", &f);
-    } else if (e == EVENT_ADVANCE && w->stage == STAGE_CONTRACT_DONE) {
-        f.what = "the old shape is in its hold; nothing is left for advance";
-        f.release = "phasegate purge PLAN, once the hold has elapsed";
-        refuse(d, "hold", &f);
-    } else if (e == EVENT_ADVANCE && w->stage == STAGE_PURGING) {
-        f.what = "the purge has begun";
-        f.release = "phasegate purge PLAN";
-        refuse(d, "purging", &f);
-    } else if (e == EVENT_ROLLBACK && w->stage == STAGE_PURGING) {
-        f.what = "the purge has begun: what it destroyed doesn't come back by a rollback";
-        f.release = "phasegate purge PLAN, then phasegate new NAME --compensates PLAN";
-        refuse(d, "past_no_return", &f);
-    } else if (e == EVENT_ROLLBACK) {
-        f.what = "nothing was applied yet";
-        refuse(d, "nothing_to_undo", &f);
-    } else if (e == EVENT_RESTORE || e == EVENT_PURGE) {
-        f.what = "nothing is soft-dropped";
-        f.release = "phasegate status PLAN";
-        refuse(d, "not_held", &f);
-    } else {
-        f.what = "there is no such move from here";
-        f.release = "phasegate show machine";
-        refuse(d, "no_such_move", &f);
+        f.release = e == EVENT_PAUSE ? NULL : "phasegate resume PLAN, once the cause is gone";
+        refuse(d, e == EVENT_PAUSE ? "already_stopped" : brake_words[w->brake], &f);
+        return;
     }
+    for (size_t i = 0; i < sizeof no_moves / sizeof no_moves[0]; i++)
+        if ((no_moves[i].stages & 1u << w->stage) && (no_moves[i].events & 1u << e)) {
+            f.what = no_moves[i].what;
+            f.release = no_moves[i].release;
+            refuse(d, no_moves[i].reason, &f);
+            return;
+        }
 }
 
 void phase_decide(const struct world *w, enum phase_event e, struct decision *out)

@@ -4,9 +4,15 @@
 #include <string.h>
 
 static const char *const kind_words[] = {
-    [TASK_STEP] = "step",           [TASK_SYNC_INSTALL] = "sync install", [TASK_SYNC_REMOVE] = "sync remove",
-    [TASK_BACKFILL] = "backfill",   [TASK_VERIFY] = "verify",             [TASK_COMPARE] = "compare",
-    [TASK_RUNG] = "rung",           [TASK_GATES] = "gates",               [TASK_SOFT_DROP] = "soft drop",
+    [TASK_STEP] = "step",
+    [TASK_SYNC_INSTALL] = "sync install",
+    [TASK_SYNC_REMOVE] = "sync remove",
+    [TASK_BACKFILL] = "backfill",
+    [TASK_VERIFY] = "verify",
+    [TASK_COMPARE] = "compare",
+    [TASK_RUNG] = "rung",
+    [TASK_GATES] = "gates",
+    [TASK_SOFT_DROP] = "soft drop",
     [TASK_PURGE_DROP] = "purge",
 };
 
@@ -19,13 +25,21 @@ struct builder {
     int cap;
 };
 
+/* Ids that aren't those of steps have a slash in them: a step may be called "sync" or "gates" as well, and a
+ * task counts as done by its id. */
+#define ID_SYNC "sync/trigger"
+#define ID_VERIFY "verify/all"
+#define ID_COMPARE "compare/all"
+#define ID_GATES "gates/all"
+
 static struct task *add(struct builder *b, enum task_kind kind, const char *id, const char *title)
 {
     struct script *s = b->out;
 
     if (s->n == b->cap) {
         int cap = b->cap ? 2 * b->cap : 16;
-        s->tasks = arena_grow(b->a, s->tasks, sizeof *s->tasks * (size_t) b->cap, sizeof *s->tasks * (size_t) cap);
+        s->tasks = arena_grow(b->a, s->tasks, sizeof *s->tasks * (size_t) b->cap,
+                              sizeof *s->tasks * (size_t) cap);
         b->cap = cap;
     }
     struct task *t = &s->tasks[s->n++];
@@ -55,26 +69,31 @@ static bool is_postponed(const struct step *s)
     return false;
 }
 
+static const char *step_title(const struct step *s)
+{
+    return s->n_stmts > 0 ? s->stmts[0].kind : s->sql.s ? "SQL" : "command";
+}
+
 static void add_steps(struct builder *b, const struct step_list *steps, const char *prefix)
 {
     for (int i = 0; i < steps->n; i++) {
         const struct step *s = &steps->items[i];
-        const char *title = s->n_stmts > 0 ? s->stmts[0].kind : s->sql.s ? "SQL" : "command";
-        struct task *t = add(b, TASK_STEP, arena_printf(b->a, "%s%s", prefix, s->id.s), title);
+        struct task *t =
+            add(b, TASK_STEP, arena_printf(b->a, "%s%s", prefix, s->id.s), step_title(s));
         t->step = s;
         t->checksum = s->checksum;
     }
 }
 
-static void add_contract_steps(struct builder *b, const struct step_list *steps)
+static void add_contract_steps(struct builder *b, const struct step_list *steps, const char *prefix)
 {
     for (int i = 0; i < steps->n; i++) {
         const struct step *s = &steps->items[i];
         if (is_postponed(s))
             continue;
         bool hide = is_hideable(s);
-        struct task *t = add(b, hide ? TASK_SOFT_DROP : TASK_STEP, s->id.s,
-                             s->n_stmts > 0 ? s->stmts[0].kind : "command");
+        struct task *t = add(b, hide ? TASK_SOFT_DROP : TASK_STEP,
+                             arena_printf(b->a, "%s%s", prefix, s->id.s), step_title(s));
         t->step = s;
         t->checksum = s->checksum;
     }
@@ -83,9 +102,10 @@ static void add_contract_steps(struct builder *b, const struct step_list *steps)
 static void add_rungs(struct builder *b, const struct rung_list *rungs, enum flag_role flag)
 {
     for (int i = 0; i < rungs->n; i++) {
-        struct task *t = add(b, TASK_RUNG,
-                             arena_printf(b->a, "%s/%d%%", flag_role_word(flag), rungs->items[i].percent),
-                             arena_printf(b->a, "%s flag to %d %%", flag_role_word(flag), rungs->items[i].percent));
+        struct task *t = add(
+            b, TASK_RUNG,
+            arena_printf(b->a, "%s/%d%%", flag_role_word(flag), rungs->items[i].percent),
+            arena_printf(b->a, "%s flag to %d %%", flag_role_word(flag), rungs->items[i].percent));
         t->flag = flag;
         t->rung = &rungs->items[i];
         t->last_rung = i == rungs->n - 1;
@@ -95,21 +115,24 @@ static void add_rungs(struct builder *b, const struct rung_list *rungs, enum fla
 static void add_backfills(struct builder *b, const struct backfill_list *list)
 {
     for (int i = 0; i < list->n; i++) {
-        struct task *t = add(b, TASK_BACKFILL, arena_printf(b->a, "backfill/%s", list->items[i].id.s), "backfill");
+        struct task *t = add(b, TASK_BACKFILL,
+                             arena_printf(b->a, "backfill/%s", list->items[i].id.s), "backfill");
         t->backfill = &list->items[i];
     }
 }
 
 static bool has_data_part(const struct plan *p, const struct phase_plan *ph)
 {
-    return ph->backfill.n > 0 || ph->verify.n > 0 || (p->sync.by != SYNC_NONE && ph == &p->phases[PHASE_WRITE_ACTIVATION]);
+    return ph->backfill.n > 0 || ph->verify.n > 0 ||
+           (p->sync.by != SYNC_NONE && ph == &p->phases[PHASE_WRITE_ACTIVATION]);
 }
 
 /* Readers may only meet the new shape once every writer keeps it up: with a trigger that's so from expand
  * on, with writes by the application only when the write flag is at 100 % and the past is verified. */
 static bool reads_wait_for_writes(const struct plan *p)
 {
-    return (p->sync.by == SYNC_COHORT || p->sync.by == SYNC_APPLICATION) && p->phases[PHASE_WRITE_ACTIVATION].present;
+    return (p->sync.by == SYNC_COHORT || p->sync.by == SYNC_APPLICATION) &&
+           p->phases[PHASE_WRITE_ACTIVATION].present;
 }
 
 static void dual_read(struct builder *b, const struct phase_plan *ph)
@@ -120,13 +143,13 @@ static void dual_read(struct builder *b, const struct phase_plan *ph)
     if (!wait) {
         add_backfills(b, &ph->backfill);
         if (has_data_part(b->plan, ph))
-            add(b, TASK_VERIFY, "verify", "verification");
+            add(b, TASK_VERIFY, ID_VERIFY, "verification");
         if (ph->compare.present)
-            add(b, TASK_COMPARE, "compare", "compare old and new");
+            add(b, TASK_COMPARE, ID_COMPARE, "compare old and new");
         add_rungs(b, &ph->rollout, FLAG_READ);
-        if (ph->rollout.n == 0 && ph->gates.n > 0)
-            add(b, TASK_GATES, "gates", "gates");
     }
+    if (ph->rollout.n == 0 && ph->gates.n > 0)
+        add(b, TASK_GATES, ID_GATES, "gates");
     add_steps(b, &ph->finish, "finish/");
 }
 
@@ -141,15 +164,15 @@ static void write_activation(struct builder *b, const struct phase_plan *ph)
     add_steps(b, &ph->steps, "");
     add_rungs(b, &ph->rollout, FLAG_WRITE);
     if (ph->rollout.n == 0 && ph->gates.n > 0)
-        add(b, TASK_GATES, "gates", "gates");
+        add(b, TASK_GATES, ID_GATES, "gates");
     /* Done in dual_read already, unless it waited for the writes or a kill voided it. */
     add_backfills(b, &dr->backfill);
     add_backfills(b, &ph->backfill);
     if (has_data_part(b->plan, ph) || dr->backfill.n > 0)
-        add(b, TASK_VERIFY, "verify", "verification");
+        add(b, TASK_VERIFY, ID_VERIFY, "verification");
     if (wait && dr->present) {
         if (dr->compare.present)
-            add(b, TASK_COMPARE, "compare", "compare old and new");
+            add(b, TASK_COMPARE, ID_COMPARE, "compare old and new");
         add_rungs(b, &dr->rollout, FLAG_READ);
     }
     add_steps(b, &ph->finish, "finish/");
@@ -157,42 +180,55 @@ static void write_activation(struct builder *b, const struct phase_plan *ph)
 
 static void expand(struct builder *b, const struct phase_plan *ph)
 {
+    /* Rows written while a backfill runs would stay unfilled without the trigger. */
+    bool sync = b->plan->sync.by == SYNC_TRIGGER, sync_first = sync && ph->backfill.n > 0;
+
     add_steps(b, &ph->steps, "");
+    if (sync_first)
+        add(b, TASK_SYNC_INSTALL, ID_SYNC, "sync trigger");
     add_backfills(b, &ph->backfill);
     if (has_data_part(b->plan, ph))
-        add(b, TASK_VERIFY, "verify", "verification");
+        add(b, TASK_VERIFY, ID_VERIFY, "verification");
     if (ph->gates.n > 0)
-        add(b, TASK_GATES, "gates", "gates");
+        add(b, TASK_GATES, ID_GATES, "gates");
     add_steps(b, &ph->finish, "finish/");
-    if (b->plan->sync.by == SYNC_TRIGGER)
-        add(b, TASK_SYNC_INSTALL, "sync", "sync trigger");
+    if (sync && !sync_first)
+        add(b, TASK_SYNC_INSTALL, ID_SYNC, "sync trigger");
 }
 
 static void contract(struct builder *b, const struct phase_plan *ph)
 {
     if (ph->gates.n > 0)
-        add(b, TASK_GATES, "gates", "gates");
-    add_contract_steps(b, &ph->steps);
-    add_steps(b, &ph->finish, "finish/");
+        add(b, TASK_GATES, ID_GATES, "gates");
+    add_contract_steps(b, &ph->steps, "");
+    add_contract_steps(b, &ph->finish, "finish/");
 }
 
-static void purge(struct builder *b, const struct phase_plan *ph)
+static void add_purge_steps(struct builder *b, const struct step_list *steps, const char *prefix)
 {
-    if (b->plan->sync.by == SYNC_TRIGGER)
-        add(b, TASK_SYNC_REMOVE, "purge/sync", "remove the sync trigger");
-    for (int i = 0; i < ph->steps.n; i++) {
-        const struct step *s = &ph->steps.items[i];
+    for (int i = 0; i < steps->n; i++) {
+        const struct step *s = &steps->items[i];
         bool hidden = is_hideable(s);
         if (!hidden && !is_postponed(s))
             continue;
-        struct task *t = add(b, hidden ? TASK_PURGE_DROP : TASK_STEP, arena_printf(b->a, "purge/%s", s->id.s),
-                             s->stmts[0].kind);
+        struct task *t = add(b, hidden ? TASK_PURGE_DROP : TASK_STEP,
+                             arena_printf(b->a, "%s%s", prefix, s->id.s), step_title(s));
         t->step = s;
         t->checksum = s->checksum;
     }
 }
 
-void plan_script(struct arena *a, const struct plan *p, enum phase phase, bool is_purge, struct script *out)
+/* The id of what destroys a hidden thing is "purge/" and the id of the soft drop. */
+static void purge(struct builder *b, const struct phase_plan *ph)
+{
+    if (b->plan->sync.by == SYNC_TRIGGER)
+        add(b, TASK_SYNC_REMOVE, "purge/" ID_SYNC, "remove the sync trigger");
+    add_purge_steps(b, &ph->steps, "purge/");
+    add_purge_steps(b, &ph->finish, "purge/finish/");
+}
+
+void plan_script(struct arena *a, const struct plan *p, enum phase phase, bool is_purge,
+                 struct script *out)
 {
     struct builder b = {.a = a, .plan = p, .out = out};
     const struct phase_plan *ph = &p->phases[phase];
