@@ -76,11 +76,14 @@ struct db_ops {
                      struct err *);
     bool (*reconnect)(struct db *, struct err *);   /* same settings, new session */
     bool (*is_usable)(struct db *);                 /* the session is alive as far as we know, without asking */
-    int (*backend_pid)(struct db *);
+    int (*backend_pid)(struct db *);                /* the server's own number of the newest session */
     int (*server_version)(struct db *);             /* 150020 */
     void (*set_label)(struct db *, const char *application_name); /* applied with the next statement */
     void (*set_deadline_ms)(struct db *, int64_t ms);             /* for each later call; 0: none */
     void (*close)(struct db *);
+    /* The number that the handshake told: another one than backend_pid where a pooler is between.
+     * NULL: the port can't tell. */
+    int (*handshake_pid)(struct db *);
 };
 struct db {
     const struct db_ops *ops;
@@ -108,6 +111,11 @@ static inline bool db_pipeline(struct db *d, struct arena *a, const struct db_ca
 static inline bool db_reconnect(struct db *d, struct err *err) { return d->ops->reconnect(d, err); }
 static inline bool db_is_usable(struct db *d) { return d->ops->is_usable(d); }
 static inline int db_backend_pid(struct db *d) { return d->ops->backend_pid(d); }
+/* Surely no pooler between us and the server? */
+static inline bool db_is_direct(struct db *d)
+{
+    return d->ops->handshake_pid && d->ops->handshake_pid(d) == d->ops->backend_pid(d);
+}
 static inline int db_server_version(struct db *d) { return d->ops->server_version(d); }
 static inline void db_set_label(struct db *d, const char *name) { d->ops->set_label(d, name); }
 static inline void db_set_deadline_ms(struct db *d, int64_t ms) { d->ops->set_deadline_ms(d, ms); }

@@ -4,7 +4,7 @@
 /* Columns of select_backfill_job.sql and of what upsert_backfill_job.sql returns. */
 static void read_job(const struct db_rows *rows, struct backfill_job *out)
 {
-    *out = (struct backfill_job){0};
+    *out = (struct backfill_job) {0};
     if (rows->n_rows == 0)
         return;
     struct reader r = {rows, 0, 0};
@@ -26,8 +26,8 @@ static void read_job(const struct db_rows *rows, struct backfill_job *out)
     out->exists = true;
 }
 
-bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const char *name, struct backfill_job *out,
-                         struct err *err)
+bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const char *name,
+                         struct backfill_job *out, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};
@@ -40,8 +40,8 @@ bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const
     return true;
 }
 
-bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j, struct backfill_job *out,
-                           struct err *err)
+bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j,
+                           struct backfill_job *out, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};
@@ -60,7 +60,8 @@ bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill
 }
 
 void ledger_backfill_cursor_call(struct arena *a, int64_t id, int64_t epoch, const char *old_cursor,
-                                 const char *new_cursor, int64_t rows, int64_t changed, struct db_call *out)
+                                 const char *new_cursor, int64_t rows, int64_t changed,
+                                 struct db_call *out)
 {
     call_begin(out, sql_update_backfill_cursor);
     call_int(a, out, id);
@@ -71,7 +72,8 @@ void ledger_backfill_cursor_call(struct arena *a, int64_t id, int64_t epoch, con
     call_int(a, out, changed);
 }
 
-void ledger_backfill_status_call(struct arena *a, int64_t id, const char *status, struct db_call *out)
+void ledger_backfill_status_call(struct arena *a, int64_t id, const char *status,
+                                 struct db_call *out)
 {
     call_begin(out, sql_update_backfill_status);
     call_int(a, out, id);

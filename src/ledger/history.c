@@ -1,4 +1,5 @@
-/* The journal. The chain is computed by the server; see insert_history.sql and select_history_breaks.sql. */
+/* The journal. The chain is computed by the server; see phasegate.append_history in the schema
+ * and select_history_breaks.sql. */
 #include "rows.h"
 
 #include <inttypes.h>
@@ -59,8 +60,8 @@ static void read_history(struct reader *r, struct history_row *out)
     out->hash = read_text(r);
 }
 
-static bool history_query(struct db *db, struct arena *a, const struct db_call *call, struct history_row **out,
-                          int *out_n, struct err *err)
+static bool history_query(struct db *db, struct arena *a, const struct db_call *call,
+                          struct history_row **out, int *out_n, struct err *err)
 {
     struct db_rows rows = {0};
     if (!ledger_read(db, a, call->sql, &call->params, &rows, err))
@@ -68,14 +69,14 @@ static bool history_query(struct db *db, struct arena *a, const struct db_call *
 
     struct history_row *list = arena_array(a, struct history_row, rows.n_rows);
     for (int i = 0; i < rows.n_rows; i++)
-        read_history(&(struct reader){&rows, i, 0}, &list[i]);
+        read_history(&(struct reader) {&rows, i, 0}, &list[i]);
     *out = list;
     *out_n = rows.n_rows;
     return true;
 }
 
-bool ledger_history(struct db *db, struct arena *a, const struct history_filter *f, struct history_row **out,
-                    int *out_n, struct err *err)
+bool ledger_history(struct db *db, struct arena *a, const struct history_filter *f,
+                    struct history_row **out, int *out_n, struct err *err)
 {
     struct db_call call;
     call_begin(&call, sql_select_history);
@@ -85,8 +86,8 @@ bool ledger_history(struct db *db, struct arena *a, const struct history_filter 
     return history_query(db, a, &call, out, out_n, err);
 }
 
-bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out, int *out_n,
-                  struct err *err)
+bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out,
+                  int *out_n, struct err *err)
 {
     struct db_call call;
     call_begin(&call, sql_select_steps);
@@ -95,13 +96,15 @@ bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct histo
 }
 
 /* The first broken place as a sentence. */
-static const char *break_sentence(struct arena *a, const char *what, int64_t first, int64_t last, int64_t places)
+static const char *break_sentence(struct arena *a, const char *what, int64_t first, int64_t last,
+                                  int64_t places)
 {
     const char *text;
     if (strcmp(what, "head") == 0)
         text = "the end of the chain (phasegate.journal_head) is missing";
     else if (first == last)
-        text = arena_printf(a, "row %" PRId64 " %s %s", first, strcmp(what, "missing") == 0 ? "is" : "was",
+        text = arena_printf(a, "row %" PRId64 " %s %s", first,
+                            strcmp(what, "missing") == 0 ? "is" : "was",
                             strcmp(what, "added") == 0 ? "added past the chain" : what);
     else
         text = arena_printf(a, "rows %" PRId64 " to %" PRId64 " %s %s", first, last,
@@ -109,11 +112,12 @@ static const char *break_sentence(struct arena *a, const char *what, int64_t fir
                             strcmp(what, "added") == 0 ? "added past the chain" : what);
     if (places == 1)
         return text;
-    return arena_printf(a, "%s; %" PRId64 " more %s broken", text, places - 1, places == 2 ? "place is" : "places are");
+    return arena_printf(a, "%s; %" PRId64 " more %s broken", text, places - 1,
+                        places == 2 ? "place is" : "places are");
 }
 
-bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok, const char **out_broken,
-                           struct err *err)
+bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok,
+                           const char **out_broken, struct err *err)
 {
     struct db_rows rows = {0};
     if (!ledger_read(db, a, sql_select_history_breaks, &DB_NO_PARAMS, &rows, err))

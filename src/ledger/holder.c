@@ -6,7 +6,8 @@
 static bool is_ours(const char *label)
 {
     size_t n = strlen(LEASE_NAMESPACE);
-    return label && strncmp(label, LEASE_NAMESPACE, n) == 0 && (label[n] == '/' || label[n] == '\0');
+    return label && strncmp(label, LEASE_NAMESPACE, n) == 0 &&
+           (label[n] == '/' || label[n] == '\0');
 }
 
 /* The run in "phasegate/<run>/<step>". */
@@ -26,7 +27,7 @@ static bool read_description(struct db *db, struct arena *a, struct holder *out,
     if (!ledger_read(db, a, sql_select_migration_lock, &params, &rows, err))
         return false;
 
-    *out = (struct holder){0};
+    *out = (struct holder) {0};
     if (rows.n_rows == 0)
         return true;
     struct reader r = {&rows, 0, 0};
@@ -41,12 +42,14 @@ static bool read_description(struct db *db, struct arena *a, struct holder *out,
     return true;
 }
 
-bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder *out, struct err *err)
+bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder *out,
+                  struct err *err)
 {
     struct lock_owner owner;
     struct holder described = {0};
     int version = 0;
-    if (!lock_owner(db, a, LOCK_CLASS_LEASE, LEASE_NAMESPACE, &owner, err) || !ledger_version(db, &version, err) ||
+    if (!lock_owner(db, a, LOCK_CLASS_LEASE, LEASE_NAMESPACE, &owner, err) ||
+        !ledger_version(db, &version, err) ||
         (version > 0 && !read_description(db, a, &described, err)))
         return false;
 
@@ -58,8 +61,9 @@ bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder 
     if (described.backend_pid == owner.backend_pid)
         return true;
 
-    /* Between taking and describing, or described by a predecessor: what the server itself knows. */
-    *out = (struct holder){
+    /* Between taking and describing, or described by a predecessor: what the server itself
+     * knows. */
+    *out = (struct holder) {
         .run_id = label_run(a, owner.label),
         .host = owner.address,
         .user = owner.role,
@@ -70,8 +74,8 @@ bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder 
     return true;
 }
 
-bool lease_stale_backends(struct db *db, struct arena *a, const char *run_id, struct holder **out, int *out_n,
-                          struct err *err)
+bool lease_stale_backends(struct db *db, struct arena *a, const char *run_id, struct holder **out,
+                          int *out_n, struct err *err)
 {
     struct db_rows rows = {0};
     struct db_params params = DB_PARAMS(run_id);

@@ -1,5 +1,5 @@
-/* The lease: a session advisory lock, polled. A waiter that blocked in pg_advisory_lock would deadlock with the
- * holder's CREATE INDEX CONCURRENTLY, and the holder would lose. */
+/* The lease: a session advisory lock, polled. A waiter that blocked in pg_advisory_lock would
+ * deadlock with the holder's CREATE INDEX CONCURRENTLY, and the holder would lose. */
 #include "phasegate/names.h"
 #include "rows.h"
 
@@ -9,7 +9,8 @@
 enum {
     POLL_MS = 300,
     SAY_AGAIN_MS = 30000,
-    /* A moment's write of another run (an approval, a kill's journal) is no remnant of a dead one. */
+    /* A moment's write of another run (an approval, a kill's journal) is no remnant of a dead
+     * one. */
     STALE_GRACE_MS = 1500,
     PROBE_POLL_MS = 100,
     PROBE_MS = 3000
@@ -21,12 +22,9 @@ struct wait {
     int64_t said_pid;
 };
 
-/* ---- words ---------------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------- */
 
-static const char *known(const char *text)
-{
-    return text ? text : "unknown";
-}
+static const char *known(const char *text) { return text ? text : "unknown"; }
 
 static void add_holder(struct str *to, const struct holder *h)
 {
@@ -55,7 +53,8 @@ static void say_waiting(struct wait *w, const char *what, const struct holder *h
     add_holder(&message, h);
     str_add(&message, "; gives up in ");
     duration_to_text(&message, w->start_ms + w->o->wait_ms - now);
-    struct event e = {.kind = EVENT_WAIT, .message = str_text(&message), .ms = w->start_ms + w->o->wait_ms - now};
+    struct event e = {
+        .kind = EVENT_WAIT, .message = str_text(&message), .ms = w->start_ms + w->o->wait_ms - now};
     events_emit(w->o->events, &e);
 }
 
@@ -80,40 +79,42 @@ static bool wait_more(const struct wait *w, int64_t limit_ms, bool *out_over, st
     return check_interrupt(w->o, err);
 }
 
-/* ---- the session ---------------------------------------------------------------------------------------- */
+/* ---- the session --------------------------------------------------------------------------- */
 
 static bool refuse_pooler(struct db *db, const char *what, struct err *err)
 {
     err_set(err, ERR_REFUSED, "%s goes through a pooler in transaction mode: %s", db->shown, what);
     err_reason(err, "pooler");
-    return err_hint(err, "Give phasegate the server's own address, or a pool in session mode: the lease and the "
-                         "session's limits must stay with one session.");
+    return err_hint(
+        err,
+        "Give phasegate the server's own address, or a pool in session mode: the lease and the "
+        "session's limits must stay with one session.");
 }
 
-/* Which server session answers now? Also refuses a server that can't be written to. */
-static bool session_check(struct db *db, int64_t *out_pid, struct err *err)
+/* Refuses a server that can't be written to. */
+static bool check_writable(struct db *db, struct err *err)
 {
     AUTO(arena) a = {0};
     struct db_rows rows = {0};
     if (!db_query(db, &a, sql_select_session, &DB_NO_PARAMS, &rows, err))
         return false;
 
-    struct reader r = {&rows, 0, 0};
-    int64_t pid = read_int(&r);
+    struct reader r = {&rows, 0, 1};
     bool in_recovery = read_bool(&r), read_only = read_bool(&r);
     if (in_recovery || read_only) {
         err_set(err, ERR_REFUSED, in_recovery ? "%s is a standby" : "%s is read-only", db->shown);
         err_reason(err, "read_only");
-        return err_hint(err, in_recovery ? "Connect to the primary (target_session_attrs=primary)."
-                                         : "Connect to a server that can be written to, or see what sets "
-                                           "default_transaction_read_only.");
+        return err_hint(err, in_recovery
+                                 ? "Connect to the primary (target_session_attrs=primary)."
+                                 : "Connect to a server that can be written to, or see what sets "
+                                   "default_transaction_read_only.");
     }
-    *out_pid = pid;
     return true;
 }
 
 /* Is the lock there in another transaction, under the same session? */
-static bool check_stays(struct db *db, int64_t class, const char *name, int64_t pid, struct err *err)
+static bool check_stays(struct db *db, int64_t class, const char *name, int64_t pid,
+                        struct err *err)
 {
     AUTO(arena) a = {0};
     struct lock_owner owner;
@@ -124,7 +125,8 @@ static bool check_stays(struct db *db, int64_t class, const char *name, int64_t 
     return true;
 }
 
-static bool try_lock(struct db *db, int64_t class, const char *name, bool *out_got, int64_t *out_pid, struct err *err)
+static bool try_lock(struct db *db, int64_t class, const char *name, bool *out_got,
+                     int64_t *out_pid, struct err *err)
 {
     AUTO(arena) a = {0};
     struct db_params params = lock_params(&a, class, name);
@@ -138,7 +140,8 @@ static bool try_lock(struct db *db, int64_t class, const char *name, bool *out_g
     return true;
 }
 
-static bool unlock(struct db *db, int64_t class, const char *name, bool *out_released, struct err *err)
+static bool unlock(struct db *db, int64_t class, const char *name, bool *out_released,
+                   struct err *err)
 {
     AUTO(arena) a = {0};
     struct db_params params = lock_params(&a, class, name);
@@ -150,9 +153,9 @@ static bool unlock(struct db *db, int64_t class, const char *name, bool *out_rel
     return true;
 }
 
-/* The server's pid isn't the one that the handshake told: a pooler is between. An idle pool in transaction mode gives
- * every transaction the same session, and two clients then share one lease. What tells it from session mode is
- * what becomes of a lock when its client leaves: a session's end takes it along. */
+/* There may be a pooler between. An idle pool in transaction mode gives every transaction the same
+ * session: nothing looks odd, and two clients then share one lease. What gives it away is what
+ * becomes of a lock when its client leaves: a session's end takes it along. */
 static bool probe_pooler(struct db *db, const struct lease_options *o, struct err *err)
 {
     AUTO(arena) a = {0};
@@ -177,7 +180,8 @@ static bool probe_pooler(struct db *db, const struct lease_options *o, struct er
             return false;
     }
 
-    /* What can't be taken back here ends with the pool's session; nobody else ever asks for this key. */
+    /* What can't be taken back here ends with the pool's session; nobody else ever asks for
+     * this key. */
     bool released;
     AUTO(err) ignored = {0};
     if (!unlock(db, LOCK_CLASS_PROBE, name, &released, &ignored))
@@ -185,21 +189,35 @@ static bool probe_pooler(struct db *db, const struct lease_options *o, struct er
     return refuse_pooler(db, "a lock outlived the client that took it", err);
 }
 
-/* ---- taking it ------------------------------------------------------------------------------------------ */
+static bool check_session_stays(struct db *db, const struct lease_options *o, struct err *err)
+{
+    bool held = false;
+    if (db_is_direct(db))
+        return true;
+    /* Who has the lease was let through before; opening the session again would lose it. */
+    if (!lease_is_held(db, &held, err))
+        return false;
+    return held || probe_pooler(db, o, err);
+}
 
-static bool refuse_locked(const struct lease_options *o, const struct holder *h, const char *shown, struct err *err)
+/* ---- taking it ----------------------------------------------------------------------------- */
+
+static bool refuse_locked(const struct lease_options *o, const struct holder *h, const char *shown,
+                          struct err *err)
 {
     AUTO(str) who = {0};
     AUTO(str) waited = {0};
     add_holder(&who, h);
     duration_to_text(&waited, o->wait_ms);
     if (o->wait_ms > 0)
-        err_set(err, ERR_LOCKED, "another run holds the lease of %s, after waiting %s", shown, str_text(&waited));
+        err_set(err, ERR_LOCKED, "another run holds the lease of %s, after waiting %s", shown,
+                str_text(&waited));
     else
         err_set(err, ERR_LOCKED, "another run holds the lease of %s", shown);
     err_detail(err, "Held by %s.", str_text(&who));
     return err_hint(err,
-                    "Let it finish, or wait longer: --lock-wait 10m. To look: SELECT * FROM phasegate.migration_lock; "
+                    "Let it finish, or wait longer: --lock-wait 10m. To look: SELECT * FROM "
+                    "phasegate.migration_lock; "
                     "SELECT * FROM pg_stat_activity WHERE pid = %" PRId64,
                     h->backend_pid);
 }
@@ -226,7 +244,8 @@ static bool wait_for_lock(struct db *db, struct wait *w, struct err *err)
         if (is_over && is_held)
             return refuse_locked(w->o, &h, db->shown, err);
         if (is_over)
-            return err_set(err, ERR_LOCKED, "another run held the lease of %s a moment ago: try again", db->shown);
+            return err_set(err, ERR_LOCKED,
+                           "another run held the lease of %s a moment ago: try again", db->shown);
     }
 }
 
@@ -237,18 +256,21 @@ static bool refuse_stale(const struct holder *list, int n, const char *shown, st
         str_add(&who, i > 0 ? "\n" : "");
         add_holder(&who, &list[i]);
     }
-    err_set(err, ERR_LOCKED, "%d session%s of an earlier run %s still at work in %s", n, n == 1 ? "" : "s",
-            n == 1 ? "is" : "are", shown);
+    err_set(err, ERR_LOCKED, "%d session%s of an earlier run %s still at work in %s", n,
+            n == 1 ? "" : "s", n == 1 ? "is" : "are", shown);
     err_reason(err, "stale_backend");
     err_detail(err, "%s", str_text(&who));
-    return err_hint(err, "Wait for the end (--lock-wait 10m), or stop it: SELECT pg_terminate_backend(%" PRId64 ")",
-                    list[0].backend_pid);
+    return err_hint(
+        err,
+        "Wait for the end (--lock-wait 10m), or stop it: SELECT pg_terminate_backend(%" PRId64 ")",
+        list[0].backend_pid);
 }
 
 static bool wait_for_stale(struct db *db, struct wait *w, struct err *err)
 {
     int64_t left = w->start_ms + w->o->wait_ms - clock_mono_ms(w->o->clock);
-    int64_t limit = clock_mono_ms(w->o->clock) - w->start_ms + (left > STALE_GRACE_MS ? left : STALE_GRACE_MS);
+    int64_t limit =
+        clock_mono_ms(w->o->clock) - w->start_ms + (left > STALE_GRACE_MS ? left : STALE_GRACE_MS);
 
     while (true) {
         AUTO(arena) a = {0};
@@ -292,24 +314,24 @@ static bool lease_enter(struct db *db, struct wait *w, bool upgrade, struct err 
 bool lease_acquire(struct db *db, const struct lease_options *o, bool upgrade, struct err *err)
 {
     struct wait w = {.o = o, .start_ms = clock_mono_ms(o->clock)};
-    int64_t pid = 0;
-    if (!check_interrupt(o, err) || !session_check(db, &pid, err))
+    if (!check_interrupt(o, err) || !check_writable(db, err))
         return false;
-    if (pid != db_backend_pid(db) && !probe_pooler(db, o, err))
+    if (!check_session_stays(db, o, err))
         return false;
     if (!wait_for_lock(db, &w, err))
         return false;
     if (lease_enter(db, &w, upgrade, err))
         return true;
 
-    /* The caller has one error to show; that the lock couldn't be given back either adds nothing to it. */
+    /* The caller has one error to show; that the lock couldn't be given back either adds
+     * nothing to it. */
     AUTO(err) ignored = {0};
     if (db_is_usable(db) && !lease_release(db, &ignored))
         err_clear(&ignored);
     return false;
 }
 
-/* ---- having it ------------------------------------------------------------------------------------------ */
+/* ---- having it ----------------------------------------------------------------------------- */
 
 void lease_describe_call(struct arena *a, const char *step, struct db_call *out)
 {
@@ -356,7 +378,8 @@ bool lease_release(struct db *db, struct err *err)
     if (!unlock(db, LOCK_CLASS_LEASE, LEASE_NAMESPACE, &released, err))
         return false;
     if (!released)
-        return err_set(err, ERR_CONNECTION_LOST, "the lease of %s was lost: its session ended", db->shown);
+        return err_set(err, ERR_CONNECTION_LOST, "the lease of %s was lost: its session ended",
+                       db->shown);
     if (!forgotten)
         err_move(err, &first);
     return forgotten;

@@ -25,10 +25,12 @@ bool ledger_version(struct db *db, int *out_version, struct err *err)
     struct reader r = {&rows, 0, 0};
     int version = (int) read_int(&r);
     if (version > LEDGER_VERSION) {
-        err_set(err, ERR_REFUSED, "the ledger in %s has version %d, this program knows versions up to %d", db->shown,
+        err_set(err, ERR_REFUSED,
+                "the ledger in %s has version %d, this program knows versions up to %d", db->shown,
                 version, LEDGER_VERSION);
         err_reason(err, "ledger_newer");
-        return err_hint(err, "Use the phasegate that wrote it, or a newer one; nothing was changed.");
+        return err_hint(err,
+                        "Use the phasegate that wrote it, or a newer one; nothing was changed.");
     }
     *out_version = version;
     return true;
@@ -63,15 +65,17 @@ static bool explain_rights(struct db *db, bool has_schema, struct err *err)
     sql_ident(&role, db_cell(&rows, 0, 3));
     sql_ident(&database, db_cell(&rows, 0, 4));
 
-    err_set(err, ERR_REFUSED, "role %s may not make phasegate's tables in database %s: %s", str_text(&role),
-            str_text(&database), str_text(&said));
+    err_set(err, ERR_REFUSED, "role %s may not make phasegate's tables in database %s: %s",
+            str_text(&role), str_text(&database), str_text(&said));
     err_reason(err, "rights");
     if (has_schema)
-        return err_hint(err, "As the owner of the schema: ALTER SCHEMA phasegate OWNER TO %s", str_text(&role));
-    return err_hint(err,
-                    "As the owner of the database: GRANT CREATE ON DATABASE %s TO %s - or, without that right: "
-                    "CREATE SCHEMA phasegate AUTHORIZATION %s",
-                    str_text(&database), str_text(&role), str_text(&role));
+        return err_hint(err, "As the owner of the schema: ALTER SCHEMA phasegate OWNER TO %s",
+                        str_text(&role));
+    return err_hint(
+        err,
+        "As the owner of the database: GRANT CREATE ON DATABASE %s TO %s - or, without that right: "
+        "CREATE SCHEMA phasegate AUTHORIZATION %s",
+        str_text(&database), str_text(&role), str_text(&role));
 }
 
 struct script_calls {
@@ -82,8 +86,9 @@ struct script_calls {
 static void calls_add(struct arena *a, struct script_calls *calls, const char *sql)
 {
     size_t size = sizeof(struct db_call);
-    calls->items = arena_grow(a, calls->items, (size_t) calls->n * size, (size_t) (calls->n + 1) * size);
-    calls->items[calls->n++] = (struct db_call){.sql = sql};
+    calls->items =
+        arena_grow(a, calls->items, (size_t) calls->n * size, (size_t) (calls->n + 1) * size);
+    calls->items[calls->n++] = (struct db_call) {.sql = sql};
 }
 
 /* The statements of a schema file. */
@@ -102,7 +107,8 @@ static void calls_add_file(struct arena *a, struct script_calls *calls, const ch
     }
 }
 
-static bool ledger_apply(struct db *db, const struct schema_file *file, bool make_schema, struct err *err)
+static bool ledger_apply(struct db *db, const struct schema_file *file, bool make_schema,
+                         struct err *err)
 {
     AUTO(arena) a = {0};
     struct script_calls calls = {0};

@@ -1,8 +1,8 @@
 /* Who is in the way. */
 #include "rows.h"
 
-bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null, struct lock_holder **out,
-                          int *out_n, struct err *err)
+bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null,
+                          struct lock_holder **out, int *out_n, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};

@@ -57,22 +57,26 @@ static bool read_plan_state(struct reader *r, struct plan_state *out, struct err
     s.hold_until_ms = read_int(r);
     s.rows_done = read_int(r);
 
-    /* The words are text in the table: a hand or another version may have written one we don't know.
-     * To guess what has been done would be worse than to stop. */
+    /* The words are text in the table: a hand or another version may have written one we don't
+     * know. To guess what has been done would be worse than to stop. */
     bool is_known = stage_from_word(stage, &s.stage) && brake_from_word(brake, &s.brake);
     if (!is_known) {
-        err_set(err, ERR_REFUSED, "plan %s stands at \"%s\", brake \"%s\": this program doesn't know that", s.plan,
+        err_set(err, ERR_REFUSED,
+                "plan %s stands at \"%s\", brake \"%s\": this program doesn't know that", s.plan,
                 stage, brake);
         err_reason(err, "ledger_damaged");
-        return err_hint(err, "Stages and brakes that it knows: phasegate show machine. What was recorded: "
-                             "phasegate history %s", s.plan);
+        return err_hint(
+            err,
+            "Stages and brakes that it knows: phasegate show machine. What was recorded: "
+            "phasegate history %s",
+            s.plan);
     }
     *out = s;
     return true;
 }
 
-static bool states_query(struct db *db, struct arena *a, const char *plan_or_null, struct plan_state **out, int *out_n,
-                         struct err *err)
+static bool states_query(struct db *db, struct arena *a, const char *plan_or_null,
+                         struct plan_state **out, int *out_n, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};
@@ -83,24 +87,27 @@ static bool states_query(struct db *db, struct arena *a, const char *plan_or_nul
 
     struct plan_state *list = arena_array(a, struct plan_state, rows.n_rows);
     for (int i = 0; i < rows.n_rows; i++)
-        if (!read_plan_state(&(struct reader){&rows, i, 0}, &list[i], err))
+        if (!read_plan_state(&(struct reader) {&rows, i, 0}, &list[i], err))
             return false;
     *out = list;
     *out_n = rows.n_rows;
     return true;
 }
 
-bool ledger_plan_state(struct db *db, struct arena *a, const char *plan, struct plan_state *out, struct err *err)
+bool ledger_plan_state(struct db *db, struct arena *a, const char *plan, struct plan_state *out,
+                       struct err *err)
 {
     struct plan_state *list;
     int n;
     if (!states_query(db, a, plan, &list, &n, err))
         return false;
-    *out = n > 0 ? list[0] : (struct plan_state){.plan = plan, .stage = STAGE_PLANNED, .brake = BRAKE_NONE};
+    *out = n > 0 ? list[0]
+                 : (struct plan_state) {.plan = plan, .stage = STAGE_PLANNED, .brake = BRAKE_NONE};
     return true;
 }
 
-bool ledger_plan_states(struct db *db, struct arena *a, struct plan_state **out, int *out_n, struct err *err)
+bool ledger_plan_states(struct db *db, struct arena *a, struct plan_state **out, int *out_n,
+                        struct err *err)
 {
     return states_query(db, a, NULL, out, out_n, err);
 }

@@ -1,7 +1,7 @@
 /* Flag changes, approvals, soft drops and the release window: rows in, rows out. */
 #include "rows.h"
 
-/* ---- flag changes --------------------------------------------------------------------------------------- */
+/* ---- flag changes -------------------------------------------------------------------------- */
 
 void ledger_flag_change_call(struct arena *a, const struct flag_change *c, struct db_call *out)
 {
@@ -59,7 +59,7 @@ bool ledger_flag_changes(struct db *db, struct arena *a, const char *plan_or_nul
     return true;
 }
 
-/* ---- approvals ------------------------------------------------------------------------------------------ */
+/* ---- approvals ----------------------------------------------------------------------------- */
 
 bool ledger_approval_add(struct db *db, const struct approval *ap, struct err *err)
 {
@@ -78,8 +78,8 @@ bool ledger_approval_add(struct db *db, const struct approval *ap, struct err *e
     return db_exec(db, call.sql, &call.params, err) || ledger_explain(db, err);
 }
 
-bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct approval **out, int *out_n,
-                      struct err *err)
+bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct approval **out,
+                      int *out_n, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};
@@ -107,7 +107,7 @@ bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct a
     return true;
 }
 
-/* ---- soft drops ----------------------------------------------------------------------------------------- */
+/* ---- soft drops ---------------------------------------------------------------------------- */
 
 void ledger_soft_drop_call(struct arena *a, const struct soft_drop *d, struct db_call *out)
 {
@@ -126,8 +126,8 @@ void ledger_soft_drop_call(struct arena *a, const struct soft_drop *d, struct db
     call_time(a, out, d->expires_at_ms);
 }
 
-bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct soft_drop **out, int *out_n,
-                       struct err *err)
+bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct soft_drop **out,
+                       int *out_n, struct err *err)
 {
     struct db_call call;
     struct db_rows rows = {0};
@@ -173,15 +173,16 @@ void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *o
     call_int(a, out, id);
 }
 
-/* ---- release window --------------------------------------------------------------------------------------- */
+/* ---- release window ------------------------------------------------------------------------ */
 
-bool ledger_release_window(struct db *db, struct arena *a, struct release_window *out, struct err *err)
+bool ledger_release_window(struct db *db, struct arena *a, struct release_window *out,
+                           struct err *err)
 {
     struct db_rows rows = {0};
     if (!ledger_read(db, a, sql_select_release_window, &DB_NO_PARAMS, &rows, err))
         return false;
 
-    *out = (struct release_window){0};
+    *out = (struct release_window) {0};
     if (rows.n_rows == 0)
         return true;
     struct reader r = {&rows, 0, 0};
@@ -193,7 +194,8 @@ bool ledger_release_window(struct db *db, struct arena *a, struct release_window
     return true;
 }
 
-void ledger_release_window_call(struct arena *a, const struct release_window *w, struct db_call *out)
+void ledger_release_window_call(struct arena *a, const struct release_window *w,
+                                struct db_call *out)
 {
     call_begin(out, sql_upsert_release_window);
     call_text(out, w->oldest);

@@ -17,10 +17,7 @@ bool read_bool(struct reader *r)
     return text && text[0] == 't';
 }
 
-void call_begin(struct db_call *call, const char *sql)
-{
-    *call = (struct db_call){.sql = sql};
-}
+void call_begin(struct db_call *call, const char *sql) { *call = (struct db_call) {.sql = sql}; }
 
 void call_text(struct db_call *call, const char *text_or_null)
 {
@@ -42,13 +39,10 @@ void call_time(struct arena *a, struct db_call *call, int64_t ms)
         call_text(call, NULL);
 }
 
-void call_bool(struct db_call *call, bool v)
-{
-    call_text(call, v ? "t" : "f");
-}
+void call_bool(struct db_call *call, bool v) { call_text(call, v ? "t" : "f"); }
 
-bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct db_params *params, struct db_rows *rows,
-                 struct err *err)
+bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct db_params *params,
+                 struct db_rows *rows, struct err *err)
 {
     if (db_query(db, a, sql, params, rows, err))
         return true;
@@ -67,16 +61,20 @@ bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct d
     }
     if (version == 0) {
         err_clear(err);
-        *rows = (struct db_rows){0};
+        *rows = (struct db_rows) {0};
         return true;
     }
     AUTO(str) said = {0};
     str_add(&said, str_text(&err->message));
     err_set(err, ERR_REFUSED, "the ledger in %s is damaged: %s", db->shown, str_text(&said));
     err_reason(err, "ledger_damaged");
-    err_detail(err, "Version %d of schema phasegate is recorded, but not all of its tables are there.", version);
-    return err_hint(err, "Restore schema phasegate from a backup, or drop it: phasegate then looks at the catalogue "
-                         "for what is already in place.");
+    err_detail(err,
+               "Version %d of schema phasegate is recorded, but not all of its tables are there.",
+               version);
+    return err_hint(
+        err,
+        "Restore schema phasegate from a backup, or drop it: phasegate then looks at the catalogue "
+        "for what is already in place.");
 }
 
 bool ledger_explain(struct db *db, struct err *err)
@@ -98,7 +96,8 @@ bool ledger_explain(struct db *db, struct err *err)
     err_reason(err, "rights");
     return err_hint(err,
                     "As the owner of schema phasegate: GRANT USAGE ON SCHEMA phasegate TO %s; "
-                    "GRANT SELECT ON ALL TABLES IN SCHEMA phasegate TO %s - that is enough to look; to run plans, grant "
+                    "GRANT SELECT ON ALL TABLES IN SCHEMA phasegate TO %s - that is enough to "
+                    "look; to run plans, grant "
                     "the owner's role itself to %s",
                     str_text(&role), str_text(&role), str_text(&role));
 }
@@ -120,15 +119,15 @@ struct db_params lock_params(struct arena *a, int64_t class, const char *name)
     return call.params;
 }
 
-bool lock_owner(struct db *db, struct arena *a, int64_t class, const char *name, struct lock_owner *out,
-                struct err *err)
+bool lock_owner(struct db *db, struct arena *a, int64_t class, const char *name,
+                struct lock_owner *out, struct err *err)
 {
     struct db_params params = lock_params(a, class, name);
     struct db_rows rows = {0};
     if (!db_query(db, a, sql_select_advisory_lock, &params, &rows, err))
         return false;
 
-    *out = (struct lock_owner){0};
+    *out = (struct lock_owner) {0};
     if (rows.n_rows == 0)
         return true;
     struct reader r = {&rows, 0, 0};

@@ -5,20 +5,17 @@
 #include "phasegate/ledger.h"
 #include "sql_embedded.h"
 
-/* ---- one row, column after column, in the order of the SELECT ------------------------------------- */
+/* ---- one row, column after column, in the order of the SELECT ------------------------------ */
 
 struct reader {
     const struct db_rows *rows;
     int row, col;
 };
-static inline const char *read_text(struct reader *r)
-{
-    return db_cell(r->rows, r->row, r->col++);
-}
+static inline const char *read_text(struct reader *r) { return db_cell(r->rows, r->row, r->col++); }
 int64_t read_int(struct reader *r); /* SQL NULL: 0 */
 bool read_bool(struct reader *r);   /* SQL NULL: false */
 
-/* ---- parameters, in the order of $n ----------------------------------------------------------------- */
+/* ---- parameters, in the order of $n -------------------------------------------------------- */
 
 void call_begin(struct db_call *call, const char *sql);
 void call_text(struct db_call *call, const char *text_or_null);
@@ -26,16 +23,16 @@ void call_int(struct arena *a, struct db_call *call, int64_t v);
 void call_time(struct arena *a, struct db_call *call, int64_t ms); /* 0: SQL NULL */
 void call_bool(struct db_call *call, bool v);
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running ------------------------------------------------------------------------------- */
 
-/* A SELECT on the ledger's tables. No ledger in the database: no rows. A ledger without the table, or one
- * that this role may not read: ERR_REFUSED. */
-bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct db_params *params, struct db_rows *rows,
-                 struct err *err) MUST_CHECK;
+/* A SELECT on the ledger's tables. No ledger in the database: no rows. A ledger without the
+ * table, or one that this role may not read: ERR_REFUSED. */
+bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct db_params *params,
+                 struct db_rows *rows, struct err *err) MUST_CHECK;
 /* 42501 becomes ERR_REFUSED "rights" with the GRANT to run; any other err stays. Returns false. */
 bool ledger_explain(struct db *db, struct err *err);
 
-/* ---- advisory locks ------------------------------------------------------------------------------------- */
+/* ---- advisory locks ------------------------------------------------------------------------ */
 
 #define LEASE_NAMESPACE "phasegate"
 #define LOCK_CLASS_LEASE 1885823348 /* "pgat" */
@@ -50,7 +47,7 @@ struct lock_owner { /* who holds an advisory lock; backend_pid 0: nobody */
     bool is_mine;
     const char *label, *role, *address, *state;
 };
-bool lock_owner(struct db *db, struct arena *a, int64_t class, const char *name, struct lock_owner *out,
-                struct err *err) MUST_CHECK;
+bool lock_owner(struct db *db, struct arena *a, int64_t class, const char *name,
+                struct lock_owner *out, struct err *err) MUST_CHECK;
 
 #endif

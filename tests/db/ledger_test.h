@@ -1,4 +1,5 @@
-/* What the tests of the ledger share: sessions as phasegate opens them, and a ledger in a fresh database. */
+/* What the tests of the ledger share: sessions as phasegate opens them, and a ledger in a
+ * fresh database. */
 #ifndef PHASEGATE_LEDGER_TEST_H
 #define PHASEGATE_LEDGER_TEST_H
 
@@ -18,25 +19,26 @@
 #include <string.h>
 
 /* Fails with the whole err: a red test must say why. */
-#define assert_good(call, err)                                                                         \
-    do {                                                                                               \
-        if (!(call))                                                                                   \
-            fail_msg("%s: %s [%s] %s | %s | %s", #call, err_kind_word((err)->kind), (err)->sqlstate,   \
-                     str_text(&(err)->message), str_text(&(err)->detail), str_text(&(err)->notes));    \
+#define assert_good(call, err)                                                                     \
+    do {                                                                                           \
+        if (!(call))                                                                               \
+            fail_msg("%s: %s [%s] %s | %s | %s", #call, err_kind_word((err)->kind),                \
+                     (err)->sqlstate, str_text(&(err)->message), str_text(&(err)->detail),         \
+                     str_text(&(err)->notes));                                                     \
     } while (0)
 
-#define assert_err(call, err, expected_kind)                                                           \
-    do {                                                                                               \
-        assert_false(call);                                                                            \
-        if ((err)->kind != (expected_kind))                                                            \
-            fail_msg("%s: %s [%s] %s", #call, err_kind_word((err)->kind), (err)->sqlstate,             \
-                     str_text(&(err)->message));                                                       \
+#define assert_err(call, err, expected_kind)                                                       \
+    do {                                                                                           \
+        assert_false(call);                                                                        \
+        if ((err)->kind != (expected_kind))                                                        \
+            fail_msg("%s: %s [%s] %s", #call, err_kind_word((err)->kind), (err)->sqlstate,         \
+                     str_text(&(err)->message));                                                   \
     } while (0)
 
-#define assert_has(text, part)                                                                         \
-    do {                                                                                               \
-        if (!strstr((text), (part)))                                                                   \
-            fail_msg("\"%s\" isn't in \"%s\"", (part), (text));                                        \
+#define assert_has(text, part)                                                                     \
+    do {                                                                                           \
+        if (!strstr((text), (part)))                                                               \
+            fail_msg("\"%s\" isn't in \"%s\"", (part), (text));                                    \
     } while (0)
 
 static inline struct clock *test_clock(void)
@@ -74,8 +76,12 @@ static inline void test_exec(struct db *db, const char *sql)
 
 static inline struct lease_options test_lease(const char *run_id)
 {
-    return (struct lease_options){.run_id = run_id, .host = "box", .user = "ann", .command = "advance widen", .pid = 4242,
-                                  .clock = test_clock()};
+    return (struct lease_options) {.run_id = run_id,
+                                   .host = "box",
+                                   .user = "ann",
+                                   .command = "advance widen",
+                                   .pid = 4242,
+                                   .clock = test_clock()};
 }
 
 /* A session on a database with a ledger. */

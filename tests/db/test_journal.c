@@ -1,4 +1,5 @@
-/* The journal: what goes in comes out, the chain holds under concurrency, and every way of spoiling it shows. */
+/* The journal: what goes in comes out, the chain holds under concurrency, and every way of
+ * spoiling it shows. */
 #include "ledger_test.h"
 
 #include <pthread.h>
@@ -6,8 +7,13 @@
 static void append(struct db *db, const char *plan, const char *step, const char *status)
 {
     AUTO(err) err = {0};
-    struct history_row row = {.plan = plan, .phase = "expand", .step = step, .kind = "step", .status = status,
-                              .run_id = "r1", .release = "4.8.0"};
+    struct history_row row = {.plan = plan,
+                              .phase = "expand",
+                              .step = step,
+                              .kind = "step",
+                              .status = status,
+                              .run_id = "r1",
+                              .release = "4.8.0"};
     assert_good(ledger_history_append(db, &row, &err), &err);
 }
 
@@ -45,22 +51,34 @@ static void assert_verdict(struct db *db, int64_t rows, const char *broken)
     assert_int_equal(ok, broken == NULL);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------- */
 
 static void test_every_field(void **state)
 {
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    struct history_row row = {.plan = "widen", .phase = "expand", .step = "s\"1'", .kind = "step",
-                              .description = "add\na column \xE2\x82\xAC", .checksum = "abc", .status = "done", .run_id = "r1",
-                              .applied_by = "ann", .host = "box", .release = "4.8.0",
-                              .applied_at_ms = 1700000000123, .duration_ms = 17, .sql = "ALTER TABLE a\\b",
-                              .undo_sql = "DROP", .detail = "{\"b\": 1, \"a\": [1.50, null]}", .machine_row = 3};
+    struct history_row row = {.plan = "widen",
+                              .phase = "expand",
+                              .step = "s\"1'",
+                              .kind = "step",
+                              .description = "add\na column \xE2\x82\xAC",
+                              .checksum = "abc",
+                              .status = "done",
+                              .run_id = "r1",
+                              .applied_by = "ann",
+                              .host = "box",
+                              .release = "4.8.0",
+                              .applied_at_ms = 1700000000123,
+                              .duration_ms = 17,
+                              .sql = "ALTER TABLE a\\b",
+                              .undo_sql = "DROP",
+                              .detail = "{\"b\": 1, \"a\": [1.50, null]}",
+                              .machine_row = 3};
     struct history_row *rows = NULL;
     int n = 0;
     assert_good(ledger_history_append(db, &row, &err), &err);
-    assert_good(ledger_history(db, &a, &(struct history_filter){0}, &rows, &n, &err), &err);
+    assert_good(ledger_history(db, &a, &(struct history_filter) {0}, &rows, &n, &err), &err);
     assert_int_equal(n, 1);
     assert_int_equal(rows[0].seq, 1);
     assert_string_equal(rows[0].plan, row.plan);
@@ -86,7 +104,8 @@ static void test_every_field(void **state)
     db_close(db);
 }
 
-/* Nothing given but what must be: the time is the server's. The hash doesn't depend on the session's zone. */
+/* Nothing given but what must be: the time is the server's. The hash doesn't depend on the
+ * session's zone. */
 static void test_few_fields(void **state)
 {
     struct db *db = test_ledger(*state);
@@ -94,8 +113,10 @@ static void test_few_fields(void **state)
     AUTO(err) err = {0};
     struct history_row *rows = NULL;
     int n = 0;
-    assert_good(ledger_history_append(db, &(struct history_row){.kind = "note", .status = "note"}, &err), &err);
-    assert_good(ledger_history(db, &a, &(struct history_filter){0}, &rows, &n, &err), &err);
+    assert_good(
+        ledger_history_append(db, &(struct history_row) {.kind = "note", .status = "note"}, &err),
+        &err);
+    assert_good(ledger_history(db, &a, &(struct history_filter) {0}, &rows, &n, &err), &err);
     assert_int_equal(n, 1);
     assert_null(rows[0].plan);
     assert_null(rows[0].detail);
@@ -133,21 +154,27 @@ static void test_filters(void **state)
     append(db, "a", "1", "done");
     append(db, "b", "1", "done");
     append(db, "a", "2", "done");
-    struct history_row other = {.plan = "a", .step = "3", .kind = "step", .status = "done", .release = "4.9.0"};
+    struct history_row other = {
+        .plan = "a", .step = "3", .kind = "step", .status = "done", .release = "4.9.0"};
     assert_good(ledger_history_append(db, &other, &err), &err);
 
-    assert_good(ledger_history(db, &a, &(struct history_filter){.plan = "a"}, &rows, &n, &err), &err);
+    assert_good(ledger_history(db, &a, &(struct history_filter) {.plan = "a"}, &rows, &n, &err),
+                &err);
     assert_int_equal(n, 3);
     assert_int_equal(rows[0].seq, 1);
     assert_int_equal(rows[2].seq, 4);
-    assert_good(ledger_history(db, &a, &(struct history_filter){.release = "4.9.0"}, &rows, &n, &err), &err);
+    assert_good(
+        ledger_history(db, &a, &(struct history_filter) {.release = "4.9.0"}, &rows, &n, &err),
+        &err);
     assert_int_equal(n, 1);
     assert_int_equal(rows[0].seq, 4);
-    assert_good(ledger_history(db, &a, &(struct history_filter){.limit = 2}, &rows, &n, &err), &err);
+    assert_good(ledger_history(db, &a, &(struct history_filter) {.limit = 2}, &rows, &n, &err),
+                &err);
     assert_int_equal(n, 2);
     assert_int_equal(rows[0].seq, 3);
     assert_int_equal(rows[1].seq, 4);
-    assert_good(ledger_history(db, &a, &(struct history_filter){.plan = "none"}, &rows, &n, &err), &err);
+    assert_good(ledger_history(db, &a, &(struct history_filter) {.plan = "none"}, &rows, &n, &err),
+                &err);
     assert_int_equal(n, 0);
     db_close(db);
 }
@@ -183,8 +210,10 @@ static void test_with_the_step(void **state)
     struct db *db = journal_of(*state, 1);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    struct db_call calls[4] = {{.sql = "BEGIN"}, {.sql = "CREATE TABLE public.t (a int)"}, {0}, {.sql = "COMMIT"}};
-    struct history_row row = {.plan = "p", .phase = "expand", .step = "t", .kind = "step", .status = "done"};
+    struct db_call calls[4] = {
+        {.sql = "BEGIN"}, {.sql = "CREATE TABLE public.t (a int)"}, {0}, {.sql = "COMMIT"}};
+    struct history_row row = {
+        .plan = "p", .phase = "expand", .step = "t", .kind = "step", .status = "done"};
     int done = 0;
     ledger_history_call(&a, &row, &calls[2]);
     assert_good(db_pipeline(db, &a, calls, 4, NULL, &done, &err), &err);
@@ -194,11 +223,12 @@ static void test_with_the_step(void **state)
     assert_good(db_pipeline(db, &a, calls, 4, NULL, &done, &err), &err);
     append(db, "p", "after", "done");
     assert_verdict(db, 3, NULL);
-    assert_int_equal(pgtest_count(*state, "SELECT pg_catalog.max(seq) FROM phasegate.migration_history"), 3);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT pg_catalog.max(seq) FROM phasegate.migration_history"), 3);
     db_close(db);
 }
 
-/* ---- many at once ------------------------------------------------------------------------------------------- */
+/* ---- many at once -------------------------------------------------------------------------- */
 
 enum { WRITERS = 8, ROWS_EACH = 40 };
 
@@ -215,8 +245,10 @@ static void *writer_run(void *arg)
     AUTO(err) err = {0};
     AUTO(arena) a = {0};
     for (int i = 0; i < ROWS_EACH; i++) {
-        struct db_call calls[3] = {{.sql = "BEGIN"}, {0}, {.sql = i % 5 == 4 ? "ROLLBACK" : "COMMIT"}};
-        struct history_row row = {.plan = "p", .step = "s", .kind = "step", .status = "done", .duration_ms = i};
+        struct db_call calls[3] = {
+            {.sql = "BEGIN"}, {0}, {.sql = i % 5 == 4 ? "ROLLBACK" : "COMMIT"}};
+        struct history_row row = {
+            .plan = "p", .step = "s", .kind = "step", .status = "done", .duration_ms = i};
         ledger_history_call(&a, &row, &calls[1]);
         if (w->in_transaction ? !db_pipeline(w->db, &a, calls, 3, NULL, NULL, &err)
                               : !db_exec(w->db, calls[1].sql, &calls[1].params, &err))
@@ -245,15 +277,18 @@ static void test_eight_writers(void **state)
     db_close(db);
 }
 
-/* ---- spoiling it ---------------------------------------------------------------------------------------------- */
+/* ---- spoiling it --------------------------------------------------------------------------- */
 
 static void test_update_is_refused(void **state)
 {
     struct db *db = journal_of(*state, 2);
     AUTO(err) err = {0};
-    assert_err(db_exec(db, "UPDATE phasegate.migration_history SET status = 'done'", &DB_NO_PARAMS, &err), &err, ERR_SQL);
+    assert_err(
+        db_exec(db, "UPDATE phasegate.migration_history SET status = 'done'", &DB_NO_PARAMS, &err),
+        &err, ERR_SQL);
     assert_has(str_text(&err.message), "append-only");
-    assert_err(db_exec(db, "DELETE FROM phasegate.journal_head", &DB_NO_PARAMS, &err), &err, ERR_SQL);
+    assert_err(db_exec(db, "DELETE FROM phasegate.journal_head", &DB_NO_PARAMS, &err), &err,
+               ERR_SQL);
     assert_err(db_exec(db, "TRUNCATE phasegate.journal_head", &DB_NO_PARAMS, &err), &err, ERR_SQL);
     assert_verdict(db, 2, NULL);
     db_close(db);
@@ -273,7 +308,8 @@ static const struct {
     {"UPDATE %s SET undo_sql = '' WHERE seq = 4", "row 4 was changed", 5},
     {"UPDATE %s SET hash = '' WHERE seq = 2", "row 2 was changed", 5},
     {"UPDATE %s SET prev_hash = '' WHERE seq = 2", "row 2 was changed", 5},
-    {"UPDATE %s SET status = 'failed' WHERE seq IN (2, 4)", "row 2 was changed; 1 more place is broken", 5},
+    {"UPDATE %s SET status = 'failed' WHERE seq IN (2, 4)",
+     "row 2 was changed; 1 more place is broken", 5},
     {"DELETE FROM %s WHERE seq = 1", "row 1 is missing", 4},
     {"DELETE FROM %s WHERE seq = 3", "row 3 is missing", 4},
     {"DELETE FROM %s WHERE seq IN (2, 3)", "rows 2 to 3 are missing", 3},
@@ -282,14 +318,18 @@ static const struct {
     {"DELETE FROM %s WHERE seq > 2", "rows 3 to 5 are missing", 2},
     {"DELETE FROM %s", "rows 1 to 5 are missing", 0},
     {"TRUNCATE %s", "rows 1 to 5 are missing", 0},
-    {"DELETE FROM phasegate.journal_head", "the end of the chain (phasegate.journal_head) is missing", 5},
+    {"DELETE FROM phasegate.journal_head",
+     "the end of the chain (phasegate.journal_head) is missing", 5},
     {"UPDATE phasegate.journal_head SET seq = 4", "row 5 was added past the chain", 5},
     {"UPDATE phasegate.journal_head SET hash = 'x'", "row 5 was changed", 5},
-    {"INSERT INTO %s SELECT 6, plan, phase, step, kind, description, checksum, applied_at, applied_by, status, "
-     "duration_ms, run_id, host, release, sql, undo_sql, detail, machine_row, prev_hash, hash FROM %s WHERE seq = 5",
+    {"INSERT INTO %s SELECT 6, plan, phase, step, kind, description, checksum, applied_at, "
+     "applied_by, status, "
+     "duration_ms, run_id, host, release, sql, undo_sql, detail, machine_row, prev_hash, hash FROM "
+     "%s WHERE seq = 5",
      "row 6 was added past the chain; 1 more place is broken", 6},
     /* Two rows trade their places in the chain. */
-    {"UPDATE %s AS h SET hash = o.hash, prev_hash = o.prev_hash FROM %s AS o WHERE h.seq IN (2, 3) AND o.seq = 5 - h.seq",
+    {"UPDATE %s AS h SET hash = o.hash, prev_hash = o.prev_hash FROM %s AS o WHERE h.seq IN (2, 3) "
+     "AND o.seq = 5 - h.seq",
      "row 2 was changed; 1 more place is broken", 5},
 };
 
@@ -309,8 +349,10 @@ static void test_spoiled(void **state)
         tamper(*state, str_text(&sql));
         print_message("%s\n", str_text(&sql));
         assert_verdict(db, spoilers[i].rows, spoilers[i].broken);
-        tamper(*state, "TRUNCATE phasegate.migration_history; INSERT INTO phasegate.migration_history TABLE public.kept; "
-                       "DELETE FROM phasegate.journal_head; INSERT INTO phasegate.journal_head TABLE public.head");
+        tamper(*state, "TRUNCATE phasegate.migration_history; INSERT INTO "
+                       "phasegate.migration_history TABLE public.kept; "
+                       "DELETE FROM phasegate.journal_head; INSERT INTO phasegate.journal_head "
+                       "TABLE public.head");
     }
     db_close(db);
 }
@@ -320,9 +362,11 @@ static void test_rewritten_with_its_hash(void **state)
 {
     struct db *db = journal_of(*state, 5);
     tamper(*state, "UPDATE phasegate.migration_history SET status = 'failed' WHERE seq = 3;"
-                   "UPDATE phasegate.migration_history SET hash = sha256(prev_hash || convert_to(jsonb_build_array("
+                   "UPDATE phasegate.migration_history SET hash = sha256(prev_hash || "
+                   "convert_to(jsonb_build_array("
                    "seq, plan, phase, step, kind, description, checksum,"
-                   "(extract(epoch FROM applied_at) * 1000000)::bigint, applied_by, status, duration_ms, run_id, host,"
+                   "(extract(epoch FROM applied_at) * 1000000)::bigint, applied_by, status, "
+                   "duration_ms, run_id, host,"
                    "release, sql, undo_sql, detail, machine_row)::text, 'UTF8')) WHERE seq = 3");
     assert_verdict(db, 5, "row 3 was changed");
     db_close(db);
@@ -344,8 +388,11 @@ static void test_no_head_no_row(void **state)
     struct db *db = journal_of(*state, 2);
     AUTO(err) err = {0};
     tamper(*state, "DELETE FROM phasegate.journal_head");
-    assert_err(ledger_history_append(db, &(struct history_row){.kind = "note", .status = "note"}, &err), &err, ERR_SQL);
-    assert_string_equal(err.sqlstate, "23502");
+    assert_err(
+        ledger_history_append(db, &(struct history_row) {.kind = "note", .status = "note"}, &err),
+        &err, ERR_SQL);
+    assert_string_equal(err.sqlstate, "55000");
+    assert_has(str_text(&err.message), "journal_head");
     db_close(db);
 }
 

@@ -1,4 +1,5 @@
-/* The lease: one at a time, free when its holder dies, harmless to CREATE INDEX CONCURRENTLY, and it says who. */
+/* The lease: one at a time, free when its holder dies, harmless to CREATE INDEX CONCURRENTLY,
+ * and it says who. */
 #include "ledger_test.h"
 
 #include <pthread.h>
@@ -8,8 +9,9 @@
 
 static long advisory_locks(const char *conninfo)
 {
-    return pgtest_count(conninfo, "SELECT count(*) FROM pg_locks l WHERE locktype = 'advisory' AND database = "
-                                  "(SELECT oid FROM pg_database WHERE datname = current_database())");
+    return pgtest_count(
+        conninfo, "SELECT count(*) FROM pg_locks l WHERE locktype = 'advisory' AND database = "
+                  "(SELECT oid FROM pg_database WHERE datname = current_database())");
 }
 
 static void take(struct db *db, const char *run_id)
@@ -26,7 +28,7 @@ static struct db *open_run(const char *conninfo, const char *run_id)
     return test_open_url(conninfo, str_text(&label), true);
 }
 
-/* ---- events that were said --------------------------------------------------------------------------------- */
+/* ---- events that were said ----------------------------------------------------------------- */
 
 struct recorder {
     struct events base;
@@ -44,7 +46,7 @@ static void record(struct events *e, const struct event *ev)
 
 static const struct events_ops recorder_ops = {.emit = record};
 
-/* ---- one at a time ------------------------------------------------------------------------------------------ */
+/* ---- one at a time ------------------------------------------------------------------------- */
 
 static void test_one_holder(void **state)
 {
@@ -102,12 +104,39 @@ static void test_taken_twice_by_one(void **state)
     struct db *db = open_run(*state, "r1"), *other = open_run(*state, "r2");
     AUTO(err) err = {0};
     take(db, "r1");
+    int pid = db_backend_pid(db);
     take(db, "r1");
+    assert_int_equal(db_backend_pid(db), pid);
     assert_good(lease_release(db, &err), &err);
     assert_int_equal(advisory_locks(*state), 0);
     take(other, "r2");
     db_close(db);
     db_close(other);
+}
+
+/* A port that tells the handshake's number, right or wrong; all else is the real one's. */
+static int right_pid(struct db *db) { return db_backend_pid(db); }
+static int wrong_pid(struct db *db) { return db_backend_pid(db) + 1; }
+
+/* Opening the session again costs a round of handshakes: not where it is known to be direct. */
+static void test_direct_session_stays(void **state)
+{
+    struct db *db = open_run(*state, "r1");
+    const struct db_ops *real = db->ops;
+    struct db_ops ops = *real;
+    AUTO(err) err = {0};
+    int pid = db_backend_pid(db);
+    ops.handshake_pid = right_pid;
+    db->ops = &ops;
+    take(db, "r1");
+    assert_int_equal(db_backend_pid(db), pid);
+    assert_good(lease_release(db, &err), &err);
+    ops.handshake_pid = wrong_pid;
+    take(db, "r1");
+    assert_int_not_equal(db_backend_pid(db), pid);
+    assert_int_equal(advisory_locks(*state), 1);
+    db->ops = real;
+    db_close(db);
 }
 
 /* A second database of the same cluster has a lease of its own. */
@@ -136,7 +165,8 @@ static void test_without_ledger(void **state)
     assert_string_equal(h.run_id, "r1");
     assert_int_equal(h.backend_pid, db_backend_pid(db));
     assert_good(lease_release(db, &err), &err);
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'"), 0);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'"), 0);
     db_close(db);
     db_close(other);
 }
@@ -168,7 +198,8 @@ static void *runner_run(void *arg)
     return NULL;
 }
 
-static void runner_start(struct runner *r, const char *conninfo, const char *run_id, int64_t wait_ms)
+static void runner_start(struct runner *r, const char *conninfo, const char *run_id,
+                         int64_t wait_ms)
 {
     r->db = open_run(conninfo, run_id);
     snprintf(r->run_id, sizeof r->run_id, "%s", run_id);
@@ -205,7 +236,7 @@ static void test_twenty_at_once(void **state)
         runner_end(&runners[i]);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------- */
 
 static void test_wait_and_get(void **state)
 {
@@ -277,7 +308,9 @@ static void test_concurrent_index_under_waiters(void **state)
     struct runner waiters[3] = {{0}};
     AUTO(err) err = {0};
     take(first, "r1");
-    test_exec(first, "CREATE TABLE public.t AS SELECT g AS id FROM pg_catalog.generate_series(1, 20000) AS g");
+    test_exec(
+        first,
+        "CREATE TABLE public.t AS SELECT g AS id FROM pg_catalog.generate_series(1, 20000) AS g");
     for (int i = 0; i < 3; i++) {
         char name[16];
         snprintf(name, sizeof name, "w%d", i);
@@ -294,8 +327,11 @@ static void test_concurrent_index_under_waiters(void **state)
         test_exec(first, "SET lock_timeout = 0");
         test_exec(first, "CREATE INDEX CONCURRENTLY t_id ON public.t (id)");
         pthread_join(writer, NULL);
-        assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_index WHERE indexrelid = 'public.t_id'::regclass "
-                                              "AND indisvalid"), 1);
+        assert_int_equal(
+            pgtest_count(*state,
+                         "SELECT count(*) FROM pg_index WHERE indexrelid = 'public.t_id'::regclass "
+                         "AND indisvalid"),
+            1);
     }
     enough.signal = SIGINT;
     enough.count = 1;
@@ -311,9 +347,10 @@ static void test_concurrent_index_under_waiters(void **state)
     db_close(app);
 }
 
-/* ---- dying ------------------------------------------------------------------------------------------------------ */
+/* ---- dying --------------------------------------------------------------------------------- */
 
-/* kill -9 of the holding process: nobody has to clean up, and what it was doing can still be read. */
+/* kill -9 of the holding process: nobody has to clean up, and what it was doing can still be
+ * read. */
 static void test_holder_is_killed(void **state)
 {
     int ready[2];
@@ -371,11 +408,12 @@ static void test_lost_with_its_session(void **state)
     db_close(db);
 }
 
-/* ---- what a dead run has left behind ------------------------------------------------------------------------- */
+/* ---- what a dead run has left behind ------------------------------------------------------- */
 
 static void test_stale_backend(void **state)
 {
-    struct db *db = open_run(*state, "r1"), *dead = test_open_url(*state, "phasegate/dead/fill", true);
+    struct db *db = open_run(*state, "r1"),
+              *dead = test_open_url(*state, "phasegate/dead/fill", true);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
     struct lease_options o = test_lease("r1");
@@ -451,7 +489,8 @@ static void test_what_counts_as_stale(void **state)
     db_close(db);
 }
 
-/* The server cuts application_name to 63 bytes; a run doesn't take itself for another one because of that. */
+/* The server cuts application_name to 63 bytes; a run doesn't take itself for another one
+ * because of that. */
 static void test_long_run_ids(void **state)
 {
     AUTO(arena) a = {0};
@@ -477,7 +516,7 @@ static void test_long_run_ids(void **state)
     db_close(db);
 }
 
-/* ---- servers that can't be written to ----------------------------------------------------------------------- */
+/* ---- servers that can't be written to ------------------------------------------------------ */
 
 static void test_read_only_session(void **state)
 {
@@ -528,21 +567,14 @@ static void test_standby(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_one_holder),
-        TEST(test_taken_twice_by_one),
-        TEST(test_other_database),
-        TEST(test_without_ledger),
-        TEST(test_twenty_at_once),
-        TEST(test_wait_and_get),
-        TEST(test_wait_and_give_up),
-        TEST(test_interrupted_wait),
-        TEST(test_concurrent_index_under_waiters),
-        TEST(test_holder_is_killed),
-        TEST(test_lost_with_its_session),
-        TEST(test_stale_backend),
-        TEST(test_what_counts_as_stale),
-        TEST(test_long_run_ids),
-        TEST(test_read_only_session),
+        TEST(test_one_holder),           TEST(test_taken_twice_by_one),
+        TEST(test_direct_session_stays), TEST(test_other_database),
+        TEST(test_without_ledger),       TEST(test_twenty_at_once),
+        TEST(test_wait_and_get),         TEST(test_wait_and_give_up),
+        TEST(test_interrupted_wait),     TEST(test_concurrent_index_under_waiters),
+        TEST(test_holder_is_killed),     TEST(test_lost_with_its_session),
+        TEST(test_stale_backend),        TEST(test_what_counts_as_stale),
+        TEST(test_long_run_ids),         TEST(test_read_only_session),
         cmocka_unit_test(test_standby),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

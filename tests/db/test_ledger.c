@@ -1,13 +1,15 @@
-/* The ledger's tables: made, upgraded and refused; plan states, records and backfills as they were written. */
+/* The ledger's tables: made, upgraded and refused; plan states, records and backfills as they
+ * were written. */
 #include "ledger_test.h"
-#include "sql_embedded.h"
 
+#include <glob.h>
 #include <pthread.h>
 #include <unistd.h>
 
 static bool has_schema(const char *conninfo)
 {
-    return pgtest_count(conninfo, "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'") == 1;
+    return pgtest_count(conninfo,
+                        "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'") == 1;
 }
 
 static int version_of(struct db *db)
@@ -51,16 +53,23 @@ static void drop_role(const char *conninfo, const char *role)
     pgtest_exec(conninfo, str_text(&sql));
 }
 
-/* ---- version and upgrade ------------------------------------------------------------------------------------ */
+/* ---- version and upgrade ------------------------------------------------------------------- */
 
 static void test_newest_version_is_the_files(void **state)
 {
     (void) state;
-    assert_int_equal(LEDGER_VERSION, schema_files_n);
-    assert_int_equal(schema_files[schema_files_n - 1].number, LEDGER_VERSION);
+    const char *root = getenv("PHASEGATE_SRC");
+    AUTO(str) pattern = {0};
+    glob_t found;
+    assert_non_null(root);
+    str_addf(&pattern, "%s/src/sql/schema/[0-9]*.sql", root);
+    assert_int_equal(glob(str_text(&pattern), 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, LEDGER_VERSION);
+    globfree(&found);
 }
 
-/* In a read-only session, so that a write would fail; twice, so that the first look left nothing. */
+/* In a read-only session, so that a write would fail; twice, so that the first look left
+ * nothing. */
 static void test_looking_writes_nothing(void **state)
 {
     struct db *db = test_open_url(*state, "phasegate/look", false);
@@ -88,7 +97,7 @@ static void test_looking_writes_nothing(void **state)
         assert_good(ledger_plan_states(db, &a, &states, &n, &err), &err);
         assert_int_equal(n, 0);
         n = -1;
-        assert_good(ledger_history(db, &a, &(struct history_filter){0}, &rows, &n, &err), &err);
+        assert_good(ledger_history(db, &a, &(struct history_filter) {0}, &rows, &n, &err), &err);
         assert_int_equal(n, 0);
         n = -1;
         assert_good(ledger_steps(db, &a, "p", &rows, &n, &err), &err);
@@ -121,30 +130,44 @@ static void test_upgrade_once(void **state)
     AUTO(err) err = {0};
     assert_int_equal(version_of(db), LEDGER_VERSION);
     assert_good(ledger_upgrade(db, &err), &err);
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM phasegate.schema_version"), LEDGER_VERSION);
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM phasegate.schema_version "
-                                          "WHERE number = 1 AND name = 'ledger' AND applied_by = session_user"), 1);
+    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM phasegate.schema_version"),
+                     LEDGER_VERSION);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT count(*) FROM phasegate.schema_version "
+                             "WHERE number = 1 AND name = 'ledger' AND applied_by = session_user"),
+        1);
     db_close(db);
 }
 
 static void test_everything_is_described(void **state)
 {
     db_close(test_ledger(*state));
-    char *bare = pgtest_value(*state,
+    char *bare = pgtest_value(
+        *state,
         "SELECT string_agg(c.relname || coalesce('.' || a.attname, ''), ' ') FROM pg_class c "
-        "JOIN LATERAL (SELECT NULL::name AS attname, 0 AS attnum UNION ALL SELECT attname, attnum FROM pg_attribute "
+        "JOIN LATERAL (SELECT NULL::name AS attname, 0 AS attnum UNION ALL SELECT attname, attnum "
+        "FROM pg_attribute "
         "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) a ON true "
         "WHERE c.relnamespace = 'phasegate'::regnamespace AND c.relkind IN ('r', 'v') "
-        "AND coalesce(CASE a.attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') ELSE col_description(c.oid, a.attnum) END, '') = ''");
+        "AND coalesce(CASE a.attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') ELSE "
+        "col_description(c.oid, a.attnum) END, '') = ''");
     assert_text(bare, NULL);
     assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_class WHERE relkind = 'r' "
-                                          "AND relnamespace = 'phasegate'::regnamespace"), 16);
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_namespace n WHERE nspname = 'phasegate' "
-                                          "AND obj_description(oid, 'pg_namespace') <> ''"), 1);
+                                          "AND relnamespace = 'phasegate'::regnamespace"),
+                     16);
+    assert_int_equal(pgtest_count(*state,
+                                  "SELECT count(*) FROM pg_namespace n WHERE nspname = 'phasegate' "
+                                  "AND obj_description(oid, 'pg_namespace') <> ''"),
+                     1);
     /* Nothing for everybody. */
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) x "
-                                          "WHERE relnamespace = 'phasegate'::regnamespace AND x.grantee = 0"), 0);
-    assert_int_equal(pgtest_count(*state, "SELECT has_schema_privilege('pg_monitor', 'phasegate', 'USAGE')::int"), 0);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) x "
+                             "WHERE relnamespace = 'phasegate'::regnamespace AND x.grantee = 0"),
+        0);
+    assert_int_equal(
+        pgtest_count(*state,
+                     "SELECT has_schema_privilege('pg_monitor', 'phasegate', 'USAGE')::int"),
+        0);
 }
 
 static void test_newer_is_refused(void **state)
@@ -153,7 +176,8 @@ static void test_newer_is_refused(void **state)
     AUTO(err) err = {0};
     struct lease_options o = test_lease("me");
     int version = -1;
-    pgtest_exec(*state, "INSERT INTO phasegate.schema_version (number, name) VALUES (99, 'future')");
+    pgtest_exec(*state,
+                "INSERT INTO phasegate.schema_version (number, name) VALUES (99, 'future')");
     assert_err(ledger_version(db, &version, &err), &err, ERR_REFUSED);
     assert_string_equal(err.reason, "ledger_newer");
     assert_has(str_text(&err.message), "99");
@@ -162,12 +186,14 @@ static void test_newer_is_refused(void **state)
     assert_string_equal(err.reason, "ledger_newer");
     assert_err(lease_acquire(db, &o, true, &err), &err, ERR_REFUSED);
     assert_string_equal(err.reason, "ledger_newer");
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
     db_close(db);
 }
 
-/* The server's session is ended while it is in the midst of the file: nothing of it stays, and the next one
- * does it all. A lock on a catalogue that the file needs stops it at a place of our choosing. */
+/* The server's session is ended while it is in the midst of the file: nothing of it stays, and
+ * the next one does it all. A lock on a catalogue that the file needs stops it at a place of
+ * our choosing. */
 static void *upgrade_run(void *arg)
 {
     AUTO(err) err = {0};
@@ -187,7 +213,9 @@ static void test_interrupted_upgrade(void **state)
     assert_int_equal(pthread_create(&thread, NULL, upgrade_run, db), 0);
     str_addf(&kill, "SELECT pg_terminate_backend(%d)", db_backend_pid(db));
     AUTO(str) waiting = {0};
-    str_addf(&waiting, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_trigger'::regclass AND pid = %d",
+    str_addf(&waiting,
+             "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
+             "'pg_trigger'::regclass AND pid = %d",
              db_backend_pid(db));
     for (int i = 0; i < 100 && pgtest_count(*state, str_text(&waiting)) == 0; i++)
         usleep(50000);
@@ -211,10 +239,12 @@ static void test_failed_upgrade(void **state)
 {
     struct db *db = test_open(*state);
     AUTO(err) err = {0};
-    pgtest_exec(*state, "CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
-                        "IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE '%evidence_plan') THEN "
-                        "RAISE 'not today'; END IF; END $$; "
-                        "CREATE EVENT TRIGGER no ON ddl_command_end EXECUTE FUNCTION public.no()");
+    pgtest_exec(*state,
+                "CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE "
+                "'%evidence_plan') THEN "
+                "RAISE 'not today'; END IF; END $$; "
+                "CREATE EVENT TRIGGER no ON ddl_command_end EXECUTE FUNCTION public.no()");
     assert_err(ledger_upgrade(db, &err), &err, ERR_SQL);
     assert_has(str_text(&err.message), "not today");
     assert_has(str_text(&err.notes), "version 1");
@@ -245,7 +275,7 @@ static void test_damaged(void **state)
     db_close(db);
 }
 
-/* ---- rights --------------------------------------------------------------------------------------------------- */
+/* ---- rights -------------------------------------------------------------------------------- */
 
 static void test_rights_to_make_it(void **state)
 {
@@ -259,7 +289,8 @@ static void test_rights_to_make_it(void **state)
     AUTO(str) grant = {0};
     str_addf(&grant, "GRANT CREATE ON DATABASE \"%s\" TO \"phasegate maker\"", name);
     assert_has(str_text(&err.hint), str_text(&grant));
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
+    assert_int_equal(
+        pgtest_count(*state, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
 
     /* The other way that the hint names: a schema as a present. */
     assert_has(str_text(&err.hint), "CREATE SCHEMA phasegate AUTHORIZATION \"phasegate maker\"");
@@ -300,15 +331,16 @@ static void test_rights_to_look(void **state)
                         "GRANT SELECT ON ALL TABLES IN SCHEMA phasegate TO phasegate_looker");
     err_clear(&err);
     assert_good(ledger_plan_state(db, &a, "p", &s, &err), &err);
-    assert_err(ledger_history_append(db, &(struct history_row){.kind = "note", .status = "note"}, &err), &err,
-               ERR_REFUSED);
+    assert_err(
+        ledger_history_append(db, &(struct history_row) {.kind = "note", .status = "note"}, &err),
+        &err, ERR_REFUSED);
     assert_string_equal(err.reason, "rights");
     db_close(db);
     drop_role(*state, "phasegate_looker");
     free(url);
 }
 
-/* ---- plan states ------------------------------------------------------------------------------------------------ */
+/* ---- plan states --------------------------------------------------------------------------- */
 
 static void assert_state(const struct plan_state *s, const struct plan_state *e)
 {
@@ -343,14 +375,27 @@ static void test_plan_state(void **state)
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    const struct plan_state full = {
-        .plan = "widen", .stage = STAGE_DUAL_READ_RUNNING, .stage_since_ms = 1700000000001, .brake = BRAKE_KILLED,
-        .brake_reason = "why", .brake_by = "ann", .brake_since_ms = 1700000000002, .task = "read/5%",
-        .waiting_for = "a pause", .waiting_holder = "the plan", .waiting_release = "time",
-        .waiting_since_ms = 1700000000003, .waiting_until_ms = 1700000000004, .percent = {5, 25},
-        .rung_confirmed_ms = 1700000000005, .verified = true, .first_write_rung = true,
-        .release = {NULL, "4.8.0", "4.9.0", "4.10.0", "4.11.0"}, .checksum = "abc", .hold_until_ms = 4102444800999,
-        .rows_done = 5000000000};
+    const struct plan_state full = {.plan = "widen",
+                                    .stage = STAGE_DUAL_READ_RUNNING,
+                                    .stage_since_ms = 1700000000001,
+                                    .brake = BRAKE_KILLED,
+                                    .brake_reason = "why",
+                                    .brake_by = "ann",
+                                    .brake_since_ms = 1700000000002,
+                                    .task = "read/5%",
+                                    .waiting_for = "a pause",
+                                    .waiting_holder = "the plan",
+                                    .waiting_release = "time",
+                                    .waiting_since_ms = 1700000000003,
+                                    .waiting_until_ms = 1700000000004,
+                                    .percent = {5, 25},
+                                    .rung_confirmed_ms = 1700000000005,
+                                    .verified = true,
+                                    .first_write_rung = true,
+                                    .release = {NULL, "4.8.0", "4.9.0", "4.10.0", "4.11.0"},
+                                    .checksum = "abc",
+                                    .hold_until_ms = 4102444800999,
+                                    .rows_done = 5000000000};
     const struct plan_state bare = {.plan = "widen", .stage = STAGE_PURGED, .brake = BRAKE_NONE};
     struct plan_state found, *list = NULL;
     struct db_call call;
@@ -365,7 +410,7 @@ static void test_plan_state(void **state)
     run_call(db, &call);
     assert_good(ledger_plan_state(db, &a, "widen", &found, &err), &err);
     assert_state(&found, &bare);
-    ledger_plan_state_call(&a, &(struct plan_state){.plan = "another"}, &call);
+    ledger_plan_state_call(&a, &(struct plan_state) {.plan = "another"}, &call);
     run_call(db, &call);
     assert_good(ledger_plan_states(db, &a, &list, &n, &err), &err);
     assert_int_equal(n, 2);
@@ -382,7 +427,9 @@ static void test_all_stages_and_brakes(void **state)
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
     for (int i = 0; i < STAGE_COUNT * BRAKE_COUNT; i++) {
-        struct plan_state s = {.plan = "p", .stage = (enum stage) (i / BRAKE_COUNT), .brake = (enum brake) (i % BRAKE_COUNT)};
+        struct plan_state s = {.plan = "p",
+                               .stage = (enum stage)(i / BRAKE_COUNT),
+                               .brake = (enum brake)(i % BRAKE_COUNT)};
         struct plan_state found;
         struct db_call call;
         ledger_plan_state_call(&a, &s, &call);
@@ -393,15 +440,23 @@ static void test_all_stages_and_brakes(void **state)
     db_close(db);
 }
 
-/* ---- records ---------------------------------------------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------------------------- */
 
 static void test_flag_changes(void **state)
 {
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    const struct flag_change pending = {.op_id = "op1", .plan = "p", .flag = "f", .role = "read", .environment = "prod",
-                                        .desired = "5%", .before = "OFF", .reason = "rung", .actor = "ann", .run_id = "r",
+    const struct flag_change pending = {.op_id = "op1",
+                                        .plan = "p",
+                                        .flag = "f",
+                                        .role = "read",
+                                        .environment = "prod",
+                                        .desired = "5%",
+                                        .before = "OFF",
+                                        .reason = "rung",
+                                        .actor = "ann",
+                                        .run_id = "r",
                                         .at_ms = 1700000000001};
     struct flag_change answered = pending, late = pending, *list = NULL;
     struct db_call call;
@@ -430,7 +485,9 @@ static void test_flag_changes(void **state)
     assert_int_equal(list[0].at_ms, 1700000000001);
     assert_int_equal(list[0].ms, 31);
 
-    ledger_flag_change_call(&a, &(struct flag_change){.op_id = "op2", .plan = "q", .flag = "g", .desired = "ON"}, &call);
+    ledger_flag_change_call(
+        &a, &(struct flag_change) {.op_id = "op2", .plan = "q", .flag = "g", .desired = "ON"},
+        &call);
     run_call(db, &call);
     assert_good(ledger_flag_changes(db, &a, NULL, 0, &list, &n, &err), &err);
     assert_int_equal(n, 2);
@@ -448,9 +505,16 @@ static void test_approvals(void **state)
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    const struct approval yes = {.plan = "p", .phase = "contract", .checksum = "abc", .role = "dba", .who = "bob",
-                                 .because = "fine", .host = "box", .at_ms = 1700000000001};
-    const struct approval no = {.plan = "p", .phase = "contract", .checksum = "abd", .who = "ann", .refused = true};
+    const struct approval yes = {.plan = "p",
+                                 .phase = "contract",
+                                 .checksum = "abc",
+                                 .role = "dba",
+                                 .who = "bob",
+                                 .because = "fine",
+                                 .host = "box",
+                                 .at_ms = 1700000000001};
+    const struct approval no = {
+        .plan = "p", .phase = "contract", .checksum = "abd", .who = "ann", .refused = true};
     const struct approval other = {.plan = "q", .phase = "expand", .checksum = "x", .who = "eve"};
     struct approval *list = NULL;
     int n = 0;
@@ -480,17 +544,31 @@ static void test_soft_drops(void **state)
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    const struct soft_drop drop = {.plan = "p", .step = "old", .object_kind = "column", .schema = "public", .table = "t",
-                                   .original_name = "balance", .hidden_name = "_drop_20261114_balance",
-                                   .restore_sql = "ALTER ...\n;ALTER", .purge_sql = "DROP", .owner = "ann",
-                                   .dropped_at_ms = 1700000000001, .expires_at_ms = 1700000600001};
+    const struct soft_drop drop = {.plan = "p",
+                                   .step = "old",
+                                   .object_kind = "column",
+                                   .schema = "public",
+                                   .table = "t",
+                                   .original_name = "balance",
+                                   .hidden_name = "_drop_20261114_balance",
+                                   .restore_sql = "ALTER ...\n;ALTER",
+                                   .purge_sql = "DROP",
+                                   .owner = "ann",
+                                   .dropped_at_ms = 1700000000001,
+                                   .expires_at_ms = 1700000600001};
     struct soft_drop *list = NULL;
     struct db_call call;
     int n = 0;
     ledger_soft_drop_call(&a, &drop, &call);
     run_call(db, &call);
-    ledger_soft_drop_call(&a, &(struct soft_drop){.plan = "p", .step = "t", .object_kind = "table", .original_name = "t",
-                                                  .restore_sql = "R", .purge_sql = "P"}, &call);
+    ledger_soft_drop_call(&a,
+                          &(struct soft_drop) {.plan = "p",
+                                               .step = "t",
+                                               .object_kind = "table",
+                                               .original_name = "t",
+                                               .restore_sql = "R",
+                                               .purge_sql = "P"},
+                          &call);
     run_call(db, &call);
     assert_good(ledger_soft_drops(db, &a, "p", &list, &n, &err), &err);
     assert_int_equal(n, 2);
@@ -526,7 +604,8 @@ static void test_release_window(void **state)
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    struct release_window w = {.oldest = "4.8.0", .newest = "4.9.0", .why = "widen: dual_read", .since_ms = 1700000000001};
+    struct release_window w = {
+        .oldest = "4.8.0", .newest = "4.9.0", .why = "widen: dual_read", .since_ms = 1700000000001};
     struct release_window found;
     struct db_call call;
     assert_good(ledger_release_window(db, &a, &found, &err), &err);
@@ -542,18 +621,25 @@ static void test_release_window(void **state)
     assert_text(found.newest, NULL);
     assert_text(found.why, "widen: dual_read");
     assert_int_equal(found.since_ms, 1700000000001);
-    assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM phasegate.release_window WHERE oldest = '4.9.0'"), 1);
+    assert_int_equal(
+        pgtest_count(*state,
+                     "SELECT count(*) FROM phasegate.release_window WHERE oldest = '4.9.0'"),
+        1);
     db_close(db);
 }
 
-/* ---- backfills -------------------------------------------------------------------------------------------------- */
+/* ---- backfills ----------------------------------------------------------------------------- */
 
 static void test_backfill(void **state)
 {
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    struct backfill_job plan = {.plan = "p", .name = "fill", .table = "public.t", .checksum = "c1", .hi = "[100]",
+    struct backfill_job plan = {.plan = "p",
+                                .name = "fill",
+                                .table = "public.t",
+                                .checksum = "c1",
+                                .hi = "[100]",
                                 .rows_total = 100};
     struct backfill_job job, again;
     struct db_call call;
@@ -575,7 +661,8 @@ static void test_backfill(void **state)
     assert_string_equal(err.sqlstate, "22P02");
     assert_has(str_text(&err.message), "taken over");
 
-    /* Taken over: goes on, with the end frozen then; who had it is fenced off together with its rows. */
+    /* Taken over: goes on, with the end frozen then; who had it is fenced off together with
+     * its rows. */
     plan.hi = "[999]";
     err_clear(&err);
     assert_good(ledger_backfill_begin(db, &a, &plan, &again, &err), &err);
@@ -588,7 +675,8 @@ static void test_backfill(void **state)
     assert_int_equal(again.batches, 2);
     assert_int_equal(again.started_at_ms, job.started_at_ms);
     test_exec(db, "CREATE TABLE public.t (id int)");
-    struct db_call calls[4] = {{.sql = "BEGIN"}, {.sql = "INSERT INTO public.t VALUES (1)"}, {0}, {.sql = "COMMIT"}};
+    struct db_call calls[4] = {
+        {.sql = "BEGIN"}, {.sql = "INSERT INTO public.t VALUES (1)"}, {0}, {.sql = "COMMIT"}};
     ledger_backfill_cursor_call(&a, job.id, job.epoch, "[20]", "[30]", 10, 10, &calls[2]);
     int done = 0;
     assert_err(db_pipeline(db, &a, calls, 4, NULL, &done, &err), &err, ERR_SQL);
@@ -610,13 +698,18 @@ static void test_backfill_begins_again(void **state)
     struct db *db = test_ledger(*state);
     AUTO(arena) a = {0};
     AUTO(err) err = {0};
-    struct backfill_job plan = {.plan = "p", .name = "fill", .table = "public.t", .checksum = "c1", .hi = "[100]"}, job;
+    struct backfill_job plan = {.plan = "p",
+                                .name = "fill",
+                                .table = "public.t",
+                                .checksum = "c1",
+                                .hi = "[100]"},
+                        job;
     struct db_call call;
     static const struct {
         const char *status, *checksum;
         bool keeps;
-    } cases[] = {{"running", "c1", true}, {"failed", "c1", true}, {"paused", "c1", true}, {"done", "c1", false},
-                 {"void", "c1", false},   {"running", "c2", false}};
+    } cases[] = {{"running", "c1", true}, {"failed", "c1", true}, {"paused", "c1", true},
+                 {"done", "c1", false},   {"void", "c1", false},  {"running", "c2", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         plan.checksum = "c1";
         assert_good(ledger_backfill_begin(db, &a, &plan, &job, &err), &err);
@@ -640,7 +733,7 @@ static void test_backfill_begins_again(void **state)
     db_close(db);
 }
 
-/* ---- who is in the way -------------------------------------------------------------------------------------------- */
+/* ---- who is in the way --------------------------------------------------------------------- */
 
 static void test_lock_holders(void **state)
 {

@@ -1,5 +1,6 @@
-/* A real pgbouncer between phasegate and the server: transaction and statement mode are refused, also by an idle
- * pool that always hands out the same session; session mode is as good as none. */
+/* A real pgbouncer between phasegate and the server: transaction and statement mode are
+ * refused, also by an idle pool that always hands out the same session; session mode is as
+ * good as none. */
 #include "ledger_test.h"
 
 #include <libpq-fe.h>
@@ -57,7 +58,8 @@ static struct bouncer running;
 
 static struct bouncer *bouncer_start(const char *mode, int pool_size)
 {
-    running = (struct bouncer) {.conninfo = pgtest_new_database(), .dir = "/tmp/phasegate-bouncer.XXXXXX"};
+    running = (struct bouncer) {.conninfo = pgtest_new_database(),
+                                .dir = "/tmp/phasegate-bouncer.XXXXXX"};
     struct bouncer *b = &running;
     char *why = NULL;
     PQconninfoOption *options = PQconninfoParse(b->conninfo, &why);
@@ -69,9 +71,13 @@ static struct bouncer *bouncer_start(const char *mode, int pool_size)
     assert_int_equal(chmod(b->dir, 0777), 0); /* it doesn't run as root */
     const char *user = option(options, "user"), *database = option(options, "dbname");
     str_addf(&users, "\"%s\" \"\"\n", user);
-    str_addf(&ini, "[databases]\n%s = host=%s port=%s\n[pgbouncer]\nunix_socket_dir = %s\nlisten_port = 6432\n"
-                   "auth_type = trust\nauth_file = %s/users\nlogfile = %s/log\npool_mode = %s\ndefault_pool_size = %d\n",
-             database, option(options, "host"), option(options, "port"), b->dir, b->dir, b->dir, mode, pool_size);
+    str_addf(
+        &ini,
+        "[databases]\n%s = host=%s port=%s\n[pgbouncer]\nunix_socket_dir = %s\nlisten_port = 6432\n"
+        "auth_type = trust\nauth_file = %s/users\nlogfile = %s/log\npool_mode = "
+        "%s\ndefault_pool_size = %d\n",
+        database, option(options, "host"), option(options, "port"), b->dir, b->dir, b->dir, mode,
+        pool_size);
     write_file(b->dir, "users", str_text(&users));
     write_file(b->dir, "ini", str_text(&ini));
     str_addf(&path, "%s/ini", b->dir);
@@ -81,13 +87,14 @@ static struct bouncer *bouncer_start(const char *mode, int pool_size)
 
     b->pid = fork();
     if (b->pid == 0) {
-        char *const as_root[] = {"pgbouncer", "-q", "-u", "postgres", path.text, NULL};
-        char *const plain[] = {"pgbouncer", "-q", path.text, NULL};
         const char *old = getenv("PATH");
         AUTO(str) search = {0};
         str_addf(&search, "%s:/usr/sbin", old ? old : "/usr/bin");
         setenv("PATH", str_text(&search), 1);
-        execvp("pgbouncer", geteuid() == 0 ? as_root : plain);
+        if (geteuid() == 0)
+            execlp("pgbouncer", "pgbouncer", "-q", "-u", "postgres", path.text, NULL);
+        else
+            execlp("pgbouncer", "pgbouncer", "-q", path.text, NULL);
         _exit(127);
     }
     assert_true(b->pid > 0);
@@ -119,8 +126,9 @@ static int bouncer_stop(void **state)
 
 static long locks(const struct bouncer *b)
 {
-    return pgtest_count(b->conninfo, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-                                     "(SELECT oid FROM pg_database WHERE datname = current_database())");
+    return pgtest_count(b->conninfo,
+                        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                        "(SELECT oid FROM pg_database WHERE datname = current_database())");
 }
 
 static void assert_refused(const struct bouncer *b)
@@ -132,11 +140,14 @@ static void assert_refused(const struct bouncer *b)
     assert_string_equal(err.reason, "pooler");
     assert_int_equal(err_exit_code(&err), 4);
     assert_has(str_text(&err.hint), "session mode");
-    assert_int_equal(pgtest_count(b->conninfo, "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'"), 0);
+    assert_int_equal(
+        pgtest_count(b->conninfo, "SELECT count(*) FROM pg_namespace WHERE nspname = 'phasegate'"),
+        0);
     db_close(db);
 }
 
-/* Nobody else uses the pool: each transaction gets the same session of the server, so that no pid ever differs. */
+/* Nobody else uses the pool: each transaction gets the same session of the server, so that no
+ * pid ever differs. */
 static void test_transaction_mode_idle(void **state)
 {
     (void) state;

@@ -34,8 +34,8 @@ static void check_header(const char *path, const char *text, int n_params)
     if (strncmp(text, "-- purpose: ", 12) != 0 || !params || !returns || returns < params)
         fail_msg("%s: expected to begin with the lines -- purpose: -- params: -- returns:", path);
     if (highest_param(params, returns) != n_params)
-        fail_msg("%s: its params line ends with $%d, the statement with $%d", path, highest_param(params, returns),
-                 n_params);
+        fail_msg("%s: its params line ends with $%d, the statement with $%d", path,
+                 highest_param(params, returns), n_params);
 }
 
 static void prepare_file(PGconn *conn, const char *path)
