@@ -27,10 +27,10 @@ enum out_style { STYLE_PLAIN, STYLE_BOLD, STYLE_GOOD, STYLE_BAD, STYLE_WARN, STY
 struct out {
     struct events events; /* first: the port is the sink */
     enum out_format format;
-    int verbosity;          /* -1: errors and warnings only; 0; 1: every event */
-    const char *command;    /* in the envelope; "" until known */
-    const char *run_id;     /* NULL: none yet */
-    struct clock *clock;    /* NULL: no progress lines a minute */
+    int verbosity;       /* -1: errors and warnings only; 0; 1: every event */
+    const char *command; /* in the envelope; "" until known */
+    const char *run_id;  /* NULL: none yet */
+    struct clock *clock; /* NULL: no progress lines a minute */
     FILE *data, *messages;
     bool data_tty, messages_tty, data_colour, messages_colour;
     struct str result;

@@ -38,7 +38,7 @@ OWNER = {
     "provider": "provider",
 }
 
-GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None}  # None: anybody's
+GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None}  # None: anybody's
 
 # ---- what of the system a layer may see ---------------------------------------------------------
 

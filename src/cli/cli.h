@@ -1,0 +1,224 @@
+/* cli: the command line. Tables of options and commands, and what a command works with.
+ *
+ * A command is a row of commands.def and a function cmd_<name>(struct context *, struct err *) in
+ * cmd_<name>.c. By the row's needs everything is opened before the function is called, and nothing else.
+ * It prints through c->out. False: err is shown and gives the exit code. True: c->exit_code (0), which a
+ * command sets for a "no" that is an answer and not an error.
+ */
+#ifndef PHASEGATE_CLI_H
+#define PHASEGATE_CLI_H
+
+#include "phasegate/engine.h"
+#include "phasegate/names.h"
+#include "phasegate/out.h"
+
+#include <string.h>
+
+#if __has_include("phasegate/demo.h")
+#define PHASEGATE_HAS_DEMO
+#endif
+
+/* ---- options ------------------------------------------------------------------------------------ */
+
+enum option_id {
+#define X(id, short_name, long_name, arg, kind, words, help) OPT_##id,
+#include "options.def"
+#undef X
+    OPT_COUNT
+};
+#define OPT_LAST_GLOBAL OPT_VERSION
+
+enum option_kind {
+    KIND_FLAG,
+    KIND_TEXT,
+    KIND_WORD,
+    KIND_NUMBER,
+    KIND_DURATION,
+    KIND_FILE,
+    KIND_DIR,
+    KIND_PLAN,
+    KIND_RELEASE,
+    KIND_ENVIRONMENT,
+    KIND_DATABASE
+};
+
+struct option_row {
+    char short_name;             /* 0: none */
+    const char *long_name, *arg; /* arg NULL: takes none */
+    enum option_kind kind;
+    const char *words; /* WORD: "a|b|c" */
+    const char *help;
+};
+extern const struct option_row option_rows[OPT_COUNT];
+
+struct command_line {
+    const struct command *command; /* NULL: none given */
+    int given[OPT_COUNT];          /* how often */
+    const char *text[OPT_COUNT];   /* the last argument */
+    int64_t number[OPT_COUNT];     /* NUMBER; DURATION in ms */
+    const char **args;             /* without the command's name */
+    int n_args;
+    const char **keys; /* of --flag, which may be given several times */
+    int n_keys;
+};
+
+/* Everything lives in a. False: ERR_USAGE; what was understood so far is in out (the format, the command). */
+bool command_line_parse(struct arena *a, int argc, char **argv, struct command_line *out,
+                        struct err *err);
+/* Words of "a|b|c", ended by NULL. */
+const char **words_split(struct arena *a, const char *words);
+
+/* ---- commands ------------------------------------------------------------------------------------ */
+
+struct context;
+
+enum {
+    NEED_NOTHING = 0,
+    NEED_PROJECT = 1, /* project file and plans */
+    NEED_PLAN = 2,    /* the first argument is a plan, in c->plans[0] */
+    NEED_PLANS = 4,   /* all arguments are plans; none: c->plans has all of them */
+    NEED_ENV = 8,     /* c->env */
+    NEED_DB = 16,     /* context_engine() may be called */
+    NEED_FLAGS =
+        32, /* the flag service, where the environment has one: context_flags() must succeed */
+    NEED_LEASE = 64, /* takes the lease: --lock-wait */
+    MUTATES = 128,   /* the session may write; without it it can't */
+    TOLERANT = 256   /* goes on with the plans that could be understood */
+};
+
+struct command {
+    const char *name, *args;
+    unsigned needs;
+    const enum option_id *options; /* ends with OPT_COUNT */
+    const char *summary, *example, *about;
+    bool (*run)(struct context *, struct err *);
+};
+extern const struct command command_rows[]; /* ends with name NULL */
+const struct command *command_find(const char *name);
+const char **command_names(struct arena *a);
+
+#define COMMAND(function, name, args, needs, options, summary, example, about)                     \
+    bool cmd_##function(struct context *c, struct err *err) MUST_CHECK;
+#include "commands.def"
+#undef COMMAND
+
+struct exit_code_row {
+    int code;
+    const char *meaning;
+};
+extern const struct exit_code_row exit_code_rows[]; /* ends with meaning NULL */
+
+/* ---- what a command works with ------------------------------------------------------------------------ */
+
+struct session { /* one database of the environment */
+    const struct database_decl *decl;
+    struct db *db;
+    struct str url; /* resolved: a secret */
+    const char *search_path;
+    bool has_ledger;
+    struct engine engine;
+};
+
+struct context {
+    const struct command *command;
+    struct command_line line;
+    struct out out;
+    struct arena arena;
+    struct clock *clock;
+    struct host *host;
+    struct http *http; /* made when flags or gates need it */
+    struct ports ports;
+    struct problem_list problems;
+    struct plan_set set;
+    bool has_set;
+    const struct environment *env;
+    struct plan **plans;
+    int n_plans;
+    struct flag_service *flags;     /* NULL: the environment has none */
+    struct flag_service *kill_file; /* NULL: none */
+    struct session *sessions;       /* one per database of env */
+    int n_sessions;
+    bool flags_tried;
+    const char *run_id, *actor, *state_dir, *label; /* label: application_name */
+    int exit_code;
+};
+
+static inline bool opt_has(const struct context *c, enum option_id id)
+{
+    return c->line.given[id] > 0;
+}
+static inline const char *opt_text(const struct context *c, enum option_id id)
+{
+    return c->line.text[id];
+}
+static inline const char *arg(const struct context *c, int i)
+{
+    return i < c->line.n_args ? c->line.args[i] : NULL;
+}
+
+int cli_main(int argc, char **argv);
+
+/* context.c */
+bool context_open(struct context *c, struct err *err) MUST_CHECK;
+void context_close(struct context *c);
+bool context_load(struct context *c, bool tolerant, struct err *err) MUST_CHECK;
+bool context_environment(struct context *c, struct err *err) MUST_CHECK;
+struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
+/* All problems to standard error (text) and into the error object (json). */
+void context_show_problems(struct context *c, const struct problem_list *l);
+void problems_json(struct json_out *j, const char *key, const struct problem_list *l);
+const char *context_config(
+    struct context *c); /* path of the project file as asked for; NULL: the default */
+
+/* session.c: opened on first use. plan's database; database_or_null by name. */
+bool context_engine(struct context *c, const struct plan *p, struct engine **out,
+                    struct err *err) MUST_CHECK;
+/* Databases to look at: --database, else all of the environment. */
+bool context_each_database(struct context *c,
+                           bool (*fn)(struct context *, struct engine *, void *, struct err *),
+                           void *ctx, struct err *err) MUST_CHECK;
+const struct database_decl *context_database_of(struct context *c, const struct plan *p,
+                                                struct err *err);
+bool context_http(struct context *c, struct err *err) MUST_CHECK;
+
+/* flag_config.c: the flag service and the kill file of the environment with everything resolved, in arena. Without
+ * NEED_FLAGS settings that can't be used are a warning. */
+bool context_flags(struct context *c, struct err *err) MUST_CHECK;
+/* The same for commands that can't do without. */
+bool context_flags_needed(struct context *c, struct err *err) MUST_CHECK;
+bool context_read_secret(struct context *c, const char *path, const char **out,
+                         struct err *err) MUST_CHECK;
+bool context_resolve(struct context *c, const struct text *t, const char **out,
+                     struct err *err) MUST_CHECK;
+
+/* ask.c: the plan's name for a point of no return; NULL where there's nobody to ask. */
+const char *ask_plan_name(struct context *c, const struct plan *p, const char *why);
+
+/* For kill and flags: no ledger behind it. */
+struct flag_ops;
+void context_flag_ops(struct context *c, struct flag_ops *out);
+
+/* show_plan.c: shared forms of answers */
+const char *when_text(struct arena *a, int64_t epoch_ms); /* RFC 3339, "" for 0 */
+void when_json(struct json_out *j, const char *key, int64_t epoch_ms);
+void show_refusals(struct context *c, const struct decision *d);
+void refusals_json(struct json_out *j, const char *key, const struct decision *d);
+void show_advance(struct context *c, const struct plan *p, const struct advance_result *r);
+void advance_json(struct json_out *j, const char *key, const struct plan *p,
+                  const struct advance_result *r);
+void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
+                  const struct dry_run *d);
+void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enum phase_event ev,
+                  const struct dry_run *d);
+struct advance_options advance_options_of(struct context *c);
+/* rollback, restore, purge: one shape. */
+bool run_backwards(struct context *c, enum phase_event ev,
+                   bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
+                              struct arena *, struct advance_result *, struct err *),
+                   struct err *err) MUST_CHECK;
+
+/* help.c */
+void help_general(struct str *to);
+void help_command(struct str *to, const struct command *c);
+
+#endif

@@ -1,0 +1,117 @@
+/* advance: the next phase of one plan, or of every plan that a release allows. */
+#include "cli.h"
+
+static bool dry_run(struct context *c, struct engine *e, struct plan *p,
+                    const struct advance_options *o, struct err *err)
+{
+    struct dry_run d = {0};
+
+    if (!engine_dry_run(e, p, EVENT_ADVANCE, o, &c->arena, &d, err))
+        return false;
+    if (out_is_json(&c->out))
+        dry_run_json(out_json(&c->out), NULL, p, EVENT_ADVANCE, &d);
+    show_dry_run(c, p, EVENT_ADVANCE, &d);
+    if (!d.decision.go)
+        c->exit_code = 4;
+    return true;
+}
+
+/* Only contracts with steps that can't be hidden first ask for the plan's name. */
+static bool advance_one(struct context *c, struct engine *e, struct plan *p,
+                        struct advance_options o, struct err *err)
+{
+    struct advance_result r = {0};
+    bool good = engine_advance(e, p, &o, &c->arena, &r, err);
+
+    if (!good && err->reason && strcmp(err->reason, guard_word(GUARD_CONFIRMED)) == 0 &&
+        !o.confirm) {
+        o.confirm = ask_plan_name(c, p, str_text(&err->message));
+        if (o.confirm) {
+            err_clear(err);
+            memset(&r, 0, sizeof r);
+            good = engine_advance(e, p, &o, &c->arena, &r, err);
+        }
+    }
+    if (out_is_json(&c->out) && (good || r.decision.n_refusals))
+        advance_json(out_json(&c->out), NULL, p, &r);
+    if (!good)
+        return err_note(err, "plan %s", p->id.s);
+    show_advance(c, p, &r);
+    return true;
+}
+
+static bool one(struct context *c, struct plan *p, const struct advance_options *o, struct err *err)
+{
+    struct engine *e;
+
+    if (!context_engine(c, p, &e, err))
+        return false;
+    return opt_has(c, OPT_DRY_RUN) ? dry_run(c, e, p, o, err) : advance_one(c, e, p, *o, err);
+}
+
+/* Which plans have a phase for this release? In order: what others depend on comes first. */
+static bool choose(struct context *c, const char *release, struct plan **out, int *out_n,
+                   struct err *err)
+{
+    const struct plan **order = arena_array(&c->arena, const struct plan *, c->set.n_plans + 1);
+
+    plan_set_order(&c->set, order);
+    for (int i = 0; i < c->set.n_plans; i++) {
+        struct plan *p = context_plan(c, order[i]->id.s, err);
+        struct plan_status s = {0};
+        struct engine *e;
+
+        if (!p || !context_engine(c, p, &e, err) || !engine_status(e, p, false, &c->arena, &s, err))
+            return false;
+        if (s.next_phase && s.next_release &&
+            release_compare(&c->set.project, s.next_release, release) == 0)
+            out[(*out_n)++] = p;
+    }
+    return true;
+}
+
+static bool all(struct context *c, const struct advance_options *o, struct err *err)
+{
+    struct plan **plans = arena_array(&c->arena, struct plan *, c->set.n_plans + 1);
+    int n = 0;
+
+    if (!o->release) {
+        err_set(err, ERR_USAGE, "advance --all: which release? Give --release");
+        return err_hint(err, "phasegate advance --all --release V");
+    }
+    if (!choose(c, o->release, plans, &n, err))
+        return false;
+    if (n == 0) {
+        out_print(&c->out, "up to date: no plan has a phase for release %s\n", o->release);
+        return true;
+    }
+    out_say(&c->out, "%d outstanding %s to apply for release %s", n,
+            n == 1 ? "migration" : "migrations", o->release);
+    for (int i = 0; i < n; i++)
+        if (!one(c, plans[i], o, err))
+            return err_note(err, "plan %d of %d for release %s", i + 1, n, o->release);
+    return true;
+}
+
+bool cmd_advance(struct context *c, struct err *err)
+{
+    struct advance_options o = advance_options_of(c);
+    bool every = opt_has(c, OPT_ALL_PLANS), good;
+
+    if (every == (c->line.n_args > 0)) {
+        err_set(err, ERR_USAGE,
+                every ? "advance: a plan, or --all, and not both"
+                      : "advance: which plan? Name one, or give --all");
+        return err_hint(err, "phasegate advance PLAN --release V");
+    }
+    if (every && o.confirm) {
+        err_set(err, ERR_USAGE, "advance: --confirm names one plan and doesn't go with --all");
+        return err_hint(err, "phasegate advance PLAN --release V --confirm PLAN");
+    }
+    if (out_is_json(&c->out))
+        json_array_begin(out_json(&c->out), "plans");
+    good = every ? all(c, &o, err) : one(c, c->plans[0], &o, err);
+    if (out_is_json(&c->out))
+        json_array_end(out_json(&c->out));
+    return good;
+}

@@ -1,0 +1,332 @@
+/* flags list|get|set|reconcile */
+#include "cli.h"
+#include "phasegate/flag_ops.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct row { /* one flag of one plan */
+    struct plan *plan;
+    enum flag_role role;
+    struct flag_ref ref;
+};
+
+static const char *obs_text(struct arena *a, const struct flag_obs *o)
+{
+    return o->state == FLAG_PERCENT ? arena_printf(a, "%d %%", o->percent)
+                                    : flag_state_word(o->state);
+}
+
+static void obs_json(struct json_out *j, const char *key, const struct flag_obs *o)
+{
+    json_object_begin(j, key);
+    json_str(j, "state", flag_state_word(o->state));
+    if (flag_exposure(o->state, o->percent) >= 0)
+        json_int(j, "percent", flag_exposure(o->state, o->percent));
+    else
+        json_put_null(j, "percent");
+    json_str(j, "why", o->why);
+    json_str(j, "actor", o->actor);
+    when_json(j, "changed_at", o->changed_at_ms);
+    json_object_end(j);
+}
+
+/* All flags of all plans, or the one asked for; a key that no plan has is a row without a plan. */
+static struct row *rows_of(struct context *c, const char *key, int *out_n)
+{
+    struct row *rows = arena_array(&c->arena, struct row, c->set.n_plans * FLAG_ROLES + 1);
+    int n = 0;
+
+    for (int i = 0; i < c->set.n_plans; i++)
+        for (int r = 0; r < FLAG_ROLES; r++) {
+            const struct flag_decl *d = &c->set.plans[i].flags[r];
+
+            if (d->key.s && (!key || strcmp(key, d->key.s) == 0))
+                rows[n++] = (struct row) {&c->set.plans[i],
+                                          (enum flag_role) r,
+                                          {c->flags, d->key.s, d->bucket_by.s, NULL}};
+        }
+    if (key && n == 0)
+        rows[n++] = (struct row) {NULL, FLAG_READ, {c->flags, key, NULL, NULL}};
+    *out_n = n;
+    return rows;
+}
+
+static struct flag_obs *observe(struct context *c, const struct row *rows, int n,
+                                enum flag_level level)
+{
+    struct flag_obs *obs = arena_array(&c->arena, struct flag_obs, n + 1);
+    struct flag_ref *refs = arena_array(&c->arena, struct flag_ref, n + 1);
+    struct flag_ops ops;
+
+    for (int i = 0; i < n; i++)
+        refs[i] = rows[i].ref;
+    context_flag_ops(c, &ops);
+    flag_ops_observe_all(&ops, refs, n, level, NULL, &c->arena, obs);
+    return obs;
+}
+
+/* ---- list, get ---------------------------------------------------------------------------------------- */
+
+static bool list(struct context *c, const char *key, struct err *err)
+{
+    struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
+    AUTO(out_table) t = {0};
+    int n, unknown = 0;
+    struct row *rows = rows_of(c, key, &n);
+    struct flag_obs *set = observe(c, rows, n, FLAG_CONFIGURED);
+    bool sdk = key && c->flags->provider->sdk_endpoint;
+    struct flag_obs *seen = sdk ? observe(c, rows, n, FLAG_DELIVERED) : NULL;
+
+    if (j) {
+        json_str(j, "service", c->flags->shown);
+        json_array_begin(j, "flags");
+    }
+    out_table_head(&t, OUT_CELLS("FLAG", "PLAN", "ROLE", "STATE", "CHANGED", "BY", "NOTE"));
+    for (int i = 0; i < n; i++) {
+        const char *plan = rows[i].plan ? rows[i].plan->id.s : NULL;
+        const char *role = rows[i].plan ? flag_role_word(rows[i].role) : NULL;
+
+        unknown += set[i].state == FLAG_UNKNOWN;
+        out_table_row(
+            &t, OUT_CELLS(rows[i].ref.key, plan ? plan : "", role ? role : "",
+                          obs_text(&c->arena, &set[i]), when_text(&c->arena, set[i].changed_at_ms),
+                          set[i].actor ? set[i].actor : "", set[i].why ? set[i].why : ""));
+        if (!j)
+            continue;
+        json_object_begin(j, NULL);
+        json_str(j, "key", rows[i].ref.key);
+        json_str(j, "plan", plan);
+        json_str(j, "role", role);
+        obs_json(j, "configured", &set[i]);
+        if (seen)
+            obs_json(j, "delivered", &seen[i]);
+        json_object_end(j);
+    }
+    if (j)
+        json_array_end(j);
+    if (n)
+        out_table_print(&c->out, &t);
+    else
+        out_print(&c->out, "no plan has a flag\n");
+    if (seen && n)
+        out_print(&c->out, "what SDKs see: %s\n", obs_text(&c->arena, &seen[0]));
+    if (unknown == 0)
+        return true;
+    return err_set(err, ERR_UNREACHABLE, "%d of %d flags could not be read from %s", unknown, n,
+                   c->flags->shown);
+}
+
+/* ---- set -------------------------------------------------------------------------------------------------- */
+
+static bool parse_percent(const char *s, int *out, struct err *err)
+{
+    char *end;
+    long n;
+
+    if (s && (strcmp(s, "on") == 0 || strcmp(s, "off") == 0)) {
+        *out = s[1] == 'n' ? 100 : 0;
+        return true;
+    }
+    errno = 0;
+    n = s ? strtol(s, &end, 10) : -1;
+    if (s && *s && (!*end || strcmp(end, "%") == 0) && !errno && n >= 0 && n <= 100) {
+        *out = (int) n;
+        return true;
+    }
+    err_set(err, ERR_USAGE, "flags set: %s%s%s; expected a number from 0 to 100, on or off",
+            s ? "\"" : "no percentage", s ? s : "", s ? "\" is no percentage" : "");
+    return err_hint(err, "phasegate flags set KEY 25");
+}
+
+static bool set(struct context *c, const char *key, const char *percent_text, struct err *err)
+{
+    struct flag_set_result result = {0};
+    struct flag_set_request r;
+    struct flag_ops ops;
+    int n, percent;
+    struct row *rows;
+
+    if (!parse_percent(percent_text, &percent, err))
+        return false;
+    rows = rows_of(c, key, &n);
+    context_flag_ops(c, &ops);
+    r = (struct flag_set_request) {.ref = &rows[0].ref,
+                                   .desired = flag_value_percent(percent),
+                                   .plan = rows[0].plan ? rows[0].plan->id.s : NULL,
+                                   .role = rows[0].plan ? flag_role_word(rows[0].role) : NULL,
+                                   .reason = opt_text(c, OPT_BECAUSE),
+                                   .expect_percent = -1};
+    if (!flag_ops_set(&ops, &r, &c->arena, &result, err))
+        return false;
+    if (out_is_json(&c->out)) {
+        struct json_out *j = out_json(&c->out);
+
+        json_str(j, "key", key);
+        json_int(j, "percent", percent);
+        json_str(j, "answer", flag_answer_word(result.answer));
+        json_str(j, "level", flag_level_word(result.level));
+        json_bool(j, "settled", result.settled);
+        json_str(j, "op_id", result.op_id);
+        json_int(j, "ms", result.ms);
+        json_str(j, "detail", result.detail);
+        obs_json(j, "before", &result.before);
+        obs_json(j, "after", &result.after);
+    }
+    if (!flag_set_verdict(&r, &result, err))
+        return false;
+    out_print(&c->out, "%s: %s -> %d %%, %s after %" PRId64 " ms\n",
+              out_clean(&c->arena, key, false), obs_text(&c->arena, &result.before), percent,
+              flag_level_word(result.level), result.ms);
+    return true;
+}
+
+/* ---- reconcile ---------------------------------------------------------------------------------------------- */
+
+/* Where the flag was left: the ledger knows, or else this host's journal. -1: nobody has set it from here. */
+static bool left_at(struct context *c, const struct row *row, const struct flag_entry *entries,
+                    int n_entries, bool *ledger_is_down, int *out, struct err *err)
+{
+    struct plan_state state = {0};
+    struct engine *e;
+
+    *out = -1;
+    if (row->plan && !*ledger_is_down) {
+        if (context_engine(c, row->plan, &e, err)) {
+            if (!e->has_ledger)
+                return true;
+            if (!ledger_plan_state(e->db, &c->arena, row->plan->id.s, &state, err))
+                return false;
+            *out = state.exists ? state.percent[row->role] : -1;
+            return true;
+        }
+        if (!err_is(err, ERR_UNREACHABLE))
+            return false;
+        *ledger_is_down = true;
+        out_warn(&c->out, "compared with this host's journal only: %s", str_text(&err->message));
+        err_clear(err);
+    }
+    for (int i = 0; i < n_entries; i++)
+        if (strcmp(entries[i].key, row->ref.key) == 0 && entries[i].answered)
+            *out = entries[i].desired;
+    return true;
+}
+
+struct tally {
+    int drifted, unknown, doubts;
+};
+
+static void show_drift(struct context *c, const struct row *row, int left,
+                       const struct flag_drift *d)
+{
+    struct out *o = &c->out;
+
+    out_print(o, "%s: left at %d %%, is %s%s%s%s%s%s%s\n", row->ref.key, left,
+              obs_text(&c->arena, &d->obs), d->kind ? ": " : ", as it was left",
+              d->kind ? flag_drift_word(d->kind) : "", d->actor ? ", by " : "",
+              d->actor ? out_clean(&c->arena, d->actor, false) : "",
+              d->changed_at_ms > 0 ? ", at " : "", when_text(&c->arena, d->changed_at_ms));
+    if (d->detail)
+        out_print(o, "  %s\n", out_clean(&c->arena, d->detail, false));
+    if (!out_is_json(o))
+        return;
+    json_object_begin(out_json(o), NULL);
+    json_str(out_json(o), "key", row->ref.key);
+    json_str(out_json(o), "plan", row->plan ? row->plan->id.s : NULL);
+    json_str(out_json(o), "role", row->plan ? flag_role_word(row->role) : NULL);
+    json_int(out_json(o), "left_at_percent", left);
+    json_str(out_json(o), "drift", flag_drift_word(d->kind));
+    json_str(out_json(o), "actor", d->actor);
+    when_json(out_json(o), "changed_at", d->changed_at_ms);
+    json_str(out_json(o), "detail", d->detail);
+    obs_json(out_json(o), "observed", &d->obs);
+    json_object_end(out_json(o));
+}
+
+static void show_doubts(struct context *c, const struct flag_ops *ops,
+                        const struct flag_entry *entries, int n)
+{
+    struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
+
+    if (j)
+        json_array_begin(j, "in_doubt");
+    for (int i = 0; i < n; i++) {
+        int64_t until = flag_entry_doubt_ends_ms(ops, &entries[i]);
+
+        out_print(&c->out, "%s: a write to %d %% (%s, %s) is in doubt until %s\n", entries[i].key,
+                  entries[i].desired, entries[i].op_id,
+                  entries[i].actor ? out_clean(&c->arena, entries[i].actor, false) : "?",
+                  when_text(&c->arena, until));
+        if (!j)
+            continue;
+        json_object_begin(j, NULL);
+        json_str(j, "key", entries[i].key);
+        json_str(j, "op_id", entries[i].op_id);
+        json_int(j, "desired_percent", entries[i].desired);
+        json_str(j, "actor", entries[i].actor);
+        when_json(j, "at", entries[i].at_ms);
+        when_json(j, "until", until);
+        json_object_end(j);
+    }
+    if (j)
+        json_array_end(j);
+}
+
+static bool reconcile(struct context *c, const char *key, struct err *err)
+{
+    struct flag_entry *entries = NULL, *doubts = NULL;
+    int n, n_entries = 0, n_doubts = 0;
+    struct row *rows = rows_of(c, key, &n);
+    struct tally tally = {0};
+    struct flag_ops ops;
+    bool down = false;
+
+    context_flag_ops(c, &ops);
+    if (!flag_journal_load(&ops, &c->arena, &entries, &n_entries, err) ||
+        !flag_journal_unmatched(&ops, &c->arena, &doubts, &n_doubts, err))
+        return false;
+    if (out_is_json(&c->out))
+        json_array_begin(out_json(&c->out), "flags");
+    for (int i = 0; i < n; i++) {
+        struct flag_drift d = {0};
+        int left;
+
+        if (!left_at(c, &rows[i], entries, n_entries, &down, &left, err))
+            return false;
+        if (left < 0) {
+            out_print(&c->out, "%s: never set from here\n", rows[i].ref.key);
+            continue;
+        }
+        flag_ops_drift(&ops, &rows[i].ref, left, &c->arena, &d);
+        tally.drifted += d.kind == FLAG_DRIFT_KILL_SEEN || d.kind == FLAG_DRIFT_HOLD;
+        tally.unknown += d.kind == FLAG_DRIFT_UNKNOWN;
+        show_drift(c, &rows[i], left, &d);
+    }
+    if (out_is_json(&c->out))
+        json_array_end(out_json(&c->out));
+    show_doubts(c, &ops, doubts, n_doubts);
+    c->exit_code = n_doubts ? 5 : tally.unknown ? 3 : tally.drifted ? 1 : 0;
+    return true;
+}
+
+bool cmd_flags(struct context *c, struct err *err)
+{
+    const char *what = arg(c, 0) ? arg(c, 0) : "list", *key = arg(c, 1);
+
+    if (c->problems.n)
+        out_warn(&c->out, "%d problems in the project's files: phasegate check", c->problems.n);
+    if (arg(c, 2) && strcmp(what, "set") != 0) {
+        err_set(err, ERR_USAGE, "flags %s: one argument too many: \"%s\"", what, arg(c, 2));
+        return err_hint(err, "phasegate flags --help");
+    }
+    if (!key && (strcmp(what, "get") == 0 || strcmp(what, "set") == 0)) {
+        err_set(err, ERR_USAGE, "flags %s: which flag?", what);
+        return err_hint(err, "phasegate flags list");
+    }
+    if (!context_flags_needed(c, err))
+        return false;
+    if (strcmp(what, "list") == 0 || strcmp(what, "get") == 0)
+        return list(c, key, err);
+    return strcmp(what, "set") == 0 ? set(c, key, arg(c, 2), err) : reconcile(c, key, err);
+}

@@ -1,0 +1,7 @@
+/* restore PLAN: bring back what contract has hidden. */
+#include "cli.h"
+
+bool cmd_restore(struct context *c, struct err *err)
+{
+    return run_backwards(c, EVENT_RESTORE, engine_restore, err);
+}

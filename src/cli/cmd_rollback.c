@@ -1,0 +1,7 @@
+/* rollback PLAN: undo the newest phase. */
+#include "cli.h"
+
+bool cmd_rollback(struct context *c, struct err *err)
+{
+    return run_backwards(c, EVENT_ROLLBACK, engine_rollback, err);
+}

@@ -1,0 +1,298 @@
+/* Forms that several commands answer in: what was done, what would be done, what is missing. */
+#include "cli.h"
+
+#include <inttypes.h>
+
+const char *when_text(struct arena *a, int64_t epoch_ms)
+{
+    char at[25];
+
+    if (epoch_ms <= 0)
+        return "";
+    time_to_rfc3339(epoch_ms, at);
+    return arena_printf(a, "%.19sZ", at);
+}
+
+void when_json(struct json_out *j, const char *key, int64_t epoch_ms)
+{
+    char at[25];
+
+    if (epoch_ms > 0)
+        time_to_rfc3339(epoch_ms, at);
+    json_str(j, key, epoch_ms > 0 ? at : NULL);
+}
+
+/* ---- refusals --------------------------------------------------------------------------------------- */
+
+void show_refusals(struct context *c, const struct decision *d)
+{
+    struct arena *a = &c->arena;
+
+    for (int i = 0; i < d->n_refusals; i++) {
+        const struct fact *f = &d->refusals[i].fact;
+
+        out_print(&c->out, "  %s%s%s: %s\n", out_style(&c->out, STYLE_WARN), d->refusals[i].reason,
+                  out_style(&c->out, STYLE_PLAIN),
+                  out_clean(a, f->what ? f->what : "not known", false));
+        if (f->holder)
+            out_print(&c->out, "      held by %s\n", out_clean(a, f->holder, false));
+        if (f->since_ms > 0)
+            out_print(&c->out, "      since %s\n", when_text(a, f->since_ms));
+        if (f->release)
+            out_print(&c->out, "      released by %s\n", out_clean(a, f->release, false));
+        if (f->gives_up_ms > 0)
+            out_print(&c->out, "      ends %s\n", when_text(a, f->gives_up_ms));
+    }
+}
+
+void refusals_json(struct json_out *j, const char *key, const struct decision *d)
+{
+    json_array_begin(j, key);
+    for (int i = 0; i < d->n_refusals; i++) {
+        const struct fact *f = &d->refusals[i].fact;
+
+        json_object_begin(j, NULL);
+        json_str(j, "reason", d->refusals[i].reason);
+        json_str(j, "what", f->what);
+        json_str(j, "holder", f->holder);
+        when_json(j, "since", f->since_ms);
+        json_str(j, "released_by", f->release);
+        when_json(j, "ends", f->gives_up_ms);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
+/* ---- what was done ------------------------------------------------------------------------------------ */
+
+void show_advance(struct context *c, const struct plan *p, const struct advance_result *r)
+{
+    AUTO(out_table) t = {0};
+
+    for (int i = 0; i < r->n_skipped; i++)
+        if (r->skipped[i])
+            out_print(&c->out, "%s: passed over a phase that the plan doesn't have: %s\n", p->id.s,
+                      out_clean(&c->arena, r->skipped[i], false));
+    if (r->nothing_to_do) {
+        out_print(&c->out, "%s: up to date (%s)\n", p->id.s, stage_word(r->to));
+        return;
+    }
+    if (r->n_tasks) {
+        out_table_head(&t, OUT_CELLS("TASK", "KIND", "STATUS", "TIME", "NOTE"));
+        for (int i = 0; i < r->n_tasks; i++) {
+            const struct task_report *k = &r->tasks[i];
+            AUTO(str) ms = {0};
+
+            duration_to_text(&ms, k->ms);
+            out_table_row(
+                &t, OUT_CELLS(k->id, k->kind, k->status, str_text(&ms), k->note ? k->note : ""));
+            out_table_style(&t, 2, strcmp(k->status, "done") == 0 ? STYLE_GOOD : STYLE_FAINT);
+        }
+        out_table_print(&c->out, &t);
+    }
+    out_print(&c->out, "%s: %s -> %s%s%s\n", p->id.s, stage_word(r->from),
+              out_style(&c->out, STYLE_BOLD), stage_word(r->to), out_style(&c->out, STYLE_PLAIN));
+    if (r->proof && strcmp(r->proof, "missing") == 0)
+        out_say(&c->out, "no compatibility proof was asked for: it is not part of this version");
+}
+
+void advance_json(struct json_out *j, const char *key, const struct plan *p,
+                  const struct advance_result *r)
+{
+    json_object_begin(j, key);
+    json_str(j, "plan", p->id.s);
+    json_str(j, "from", stage_word(r->from));
+    json_str(j, "to", stage_word(r->to));
+    json_str(j, "phase", r->phase ? phase_word(r->phase) : NULL);
+    json_bool(j, "nothing_to_do", r->nothing_to_do);
+    json_str(j, "proof", r->proof);
+    json_array_begin(j, "skipped");
+    for (int i = 0; i < r->n_skipped; i++)
+        json_str(j, NULL, r->skipped[i]);
+    json_array_end(j);
+    json_array_begin(j, "tasks");
+    for (int i = 0; i < r->n_tasks; i++) {
+        json_object_begin(j, NULL);
+        json_str(j, "id", r->tasks[i].id);
+        json_str(j, "kind", r->tasks[i].kind);
+        json_str(j, "title", r->tasks[i].title);
+        json_str(j, "status", r->tasks[i].status);
+        json_int(j, "ms", r->tasks[i].ms);
+        json_str(j, "note", r->tasks[i].note);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    if (r->decision.n_refusals)
+        refusals_json(j, "missing", &r->decision);
+    json_object_end(j);
+}
+
+/* ---- what would be done --------------------------------------------------------------------------------- */
+
+static void indented(struct context *c, const char *label, const char *text)
+{
+    const char *s = out_clean(&c->arena, text, true);
+
+    out_print(&c->out, "      %-9s", label);
+    while (*s) {
+        size_t n = strcspn(s, "\n");
+
+        out_print(&c->out, "%.*s\n", (int) n, s);
+        s += n + (s[n] == '\n');
+        if (*s)
+            out_print(&c->out, "               ");
+    }
+}
+
+static void show_dry_step(struct context *c, const struct dry_step *s, int number, int total)
+{
+    struct out *o = &c->out;
+    struct arena *a = &c->arena;
+
+    out_print(o, "  (%d of %d) %s%s%s  %s", number, total, out_style(o, STYLE_BOLD), s->id,
+              out_style(o, STYLE_PLAIN), out_clean(a, s->title ? s->title : s->kind, false));
+    if (s->at)
+        out_print(o, "  %s%s:%d%s", out_style(o, STYLE_FAINT), s->at->file, s->at->line,
+                  out_style(o, STYLE_PLAIN));
+    out_print(o, "\n");
+    indented(c, "status", s->status);
+    for (int i = 0; i < s->n_sql; i++)
+        indented(c, i ? "" : "sql", s->sql[i]);
+    if (s->request)
+        indented(c, "request", s->request);
+    if (s->lock != LOCK_NONE)
+        indented(c, "lock",
+                 arena_printf(a, "%s%s%s", lock_mode_word(s->lock), s->lock_note ? ", " : "",
+                              s->lock_note ? s->lock_note : ""));
+    if (s->rows >= 0 && strcmp(s->kind, task_kind_word(TASK_BACKFILL)) == 0)
+        indented(c, "rows", arena_printf(a, "about %" PRId64, s->rows));
+    indented(c, "undo",
+             arena_printf(a, "%s%s%s%s", s->undo ? s->undo : "none", s->reversibility ? " (" : "",
+                          s->reversibility ? s->reversibility : "", s->reversibility ? ")" : ""));
+}
+
+void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
+                  const struct dry_run *d)
+{
+    struct out *o = &c->out;
+
+    out_print(o, "%s: %s%s%s, dry run: nothing is written\n", p->id.s, phase_event_word(ev),
+              d->phase ? " " : "", d->phase ? phase_word(d->phase) : "");
+    for (int i = 0; i < d->n_steps; i++) {
+        if (i == d->no_return)
+            out_print(o, "  %s---- point of no return ----%s\n", out_style(o, STYLE_BAD),
+                      out_style(o, STYLE_PLAIN));
+        show_dry_step(c, &d->steps[i], i + 1, d->n_steps);
+    }
+    if (d->no_return < 0)
+        out_print(o, "No point of no return in it.\n");
+    if (d->proof && strcmp(d->proof, "missing") == 0)
+        out_print(o, "Compatibility proof: missing; it is not part of this version.\n");
+    if (d->decision.go) {
+        out_print(o, "%sWould go ahead%s%s%s.\n", out_style(o, STYLE_GOOD),
+                  out_style(o, STYLE_PLAIN), d->decision.row ? ": " : "",
+                  d->decision.row ? d->decision.row->comment : "");
+        return;
+    }
+    out_print(o, "%sWould be refused%s:\n", out_style(o, STYLE_BAD), out_style(o, STYLE_PLAIN));
+    show_refusals(c, &d->decision);
+}
+
+static void dry_step_json(struct json_out *j, const struct dry_step *s)
+{
+    json_object_begin(j, NULL);
+    json_str(j, "id", s->id);
+    json_str(j, "kind", s->kind);
+    json_str(j, "title", s->title);
+    json_str(j, "status", s->status);
+    json_array_begin(j, "sql");
+    for (int i = 0; i < s->n_sql; i++)
+        json_str(j, NULL, s->sql[i]);
+    json_array_end(j);
+    json_str(j, "lock", s->lock == LOCK_NONE ? NULL : lock_mode_word(s->lock));
+    json_str(j, "lock_note", s->lock_note);
+    json_str(j, "request", s->request);
+    json_str(j, "undo", s->undo);
+    json_str(j, "reversibility", s->reversibility);
+    json_str(j, "file", s->at ? s->at->file : NULL);
+    json_int(j, "line", s->at ? s->at->line : 0);
+    if (s->rows >= 0)
+        json_int(j, "rows", s->rows);
+    else
+        json_put_null(j, "rows");
+    json_object_end(j);
+}
+
+void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enum phase_event ev,
+                  const struct dry_run *d)
+{
+    json_object_begin(j, key);
+    json_str(j, "plan", p->id.s);
+    json_bool(j, "dry_run", true);
+    json_str(j, "event", phase_event_word(ev));
+    json_str(j, "phase", d->phase ? phase_word(d->phase) : NULL);
+    json_bool(j, "go", d->decision.go);
+    json_int(j, "machine_row", d->decision.row ? d->decision.row->row : 0);
+    json_str(j, "comment", d->decision.row ? d->decision.row->comment : NULL);
+    refusals_json(j, "missing", &d->decision);
+    json_array_begin(j, "steps");
+    for (int i = 0; i < d->n_steps; i++)
+        dry_step_json(j, &d->steps[i]);
+    json_array_end(j);
+    if (d->no_return >= 0)
+        json_int(j, "no_return", d->no_return);
+    else
+        json_put_null(j, "no_return");
+    json_str(j, "proof", d->proof);
+    json_object_end(j);
+}
+
+/* ---- going back -------------------------------------------------------------------------------------------- */
+
+struct advance_options advance_options_of(struct context *c)
+{
+    return (struct advance_options) {.release = opt_text(c, OPT_RELEASE),
+                                     .force = opt_has(c, OPT_FORCE),
+                                     .no_wait = opt_has(c, OPT_NO_WAIT),
+                                     .confirm = opt_text(c, OPT_CONFIRM),
+                                     .proof = opt_text(c, OPT_PROOF)};
+}
+
+bool run_backwards(struct context *c, enum phase_event ev,
+                   bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
+                              struct arena *, struct advance_result *, struct err *),
+                   struct err *err)
+{
+    struct plan *p = c->plans[0];
+    struct advance_options o = advance_options_of(c);
+    struct advance_result r = {0};
+    struct engine *e;
+
+    if (!context_engine(c, p, &e, err))
+        return false;
+    if (opt_has(c, OPT_DRY_RUN)) {
+        struct dry_run d = {0};
+
+        if (!engine_dry_run(e, p, ev, &o, &c->arena, &d, err))
+            return false;
+        if (out_is_json(&c->out))
+            dry_run_json(out_json(&c->out), "dry_run", p, ev, &d);
+        show_dry_run(c, p, ev, &d);
+        c->exit_code = d.decision.go ? 0 : 4;
+        return true;
+    }
+    if (!fn(e, p, &o, &c->arena, &r, err)) {
+        if (!err->reason || strcmp(err->reason, guard_word(GUARD_CONFIRMED)) != 0 || o.confirm)
+            return false;
+        o.confirm = ask_plan_name(c, p, str_text(&err->message));
+        if (!o.confirm)
+            return false;
+        err_clear(err);
+        if (!fn(e, p, &o, &c->arena, &r, err))
+            return false;
+    }
+    if (out_is_json(&c->out))
+        advance_json(out_json(&c->out), "plan", p, &r);
+    show_advance(c, p, &r);
+    return true;
+}

@@ -1,0 +1,174 @@
+/* The sink: data, messages, the JSON envelope. */
+#include "out_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A history of years must fit into one JSON answer. */
+#define RESULT_CEILING ((size_t) 1 << 30)
+
+static const char *const codes[] = {
+    [STYLE_PLAIN] = "\033[0m", [STYLE_BOLD] = "\033[1m",  [STYLE_GOOD] = "\033[32m",
+    [STYLE_BAD] = "\033[31m",  [STYLE_WARN] = "\033[33m", [STYLE_FAINT] = "\033[2m",
+};
+
+void out_begin(struct out *o, enum out_format format, int verbosity, bool colour)
+{
+    memset(o, 0, sizeof *o);
+    o->events.ops = &out_events_ops;
+    o->format = format;
+    o->verbosity = verbosity;
+    o->command = "";
+    o->data = stdout;
+    o->messages = stderr;
+    o->data_tty = isatty(STDOUT_FILENO);
+    o->messages_tty = isatty(STDERR_FILENO);
+    o->data_colour = colour && o->data_tty && format == OUT_TEXT;
+    o->messages_colour = colour && o->messages_tty;
+    o->result.ceiling = RESULT_CEILING;
+}
+
+struct json_out *out_json(struct out *o)
+{
+    if (!o->has_result) {
+        o->has_result = true;
+        json_begin(&o->json, &o->result, false);
+        json_object_begin(&o->json, NULL);
+    }
+    return &o->json;
+}
+
+const char *out_style(const struct out *o, enum out_style s)
+{
+    return o->data_colour ? codes[s] : "";
+}
+
+const char *out_message_style(const struct out *o, enum out_style s)
+{
+    return o->messages_colour ? codes[s] : "";
+}
+
+void out_print(struct out *o, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (o->format != OUT_TEXT)
+        return;
+    out_bar_clear(o);
+    va_start(ap, fmt);
+    vfprintf(o->data, fmt, ap);
+    va_end(ap);
+}
+
+static void message(struct out *o, enum out_style s, const char *word, const char *fmt, va_list ap)
+{
+    AUTO(str) text = {0};
+    AUTO(arena) a = {0};
+
+    str_vaddf(&text, fmt, ap);
+    out_bar_clear(o);
+    fprintf(o->messages, "%s%s%s%s\n", out_message_style(o, s), word,
+            s == STYLE_PLAIN ? "" : out_message_style(o, STYLE_PLAIN),
+            out_clean(&a, str_text(&text), true));
+}
+
+void out_say(struct out *o, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (o->verbosity < 0)
+        return;
+    va_start(ap, fmt);
+    message(o, STYLE_PLAIN, "", fmt, ap);
+    va_end(ap);
+}
+
+void out_warn(struct out *o, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    message(o, STYLE_WARN, "warning: ", fmt, ap);
+    va_end(ap);
+}
+
+const char *out_clean(struct arena *a, const char *text, bool multi)
+{
+    size_t n = strlen(text ? text : ""), to = 0;
+    char *out = arena_alloc(a, n + 1);
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char) text[i];
+        /* C1 controls are C2 80..9F in UTF-8; terminals obey them like ESC sequences. */
+        bool c1 = c == 0xC2 && i + 1 < n && (unsigned char) text[i + 1] >= 0x80 &&
+                  (unsigned char) text[i + 1] <= 0x9F;
+
+        if (c == '\n' && multi)
+            out[to++] = '\n';
+        else if (c == '\t' || c == '\n' || c == '\r')
+            out[to++] = ' ';
+        else if (c < 0x20 || c == 0x7F || c1) {
+            out[to++] = '?';
+            i += c1;
+        } else
+            out[to++] = (char) c;
+    }
+    out[to] = '\0';
+    return out;
+}
+
+void out_put_line(struct out *o, FILE *f, const struct str *line)
+{
+    (void) o;
+    fwrite(str_text(line), 1, line->len, f);
+    fputc('\n', f);
+}
+
+static void envelope(struct out *o, const struct err *err, int exit_code)
+{
+    AUTO(str) text = {.ceiling = RESULT_CEILING + (1 << 20)};
+    struct json_out j;
+
+    json_begin(&j, &text, false);
+    json_object_begin(&j, NULL);
+    if (o->format == OUT_JSONL)
+        json_str(&j, "event", "end");
+    json_int(&j, "version", OUT_VERSION);
+    json_str(&j, "command", o->command);
+    json_bool(&j, "ok", exit_code == 0);
+    json_int(&j, "exit_code", exit_code);
+    json_str(&j, "run_id", o->run_id);
+    if (o->has_result) {
+        json_object_end(&o->json);
+        json_raw(&j, "result", str_text(&o->result));
+    }
+    if (err && err->kind != ERR_NONE)
+        out_error_json(&j, "error", err);
+    if (o->extra_key)
+        json_raw(&j, o->extra_key, str_text(&o->extra));
+    json_object_end(&j);
+    out_put_line(o, o->data, &text);
+}
+
+int out_end(struct out *o, const struct err *err, int exit_code)
+{
+    out_bar_clear(o);
+    if (err && err->kind != ERR_NONE)
+        out_error(o, err);
+    if (out_is_json(o))
+        envelope(o, err, exit_code);
+    if (fflush(o->data) != 0 || ferror(o->data)) {
+        /* `phasegate ... | head` is nobody's mistake. */
+        if (errno != EPIPE) {
+            fprintf(o->messages, "phasegate: could not write to standard output: %s\n",
+                    strerror(errno));
+            exit_code = exit_code ? exit_code : 3;
+        }
+    }
+    str_free(&o->result);
+    str_free(&o->extra);
+    str_free(&o->last_wait);
+    return exit_code;
+}
