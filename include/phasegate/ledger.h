@@ -104,8 +104,10 @@ bool ledger_plan_state(struct db *db, struct arena *a, const char *plan, struct 
                        struct err *err);
 bool ledger_plan_states(struct db *db, struct arena *a, struct plan_state **out, int *out_n,
                         struct err *err);
-/* Insert or update, as a statement of a pipeline or a transaction (text lives in a). */
+/* Insert or update everything but the brake, as a statement of a pipeline or a transaction (text lives in a). */
 void ledger_plan_state_call(struct arena *a, const struct plan_state *s, struct db_call *out);
+/* The brake and nothing else: it is put on by other sessions than the one that holds the lease. */
+void ledger_plan_brake_call(struct arena *a, const struct plan_state *s, struct db_call *out);
 
 /* ---- migration_history --------------------------------------------------------------------- */
 

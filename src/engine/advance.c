@@ -323,44 +323,77 @@ bool engine_purge(struct engine *e, struct plan *p, const struct advance_options
     return run_event(e, p, o, a, out, purge_once, err);
 }
 
-/* Brakes need no lease: they must work while a run holds it. The state row is the meeting point. */
-static bool brake_event(struct engine *e, const struct plan *p, enum phase_event ev, const char *because, struct err *err)
+/* A pause needs no lease: it must work while a run holds it. The brake is the meeting point, and it alone is
+ * written, so that the run's own rows stay as they are. */
+bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err)
 {
     AUTO(arena) a = {0};
-    static const struct advance_options none;
-    struct work w = {.e = e, .p = (struct plan *) p, .a = &a, .o = &none};
-    struct world world;
+    struct work w = {.e = e, .p = (struct plan *) p, .a = &a};
+    struct world world = {0};
     struct decision d;
+    struct txn t;
 
-    if (!e->has_ledger)
-        return err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to %s", p->id.s,
-                       phase_event_word(ev));
+    if (!e->has_ledger) {
+        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to pause", p->id.s);
+        return err_reason(err, "nothing_to_pause");
+    }
     if (!work_reload(&w, err))
         return false;
     w.phase = stage_phase(w.state.stage);
-    world = (struct world) {.stage = w.state.stage, .brake = w.state.brake, .brake_reason = w.state.brake_reason,
-                            .brake_by = w.state.brake_by, .brake_since_ms = w.state.brake_since_ms};
-    phase_decide(&world, ev, &d);
+    world.stage = w.state.stage;
+    world.brake = w.state.brake;
+    phase_decide(&world, EVENT_PAUSE, &d);
     if (!d.go)
-        return engine_refuse(p, ev, &d, err);
-    if (ev == EVENT_RESUME && w.state.brake == BRAKE_KILLED) {
-        /* What the kill took back is the new starting point: the rungs are climbed again from there. */
-        bool killed = false;
-        const char *drift = NULL;
-        if (e->flags && !flags_check(&w, &killed, &drift, err))
-            return false;
-        if (drift && !killed)
-            return err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", p->id.s, drift) || err_reason(err, "flag_in_doubt");
-    }
-    return record_transition(&w, d.row, ev, because, err);
+        return engine_refuse(p, EVENT_PAUSE, &d, err);
+    w.state.brake = BRAKE_PAUSED;
+    w.state.brake_reason = because;
+    w.state.brake_by = e->actor;
+    w.state.brake_since_ms = now_ms(e);
+    struct history_row *r = history_new(&w, "transition", phase_event_word(EVENT_PAUSE), "transition");
+    r->description = because ? because : d.row->comment;
+    r->machine_row = d.row->row;
+    txn_begin(&w, &t, e->policy.lock_timeout_ms, e->policy.statement_timeout_ms);
+    ledger_plan_brake_call(&a, &w.state, txn_slot(&t));
+    ledger_history_call(&a, r, txn_slot(&t));
+    return txn_commit(&w, &t, err);
 }
 
-bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err)
+/* What a kill took back is the new starting point: the rungs are climbed again from there. */
+static bool rebase_after_kill(struct work *w, struct err *err)
 {
-    return brake_event(e, p, EVENT_PAUSE, because, err);
+    bool killed = false;
+    const char *drift = NULL;
+
+    if (w->state.brake != BRAKE_KILLED || !w->e->flags)
+        return true;
+    if (!flags_check(w, &killed, &drift, err))
+        return false;
+    if (!drift || killed)
+        return true;
+    err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", w->p->id.s, drift);
+    return err_reason(err, "flag_in_doubt");
 }
 
 bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err)
 {
-    return brake_event(e, p, EVENT_RESUME, because, err);
+    AUTO(arena) a = {0};
+    AUTO(err) ignored = {0};
+    static const struct advance_options none;
+    struct work w;
+    struct decision d;
+
+    if (!e->has_ledger) {
+        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
+        return err_reason(err, "not_paused");
+    }
+    bool ok = work_open(&w, e, (struct plan *) p, &none, &a, err);
+    if (ok) {
+        struct world world = {.stage = w.state.stage, .brake = w.state.brake};
+        phase_decide(&world, EVENT_RESUME, &d);
+        ok = d.go ? rebase_after_kill(&w, err) && record_transition(&w, d.row, EVENT_RESUME, because, err)
+                  : engine_refuse(p, EVENT_RESUME, &d, err);
+    }
+    if (db_is_usable(e->db))
+        (void) !lease_release(e->db, &ignored);
+    return ok;
 }

@@ -111,9 +111,11 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     r->description = arena_printf(w->a, "%s -> %s: %s", stage_word(before.stage), stage_word(row->to), row->comment);
     r->machine_row = row->row;
     if (why)
-        r->undo_sql = NULL, r->sql = NULL, r->description = arena_printf(w->a, "%s (%s)", r->description, why);
-    ledger_history_call(w->a, r, txn_slot(&t));
+        r->description = arena_printf(w->a, "%s (%s)", r->description, why);
     record_state(w, &t);
+    if (w->state.brake != before.brake)
+        ledger_plan_brake_call(w->a, &w->state, txn_slot(&t));
+    ledger_history_call(w->a, r, txn_slot(&t));
     if (txn_commit(w, &t, err)) {
         w->state.exists = true;
         return true;

@@ -307,6 +307,8 @@ static bool libpq_is_usable(struct db *db)
 
 static int libpq_backend_pid(struct db *db) { return self(db)->backend_pid; }
 
+static int libpq_handshake_pid(struct db *db) { return PQbackendPID(self(db)->conn); }
+
 static int libpq_server_version(struct db *db) { return PQserverVersion(self(db)->conn); }
 
 static void libpq_set_deadline_ms(struct db *db, int64_t ms) { self(db)->deadline_ms = ms; }
@@ -324,6 +326,7 @@ static const struct db_ops ops = {
     .reconnect = libpq_reconnect,
     .is_usable = libpq_is_usable,
     .backend_pid = libpq_backend_pid,
+    .handshake_pid = libpq_handshake_pid,
     .server_version = libpq_server_version,
     .set_label = libpq_set_label,
     .set_deadline_ms = libpq_set_deadline_ms,

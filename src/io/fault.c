@@ -123,6 +123,11 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
 static bool f_reconnect(struct db *d, struct err *err) { return db_reconnect(real_of(d), err); }
 static bool f_is_usable(struct db *d) { return db_is_usable(real_of(d)); }
 static int f_backend_pid(struct db *d) { return db_backend_pid(real_of(d)); }
+static int f_handshake_pid(struct db *d)
+{
+    struct db *real = real_of(d);
+    return real->ops->handshake_pid ? real->ops->handshake_pid(real) : 0;
+}
 static int f_server_version(struct db *d) { return db_server_version(real_of(d)); }
 static void f_set_label(struct db *d, const char *name) { db_set_label(real_of(d), name); }
 static void f_set_deadline(struct db *d, int64_t ms) { db_set_deadline_ms(real_of(d), ms); }

@@ -30,6 +30,16 @@ void ledger_plan_state_call(struct arena *a, const struct plan_state *s, struct 
     call_int(a, out, s->rows_done);
 }
 
+void ledger_plan_brake_call(struct arena *a, const struct plan_state *s, struct db_call *out)
+{
+    call_begin(out, sql_upsert_plan_brake);
+    call_text(out, s->plan);
+    call_text(out, brake_word(s->brake));
+    call_text(out, s->brake_reason);
+    call_text(out, s->brake_by);
+    call_time(a, out, s->brake_since_ms);
+}
+
 static bool read_plan_state(struct reader *r, struct plan_state *out, struct err *err)
 {
     struct plan_state s = {.exists = true};

@@ -6,6 +6,8 @@
 --         release_write_activation, $22 release_contract, $23 checksum, $24 hold_until in ms, $25
 --         rows_done
 -- returns: nothing
+-- The brake of a row that is there stays as it is: another session may have put it on meanwhile. See
+-- upsert_plan_brake.sql.
 INSERT INTO phasegate.plan_state AS s
     (plan, stage, stage_since, brake, brake_reason,
      brake_by, brake_since, task, waiting_for, waiting_holder,
@@ -28,8 +30,6 @@ VALUES ($1::text, $2::text,
         $25::bigint, pg_catalog.statement_timestamp())
 ON CONFLICT (plan) DO UPDATE
        SET stage = excluded.stage, stage_since = excluded.stage_since,
-           brake = excluded.brake, brake_reason = excluded.brake_reason,
-           brake_by = excluded.brake_by, brake_since = excluded.brake_since,
            task = excluded.task, waiting_for = excluded.waiting_for,
            waiting_holder = excluded.waiting_holder, waiting_release = excluded.waiting_release,
            waiting_since = excluded.waiting_since, waiting_until = excluded.waiting_until,
