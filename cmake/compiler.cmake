@@ -34,6 +34,17 @@ if(PHASEGATE_SANITIZE)
   target_link_options(pg_flags INTERFACE ${sanitize})
 endif()
 
+# Fault points (src/io/fault.c): where tests run, and never in what is installed.
+if(PHASEGATE_SANITIZE OR PHASEGATE_COVERAGE)
+  set(faults ON)
+else()
+  set(faults OFF)
+endif()
+option(PHASEGATE_FAULTS "Fault points for tests/fault: kill or lose the session at the N-th call" ${faults})
+if(PHASEGATE_FAULTS)
+  set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/io/fault.c APPEND PROPERTY COMPILE_DEFINITIONS PHASEGATE_FAULTS)
+endif()
+
 if(PHASEGATE_COVERAGE)
   target_compile_options(pg_flags INTERFACE --coverage -fprofile-abs-path -fprofile-update=atomic)
   target_link_options(pg_flags INTERFACE --coverage)

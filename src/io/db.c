@@ -1,5 +1,6 @@
 /* The database port over libpq: statements, pipelines, label. Sessions: db_session.c. */
 #include "db_libpq.h"
+#include "fault.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -362,6 +363,6 @@ bool db_connect(const struct db_options *o, struct db **out, struct err *err)
         libpq_close(&d->base);
         return false;
     }
-    *out = &d->base;
+    *out = fault_db(&d->base);
     return true;
 }

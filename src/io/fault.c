@@ -137,9 +137,18 @@ static void f_close(struct db *d)
     free(d);
 }
 
-static const struct db_ops fault_db_ops = {f_exec,      f_pipeline,     f_reconnect,
-                                           f_is_usable, f_backend_pid,  f_server_version,
-                                           f_set_label, f_set_deadline, f_close};
+static const struct db_ops fault_db_ops = {
+    .exec = f_exec,
+    .pipeline = f_pipeline,
+    .reconnect = f_reconnect,
+    .is_usable = f_is_usable,
+    .backend_pid = f_backend_pid,
+    .server_version = f_server_version,
+    .set_label = f_set_label,
+    .set_deadline_ms = f_set_deadline,
+    .close = f_close,
+    .handshake_pid = f_handshake_pid,
+};
 
 struct db *fault_db(struct db *real)
 {

@@ -1,4 +1,5 @@
 /* This machine: files that survive a crash, names, free space. Processes: proc.c. */
+#include "fault.h"
 #include "host_posix.h"
 
 #include <errno.h>
@@ -195,6 +196,7 @@ static bool posix_write_atomic(struct host *h, const char *path, const char *byt
     int failed;
 
     (void) h;
+    fault_point();
     if (asprintf(&temporary.s, "%s.XXXXXX", target) < 0)
         abort();
     fd.n = mkostemp(temporary.s, O_CLOEXEC);
@@ -263,6 +265,7 @@ static bool posix_append_durable(struct host *host, const char *path, const char
 
     if (strchr(line, '\n'))
         return err_set(err, ERR_BUG, "a line for %s has a newline in it", path);
+    fault_point();
     failed = make_folders(folder.s);
     if (failed)
         return file_error(err, failed, "make the folder of", path);

@@ -1,5 +1,6 @@
 /* The HTTP port over curl's multi interface. What was certainly not sent is told from what may
  * have been. */
+#include "fault.h"
 #include "phasegate/io.h"
 
 #include <ctype.h>
@@ -470,6 +471,6 @@ bool http_curl(struct clock *clock, const struct interrupt *interrupt_or_null, s
     if (!h->multi)
         abort();
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long) IDLE_CONNECTIONS);
-    *out = &h->base;
+    *out = fault_http(&h->base);
     return true;
 }

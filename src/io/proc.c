@@ -1,4 +1,5 @@
 /* Running another program: no shell, its own process group, both pipes drained, a deadline. */
+#include "fault.h"
 #include "host_posix.h"
 
 #include <errno.h>
@@ -298,6 +299,7 @@ bool host_posix_run(struct host *host, const char *const *argv, const char *cons
 
     limit(out);
     limit(errout);
+    fault_point();
     if (!start(argv, merge_env(&a, env), &child, err))
         return false;
     number = failure_of(&child);
