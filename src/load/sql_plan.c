@@ -1,0 +1,272 @@
+/* SQL facts of a whole plan, and what its phases allow. */
+#include "load/sql_work.h"
+
+#include <string.h>
+
+struct work_plan {
+    struct arena *a;
+    struct seen seen; /* of the phase */
+    enum phase phase;
+    struct problem_list *problems;
+    bool is_good;
+};
+
+static void refuse(struct work_plan *w, struct pos at, const char *rule, const char *hint,
+                   const char *message)
+{
+    problem_with_rule(w->problems, at, rule, hint, "%s", message);
+    w->is_good = false;
+}
+
+/* A text of several lines is a block scalar, and its position is where the block's text starts. */
+static struct sql_text sql_text_of(const struct text *t)
+{
+    return (struct sql_text) {t->s, t->at, strchr(t->s, '\n') != NULL};
+}
+
+/* ---- what a phase allows ------------------------------------------------------------------------- */
+
+static void check_class(struct work_plan *w, const struct sql_stmt *s)
+{
+    bool refuses = s->class == SQL_RESTRICTIVE || (s->class == SQL_DATA && s->class_why);
+    const char *what = arena_printf(w->a, "%s is %s: %s", s->kind, sql_class_word(s->class),
+                                    s->class_why ? s->class_why : "");
+
+    if (s->class == SQL_DESTRUCTIVE && w->phase != PHASE_CONTRACT)
+        refuse(w, s->at, "destructive-outside-contract", "move it to the contract phase", what);
+    else if (refuses && w->phase == PHASE_EXPAND && s->class == SQL_DATA)
+        refuse(w, s->at, "expand-not-additive",
+               "fill existing rows with backfill: in dual_read or write_activation", what);
+    else if (refuses && w->phase == PHASE_EXPAND)
+        refuse(w, s->at, "expand-not-additive",
+               "move it to finish: of a later phase, or to contract", what);
+}
+
+static void check_statement(struct work_plan *w, const struct step *step, const struct sql_stmt *s)
+{
+    if (strcmp(s->kind, "transaction control") == 0)
+        refuse(w, s->at, NULL, "take it out; `transaction: none` runs a step without one",
+               "phasegate opens and ends the transaction of a step");
+    if (strcmp(s->kind, "COPY FROM STDIN") == 0 || strcmp(s->kind, "COPY TO STDOUT") == 0)
+        refuse(w, s->at, NULL, "INSERT the rows, or use a command: step",
+               arena_printf(w->a, "a step can't take part in %s", s->kind));
+    if (strcmp(s->kind, "CREATE INDEX CONCURRENTLY") == 0 ||
+        strcmp(s->kind, "CREATE UNIQUE INDEX CONCURRENTLY") == 0)
+        if (!s->object && !step->applied_when.s)
+            refuse(w, s->at, NULL, "CREATE INDEX CONCURRENTLY name ON ...",
+                   "the index needs a name: without one a half-built index can't be found again");
+}
+
+static const char *alone_rule(const struct sql_stmt *s)
+{
+    if (strstr(s->kind, "VALIDATE"))
+        return "not-valid-and-validate-same-transaction";
+    return strstr(s->kind, "ADD VALUE") ? "enum-value-used-in-same-transaction"
+                                        : "concurrently-in-transaction";
+}
+
+static void check_together(struct work_plan *w, const struct step *step)
+{
+    if (step->n_stmts == 0)
+        refuse(w, step->sql.at, NULL, "take the step out, or write one",
+               "there is no statement in this step");
+    if (step->n_stmts < 2)
+        return;
+    for (int i = 0; i < step->n_stmts; i++) {
+        const struct sql_stmt *s = &step->stmts[i];
+
+        if (!s->standalone)
+            continue;
+        refuse(w, s->at, alone_rule(s), "split the step: one statement each",
+               arena_printf(
+                   w->a, "%s must be the only statement of its step: it runs outside a transaction",
+                   s->kind));
+        return;
+    }
+    if (step->no_transaction)
+        refuse(w, step->stmts[1].at, NULL, "split the step: one statement each",
+               "`transaction: none` with several statements: after a failure nobody could tell "
+               "which of them ran");
+}
+
+/* ---- the author's own texts ---------------------------------------------------------------------- */
+
+static void check_undo(struct work_plan *w, const struct step *step)
+{
+    struct sql_text text = sql_text_of(&step->undo);
+    AUTO(statements) parts = {0};
+
+    if (!sql_split(w->a, &text, "undo", &parts, w->problems)) {
+        w->is_good = false;
+        return;
+    }
+    if (parts.n == 0)
+        refuse(w, step->undo.at, NULL, "undo: {none: reason} says that there is no way back",
+               "there is no statement in undo");
+    for (int i = 0; i < parts.n; i++)
+        if (tree_get(parts.items[i].node, "TransactionStmt"))
+            refuse(w, parts.items[i].at, NULL, "take it out",
+                   "phasegate opens and ends the transaction of an undo");
+}
+
+static void check_applied_when(struct work_plan *w, const struct step *step)
+{
+    struct sql_text text = sql_text_of(&step->applied_when);
+    AUTO(statements) parts = {0};
+    const json_t *query;
+
+    if (!sql_split(w->a, &text, "applied_when", &parts, w->problems)) {
+        w->is_good = false;
+        return;
+    }
+    query = parts.n == 1 ? tree_get(parts.items[0].node, "SelectStmt") : NULL;
+    if (query && !tree_get(query, "intoClause"))
+        return;
+    problem_add(w->problems, parts.n > 1 ? parts.items[1].at : step->applied_when.at,
+                "one SELECT that gives one boolean", NULL, "applied_when isn't one query");
+    w->is_good = false;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------ */
+
+static bool is_for_postgres(const struct step *step)
+{
+    return !step->dbms.s || strncmp(step->dbms.s, "postgres", strlen("postgres")) == 0;
+}
+
+static void do_step(struct work_plan *w, struct step *step)
+{
+    if (!is_for_postgres(step))
+        return;
+    if (step->undo.s)
+        check_undo(w, step);
+    if (step->applied_when.s)
+        check_applied_when(w, step);
+    if (!step->sql.s)
+        return;
+
+    struct sql_text text = sql_text_of(&step->sql);
+    if (!sql_text_facts(&w->seen, &text, &step->stmts, &step->n_stmts, w->problems)) {
+        w->is_good = false;
+        return;
+    }
+    check_together(w, step);
+    for (int i = 0; i < step->n_stmts; i++) {
+        check_statement(w, step, &step->stmts[i]);
+        check_class(w, &step->stmts[i]);
+    }
+}
+
+/* ---- sync: which columns do the expressions read? ------------------------------------------------------- */
+
+struct columns {
+    struct arena *a;
+    struct text_list *out;
+    struct pos at;
+    int cap;
+};
+
+static bool note_column(void *ctx, const char *kind, const json_t *fields)
+{
+    struct columns *c = ctx;
+    const char *name =
+        strcmp(kind, "ColumnRef") == 0 ? tree_last(tree_get(fields, "fields")) : NULL;
+
+    if (!name)
+        return true;
+    for (int i = 0; i < c->out->n; i++)
+        if (strcmp(c->out->items[i].s, name) == 0)
+            return true;
+    if (c->out->n == c->cap) {
+        int cap = c->cap ? 2 * c->cap : 4;
+
+        c->out->items = arena_grow(c->a, c->out->items, sizeof *c->out->items * (size_t) c->cap,
+                                   sizeof *c->out->items * (size_t) cap);
+        c->cap = cap;
+    }
+    c->out->items[c->out->n++] = (struct text) {arena_strdup(c->a, name), c->at};
+    return true;
+}
+
+/* Nothing but one expression: no FROM, no second column, no name. */
+static bool is_expression(const struct statements *parts)
+{
+    static const char *const expected[] = {"targetList", "limitOption", "op", NULL};
+    const json_t *query = parts->n == 1 ? tree_get(parts->items[0].node, "SelectStmt") : NULL;
+    json_t *targets = tree_list(query, "targetList"), *value;
+    const char *key;
+
+    json_object_foreach((json_t *) query, key, value) if (!word_in(key, expected)) return false;
+    return tree_count(targets) == 1 &&
+           !tree_get(tree_as(json_array_get(targets, 0), "ResTarget"), "name") &&
+           !tree_has(targets, "A_Star");
+}
+
+static void expression_columns(struct work_plan *w, const struct text *expr, struct columns *c)
+{
+    static const char before[] = "SELECT ";
+    struct sql_text text = sql_text_of(expr);
+    AUTO(statements) parts = {0};
+
+    text.sql = arena_printf(w->a, "%s%s", before, expr->s);
+    text.is_indented = false;
+    text.at.col -= (int) strlen(before);
+    c->at = expr->at;
+    if (!sql_split(w->a, &text, "this expression", &parts, w->problems)) {
+        w->is_good = false;
+    } else if (!is_expression(&parts)) {
+        problem_add(w->problems, expr->at, "one expression over columns of the row", NULL,
+                    "not an expression: %s", expr->s);
+        w->is_good = false;
+    } else {
+        tree_walk(parts.tree, note_column, c);
+    }
+}
+
+static void sync_columns(struct work_plan *w, const struct pair_list *pairs, struct text_list *out)
+{
+    struct columns c = {.a = w->a, .out = out};
+
+    *out = (struct text_list) {0};
+    for (int i = 0; i < pairs->n; i++)
+        if (pairs->items[i].value.s)
+            expression_columns(w, &pairs->items[i].value, &c);
+}
+
+/* ---- the plan --------------------------------------------------------------------------------------- */
+
+static bool say(const struct plan *p, const struct problem_list *problems, int before,
+                struct err *err)
+{
+    AUTO(str) first = {0};
+    int n = problems->n - before;
+
+    if (n <= 0) /* the list is full, or had them all */
+        return err_set(err, ERR_INPUT, "plan %s: its SQL has problems",
+                       p->id.s ? p->id.s : p->file);
+    problem_text(&first, &problems->items[before]);
+    return err_set(err, ERR_INPUT, "%d problem%s in the SQL of plan %s: %s", n, n == 1 ? "" : "s",
+                   p->id.s ? p->id.s : p->file, str_text(&first));
+}
+
+bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems,
+                    struct err *err)
+{
+    struct work_plan w = {.a = &s->arena, .problems = problems, .is_good = true};
+    int before = problems->n;
+
+    for (enum phase ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+        struct phase_plan *phase = &p->phases[ph];
+
+        /* What an earlier phase made, releases know by now that are live in this one. */
+        w.seen = (struct seen) {.a = w.a};
+        w.phase = ph;
+        for (int i = 0; i < phase->steps.n; i++)
+            do_step(&w, &phase->steps.items[i]);
+        for (int i = 0; i < phase->finish.n; i++)
+            do_step(&w, &phase->finish.items[i]);
+    }
+    sync_columns(&w, &p->sync.forward, &p->sync.forward_columns);
+    sync_columns(&w, &p->sync.reverse, &p->sync.reverse_columns);
+    return w.is_good || say(p, problems, before, err);
+}

@@ -1,0 +1,156 @@
+/* One text to its statements. The parser's own boundaries are used: a semicolon may stand in a string, in a
+ * BEGIN ATOMIC body or in a rule. */
+#include "load/sql_work.h"
+
+#include <pg_query.h>
+#include <string.h>
+
+/* pg_query's results are freed on every path. */
+struct parsed {
+    PgQueryParseResult result;
+};
+
+static void parsed_auto(struct parsed *p) { pg_query_free_parse_result(p->result); }
+
+static bool is_utf8(const char *s)
+{
+    for (const unsigned char *p = (const unsigned char *) s; *p;) {
+        int more = *p < 0x80                 ? 0
+                   : *p >= 0xc2 && *p < 0xe0 ? 1
+                   : *p >= 0xe0 && *p < 0xf0 ? 2
+                   : *p >= 0xf0 && *p < 0xf5 ? 3
+                                             : -1;
+
+        if (more < 0 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+            return false;
+        for (p++; more > 0; more--, p++)
+            if ((*p & 0xc0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
+/* Columns count characters, as editors do. */
+static struct pos place_of(const struct sql_text *text, size_t offset)
+{
+    struct pos at = text->at;
+
+    if (at.line <= 0)
+        return at;
+    for (size_t i = 0; i < offset && text->sql[i]; i++) {
+        if (text->sql[i] == '\n') {
+            at.line++;
+            at.col = text->is_indented ? text->at.col : 1;
+        } else if (((unsigned char) text->sql[i] & 0xc0) != 0x80) {
+            at.col++;
+        }
+    }
+    return at;
+}
+
+static size_t offset_of_character(const char *s, int n)
+{
+    size_t i = 0;
+
+    for (int seen = 0; s[i]; i++)
+        if (((unsigned char) s[i] & 0xc0) != 0x80 && ++seen > n)
+            break;
+    return i;
+}
+
+static size_t skip_comment(const char *s, size_t i, size_t end)
+{
+    int depth = 0;
+
+    if (s[i] == '-') {
+        while (i < end && s[i] != '\n')
+            i++;
+        return i;
+    }
+    do { /* they nest */
+        if (i + 1 < end && s[i] == '/' && s[i + 1] == '*') {
+            depth++;
+            i += 2;
+        } else if (i + 1 < end && s[i] == '*' && s[i + 1] == '/') {
+            depth--;
+            i += 2;
+        } else {
+            i++;
+        }
+    } while (depth > 0 && i < end);
+    return i;
+}
+
+static size_t skip_blank(const char *s, size_t i, size_t end)
+{
+    while (i < end) {
+        if (strchr(" \t\r\n\f\v", s[i]))
+            i++;
+        else if (i + 1 < end &&
+                 ((s[i] == '-' && s[i + 1] == '-') || (s[i] == '/' && s[i + 1] == '*')))
+            i = skip_comment(s, i, end);
+        else
+            break;
+    }
+    return i;
+}
+
+static void say_syntax(const struct sql_text *text, const PgQueryError *error,
+                       struct problem_list *problems)
+{
+    size_t offset = error->cursorpos > 0 ? offset_of_character(text->sql, error->cursorpos - 1) : 0;
+
+    problem_add(problems, place_of(text, offset),
+                "one or more statements of PostgreSQL " PG_MAJORVERSION, NULL, "%s",
+                error->message);
+}
+
+static void add_statement(struct arena *a, const struct sql_text *text, const json_t *raw,
+                          struct statement *out)
+{
+    size_t all = strlen(text->sql);
+    json_int_t from = json_integer_value(tree_get(raw, "stmt_location"));
+    json_int_t len = json_integer_value(tree_get(raw, "stmt_len"));
+    size_t start = from > 0 && (size_t) from <= all ? (size_t) from : 0;
+    size_t end = len > 0 && (size_t) len <= all - start ? start + (size_t) len : all;
+
+    start = skip_blank(text->sql, start, end);
+    while (end > start && strchr(" \t\r\n\f\v;", text->sql[end - 1]))
+        end--;
+    out->node = tree_get(raw, "stmt");
+    out->sql = arena_strndup(a, text->sql + start, end - start);
+    out->at = place_of(text, start);
+}
+
+bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
+               struct statements *out, struct problem_list *problems)
+{
+    AUTO(parsed) parsed = {0};
+    json_error_t error;
+    json_t *tree, *list;
+
+    if (!is_utf8(text->sql)) {
+        problem_add(problems, text->at, "UTF-8", NULL, "%s isn't valid UTF-8", what);
+        return false;
+    }
+    parsed.result = pg_query_parse(text->sql);
+    if (parsed.result.error) {
+        say_syntax(text, parsed.result.error, problems);
+        return false;
+    }
+    tree = json_loads(parsed.result.parse_tree, 0, &error);
+    list = tree_get(tree, "stmts");
+    if (!json_is_array(list)) { /* the reader's limit of depth */
+        json_decref(tree);
+        problem_add(problems, text->at, NULL, "split it, or make a function of it",
+                    "%s is nested too deeply", what);
+        return false;
+    }
+    out->tree = tree;
+    out->items = arena_array(a, struct statement, json_array_size(list));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (tree_get(json_array_get(list, i), "stmt"))
+            add_statement(a, text, json_array_get(list, i), &out->items[out->n++]);
+    return true;
+}
