@@ -79,6 +79,16 @@ bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
     return record_transition(w, d.row, ev, reason, err);
 }
 
+/* What is known only now is saved before the deciding read: that reads the row again. */
+static bool finish(struct work *w, struct err *err)
+{
+    w->state.task = NULL;
+    w->state.waiting_for = NULL;
+    w->state.waiting_since_ms = w->state.waiting_until_ms = 0;
+    w->state.rows_done = 0;
+    return record_save_state(w, err) && take(w, EVENT_FINISHED, NULL, err);
+}
+
 static bool record_failure(struct work *w, const struct task *t, struct err *err)
 {
     AUTO(err) ignored = {0};
@@ -127,7 +137,6 @@ static bool run_script(struct work *w, bool purge, struct err *err)
         else if (!run_task(w, &s.tasks[i], err))
             return false;
     }
-    w->state.task = NULL;
     return true;
 }
 
@@ -189,8 +198,7 @@ static bool advance_once(struct work *w, struct err *err)
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
         w->state.hold_until_ms = now_ms(w->e) + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
     }
-    return record_wait(w, NULL, NULL, NULL, 0, err) && take(w, EVENT_FINISHED, NULL, err) && skip_absent(w, err) &&
-           update_window(w, err);
+    return finish(w, err) && skip_absent(w, err) && update_window(w, err);
 }
 
 static bool update_window(struct work *w, struct err *err)
@@ -273,8 +281,8 @@ static bool rollback_once(struct work *w, struct err *err)
     if (!ok)
         return false;
     w->state.release[w->phase] = NULL;
-    w->state.task = NULL;
-    return take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+    w->state.hold_until_ms = 0;
+    return finish(w, err) && update_window(w, err);
 }
 
 bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
@@ -294,8 +302,7 @@ static bool restore_once(struct work *w, struct err *err)
         return false;
     w->state.release[PHASE_CONTRACT] = NULL;
     w->state.hold_until_ms = 0;
-    w->state.task = NULL;
-    return take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+    return finish(w, err) && update_window(w, err);
 }
 
 bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
@@ -314,7 +321,7 @@ static bool purge_once(struct work *w, struct err *err)
         return false;
     w->phase = PHASE_CONTRACT;
     w->out->phase = w->phase;
-    return run_script(w, true, err) && take(w, EVENT_FINISHED, NULL, err) && update_window(w, err);
+    return run_script(w, true, err) && finish(w, err) && update_window(w, err);
 }
 
 bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,

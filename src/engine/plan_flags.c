@@ -76,12 +76,6 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
 
     if (!catch_up(w, &ops, err) || !flag_ops_set(&ops, &r, w->a, &res, err))
         return false;
-    struct event ev = {.kind = EVENT_FLAG, .plan = w->p->id.s, .phase = phase_word(w->phase), .task = w->state.task,
-                       .message = arena_printf(w->a, "%s flag %s: %d %% -> %d %%, %s, %s", flag_role_word(role), ref.key,
-                                               w->state.percent[role], percent, flag_answer_word(res.answer),
-                                               flag_level_word(res.level)),
-                       .ms = res.ms};
-    events_emit(w->e->ports->events, &ev);
     if (res.preempted && !down) {
         left_at(w, role, 0);
         if (!halt(w, BRAKE_KILLED, res.detail ? res.detail : "a kill came while the flag was being set", err))
@@ -136,6 +130,36 @@ static const char *doubt_of_others(struct work *w, struct flag_ops *ops)
     return NULL;
 }
 
+/* A flag that we left at 0 needn't exist; anything above 0, or unreadable, is somebody else's doing. */
+static const char *not_off(struct work *w, struct flag_ops *ops, const struct flag_ref *ref, int *exposure)
+{
+    struct flag_obs obs;
+
+    flag_ops_observe_all(ops, ref, 1, FLAG_CONFIGURED, NULL, w->a, &obs);
+    *exposure = flag_exposure(obs.state, obs.percent);
+    if (obs.state == FLAG_ARCHIVED)
+        return arena_printf(w->a, "flag \"%s\" is archived: nothing can be rolled out with it", ref->key);
+    if (*exposure == 0)
+        return NULL;
+    if (*exposure > 0)
+        return arena_printf(w->a, "flag \"%s\" is at %d %% and was left off%s%s", ref->key, *exposure, obs.actor ? ", by " : "",
+                            obs.actor ? obs.actor : "");
+    return arena_printf(w->a, "flag \"%s\" %s: %s", ref->key, obs.state == FLAG_COMPLEX ? "isn't ours alone" : "can't be read",
+                        obs.why ? obs.why : "no reason was given");
+}
+
+static void check_left_off(struct work *w, struct flag_ops *ops, enum flag_role role, const char **drift)
+{
+    struct flag_ref ref = ref_of(w, role);
+    int exposure = 0;
+    const char *what = not_off(w, ops, &ref, &exposure);
+
+    if (what && exposure > 0 && is_our_own(w, ops, ref.key, exposure))
+        left_at(w, role, exposure);
+    else if (what && !*drift)
+        *drift = what;
+}
+
 bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err)
 {
     struct flag_ops ops = ops_of(w);
@@ -148,6 +172,10 @@ bool flags_check(struct work *w, bool *killed, const char **drift, struct err *e
         struct flag_drift d;
         if (!ref.key)
             continue;
+        if (w->state.percent[r] == 0) {
+            check_left_off(w, &ops, (enum flag_role) r, drift);
+            continue;
+        }
         flag_ops_drift(&ops, &ref, w->state.percent[r], w->a, &d);
         int exposure = flag_exposure(d.obs.state, d.obs.percent);
         if (d.kind == FLAG_DRIFT_NONE)

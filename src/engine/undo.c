@@ -181,6 +181,18 @@ static bool flags_down(struct work *w, struct err *err)
     return true;
 }
 
+static bool is_repeated(const struct work *w, const struct history_row *r)
+{
+    static const enum task_kind looks[] = {TASK_VERIFY, TASK_COMPARE, TASK_GATES};
+
+    if (is_in_phase(w, r))
+        return strcmp(r->status, "skipped") == 0 || strcmp(r->status, "not_applicable") == 0;
+    for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
+        if (strcmp(r->phase, phase_word(w->phase)) == 0 && strcmp(r->kind, task_kind_word(looks[i])) == 0)
+            return strcmp(r->status, "undone") != 0;
+    return false;
+}
+
 bool undo_phase(struct work *w, struct err *err)
 {
     if (!flags_down(w, err))
@@ -190,8 +202,8 @@ bool undo_phase(struct work *w, struct err *err)
         const struct history_row *r = &w->steps[i];
         if (is_in_phase(w, r) && is_undoable(r) && !undo_row(w, r, err))
             return false;
-        /* What was skipped or didn't apply runs again in a later attempt. */
-        if (is_in_phase(w, r) && (strcmp(r->status, "skipped") == 0 || strcmp(r->status, "not_applicable") == 0)) {
+        /* What was only looked at, skipped or didn't apply runs again in a later attempt. */
+        if (is_repeated(w, r)) {
             struct task t = {.kind = TASK_STEP, .id = r->step, .title = "left as it was", .checksum = r->checksum};
             if (!record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err))
                 return false;

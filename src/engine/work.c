@@ -81,8 +81,10 @@ bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decis
             time_to_rfc3339(r->fact.since_ms, when);
             err_detail(err, "Since %s.", when);
         }
-        if (r->fact.release)
+        if (r->fact.release && i == 0)
             err_hint(err, "%s", r->fact.release);
+        else if (r->fact.release)
+            err_detail(err, "Released by: %s", r->fact.release);
     }
     err_reason(err, d->n_refusals > 0 ? d->refusals[0].reason : "refused");
     return false;

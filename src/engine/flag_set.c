@@ -1,0 +1,663 @@
+/* flag_set: one flag to one value, until it is settled.
+ *
+ * What makes it long is doubt. A write without an answer may be applied minutes later, and so may the one
+ * sent again after it; the operation ends well only when every write sent is accounted for: it was answered,
+ * or it was the only one and its effect was read, or the window in which it could still land is over.
+ */
+#include "flag_journal.h"
+#include "flag_op.h"
+
+#include <string.h>
+
+struct set {
+    struct flag_ops *ops;
+    const struct flag_set_request *r;
+    struct flag_set_result *out;
+    struct arena *a; /* the caller's */
+    struct flag_times t;
+    struct flag_watch watch;
+    int64_t start_mono, start_wall;
+    int unanswered; /* writes whose answer never came */
+    bool journalled;
+    bool strangers;      /* somebody else's raise may still land after our switching off */
+    int64_t doubt_since; /* mono; of the latest of them */
+};
+
+static int64_t mono(const struct set *s) { return clock_mono_ms(s->ops->ports->clock); }
+
+static bool is_raise(const struct set *s) { return s->r->desired.state != FLAG_OFF; }
+
+static bool end(struct set *s, enum flag_answer answer, const char *detail)
+{
+    s->out->answer = answer;
+    s->out->detail = detail ? arena_strdup(s->a, detail) : NULL;
+    return false;
+}
+
+/* A kill goes before everything; only switching off agrees with it. */
+static bool is_killed(struct set *s)
+{
+    if (!is_raise(s) || !flag_watch_look(&s->watch))
+        return false;
+    s->out->preempted = true;
+    return true;
+}
+
+static bool end_killed(struct set *s)
+{
+    const char *who = s->watch.kill_actor ? s->watch.kill_actor : "somebody";
+
+    return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : FLAG_CONFLICT,
+               arena_printf(s->a, "flag \"%s\" was killed by %s meanwhile (operation %s)%s", s->r->ref->key, who,
+                            s->watch.kill_op,
+                            s->unanswered > 0 ? "; a change sent before may still be applied, the kill watches it"
+                                              : ""));
+}
+
+static bool may_write(void *ctx, const struct flag_call *call)
+{
+    (void) call;
+    return !is_killed(ctx);
+}
+
+/* Sleeps, looking at signals and the journal. False: the operation is ended. */
+static bool rest(struct set *s, int64_t ms)
+{
+    int64_t until = mono(s) + ms;
+
+    for (int64_t left = ms; left > 0; left = until - mono(s)) {
+        if (is_killed(s))
+            return end_killed(s);
+        if (!flag_sleep(s->ops, left < 500 ? left : 500)) {
+            s->out->interrupted = true;
+            return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : s->out->answer, "a signal ended the wait");
+        }
+    }
+    return !is_killed(s) || end_killed(s);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------ */
+
+static void observe(struct set *s, enum flag_level level, const struct flag_obs *known, const char **etag,
+                    struct arena *a, struct flag_call *call)
+{
+    AUTO(flag_pool) pool = {.ports = s->ops->ports};
+
+    *call = flag_call_new(s->ops, s->r->ref, FLAG_DO_OBSERVE, a);
+    call->level = level;
+    call->seen_before = s->r->seen_before;
+    call->known = known;
+    call->etag = etag ? *etag : NULL;
+    flag_calls_perform(&pool, call, 1);
+    if (etag)
+        *etag = call->etag;
+}
+
+/* Is it worth asking again? */
+static bool is_passing(enum flag_answer answer)
+{
+    return answer == FLAG_NOT_SENT || answer == FLAG_RATE_LIMITED || answer == FLAG_IN_DOUBT;
+}
+
+static bool wait_before_retry(struct set *s, const struct flag_call *call, int attempt)
+{
+    int64_t ms = flag_back_off_ms(s->ops->ports->clock, attempt);
+    int64_t asked = call->retry_at_ms ? call->retry_at_ms - clock_wall_ms(s->ops->ports->clock) : 0;
+
+    ms = asked > ms ? asked : ms;
+    flag_emit(s->ops, EVENT_RETRY, s->r->plan, s->r->ref->key, "%s; again in %lld ms",
+              call->detail ? call->detail : flag_answer_word(call->answer), (long long) ms);
+    return rest(s, ms);
+}
+
+/* Is there still time for that retry? */
+static bool has_time(const struct set *s, const struct flag_call *call, int64_t since)
+{
+    int64_t asked = call->retry_at_ms ? call->retry_at_ms - clock_wall_ms(s->ops->ports->clock) : 0;
+
+    return mono(s) - since + asked < s->t.retry_ms;
+}
+
+static bool read_before(struct set *s)
+{
+    int64_t since = mono(s);
+
+    for (int attempt = 0;; attempt++) {
+        AUTO(arena) scratch = {0};
+        struct flag_call call;
+
+        observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+        flag_obs_copy(s->a, &s->out->before, &call.obs);
+        flag_obs_copy(s->a, &s->out->after, &call.obs);
+        if (call.answer == FLAG_OK)
+            return true;
+        if (!is_passing(call.answer) || !has_time(s, &call, since))
+            return end(s, call.answer == FLAG_IN_DOUBT ? FLAG_NOT_SENT : call.answer, call.detail);
+        if (!wait_before_retry(s, &call, attempt))
+            return false;
+    }
+}
+
+/* ---- what is left over from others ------------------------------------------------------------------------- */
+
+static const struct flag_entry *leftover(struct set *s, struct arena *a)
+{
+    struct flag_entry *list;
+    AUTO(err) err = {0};
+    int n = 0;
+
+    if (!flag_journal_unmatched(s->ops, a, &list, &n, &err))
+        return NULL;
+    for (int i = 0; i < n; i++)
+        if (strcmp(list[i].key, s->r->ref->key) == 0 &&
+            (!s->out->op_id || strcmp(list[i].op_id, s->out->op_id) != 0))
+            return &list[i];
+    return NULL;
+}
+
+/* A kill that wasn't seen through must not be forgotten because its window is over. */
+static bool settle(struct set *s, const struct flag_entry *e)
+{
+    AUTO(arena) scratch = {0};
+    struct flag_entry done = *e;
+    struct flag_call call;
+    AUTO(err) err = {0};
+
+    observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+    if (call.answer != FLAG_OK)
+        return end(s, is_passing(call.answer) ? FLAG_NOT_SENT : call.answer, call.detail);
+    done.answered = done.settled = true;
+    done.answer = flag_obs_is(&call.obs, flag_value_percent(e->desired)) ? FLAG_OK : FLAG_NOT_SENT;
+    done.level = FLAG_CONFIGURED;
+    done.after = flag_obs_text(&scratch, &call.obs);
+    done.detail = "found when its window was over";
+    if (!flag_journal_answers(s->ops, &done, 1, &err))
+        return end(s, FLAG_NOT_SENT, str_text(&err.message));
+    if (is_raise(s) && e->desired == 0 && done.answer != FLAG_OK)
+        return end(s, FLAG_CONFLICT,
+                   arena_printf(s->a, "a kill of flag \"%s\" (operation %s) was never applied; it is %s. Kill it "
+                                "again, or resume", e->key, e->op_id, done.after));
+    return true;
+}
+
+/* While somebody's write of this flag is in doubt nobody may advance it. */
+static bool wait_for_others(struct set *s)
+{
+    for (bool said = false;;) {
+        AUTO(arena) scratch = {0};
+        const struct flag_entry *e = leftover(s, &scratch);
+        int64_t left, now = clock_wall_ms(s->ops->ports->clock);
+
+        if (!e)
+            return true;
+        left = flag_entry_doubt_ends_ms(s->ops, e) - now;
+        /* Switching off waits for nobody; but what it overtakes may still land after it. */
+        if (!is_raise(s)) {
+            s->strangers = left > 0 && e->desired > 0;
+            return true;
+        }
+        if (left <= 0) {
+            if (!settle(s, e))
+                return false;
+            continue;
+        }
+        s->out->in_doubt_until_ms = now + left;
+        if (!said)
+            flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
+                      "a %s of flag \"%s\" by %s on %s (operation %s) is in doubt for another %lld s", e->verb, e->key,
+                      e->actor ? e->actor : "?", e->host ? e->host : "?", e->op_id, (long long) (left / 1000));
+        said = true;
+        if (!rest(s, left < 1000 ? left : 1000)) {
+            if (s->out->interrupted)
+                s->out->answer = FLAG_IN_DOUBT;
+            return false;
+        }
+        s->out->in_doubt_until_ms = 0;
+    }
+}
+
+/* ---- the journal ---------------------------------------------------------------------------------------------- */
+
+static struct flag_entry entry_of(const struct set *s)
+{
+    const struct flag_set_request *r = s->r;
+    struct host *host = s->ops->ports->host;
+
+    return (struct flag_entry) {
+        .op_id = s->out->op_id,
+        .key = r->ref->key,
+        .target = r->ref->service->shown,
+        .verb = flag_verb_word(FLAG_DO_SET),
+        .plan = r->plan,
+        .role = r->role,
+        .reason = r->reason,
+        .actor = s->ops->actor,
+        .run_id = s->ops->run_id,
+        .host = host->ops->hostname ? host->ops->hostname(host) : NULL,
+        .pid = host->ops->pid ? host->ops->pid(host) : 0,
+        .expect = s->out->before.fingerprint,
+        .request = flag_digest(s->a, arena_printf(s->a, "set\n%s\n%s\n%d\n%s", r->ref->service->shown, r->ref->key,
+                                                  flag_exposure(r->desired.state, r->desired.percent),
+                                                  s->out->before.fingerprint ? s->out->before.fingerprint : "")),
+        .desired = flag_exposure(r->desired.state, r->desired.percent),
+        .at_ms = s->start_wall,
+    };
+}
+
+static void journal_answer(struct set *s, bool settled)
+{
+    struct flag_entry e = entry_of(s);
+    AUTO(err) err = {0};
+
+    e.answered = true;
+    e.answer = s->out->answer;
+    e.level = s->out->level;
+    e.settled = settled;
+    e.before = flag_obs_text(s->a, &s->out->before);
+    e.after = flag_obs_text(s->a, &s->out->after);
+    e.detail = s->out->detail;
+    e.ms = mono(s) - s->start_mono;
+    if (!flag_journal_answers(s->ops, &e, 1, &err)) /* then it stays in doubt for the next one: safe */
+        flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "%s", str_text(&err.message));
+}
+
+static void record(struct set *s)
+{
+    struct flag_entry e = entry_of(s);
+    struct flag_change row = {
+        .op_id = e.op_id,
+        .plan = e.plan,
+        .flag = e.key,
+        .role = e.role,
+        .environment = s->ops->environment,
+        .desired = flag_obs_text(s->a, &(struct flag_obs) {.state = s->r->desired.state,
+                                                           .percent = s->r->desired.percent}),
+        .before = flag_obs_text(s->a, &s->out->before),
+        .after = flag_obs_text(s->a, &s->out->after),
+        .answer = flag_answer_word(s->out->answer),
+        .level = flag_level_word(s->out->level),
+        .reason = e.reason,
+        .actor = e.actor,
+        .run_id = e.run_id,
+        .at_ms = e.at_ms,
+        .ms = s->out->ms,
+    };
+    AUTO(err) err = {0};
+
+    if (!s->ops->record)
+        return;
+    if (!s->ops->record(s->ops->record_ctx, &row, &err) || !flag_journal_recorded(s->ops, &row, 1, &err))
+        flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "the ledger will catch up later: %s",
+                  str_text(&err.message));
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* One try. *out: the answer; a kill ends it. */
+static bool write_once(struct set *s, const char *expect, struct arena *a, struct flag_call *call)
+{
+    AUTO(flag_pool) pool = {.ports = s->ops->ports, .may_write = may_write, .ctx = s};
+
+    *call = flag_call_new(s->ops, s->r->ref, FLAG_DO_SET, a);
+    call->desired = s->r->desired;
+    call->expect = expect;
+    call->op_id = s->out->op_id;
+    call->reason = s->r->reason;
+    call->seen_before = true;
+    flag_calls_perform(&pool, call, 1);
+    if (call->answer == FLAG_IN_DOUBT) {
+        s->unanswered++;
+        s->doubt_since = mono(s);
+    }
+    /* A kill that came while the request was under way: one without an answer may land after it. */
+    return !is_killed(s) || end_killed(s);
+}
+
+static void say_doubt(struct set *s, const struct flag_call *call)
+{
+    s->out->answer = FLAG_IN_DOUBT;
+    s->out->detail = arena_strdup(s->a, call->detail);
+    s->out->in_doubt_until_ms =
+        clock_wall_ms(s->ops->ports->clock) + s->t.doubt_ms[FLAG_DOUBT_LOOKS - 1];
+    journal_answer(s, false);
+    flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "%s; looking again",
+              call->detail ? call->detail : "in doubt");
+}
+
+/* Reads at the times of the schedule; sends again what didn't arrive. Only reads decide. */
+static bool resolve_doubt(struct set *s)
+{
+    int resent = 0;
+    bool agrees = false;
+
+    for (int i = 0; i < FLAG_DOUBT_LOOKS; i++) {
+        AUTO(arena) scratch = {0};
+        struct flag_call call, again;
+        int64_t due = s->doubt_since + s->t.doubt_ms[i] - mono(s);
+
+        if (!rest(s, due > 0 ? due : 0))
+            return false;
+        observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+        agrees = call.answer == FLAG_OK && flag_obs_is(&call.obs, s->r->desired);
+        if (call.answer == FLAG_OK)
+            flag_obs_copy(s->a, &s->out->after, &call.obs);
+        /* The one write that was sent is the one that is seen: nothing is left that could come late. */
+        if (agrees && s->unanswered == 1 && resent == 0 && !s->strangers)
+            return true;
+        if (agrees || call.answer != FLAG_OK)
+            continue;
+        if (!flag_obs_is(&call.obs, (struct flag_value) {s->out->before.state, s->out->before.percent}) &&
+            is_raise(s))
+            return end(s, FLAG_IN_DOUBT,
+                       arena_printf(s->a, "flag \"%s\" is %s now, neither as before nor as wanted; somebody else "
+                                    "changed it", s->r->ref->key, flag_obs_text(s->a, &call.obs)));
+        resent++;
+        i = -1; /* the window of the newest write counts */
+        if (mono(s) - s->start_mono > 4 * s->t.doubt_ms[FLAG_DOUBT_LOOKS - 1])
+            break;
+        journal_answer(s, false); /* the window begins anew for others too */
+        if (!write_once(s, call.obs.fingerprint, &scratch, &again))
+            return false;
+        s->doubt_since = mono(s);
+        if (again.answer != FLAG_OK && again.answer != FLAG_NOCHANGE && !is_passing(again.answer))
+            return end(s, FLAG_IN_DOUBT, again.detail);
+    }
+    if (agrees)
+        return true;
+    return end(s, FLAG_IN_DOUBT,
+               arena_printf(s->a, "flag \"%s\": still in doubt after %lld s", s->r->ref->key,
+                            (long long) ((mono(s) - s->start_mono) / 1000)));
+}
+
+/* A try that got half way has changed the fingerprint itself. */
+static const char *fingerprint_now(struct set *s)
+{
+    AUTO(arena) scratch = {0};
+    struct flag_call call;
+
+    observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+    return call.answer == FLAG_OK ? arena_strdup(s->a, call.obs.fingerprint) : NULL;
+}
+
+static bool write_value(struct set *s)
+{
+    const char *expect = s->out->before.fingerprint;
+    int64_t since = mono(s);
+
+    for (int attempt = 0;; attempt++) {
+        AUTO(arena) scratch = {0};
+        struct flag_call call;
+
+        if (!write_once(s, expect, &scratch, &call))
+            return false;
+        switch (call.answer) {
+        case FLAG_OK:
+        case FLAG_NOCHANGE:
+            s->out->answer = call.answer;
+            return true;
+        case FLAG_IN_DOUBT:
+            say_doubt(s, &call);
+            if (!resolve_doubt(s))
+                return false;
+            s->out->answer = FLAG_OK;
+            s->out->in_doubt_until_ms = 0;
+            s->unanswered = 0;
+            return true;
+        case FLAG_NOT_SENT:
+        case FLAG_RATE_LIMITED:
+            s->out->answer = call.answer;
+            if (!has_time(s, &call, since))
+                return end(s, call.answer, call.detail);
+            if (!wait_before_retry(s, &call, attempt))
+                return false;
+            expect = call.wrote ? fingerprint_now(s) : expect;
+            break; /* the provider reads before it writes */
+        default:
+            flag_obs_copy(s->a, &s->out->after, &call.obs);
+            return end(s, call.answer, call.detail);
+        }
+    }
+}
+
+/* ---- reading back --------------------------------------------------------------------------------------------------- */
+
+/* Until it agrees at this level, or the time is over (false without an end). */
+static bool read_back(struct set *s, enum flag_level level, int64_t limit_ms, bool *out_agrees)
+{
+    int64_t since = mono(s);
+    struct flag_obs known = {0};
+    AUTO(arena) kept = {0};
+    const char *etag = NULL;
+
+    for (*out_agrees = false;;) {
+        AUTO(arena) scratch = {0};
+        struct flag_call call;
+        bool has_known = known.state != FLAG_UNKNOWN && etag;
+
+        observe(s, level, has_known ? &known : NULL, &etag, &scratch, &call);
+        if (call.answer == FLAG_OK) {
+            *out_agrees = flag_obs_is(&call.obs, s->r->desired);
+            if (level == FLAG_CONFIGURED)
+                flag_obs_copy(s->a, &s->out->after, &call.obs);
+            flag_obs_copy(&kept, &known, &call.obs);
+            etag = arena_strdup(&kept, etag);
+        } else {
+            etag = NULL;
+        }
+        if (*out_agrees) {
+            s->out->level = level;
+            return true;
+        }
+        if (mono(s) - since >= limit_ms || (call.answer != FLAG_OK && !is_passing(call.answer)))
+            return true;
+        if (!rest(s, call.retry_at_ms ? flag_back_off_ms(s->ops->ports->clock, 2) : s->t.poll_ms))
+            return false;
+    }
+}
+
+static bool confirm(struct set *s)
+{
+    enum flag_level reach = flag_service_reach(s->r->ref->service, s->r->desired);
+    int64_t bound = flag_service_propagation_ms(s->r->ref->service);
+    bool agrees;
+
+    if (reach >= FLAG_CONFIGURED) {
+        if (!read_back(s, FLAG_CONFIGURED, s->t.confirm_ms, &agrees))
+            return false;
+        if (!agrees)
+            return end(s, FLAG_CONFLICT,
+                       arena_printf(s->a, "flag \"%s\" was accepted, but reads %s", s->r->ref->key,
+                                    flag_obs_text(s->a, &s->out->after)));
+        s->out->configured_ms = mono(s) - s->start_mono;
+    }
+    if (reach >= FLAG_DELIVERED) {
+        if (!read_back(s, FLAG_DELIVERED, s->t.confirm_ms > bound ? s->t.confirm_ms : bound, &agrees))
+            return false;
+        if (!agrees) {
+            s->out->detail = arena_printf(s->a, "flag \"%s\" is set, but what SDKs get doesn't show it yet",
+                                          s->r->ref->key);
+            return false;
+        }
+        s->out->delivered_ms = mono(s) - s->start_mono;
+    }
+    return true;
+}
+
+/* Nobody may have changed it while it spread. */
+static bool wait_bound(struct set *s)
+{
+    int64_t bound = flag_service_propagation_ms(s->r->ref->service);
+    bool agrees = true;
+
+    if (s->r->no_bound || bound <= 0)
+        return true;
+    flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key, "until every application has it: %lld s",
+              (long long) (bound / 1000));
+    if (!rest(s, bound))
+        return false;
+    if (flag_service_reach(s->r->ref->service, s->r->desired) < FLAG_CONFIGURED)
+        return true;
+    enum flag_level level = s->out->level;
+    if (!read_back(s, FLAG_CONFIGURED, s->t.retry_ms, &agrees))
+        return false;
+    s->out->level = level;
+    return agrees || end(s, FLAG_CONFLICT,
+                         arena_printf(s->a, "flag \"%s\" was changed while it spread: it reads %s", s->r->ref->key,
+                                      flag_obs_text(s->a, &s->out->after)));
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+
+static bool ensure(struct set *s)
+{
+    int64_t since = mono(s);
+
+    for (int attempt = 0;; attempt++) {
+        AUTO(flag_pool) pool = {.ports = s->ops->ports, .may_write = may_write, .ctx = s};
+        AUTO(arena) scratch = {0};
+        struct flag_call call = flag_call_new(s->ops, s->r->ref, FLAG_DO_ENSURE, &scratch);
+
+        call.op_id = s->out->op_id;
+        call.reason = s->r->reason;
+        flag_calls_perform(&pool, &call, 1);
+        if (call.answer == FLAG_OK || call.answer == FLAG_NOCHANGE)
+            return read_before(s); /* with the fingerprint of what was made */
+        if (is_killed(s))
+            return end_killed(s);
+        /* Off is off, made twice or once: a creation in doubt is simply looked at again. */
+        if (!is_passing(call.answer) || !has_time(s, &call, since))
+            return end(s, call.answer, call.detail);
+        if (!wait_before_retry(s, &call, attempt))
+            return false;
+    }
+}
+
+static bool is_as_expected(struct set *s)
+{
+    const struct flag_obs *b = &s->out->before;
+    int exposure = flag_exposure(b->state, b->percent);
+
+    if (b->state == FLAG_UNKNOWN) /* a service that can't be read back says so */
+        return flag_service_reach(s->r->ref->service, flag_value_percent(0)) < FLAG_CONFIGURED ||
+               end(s, FLAG_NOT_SENT, b->why);
+    if (s->r->expect_percent < 0 || exposure == s->r->expect_percent || flag_obs_is(b, s->r->desired))
+        return true;
+    return end(s, FLAG_CONFLICT,
+               arena_printf(s->a, "flag \"%s\" is %s, it was left at %d %%", s->r->ref->key, flag_obs_text(s->a, b),
+                            s->r->expect_percent));
+}
+
+/* A kill file that still says off would hide what the service says. */
+static bool clear_kill_file(struct set *s)
+{
+    struct flag_ref ref = *s->r->ref;
+    AUTO(flag_pool) pool = {.ports = s->ops->ports};
+    AUTO(arena) scratch = {0};
+    struct flag_call call;
+
+    if (!s->ops->kill_file || !is_raise(s))
+        return true;
+    ref.service = s->ops->kill_file;
+    call = flag_call_new(s->ops, &ref, FLAG_DO_CLEAR, &scratch);
+    flag_calls_perform(&pool, &call, 1);
+    if (call.answer == FLAG_OK || call.answer == FLAG_NOCHANGE)
+        return true;
+    return end(s, FLAG_NOT_SENT, arena_printf(s->a, "the kill file: %s", call.detail ? call.detail : ""));
+}
+
+/* Switched off while somebody's raise was in doubt: look until that can't land any more. */
+static bool outlast_strangers(struct set *s)
+{
+    AUTO(arena) scratch = {0};
+    const struct flag_entry *e;
+
+    if (!s->strangers)
+        return true;
+    s->doubt_since = mono(s);
+    if (!resolve_doubt(s))
+        return false;
+    while ((e = leftover(s, &scratch)) && flag_entry_doubt_ends_ms(s->ops, e) <= clock_wall_ms(s->ops->ports->clock))
+        if (!settle(s, e))
+            return false;
+    return true;
+}
+
+static bool run(struct set *s, struct err *err, bool *journal_failed)
+{
+    if (!wait_for_others(s) || !read_before(s))
+        return false;
+    if (!is_as_expected(s) || (is_killed(s) && !end_killed(s)))
+        return false;
+
+    struct flag_entry intent = entry_of(s);
+    if (!flag_journal_intents(s->ops, &intent, 1, err)) {
+        *journal_failed = true;
+        return end(s, FLAG_NOT_SENT, str_text(&err->message));
+    }
+    s->journalled = true;
+    if (s->out->before.state == FLAG_ABSENT && s->r->ensure && is_raise(s) && !ensure(s))
+        return false;
+    if ((is_killed(s) && !end_killed(s)) || !clear_kill_file(s) || !write_value(s))
+        return false;
+    s->out->level = FLAG_ACCEPTED;
+    journal_answer(s, !s->strangers); /* at once: a kill needn't take it for one in flight */
+    return confirm(s) && outlast_strangers(s) && wait_bound(s);
+}
+
+bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct arena *a,
+                  struct flag_set_result *out, struct err *err)
+{
+    struct set s = {.ops = ops, .r = r, .out = out, .a = a, .t = flag_times_of(ops)};
+    bool journal_failed = false;
+
+    *out = (struct flag_set_result) {.answer = FLAG_NOT_SENT, .op_id = flag_op_id(a, ops->ports->clock)};
+    s.start_mono = mono(&s);
+    s.start_wall = clock_wall_ms(ops->ports->clock);
+    flag_watch_begin(&s.watch, ops, r->ref->key, a);
+    s.watch.own_op = out->op_id;
+    out->settled = run(&s, err, &journal_failed);
+    out->ms = mono(&s) - s.start_mono;
+    if (s.journalled) {
+        journal_answer(&s, out->answer != FLAG_IN_DOUBT);
+        record(&s);
+        flag_emit(ops, EVENT_FLAG, r->plan, r->ref->key, "%s: %s to %s, %s", r->ref->key,
+                  flag_obs_text(a, &out->before), flag_obs_text(a, &out->after),
+                  out->answer == FLAG_OK || out->answer == FLAG_NOCHANGE ? flag_level_word(out->level)
+                                                                          : flag_answer_word(out->answer));
+    }
+    return !journal_failed;
+}
+
+bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result, struct err *err)
+{
+    const char *why = result->detail ? result->detail : flag_answer_word(result->answer);
+    bool good = result->answer == FLAG_OK || result->answer == FLAG_NOCHANGE;
+
+    if (good && result->settled)
+        return true;
+    if (result->interrupted)
+        return err_set(err, ERR_STOPPED, "flag \"%s\": %s", r->ref->key, why);
+    switch (result->answer) {
+    case FLAG_OK:
+    case FLAG_NOCHANGE:
+    case FLAG_IN_DOUBT:
+        err_set(err, ERR_IN_DOUBT, "%s", why);
+        return err_reason(err, "flag_in_doubt");
+    case FLAG_NOT_SENT:
+    case FLAG_RATE_LIMITED:
+        return err_set(err, ERR_UNREACHABLE, "%s", why);
+    case FLAG_AUTH:
+        return err_set(err, ERR_CONFIG, "%s", why);
+    case FLAG_CONFLICT:
+        err_set(err, ERR_REFUSED, "%s", why);
+        return err_reason(err, result->preempted ? "killed" : "flag_drift");
+    case FLAG_BLOCKED_APPROVAL:
+        err_set(err, ERR_REFUSED, "%s", why);
+        return err_reason(err, "flag_approval");
+    case FLAG_NOT_FOUND:
+    case FLAG_REJECTED:
+        break;
+    }
+    err_set(err, ERR_REFUSED, "%s", why);
+    return err_reason(err, "flag_rejected");
+}
