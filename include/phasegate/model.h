@@ -313,7 +313,7 @@ struct plan {
     struct sync sync;
     struct plan_test *tests;
     int n_tests;
-    struct phase_plan phases[PHASE_SLOTS];
+    struct phase_plan phases[PHASE_SLOTS]; /* [PHASE_NONE].at: where `phases:` stands */
     struct gate *gates;
     int n_gates;
     struct validation *validation;

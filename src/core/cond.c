@@ -1,7 +1,6 @@
 /* Conditions: a comparator and a value. No expression language. */
 #include "phasegate/model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct decimal { /* 00123.4500: digits of the parts without leading and trailing zeros */
@@ -62,18 +61,40 @@ static int decimal_compare(const struct decimal *a, const struct decimal *b)
     return a->negative ? -c : c;
 }
 
-/* "1e-3" too; not what strtod knows besides: hexadecimal, infinity, NaN. */
+/* "1e-3" too. By hand: strtod takes hexadecimal, infinity and the locale's decimal point. */
 static bool number_from(const char *s, double *out)
 {
-    char *end;
+    static const char digits[] = "0123456789";
+    double v = 0, scale = 1;
+    int exponent = 0;
 
     s += strspn(s, blanks);
-    if (!*s || s[strspn(s, "0123456789+-.eE \t\r\n")] != '\0')
+    bool negative = *s == '-';
+    s += *s == '-' || *s == '+';
+    size_t whole = strspn(s, digits), fraction = s[whole] == '.' ? strspn(s + whole + 1, digits) : 0;
+    if (whole + fraction == 0)
         return false;
-    double v = strtod(s, &end);
-    if (end == s || end[strspn(end, blanks)] != '\0')
+    for (size_t i = 0; i < whole; i++)
+        v = v * 10 + (s[i] - '0');
+    s += whole + (s[whole] == '.');
+    for (size_t i = 0; i < fraction; i++)
+        v += (s[i] - '0') / (scale *= 10);
+    s += fraction;
+    if (*s == 'e' || *s == 'E') {
+        bool down = s[1] == '-';
+        s += 1 + (s[1] == '-' || s[1] == '+');
+        size_t n = strspn(s, digits);
+        if (n == 0 || n > 3)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            exponent = exponent * 10 + (s[i] - '0');
+        for (; exponent > 0; exponent--)
+            v = down ? v / 10 : v * 10;
+        s += n;
+    }
+    if (s[strspn(s, blanks)] != '\0')
         return false;
-    *out = v;
+    *out = negative ? -v : v;
     return true;
 }
 

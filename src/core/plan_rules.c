@@ -113,10 +113,10 @@ static void check_phase(const struct plan *p, enum phase phase, struct problem_l
 {
     const struct phase_plan *pp = &p->phases[phase];
 
-    if (!pp->present && !pp->none.s) {
+    if (!pp->present && !pp->none.s && pp->at.line == 0) {
         AUTO(str) expected = {0};
         str_addf(&expected, "%s: {release: ..., ...}, or %s: {none: \"the reason\"}", phase_word(phase), phase_word(phase));
-        problem_add(problems, (struct pos) {p->file, p->id.at.line, 0}, str_text(&expected), NULL, "phase %s is missing",
+        problem_add(problems, p->phases[PHASE_NONE].at, str_text(&expected), NULL, "phase %s is missing",
                     phase_word(phase));
     }
     check_step_ids(pp, problems);

@@ -322,7 +322,12 @@ ROWS phases_rows[] = {
     PHASE("write_activation", PHASE_WRITE_ACTIVATION),
     PHASE("contract", PHASE_CONTRACT),
 };
-static const struct table phases_table = {TABLE("phases", phases_rows, plan)};
+static const struct table phases_table = {
+    .what = "phases",
+    .rows = phases_rows,
+    .n = sizeof phases_rows / sizeof *phases_rows,
+    .at_offset = offsetof(struct plan, phases[PHASE_NONE].at),
+};
 
 /* ---- flags, sync ---------------------------------------------------------------------------------- */
 

@@ -147,6 +147,13 @@ void yaml_text_block_start(struct yaml_text *t, struct pos *at)
     at->col = (int) (p - start) + 1;
 }
 
+bool yaml_text_is_end(struct yaml_text *t, int line, int col)
+{
+    size_t start = (size_t) (line_start(t, line) - t->bytes);
+
+    return start + (size_t) col - 1 >= t->n;
+}
+
 void yaml_text_tabs_allowed(struct yaml_text *t, int first, int last)
 {
     for (int i = 0; i < t->n_tab_lines; i++)

@@ -28,6 +28,8 @@ bool yaml_text_scan(struct yaml_text *t, struct arena *scratch, const char *file
 /* The block scalar whose | or > stands at *at: moves *at to the first character of its text. Asked in
  * ascending order. */
 void yaml_text_block_start(struct yaml_text *t, struct pos *at);
+/* Is there nothing at this place or after it? */
+bool yaml_text_is_end(struct yaml_text *t, int line, int col);
 /* Lines from first to last belong to a text: tabs may start them. */
 void yaml_text_tabs_allowed(struct yaml_text *t, int first, int last);
 /* Adds a problem for the first line that a tab indents, of all lines (line 0) or if it is this one. */

@@ -60,7 +60,7 @@ static const struct {
     {"found unknown escape character", "an unknown escape after \\", "use single quotes: they know no escapes"},
 };
 
-static void add_parser_problem(const struct builder *b, const yaml_parser_t *p)
+static void add_parser_problem(const struct builder *b, struct yaml_text *text, const yaml_parser_t *p)
 {
     struct pos at = at_mark(b, p->problem_mark);
     const char *theirs = p->problem ? p->problem : "not valid YAML";
@@ -70,11 +70,14 @@ static void add_parser_problem(const struct builder *b, const yaml_parser_t *p)
     for (size_t i = 0; i < sizeof parser_words / sizeof *parser_words; i++) {
         if (strcmp(theirs, parser_words[i].theirs) != 0)
             continue;
+        const char *hint = parser_words[i].hint;
+        if (!hint && at.line > 0 && yaml_text_is_end(text, at.line, at.col))
+            hint = "the file ends here";
         if (p->context && p->context_mark.line < p->problem_mark.line)
-            problem_add(b->problems, at, NULL, parser_words[i].hint, "%s (%s that starts at line %d)",
+            problem_add(b->problems, at, NULL, hint, "%s (%s that starts at line %d)",
                         parser_words[i].ours, p->context, (int) p->context_mark.line + 1);
         else
-            problem_add(b->problems, at, NULL, parser_words[i].hint, "%s", parser_words[i].ours);
+            problem_add(b->problems, at, NULL, hint, "%s", parser_words[i].ours);
         return;
     }
     problem_add(b->problems, at, "YAML", NULL, "%s%s%s", theirs, p->context ? " " : "", p->context ? p->context : "");
@@ -274,7 +277,7 @@ static bool build(struct builder *b, struct yaml_text *text)
         if (!yaml_parser_parse(&parser, &event)) {
             /* libyaml stumbles over a tab as indentation too, but calls it something else. */
             if (!yaml_text_add_tab_problem(text, b->file, (int) parser.problem_mark.line + 1, b->problems))
-                add_parser_problem(b, &parser);
+                add_parser_problem(b, text, &parser);
             return false;
         }
         if (!take_event(b, &event, text))
