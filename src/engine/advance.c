@@ -110,6 +110,13 @@ static bool run_task(struct work *w, const struct task *t, struct err *err)
     if (!work_may_go_on(w, err))
         return false;
     w->state.task = t->id;
+    /* A transactional step carries its label in its transaction; the longer tasks are described for those
+     * who wait for the lock. */
+    if (t->kind != TASK_STEP || t->step->n_stmts == 0 || t->step->stmts[0].standalone || t->step->no_transaction) {
+        db_set_label(w->e->db, session_label(w));
+        if (!lease_describe(w->e->db, t->id, err))
+            return false;
+    }
     emit(w, EVENT_START, t->id, "%s", t->title);
     if (!task_runners[t->kind](w, t, err)) {
         record_failure(w, t, err);

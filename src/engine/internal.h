@@ -34,6 +34,8 @@ struct txn {
     int n, cap;
     const char **what; /* for messages: the user's statement, NULL for ours */
 };
+/* phasegate/<run>/<task>: how the session is seen in pg_stat_activity. */
+const char *session_label(struct work *w);
 void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t statement_timeout_ms);
 void txn_user_path(struct work *w, struct txn *t); /* the statements that follow are the user's */
 void txn_own_path(struct txn *t);

@@ -29,16 +29,21 @@ void txn_add(struct txn *t, const char *sql, const struct db_params *params)
         c->params = *params;
 }
 
+const char *session_label(struct work *w)
+{
+    return arena_printf(w->a, "phasegate/%s/%s", w->e->run_id, w->state.task ? w->state.task : w->e->command);
+}
+
 void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t statement_timeout_ms)
 {
     memset(t, 0, sizeof *t);
     t->a = w->a;
     txn_add(t, "BEGIN", NULL);
     txn_add(t,
-            arena_printf(w->a, "SELECT pg_catalog.set_config('lock_timeout', '%lld', true), "
-                               "pg_catalog.set_config('statement_timeout', '%lld', true)",
-                         (long long) lock_timeout_ms, (long long) statement_timeout_ms),
-            NULL);
+            "SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true), "
+            "pg_catalog.set_config('application_name', $3, true)",
+            &DB_PARAMS(arena_printf(w->a, "%lld", (long long) lock_timeout_ms),
+                       arena_printf(w->a, "%lld", (long long) statement_timeout_ms), session_label(w)));
 }
 
 void txn_user_path(struct work *w, struct txn *t)
