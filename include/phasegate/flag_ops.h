@@ -20,20 +20,21 @@
 
 #define FLAG_DOUBT_LOOKS 5
 
-struct flag_times { /* 0: the default */
+struct flag_times {                         /* 0: the default */
     int64_t connect_ms, total_ms;           /* of a request: 3 s, 10 s */
     int64_t kill_connect_ms, kill_total_ms; /* 1 s, 3 s */
-    int64_t retry_ms;                       /* how long NOT_SENT and RATE_LIMITED are tried again: 60 s */
-    int64_t confirm_ms;                     /* how long a read-back may take to agree: 30 s */
-    int64_t poll_ms;                        /* between two of them: 250 ms */
-    int64_t reassert_ms;                    /* kill: 1 s */
-    int64_t doubt_ms[FLAG_DOUBT_LOOKS];     /* 1, 5, 15, 60, 150 s after a write in doubt */
+    int64_t retry_ms;    /* how long NOT_SENT and RATE_LIMITED are tried again: 60 s */
+    int64_t confirm_ms;  /* how long a read-back may take to agree: 30 s */
+    int64_t poll_ms;     /* between two of them: 250 ms */
+    int64_t reassert_ms; /* kill: 1 s */
+    int64_t doubt_ms[FLAG_DOUBT_LOOKS]; /* 1, 5, 15, 60, 150 s after a write in doubt */
 };
 
 struct flag_ops { /* everything is borrowed */
     struct ports *ports;
     const struct flag_service *service;
-    const struct flag_service *kill_file; /* provider file at the environment's kill_file; NULL: none */
+    const struct flag_service
+        *kill_file; /* provider file at the environment's kill_file; NULL: none */
     const char *environment, *state_dir, *run_id, *actor;
     /* Writes the ledger row of a finished change. False: it couldn't; the change stands all the same. NULL:
      * there is no ledger at hand. */
@@ -49,9 +50,9 @@ struct flag_set_request {
     struct flag_value desired;
     const char *plan, *role, *reason; /* for journal and ledger; NULL: none */
     int expect_percent; /* what it was left at; when it is anything else nothing is written. -1: don't ask */
-    bool seen_before;   /* it was there once: a 404 is then UNKNOWN */
-    bool ensure;        /* make it, off, when it is certainly absent */
-    bool no_bound;      /* don't wait the propagation bound: the caller does */
+    bool seen_before; /* it was there once: a 404 is then UNKNOWN */
+    bool ensure;      /* make it, off, when it is certainly absent */
+    bool no_bound;    /* don't wait the propagation bound: the caller does */
 };
 
 struct flag_set_result {
@@ -59,9 +60,11 @@ struct flag_set_result {
      * (in_doubt_until_ms) is still open, nobody may write but a kill. CONFLICT: drift, or a kill. */
     enum flag_answer answer;
     enum flag_level level;
-    bool settled;     /* read back at every level that can be, and the bound waited: the pause may start */
-    bool preempted;   /* a kill came, or is under way */
-    bool interrupted; /* a signal ended it at a safe point; `answer` and `level` say how far it got */
+    bool
+        settled; /* read back at every level that can be, and the bound waited: the pause may start */
+    bool preempted; /* a kill came, or is under way */
+    bool
+        interrupted; /* a signal ended it at a safe point; `answer` and `level` say how far it got */
     const char *op_id, *detail;
     struct flag_obs before, after;
     int64_t ms, configured_ms, delivered_ms; /* since the start; 0: not reached */
@@ -73,16 +76,19 @@ bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct
                   struct flag_set_result *out, struct err *err) MUST_CHECK;
 /* The result as an error. True when it is settled; NOCHANGE and OK that aren't are ERR_STOPPED (interrupted) or
  * ERR_IN_DOUBT (not delivered in time). */
-bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result, struct err *err);
+bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result,
+                      struct err *err);
 
 /* ---- looking ------------------------------------------------------------------------------------------ */
 
 /* All side by side, one try each, at `level` or what the service can show at most. obs[i] is UNKNOWN with its
  * why where it couldn't be read. seen_before may be NULL. */
-void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n, enum flag_level level,
-                          const bool *seen_before, struct arena *a, struct flag_obs *obs);
+void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n,
+                          enum flag_level level, const bool *seen_before, struct arena *a,
+                          struct flag_obs *obs);
 /* Read-only: token, project, environment, approvals, SDK endpoint. call->answer and its PREFLIGHT fields. */
-void flag_ops_preflight(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a, struct flag_call *out);
+void flag_ops_preflight(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a,
+                        struct flag_call *out);
 
 enum flag_drift_kind {
     FLAG_DRIFT_NONE,
@@ -100,8 +106,8 @@ struct flag_drift {
     const char *detail;    /* a sentence; NULL for NONE */
 };
 /* Compares with the percentage that it was left at. Asks for the history only when it drifted. */
-void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent, struct arena *a,
-                    struct flag_drift *out);
+void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent,
+                    struct arena *a, struct flag_drift *out);
 
 /* ---- kill ------------------------------------------------------------------------------------------------ */
 
@@ -135,17 +141,20 @@ struct flag_kill_result {
 struct flag_kill_report {
     struct flag_kill_result *results;
     int n;
-    int exit_code;             /* the worst: 3 before 5 before 0 */
-    const char *journal_error; /* the journal couldn't be written; the kill went on. NULL: it could */
+    int exit_code; /* the worst: 3 before 5 before 0 */
+    const char
+        *journal_error; /* the journal couldn't be written; the kill went on. NULL: it could */
     bool interrupted;
 };
 
 /* The flags of plans (read and write), and keys by name, without duplicates. */
-void flag_kill_targets(struct arena *a, const struct flag_ops *ops, const struct plan *const *plans, int n_plans,
-                       const char *const *keys, int n_keys, struct flag_kill_target **out, int *out_n);
+void flag_kill_targets(struct arena *a, const struct flag_ops *ops, const struct plan *const *plans,
+                       int n_plans, const char *const *keys, int n_keys,
+                       struct flag_kill_target **out, int *out_n);
 /* Every target also in the kill file, where there is one. Never fails: the report says it all. */
 void flag_ops_kill(struct flag_ops *ops, const struct flag_kill_target *targets, int n,
-                   const struct flag_kill_options *o, struct arena *a, struct flag_kill_report *out);
+                   const struct flag_kill_options *o, struct arena *a,
+                   struct flag_kill_report *out);
 
 /* ---- the journal --------------------------------------------------------------------------------------------- */
 
@@ -155,7 +164,7 @@ struct flag_entry { /* one operation */
     int desired;                  /* percent */
     int64_t at_ms, pid;
     bool answered;
-    bool settled;                 /* answered, and not in doubt any more */
+    bool settled; /* answered, and not in doubt any more */
     enum flag_answer answer;
     enum flag_level level;
     const char *before, *after, *detail; /* "25 %", "off", ... */
@@ -164,16 +173,16 @@ struct flag_entry { /* one operation */
 };
 
 /* Everything in it, oldest first. No file: none. Lines that a crash left half are passed over. */
-bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_entry **out, int *out_n,
-                       struct err *err) MUST_CHECK;
+bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_entry **out,
+                       int *out_n, struct err *err) MUST_CHECK;
 /* Intents without an answer, and answers still in doubt. */
-bool flag_journal_unmatched(const struct flag_ops *ops, struct arena *a, struct flag_entry **out, int *out_n,
-                            struct err *err) MUST_CHECK;
+bool flag_journal_unmatched(const struct flag_ops *ops, struct arena *a, struct flag_entry **out,
+                            int *out_n, struct err *err) MUST_CHECK;
 /* Until when such an entry may still take effect; wall clock. */
 int64_t flag_entry_doubt_ends_ms(const struct flag_ops *ops, const struct flag_entry *e);
 /* Changes that the ledger doesn't have yet, as its rows; and: it has them now. */
-bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out, int *out_n,
-                          struct err *err) MUST_CHECK;
+bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out,
+                          int *out_n, struct err *err) MUST_CHECK;
 bool flag_journal_recorded(const struct flag_ops *ops, const struct flag_change *rows, int n,
                            struct err *err) MUST_CHECK;
 

@@ -84,12 +84,14 @@ static bool append(const struct flag_ops *ops, const struct flag_entry *entries,
     return true;
 }
 
-bool flag_journal_intents(const struct flag_ops *ops, const struct flag_entry *entries, int n, struct err *err)
+bool flag_journal_intents(const struct flag_ops *ops, const struct flag_entry *entries, int n,
+                          struct err *err)
 {
     return append(ops, entries, n, intent_json, err);
 }
 
-bool flag_journal_answers(const struct flag_ops *ops, const struct flag_entry *entries, int n, struct err *err)
+bool flag_journal_answers(const struct flag_ops *ops, const struct flag_entry *entries, int n,
+                          struct err *err)
 {
     return append(ops, entries, n, answer_json, err);
 }
@@ -199,7 +201,8 @@ static void fold_one(struct fold *f, const json_t *j)
 }
 
 /* Whole lines of text. Returns the bytes that they take. */
-static size_t each_line(const char *text, size_t n, void (*one)(void *ctx, const json_t *entry), void *ctx)
+static size_t each_line(const char *text, size_t n, void (*one)(void *ctx, const json_t *entry),
+                        void *ctx)
 {
     const char *at = text, *end;
 
@@ -218,8 +221,8 @@ static size_t each_line(const char *text, size_t n, void (*one)(void *ctx, const
 
 static void fold_entry(void *ctx, const json_t *entry) { fold_one(ctx, entry); }
 
-bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_entry **out, int *out_n,
-                       struct err *err)
+bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_entry **out,
+                       int *out_n, struct err *err)
 {
     struct host *host = ops->ports->host;
     const char *path = flag_journal_path(ops, a);
@@ -238,8 +241,8 @@ bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_
     return true;
 }
 
-bool flag_journal_unmatched(const struct flag_ops *ops, struct arena *a, struct flag_entry **out, int *out_n,
-                            struct err *err)
+bool flag_journal_unmatched(const struct flag_ops *ops, struct arena *a, struct flag_entry **out,
+                            int *out_n, struct err *err)
 {
     struct flag_entry *all;
     int n, kept = 0;
@@ -269,8 +272,8 @@ static const char *percent_text(struct arena *a, int percent)
     return percent <= 0 ? "off" : percent >= 100 ? "on" : arena_printf(a, "%d %%", percent);
 }
 
-bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out, int *out_n,
-                          struct err *err)
+bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out,
+                          int *out_n, struct err *err)
 {
     struct flag_entry *all;
     int n, kept = 0;
@@ -305,7 +308,8 @@ bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct fl
     return true;
 }
 
-bool flag_journal_recorded(const struct flag_ops *ops, const struct flag_change *rows, int n, struct err *err)
+bool flag_journal_recorded(const struct flag_ops *ops, const struct flag_change *rows, int n,
+                           struct err *err)
 {
     AUTO(arena) a = {0};
     struct flag_entry *entries = arena_array(&a, struct flag_entry, n + 1);
@@ -325,7 +329,8 @@ static void watch_entry(void *ctx, const json_t *j)
     const char *key = json_string_value(json_object_get(j, "key"));
     const char *op = json_string_value(json_object_get(j, "op"));
 
-    if (w->killed || !type || !verb || !key || !op || strcmp(type, "intent") != 0 || strcmp(key, w->key) != 0)
+    if (w->killed || !type || !verb || !key || !op || strcmp(type, "intent") != 0 ||
+        strcmp(key, w->key) != 0)
         return;
     if (strcmp(verb, "kill") != 0 && strcmp(verb, "drill") != 0)
         return;
@@ -357,7 +362,8 @@ static void watch_read(struct flag_watch *w, void (*one)(void *, const json_t *)
     w->seen = last ? (size_t) (last - text.text) + 1 : 0;
 }
 
-void flag_watch_begin(struct flag_watch *w, const struct flag_ops *ops, const char *key, struct arena *a)
+void flag_watch_begin(struct flag_watch *w, const struct flag_ops *ops, const char *key,
+                      struct arena *a)
 {
     *w = (struct flag_watch) {.ops = ops, .key = key, .arena = a};
     watch_read(w, NULL);

@@ -10,10 +10,10 @@ struct flag_slot {
     struct flag_slot *next;
     struct flag_call *call;
     struct http_req req;
-    bool running;   /* a request is with the port */
-    bool finished;  /* to be taken out */
-    bool wrote;     /* a write was really sent */
-    bool asked;     /* for any request; a provider of files works without */
+    bool running;  /* a request is with the port */
+    bool finished; /* to be taken out */
+    bool wrote;    /* a write was really sent */
+    bool asked;    /* for any request; a provider of files works without */
 };
 
 /* ---- one call ------------------------------------------------------------------------------------- */
@@ -133,8 +133,10 @@ struct flag_call *flag_pool_wait(struct flag_pool *p, int64_t wait_ms)
         if (p->ports->interrupt && p->ports->interrupt->count > 1)
             cancel_all(p);
         else if (p->ports->http->ops->wait(p->ports->http, &p->answers,
-                                           left < 0 ? 0 : left < WAIT_SLICE_MS ? left : WAIT_SLICE_MS, &tag,
-                                           &res)) {
+                                           left < 0               ? 0
+                                           : left < WAIT_SLICE_MS ? left
+                                                                  : WAIT_SLICE_MS,
+                                           &tag, &res)) {
             struct flag_slot *s = tag;
 
             s->running = false;
@@ -195,8 +197,8 @@ struct flag_times flag_times_of(const struct flag_ops *ops)
     return t;
 }
 
-struct flag_call flag_call_new(const struct flag_ops *ops, const struct flag_ref *ref, enum flag_verb verb,
-                               struct arena *a)
+struct flag_call flag_call_new(const struct flag_ops *ops, const struct flag_ref *ref,
+                               enum flag_verb verb, struct arena *a)
 {
     struct flag_times t = flag_times_of(ops);
     bool kill = verb == FLAG_DO_KILL;
@@ -240,7 +242,8 @@ const char *flag_obs_text(struct arena *a, const struct flag_obs *obs)
 
 const char *flag_op_id(struct arena *a, struct clock *clock)
 {
-    return arena_printf(a, "%08x%08x%08x", clock_random(clock), clock_random(clock), clock_random(clock));
+    return arena_printf(a, "%08x%08x%08x", clock_random(clock), clock_random(clock),
+                        clock_random(clock));
 }
 
 int64_t flag_back_off_ms(struct clock *clock, int attempt)
@@ -265,8 +268,8 @@ bool flag_sleep(const struct flag_ops *ops, int64_t ms)
     return !ports_interrupted(ports);
 }
 
-void flag_emit(const struct flag_ops *ops, enum event_kind kind, const char *plan, const char *task, const char *fmt,
-               ...)
+void flag_emit(const struct flag_ops *ops, enum event_kind kind, const char *plan, const char *task,
+               const char *fmt, ...)
 {
     AUTO(arena) a = {0};
     va_list ap;
@@ -283,8 +286,9 @@ void flag_emit(const struct flag_ops *ops, enum event_kind kind, const char *pla
 
 /* ---- looking ---------------------------------------------------------------------------------------------- */
 
-void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n, enum flag_level level,
-                          const bool *seen_before, struct arena *a, struct flag_obs *obs)
+void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n,
+                          enum flag_level level, const bool *seen_before, struct arena *a,
+                          struct flag_obs *obs)
 {
     AUTO(flag_pool) pool = {.ports = ops->ports};
     AUTO(arena) scratch = {0};
@@ -294,7 +298,8 @@ void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int
         calls[i] = flag_call_new(ops, &refs[i], FLAG_DO_OBSERVE, &scratch);
         calls[i].level = level;
         /* Off is what every second source can show: OFREP too. */
-        if (level > FLAG_CONFIGURED && flag_service_reach(refs[i].service, flag_value_percent(0)) < FLAG_DELIVERED)
+        if (level > FLAG_CONFIGURED &&
+            flag_service_reach(refs[i].service, flag_value_percent(0)) < FLAG_DELIVERED)
             calls[i].level = FLAG_CONFIGURED;
         calls[i].seen_before = seen_before && seen_before[i];
     }
@@ -306,7 +311,8 @@ void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int
     }
 }
 
-void flag_ops_preflight(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a, struct flag_call *out)
+void flag_ops_preflight(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a,
+                        struct flag_call *out)
 {
     AUTO(flag_pool) pool = {.ports = ops->ports};
 
@@ -326,7 +332,8 @@ const char *flag_drift_word(enum flag_drift_kind k)
     return words[k];
 }
 
-static void drift_by_whom(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a, struct flag_drift *out)
+static void drift_by_whom(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a,
+                          struct flag_drift *out)
 {
     AUTO(flag_pool) pool = {.ports = ops->ports};
     struct flag_call call = flag_call_new(ops, ref, FLAG_DO_HISTORY, a);
@@ -340,8 +347,8 @@ static void drift_by_whom(struct flag_ops *ops, const struct flag_ref *ref, stru
     out->changed_at_ms = call.events[0].at_ms;
 }
 
-void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent, struct arena *a,
-                    struct flag_drift *out)
+void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent,
+                    struct arena *a, struct flag_drift *out)
 {
     const bool seen = true;
     int exposure;
@@ -351,14 +358,15 @@ void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_p
     exposure = flag_exposure(out->obs.state, out->obs.percent);
     if (out->obs.state == FLAG_UNKNOWN) {
         out->kind = FLAG_DRIFT_UNKNOWN;
-        out->detail = arena_printf(a, "flag \"%s\" can't be read: %s", ref->key, out->obs.why ? out->obs.why : "");
+        out->detail = arena_printf(a, "flag \"%s\" can't be read: %s", ref->key,
+                                   out->obs.why ? out->obs.why : "");
         return;
     }
     if (exposure == left_percent)
         return;
     out->kind = exposure >= 0 && exposure < left_percent ? FLAG_DRIFT_KILL_SEEN : FLAG_DRIFT_HOLD;
     drift_by_whom(ops, ref, a, out);
-    out->detail = arena_printf(a, "flag \"%s\" is %s, it was left at %d %%%s%s", ref->key,
-                               flag_obs_text(a, &out->obs), left_percent, out->actor ? "; last changed by " : "",
-                               out->actor ? out->actor : "");
+    out->detail = arena_printf(
+        a, "flag \"%s\" is %s, it was left at %d %%%s%s", ref->key, flag_obs_text(a, &out->obs),
+        left_percent, out->actor ? "; last changed by " : "", out->actor ? out->actor : "");
 }

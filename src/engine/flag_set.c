@@ -48,10 +48,11 @@ static bool end_killed(struct set *s)
     const char *who = s->watch.kill_actor ? s->watch.kill_actor : "somebody";
 
     return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : FLAG_CONFLICT,
-               arena_printf(s->a, "flag \"%s\" was killed by %s meanwhile (operation %s)%s", s->r->ref->key, who,
-                            s->watch.kill_op,
-                            s->unanswered > 0 ? "; a change sent before may still be applied, the kill watches it"
-                                              : ""));
+               arena_printf(s->a, "flag \"%s\" was killed by %s meanwhile (operation %s)%s",
+                            s->r->ref->key, who, s->watch.kill_op,
+                            s->unanswered > 0
+                                ? "; a change sent before may still be applied, the kill watches it"
+                                : ""));
 }
 
 static bool may_write(void *ctx, const struct flag_call *call)
@@ -70,7 +71,8 @@ static bool rest(struct set *s, int64_t ms)
             return end_killed(s);
         if (!flag_sleep(s->ops, left < 500 ? left : 500)) {
             s->out->interrupted = true;
-            return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : s->out->answer, "a signal ended the wait");
+            return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : s->out->answer,
+                       "a signal ended the wait");
         }
     }
     return !is_killed(s) || end_killed(s);
@@ -78,8 +80,8 @@ static bool rest(struct set *s, int64_t ms)
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
-static void observe(struct set *s, enum flag_level level, const struct flag_obs *known, const char **etag,
-                    struct arena *a, struct flag_call *call)
+static void observe(struct set *s, enum flag_level level, const struct flag_obs *known,
+                    const char **etag, struct arena *a, struct flag_call *call)
 {
     AUTO(flag_pool) pool = {.ports = s->ops->ports};
 
@@ -175,8 +177,11 @@ static bool settle(struct set *s, const struct flag_entry *e)
         return end(s, FLAG_NOT_SENT, str_text(&err.message));
     if (is_raise(s) && e->desired == 0 && done.answer != FLAG_OK)
         return end(s, FLAG_CONFLICT,
-                   arena_printf(s->a, "a kill of flag \"%s\" (operation %s) was never applied; it is %s. Kill it "
-                                "again, or resume", e->key, e->op_id, done.after));
+                   arena_printf(
+                       s->a,
+                       "a kill of flag \"%s\" (operation %s) was never applied; it is %s. Kill it "
+                       "again, or resume",
+                       e->key, e->op_id, done.after));
     return true;
 }
 
@@ -203,9 +208,11 @@ static bool wait_for_others(struct set *s)
         }
         s->out->in_doubt_until_ms = now + left;
         if (!said)
-            flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
-                      "a %s of flag \"%s\" by %s on %s (operation %s) is in doubt for another %lld s", e->verb, e->key,
-                      e->actor ? e->actor : "?", e->host ? e->host : "?", e->op_id, (long long) (left / 1000));
+            flag_emit(
+                s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
+                "a %s of flag \"%s\" by %s on %s (operation %s) is in doubt for another %lld s",
+                e->verb, e->key, e->actor ? e->actor : "?", e->host ? e->host : "?", e->op_id,
+                (long long) (left / 1000));
         said = true;
         if (!rest(s, left < 1000 ? left : 1000)) {
             if (s->out->interrupted)
@@ -236,9 +243,10 @@ static struct flag_entry entry_of(const struct set *s)
         .host = host->ops->hostname ? host->ops->hostname(host) : NULL,
         .pid = host->ops->pid ? host->ops->pid(host) : 0,
         .expect = s->out->before.fingerprint,
-        .request = flag_digest(s->a, arena_printf(s->a, "set\n%s\n%s\n%d\n%s", r->ref->service->shown, r->ref->key,
-                                                  flag_exposure(r->desired.state, r->desired.percent),
-                                                  s->out->before.fingerprint ? s->out->before.fingerprint : "")),
+        .request = flag_digest(
+            s->a, arena_printf(s->a, "set\n%s\n%s\n%d\n%s", r->ref->service->shown, r->ref->key,
+                               flag_exposure(r->desired.state, r->desired.percent),
+                               s->out->before.fingerprint ? s->out->before.fingerprint : "")),
         .desired = flag_exposure(r->desired.state, r->desired.percent),
         .at_ms = s->start_wall,
     };
@@ -257,7 +265,8 @@ static void journal_answer(struct set *s, bool settled)
     e.after = flag_obs_text(s->a, &s->out->after);
     e.detail = s->out->detail;
     e.ms = mono(s) - s->start_mono;
-    if (!flag_journal_answers(s->ops, &e, 1, &err)) /* then it stays in doubt for the next one: safe */
+    if (!flag_journal_answers(s->ops, &e, 1,
+                              &err)) /* then it stays in doubt for the next one: safe */
         flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "%s", str_text(&err.message));
 }
 
@@ -286,9 +295,10 @@ static void record(struct set *s)
 
     if (!s->ops->record)
         return;
-    if (!s->ops->record(s->ops->record_ctx, &row, &err) || !flag_journal_recorded(s->ops, &row, 1, &err))
-        flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "the ledger will catch up later: %s",
-                  str_text(&err.message));
+    if (!s->ops->record(s->ops->record_ctx, &row, &err) ||
+        !flag_journal_recorded(s->ops, &row, 1, &err))
+        flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key,
+                  "the ledger will catch up later: %s", str_text(&err.message));
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -346,11 +356,15 @@ static bool resolve_doubt(struct set *s)
             return true;
         if (agrees || call.answer != FLAG_OK)
             continue;
-        if (!flag_obs_is(&call.obs, (struct flag_value) {s->out->before.state, s->out->before.percent}) &&
+        if (!flag_obs_is(&call.obs,
+                         (struct flag_value) {s->out->before.state, s->out->before.percent}) &&
             is_raise(s))
             return end(s, FLAG_IN_DOUBT,
-                       arena_printf(s->a, "flag \"%s\" is %s now, neither as before nor as wanted; somebody else "
-                                    "changed it", s->r->ref->key, flag_obs_text(s->a, &call.obs)));
+                       arena_printf(
+                           s->a,
+                           "flag \"%s\" is %s now, neither as before nor as wanted; somebody else "
+                           "changed it",
+                           s->r->ref->key, flag_obs_text(s->a, &call.obs)));
         resent++;
         i = -1; /* the window of the newest write counts */
         if (mono(s) - s->start_mono > 4 * s->t.doubt_ms[FLAG_DOUBT_LOOKS - 1])
@@ -359,6 +373,11 @@ static bool resolve_doubt(struct set *s)
         if (!write_once(s, call.obs.fingerprint, &scratch, &again))
             return false;
         s->doubt_since = mono(s);
+        /* Nothing went out: it landed between the look and the provider's own. The next look tells. */
+        if (!again.wrote)
+            resent--;
+        if (again.answer == FLAG_CONFLICT && !again.wrote)
+            continue;
         if (again.answer != FLAG_OK && again.answer != FLAG_NOCHANGE && !is_passing(again.answer))
             return end(s, FLAG_IN_DOUBT, again.detail);
     }
@@ -392,9 +411,7 @@ static bool write_value(struct set *s)
             return false;
         switch (call.answer) {
         case FLAG_OK:
-        case FLAG_NOCHANGE:
-            s->out->answer = call.answer;
-            return true;
+        case FLAG_NOCHANGE: s->out->answer = call.answer; return true;
         case FLAG_IN_DOUBT:
             say_doubt(s, &call);
             if (!resolve_doubt(s))
@@ -471,11 +488,12 @@ static bool confirm(struct set *s)
         s->out->configured_ms = mono(s) - s->start_mono;
     }
     if (reach >= FLAG_DELIVERED) {
-        if (!read_back(s, FLAG_DELIVERED, s->t.confirm_ms > bound ? s->t.confirm_ms : bound, &agrees))
+        if (!read_back(s, FLAG_DELIVERED, s->t.confirm_ms > bound ? s->t.confirm_ms : bound,
+                       &agrees))
             return false;
         if (!agrees) {
-            s->out->detail = arena_printf(s->a, "flag \"%s\" is set, but what SDKs get doesn't show it yet",
-                                          s->r->ref->key);
+            s->out->detail = arena_printf(
+                s->a, "flag \"%s\" is set, but what SDKs get doesn't show it yet", s->r->ref->key);
             return false;
         }
         s->out->delivered_ms = mono(s) - s->start_mono;
@@ -491,8 +509,8 @@ static bool wait_bound(struct set *s)
 
     if (s->r->no_bound || bound <= 0)
         return true;
-    flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key, "until every application has it: %lld s",
-              (long long) (bound / 1000));
+    flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
+              "until every application has it: %lld s", (long long) (bound / 1000));
     if (!rest(s, bound))
         return false;
     if (flag_service_reach(s->r->ref->service, s->r->desired) < FLAG_CONFIGURED)
@@ -502,8 +520,8 @@ static bool wait_bound(struct set *s)
         return false;
     s->out->level = level;
     return agrees || end(s, FLAG_CONFLICT,
-                         arena_printf(s->a, "flag \"%s\" was changed while it spread: it reads %s", s->r->ref->key,
-                                      flag_obs_text(s->a, &s->out->after)));
+                         arena_printf(s->a, "flag \"%s\" was changed while it spread: it reads %s",
+                                      s->r->ref->key, flag_obs_text(s->a, &s->out->after)));
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------------- */
@@ -540,11 +558,12 @@ static bool is_as_expected(struct set *s)
     if (b->state == FLAG_UNKNOWN) /* a service that can't be read back says so */
         return flag_service_reach(s->r->ref->service, flag_value_percent(0)) < FLAG_CONFIGURED ||
                end(s, FLAG_NOT_SENT, b->why);
-    if (s->r->expect_percent < 0 || exposure == s->r->expect_percent || flag_obs_is(b, s->r->desired))
+    if (s->r->expect_percent < 0 || exposure == s->r->expect_percent ||
+        flag_obs_is(b, s->r->desired))
         return true;
     return end(s, FLAG_CONFLICT,
-               arena_printf(s->a, "flag \"%s\" is %s, it was left at %d %%", s->r->ref->key, flag_obs_text(s->a, b),
-                            s->r->expect_percent));
+               arena_printf(s->a, "flag \"%s\" is %s, it was left at %d %%", s->r->ref->key,
+                            flag_obs_text(s->a, b), s->r->expect_percent));
 }
 
 /* A kill file that still says off would hide what the service says. */
@@ -562,7 +581,8 @@ static bool clear_kill_file(struct set *s)
     flag_calls_perform(&pool, &call, 1);
     if (call.answer == FLAG_OK || call.answer == FLAG_NOCHANGE)
         return true;
-    return end(s, FLAG_NOT_SENT, arena_printf(s->a, "the kill file: %s", call.detail ? call.detail : ""));
+    return end(s, FLAG_NOT_SENT,
+               arena_printf(s->a, "the kill file: %s", call.detail ? call.detail : ""));
 }
 
 /* Switched off while somebody's raise was in doubt: look until that can't land any more. */
@@ -576,7 +596,8 @@ static bool outlast_strangers(struct set *s)
     s->doubt_since = mono(s);
     if (!resolve_doubt(s))
         return false;
-    while ((e = leftover(s, &scratch)) && flag_entry_doubt_ends_ms(s->ops, e) <= clock_wall_ms(s->ops->ports->clock))
+    while ((e = leftover(s, &scratch)) &&
+           flag_entry_doubt_ends_ms(s->ops, e) <= clock_wall_ms(s->ops->ports->clock))
         if (!settle(s, e))
             return false;
     return true;
@@ -610,7 +631,8 @@ bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct
     struct set s = {.ops = ops, .r = r, .out = out, .a = a, .t = flag_times_of(ops)};
     bool journal_failed = false;
 
-    *out = (struct flag_set_result) {.answer = FLAG_NOT_SENT, .op_id = flag_op_id(a, ops->ports->clock)};
+    *out = (struct flag_set_result) {.answer = FLAG_NOT_SENT,
+                                     .op_id = flag_op_id(a, ops->ports->clock)};
     s.start_mono = mono(&s);
     s.start_wall = clock_wall_ms(ops->ports->clock);
     flag_watch_begin(&s.watch, ops, r->ref->key, a);
@@ -622,13 +644,15 @@ bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct
         record(&s);
         flag_emit(ops, EVENT_FLAG, r->plan, r->ref->key, "%s: %s to %s, %s", r->ref->key,
                   flag_obs_text(a, &out->before), flag_obs_text(a, &out->after),
-                  out->answer == FLAG_OK || out->answer == FLAG_NOCHANGE ? flag_level_word(out->level)
-                                                                          : flag_answer_word(out->answer));
+                  out->answer == FLAG_OK || out->answer == FLAG_NOCHANGE
+                      ? flag_level_word(out->level)
+                      : flag_answer_word(out->answer));
     }
     return !journal_failed;
 }
 
-bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result, struct err *err)
+bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result,
+                      struct err *err)
 {
     const char *why = result->detail ? result->detail : flag_answer_word(result->answer);
     bool good = result->answer == FLAG_OK || result->answer == FLAG_NOCHANGE;
@@ -644,10 +668,8 @@ bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_re
         err_set(err, ERR_IN_DOUBT, "%s", why);
         return err_reason(err, "flag_in_doubt");
     case FLAG_NOT_SENT:
-    case FLAG_RATE_LIMITED:
-        return err_set(err, ERR_UNREACHABLE, "%s", why);
-    case FLAG_AUTH:
-        return err_set(err, ERR_CONFIG, "%s", why);
+    case FLAG_RATE_LIMITED: return err_set(err, ERR_UNREACHABLE, "%s", why);
+    case FLAG_AUTH: return err_set(err, ERR_CONFIG, "%s", why);
     case FLAG_CONFLICT:
         err_set(err, ERR_REFUSED, "%s", why);
         return err_reason(err, result->preempted ? "killed" : "flag_drift");
@@ -655,8 +677,7 @@ bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_re
         err_set(err, ERR_REFUSED, "%s", why);
         return err_reason(err, "flag_approval");
     case FLAG_NOT_FOUND:
-    case FLAG_REJECTED:
-        break;
+    case FLAG_REJECTED: break;
     }
     err_set(err, ERR_REFUSED, "%s", why);
     return err_reason(err, "flag_rejected");

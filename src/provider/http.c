@@ -336,6 +336,11 @@ static bool check(const struct flag_service *s, struct err *err)
     if (s->get_url && !s->get_on_pointer && !s->get_percent_pointer)
         return err_set(err, ERR_CONFIG,
                        "flags: `get_url` needs `get_on_pointer` or `get_percent_pointer`");
+    if (s->get_url && !s->get_percent_pointer &&
+        (uses(s->set_url, "percent") || uses(s->set_body, "percent")))
+        return err_set(
+            err, ERR_CONFIG,
+            "flags: a percentage is set, so `get_percent_pointer` must say where to read it back");
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t n = 0;
         const char *unknown = unknown_placeholder(all[i].template, &n);
