@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #define RECONNECT_TRIES 8
+#define BRAKE_EVERY_MS 200
 
 typedef bool task_fn(struct work *, const struct task *, struct err *);
 
@@ -48,8 +49,9 @@ static bool brake_is_on(struct work *w, struct err *err)
 /* Between tasks, batches and seconds of a pause: did somebody pause or kill the plan, or press Ctrl-C? */
 bool work_may_go_on(struct work *w, struct err *err)
 {
-    AUTO(arena) scratch = {0}; /* asked every second of a long pause */
+    AUTO(arena) scratch = {0}; /* asked twice a second of a long pause */
     struct plan_state now;
+    int64_t mono = clock_mono_ms(w->e->ports->clock);
 
     if (ports_interrupted(w->e->ports)) {
         err_set(err, ERR_INTERRUPTED, "stopped by a signal at a safe point, in task %s",
@@ -58,6 +60,10 @@ bool work_may_go_on(struct work *w, struct err *err)
             err->exit_code = 143;
         return err_hint(err, "the same command goes on from here");
     }
+    /* Short tasks in a row don't ask each time: a brake is seen within BRAKE_EVERY_MS. */
+    if (w->brake_seen_ms && mono - w->brake_seen_ms < BRAKE_EVERY_MS)
+        return true;
+    w->brake_seen_ms = mono;
     if (!ledger_plan_state(w->e->db, &scratch, w->p->id.s, &now, err))
         return false;
     if (now.brake == BRAKE_NONE || w->undoing)
@@ -177,7 +183,10 @@ static bool is_finished_for(const struct work *w)
             stage_has_finished(w->state.stage, (enum phase) i)) {
             enum phase next = stage_next_phase(w->state.stage);
             const char *bound = next ? w->p->phases[next].release.s : NULL;
-            return !bound || strcmp(bound, w->o->release) != 0;
+            bool in_turn = bound && (strcmp(bound, w->o->release) == 0 ||
+                                     (w->e->policy.one_phase_per_release == 0 &&
+                                      release_compare(&w->e->set->project, w->o->release, bound) >= 0));
+            return !in_turn;
         }
     return w->state.stage == STAGE_PURGED;
 }

@@ -20,6 +20,7 @@ struct work {
     enum phase phase;
     bool undoing;
     int task_no, n_tasks;
+    int64_t brake_seen_ms; /* monotonic: when the brake was last looked at; 0: not yet */
     struct advance_result *out;
     int out_cap;
 };

@@ -127,7 +127,29 @@ struct build_ctx {
     const struct task *task;
     int64_t started_ms;
     const char *sql, *undo, *detail;
+    const char *guard; /* statement that fails when the step is in place already; NULL: none */
+    bool skipped;
 };
+
+#define IN_PLACE "phasegate: already in place"
+
+/* Asks applied_when inside the transaction, in the same round trip: where it is true the cast fails and the
+ * step's own statements are never run. NULL where it can't be asked. */
+static const char *guard_sql(struct work *w, const struct step *s)
+{
+    AUTO(str) q = {0};
+
+    str_add(&q, "SELECT ('" IN_PLACE " ' || x.applied::pg_catalog.text)::pg_catalog.int4 FROM (SELECT ");
+    if (s->applied_when.s)
+        str_addf(&q, "(%s\n)", s->applied_when.s);
+    for (int i = 0; !s->applied_when.s && i < s->n_stmts; i++) {
+        if (!s->stmts[i].applied_when)
+            return NULL;
+        str_addf(&q, "%s(%s)", i ? " AND " : "", s->stmts[i].applied_when);
+    }
+    str_add(&q, " AS applied) AS x WHERE x.applied");
+    return arena_strdup(w->a, str_text(&q));
+}
 
 static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
 {
@@ -137,6 +159,8 @@ static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, vo
     (void) err;
     txn_begin(w, t, lock_ms, statement_timeout_of(w, s));
     txn_user_path(w, t);
+    if (b->guard)
+        txn_add(t, b->guard, NULL);
     for (int i = 0; i < s->n_stmts; i++) {
         txn_add(t, s->stmts[i].sql, NULL);
         t->what[t->n - 1] = s->stmts[i].sql;
@@ -154,11 +178,35 @@ static const char *main_table(const struct step *s)
     return NULL;
 }
 
+static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err);
+
+static bool skip_in_place(struct work *w, struct build_ctx *b, struct err *err)
+{
+    b->skipped = true;
+    return skip(w, b->task, "skipped", w->o->force ? "not necessary: already in place" : "already in place", err);
+}
+
 static bool run_transactional(struct work *w, struct build_ctx *b, struct err *err)
 {
     const struct step *s = b->task->step;
+    bool known = false, applied = false;
 
-    return txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err);
+    b->guard = guard_sql(w, s);
+    if (txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err))
+        return true;
+    if (b->guard && err_is(err, ERR_SQL) && strstr(str_text(&err->message), IN_PLACE)) {
+        err_clear(err);
+        return skip_in_place(w, b, err);
+    }
+    /* An author's question that can't be asked inside the transaction is asked before it. */
+    if (!b->guard || !s->applied_when.s || !err_is(err, ERR_SQL))
+        return false;
+    err_clear(err);
+    b->guard = NULL;
+    if (!step_observe_applied(w, s, &known, &applied, err))
+        return false;
+    return applied ? skip_in_place(w, b, err)
+                   : txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err);
 }
 
 static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statement_ms, struct err *err)
@@ -270,9 +318,6 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
 
 static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err)
 {
-    const char *undo = NULL;
-
-    (void) step_undo_json(w, t->step, &undo);
     /* What was there before us isn't ours to undo: no undo is stored with it. */
     if (!record_task_now(w, t, status, 0, step_sql(w, t->step), NULL, NULL, err))
         return false;
@@ -292,25 +337,26 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
         return false;
     if (!applies)
         return skip(w, t, "not_applicable", arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
-    if (!step_observe_applied(w, s, &known, &applied, err))
-        return false;
-
     b.sql = step_sql(w, s);
     b.detail = step_undo_json(w, s, &b.undo);
+    bool transactional = s->command.n == 0 && !is_standalone(s);
+    if (!transactional && !step_observe_applied(w, s, &known, &applied, err))
+        return false;
     if (known && applied) {
         /* Ours, done before a crash could journal it: it gets its undo. Somebody else's: it doesn't. */
         bool ours = before && strcmp(before->status, "started") == 0;
         if (!ours)
-            return skip(w, t, "skipped", w->o->force ? "not necessary: already in place" : "already in place", err);
+            return skip_in_place(w, &b, err);
         emit(w, EVENT_DONE, t->id, "was done by run %s before it could be recorded", before->run_id);
         report_task(w, t, "done", 0, "done before, recorded now");
         return record_task_now(w, t, "done", 0, b.sql, b.undo, b.detail, err);
     }
-    bool ok = s->command.n > 0     ? run_command(w, &b, err)
-              : is_standalone(s) ? run_standalone(w, &b, err)
-                                 : run_transactional(w, &b, err);
+    bool ok = s->command.n > 0 ? run_command(w, &b, err)
+              : transactional ? run_transactional(w, &b, err)
+                              : run_standalone(w, &b, err);
     if (!ok)
         return false;
-    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - b.started_ms, NULL);
+    if (!b.skipped)
+        report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - b.started_ms, NULL);
     return true;
 }
