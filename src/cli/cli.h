@@ -14,10 +14,6 @@
 
 #include <string.h>
 
-#if __has_include("phasegate/demo.h")
-#define PHASEGATE_HAS_DEMO
-#endif
-
 /* ---- options ------------------------------------------------------------------------------------ */
 
 enum option_id {

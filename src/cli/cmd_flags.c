@@ -157,7 +157,8 @@ static bool set(struct context *c, const char *key, const char *percent_text, st
                                    .plan = rows[0].plan ? rows[0].plan->id.s : NULL,
                                    .role = rows[0].plan ? flag_role_word(rows[0].role) : NULL,
                                    .reason = opt_text(c, OPT_BECAUSE),
-                                   .expect_percent = -1};
+                                   .expect_percent = -1,
+                                   .ensure = rows[0].plan != NULL};
     if (!flag_ops_set(&ops, &r, &c->arena, &result, err))
         return false;
     if (out_is_json(&c->out)) {

@@ -39,9 +39,13 @@ static void prefix(const struct out *o, const struct event *ev, struct str *to)
 
 static void sentence(const struct event *ev, struct str *to)
 {
-    if (ev->task)
-        str_addf(to, "%s", ev->task);
-    if (ev->task && ev->message && ev->message[0])
+    size_t n = ev->task ? strlen(ev->task) : 0;
+    bool said =
+        ev->message && n && strncmp(ev->message, ev->task, n) == 0 && strchr(": ", ev->message[n]);
+
+    if (ev->task && !said)
+        str_add(to, ev->task);
+    if (ev->task && !said && ev->message && ev->message[0])
         str_add(to, ": ");
     if (ev->message)
         str_add(to, ev->message);
@@ -101,7 +105,7 @@ static bool is_due(struct out *o)
     return true;
 }
 
-/* A wait is told when it begins, when what it waits for changes, and once a minute. */
+/* A wait or a retry is told when it begins, when what it waits for changes, and once a minute. */
 static bool wait_is_news(struct out *o, const struct event *ev)
 {
     AUTO(str) now = {0};
@@ -204,7 +208,8 @@ static void emit(struct events *events, const struct event *ev)
             line_for_people(o, ev);
         return;
     }
-    if (ev->kind == EVENT_WAIT && !wait_is_news(o, ev))
+    if ((ev->kind == EVENT_WAIT || ev->kind == EVENT_RETRY) && o->verbosity <= 0 &&
+        !wait_is_news(o, ev))
         return;
     line_for_people(o, ev);
 }
