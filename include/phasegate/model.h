@@ -63,6 +63,7 @@ struct cond { /* "= 0", "< 0.01", "= ok", unchanged, true */
 };
 
 bool cond_parse(const char *s, struct cond *out); /* s outlives the cond */
+const char *cond_op_word(enum cond_op op); /* as it is written: ">=" */
 /* measured: NULL means there was no value: never holds. before: only for `unchanged`, NULL: unknown.
  * A numeric condition on a text that is no number does not hold. */
 bool cond_holds(const struct cond *c, const char *measured, const char *before);

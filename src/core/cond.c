@@ -114,12 +114,22 @@ static bool number_compare(const char *a, const char *b, int *out)
     return true;
 }
 
+/* The longer signs first: "<" begins "<=". */
+static const struct {
+    const char *sign;
+    enum cond_op op;
+} ops[] = {{"!=", COND_NE}, {"<=", COND_LE}, {">=", COND_GE}, {"=", COND_EQ}, {"<", COND_LT}, {">", COND_GT}};
+
+const char *cond_op_word(enum cond_op op)
+{
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (ops[i].op == op)
+            return ops[i].sign;
+    return op == COND_TRUE ? "true" : op == COND_UNCHANGED ? "unchanged" : "";
+}
+
 bool cond_parse(const char *s, struct cond *out)
 {
-    static const struct {
-        const char *sign;
-        enum cond_op op;
-    } ops[] = {{"!=", COND_NE}, {"<=", COND_LE}, {">=", COND_GE}, {"=", COND_EQ}, {"<", COND_LT}, {">", COND_GT}};
     struct cond c = {0};
 
     if (!s)

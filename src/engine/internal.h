@@ -60,6 +60,8 @@ bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeo
 /* Run under the user's search_path outside a transaction. */
 bool session_user_path(struct work *w, bool on, struct err *err);
 int64_t now_ms(const struct engine *e);
+/* Does the server's version meet ">= 15", "< 16.3"? */
+bool server_version_holds(struct engine *e, const struct cond *c);
 
 /* ---- record.c: journal rows and state ---------------------------------------------------------------- */
 

@@ -111,6 +111,29 @@ static bool require_value(struct look *l, const char *sql, const char **v, struc
     return ask_value(l->w.e, l->w.a, sql, l->w.e->policy.statement_timeout_ms, v, err);
 }
 
+static int64_t version_number(const char *s)
+{
+    char *end;
+    long major = strtol(s, &end, 10);
+
+    return major * 10000 + (*end == '.' ? strtol(end + 1, NULL, 10) : 0);
+}
+
+/* 15.10 is newer than 15.9, and "15" is every 15.x. */
+bool server_version_holds(struct engine *e, const struct cond *c)
+{
+    int64_t num = db_server_version(e->db);
+    struct cond plain = *c;
+    AUTO(arena) a = {0};
+
+    if (!c->value || !c->numeric)
+        return false;
+    if (!strchr(c->value, '.'))
+        return cond_holds(c, arena_printf(&a, "%lld", (long long) (num / 10000)), NULL);
+    plain.value = arena_printf(&a, "%lld", (long long) version_number(c->value));
+    return cond_holds(&plain, arena_printf(&a, "%lld", (long long) num), NULL);
+}
+
 static bool require_one(struct look *l, const struct require *r, struct fact *f, struct err *err)
 {
     struct arena *a = l->w.a;
@@ -122,11 +145,9 @@ static bool require_one(struct look *l, const struct require *r, struct fact *f,
     case REQUIRE_POSTGRES: {
         int num = db_server_version(l->w.e->db);
         snprintf(version, sizeof version, "%d.%d", num / 10000, num % 10000);
-        char major[16];
-        snprintf(major, sizeof major, "%d", num / 10000);
-        if (!cond_holds(&r->expect, r->expect.value && strchr(r->expect.value, '.') ? version : major, NULL))
-            no(f, arena_printf(a, "PostgreSQL %s is required, this is %s (%s)", r->value.s ? r->value.s : "another version",
-                               version, place(a, r->at)),
+        if (!server_version_holds(l->w.e, &r->expect))
+            no(f, arena_printf(a, "PostgreSQL %s %s is required, this is %s (%s)", cond_op_word(r->expect.op),
+                               r->expect.value, version, place(a, r->at)),
                "upgrade the server");
         return true;
     }

@@ -79,7 +79,6 @@ bool step_applies(struct work *w, const struct step *s, bool *out, struct err *e
 {
     const char *name = "postgresql";
     struct cond c;
-    char version[32];
 
     *out = true;
     if (!s->dbms.s)
@@ -95,8 +94,7 @@ bool step_applies(struct work *w, const struct step *s, bool *out, struct err *e
     if (!cond_parse(rest, &c))
         return err_set(err, ERR_INPUT, "%s:%d:%d: \"%s\" is no version condition; expected for example \"postgresql >= 15\"",
                        s->dbms.at.file, s->dbms.at.line, s->dbms.at.col, s->dbms.s);
-    snprintf(version, sizeof version, "%d", db_server_version(w->e->db) / 10000);
-    *out = cond_holds(&c, version, NULL);
+    *out = server_version_holds(w->e, &c);
     return true;
 }
 

@@ -65,27 +65,36 @@ bool live_releases(struct engine *e, struct arena *a, const char ***out, int *ou
     return true;
 }
 
+/* One line for each thing that is missing: what, who holds it, since when, what releases it. */
+static void add_refusal(struct str *lines, const struct refusal *r, bool first)
+{
+    const char *what = r->fact.what ? r->fact.what : r->reason;
+    char when[25];
+
+    if (!first)
+        str_addf(lines, "%sAlso: %s.", lines->len ? "\n" : "", what);
+    if (r->fact.holder)
+        str_addf(lines, "%sHeld by %s.", lines->len ? " " : "", r->fact.holder);
+    if (r->fact.since_ms > 0) {
+        time_to_rfc3339(r->fact.since_ms, when);
+        str_addf(lines, "%sSince %s.", lines->len ? " " : "", when);
+    }
+    if (r->fact.release && !first)
+        str_addf(lines, " Released by: %s.", r->fact.release);
+}
+
 bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decision *d, struct err *err)
 {
-    for (int i = 0; i < d->n_refusals; i++) {
-        const struct refusal *r = &d->refusals[i];
-        const char *what = r->fact.what ? r->fact.what : r->reason;
-        if (i == 0)
-            err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s", phase_event_word(ev), p->id.s, what);
-        else
-            err_detail(err, "Also: %s", what);
-        if (r->fact.holder)
-            err_detail(err, "Held by %s.", r->fact.holder);
-        if (r->fact.since_ms > 0) {
-            char when[25];
-            time_to_rfc3339(r->fact.since_ms, when);
-            err_detail(err, "Since %s.", when);
-        }
-        if (r->fact.release && i == 0)
-            err_hint(err, "%s", r->fact.release);
-        else if (r->fact.release)
-            err_detail(err, "Released by: %s", r->fact.release);
-    }
-    err_reason(err, d->n_refusals > 0 ? d->refusals[0].reason : "refused");
-    return false;
+    const struct refusal *first = &d->refusals[0];
+    AUTO(str) lines = {0};
+
+    for (int i = 0; i < d->n_refusals; i++)
+        add_refusal(&lines, &d->refusals[i], i == 0);
+    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s", phase_event_word(ev), p->id.s,
+            d->n_refusals == 0 ? "nothing allows it" : first->fact.what ? first->fact.what : first->reason);
+    if (lines.len)
+        err_detail(err, "%s", str_text(&lines));
+    if (d->n_refusals > 0 && first->fact.release)
+        err_hint(err, "%s", first->fact.release);
+    return err_reason(err, d->n_refusals > 0 ? first->reason : "refused");
 }
