@@ -322,6 +322,7 @@ struct plan {
     struct runbook runbook;
     struct text compensates; /* plan that this one undoes; NULL */
     const char *file;
+    bool is_head; /* only a head is in memory: see plan_set_load_some */
     const char *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
     const char *checksum;                    /* of the whole plan */
 };

@@ -139,6 +139,8 @@ static void check_dep(const struct graph *g, const struct plan *p, const struct 
                     phase_word(dep->phase), other->id.s, theirs->release.s, ours->release.s);
 }
 
+#define CYCLE_SHOWN 10 /* plans; of a longer one its beginning and its last */
+
 static void say_cycle(const struct graph *g, int from, struct problem_list *problems)
 {
     AUTO(str) shown = {0};
@@ -146,8 +148,13 @@ static void say_cycle(const struct graph *g, int from, struct problem_list *prob
 
     while (g->path[start] != from)
         start++;
-    for (int i = start; i < g->n_path; i++)
+    for (int i = start; i < g->n_path; i++) {
+        if (i - start == CYCLE_SHOWN && g->n_path - i > 1) {
+            str_addf(&shown, "(%d more) -> ", g->n_path - i - 1);
+            i = g->n_path - 1;
+        }
         str_addf(&shown, "%s -> ", g->set->plans[g->path[i]].id.s);
+    }
     str_add(&shown, g->set->plans[from].id.s);
     const struct plan *last = &g->set->plans[g->path[g->n_path - 1]];
     problem_add(problems, last->depends_on[g->next[g->path[g->n_path - 1]] - 1].at, NULL, NULL, "the plans depend on each other: %s",

@@ -192,7 +192,7 @@ static void add_value(struct str *out, const struct field *f, const char *base, 
         add_number(out, 'i', *(const int *) at, ';');
         break;
     case FT_PERCENT:
-        str_addf(out, "d%.17g;", *(const double *) at);
+        add_number(out, 'd', (int64_t) (*(const double *) at * 1e9 + 0.5), ';'); /* it has nine decimals at most */
         break;
     case FT_COND:
         add_number(out, 'c', (int64_t) ((const struct cond *) at)->op, ';');

@@ -27,12 +27,16 @@ struct loading {
     const char *config; /* name of the project file in root */
     int root;           /* the project's folder, that paths are relative to */
     struct path_list paths;
+    struct arena one; /* the plan that may be cut to its head */
+    bool (*whole)(void *ctx, const struct plan *p); /* NULL: all are kept whole */
+    void *ctx;
 };
 
 static void loading_auto(struct loading *l)
 {
     parsing_auto(&l->parsing);
     arena_free(&l->names);
+    arena_free(&l->one);
     free(l->buffer);
     if (l->root >= 0)
         close(l->root);
@@ -151,19 +155,36 @@ static const char *path_join(struct arena *a, const char *folder, const char *na
     return path;
 }
 
-static void walk_folder(struct loading *l, const char *shown, int depth)
+struct ancestor { /* the folders that lead to one, to see a link that leads back */
+    const struct ancestor *up;
+    dev_t dev;
+    ino_t ino;
+    int depth;
+};
+
+static bool leads_back(const struct ancestor *a, const struct stat *st)
+{
+    for (; a; a = a->up)
+        if (a->dev == st->st_dev && a->ino == st->st_ino)
+            return true;
+    return false;
+}
+
+static void walk_folder(struct loading *l, const char *shown, const struct ancestor *up)
 {
     struct pos at = {shown, 0, 0};
-
-    if (depth == FOLDER_DEPTH) {
-        problem_add(l->problems, at, NULL, "is there a symbolic link that leads back?", "folders nested deeper than %d levels",
-                    FOLDER_DEPTH);
-        return;
-    }
     int fd = openat(l->root, shown, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     __attribute__((cleanup(dir_auto))) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
+    struct stat st;
+
+    if (!dir || fstat(fd, &st) != 0) {
         problem_add(l->problems, at, NULL, NULL, "the folder can't be read: %s", strerror(errno));
+        return;
+    }
+    struct ancestor here = {up, st.st_dev, st.st_ino, up ? up->depth + 1 : 1};
+    if (leads_back(up, &st) || here.depth > FOLDER_DEPTH) {
+        problem_add(l->problems, at, "a folder of its own", NULL, "%s",
+                    here.depth > FOLDER_DEPTH ? "folders are nested too deep" : "a link that leads back to a folder above it");
         return;
     }
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
@@ -171,7 +192,7 @@ static void walk_folder(struct loading *l, const char *shown, int depth)
             continue;
         const char *child = path_join(&l->names, shown, entry->d_name);
         if (is_folder(dir, entry))
-            walk_folder(l, child, depth + 1);
+            walk_folder(l, child, &here);
         else if (is_wanted(l, entry->d_name, child))
             add_path(l, child);
     }
@@ -196,10 +217,8 @@ static bool find_root(struct loading *l, const char *path, struct err *err)
     return true;
 }
 
-static bool loading_start(struct loading *l, const char *path, struct err *err)
+static bool loading_open(struct loading *l, struct err *err)
 {
-    if (!find_root(l, path, err))
-        return false;
     l->root = open(l->set->project.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (l->root < 0)
         return err_set(err, ERR_INPUT, "%s: can't be read: %s", l->set->project.root, strerror(errno));
@@ -208,6 +227,11 @@ static bool loading_start(struct loading *l, const char *path, struct err *err)
         abort();
     parsing_init(&l->parsing);
     return true;
+}
+
+static bool loading_start(struct loading *l, const char *path, struct err *err)
+{
+    return find_root(l, path, err) && loading_open(l, err);
 }
 
 static void load_project(struct loading *l, const char *shown)
@@ -253,6 +277,51 @@ static void check_file_name(struct loading *l, const struct plan *p)
     problem_add(l->problems, p->timestamp.at, str_text(&expected), NULL, "timestamp %s", p->timestamp.s);
 }
 
+static struct text text_copy(struct arena *a, const struct text *t)
+{
+    return (struct text) {arena_strdup(a, t->s), t->at};
+}
+
+/* Everything that stays is copied to arena a; the rest is forgotten. */
+static void plan_cut_to_head(struct arena *a, struct plan *p)
+{
+    struct plan head = {
+        .id = text_copy(a, &p->id),
+        .timestamp = text_copy(a, &p->timestamp),
+        .database = text_copy(a, &p->database),
+        .title = text_copy(a, &p->title),
+        .author = text_copy(a, &p->author),
+        .compensates = text_copy(a, &p->compensates),
+        .time = p->time,
+        .file = p->file,
+        .is_head = true,
+        .checksum = arena_strdup(a, p->checksum),
+        .n_depends_on = p->n_depends_on,
+    };
+
+    if (p->n_depends_on > 0)
+        head.depends_on = arena_array(a, struct plan_dep, p->n_depends_on);
+    for (int i = 0; i < p->n_depends_on; i++) {
+        head.depends_on[i] = p->depends_on[i];
+        head.depends_on[i].plan = text_copy(a, &p->depends_on[i].plan);
+    }
+    for (int role = 0; role < FLAG_ROLES; role++)
+        head.flags[role] = (struct flag_decl) {
+            text_copy(a, &p->flags[role].key), text_copy(a, &p->flags[role].bucket_by), p->flags[role].at};
+    for (int phase = 0; phase < PHASE_SLOTS; phase++) {
+        const struct phase_plan *from = &p->phases[phase];
+        struct phase_plan *to = &head.phases[phase];
+
+        to->present = from->present;
+        to->none = text_copy(a, &from->none);
+        to->release = text_copy(a, &from->release);
+        to->hold_ms = from->hold_ms;
+        to->at = from->at;
+        head.phase_checksum[phase] = arena_strdup(a, p->phase_checksum[phase]);
+    }
+    *p = head;
+}
+
 static void load_plan(struct loading *l, const char *path)
 {
     struct plan_set *set = l->set;
@@ -262,8 +331,15 @@ static void load_plan(struct loading *l, const char *path)
     if (n < 0)
         return;
     struct plan *plan = &set->plans[set->n_plans];
-    plan_parse_with(&l->parsing, &set->arena, file, l->buffer, (size_t) n, plan, l->problems);
+    arena_reset(&l->one);
+    plan_parse_with(&l->parsing, l->whole ? &l->one : &set->arena, file, l->buffer, (size_t) n, plan, l->problems);
     check_file_name(l, plan);
+    if (l->whole && l->whole(l->ctx, plan)) {
+        AUTO(problem_list) known = {0};
+        plan_parse_with(&l->parsing, &set->arena, file, l->buffer, (size_t) n, plan, &known);
+    } else if (l->whole) {
+        plan_cut_to_head(&set->arena, plan);
+    }
     if (plan->id.s)
         set->n_plans++;
 }
@@ -293,7 +369,7 @@ static void load_plans(struct loading *l)
     while (n > 1 && dir[n - 1] == '/')
         n--;
     const char *shown = arena_strndup(&l->names, dir, n);
-    walk_folder(l, shown, 0);
+    walk_folder(l, shown, NULL);
     if (l->paths.n > 0)
         qsort(l->paths.items, (size_t) l->paths.n, sizeof *l->paths.items, by_name);
     set->plans = arena_array(&set->arena, struct plan, l->paths.n);
@@ -320,21 +396,56 @@ static bool fail_with_problems(const struct problem_list *problems, struct err *
     return err_detail(err, "the first: %s", str_text(&first));
 }
 
+static bool load(struct loading *l, const char *dir, const char *config_path, struct err *err)
+{
+    const char *shown = config_path ? config_path : "phasegate.yaml";
+    int n_before = l->problems->n;
+
+    *l->set = (struct plan_set) {0};
+    const char *path = *shown == '/' ? shown : path_join(&l->names, dir ? dir : ".", shown);
+    if (!loading_start(l, path, err))
+        return false;
+    load_project(l, arena_strdup(&l->set->arena, shown));
+    load_plans(l);
+    plan_set_validate(l->set, l->problems);
+    return l->problems->n == n_before && !l->problems->cut ? true : fail_with_problems(l->problems, err);
+}
+
 bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out, struct problem_list *problems,
                    struct err *err)
 {
     AUTO(loading) l = {.set = out, .problems = problems, .root = -1};
-    const char *shown = config_path ? config_path : "phasegate.yaml";
-    int n_before = problems->n;
 
-    *out = (struct plan_set) {0};
-    const char *path = *shown == '/' ? shown : path_join(&l.names, dir ? dir : ".", shown);
-    if (!loading_start(&l, path, err))
+    return load(&l, dir, config_path, err);
+}
+
+bool plan_set_load_some(const char *dir, const char *config_path, bool (*whole)(void *ctx, const struct plan *p),
+                        void *ctx, struct plan_set *out, struct problem_list *problems, struct err *err)
+{
+    AUTO(loading) l = {.set = out, .problems = problems, .root = -1, .whole = whole, .ctx = ctx};
+
+    return load(&l, dir, config_path, err);
+}
+
+bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err)
+{
+    AUTO(problem_list) problems = {0};
+    AUTO(loading) l = {.set = s, .problems = &problems, .root = -1};
+    struct plan whole;
+
+    if (!p->is_head)
+        return true;
+    if (!loading_open(&l, err))
         return false;
-    load_project(&l, shown);
-    load_plans(&l);
-    plan_set_validate(out, problems);
-    return problems->n == n_before && !problems->cut ? true : fail_with_problems(problems, err);
+    ssize_t n = read_file(&l, p->file, p->file);
+    if (n < 0 || !plan_parse_with(&l.parsing, &s->arena, p->file, l.buffer, (size_t) n, &whole, &problems))
+        return fail_with_problems(&problems, err);
+    if (strcmp(whole.checksum, p->checksum) != 0) {
+        err_set(err, ERR_INPUT, "%s: the plan was changed while it was being read", p->file);
+        return err_hint(err, "run the command again");
+    }
+    *p = whole;
+    return true;
 }
 
 void plan_set_free(struct plan_set *s)

@@ -67,6 +67,23 @@ static bool line_has_tab(const unsigned char *line, const unsigned char *end, in
     return p < end && *p != '\n' && *p != '\r';
 }
 
+/* Past bytes from 0x20 to 0x7e, eight at a time: nearly all that a plan consists of. */
+static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+
+    for (; end - p >= 8; p += 8) {
+        uint64_t x;
+        memcpy(&x, p, sizeof x);
+        uint64_t is_low = (x - ones * 0x20) & ~x, is_del = (x ^ ones * 0x7f) - ones;
+        if ((x | is_low | is_del) & high)
+            break;
+    }
+    while (p < end && *p >= 0x20 && *p < 0x7f)
+        p++;
+    return p;
+}
+
 static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *file, struct problem_list *problems)
 {
     const unsigned char *p = (const unsigned char *) t->bytes, *end = p + t->n, *line_start = p;
@@ -80,10 +97,11 @@ static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *f
             if (line_has_tab(p, end, &at.col) && !note_tab(t, scratch, at, problems))
                 return false;
         }
+        p = skip_plain(p, end);
+        if (p == end)
+            break;
         unsigned char c = *p;
-        if (c >= 0x20 && c < 0x7f) {
-            p++;
-        } else if (c == '\n') {
+        if (c == '\n') {
             p++;
             at.line++;
             is_line_start = true;
