@@ -19,8 +19,8 @@ struct renamed {
     const char *name, *now;
 };
 
-/* The two-way sync trigger. It fires before INSERT, and before UPDATE of the columns that the expressions
- * read or write, when one of them changed and the session isn't a backfill of ours
+/* The two-way sync trigger. It fires before INSERT, and before UPDATE when one of the columns that the
+ * expressions read or write changed (by whatever changed it) and the session isn't a backfill of ours
  * (setting phasegate.backfill = on). Direction: the side that the statement wrote is the truth; when it
  * wrote both, the new side. On INSERT a row whose new columns are all NULL was written by the old side,
  * which is why the new columns must have no default (sync_check_sql says whether they have).
@@ -30,7 +30,8 @@ void sync_install_sql(struct arena *a, const struct plan *p, const struct rename
 void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out);
 /* Boolean query: both triggers and the function are there and enabled. */
 const char *sync_applied_sql(struct arena *a, const struct plan *p);
-/* Query: names of new columns that are missing, or have a default, with why. No rows: fine. */
+/* Query: names of columns that can't be written, and of new ones that have a default, with why. No rows: fine.
+ * An expression with a wrong name or type in it is an error of the query. */
 const char *sync_check_sql(struct arena *a, const struct plan *p);
 /* Boolean SQL over the table's columns: old and new agree (forward direction). For verify and resync. */
 const char *sync_agrees_sql(struct arena *a, const struct plan *p);
@@ -46,14 +47,16 @@ struct backfill_spec {
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b, struct backfill_spec *out,
                       const char **why);
 
-/* _drop_<yyyymmdd>_<name>, cut to 63 bytes. day: from the epoch in ms, UTC. */
+/* _drop_<yyyymmdd>_<name>; what is too long for 63 bytes is cut and ends in a hash of the name. day: from the
+ * epoch in ms, UTC. */
 const char *soft_drop_name(struct arena *a, const char *name, int64_t epoch_ms);
 
 /* What the catalogue says about a column that is to be soft-dropped. */
 struct column_facts {
     const char *schema, *table, *column;
     bool not_null;
-    struct pair_list grants; /* grantee -> privilege, one pair each: "app" -> "SELECT"; column-level only */
+    /* grantee -> privilege, one pair each: "app" -> "SELECT" or "SELECT WITH GRANT OPTION"; column-level only */
+    struct pair_list grants;
 };
 void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden, struct sql_list *drop,
                           struct sql_list *restore, struct sql_list *purge);

@@ -1,5 +1,6 @@
 /* Soft drop: hide, so that it can come back in milliseconds; and the drop itself for the purge. Pure. */
-#include "phasegate/generate.h"
+#include "generate_int.h"
+
 #include "phasegate/names.h"
 
 #include <string.h>
@@ -9,21 +10,7 @@ const char *soft_drop_name(struct arena *a, const char *name, int64_t epoch_ms)
     char stamp[15];
 
     time_to_stamp(epoch_ms / 1000, stamp);
-    /* 63 bytes, cut between UTF-8 characters. */
-    int room = 63 - (int) strlen("_drop_yyyymmdd_"), len = (int) strlen(name);
-    if (len > room) {
-        len = room;
-        while (len > 0 && ((unsigned char) name[len] & 0xC0) == 0x80)
-            len--;
-    }
-    return arena_printf(a, "_drop_%.8s_%.*s", stamp, len, name);
-}
-
-static void add_item(struct arena *a, struct sql_list *l, struct str *sql)
-{
-    l->items = arena_grow(a, l->items, sizeof *l->items * (size_t) l->n, sizeof *l->items * (size_t) (l->n + 1));
-    l->items[l->n++] = arena_strdup(a, str_text(sql));
-    str_clear(sql);
+    return generate_name(a, arena_printf(a, "_drop_%.8s_", stamp), name);
 }
 
 static void alter(struct str *s, const char *schema, const char *table)
@@ -32,9 +19,17 @@ static void alter(struct str *s, const char *schema, const char *table)
     sql_qualified(s, schema, table);
 }
 
-static void grant(struct str *s, const struct column_facts *c, const struct pair *g, bool give, const char *column)
+/* "SELECT", or "SELECT WITH GRANT OPTION". */
+static void grant(struct str *s, const struct column_facts *c, const struct pair *g, bool give,
+                  const char *column)
 {
-    str_addf(s, "%s %s (", give ? "GRANT" : "REVOKE", g->value.s);
+    static const char option[] = " WITH GRANT OPTION";
+    size_t len = strlen(g->value.s), cut = strlen(option);
+    bool with_option = len > cut && strcmp(g->value.s + len - cut, option) == 0;
+
+    str_add(s, give ? "GRANT " : "REVOKE ");
+    str_addn(s, g->value.s, with_option ? len - cut : len);
+    str_add(s, " (");
     sql_ident(s, column);
     str_add(s, ") ON ");
     sql_qualified(s, c->schema, c->table);
@@ -43,10 +38,12 @@ static void grant(struct str *s, const struct column_facts *c, const struct pair
         str_add(s, "PUBLIC");
     else
         sql_ident(s, g->key.s);
+    if (give && with_option)
+        str_add(s, option);
 }
 
-void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden, struct sql_list *drop,
-                          struct sql_list *restore, struct sql_list *purge)
+void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden,
+                          struct sql_list *drop, struct sql_list *restore, struct sql_list *purge)
 {
     AUTO(str) s = {0};
 
@@ -58,41 +55,41 @@ void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const c
         str_add(&s, " ALTER COLUMN ");
         sql_ident(&s, c->column);
         str_add(&s, " DROP NOT NULL");
-        add_item(a, drop, &s);
+        sql_list_take(a, drop, &s);
     }
     for (int i = 0; i < c->grants.n; i++) {
         grant(&s, c, &c->grants.items[i], false, c->column);
-        add_item(a, drop, &s);
+        sql_list_take(a, drop, &s);
     }
     alter(&s, c->schema, c->table);
     str_add(&s, " RENAME COLUMN ");
     sql_ident(&s, c->column);
     str_add(&s, " TO ");
     sql_ident(&s, hidden);
-    add_item(a, drop, &s);
+    sql_list_take(a, drop, &s);
 
     alter(&s, c->schema, c->table);
     str_add(&s, " RENAME COLUMN ");
     sql_ident(&s, hidden);
     str_add(&s, " TO ");
     sql_ident(&s, c->column);
-    add_item(a, restore, &s);
+    sql_list_take(a, restore, &s);
     for (int i = 0; i < c->grants.n; i++) {
         grant(&s, c, &c->grants.items[i], true, c->column);
-        add_item(a, restore, &s);
+        sql_list_take(a, restore, &s);
     }
     if (c->not_null) {
         alter(&s, c->schema, c->table);
         str_add(&s, " ALTER COLUMN ");
         sql_ident(&s, c->column);
         str_add(&s, " SET NOT NULL");
-        add_item(a, restore, &s);
+        sql_list_take(a, restore, &s);
     }
 
     alter(&s, c->schema, c->table);
     str_add(&s, " DROP COLUMN IF EXISTS ");
     sql_ident(&s, hidden);
-    add_item(a, purge, &s);
+    sql_list_take(a, purge, &s);
 }
 
 void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
@@ -104,25 +101,26 @@ void soft_drop_table_sql(struct arena *a, const char *schema, const char *table,
     memset(restore, 0, sizeof *restore);
     memset(purge, 0, sizeof *purge);
     str_add(&s, "CREATE SCHEMA IF NOT EXISTS " HOLD_SCHEMA);
-    add_item(a, drop, &s);
+    sql_list_take(a, drop, &s);
+    /* Under its new name before it moves: the old one may be taken where it goes. Back in reverse. */
     alter(&s, schema, table);
-    str_add(&s, " SET SCHEMA " HOLD_SCHEMA);
-    add_item(a, drop, &s);
-    alter(&s, HOLD_SCHEMA, table);
     str_add(&s, " RENAME TO ");
     sql_ident(&s, hidden);
-    add_item(a, drop, &s);
+    sql_list_take(a, drop, &s);
+    alter(&s, schema, hidden);
+    str_add(&s, " SET SCHEMA " HOLD_SCHEMA);
+    sql_list_take(a, drop, &s);
 
     alter(&s, HOLD_SCHEMA, hidden);
-    str_add(&s, " RENAME TO ");
-    sql_ident(&s, table);
-    add_item(a, restore, &s);
-    alter(&s, HOLD_SCHEMA, table);
     str_add(&s, " SET SCHEMA ");
     sql_ident(&s, schema);
-    add_item(a, restore, &s);
+    sql_list_take(a, restore, &s);
+    alter(&s, schema, hidden);
+    str_add(&s, " RENAME TO ");
+    sql_ident(&s, table);
+    sql_list_take(a, restore, &s);
 
     str_add(&s, "DROP TABLE IF EXISTS ");
     sql_qualified(&s, HOLD_SCHEMA, hidden);
-    add_item(a, purge, &s);
+    sql_list_take(a, purge, &s);
 }

@@ -1,5 +1,6 @@
 /* The generated sync trigger, and what derives from sync. Pure. */
-#include "phasegate/generate.h"
+#include "generate_int.h"
+
 #include "phasegate/names.h"
 
 #include <string.h>
@@ -7,35 +8,11 @@
 /* Fires after other BEFORE triggers of the table (they fire by name), so that it sees what they made. */
 #define TRIGGER_PREFIX "zz_phasegate_"
 
-static uint32_t fnv(const char *s)
-{
-    uint32_t h = 2166136261u;
-    for (; *s; s++)
-        h = (h ^ (unsigned char) *s) * 16777619u;
-    return h;
-}
-
-/* prefix + plan id, at most 63 bytes; a longer one ends in a hash of the whole id. */
-static const char *object_name(struct arena *a, const char *prefix, const char *plan)
-{
-    size_t room = 63 - strlen(prefix);
-
-    if (strlen(plan) <= room)
-        return arena_printf(a, "%s%s", prefix, plan);
-    return arena_printf(a, "%s%.*s_%08x", prefix, (int) (room - 9), plan, fnv(plan));
-}
-
 static const char *take(struct arena *a, struct str *s)
 {
     const char *t = arena_strdup(a, str_text(s));
     str_free(s);
     return t;
-}
-
-static void add_item(struct arena *a, struct sql_list *l, const char *sql)
-{
-    l->items = arena_grow(a, l->items, sizeof *l->items * (size_t) l->n, sizeof *l->items * (size_t) (l->n + 1));
-    l->items[l->n++] = sql;
 }
 
 static const char *name_now(const char *name, const struct renamed *r, int n)
@@ -59,11 +36,24 @@ static void col(struct gen *g, const char *row, const char *name)
     sql_ident(g->out, name_now(name, g->renamed, g->n_renamed));
 }
 
-/* (SELECT (expr) FROM (SELECT NEW.*, NEW."hidden" AS "name") AS "table"): the expression sees the row as a
- * table of its own name, renamed columns under both names. */
-static void eval(struct gen *g, const char *expr)
+/* (expr), and a line's end, for an expression may end in a comment. */
+static void embed(struct str *out, const char *expr) { str_addf(out, "(%s\n)", expr); }
+
+/* SELECT INTO NEW."a", NEW."b" (expr), (expr) FROM (SELECT NEW.*, NEW."hidden" AS "name") AS "table": the
+ * expressions see the row as a table of its own name, renamed columns under both names, and all see it as the
+ * statement left it, as in an UPDATE. One SELECT for all: each costs more than what it computes. */
+static void assign_all(struct gen *g, const struct pair_list *l, const char *indent)
 {
-    str_addf(g->out, "(SELECT (%s) FROM (SELECT NEW.*", expr);
+    str_addf(g->out, "%sSELECT INTO ", indent);
+    for (int i = 0; i < l->n; i++) {
+        str_add(g->out, i ? ", " : "");
+        col(g, "NEW", l->items[i].key.s);
+    }
+    for (int i = 0; i < l->n; i++) {
+        str_add(g->out, i ? ", " : " ");
+        embed(g->out, l->items[i].value.s);
+    }
+    str_add(g->out, " FROM (SELECT NEW.*");
     for (int i = 0; i < g->n_renamed; i++) {
         str_add(g->out, ", NEW.");
         sql_ident(g->out, g->renamed[i].now);
@@ -72,36 +62,45 @@ static void eval(struct gen *g, const char *expr)
     }
     str_add(g->out, ") AS ");
     sql_ident(g->out, g->p->sync.table.s);
+    str_add(g->out, ";\n");
+}
+
+/* Changed means: other bytes. IS DISTINCT FROM would take 1.0 for 1.00 and citext 'a' for 'A', which the other
+ * side may well tell apart; and json has no equality at all. */
+static void changed(struct gen *g, const struct text *names, int n)
+{
+    static const char *const rows[] = {"NEW", "OLD"};
+
+    str_add(g->out, "pg_catalog.record_image_ne(");
+    for (int r = 0; r < 2; r++) {
+        str_add(g->out, r ? ", ROW(" : "ROW(");
+        for (int i = 0; i < n; i++) {
+            str_add(g->out, i ? ", " : "");
+            col(g, rows[r], names[i].s);
+        }
+        str_add(g->out, ")");
+    }
     str_add(g->out, ")");
 }
 
-static void assign_all(struct gen *g, const struct pair_list *l, const char *indent)
+static const struct text *keys_of(struct arena *a, const struct pair_list *l)
 {
-    for (int i = 0; i < l->n; i++) {
-        str_add(g->out, indent);
-        col(g, "NEW", l->items[i].key.s);
-        str_add(g->out, " := ");
-        eval(g, l->items[i].value.s);
-        str_add(g->out, ";\n");
-    }
+    struct text *keys = arena_array(a, struct text, l->n + 1);
+
+    for (int i = 0; i < l->n; i++)
+        keys[i] = l->items[i].key;
+    return keys;
 }
 
-static void any_changed(struct gen *g, const struct pair_list *l)
+static void table_name(struct str *out, const struct sync *s)
 {
-    for (int i = 0; i < l->n; i++) {
-        str_add(g->out, i ? " OR " : "");
-        col(g, "NEW", l->items[i].key.s);
-        str_add(g->out, " IS DISTINCT FROM ");
-        col(g, "OLD", l->items[i].key.s);
-    }
+    sql_qualified(out, s->schema.s, s->table.s);
 }
-
-static void table_name(struct str *out, const struct sync *s) { sql_qualified(out, s->schema.s, s->table.s); }
 
 static const char *function_name(struct arena *a, const struct plan *p)
 {
     AUTO(str) s = {0};
-    sql_qualified(&s, "phasegate", object_name(a, "sync_", p->id.s));
+    sql_qualified(&s, "phasegate", generate_name(a, "sync_", p->id.s));
     return arena_strdup(a, str_text(&s));
 }
 
@@ -132,7 +131,7 @@ static const char *function_sql(struct arena *a, struct gen *g)
         assign_all(g, &s->reverse, "      ");
     }
     str_add(&body, "    END IF;\n  ELSIF ");
-    any_changed(g, &s->forward);
+    changed(g, keys_of(a, &s->forward), s->forward.n);
     str_add(&body, " THEN\n");
     if (s->reverse.n > 0)
         assign_all(g, &s->reverse, "    ");
@@ -143,13 +142,13 @@ static const char *function_sql(struct arena *a, struct gen *g)
     str_add(&body, "  END IF;\n  RETURN NEW;\nEND\n");
 
     const char *tag = quote_tag(a, str_text(&body));
-    str_addf(&sql, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s%s%s", function_name(a, g->p), tag,
-             str_text(&body), tag);
+    str_addf(&sql, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s%s%s",
+             function_name(a, g->p), tag, str_text(&body), tag);
     str_free(&body);
     return take(a, &sql);
 }
 
-/* The columns whose change matters: what the expressions read, else (not known) what they write. */
+/* The columns whose change matters: what the expressions read, as far as that is known, and what they write. */
 static void watched(struct arena *a, const struct sync *s, struct text_list *out)
 {
     const struct text_list *known[] = {&s->forward_columns, &s->reverse_columns};
@@ -171,6 +170,8 @@ static void watched(struct arena *a, const struct sync *s, struct text_list *out
     }
 }
 
+/* No UPDATE OF: that goes by what the statement names, and another trigger may change a column that it
+ * doesn't name. WHEN sees what really changed. */
 static const char *trigger_sql(struct arena *a, struct gen *g, bool insert)
 {
     const struct sync *s = &g->p->sync;
@@ -178,40 +179,32 @@ static const char *trigger_sql(struct arena *a, struct gen *g, bool insert)
     struct text_list cols;
 
     g->out = &sql;
-    watched(a, s, &cols);
     str_add(&sql, "CREATE OR REPLACE TRIGGER ");
-    sql_ident(&sql, object_name(a, insert ? TRIGGER_PREFIX "i_" : TRIGGER_PREFIX "u_", g->p->id.s));
-    str_add(&sql, insert ? " BEFORE INSERT" : " BEFORE UPDATE OF ");
-    for (int i = 0; !insert && i < cols.n; i++) {
-        str_add(&sql, i ? ", " : "");
-        sql_ident(&sql, name_now(cols.items[i].s, g->renamed, g->n_renamed));
-    }
-    str_add(&sql, " ON ");
+    sql_ident(&sql,
+              generate_name(a, insert ? TRIGGER_PREFIX "i_" : TRIGGER_PREFIX "u_", g->p->id.s));
+    str_add(&sql, insert ? " BEFORE INSERT ON " : " BEFORE UPDATE ON ");
     table_name(&sql, s);
     str_add(&sql, " FOR EACH ROW ");
     if (!insert) {
-        str_add(&sql, "WHEN ((");
-        for (int i = 0; i < cols.n; i++) {
-            str_add(&sql, i ? " OR " : "");
-            col(g, "NEW", cols.items[i].s);
-            str_add(&sql, " IS DISTINCT FROM ");
-            col(g, "OLD", cols.items[i].s);
-        }
-        str_add(&sql, ") AND pg_catalog.current_setting('phasegate.backfill', true) IS DISTINCT FROM 'on') ");
+        watched(a, s, &cols);
+        str_add(&sql, "WHEN (pg_catalog.current_setting('phasegate.backfill', true) IS DISTINCT "
+                      "FROM 'on' AND ");
+        changed(g, cols.items, cols.n);
+        str_add(&sql, ") ");
     }
     str_addf(&sql, "EXECUTE FUNCTION %s()", function_name(a, g->p));
     return take(a, &sql);
 }
 
-void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed, int n_renamed,
-                      struct sql_list *out)
+void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                      int n_renamed, struct sql_list *out)
 {
     struct gen g = {.p = p, .renamed = renamed, .n_renamed = n_renamed};
 
     memset(out, 0, sizeof *out);
-    add_item(a, out, function_sql(a, &g));
-    add_item(a, out, trigger_sql(a, &g, true));
-    add_item(a, out, trigger_sql(a, &g, false));
+    sql_list_add(a, out, function_sql(a, &g));
+    sql_list_add(a, out, trigger_sql(a, &g, true));
+    sql_list_add(a, out, trigger_sql(a, &g, false));
 }
 
 void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out)
@@ -220,12 +213,12 @@ void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out
     for (int i = 0; i < 2; i++) {
         struct str sql = {0};
         str_add(&sql, "DROP TRIGGER IF EXISTS ");
-        sql_ident(&sql, object_name(a, i ? TRIGGER_PREFIX "u_" : TRIGGER_PREFIX "i_", p->id.s));
+        sql_ident(&sql, generate_name(a, i ? TRIGGER_PREFIX "u_" : TRIGGER_PREFIX "i_", p->id.s));
         str_add(&sql, " ON ");
         table_name(&sql, &p->sync);
-        add_item(a, out, take(a, &sql));
+        sql_list_add(a, out, take(a, &sql));
     }
-    add_item(a, out, arena_printf(a, "DROP FUNCTION IF EXISTS %s()", function_name(a, p)));
+    sql_list_add(a, out, arena_printf(a, "DROP FUNCTION IF EXISTS %s()", function_name(a, p)));
 }
 
 static void regclass(struct str *out, const struct sync *s)
@@ -241,34 +234,76 @@ const char *sync_applied_sql(struct arena *a, const struct plan *p)
 {
     struct str sql = {0};
 
-    str_add(&sql, "SELECT count(*) = 2 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid"
-                  " WHERE t.tgenabled <> 'D' AND t.tgrelid = ");
+    str_add(&sql,
+            "SELECT count(*) = 2 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = "
+            "t.tgfoid"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace AND n.nspname = 'phasegate'"
+            " WHERE t.tgenabled IN ('O', 'A') AND t.tgrelid = ");
     regclass(&sql, &p->sync);
     str_add(&sql, " AND t.tgname IN (");
-    sql_literal(&sql, object_name(a, TRIGGER_PREFIX "i_", p->id.s));
+    sql_literal(&sql, generate_name(a, TRIGGER_PREFIX "i_", p->id.s));
     str_add(&sql, ", ");
-    sql_literal(&sql, object_name(a, TRIGGER_PREFIX "u_", p->id.s));
+    sql_literal(&sql, generate_name(a, TRIGGER_PREFIX "u_", p->id.s));
     str_add(&sql, ") AND f.proname = ");
-    sql_literal(&sql, object_name(a, "sync_", p->id.s));
+    sql_literal(&sql, generate_name(a, "sync_", p->id.s));
     return take(a, &sql);
+}
+
+/* The expressions as the trigger will evaluate them, over no rows: a wrong name or type in one shows now, and
+ * not in the application's first write. Columns that are missing are NULL here, for they get a row each. */
+static void try_expressions(struct arena *a, struct str *out, const struct sync *s)
+{
+    const struct pair_list *lists[] = {&s->forward, &s->reverse};
+    struct text_list names;
+    struct sync written = {.forward = s->forward, .reverse = s->reverse};
+
+    str_add(out, "WITH tried AS (SELECT ");
+    for (int l = 0, n = 0; l < 2; l++)
+        for (int i = 0; i < lists[l]->n; i++) {
+            str_add(out, n++ ? ", (SELECT " : "(SELECT ");
+            embed(out, lists[l]->items[i].value.s);
+            str_add(out, " FROM (SELECT * FROM ");
+            table_name(out, s);
+            str_add(out, ") AS ");
+            sql_ident(out, s->table.s);
+            str_add(out, " WHERE false)");
+        }
+    watched(a, &written, &names);
+    str_add(out, " FROM (SELECT ");
+    for (int i = 0; i < names.n; i++) {
+        str_add(out, i ? ", NULL AS " : "NULL AS ");
+        sql_ident(out, names.items[i].s);
+    }
+    str_add(out, ") AS \"columns that are missing\") ");
 }
 
 const char *sync_check_sql(struct arena *a, const struct plan *p)
 {
+    const struct pair_list *lists[] = {&p->sync.forward, &p->sync.reverse};
     struct str sql = {0};
 
-    str_add(&sql, "SELECT w.name, CASE WHEN a.attnum IS NULL THEN 'does not exist' ELSE"
-                  " 'has a default: an insert that leaves it out can''t be told from one that sets it' END"
-                  " FROM (VALUES ");
-    for (int i = 0; i < p->sync.forward.n; i++) {
-        str_add(&sql, i ? ", (" : "(");
-        sql_literal(&sql, p->sync.forward.items[i].key.s);
-        str_add(&sql, ")");
-    }
-    str_add(&sql, ") AS w(name) LEFT JOIN pg_catalog.pg_attribute a ON a.attname = w.name AND NOT a.attisdropped"
+    try_expressions(a, &sql, &p->sync);
+    str_add(
+        &sql,
+        "SELECT w.name, CASE WHEN a.attnum IS NULL THEN 'does not exist' WHEN a.attgenerated <> ''"
+        " THEN 'is generated: nothing else can write it' ELSE"
+        " 'has a default: an insert that leaves it out can''t be told from one that sets it' END"
+        " FROM (VALUES ");
+    for (int l = 0, n = 0; l < 2; l++)
+        for (int i = 0; i < lists[l]->n; i++) {
+            str_add(&sql, n++ ? ", (" : "(");
+            sql_literal(&sql, lists[l]->items[i].key.s);
+            str_add(&sql, l ? ", false)" : ", true)");
+        }
+    str_add(&sql, ") AS w(name, is_new) LEFT JOIN pg_catalog.pg_attribute a ON a.attname = w.name "
+                  "AND NOT a.attisdropped"
                   " AND a.attrelid = ");
     regclass(&sql, &p->sync);
-    str_add(&sql, " WHERE a.attnum IS NULL OR a.atthasdef ORDER BY 1");
+    /* An identity column and one of a domain with a default have one too, though not by themselves. */
+    str_add(&sql, " LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attnum IS NULL OR "
+                  "a.attgenerated <> ''"
+                  " OR (w.is_new AND (a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT "
+                  "NULL)) ORDER BY 1");
     return take(a, &sql);
 }
 
@@ -279,15 +314,19 @@ const char *sync_agrees_sql(struct arena *a, const struct plan *p)
     for (int i = 0; i < p->sync.forward.n; i++) {
         str_add(&sql, i ? " AND " : "");
         sql_ident(&sql, p->sync.forward.items[i].key.s);
-        str_addf(&sql, " IS NOT DISTINCT FROM (%s)", p->sync.forward.items[i].value.s);
+        str_add(&sql, " IS NOT DISTINCT FROM ");
+        embed(&sql, p->sync.forward.items[i].value.s);
     }
     return take(a, &sql);
 }
 
-bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b, struct backfill_spec *out,
-                      const char **why)
+bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
+                      struct backfill_spec *out, const char **why)
 {
-    bool from_sync = p->sync.by != SYNC_NONE && (!b->table.s || strcmp(b->table.s, p->sync.table.s) == 0);
+    bool other_schema =
+        b->table.s && b->schema.s && p->sync.schema.s && strcmp(b->schema.s, p->sync.schema.s) != 0;
+    bool from_sync = p->sync.by != SYNC_NONE && !other_schema &&
+                     (!b->table.s || strcmp(b->table.s, p->sync.table.s) == 0);
     struct str todo = {0};
 
     memset(out, 0, sizeof *out);
@@ -311,7 +350,8 @@ bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfi
     for (int i = 0; i < out->set.n; i++) {
         str_add(&todo, i ? " OR " : "");
         sql_qualified(&todo, out->table, out->set.items[i].key.s);
-        str_addf(&todo, " IS DISTINCT FROM (%s)", out->set.items[i].value.s);
+        str_add(&todo, " IS DISTINCT FROM ");
+        embed(&todo, out->set.items[i].value.s);
     }
     out->todo = take(a, &todo);
     return true;
