@@ -37,6 +37,8 @@ static bool advance_one(struct context *c, struct engine *e, struct plan *p,
     if (!good)
         return false;
     show_advance(c, p, &r);
+    if (!r.nothing_to_do && r.proof && strcmp(r.proof, "missing") == 0)
+        out_say(&c->out, "no compatibility proof was asked for: it is not part of this version");
     return true;
 }
 

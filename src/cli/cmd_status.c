@@ -6,6 +6,12 @@ struct view {
     int n, n_pending;
 };
 
+/* What advance would be told takes a look at the flags: only --flags asks for that. */
+static bool is_decided(const struct plan_status *s)
+{
+    return s->decision.go || s->decision.n_refusals > 0;
+}
+
 static const char *steps_text(struct arena *a, const struct plan_status *s)
 {
     return s->steps_total ? arena_printf(a, "%d of %d", s->steps_done, s->steps_total) : "";
@@ -85,6 +91,9 @@ static void show_one(struct context *c, const struct plan_status *s)
         out_print(o, "  missing for the next phase:\n");
         show_refusals(c, &s->decision);
     }
+    if (s->next_phase && !is_decided(s) && s->state.brake == BRAKE_NONE)
+        out_print(o, "  go?      phasegate status %s --flags asks everything that advance asks\n",
+                  s->plan->id.s);
     if (s->next_command)
         out_print(o, "  next     %s\n", s->next_command);
 }
@@ -167,7 +176,10 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_str(j, "next_phase", s->next_phase ? phase_word(s->next_phase) : NULL);
     json_str(j, "next_release", s->next_release);
     json_str(j, "next_command", s->next_command);
-    json_bool(j, "go", s->decision.go);
+    if (is_decided(s))
+        json_bool(j, "go", s->decision.go);
+    else
+        json_put_null(j, "go");
     refusals_json(j, "missing", &s->decision);
     json_str(j, "brake", s->state.brake ? brake_word(s->state.brake) : NULL);
     json_str(j, "brake_reason", s->state.brake_reason);

@@ -92,8 +92,6 @@ void show_advance(struct context *c, const struct plan *p, const struct advance_
     }
     out_print(&c->out, "%s: %s -> %s%s%s\n", p->id.s, stage_word(r->from),
               out_style(&c->out, STYLE_BOLD), stage_word(r->to), out_style(&c->out, STYLE_PLAIN));
-    if (r->proof && strcmp(r->proof, "missing") == 0)
-        out_say(&c->out, "no compatibility proof was asked for: it is not part of this version");
 }
 
 void advance_json(struct json_out *j, const char *key, const struct plan *p,

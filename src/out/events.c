@@ -105,13 +105,22 @@ static bool is_due(struct out *o)
     return true;
 }
 
-/* A wait or a retry is told when it begins, when what it waits for changes, and once a minute. */
+/* A wait or a retry is told when it begins, when what it waits for changes, and once a minute. Numbers count
+ * down meanwhile, which is no news. */
 static bool wait_is_news(struct out *o, const struct event *ev)
 {
     AUTO(str) now = {0};
     bool same;
 
     sentence(ev, &now);
+    for (size_t i = 0; i < now.len; i++)
+        if (now.text[i] >= '0' && now.text[i] <= '9')
+            now.text[i] = '#';
+    for (size_t i = 1; i < now.len;)
+        if (now.text[i] == '#' && now.text[i - 1] == '#')
+            memmove(&now.text[i], &now.text[i + 1], now.len-- - i);
+        else
+            i++;
     same = o->last_wait.len && strcmp(str_text(&now), str_text(&o->last_wait)) == 0;
     if (!same) {
         str_set(&o->last_wait, str_text(&now));

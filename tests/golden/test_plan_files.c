@@ -61,7 +61,8 @@ static void show(const struct problem_list *problems)
 }
 
 /* "12:5 fragment" */
-static bool has_expected(const struct problem_list *problems, const char *name, const char *expected)
+static bool has_expected(const struct problem_list *problems, const char *name,
+                         const char *expected)
 {
     const char *space = strchr(expected, ' ');
     AUTO(str) start = {0};
@@ -76,7 +77,8 @@ static bool has_expected(const struct problem_list *problems, const char *name, 
     for (int i = 0; i < problems->n; i++) {
         AUTO(str) line = {0};
         problem_text(&line, &problems->items[i]);
-        if (strncmp(str_text(&line), str_text(&start), start.len) == 0 && strstr(str_text(&line), space + 1))
+        if (strncmp(str_text(&line), str_text(&start), start.len) == 0 &&
+            strstr(str_text(&line), space + 1))
             return true;
     }
     return false;
@@ -127,7 +129,8 @@ static bool has_ending(const char *s, const char *end)
     return n > m && strcmp(s + n - m, end) == 0;
 }
 
-static void check_folder(const char *folder, int at_least, bool (*check)(const char *path, const char *name))
+static void check_folder(const char *folder, int at_least,
+                         bool (*check)(const char *path, const char *name))
 {
     const char *source = getenv("PHASEGATE_SRC");
     AUTO(str) dir_path = {0};
@@ -180,5 +183,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_files_are_refused_where_they_say),
     };
 
-    return argc > 1 ? print_verdicts(argc - 1, argv + 1) : cmocka_run_group_tests(tests, NULL, NULL);
+    return argc > 1 ? print_verdicts(argc - 1, argv + 1)
+                    : cmocka_run_group_tests(tests, NULL, NULL);
 }
