@@ -8,40 +8,21 @@
 
 #include "phasegate/err.h"
 #include "phasegate/model.h"
-
-struct problem {
-    struct pos at;
-    const char *message;  /* "unknown key \"fase\"" */
-    const char *expected; /* "one of: plan, timestamp, ..."; NULL */
-    const char *hint;     /* "did you mean \"phases\"?"; NULL */
-    const char *rule;     /* rule id where a rule says no; NULL */
-};
-
-struct problem_list { /* keeps copies of everything; a problem that it has already isn't added again */
-    struct arena arena;
-    struct problem *items;
-    int n;
-    bool cut; /* more than LOAD_MAX_PROBLEMS */
-};
-#define LOAD_MAX_PROBLEMS 100
-void problem_list_free(struct problem_list *l);
-static inline void problem_list_auto(struct problem_list *l) { problem_list_free(l); }
-void problem_add(struct problem_list *l, struct pos at, const char *expected_or_null, const char *hint_or_null,
-                 const char *fmt, ...) PRINTF_LIKE(5, 6);
-/* "plans/x.yaml:12:5: unknown key \"fase\"; expected one of: phase, plan; did you mean \"phase\"?" */
-void problem_text(struct str *out, const struct problem *p);
+#include "phasegate/problem.h"
 
 /* The project file and all plans below plans:, each checked by itself and against the others (it ends
  * with plan_set_validate). config_path NULL: phasegate.yaml in dir. False with ERR_INPUT when there was
- * any problem (err says how many and shows the first; problems has all), or when a file can't be read. On false *out may still hold what was understood: free it either way. */
-bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out, struct problem_list *problems,
-                   struct err *err);
+ * any problem (err says how many and shows the first; problems has all), or when a file can't be read.
+ * On false *out may still hold what was understood: free it either way. */
+bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out,
+                   struct problem_list *problems, struct err *err);
 /* Likewise for thousands of plans of which few are worked on. Every plan is read, checked and signed; those
  * for which whole() says no then keep only their head: id, timestamp, database, title, author, compensates,
  * depends_on, flags, file, checksums, and of the phases present, none, release and hold. is_head tells.
  * That takes 3 kB a plan instead of 8. */
-bool plan_set_load_some(const char *dir, const char *config_path, bool (*whole)(void *ctx, const struct plan *p),
-                        void *ctx, struct plan_set *out, struct problem_list *problems, struct err *err);
+bool plan_set_load_some(const char *dir, const char *config_path,
+                        bool (*whole)(void *ctx, const struct plan *p), void *ctx,
+                        struct plan_set *out, struct problem_list *problems, struct err *err);
 /* Makes a head whole, from its file. ERR_INPUT when the file can't be read any more or says something else
  * than it did; nothing to do for a plan that is whole. */
 bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err);
@@ -49,32 +30,23 @@ bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err);
  * is only for messages and positions; the model keeps its own copies, bytes may go. False: problems. */
 bool plan_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct plan *out,
                 struct problem_list *problems);
-bool project_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct project *out,
-                   struct problem_list *problems);
+bool project_parse(struct arena *a, const char *path, const char *bytes, size_t n,
+                   struct project *out, struct problem_list *problems);
 void plan_set_free(struct plan_set *s);
 static inline void plan_set_auto(struct plan_set *s) { plan_set_free(s); }
 
-/* One plan by itself: phases present or absent with a reason, gates that exist, rollouts that ascend and
- * have their flag, backfills that say what to fill, unique ids of steps and checks. Pure (core). */
-void plan_validate(const struct plan *p, struct problem_list *problems);
-/* Relations among plans: unique ids and timestamps, dependencies (exist, earlier timestamp, no cycle,
- * phase present and not later than this plan's first), releases that ascend over the phases. Pure (core). */
-void plan_set_validate(const struct plan_set *s, struct problem_list *problems);
-/* Plans in the order in which a release takes them: dependencies first, then timestamps. `out` has room
- * for n_plans; cycles were refused by plan_set_validate. */
-void plan_set_order(const struct plan_set *s, const struct plan **out);
-
 /* SQL facts of every step of one plan (libpg_query): statements, classes, locks, derived applied_when and
- * undo; also the phase rules that the parse tree decides: a step
- * that isn't additive in expand, a destructive one outside contract. False with ERR_INPUT and problems. */
-bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems, struct err *err);
+ * undo; also the phase rules that the parse tree decides: a step that isn't additive in expand, a
+ * destructive one outside contract. False with ERR_INPUT and problems. */
+bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems,
+                    struct err *err);
 /* Facts of one SQL text, for tests and for SQL that phasegate generates. out in arena a. */
 bool sql_facts(struct arena *a, const char *sql, struct pos at, struct sql_stmt **out, int *out_n,
                struct problem_list *problems);
 
 /* ${VAR} in text, from lookup (returns NULL when unset). Unset: ERR_CONFIG naming the variable and the place. */
-bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name), void *ctx,
-                  struct str *out, struct err *err);
+bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name),
+                  void *ctx, struct str *out, struct err *err);
 void sha256_hex(const void *bytes, size_t n, char out[65]);
 /* Fills step->checksum, phase_checksum and checksum, in arena a; plan_parse has done so already. They are
  * over what the plan says, not over how the file is written (comments, white space, order of keys).

@@ -15,8 +15,9 @@
 #define MODEL_UNSET INT64_MIN
 
 struct pos {
-    const char *file; /* as shown to the user: relative to the project folder where it is below it */
-    int line, col;    /* 1-based; 0 means "the file as a whole" */
+    const char
+        *file;     /* as shown to the user: relative to the project folder where it is below it */
+    int line, col; /* 1-based; 0 means "the file as a whole" */
 };
 
 struct text {
@@ -47,12 +48,22 @@ enum phase { PHASE_NONE, PHASE_EXPAND, PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION, 
 #define PHASE_LAST PHASE_CONTRACT
 #define PHASE_SLOTS 5 /* arrays are indexed by enum phase; slot 0 is unused */
 
-const char *phase_word(enum phase p); /* "expand", "dual_read", ... as in YAML */
+const char *phase_word(enum phase p);      /* "expand", "dual_read", ... as in YAML */
 enum phase phase_from_word(const char *s); /* PHASE_NONE when unknown */
 
 /* ---- conditions ------------------------------------------------------------------------------ */
 
-enum cond_op { COND_NONE, COND_EQ, COND_NE, COND_LT, COND_LE, COND_GT, COND_GE, COND_UNCHANGED, COND_TRUE };
+enum cond_op {
+    COND_NONE,
+    COND_EQ,
+    COND_NE,
+    COND_LT,
+    COND_LE,
+    COND_GT,
+    COND_GE,
+    COND_UNCHANGED,
+    COND_TRUE
+};
 
 struct cond { /* "= 0", "< 0.01", "= ok", unchanged, true */
     enum cond_op op;
@@ -63,7 +74,7 @@ struct cond { /* "= 0", "< 0.01", "= ok", unchanged, true */
 };
 
 bool cond_parse(const char *s, struct cond *out); /* s outlives the cond */
-const char *cond_op_word(enum cond_op op); /* as it is written: ">=" */
+const char *cond_op_word(enum cond_op op);        /* as it is written: ">=" */
 /* measured: NULL means there was no value: never holds. before: only for `unchanged`, NULL: unknown.
  * A numeric condition on a text that is no number does not hold. */
 bool cond_holds(const struct cond *c, const char *measured, const char *before);
@@ -74,49 +85,69 @@ enum sql_class { SQL_ADDITIVE, SQL_RESTRICTIVE, SQL_DESTRUCTIVE, SQL_DATA, SQL_U
 const char *sql_class_word(enum sql_class c);
 
 /* Weak to strong, PostgreSQL's table lock modes. */
-enum lock_mode { LOCK_NONE, LOCK_AS, LOCK_RS, LOCK_RE, LOCK_SUE, LOCK_S, LOCK_SRE, LOCK_E, LOCK_AE };
+enum lock_mode {
+    LOCK_NONE,
+    LOCK_AS,
+    LOCK_RS,
+    LOCK_RE,
+    LOCK_SUE,
+    LOCK_S,
+    LOCK_SRE,
+    LOCK_E,
+    LOCK_AE
+};
 const char *lock_mode_word(enum lock_mode m); /* "ACCESS EXCLUSIVE" */
 
 /* What a soft drop knows how to carry out. */
-enum drop_kind { DROP_NOT, DROP_COLUMN, DROP_TABLE, DROP_INDEX, DROP_CONSTRAINT, DROP_VIEW, DROP_TRIGGER, DROP_FUNCTION, DROP_OTHER };
+enum drop_kind {
+    DROP_NOT,
+    DROP_COLUMN,
+    DROP_TABLE,
+    DROP_INDEX,
+    DROP_CONSTRAINT,
+    DROP_VIEW,
+    DROP_TRIGGER,
+    DROP_FUNCTION,
+    DROP_OTHER
+};
 
 struct sql_stmt {
-    const char *sql; /* one statement, no trailing semicolon */
-    struct pos at;   /* where it starts in the file */
-    const char *kind;          /* "ALTER TABLE ADD COLUMN", for people */
+    const char *sql;  /* one statement, no trailing semicolon */
+    struct pos at;    /* where it starts in the file */
+    const char *kind; /* "ALTER TABLE ADD COLUMN", for people */
     enum sql_class class;
-    const char *class_why;     /* one clause: why it isn't additive; NULL when it is */
-    bool standalone;           /* can't or shouldn't run in a transaction block */
-    enum lock_mode lock;       /* strongest lock on a table that existed before */
-    const char *lock_note;     /* "brief", "scans the table", "rewrites the table"; NULL: none */
+    const char *class_why;      /* one clause: why it isn't additive; NULL when it is */
+    bool standalone;            /* can't or shouldn't run in a transaction block */
+    enum lock_mode lock;        /* strongest lock on a table that existed before */
+    const char *lock_note;      /* "brief", "scans the table", "rewrites the table"; NULL: none */
     const char *schema, *table; /* main relation as written, schema NULL when not qualified */
-    const char *object;        /* column, index or constraint name it makes or drops; NULL */
+    const char *object;         /* column, index or constraint name it makes or drops; NULL */
     /* A query giving one boolean: is this already in place? NULL: can't be derived. */
     const char *applied_when;
     /* A query giving one boolean: was this left half made (an invalid index)? NULL: can't be. */
     const char *half_made_when;
-    const char *clean_up;      /* statement that removes the half-made object; NULL */
-    const char *undo;          /* reverse statement, or NULL */
-    bool undo_lossless;        /* the reverse loses no data that existed before the step */
-    enum drop_kind drop;       /* contract: what is to be gone */
+    const char *clean_up; /* statement that removes the half-made object; NULL */
+    const char *undo;     /* reverse statement, or NULL */
+    bool undo_lossless;   /* the reverse loses no data that existed before the step */
+    enum drop_kind drop;  /* contract: what is to be gone */
 };
 
 /* ---- steps ------------------------------------------------------------------------------------- */
 
 struct step {
     struct text id;
-    struct text sql;      /* NULL when it is a command */
+    struct text sql; /* NULL when it is a command */
     struct text_list command;
-    struct text undo;     /* written by the author; NULL: derived */
-    struct text undo_none; /* undo: {none: reason} */
-    struct text applied_when; /* written by the author; NULL: derived */
+    struct text undo;                              /* written by the author; NULL: derived */
+    struct text undo_none;                         /* undo: {none: reason} */
+    struct text applied_when;                      /* written by the author; NULL: derived */
     int64_t lock_timeout_ms, statement_timeout_ms; /* MODEL_UNSET: policy */
-    bool no_transaction;  /* transaction: none */
-    struct text dbms;     /* "postgresql", or with a version "postgresql >= 15"; NULL: any */
+    bool no_transaction;                           /* transaction: none */
+    struct text dbms; /* "postgresql", or with a version "postgresql >= 15"; NULL: any */
     struct pos at;
     struct sql_stmt *stmts; /* filled by sql_facts_step */
     int n_stmts;
-    const char *checksum;   /* sha-256 in hex of what would run; filled by plan_checksums */
+    const char *checksum; /* sha-256 in hex of what would run; filled by plan_checksums */
 };
 
 struct step_list {
@@ -159,7 +190,7 @@ struct check_list {
 };
 
 struct rung {
-    int percent; /* 1..100 */
+    int percent;      /* 1..100 */
     int64_t pause_ms; /* after it is confirmed; 0: none */
     struct pos at;
 };
@@ -178,7 +209,16 @@ struct compare {
 
 /* ---- gates ------------------------------------------------------------------------------------- */
 
-enum gate_kind { GATE_HTTP, GATE_SQL, GATE_PROMETHEUS, GATE_COMMAND, GATE_SESSIONS, GATE_APPROVAL, GATE_LAG, GATE_REHEARSAL };
+enum gate_kind {
+    GATE_HTTP,
+    GATE_SQL,
+    GATE_PROMETHEUS,
+    GATE_COMMAND,
+    GATE_SESSIONS,
+    GATE_APPROVAL,
+    GATE_LAG,
+    GATE_REHEARSAL
+};
 const char *gate_kind_word(enum gate_kind k);
 enum no_data { NO_DATA_HOLD, NO_DATA_FAIL, NO_DATA_PASS };
 enum on_failure { ON_FAILURE_ROLLBACK, ON_FAILURE_HOLD };
@@ -186,22 +226,22 @@ enum on_failure { ON_FAILURE_ROLLBACK, ON_FAILURE_HOLD };
 struct gate {
     struct text name;
     enum gate_kind kind;
-    struct text url, query;       /* http, prometheus; ${VAR} allowed */
-    struct pair_list headers;     /* http; ${VAR} allowed */
-    struct text json_pointer;     /* http: value to take from a JSON answer */
-    int64_t status;               /* http: expected status, MODEL_UNSET: 200 */
-    struct text sql;              /* sql */
-    struct text_list command;     /* command: exit 0 passes; first line of stdout is the value */
-    struct text release;          /* sessions: this release must be gone */
-    struct text role;             /* approval */
-    int64_t approvals;            /* approval: how many */
-    int64_t lag_ms, lag_bytes;    /* lag: limits, MODEL_UNSET: none */
-    int64_t max_age_ms;           /* rehearsal: not older than; MODEL_UNSET: policy */
-    struct cond expect;           /* op COND_NONE: the kind's own notion of passing */
-    int64_t interval_ms;          /* default 30 s */
-    int64_t count;                /* good measurements in a row to pass; 0: in the background; default 1 */
-    int64_t failure_limit;        /* failures that are tolerated; default 0 */
-    int64_t timeout_ms;           /* of one measurement; default 10 s */
+    struct text url, query;    /* http, prometheus; ${VAR} allowed */
+    struct pair_list headers;  /* http; ${VAR} allowed */
+    struct text json_pointer;  /* http: value to take from a JSON answer */
+    int64_t status;            /* http: expected status, MODEL_UNSET: 200 */
+    struct text sql;           /* sql */
+    struct text_list command;  /* command: exit 0 passes; first line of stdout is the value */
+    struct text release;       /* sessions: this release must be gone */
+    struct text role;          /* approval */
+    int64_t approvals;         /* approval: how many */
+    int64_t lag_ms, lag_bytes; /* lag: limits, MODEL_UNSET: none */
+    int64_t max_age_ms;        /* rehearsal: not older than; MODEL_UNSET: policy */
+    struct cond expect;        /* op COND_NONE: the kind's own notion of passing */
+    int64_t interval_ms;       /* default 30 s */
+    int64_t count;         /* good measurements in a row to pass; 0: in the background; default 1 */
+    int64_t failure_limit; /* failures that are tolerated; default 0 */
+    int64_t timeout_ms;    /* of one measurement; default 10 s */
     enum no_data no_data;
     enum on_failure on_failure;
     struct pos at;
@@ -241,7 +281,7 @@ struct phase_plan {
     struct backfill_list backfill;
     struct check_list verify;
     struct compare compare;
-    struct text_list gates; /* names, resolved by plan_gate */
+    struct text_list gates;            /* names, resolved by plan_gate */
     struct text_list snapshot_columns; /* "table.column" */
     struct text_list snapshot_tables;
     int64_t hold_ms; /* contract; MODEL_UNSET: policy.hold */
@@ -254,7 +294,13 @@ struct plan_dep {
     struct pos at;
 };
 
-enum require_kind { REQUIRE_POSTGRES, REQUIRE_EXTENSION, REQUIRE_TABLE, REQUIRE_DISK_FREE, REQUIRE_SQL };
+enum require_kind {
+    REQUIRE_POSTGRES,
+    REQUIRE_EXTENSION,
+    REQUIRE_TABLE,
+    REQUIRE_DISK_FREE,
+    REQUIRE_SQL
+};
 
 struct require {
     enum require_kind kind;
@@ -279,7 +325,7 @@ struct validation {
     struct pos at;
 };
 
-struct criterion { /* runbook go / no_go: one of gate, manual, sql */
+struct criterion {  /* runbook go / no_go: one of gate, manual, sql */
     struct text id; /* optional: what a manual one is signed by; else its text */
     struct text gate, manual, sql;
     struct cond expect;
@@ -323,8 +369,9 @@ struct plan {
     struct text compensates; /* plan that this one undoes; NULL */
     const char *file;
     bool is_head; /* only a head is in memory: see plan_set_load_some */
-    const char *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
-    const char *checksum;                    /* of the whole plan */
+    const char
+        *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
+    const char *checksum;             /* of the whole plan */
 };
 
 /* ---- project ----------------------------------------------------------------------------------- */
@@ -364,7 +411,8 @@ struct database_decl {
 
 struct flags_decl {
     bool present;
-    struct text provider, url, token, token_file, project, environment, sdk_token, sdk_token_file, confirm_ofrep, kill_file, path;
+    struct text provider, url, token, token_file, project, environment, sdk_token, sdk_token_file,
+        confirm_ofrep, kill_file, path;
     struct text ca_file;
     int64_t propagation_ms; /* MODEL_UNSET: the provider's own */
     /* provider http: templated requests */

@@ -71,7 +71,8 @@ static bool number_from(const char *s, double *out)
     s += strspn(s, blanks);
     bool negative = *s == '-';
     s += *s == '-' || *s == '+';
-    size_t whole = strspn(s, digits), fraction = s[whole] == '.' ? strspn(s + whole + 1, digits) : 0;
+    size_t whole = strspn(s, digits),
+           fraction = s[whole] == '.' ? strspn(s + whole + 1, digits) : 0;
     if (whole + fraction == 0)
         return false;
     for (size_t i = 0; i < whole; i++)
@@ -118,7 +119,8 @@ static bool number_compare(const char *a, const char *b, int *out)
 static const struct {
     const char *sign;
     enum cond_op op;
-} ops[] = {{"!=", COND_NE}, {"<=", COND_LE}, {">=", COND_GE}, {"=", COND_EQ}, {"<", COND_LT}, {">", COND_GT}};
+} ops[] = {{"!=", COND_NE}, {"<=", COND_LE}, {">=", COND_GE},
+           {"=", COND_EQ},  {"<", COND_LT},  {">", COND_GT}};
 
 const char *cond_op_word(enum cond_op op)
 {
@@ -157,20 +159,13 @@ bool cond_parse(const char *s, struct cond *out)
 static bool op_holds(enum cond_op op, int compared)
 {
     switch (op) {
-    case COND_EQ:
-        return compared == 0;
-    case COND_NE:
-        return compared != 0;
-    case COND_LT:
-        return compared < 0;
-    case COND_LE:
-        return compared <= 0;
-    case COND_GT:
-        return compared > 0;
-    case COND_GE:
-        return compared >= 0;
-    default:
-        return false;
+    case COND_EQ: return compared == 0;
+    case COND_NE: return compared != 0;
+    case COND_LT: return compared < 0;
+    case COND_LE: return compared <= 0;
+    case COND_GT: return compared > 0;
+    case COND_GE: return compared >= 0;
+    default: return false;
     }
 }
 
@@ -183,7 +178,8 @@ bool cond_holds(const struct cond *c, const char *measured, const char *before)
     if (c->op == COND_TRUE)
         return strcmp(measured, "true") == 0 || strcmp(measured, "t") == 0;
     if (c->op == COND_UNCHANGED)
-        return before && (strcmp(measured, before) == 0 || (number_compare(measured, before, &compared) && compared == 0));
+        return before && (strcmp(measured, before) == 0 ||
+                          (number_compare(measured, before, &compared) && compared == 0));
     if (!c->value)
         return false;
     if (c->numeric)

@@ -1,6 +1,6 @@
 /* Relations among plans: who depends on whom, and in which order they go. */
-#include "phasegate/load.h"
 #include "phasegate/names.h"
+#include "phasegate/problem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +40,17 @@ static void check_unique(const struct plan **plans, int n, struct problem_list *
     qsort(plans, (size_t) n, sizeof *plans, by_id);
     for (int i = 1; i < n; i++)
         if (strcmp(plans[i]->id.s, plans[i - 1]->id.s) == 0)
-            problem_add(problems, plans[i]->id.at, "an id that no other plan has", NULL, "plan \"%s\" is also in %s:%d", plans[i]->id.s,
-                        plans[i - 1]->file ? plans[i - 1]->file : "another file", plans[i - 1]->id.at.line);
+            problem_add(problems, plans[i]->id.at, "an id that no other plan has", NULL,
+                        "plan \"%s\" is also in %s:%d", plans[i]->id.s,
+                        plans[i - 1]->file ? plans[i - 1]->file : "another file",
+                        plans[i - 1]->id.at.line);
     qsort(plans, (size_t) n, sizeof *plans, by_time);
     for (int i = 1; i < n; i++)
-        if (plans[i]->timestamp.s && plans[i - 1]->timestamp.s && plans[i]->time == plans[i - 1]->time)
-            problem_add(problems, plans[i]->timestamp.at, "a timestamp that no other plan has", NULL,
-                        "timestamp %s is also that of plan \"%s\"", plans[i]->timestamp.s, plans[i - 1]->id.s);
+        if (plans[i]->timestamp.s && plans[i - 1]->timestamp.s &&
+            plans[i]->time == plans[i - 1]->time)
+            problem_add(problems, plans[i]->timestamp.at, "a timestamp that no other plan has",
+                        NULL, "timestamp %s is also that of plan \"%s\"", plans[i]->timestamp.s,
+                        plans[i - 1]->id.s);
 }
 
 /* ---- lookup that is fast enough for thousands ------------------------------------------------------ */
@@ -99,7 +103,8 @@ static const struct phase_plan *first_phase(const struct plan *p)
     return NULL;
 }
 
-static void say_no_such_plan(const struct graph *g, const struct plan_dep *dep, struct problem_list *problems)
+static void say_no_such_plan(const struct graph *g, const struct plan_dep *dep,
+                             struct problem_list *problems)
 {
     AUTO(str) hint = {0};
     AUTO(arena) scratch = {0};
@@ -110,10 +115,12 @@ static void say_no_such_plan(const struct graph *g, const struct plan_dep *dep, 
     const char *nearest = name_nearest(dep->plan.s, words);
     if (nearest)
         str_addf(&hint, "did you mean \"%s\"?", nearest);
-    problem_add(problems, dep->plan.at, "the id of a plan", nearest ? str_text(&hint) : NULL, "no plan \"%s\"", dep->plan.s);
+    problem_add(problems, dep->plan.at, "the id of a plan", nearest ? str_text(&hint) : NULL,
+                "no plan \"%s\"", dep->plan.s);
 }
 
-static void check_dep(const struct graph *g, const struct plan *p, const struct plan_dep *dep, struct problem_list *problems)
+static void check_dep(const struct graph *g, const struct plan *p, const struct plan_dep *dep,
+                      struct problem_list *problems)
 {
     if (!dep->plan.s || strcmp(dep->plan.s, p->id.s) == 0)
         return;
@@ -123,19 +130,22 @@ static void check_dep(const struct graph *g, const struct plan *p, const struct 
         return;
     }
     if (p->timestamp.s && other->timestamp.s && other->time >= p->time)
-        problem_add(problems, dep->at, "a plan with an earlier timestamp", NULL, "plan \"%s\" (%s) is not earlier than \"%s\" (%s)",
-                    other->id.s, other->timestamp.s, p->id.s, p->timestamp.s);
+        problem_add(problems, dep->at, "a plan with an earlier timestamp", NULL,
+                    "plan \"%s\" (%s) is not earlier than \"%s\" (%s)", other->id.s,
+                    other->timestamp.s, p->id.s, p->timestamp.s);
     if (dep->phase == PHASE_NONE)
         return;
     const struct phase_plan *theirs = &other->phases[dep->phase], *ours = first_phase(p);
     if (!theirs->present) {
-        problem_add(problems, dep->at, "a phase that the plan has", NULL, "plan \"%s\" has no phase %s%s%s", other->id.s,
-                    phase_word(dep->phase), theirs->none.s ? ": " : "", theirs->none.s ? theirs->none.s : "");
+        problem_add(problems, dep->at, "a phase that the plan has", NULL,
+                    "plan \"%s\" has no phase %s%s%s", other->id.s, phase_word(dep->phase),
+                    theirs->none.s ? ": " : "", theirs->none.s ? theirs->none.s : "");
         return;
     }
     if (ours && ours->release.s && theirs->release.s &&
         release_compare(&g->set->project, theirs->release.s, ours->release.s) > 0)
-        problem_add(problems, dep->at, NULL, NULL, "%s of plan \"%s\" comes with release %s, after this plan has begun with %s",
+        problem_add(problems, dep->at, NULL, NULL,
+                    "%s of plan \"%s\" comes with release %s, after this plan has begun with %s",
                     phase_word(dep->phase), other->id.s, theirs->release.s, ours->release.s);
 }
 
@@ -157,13 +167,14 @@ static void say_cycle(const struct graph *g, int from, struct problem_list *prob
     }
     str_add(&shown, g->set->plans[from].id.s);
     const struct plan *last = &g->set->plans[g->path[g->n_path - 1]];
-    problem_add(problems, last->depends_on[g->next[g->path[g->n_path - 1]] - 1].at, NULL, NULL, "the plans depend on each other: %s",
-                str_text(&shown));
+    problem_add(problems, last->depends_on[g->next[g->path[g->n_path - 1]] - 1].at, NULL, NULL,
+                "the plans depend on each other: %s", str_text(&shown));
 }
 
 /* Depth first with a path of our own: a chain of ten thousand plans would be too deep for the stack.
  * state: 0 not seen, 1 on the path, 2 done. Done plans go to `order` if it is given. */
-static void walk(struct graph *g, int root, struct problem_list *problems, const struct plan **order, int *n_order)
+static void walk(struct graph *g, int root, struct problem_list *problems,
+                 const struct plan **order, int *n_order)
 {
     g->path[g->n_path++] = root;
     g->state[root] = 1;
@@ -193,7 +204,8 @@ static void walk(struct graph *g, int root, struct problem_list *problems, const
 
 /* ---- releases ------------------------------------------------------------------------------------- */
 
-static void check_releases(const struct plan_set *s, const struct plan *p, bool strictly, struct problem_list *problems)
+static void check_releases(const struct plan_set *s, const struct plan *p, bool strictly,
+                           struct problem_list *problems)
 {
     enum phase before = PHASE_NONE;
 
@@ -204,11 +216,14 @@ static void check_releases(const struct plan_set *s, const struct plan *p, bool 
         const char *earlier = before ? p->phases[before].release.s : NULL;
         int c = earlier ? release_compare(&s->project, earlier, release->s) : -1;
         if (c > 0)
-            problem_add(problems, release->at, "releases that ascend over the phases", NULL, "%s has release %s, before %s with %s",
-                        phase_word(phase), release->s, phase_word(before), earlier);
+            problem_add(problems, release->at, "releases that ascend over the phases", NULL,
+                        "%s has release %s, before %s with %s", phase_word(phase), release->s,
+                        phase_word(before), earlier);
         else if (c == 0 && strictly)
-            problem_add(problems, release->at, "a later release for each phase (policy one_phase_per_release)", NULL,
-                        "%s has release %s, as %s", phase_word(phase), release->s, phase_word(before));
+            problem_add(problems, release->at,
+                        "a later release for each phase (policy one_phase_per_release)", NULL,
+                        "%s has release %s, as %s", phase_word(phase), release->s,
+                        phase_word(before));
         before = phase;
     }
 }
@@ -229,7 +244,8 @@ void plan_set_validate(const struct plan_set *s, struct problem_list *problems)
         for (int j = 0; j < p->n_depends_on; j++)
             check_dep(&g, p, &p->depends_on[j], problems);
         if (p->compensates.s && !graph_find(&g, p->compensates.s))
-            problem_add(problems, p->compensates.at, "the id of a plan", NULL, "no plan \"%s\" to compensate", p->compensates.s);
+            problem_add(problems, p->compensates.at, "the id of a plan", NULL,
+                        "no plan \"%s\" to compensate", p->compensates.s);
     }
     for (int i = 0; i < s->n_plans; i++)
         if (s->plans[i].id.s && g.state[i] == 0)

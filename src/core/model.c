@@ -6,9 +6,13 @@
 
 /* ---- words ---------------------------------------------------------------------------------------- */
 
-static const char *word_at(const char *const *words, int n, int i) { return i >= 0 && i < n ? words[i] : "?"; }
+static const char *word_at(const char *const *words, int n, int i)
+{
+    return i >= 0 && i < n ? words[i] : "?";
+}
 
-static const char *const phase_names[] = {"none", "expand", "dual_read", "write_activation", "contract"};
+static const char *const phase_names[] = {"none", "expand", "dual_read", "write_activation",
+                                          "contract"};
 
 const char *phase_word(enum phase p) { return word_at(phase_names, COUNT(phase_names), (int) p); }
 
@@ -22,14 +26,15 @@ enum phase phase_from_word(const char *s)
 
 const char *sql_class_word(enum sql_class c)
 {
-    static const char *const words[] = {"additive", "restrictive", "destructive", "data", "unknown"};
+    static const char *const words[] = {"additive", "restrictive", "destructive", "data",
+                                        "unknown"};
     return word_at(words, COUNT(words), (int) c);
 }
 
 const char *lock_mode_word(enum lock_mode m)
 {
     static const char *const words[] = {
-        "none", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE",
+        "none",  "ACCESS SHARE",        "ROW SHARE", "ROW EXCLUSIVE",    "SHARE UPDATE EXCLUSIVE",
         "SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE",
     };
     return word_at(words, COUNT(words), (int) m);
@@ -37,7 +42,8 @@ const char *lock_mode_word(enum lock_mode m)
 
 const char *gate_kind_word(enum gate_kind k)
 {
-    static const char *const words[] = {"http", "sql", "prometheus", "command", "sessions", "approval", "lag", "rehearsal"};
+    static const char *const words[] = {"http",     "sql",      "prometheus", "command",
+                                        "sessions", "approval", "lag",        "rehearsal"};
     return word_at(words, COUNT(words), (int) k);
 }
 
@@ -159,9 +165,11 @@ int release_compare(const struct project *p, const char *a, const char *b)
 
 /* ---- policy --------------------------------------------------------------------------------------- */
 
-static int64_t stated(const struct environment *e, const struct project *p, size_t offset, int64_t otherwise)
+static int64_t stated(const struct environment *e, const struct project *p, size_t offset,
+                      int64_t otherwise)
 {
-    int64_t v = e ? *(const int64_t *) (const void *) ((const char *) &e->policy + offset) : MODEL_UNSET;
+    int64_t v =
+        e ? *(const int64_t *) (const void *) ((const char *) &e->policy + offset) : MODEL_UNSET;
 
     if (v == MODEL_UNSET)
         v = *(const int64_t *) (const void *) ((const char *) &p->policy + offset);
@@ -191,7 +199,8 @@ struct policy policy_effective(const struct project *p, const struct environment
     };
 
     for (int i = 0; i < COUNT(numbers); i++)
-        *(int64_t *) (void *) ((char *) &out + numbers[i].offset) = stated(e, p, numbers[i].offset, numbers[i].otherwise);
+        *(int64_t *) (void *) ((char *) &out + numbers[i].offset) =
+            stated(e, p, numbers[i].offset, numbers[i].otherwise);
     out.approvals[PHASE_NONE] = 0;
     if (e && e->policy.approvers.n > 0)
         out.approvers = e->policy.approvers;

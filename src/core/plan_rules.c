@@ -1,20 +1,22 @@
 /* What one plan must satisfy by itself, beyond the types of its keys. */
-#include "phasegate/load.h"
+#include "phasegate/problem.h"
 
 #include <string.h>
 
 /* ---- ids ------------------------------------------------------------------------------------------ */
 
 /* Ids of elements that start with a struct text. */
-static void check_ids(const void *items, int n, size_t size, const char *what, struct problem_list *problems)
+static void check_ids(const void *items, int n, size_t size, const char *what,
+                      struct problem_list *problems)
 {
     for (int i = 1; i < n; i++) {
         const struct text *id = (const void *) ((const char *) items + (size_t) i * size);
         for (int j = 0; id->s && j < i; j++) {
             const struct text *other = (const void *) ((const char *) items + (size_t) j * size);
             if (other->s && strcmp(other->s, id->s) == 0) {
-                problem_add(problems, id->at, "an id of its own", NULL, "two %s have the id \"%s\"; the first is in line %d", what,
-                            id->s, other->at.line);
+                problem_add(problems, id->at, "an id of its own", NULL,
+                            "two %s have the id \"%s\"; the first is in line %d", what, id->s,
+                            other->at.line);
                 break;
             }
         }
@@ -24,14 +26,18 @@ static void check_ids(const void *items, int n, size_t size, const char *what, s
 /* steps and finish are one sequence to the ledger. */
 static void check_step_ids(const struct phase_plan *phase, struct problem_list *problems)
 {
-    check_ids(phase->steps.items, phase->steps.n, sizeof(struct step), "steps of the phase", problems);
-    check_ids(phase->finish.items, phase->finish.n, sizeof(struct step), "steps of the phase", problems);
+    check_ids(phase->steps.items, phase->steps.n, sizeof(struct step), "steps of the phase",
+              problems);
+    check_ids(phase->finish.items, phase->finish.n, sizeof(struct step), "steps of the phase",
+              problems);
     for (int i = 0; i < phase->finish.n; i++)
         for (int j = 0; j < phase->steps.n; j++) {
-            const struct text *late = &phase->finish.items[i].id, *early = &phase->steps.items[j].id;
+            const struct text *late = &phase->finish.items[i].id,
+                              *early = &phase->steps.items[j].id;
             if (late->s && early->s && strcmp(late->s, early->s) == 0)
                 problem_add(problems, late->at, "an id of its own", NULL,
-                            "two steps of the phase have the id \"%s\"; the first is in line %d", late->s, early->at.line);
+                            "two steps of the phase have the id \"%s\"; the first is in line %d",
+                            late->s, early->at.line);
         }
 }
 
@@ -48,18 +54,20 @@ static void check_backfill_ids(const struct plan *p, struct problem_list *proble
             if (writes->items[i].id.s && reads->items[j].id.s &&
                 strcmp(writes->items[i].id.s, reads->items[j].id.s) == 0)
                 problem_add(problems, writes->items[i].id.at, "an id of its own", NULL,
-                            "two backfills have the id \"%s\"; the first is in line %d", writes->items[i].id.s,
-                            reads->items[j].id.at.line);
+                            "two backfills have the id \"%s\"; the first is in line %d",
+                            writes->items[i].id.s, reads->items[j].id.at.line);
 }
 
 /* ---- gates ---------------------------------------------------------------------------------------- */
 
-static void check_gate_name(const struct plan *p, const struct text *name, struct problem_list *problems)
+static void check_gate_name(const struct plan *p, const struct text *name,
+                            struct problem_list *problems)
 {
     if (!name->s || plan_gate(p, name->s))
         return;
     AUTO(str) expected = {0};
-    str_add(&expected, p->n_gates ? "one of the plan's gates: " : "a gate of the plan; it has none");
+    str_add(&expected,
+            p->n_gates ? "one of the plan's gates: " : "a gate of the plan; it has none");
     for (int i = 0; i < p->n_gates; i++)
         str_addf(&expected, "%s%s", i ? ", " : "", p->gates[i].name.s ? p->gates[i].name.s : "?");
     problem_add(problems, name->at, str_text(&expected), NULL, "no gate \"%s\"", name->s);
@@ -89,12 +97,14 @@ static void check_rollout(const struct plan *p, enum phase phase, struct problem
 
     for (int i = 1; i < rollout->n; i++)
         if (rollout->items[i].percent <= rollout->items[i - 1].percent)
-            problem_add(problems, rollout->items[i].at, "percentages that ascend", NULL, "%d%% after %d%%",
-                        rollout->items[i].percent, rollout->items[i - 1].percent);
+            problem_add(problems, rollout->items[i].at, "percentages that ascend", NULL,
+                        "%d%% after %d%%", rollout->items[i].percent,
+                        rollout->items[i - 1].percent);
     if (rollout->n > 0 && !p->flags[role].key.s)
-        problem_add(problems, rollout->items[0].at, NULL, "add flags: {read: {key: ...}, write: {key: ...}}",
-                    "%s rolls out the %s flag, and the plan has no flags.%s", phase_word(phase), flag_role_word(role),
-                    flag_role_word(role));
+        problem_add(problems, rollout->items[0].at, NULL,
+                    "add flags: {read: {key: ...}, write: {key: ...}}",
+                    "%s rolls out the %s flag, and the plan has no flags.%s", phase_word(phase),
+                    flag_role_word(role), flag_role_word(role));
 }
 
 static void check_backfills(const struct plan *p, enum phase phase, struct problem_list *problems)
@@ -104,7 +114,8 @@ static void check_backfills(const struct plan *p, enum phase phase, struct probl
         bool says_what = b->set.n > 0 || b->insert_select.s || b->via.n > 0;
 
         if (p->sync.by == SYNC_NONE && !(b->table.s && says_what))
-            problem_add(problems, b->at, "table and set, insert or via; or a sync to derive them from", NULL,
+            problem_add(problems, b->at,
+                        "table and set, insert or via; or a sync to derive them from", NULL,
                         "backfill \"%s\" doesn't say what to fill", b->id.s ? b->id.s : "");
     }
 }
@@ -115,16 +126,19 @@ static void check_phase(const struct plan *p, enum phase phase, struct problem_l
 
     if (!pp->present && !pp->none.s && pp->at.line == 0) {
         AUTO(str) expected = {0};
-        str_addf(&expected, "%s: {release: ..., ...}, or %s: {none: \"the reason\"}", phase_word(phase), phase_word(phase));
-        problem_add(problems, p->phases[PHASE_NONE].at, str_text(&expected), NULL, "phase %s is missing",
-                    phase_word(phase));
+        str_addf(&expected, "%s: {release: ..., ...}, or %s: {none: \"the reason\"}",
+                 phase_word(phase), phase_word(phase));
+        problem_add(problems, p->phases[PHASE_NONE].at, str_text(&expected), NULL,
+                    "phase %s is missing", phase_word(phase));
     }
     check_step_ids(pp, problems);
-    check_ids(pp->verify.items, pp->verify.n, sizeof(struct check), "checks of the phase", problems);
+    check_ids(pp->verify.items, pp->verify.n, sizeof(struct check), "checks of the phase",
+              problems);
     check_rollout(p, phase, problems);
     check_backfills(p, phase, problems);
     if (pp->compare.present && p->sync.by == SYNC_NONE)
-        problem_add(problems, pp->compare.at, "a sync, whose expressions are compared", NULL, "compare without sync");
+        problem_add(problems, pp->compare.at, "a sync, whose expressions are compared", NULL,
+                    "compare without sync");
 }
 
 void plan_validate(const struct plan *p, struct problem_list *problems)
@@ -133,7 +147,8 @@ void plan_validate(const struct plan *p, struct problem_list *problems)
         check_phase(p, phase, problems);
     check_backfill_ids(p, problems);
     check_gate_names(p, problems);
-    check_ids(p->data_checks.items, p->data_checks.n, sizeof(struct check), "data checks", problems);
+    check_ids(p->data_checks.items, p->data_checks.n, sizeof(struct check), "data checks",
+              problems);
     check_ids(p->tests, p->n_tests, sizeof(struct plan_test), "tests", problems);
     check_ids(p->validation, p->n_validation, sizeof(struct validation), "validations", problems);
     if (p->flags[FLAG_READ].key.s && p->flags[FLAG_WRITE].key.s &&
@@ -142,5 +157,6 @@ void plan_validate(const struct plan *p, struct problem_list *problems)
                     "read and write flag are the same: reads couldn't be switched off alone");
     for (int i = 0; i < p->n_depends_on; i++)
         if (p->depends_on[i].plan.s && p->id.s && strcmp(p->depends_on[i].plan.s, p->id.s) == 0)
-            problem_add(problems, p->depends_on[i].at, "another plan", NULL, "the plan depends on itself");
+            problem_add(problems, p->depends_on[i].at, "another plan", NULL,
+                        "the plan depends on itself");
 }

@@ -1,4 +1,4 @@
-#include "phasegate/load.h"
+#include "phasegate/problem.h"
 
 #include <string.h>
 
@@ -31,7 +31,8 @@ static bool is_known(const struct problem_list *l, struct pos at, const char *me
     return false;
 }
 
-void problem_add(struct problem_list *l, struct pos at, const char *expected, const char *hint, const char *fmt, ...)
+void problem_add(struct problem_list *l, struct pos at, const char *expected, const char *hint,
+                 const char *fmt, ...)
 {
     if (l->n == LOAD_MAX_PROBLEMS) {
         l->cut = true;

@@ -62,7 +62,10 @@ static const char *name_of(const void *item)
     return name->s ? name->s : "";
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(name_of(*(void *const *) a), name_of(*(void *const *) b)); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(name_of(*(void *const *) a), name_of(*(void *const *) b));
+}
 
 #define FEW 16
 struct order {
@@ -133,38 +136,26 @@ static bool is_stated(const struct field *f, const char *base)
 
     switch (f->stored) {
     case FT_TEXT:
-    case FT_TABLEREF:
-        return ((const struct text *) at)->s != NULL;
+    case FT_TABLEREF: return ((const struct text *) at)->s != NULL;
     case FT_BOOL:
-    case FT_BOOLWORD:
-        return *(const bool *) at;
+    case FT_BOOLWORD: return *(const bool *) at;
     case FT_BOOL64:
     case FT_INT:
     case FT_MS:
     case FT_MS_OR_0:
-    case FT_BYTES:
-        return *(const int64_t *) at != f->dflt;
-    case FT_INT32:
-        return *(const int *) at != (int) f->dflt;
-    case FT_PERCENT:
-        return *(const double *) at > 0;
-    case FT_COND:
-        return ((const struct cond *) at)->op != COND_NONE;
-    case FT_ENUM:
-        return *(const unsigned *) at != 0;
+    case FT_BYTES: return *(const int64_t *) at != f->dflt;
+    case FT_INT32: return *(const int *) at != (int) f->dflt;
+    case FT_PERCENT: return *(const double *) at > 0;
+    case FT_COND: return ((const struct cond *) at)->op != COND_NONE;
+    case FT_ENUM: return *(const unsigned *) at != 0;
     case FT_TEXTS:
-    case FT_TEXTS1:
-        return ((const struct text_list *) at)->n > 0;
+    case FT_TEXTS1: return ((const struct text_list *) at)->n > 0;
     case FT_PAIRS:
-    case FT_RAWPAIRS:
-        return ((const struct pair_list *) at)->n > 0;
+    case FT_RAWPAIRS: return ((const struct pair_list *) at)->n > 0;
     case FT_ITEMS:
-    case FT_NAMED:
-        return *(const int *) (const void *) (base + f->offset2) > 0;
-    case FT_MAP:
-        return true;
-    default:
-        return false;
+    case FT_NAMED: return *(const int *) (const void *) (base + f->offset2) > 0;
+    case FT_MAP: return true;
+    default: return false;
     }
 }
 
@@ -185,37 +176,26 @@ static void add_value(struct str *out, const struct field *f, const char *base, 
         break;
     }
     case FT_BOOL:
-    case FT_BOOLWORD:
-        put(out, "b1", 2);
-        break;
-    case FT_INT32:
-        add_number(out, 'i', *(const int *) at, ';');
-        break;
+    case FT_BOOLWORD: put(out, "b1", 2); break;
+    case FT_INT32: add_number(out, 'i', *(const int *) at, ';'); break;
     case FT_PERCENT:
-        add_number(out, 'd', (int64_t) (*(const double *) at * 1e9 + 0.5), ';'); /* it has nine decimals at most */
+        add_number(out, 'd', (int64_t) (*(const double *) at * 1e9 + 0.5),
+                   ';'); /* it has nine decimals at most */
         break;
     case FT_COND:
         add_number(out, 'c', (int64_t) ((const struct cond *) at)->op, ';');
         add_bytes(out, ((const struct cond *) at)->value ? ((const struct cond *) at)->value : "");
         break;
-    case FT_ENUM:
-        add_number(out, 'i', *(const unsigned *) at, ';');
-        break;
+    case FT_ENUM: add_number(out, 'i', *(const unsigned *) at, ';'); break;
     case FT_TEXTS:
     case FT_TEXTS1:
         add_texts(out, at, f->type == FT_WITH); /* from a mapping, whose order says nothing */
         break;
     case FT_PAIRS:
-    case FT_RAWPAIRS:
-        add_pairs(out, at);
-        break;
+    case FT_RAWPAIRS: add_pairs(out, at); break;
     case FT_ITEMS:
-    case FT_NAMED:
-        add_items(out, f, base, only_runs);
-        break;
-    default:
-        add_number(out, 'i', *(const int64_t *) at, ';');
-        break;
+    case FT_NAMED: add_items(out, f, base, only_runs); break;
+    default: add_number(out, 'i', *(const int64_t *) at, ';'); break;
     }
 }
 

@@ -7,9 +7,13 @@
 
 static void decode_row(struct decoder *d, const struct node *n, const struct field *f, char *base);
 
-struct pos node_pos(const struct decoder *d, const struct node *n) { return (struct pos) {d->file, n->line, n->col}; }
+struct pos node_pos(const struct decoder *d, const struct node *n)
+{
+    return (struct pos) {d->file, n->line, n->col};
+}
 
-void decode_say(struct decoder *d, const struct node *n, const char *expected, const char *hint, const char *fmt, ...)
+void decode_say(struct decoder *d, const struct node *n, const char *expected, const char *hint,
+                const char *fmt, ...)
 {
     AUTO(str) message = {0};
     va_list ap;
@@ -26,12 +30,14 @@ void decode_say(struct decoder *d, const struct node *n, const char *expected, c
 static const struct field *find_row(const struct table *t, const struct node *key)
 {
     for (int i = 0; i < t->n; i++)
-        if (t->rows[i].key && t->rows[i].len == key->n && memcmp(t->rows[i].key, key->s, key->n) == 0)
+        if (t->rows[i].key && t->rows[i].len == key->n &&
+            memcmp(t->rows[i].key, key->s, key->n) == 0)
             return &t->rows[i];
     return NULL;
 }
 
-static void say_unknown_key(struct decoder *d, const struct node *key, const struct table *t, const char *what)
+static void say_unknown_key(struct decoder *d, const struct node *key, const struct table *t,
+                            const char *what)
 {
     AUTO(str) expected = {0};
     AUTO(str) hint = {0};
@@ -48,7 +54,8 @@ static void say_unknown_key(struct decoder *d, const struct node *key, const str
     const char *nearest = name_nearest(key->s, words);
     if (nearest)
         str_addf(&hint, "did you mean \"%s\"?", nearest);
-    decode_say(d, key, str_text(&expected), nearest ? str_text(&hint) : NULL, "unknown key \"%.80s\" in %s", key->s, what);
+    decode_say(d, key, str_text(&expected), nearest ? str_text(&hint) : NULL,
+               "unknown key \"%.80s\" in %s", key->s, what);
 }
 
 void decode_defaults(const struct table *t, void *base)
@@ -62,22 +69,16 @@ void decode_defaults(const struct table *t, void *base)
         case FT_INT:
         case FT_MS:
         case FT_MS_OR_0:
-        case FT_BYTES:
-            *(int64_t *) at = f->dflt;
-            break;
-        case FT_INT32:
-            *(int *) at = (int) f->dflt;
-            break;
-        case FT_MAP:
-            decode_defaults(f->arg, at);
-            break;
-        default: /* zero is absent, and the first word the default */
-            break;
+        case FT_BYTES: *(int64_t *) at = f->dflt; break;
+        case FT_INT32: *(int *) at = (int) f->dflt; break;
+        case FT_MAP: decode_defaults(f->arg, at); break;
+        default: /* zero is absent, and the first word the default */ break;
         }
     }
 }
 
-static void say_missing(struct decoder *d, const struct node *map, const struct table *t, uint64_t seen, const char *what)
+static void say_missing(struct decoder *d, const struct node *map, const struct table *t,
+                        uint64_t seen, const char *what)
 {
     for (int i = 0; i < t->n; i++)
         if (t->rows[i].required && !(seen & (uint64_t) 1 << i))
@@ -108,7 +109,8 @@ void decode_part(struct decoder *d, const struct node *n, const struct table *t,
         }
         int i = (int) (f - t->rows);
         if (seen & (uint64_t) 1 << i) {
-            decode_say(d, key, NULL, NULL, "key \"%s\" appears twice; the first is in line %d", f->key, first_line[i]);
+            decode_say(d, key, NULL, NULL, "key \"%s\" appears twice; the first is in line %d",
+                       f->key, first_line[i]);
             continue;
         }
         seen |= (uint64_t) 1 << i;
@@ -147,7 +149,8 @@ static bool key_is_repeated(struct decoder *d, const struct node *map, const str
 {
     for (const struct node *k = map->first; k != key; k = k->next->next)
         if (k->n == key->n && memcmp(k->s, key->s, k->n) == 0) {
-            decode_say(d, key, NULL, NULL, "key \"%.80s\" appears twice; the first is in line %d", key->s, k->line);
+            decode_say(d, key, NULL, NULL, "key \"%.80s\" appears twice; the first is in line %d",
+                       key->s, k->line);
             return true;
         }
     return false;
@@ -157,7 +160,8 @@ static bool names_are_few(struct decoder *d, const struct node *n, const char *w
 {
     if (n->n <= DECODE_NAMES)
         return true;
-    decode_say(d, n, NULL, NULL, "\"%s\" has %u entries, more than %d", what, (unsigned) n->n, DECODE_NAMES);
+    decode_say(d, n, NULL, NULL, "\"%s\" has %u entries, more than %d", what, (unsigned) n->n,
+               DECODE_NAMES);
     return false;
 }
 
@@ -165,7 +169,8 @@ static void decode_named(struct decoder *d, const struct node *n, const struct f
 {
     const struct table *t = f->arg;
 
-    if (!decode_is(d, n, NODE_MAP, f->key, "a mapping of names") || n->n == 0 || !names_are_few(d, n, f->key))
+    if (!decode_is(d, n, NODE_MAP, f->key, "a mapping of names") || n->n == 0 ||
+        !names_are_few(d, n, f->key))
         return;
     char *item = place_array(d, f, base, (int) n->n, t->size);
     for (const struct node *key = n->first; key; key = key->next->next, item += t->size) {
@@ -175,15 +180,16 @@ static void decode_named(struct decoder *d, const struct node *n, const struct f
     }
 }
 
-bool decode_texts(struct decoder *d, const struct node *n, const char *what, const struct text_rule *rule,
-                  bool one_may_stand_alone, struct text_list *out)
+bool decode_texts(struct decoder *d, const struct node *n, const char *what,
+                  const struct text_rule *rule, bool one_may_stand_alone, struct text_list *out)
 {
     if (one_may_stand_alone && n->kind == NODE_SCALAR) {
         out->items = arena_new(d->arena, struct text);
         out->n = decode_text(d, n, what, rule, out->items) ? 1 : 0;
         return out->n == 1;
     }
-    if (!decode_is(d, n, NODE_LIST, what, one_may_stand_alone ? "a text or a list of texts" : "a list of texts"))
+    if (!decode_is(d, n, NODE_LIST, what,
+                   one_may_stand_alone ? "a text or a list of texts" : "a list of texts"))
         return false;
     if (n->n == 0) {
         decode_say(d, n, "at least one", NULL, "\"%s\" is empty", what);
@@ -196,7 +202,8 @@ bool decode_texts(struct decoder *d, const struct node *n, const char *what, con
     return good;
 }
 
-static void decode_pairs(struct decoder *d, const struct node *n, const struct field *f, struct pair_list *out)
+static void decode_pairs(struct decoder *d, const struct node *n, const struct field *f,
+                         struct pair_list *out)
 {
     if (!decode_is(d, n, NODE_MAP, f->key, "a mapping of texts") || !names_are_few(d, n, f->key))
         return;
@@ -222,29 +229,15 @@ static void decode_row(struct decoder *d, const struct node *n, const struct fie
     void *at = base + f->offset;
 
     switch (f->type) {
-    case FT_WITH:
-        f->with(d, n, base, f);
-        break;
-    case FT_MAP:
-        decode_part(d, n, f->arg, at);
-        break;
-    case FT_ITEMS:
-        decode_items(d, n, f, base);
-        break;
-    case FT_NAMED:
-        decode_named(d, n, f, base);
-        break;
+    case FT_WITH: f->with(d, n, base, f); break;
+    case FT_MAP: decode_part(d, n, f->arg, at); break;
+    case FT_ITEMS: decode_items(d, n, f, base); break;
+    case FT_NAMED: decode_named(d, n, f, base); break;
     case FT_TEXTS:
-    case FT_TEXTS1:
-        decode_texts(d, n, f->key, f->arg, f->type == FT_TEXTS1, at);
-        break;
+    case FT_TEXTS1: decode_texts(d, n, f->key, f->arg, f->type == FT_TEXTS1, at); break;
     case FT_PAIRS:
-    case FT_RAWPAIRS:
-        decode_pairs(d, n, f, at);
-        break;
-    default:
-        decode_scalar(d, n, f, base);
-        break;
+    case FT_RAWPAIRS: decode_pairs(d, n, f, at); break;
+    default: decode_scalar(d, n, f, base); break;
     }
 }
 
@@ -259,7 +252,8 @@ int decode_count(const struct node *map, const char *const *keys)
     return n;
 }
 
-const char *decode_one_of(struct decoder *d, const struct node *map, const char *what, const char *const *keys)
+const char *decode_one_of(struct decoder *d, const struct node *map, const char *what,
+                          const char *const *keys)
 {
     const char *found = NULL;
     int n = 0;
@@ -276,7 +270,8 @@ const char *decode_one_of(struct decoder *d, const struct node *map, const char 
     str_add(&expected, "exactly one of: ");
     for (int i = 0; keys[i]; i++)
         str_addf(&expected, "%s%s", i ? ", " : "", keys[i]);
-    decode_say(d, map, str_text(&expected), NULL, "%s has %s of its keys", what, n ? "several" : "none");
+    decode_say(d, map, str_text(&expected), NULL, "%s has %s of its keys", what,
+               n ? "several" : "none");
     return NULL;
 }
 

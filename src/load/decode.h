@@ -34,13 +34,14 @@ enum field_type {
     FT_RAWPAIRS, /* likewise, values may be any scalar */
     FT_MAP,      /* a mapping by arg, its fields at offset within the same struct */
     FT_ITEMS,    /* array of structs by arg at offset, their number at offset2 */
-    FT_NAMED,    /* likewise from a mapping of names; the name goes to the struct text at its offset 0 */
-    FT_WITH      /* arg: decode_with; hashed as `stored` */
+    FT_NAMED, /* likewise from a mapping of names; the name goes to the struct text at its offset 0 */
+    FT_WITH   /* arg: decode_with; hashed as `stored` */
 };
 
 struct decoder;
 struct field;
-typedef void (*decode_with)(struct decoder *d, const struct node *n, void *base, const struct field *f);
+typedef void (*decode_with)(struct decoder *d, const struct node *n, void *base,
+                            const struct field *f);
 
 struct text_rule {
     bool (*is_ok)(const char *s);
@@ -79,18 +80,21 @@ struct decoder {
 };
 
 #define KEY(k) .key = (k), .len = sizeof(k) - 1
-#define AT(type_, st, member) .type = (type_), .stored = (type_), .offset = offsetof(struct st, member)
-#define WITH_AT(stored_, st, member, with_) \
+#define AT(type_, st, member)                                                                      \
+    .type = (type_), .stored = (type_), .offset = offsetof(struct st, member)
+#define WITH_AT(stored_, st, member, with_)                                                        \
     .type = FT_WITH, .stored = (stored_), .offset = offsetof(struct st, member), .with = (with_)
 #define NUM(dflt_, min_, max_) .dflt = (dflt_), .min = (min_), .max = (max_)
-#define LIST_AT(type_, st, member, items) \
+#define LIST_AT(type_, st, member, items)                                                          \
     AT(type_, st, member.items), .offset2 = offsetof(struct st, member.n)
-#define ARRAY_AT(type_, st, member) AT(type_, st, member), .offset2 = offsetof(struct st, n_##member)
-#define TABLE(what_, rows_, st) \
-    .what = (what_), .rows = (rows_), .n = sizeof(rows_) / sizeof *(rows_), .size = sizeof(struct st), .at_offset = -1
-#define TABLE_AT(what_, rows_, st) \
-    .what = (what_), .rows = (rows_), .n = sizeof(rows_) / sizeof *(rows_), .size = sizeof(struct st), \
-    .at_offset = offsetof(struct st, at)
+#define ARRAY_AT(type_, st, member)                                                                \
+    AT(type_, st, member), .offset2 = offsetof(struct st, n_##member)
+#define TABLE(what_, rows_, st)                                                                    \
+    .what = (what_), .rows = (rows_), .n = sizeof(rows_) / sizeof *(rows_),                        \
+    .size = sizeof(struct st), .at_offset = -1
+#define TABLE_AT(what_, rows_, st)                                                                 \
+    .what = (what_), .rows = (rows_), .n = sizeof(rows_) / sizeof *(rows_),                        \
+    .size = sizeof(struct st), .at_offset = offsetof(struct st, at)
 
 /* Most keys of one table, and most names of one mapping of names. */
 #define DECODE_ROWS 64
@@ -103,21 +107,24 @@ void decode_part(struct decoder *d, const struct node *n, const struct table *t,
 void decode_defaults(const struct table *t, void *base);
 
 /* For FT_WITH: each adds a problem and gives false when the node isn't such a value. what: the key. */
-bool decode_text(struct decoder *d, const struct node *n, const char *what, const struct text_rule *rule,
-                 struct text *out);
-bool decode_texts(struct decoder *d, const struct node *n, const char *what, const struct text_rule *rule,
-                  bool one_may_stand_alone, struct text_list *out);
-bool decode_raw(struct decoder *d, const struct node *n, const char *what, struct text *out); /* any scalar */
+bool decode_text(struct decoder *d, const struct node *n, const char *what,
+                 const struct text_rule *rule, struct text *out);
+bool decode_texts(struct decoder *d, const struct node *n, const char *what,
+                  const struct text_rule *rule, bool one_may_stand_alone, struct text_list *out);
+bool decode_raw(struct decoder *d, const struct node *n, const char *what,
+                struct text *out); /* any scalar */
 bool decode_scalar(struct decoder *d, const struct node *n, const struct field *f, void *base);
-bool decode_is(struct decoder *d, const struct node *n, enum node_kind kind, const char *what, const char *expected);
-void decode_say(struct decoder *d, const struct node *n, const char *expected, const char *hint, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
+bool decode_is(struct decoder *d, const struct node *n, enum node_kind kind, const char *what,
+               const char *expected);
+void decode_say(struct decoder *d, const struct node *n, const char *expected, const char *hint,
+                const char *fmt, ...) PRINTF_LIKE(5, 6);
 struct pos node_pos(const struct decoder *d, const struct node *n);
 
 /* How many of the keys (NULL at the end) the mapping has. */
 int decode_count(const struct node *map, const char *const *keys);
 /* Adds a problem unless the mapping has exactly one of the keys. Gives its name or NULL. */
-const char *decode_one_of(struct decoder *d, const struct node *map, const char *what, const char *const *keys);
+const char *decode_one_of(struct decoder *d, const struct node *map, const char *what,
+                          const char *const *keys);
 /* Adds a problem when `key` is there without `needs` (excludes: with the other). */
 void decode_needs(struct decoder *d, const struct node *map, const char *key, const char *needs);
 void decode_excludes(struct decoder *d, const struct node *map, const char *key, const char *other);

@@ -26,7 +26,8 @@ static enum scalar_type number_type(const char *s)
     const char *p = s + (*s == '+' || *s == '-');
 
     if (p == s && p[0] == '0' && (p[1] == 'o' || p[1] == 'x'))
-        return all_of(p + 2, p[1] == 'o' ? "01234567" : "0123456789abcdefABCDEF") ? SCALAR_INT : SCALAR_TEXT;
+        return all_of(p + 2, p[1] == 'o' ? "01234567" : "0123456789abcdefABCDEF") ? SCALAR_INT
+                                                                                  : SCALAR_TEXT;
     if (is_one_of(p, specials))
         return SCALAR_FLOAT;
 
@@ -89,7 +90,8 @@ static const char *kind_word(const struct node *n)
     return n->kind == NODE_MAP ? "a mapping" : types[node_scalar_type(n)];
 }
 
-bool decode_is(struct decoder *d, const struct node *n, enum node_kind kind, const char *what, const char *expected)
+bool decode_is(struct decoder *d, const struct node *n, enum node_kind kind, const char *what,
+               const char *expected)
 {
     if (n->kind == kind)
         return true;
@@ -109,8 +111,8 @@ bool decode_raw(struct decoder *d, const struct node *n, const char *what, struc
     return true;
 }
 
-bool decode_text(struct decoder *d, const struct node *n, const char *what, const struct text_rule *rule,
-                 struct text *out)
+bool decode_text(struct decoder *d, const struct node *n, const char *what,
+                 const struct text_rule *rule, struct text *out)
 {
     if (n->kind == NODE_SCALAR) {
         enum scalar_type type = node_scalar_type(n);
@@ -118,8 +120,8 @@ bool decode_text(struct decoder *d, const struct node *n, const char *what, cons
             AUTO(str) hint = {0};
 
             str_addf(&hint, "put it in quotes: \"%.80s\"", n->s);
-            decode_say(d, n, rule ? rule->expected : "a text", str_text(&hint), "\"%s\": YAML reads %.80s as %s", what, n->s,
-                       kind_word(n));
+            decode_say(d, n, rule ? rule->expected : "a text", str_text(&hint),
+                       "\"%s\": YAML reads %.80s as %s", what, n->s, kind_word(n));
             return false;
         }
     }
@@ -139,8 +141,8 @@ static bool is_name(const char *s)
     size_t n = 0;
 
     for (; s[n]; n++)
-        if (n == 63 || !(is_digit(s[n]) || (s[n] >= 'a' && s[n] <= 'z') || (s[n] >= 'A' && s[n] <= 'Z') ||
-                         (n > 0 && strchr("_.-", s[n]))))
+        if (n == 63 || !(is_digit(s[n]) || (s[n] >= 'a' && s[n] <= 'z') ||
+                         (s[n] >= 'A' && s[n] <= 'Z') || (n > 0 && strchr("_.-", s[n]))))
             return false;
     return n > 0;
 }
@@ -153,10 +155,13 @@ static bool is_version(const char *s)
     return true;
 }
 
-const struct text_rule rule_word_id = {is_word_id, "a-z, 0-9, - and _, at most 63 characters, starting with a letter or digit"};
+const struct text_rule rule_word_id = {
+    is_word_id, "a-z, 0-9, - and _, at most 63 characters, starting with a letter or digit"};
 const struct text_rule rule_plan_id = {is_plan_id, "a-z, 0-9 and -, at most 63 characters"};
-const struct text_rule rule_name = {is_name, "letters, digits, ., - and _, at most 63 characters, starting with a letter or digit"};
-const struct text_rule rule_version = {is_version, "a version as text, without spaces, at most 100 characters"};
+const struct text_rule rule_name = {
+    is_name, "letters, digits, ., - and _, at most 63 characters, starting with a letter or digit"};
+const struct text_rule rule_version = {is_version,
+                                       "a version as text, without spaces, at most 100 characters"};
 
 /* "a.b", parts may be quoted as in SQL. */
 static const char *name_part(struct arena *a, const char *s, struct text *out)
@@ -179,8 +184,8 @@ static const char *name_part(struct arena *a, const char *s, struct text *out)
     return s + n;
 }
 
-static bool decode_table_name(struct decoder *d, const struct node *n, const char *what, struct text *table,
-                              struct text *schema)
+static bool decode_table_name(struct decoder *d, const struct node *n, const char *what,
+                              struct text *table, struct text *schema)
 {
     struct text whole = {0}, first = {0}, second = {0};
 
@@ -224,9 +229,10 @@ static bool decode_int(struct decoder *d, const struct node *n, const struct fie
     else if (f->max == INT32_MAX)
         str_addf(&expected, "a whole number from %lld", (long long) f->min);
     else
-        str_addf(&expected, "a whole number from %lld to %lld", (long long) f->min, (long long) f->max);
-    decode_say(d, n, str_text(&expected), NULL, "\"%s\" is %s%.80s", f->key, n->kind == NODE_SCALAR ? "" : kind_word(n),
-               n->kind == NODE_SCALAR ? n->s : "");
+        str_addf(&expected, "a whole number from %lld to %lld", (long long) f->min,
+                 (long long) f->max);
+    decode_say(d, n, str_text(&expected), NULL, "\"%s\" is %s%.80s", f->key,
+               n->kind == NODE_SCALAR ? "" : kind_word(n), n->kind == NODE_SCALAR ? n->s : "");
     return false;
 }
 
@@ -236,7 +242,8 @@ static bool decode_bool(struct decoder *d, const struct node *n, const char *wha
         *out = n->s[0] == 't' || n->s[0] == 'T';
         return true;
     }
-    decode_say(d, n, "true or false", NULL, "\"%s\" is %s", what, n->kind == NODE_SCALAR ? n->s : kind_word(n));
+    decode_say(d, n, "true or false", NULL, "\"%s\" is %s", what,
+               n->kind == NODE_SCALAR ? n->s : kind_word(n));
     return false;
 }
 
@@ -259,7 +266,8 @@ static bool decode_unit(struct decoder *d, const struct node *n, const struct fi
     else if (n->kind == NODE_SCALAR)
         good = duration_from_text(n->s, &v) || (f->type == FT_MS_OR_0 && strcmp(n->s, "0") == 0);
     if (!good) {
-        decode_say(d, n, units[f->type], NULL, "\"%s\" is %s", f->key, n->kind == NODE_SCALAR ? n->s : kind_word(n));
+        decode_say(d, n, units[f->type], NULL, "\"%s\" is %s", f->key,
+                   n->kind == NODE_SCALAR ? n->s : kind_word(n));
         return false;
     }
     if (f->type == FT_PERCENT)
@@ -269,18 +277,21 @@ static bool decode_unit(struct decoder *d, const struct node *n, const struct fi
     return true;
 }
 
-static bool decode_cond(struct decoder *d, const struct node *n, const struct field *f, struct cond *out)
+static bool decode_cond(struct decoder *d, const struct node *n, const struct field *f,
+                        struct cond *out)
 {
     struct cond cond = {0};
-    bool is_text = n->kind == NODE_SCALAR && (node_scalar_type(n) == SCALAR_TEXT || strcmp(n->s, "true") == 0);
+    bool is_text =
+        n->kind == NODE_SCALAR && (node_scalar_type(n) == SCALAR_TEXT || strcmp(n->s, "true") == 0);
     const char *s = is_text ? arena_strndup(d->arena, n->s, n->n) : NULL;
 
     if (!is_text || !cond_parse(s, &cond)) {
         AUTO(str) hint = {0};
         if (n->kind == NODE_SCALAR && n->n > 0)
             str_addf(&hint, "did you mean \"= %.80s\"?", n->s);
-        decode_say(d, n, "a comparator (= != < <= > >=) and a value, or unchanged, or true", hint.len ? hint.text : NULL,
-                   "\"%s\" is %s%.80s%s", f->key, n->kind == NODE_SCALAR ? "\"" : "", n->kind == NODE_SCALAR ? n->s : kind_word(n),
+        decode_say(d, n, "a comparator (= != < <= > >=) and a value, or unchanged, or true",
+                   hint.len ? hint.text : NULL, "\"%s\" is %s%.80s%s", f->key,
+                   n->kind == NODE_SCALAR ? "\"" : "", n->kind == NODE_SCALAR ? n->s : kind_word(n),
                    n->kind == NODE_SCALAR ? "\"" : "");
         return false;
     }
@@ -289,7 +300,8 @@ static bool decode_cond(struct decoder *d, const struct node *n, const struct fi
     return true;
 }
 
-static bool decode_word(struct decoder *d, const struct node *n, const struct field *f, int64_t *out)
+static bool decode_word(struct decoder *d, const struct node *n, const struct field *f,
+                        int64_t *out)
 {
     const char *const *words = f->arg;
 
@@ -318,25 +330,17 @@ bool decode_scalar(struct decoder *d, const struct node *n, const struct field *
     bool flag = false;
 
     switch (f->type) {
-    case FT_TEXT:
-        return decode_text(d, n, f->key, f->arg, at);
+    case FT_TEXT: return decode_text(d, n, f->key, f->arg, at);
     case FT_TABLEREF:
-        return decode_table_name(d, n, f->key, at, (struct text *) (void *) ((char *) base + f->offset2));
-    case FT_BOOL:
-        return decode_bool(d, n, f->key, at);
-    case FT_BOOL64:
-        return decode_bool(d, n, f->key, &flag) && (*(int64_t *) at = flag, true);
-    case FT_INT:
-        return decode_int(d, n, f, at);
-    case FT_INT32:
-        return decode_int(d, n, f, &v) && (*(int *) at = (int) v, true);
-    case FT_COND:
-        return decode_cond(d, n, f, at);
-    case FT_ENUM:
-        return decode_word(d, n, f, &v) && (*(unsigned *) at = (unsigned) v, true);
-    case FT_BOOLWORD:
-        return decode_word(d, n, f, &v) && (*(bool *) at = v != 0, true);
-    default:
-        return decode_unit(d, n, f, at);
+        return decode_table_name(d, n, f->key, at,
+                                 (struct text *) (void *) ((char *) base + f->offset2));
+    case FT_BOOL: return decode_bool(d, n, f->key, at);
+    case FT_BOOL64: return decode_bool(d, n, f->key, &flag) && (*(int64_t *) at = flag, true);
+    case FT_INT: return decode_int(d, n, f, at);
+    case FT_INT32: return decode_int(d, n, f, &v) && (*(int *) at = (int) v, true);
+    case FT_COND: return decode_cond(d, n, f, at);
+    case FT_ENUM: return decode_word(d, n, f, &v) && (*(unsigned *) at = (unsigned) v, true);
+    case FT_BOOLWORD: return decode_word(d, n, f, &v) && (*(bool *) at = v != 0, true);
+    default: return decode_unit(d, n, f, at);
     }
 }

@@ -5,8 +5,14 @@
 #include <string.h>
 
 #define ROWS static const struct field
-#define TEXTKEY(k, member) {KEY(k), AT(FT_TEXT, gate, member)}
-#define EXPECT {KEY("expect"), AT(FT_COND, gate, expect)}
+#define TEXTKEY(k, member)                                                                         \
+    {                                                                                              \
+        KEY(k), AT(FT_TEXT, gate, member)                                                          \
+    }
+#define EXPECT                                                                                     \
+    {                                                                                              \
+        KEY("expect"), AT(FT_COND, gate, expect)                                                   \
+    }
 
 static bool is_pointer(const char *s) { return *s == '/'; }
 static const struct text_rule rule_pointer = {is_pointer, "a JSON pointer, such as /status"};
@@ -34,7 +40,8 @@ ROWS sql_rows[] = {
 };
 static const struct table sql_table = {TABLE("sql", sql_rows, gate)};
 
-ROWS sessions_rows[] = {{KEY("release"), AT(FT_TEXT, gate, release), .arg = &rule_version, .required = true}};
+ROWS sessions_rows[] = {
+    {KEY("release"), AT(FT_TEXT, gate, release), .arg = &rule_version, .required = true}};
 static const struct table sessions_table = {TABLE("sessions", sessions_rows, gate)};
 
 ROWS approval_rows[] = {
@@ -53,7 +60,8 @@ ROWS rehearsal_rows[] = {{KEY("max_age"), AT(FT_MS, gate, max_age_ms), NUM(MODEL
 static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, gate)};
 
 /* A kind with one main setting may be written as that: sql: "SELECT ...", lag: 5s, sessions: 4.1.0. */
-static void decode_short_or_map(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_short_or_map(struct decoder *d, const struct node *n, void *base,
+                                const struct field *f)
 {
     const struct table *t = f->arg;
 
@@ -70,14 +78,17 @@ static void decode_short_or_map(struct decoder *d, const struct node *n, void *b
 
 static const char *gate_name(const struct gate *g) { return g->name.s ? g->name.s : "?"; }
 
-static const char *const kind_words[] = {"http", "sql", "prometheus", "command", "sessions", "approval", "lag", "rehearsal", NULL};
+static const char *const kind_words[] = {"http",     "sql", "prometheus", "command", "sessions",
+                                         "approval", "lag", "rehearsal",  NULL};
 
 static bool is_measured(enum gate_kind k)
 {
-    return k == GATE_HTTP || k == GATE_SQL || k == GATE_PROMETHEUS || k == GATE_COMMAND || k == GATE_LAG;
+    return k == GATE_HTTP || k == GATE_SQL || k == GATE_PROMETHEUS || k == GATE_COMMAND ||
+           k == GATE_LAG;
 }
 
-static void check_expect(struct decoder *d, const struct node *n, const struct node *of_kind, const struct gate *g)
+static void check_expect(struct decoder *d, const struct node *n, const struct node *of_kind,
+                         const struct gate *g)
 {
     static const char expected[] = "expect: a comparator (= != < <= > >=) and a value";
     const struct node *outer = node_get(n, "expect");
@@ -85,17 +96,24 @@ static void check_expect(struct decoder *d, const struct node *n, const struct n
     bool stated = outer || inner;
 
     if (outer && inner)
-        decode_say(d, outer, NULL, NULL, "\"expect\" is stated twice; the first is in line %d", inner->line);
+        decode_say(d, outer, NULL, NULL, "\"expect\" is stated twice; the first is in line %d",
+                   inner->line);
     if (!stated && (g->kind == GATE_SQL || g->kind == GATE_PROMETHEUS))
-        decode_say(d, n, expected, NULL, "gate \"%s\" measures a value and expects nothing of it", gate_name(g));
+        decode_say(d, n, expected, NULL, "gate \"%s\" measures a value and expects nothing of it",
+                   gate_name(g));
     if (!stated && g->kind == GATE_HTTP && g->json_pointer.s)
-        decode_say(d, of_kind, expected, NULL, "gate \"%s\" reads \"json\" and expects nothing of it", gate_name(g));
+        decode_say(d, of_kind, expected, NULL,
+                   "gate \"%s\" reads \"json\" and expects nothing of it", gate_name(g));
     if (stated && g->kind == GATE_HTTP && !g->json_pointer.s)
-        decode_say(d, of_kind, "json: a JSON pointer to the value", NULL, "gate \"%s\" expects a value and doesn't say which", gate_name(g));
-    if (outer && (g->kind == GATE_SESSIONS || g->kind == GATE_APPROVAL || g->kind == GATE_LAG || g->kind == GATE_REHEARSAL))
-        decode_say(d, outer, NULL, NULL, "\"expect\" can't stand beside \"%s\"", gate_kind_word(g->kind));
+        decode_say(d, of_kind, "json: a JSON pointer to the value", NULL,
+                   "gate \"%s\" expects a value and doesn't say which", gate_name(g));
+    if (outer && (g->kind == GATE_SESSIONS || g->kind == GATE_APPROVAL || g->kind == GATE_LAG ||
+                  g->kind == GATE_REHEARSAL))
+        decode_say(d, outer, NULL, NULL, "\"expect\" can't stand beside \"%s\"",
+                   gate_kind_word(g->kind));
     if (g->expect.op == COND_UNCHANGED)
-        decode_say(d, outer ? outer : inner, "a comparator and a value", NULL, "a gate has no value before it to be unchanged from");
+        decode_say(d, outer ? outer : inner, "a comparator and a value", NULL,
+                   "a gate has no value before it to be unchanged from");
 }
 
 static void check_gate(struct decoder *d, const struct node *n, void *base)
@@ -110,7 +128,8 @@ static void check_gate(struct decoder *d, const struct node *n, void *base)
             g->kind = (enum gate_kind) i;
     check_expect(d, n, node_get(n, kind), g);
     if (is_measured(g->kind) && !node_get(n, "no_data"))
-        decode_say(d, n, "no_data: hold, fail or pass", "an empty answer is not a zero; hold is the careful choice",
+        decode_say(d, n, "no_data: hold, fail or pass",
+                   "an empty answer is not a zero; hold is the careful choice",
                    "gate \"%s\" doesn't say what no data means", gate_name(g));
 }
 
@@ -124,7 +143,8 @@ ROWS gate_rows[] = {
     {KEY("prometheus"), .type = FT_MAP, .stored = FT_MAP, .arg = &prometheus_table},
     {KEY("sql"), .type = FT_WITH, .stored = FT_MAP, .arg = &sql_table, .with = decode_short_or_map},
     {KEY("command"), AT(FT_TEXTS, gate, command)},
-    {KEY("sessions"), .type = FT_WITH, .stored = FT_MAP, .arg = &sessions_table, .with = decode_short_or_map},
+    {KEY("sessions"), .type = FT_WITH, .stored = FT_MAP, .arg = &sessions_table,
+     .with = decode_short_or_map},
     {KEY("approval"), .type = FT_MAP, .stored = FT_MAP, .arg = &approval_table},
     {KEY("lag"), .type = FT_WITH, .stored = FT_MAP, .arg = &lag_table, .with = decode_short_or_map},
     {KEY("rehearsal"), .type = FT_MAP, .stored = FT_MAP, .arg = &rehearsal_table},

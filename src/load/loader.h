@@ -28,7 +28,7 @@ static inline void parsing_auto(struct parsing *p)
 }
 
 /* As plan_parse. file must outlive *out. */
-bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes, size_t n,
-                     struct plan *out, struct problem_list *problems);
+bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes,
+                     size_t n, struct plan *out, struct problem_list *problems);
 
 #endif

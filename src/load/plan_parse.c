@@ -7,8 +7,8 @@ static bool has_grown(const struct problem_list *l, int n_before, bool cut_befor
     return l->n > n_before || (l->cut && !cut_before) || l->n == LOAD_MAX_PROBLEMS;
 }
 
-bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes, size_t n,
-                     struct plan *out, struct problem_list *problems)
+bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes,
+                     size_t n, struct plan *out, struct problem_list *problems)
 {
     struct plan plan = {0};
     struct decoder d = {.arena = a, .file = file, .problems = problems};

@@ -27,7 +27,7 @@ struct loading {
     const char *config; /* name of the project file in root */
     int root;           /* the project's folder, that paths are relative to */
     struct path_list paths;
-    struct arena one; /* the plan that may be cut to its head */
+    struct arena one;                               /* the plan that may be cut to its head */
     bool (*whole)(void *ctx, const struct plan *p); /* NULL: all are kept whole */
     void *ctx;
 };
@@ -59,7 +59,8 @@ static void malloced_auto(char **p) { free(*p); }
 /* One more byte than allowed is asked for, so that a file that grew is seen. -1: a problem was added. */
 static ssize_t read_file(struct loading *l, const char *path, const char *shown)
 {
-    __attribute__((cleanup(fd_auto))) int fd = openat(l->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    __attribute__((cleanup(fd_auto))) int fd =
+        openat(l->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct pos at = {shown, 0, 0};
     struct stat st;
     size_t got = 0;
@@ -81,7 +82,8 @@ static ssize_t read_file(struct loading *l, const char *path, const char *shown)
             return -1;
         }
         got += (size_t) n;
-        if (n == 0 || got == (size_t) st.st_size) /* the second saves the read that says end of file */
+        if (n == 0 ||
+            got == (size_t) st.st_size) /* the second saves the read that says end of file */
             break;
     }
     return (ssize_t) got;
@@ -95,7 +97,10 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcasecmp(s + n - m, end) == 0;
 }
 
-static bool is_stamped(const char *name) { return strspn(name, "0123456789") == 14 && (name[14] == '-' || name[14] == '_'); }
+static bool is_stamped(const char *name)
+{
+    return strspn(name, "0123456789") == 14 && (name[14] == '-' || name[14] == '_');
+}
 
 static bool is_plan_file_name(const char *name)
 {
@@ -106,7 +111,8 @@ static bool is_plan_file_name(const char *name)
     return strspn(name + 15, "abcdefghijklmnopqrstuvwxyz0123456789-") == n - 20;
 }
 
-static const char name_pattern[] = "YYYYMMDDHHmmss-name.yaml, such as 20261114093000-orders-external-ref.yaml";
+static const char name_pattern[] =
+    "YYYYMMDDHHmmss-name.yaml, such as 20261114093000-orders-external-ref.yaml";
 
 /* A plan that isn't loaded because of its name would be a change that never happens: that is an error,
  * and anything else in the folder isn't ours. */
@@ -117,7 +123,8 @@ static bool is_wanted(struct loading *l, const char *name, const char *shown)
     if (is_plan_file_name(name))
         return true;
     if (ends_with(name, ".yml"))
-        problem_add(l->problems, at, name_pattern, "rename it to .yaml", "plans end in .yaml, not .yml");
+        problem_add(l->problems, at, name_pattern, "rename it to .yaml",
+                    "plans end in .yaml, not .yml");
     else if (ends_with(name, ".yaml") || is_stamped(name))
         problem_add(l->problems, at, name_pattern, NULL, "not a name of a plan's file");
     return false;
@@ -130,7 +137,8 @@ static void add_path(struct loading *l, const char *path)
     if (list->n == list->cap) {
         size_t old = sizeof *list->items * (size_t) list->cap;
         list->cap = list->cap ? list->cap * 2 : 64;
-        list->items = arena_grow(&l->names, list->items, old, sizeof *list->items * (size_t) list->cap);
+        list->items =
+            arena_grow(&l->names, list->items, old, sizeof *list->items * (size_t) list->cap);
     }
     list->items[list->n++] = path;
 }
@@ -184,7 +192,8 @@ static void walk_folder(struct loading *l, const char *shown, const struct ances
     struct ancestor here = {up, st.st_dev, st.st_ino, up ? up->depth + 1 : 1};
     if (leads_back(up, &st) || here.depth > FOLDER_DEPTH) {
         problem_add(l->problems, at, "a folder of its own", NULL, "%s",
-                    here.depth > FOLDER_DEPTH ? "folders are nested too deep" : "a link that leads back to a folder above it");
+                    here.depth > FOLDER_DEPTH ? "folders are nested too deep"
+                                              : "a link that leads back to a folder above it");
         return;
     }
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
@@ -208,12 +217,15 @@ static bool find_root(struct loading *l, const char *path, struct err *err)
     if (!real) {
         err_set(err, ERR_INPUT, "%s: can't be read: %s", path, strerror(errno));
         if (errno == ENOENT)
-            err_hint(err, "`phasegate init` makes a project here; -C names another folder, -c another file");
+            err_hint(
+                err,
+                "`phasegate init` makes a project here; -C names another folder, -c another file");
         return false;
     }
     char *slash = strrchr(real, '/');
     l->config = arena_strdup(&l->names, slash + 1);
-    l->set->project.root = slash == real ? "/" : arena_strndup(&l->set->arena, real, (size_t) (slash - real));
+    l->set->project.root =
+        slash == real ? "/" : arena_strndup(&l->set->arena, real, (size_t) (slash - real));
     return true;
 }
 
@@ -221,7 +233,8 @@ static bool loading_open(struct loading *l, struct err *err)
 {
     l->root = open(l->set->project.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (l->root < 0)
-        return err_set(err, ERR_INPUT, "%s: can't be read: %s", l->set->project.root, strerror(errno));
+        return err_set(err, ERR_INPUT, "%s: can't be read: %s", l->set->project.root,
+                       strerror(errno));
     l->buffer = malloc(YAML_FILE_MAX + 1);
     if (!l->buffer)
         abort();
@@ -274,7 +287,8 @@ static void check_file_name(struct loading *l, const struct plan *p)
     if (!p->timestamp.s || strncmp(name, p->timestamp.s, 14) == 0)
         return;
     str_addf(&expected, "%.14s, as the name of the file says", name);
-    problem_add(l->problems, p->timestamp.at, str_text(&expected), NULL, "timestamp %s", p->timestamp.s);
+    problem_add(l->problems, p->timestamp.at, str_text(&expected), NULL, "timestamp %s",
+                p->timestamp.s);
 }
 
 static struct text text_copy(struct arena *a, const struct text *t)
@@ -306,8 +320,9 @@ static void plan_cut_to_head(struct arena *a, struct plan *p)
         head.depends_on[i].plan = text_copy(a, &p->depends_on[i].plan);
     }
     for (int role = 0; role < FLAG_ROLES; role++)
-        head.flags[role] = (struct flag_decl) {
-            text_copy(a, &p->flags[role].key), text_copy(a, &p->flags[role].bucket_by), p->flags[role].at};
+        head.flags[role] =
+            (struct flag_decl) {text_copy(a, &p->flags[role].key),
+                                text_copy(a, &p->flags[role].bucket_by), p->flags[role].at};
     for (int phase = 0; phase < PHASE_SLOTS; phase++) {
         const struct phase_plan *from = &p->phases[phase];
         struct phase_plan *to = &head.phases[phase];
@@ -332,7 +347,8 @@ static void load_plan(struct loading *l, const char *path)
         return;
     struct plan *plan = &set->plans[set->n_plans];
     arena_reset(&l->one);
-    plan_parse_with(&l->parsing, l->whole ? &l->one : &set->arena, file, l->buffer, (size_t) n, plan, l->problems);
+    plan_parse_with(&l->parsing, l->whole ? &l->one : &set->arena, file, l->buffer, (size_t) n,
+                    plan, l->problems);
     check_file_name(l, plan);
     if (l->whole && l->whole(l->ctx, plan)) {
         AUTO(problem_list) known = {0};
@@ -392,7 +408,8 @@ static bool fail_with_problems(const struct problem_list *problems, struct err *
     problem_text(&first, &problems->items[0]);
     if (problems->n == 1)
         return err_set(err, ERR_INPUT, "%s", str_text(&first));
-    err_set(err, ERR_INPUT, "%s%d problems in the project's files", problems->cut ? "more than " : "", problems->n);
+    err_set(err, ERR_INPUT, "%s%d problems in the project's files",
+            problems->cut ? "more than " : "", problems->n);
     return err_detail(err, "the first: %s", str_text(&first));
 }
 
@@ -408,19 +425,21 @@ static bool load(struct loading *l, const char *dir, const char *config_path, st
     load_project(l, arena_strdup(&l->set->arena, shown));
     load_plans(l);
     plan_set_validate(l->set, l->problems);
-    return l->problems->n == n_before && !l->problems->cut ? true : fail_with_problems(l->problems, err);
+    return l->problems->n == n_before && !l->problems->cut ? true
+                                                           : fail_with_problems(l->problems, err);
 }
 
-bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out, struct problem_list *problems,
-                   struct err *err)
+bool plan_set_load(const char *dir, const char *config_path, struct plan_set *out,
+                   struct problem_list *problems, struct err *err)
 {
     AUTO(loading) l = {.set = out, .problems = problems, .root = -1};
 
     return load(&l, dir, config_path, err);
 }
 
-bool plan_set_load_some(const char *dir, const char *config_path, bool (*whole)(void *ctx, const struct plan *p),
-                        void *ctx, struct plan_set *out, struct problem_list *problems, struct err *err)
+bool plan_set_load_some(const char *dir, const char *config_path,
+                        bool (*whole)(void *ctx, const struct plan *p), void *ctx,
+                        struct plan_set *out, struct problem_list *problems, struct err *err)
 {
     AUTO(loading) l = {.set = out, .problems = problems, .root = -1, .whole = whole, .ctx = ctx};
 
@@ -438,7 +457,8 @@ bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err)
     if (!loading_open(&l, err))
         return false;
     ssize_t n = read_file(&l, p->file, p->file);
-    if (n < 0 || !plan_parse_with(&l.parsing, &s->arena, p->file, l.buffer, (size_t) n, &whole, &problems))
+    if (n < 0 ||
+        !plan_parse_with(&l.parsing, &s->arena, p->file, l.buffer, (size_t) n, &whole, &problems))
         return fail_with_problems(&problems, err);
     if (strcmp(whole.checksum, p->checksum) != 0) {
         err_set(err, ERR_INPUT, "%s: the plan was changed while it was being read", p->file);

@@ -5,8 +5,14 @@
 #include <string.h>
 
 #define ROWS static const struct field
-#define TEXTKEY(k, st, member) {KEY(k), AT(FT_TEXT, st, member)}
-#define ID(st) {KEY("id"), AT(FT_TEXT, st, id), .arg = &rule_word_id, .required = true}
+#define TEXTKEY(k, st, member)                                                                     \
+    {                                                                                              \
+        KEY(k), AT(FT_TEXT, st, member)                                                            \
+    }
+#define ID(st)                                                                                     \
+    {                                                                                              \
+        KEY("id"), AT(FT_TEXT, st, id), .arg = &rule_word_id, .required = true                     \
+    }
 
 const char *const phase_words[] = {"expand", "dual_read", "write_activation", "contract", NULL};
 
@@ -14,7 +20,8 @@ void decode_phasegate(struct decoder *d, const struct node *n, void *base, const
 {
     (void) base;
     if (n->kind != NODE_SCALAR || strcmp(n->s, "1") != 0 || !n->plain)
-        decode_say(d, n, "1", NULL, "\"%s\": a version of the format that this program doesn't read", f->key);
+        decode_say(d, n, "1", NULL,
+                   "\"%s\": a version of the format that this program doesn't read", f->key);
 }
 
 /* ---- steps ---------------------------------------------------------------------------------------- */
@@ -31,7 +38,8 @@ static bool is_dbms(const char *s)
     }
     return false;
 }
-static const struct text_rule rule_dbms = {is_dbms, "postgresql, mysql or mariadb, with a version condition or without: postgresql >= 15"};
+static const struct text_rule rule_dbms = {
+    is_dbms, "postgresql, mysql or mariadb, with a version condition or without: postgresql >= 15"};
 
 static void decode_undo(struct decoder *d, const struct node *n, void *base, const struct field *f)
 {
@@ -45,7 +53,8 @@ static void decode_undo(struct decoder *d, const struct node *n, void *base, con
     if (none && n->n == 1)
         decode_text(d, none, "none", NULL, &step->undo_none);
     else
-        decode_say(d, n, "SQL, or {none: reason}", NULL, "\"%s\" is a mapping without \"none\", or with more than that", f->key);
+        decode_say(d, n, "SQL, or {none: reason}", NULL,
+                   "\"%s\" is a mapping without \"none\", or with more than that", f->key);
 }
 
 static void check_step(struct decoder *d, const struct node *n, void *base)
@@ -69,7 +78,8 @@ ROWS step_rows[] = {
     {KEY("undo"), WITH_AT(FT_TEXT, step, undo, decode_undo)},
     {AT(FT_TEXT, step, undo_none)},
     TEXTKEY("applied_when", step, applied_when),
-    {KEY("transaction"), AT(FT_BOOLWORD, step, no_transaction), .arg = transaction_words, .runs = true},
+    {KEY("transaction"), AT(FT_BOOLWORD, step, no_transaction), .arg = transaction_words,
+     .runs = true},
     {KEY("lock_timeout"), AT(FT_MS, step, lock_timeout_ms), NUM(MODEL_UNSET, 0, 0)},
     {KEY("statement_timeout"), AT(FT_MS, step, statement_timeout_ms), NUM(MODEL_UNSET, 0, 0)},
     {KEY("dbms"), AT(FT_TEXT, step, dbms), .arg = &rule_dbms, .runs = true},
@@ -80,8 +90,10 @@ const struct table step_table = {TABLE_AT("a step", step_rows, step), .check = c
 
 static bool is_throttle(const char *s)
 {
-    static const char *const known[] = {"replica_lag", "slot_retention", "archiver", "wal_disk", "disk_free", "dead_tuples",
-                                        "lock_waiters", "sessions", "sql", "http", "file", "window", NULL};
+    static const char *const known[] = {"replica_lag", "slot_retention", "archiver",     "wal_disk",
+                                        "disk_free",   "dead_tuples",    "lock_waiters", "sessions",
+                                        "sql",         "http",           "file",         "window",
+                                        NULL};
 
     for (int i = 0; known[i]; i++)
         if (strcmp(s, known[i]) == 0)
@@ -89,7 +101,8 @@ static bool is_throttle(const char *s)
     return false;
 }
 static const struct text_rule rule_throttle = {
-    is_throttle, "one of: replica_lag, slot_retention, archiver, wal_disk, disk_free, dead_tuples, lock_waiters, sessions, "
+    is_throttle, "one of: replica_lag, slot_retention, archiver, wal_disk, disk_free, dead_tuples, "
+                 "lock_waiters, sessions, "
                  "sql, http, file, window"};
 
 ROWS insert_rows[] = {
@@ -119,8 +132,10 @@ static void check_backfill(struct decoder *d, const struct node *n, void *base)
         decode_needs(d, n, "set", "where"); /* else a batch that runs twice changes twice */
     int64_t low = b->batch_min == MODEL_UNSET ? 1 : b->batch_min;
     int64_t high = b->batch_max == MODEL_UNSET ? INT64_MAX : b->batch_max;
-    if (low > high || (b->batch_rows != MODEL_UNSET && (b->batch_rows < low || b->batch_rows > high)))
-        decode_say(d, node_get(n, "batch"), "min <= rows <= max", NULL, "\"batch\" contradicts itself");
+    if (low > high ||
+        (b->batch_rows != MODEL_UNSET && (b->batch_rows < low || b->batch_rows > high)))
+        decode_say(d, node_get(n, "batch"), "min <= rows <= max", NULL,
+                   "\"batch\" contradicts itself");
 }
 
 static const char *const bad_row_words[] = {"quarantine", "stop", NULL};
@@ -140,23 +155,37 @@ ROWS backfill_rows[] = {
     {KEY("max_bad_rows"), AT(FT_INT, backfill, max_bad_rows), NUM(0, 0, INT32_MAX)},
     {KEY("via"), AT(FT_TEXTS, backfill, via)},
 };
-static const struct table backfill_table = {TABLE_AT("a backfill", backfill_rows, backfill), .check = check_backfill};
+static const struct table backfill_table = {TABLE_AT("a backfill", backfill_rows, backfill),
+                                            .check = check_backfill};
 
 /* ---- checks --------------------------------------------------------------------------------------- */
 
-#define SQL_REQUIRED(st) {KEY("sql"), AT(FT_TEXT, st, sql), .required = true}
-#define EXPECT_REQUIRED(st) {KEY("expect"), AT(FT_COND, st, expect), .required = true}
+#define SQL_REQUIRED(st)                                                                           \
+    {                                                                                              \
+        KEY("sql"), AT(FT_TEXT, st, sql), .required = true                                         \
+    }
+#define EXPECT_REQUIRED(st)                                                                        \
+    {                                                                                              \
+        KEY("expect"), AT(FT_COND, st, expect), .required = true                                   \
+    }
 
-ROWS verify_rows[] = {ID(check), SQL_REQUIRED(check), EXPECT_REQUIRED(check), TEXTKEY("because", check, because)};
+ROWS verify_rows[] = {ID(check), SQL_REQUIRED(check), EXPECT_REQUIRED(check),
+                      TEXTKEY("because", check, because)};
 static const struct table verify_table = {TABLE_AT("a check", verify_rows, check)};
 
 ROWS data_check_rows[] = {
-    ID(check), SQL_REQUIRED(check), EXPECT_REQUIRED(check), TEXTKEY("because", check, because), TEXTKEY("fix", check, fix),
+    ID(check),
+    SQL_REQUIRED(check),
+    EXPECT_REQUIRED(check),
+    TEXTKEY("because", check, because),
+    TEXTKEY("fix", check, fix),
 };
 static const struct table data_check_table = {TABLE_AT("a data check", data_check_rows, check)};
 
 ROWS expectation_rows[] = {
-    {KEY("id"), AT(FT_TEXT, check, id), .arg = &rule_word_id}, SQL_REQUIRED(check), EXPECT_REQUIRED(check),
+    {KEY("id"), AT(FT_TEXT, check, id), .arg = &rule_word_id},
+    SQL_REQUIRED(check),
+    EXPECT_REQUIRED(check),
     TEXTKEY("because", check, because),
 };
 static const struct table expectation_table = {TABLE_AT("an expectation", expectation_rows, check)};
@@ -164,12 +193,15 @@ static const struct table expectation_table = {TABLE_AT("an expectation", expect
 ROWS test_rows[] = {
     ID(plan_test),
     {KEY("given"), AT(FT_TEXT, plan_test, given), .required = true},
-    {KEY("after"), AT(FT_ENUM, plan_test, after), .arg = phase_words, .min = PHASE_FIRST, .required = true},
-    {KEY("expect"), LIST_AT(FT_ITEMS, plan_test, expect, items), .arg = &expectation_table, .required = true},
+    {KEY("after"), AT(FT_ENUM, plan_test, after), .arg = phase_words, .min = PHASE_FIRST,
+     .required = true},
+    {KEY("expect"), LIST_AT(FT_ITEMS, plan_test, expect, items), .arg = &expectation_table,
+     .required = true},
 };
 static const struct table test_table = {TABLE_AT("a test", test_rows, plan_test)};
 
-static const char *const require_words[] = {"postgres", "extension", "table", "disk_free", "sql", NULL};
+static const char *const require_words[] = {"postgres",  "extension", "table",
+                                            "disk_free", "sql",       NULL};
 
 static void check_require(struct decoder *d, const struct node *n, void *base)
 {
@@ -183,7 +215,8 @@ static void check_require(struct decoder *d, const struct node *n, void *base)
     decode_needs(d, n, "expect", "sql");
     const struct node *postgres = node_get(n, "postgres");
     if (postgres && r->expect.op != COND_NONE && !r->expect.numeric)
-        decode_say(d, postgres, "a comparator and a version number: \">= 14\"", NULL, "\"postgres\" is \"%s\"", postgres->s);
+        decode_say(d, postgres, "a comparator and a version number: \">= 14\"", NULL,
+                   "\"postgres\" is \"%s\"", postgres->s);
 }
 
 ROWS require_rows[] = {
@@ -196,7 +229,8 @@ ROWS require_rows[] = {
     {KEY("expect"), AT(FT_COND, require, expect)},
     TEXTKEY("because", require, because),
 };
-static const struct table require_table = {TABLE_AT("a requirement", require_rows, require), .check = check_require};
+static const struct table require_table = {TABLE_AT("a requirement", require_rows, require),
+                                           .check = check_require};
 
 static void check_validation(struct decoder *d, const struct node *n, void *base)
 {
@@ -222,11 +256,13 @@ ROWS validation_rows[] = {
     {KEY("expect"), AT(FT_COND, validation, expect)},
     {KEY("for"), AT(FT_MS, validation, for_ms)},
 };
-static const struct table validation_table = {TABLE_AT("a validation", validation_rows, validation), .check = check_validation};
+static const struct table validation_table = {TABLE_AT("a validation", validation_rows, validation),
+                                              .check = check_validation};
 
 /* ---- phases --------------------------------------------------------------------------------------- */
 
-static void decode_snapshot_columns(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_snapshot_columns(struct decoder *d, const struct node *n, void *base,
+                                    const struct field *f)
 {
     struct phase_plan *phase = base;
     int total = 0;
@@ -272,7 +308,8 @@ ROWS compare_rows[] = {
     {KEY("max_mismatch"), AT(FT_INT, compare, max_mismatch), NUM(0, 0, INT32_MAX)},
     {AT(FT_BOOL, compare, present)},
 };
-static const struct table compare_table = {TABLE_AT("compare", compare_rows, compare), .check = check_compare};
+static const struct table compare_table = {TABLE_AT("compare", compare_rows, compare),
+                                           .check = check_compare};
 
 static void check_phase(struct decoder *d, const struct node *n, void *base)
 {
@@ -286,14 +323,17 @@ static void check_phase(struct decoder *d, const struct node *n, void *base)
         decode_say(d, none, "nothing beside it", NULL, "\"none\" says that the phase is absent");
 }
 
-#define PHASE_ROWS                                                                                      \
-    TEXTKEY("none", phase_plan, none),                                                                  \
-        {KEY("release"), AT(FT_TEXT, phase_plan, release), .arg = &rule_version},                       \
-        {KEY("steps"), LIST_AT(FT_ITEMS, phase_plan, steps, items), .arg = &step_table},                \
-        {KEY("finish"), LIST_AT(FT_ITEMS, phase_plan, finish, items), .arg = &step_table},              \
-        {KEY("verify"), LIST_AT(FT_ITEMS, phase_plan, verify, items), .arg = &verify_table},            \
-        {KEY("gates"), AT(FT_TEXTS, phase_plan, gates), .arg = &rule_name}
-#define HOLD_ROW .stored = FT_MS, .offset = offsetof(struct phase_plan, hold_ms), NUM(MODEL_UNSET, 0, 0)
+#define PHASE_ROWS                                                                                 \
+    TEXTKEY("none", phase_plan, none),                                                             \
+        {KEY("release"), AT(FT_TEXT, phase_plan, release), .arg = &rule_version},                  \
+        {KEY("steps"), LIST_AT(FT_ITEMS, phase_plan, steps, items), .arg = &step_table},           \
+        {KEY("finish"), LIST_AT(FT_ITEMS, phase_plan, finish, items), .arg = &step_table},         \
+        {KEY("verify"), LIST_AT(FT_ITEMS, phase_plan, verify, items), .arg = &verify_table},       \
+    {                                                                                              \
+        KEY("gates"), AT(FT_TEXTS, phase_plan, gates), .arg = &rule_name                           \
+    }
+#define HOLD_ROW                                                                                   \
+    .stored = FT_MS, .offset = offsetof(struct phase_plan, hold_ms), NUM(MODEL_UNSET, 0, 0)
 
 ROWS expand_rows[] = {PHASE_ROWS, {HOLD_ROW}};
 ROWS flag_phase_rows[] = {
@@ -311,11 +351,15 @@ ROWS contract_rows[] = {
 const struct table phase_tables[PHASE_SLOTS] = {
     [PHASE_EXPAND] = {TABLE_AT("expand", expand_rows, phase_plan), .check = check_phase},
     [PHASE_DUAL_READ] = {TABLE_AT("dual_read", flag_phase_rows, phase_plan), .check = check_phase},
-    [PHASE_WRITE_ACTIVATION] = {TABLE_AT("write_activation", flag_phase_rows, phase_plan), .check = check_phase},
+    [PHASE_WRITE_ACTIVATION] = {TABLE_AT("write_activation", flag_phase_rows, phase_plan),
+                                .check = check_phase},
     [PHASE_CONTRACT] = {TABLE_AT("contract", contract_rows, phase_plan), .check = check_phase},
 };
 
-#define PHASE(word, p) {KEY(word), AT(FT_MAP, plan, phases[p]), .arg = &phase_tables[p]}
+#define PHASE(word, p)                                                                             \
+    {                                                                                              \
+        KEY(word), AT(FT_MAP, plan, phases[p]), .arg = &phase_tables[p]                            \
+    }
 ROWS phases_rows[] = {
     PHASE("expand", PHASE_EXPAND),
     PHASE("dual_read", PHASE_DUAL_READ),
@@ -343,7 +387,8 @@ ROWS flags_rows[] = {
 };
 const struct table flags_table = {TABLE("flags", flags_rows, plan)};
 
-static void decode_sync_by(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_sync_by(struct decoder *d, const struct node *n, void *base,
+                           const struct field *f)
 {
     struct sync *sync = base;
     const struct node *cohort = node_get(n, "cohort");
@@ -359,12 +404,13 @@ static void decode_sync_by(struct decoder *d, const struct node *n, void *base, 
     else if (n->kind == NODE_SCALAR && strcmp(n->s, "application") == 0)
         sync->by = SYNC_APPLICATION;
     else
-        decode_say(d, n, "trigger, application or {cohort: {column: NAME}}", NULL, "\"%s\" is %s", f->key,
-                   n->kind == NODE_SCALAR ? n->s : "something else");
+        decode_say(d, n, "trigger, application or {cohort: {column: NAME}}", NULL, "\"%s\" is %s",
+                   f->key, n->kind == NODE_SCALAR ? n->s : "something else");
 }
 
 ROWS sync_rows[] = {
-    {KEY("table"), AT(FT_TABLEREF, sync, table), .offset2 = offsetof(struct sync, schema), .required = true},
+    {KEY("table"), AT(FT_TABLEREF, sync, table), .offset2 = offsetof(struct sync, schema),
+     .required = true},
     {KEY("forward"), AT(FT_PAIRS, sync, forward), .required = true},
     {KEY("reverse"), AT(FT_PAIRS, sync, reverse)},
     {KEY("by"), WITH_AT(FT_ENUM, sync, by, decode_sync_by), .required = true},
@@ -390,7 +436,8 @@ ROWS criterion_rows[] = {
     TEXTKEY("sql", criterion, sql),
     {KEY("expect"), AT(FT_COND, criterion, expect)},
 };
-static const struct table criterion_table = {TABLE_AT("a criterion", criterion_rows, criterion), .check = check_criterion};
+static const struct table criterion_table = {TABLE_AT("a criterion", criterion_rows, criterion),
+                                             .check = check_criterion};
 
 ROWS message_rows[] = {
     {KEY("when"), AT(FT_TEXT, message, when), .required = true},
@@ -409,8 +456,8 @@ static void check_runbook(struct decoder *d, const struct node *n, void *base)
     for (int i = 0; i < r->targets.n; i++) {
         const struct text *value = &r->targets.items[i].value;
         if (value->s && !duration_from_text(value->s, &ms))
-            decode_say(d, node_get(targets, r->targets.items[i].key.s), "a duration with its unit: 1m, 15m", NULL,
-                       "the target is %s", value->s);
+            decode_say(d, node_get(targets, r->targets.items[i].key.s),
+                       "a duration with its unit: 1m, 15m", NULL, "the target is %s", value->s);
     }
 }
 ROWS runbook_rows[] = {
@@ -422,11 +469,13 @@ ROWS runbook_rows[] = {
     {KEY("rollback_when"), AT(FT_TEXTS, runbook, rollback_when), .arg = &rule_name},
     {KEY("communication"), ARRAY_AT(FT_ITEMS, runbook, communication), .arg = &message_table},
 };
-static const struct table runbook_table = {TABLE("runbook", runbook_rows, runbook), .check = check_runbook};
+static const struct table runbook_table = {TABLE("runbook", runbook_rows, runbook),
+                                           .check = check_runbook};
 
 /* ---- plan ----------------------------------------------------------------------------------------- */
 
-static void decode_timestamp(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_timestamp(struct decoder *d, const struct node *n, void *base,
+                             const struct field *f)
 {
     struct plan *plan = base;
     static const char expected[] = "YYYYMMDDHHmmss, a real time in UTC, such as 20261114093000";
@@ -443,12 +492,14 @@ static void decode_timestamp(struct decoder *d, const struct node *n, void *base
 
 ROWS dep_rows[] = {
     {KEY("plan"), AT(FT_TEXT, plan_dep, plan), .arg = &rule_plan_id, .required = true},
-    {KEY("phase"), AT(FT_ENUM, plan_dep, phase), .arg = phase_words, .min = PHASE_FIRST, .required = true},
+    {KEY("phase"), AT(FT_ENUM, plan_dep, phase), .arg = phase_words, .min = PHASE_FIRST,
+     .required = true},
 };
 static const struct table dep_table = {TABLE_AT("a dependency", dep_rows, plan_dep)};
 
 ROWS plan_rows[] = {
-    {KEY("phasegate"), .type = FT_WITH, .stored = FT_WITH, .with = decode_phasegate, .required = true},
+    {KEY("phasegate"), .type = FT_WITH, .stored = FT_WITH, .with = decode_phasegate,
+     .required = true},
     {KEY("plan"), AT(FT_TEXT, plan, id), .arg = &rule_plan_id, .required = true},
     {KEY("timestamp"), WITH_AT(FT_TEXT, plan, timestamp, decode_timestamp), .required = true},
     {KEY("database"), AT(FT_TEXT, plan, database), .arg = &rule_name},
@@ -461,7 +512,8 @@ ROWS plan_rows[] = {
     {KEY("data_checks"), LIST_AT(FT_ITEMS, plan, data_checks, items), .arg = &data_check_table},
     {KEY("sync"), AT(FT_MAP, plan, sync), .arg = &sync_table},
     {KEY("tests"), ARRAY_AT(FT_ITEMS, plan, tests), .arg = &test_table},
-    {KEY("phases"), .type = FT_MAP, .stored = FT_MAP, .arg = &phases_table, .required = true, .signed_apart = true},
+    {KEY("phases"), .type = FT_MAP, .stored = FT_MAP, .arg = &phases_table, .required = true,
+     .signed_apart = true},
     {KEY("gates"), ARRAY_AT(FT_NAMED, plan, gates), .arg = &gate_table},
     {KEY("validation"), ARRAY_AT(FT_ITEMS, plan, validation), .arg = &validation_table},
     {KEY("runbook"), AT(FT_MAP, plan, runbook), .arg = &runbook_table},

@@ -5,8 +5,14 @@
 #include <string.h>
 
 #define ROWS static const struct field
-#define TEXTKEY(k, st, member) {KEY(k), AT(FT_TEXT, st, member)}
-#define PART(k, table_) {KEY(k), .type = FT_MAP, .stored = FT_MAP, .arg = &(table_)}
+#define TEXTKEY(k, st, member)                                                                     \
+    {                                                                                              \
+        KEY(k), AT(FT_TEXT, st, member)                                                            \
+    }
+#define PART(k, table_)                                                                            \
+    {                                                                                              \
+        KEY(k), .type = FT_MAP, .stored = FT_MAP, .arg = &(table_)                                 \
+    }
 
 /* ---- releases ------------------------------------------------------------------------------------- */
 
@@ -21,7 +27,10 @@ static bool is_params(const char *s)
 }
 static const struct text_rule rule_params = {is_params, "one of: dollar, colon, question, percent"};
 
-static bool is_protocol(const char *s) { return strcmp(s, "binary") == 0 || strcmp(s, "text") == 0; }
+static bool is_protocol(const char *s)
+{
+    return strcmp(s, "binary") == 0 || strcmp(s, "text") == 0;
+}
 static const struct text_rule rule_protocol = {is_protocol, "one of: binary, text"};
 
 ROWS driver_rows[] = {
@@ -30,7 +39,8 @@ ROWS driver_rows[] = {
 };
 static const struct table driver_table = {TABLE("driver", driver_rows, release)};
 
-static void decode_driver(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_driver(struct decoder *d, const struct node *n, void *base,
+                          const struct field *f)
 {
     struct release *r = base;
 
@@ -47,10 +57,10 @@ ROWS session_rows[] = {
 };
 static const struct table session_table = {TABLE("session", session_rows, release)};
 
-#define RELEASE_ROWS                                                                      \
-    {KEY("statements"), AT(FT_TEXTS1, release, statements)},                              \
-        {KEY("params"), AT(FT_TEXT, release, params), .arg = &rule_params},               \
-        {KEY("driver"), .type = FT_WITH, .stored = FT_WITH, .with = decode_driver},       \
+#define RELEASE_ROWS                                                                               \
+    {KEY("statements"), AT(FT_TEXTS1, release, statements)},                                       \
+        {KEY("params"), AT(FT_TEXT, release, params), .arg = &rule_params},                        \
+        {KEY("driver"), .type = FT_WITH, .stored = FT_WITH, .with = decode_driver},                \
         PART("session", session_table)
 
 ROWS release_rows[] = {
@@ -68,18 +78,24 @@ static const struct table consumer_table = {TABLE_AT("a consumer", consumer_rows
 
 /* ---- policy --------------------------------------------------------------------------------------- */
 
-#define APPROVALS(word, p) {KEY(word), AT(FT_INT, policy, approvals[p]), NUM(MODEL_UNSET, 0, 100)}
+#define APPROVALS(word, p)                                                                         \
+    {                                                                                              \
+        KEY(word), AT(FT_INT, policy, approvals[p]), NUM(MODEL_UNSET, 0, 100)                      \
+    }
 ROWS approvals_rows[] = {
     APPROVALS("expand", PHASE_EXPAND),
     APPROVALS("dual_read", PHASE_DUAL_READ),
     APPROVALS("write_activation", PHASE_WRITE_ACTIVATION),
     APPROVALS("contract", PHASE_CONTRACT),
-    {.stored = FT_INT, .offset = offsetof(struct policy, approvals[PHASE_NONE]), NUM(MODEL_UNSET, 0, 0)},
+    {.stored = FT_INT,
+     .offset = offsetof(struct policy, approvals[PHASE_NONE]),
+     NUM(MODEL_UNSET, 0, 0)},
 };
 static const struct table approvals_table = {TABLE("approvals", approvals_rows, policy)};
 
 /* One pair per name: {dba: [alice, bob]} gives dba/alice, dba/bob. */
-static void decode_approvers(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_approvers(struct decoder *d, const struct node *n, void *base,
+                             const struct field *f)
 {
     struct policy *policy = base;
     int total = 0;
@@ -92,7 +108,8 @@ static void decode_approvers(struct decoder *d, const struct node *n, void *base
     for (const struct node *key = n->first; key; key = key->next->next) {
         struct text role = {0};
         struct text_list names = {0};
-        if (!decode_text(d, key, "a role", &rule_name, &role) || !decode_texts(d, key->next, key->s, NULL, true, &names))
+        if (!decode_text(d, key, "a role", &rule_name, &role) ||
+            !decode_texts(d, key->next, key->s, NULL, true, &names))
             continue;
         for (int i = 0; i < names.n; i++)
             policy->approvers.items[policy->approvers.n++] = (struct pair) {role, names.items[i]};
@@ -103,7 +120,8 @@ static void decode_rules(struct decoder *d, const struct node *n, void *base, co
 {
     static const char *const severities[] = {"error", "warning", "note", "off", NULL};
     struct field severity = {.type = FT_ENUM, .arg = severities, .key = f->key, .offset = 0};
-    struct field pairs = {.type = FT_RAWPAIRS, .arg = &rule_word_id, .key = f->key, .offset = f->offset};
+    struct field pairs = {
+        .type = FT_RAWPAIRS, .arg = &rule_word_id, .key = f->key, .offset = f->offset};
     struct pair_list list = {0};
     unsigned word;
 
@@ -113,7 +131,8 @@ static void decode_rules(struct decoder *d, const struct node *n, void *base, co
     for (const struct node *key = n->first; key; key = key->next->next) {
         struct pair *pair = &list.items[list.n];
         severity.key = key->s;
-        if (decode_text(d, key, "a rule", pairs.arg, &pair->key) && decode_scalar(d, key->next, &severity, &word) &&
+        if (decode_text(d, key, "a rule", pairs.arg, &pair->key) &&
+            decode_scalar(d, key->next, &severity, &word) &&
             decode_raw(d, key->next, key->s, &pair->value))
             list.n++;
     }
@@ -121,16 +140,22 @@ static void decode_rules(struct decoder *d, const struct node *n, void *base, co
 }
 
 ROWS rehearsal_rows[] = {
-    {KEY("max_age"), AT(FT_MS, policy, rehearsal_max_age_ms), NUM(MODEL_UNSET, 0, 0), .required = true},
+    {KEY("max_age"), AT(FT_MS, policy, rehearsal_max_age_ms), NUM(MODEL_UNSET, 0, 0),
+     .required = true},
 };
 static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, policy)};
 
-ROWS maintenance_rows[] = {{KEY("window"), AT(FT_TEXT, policy, maintenance_window), .required = true}};
+ROWS maintenance_rows[] = {
+    {KEY("window"), AT(FT_TEXT, policy, maintenance_window), .required = true}};
 static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy)};
 
-#define MS_UNSET(k, type, member) {KEY(k), AT(type, policy, member), NUM(MODEL_UNSET, 0, 0)}
+#define MS_UNSET(k, type, member)                                                                  \
+    {                                                                                              \
+        KEY(k), AT(type, policy, member), NUM(MODEL_UNSET, 0, 0)                                   \
+    }
 ROWS policy_rows[] = {
-    {KEY("one_phase_per_release"), AT(FT_BOOL64, policy, one_phase_per_release), NUM(MODEL_UNSET, 0, 0)},
+    {KEY("one_phase_per_release"), AT(FT_BOOL64, policy, one_phase_per_release),
+     NUM(MODEL_UNSET, 0, 0)},
     {KEY("window"), AT(FT_INT, policy, window), NUM(MODEL_UNSET, 1, 100)},
     PART("approvals", approvals_table),
     {KEY("approvers"), .type = FT_WITH, .stored = FT_WITH, .with = decode_approvers},
@@ -170,11 +195,14 @@ static void decode_waves(struct decoder *d, const struct node *n, void *base, co
         struct text *wave = &database->waves.items[database->waves.n];
         if (!decode_raw(d, child, f->key, wave))
             continue;
-        bool is_count = strspn(wave->s, "0123456789") == strlen(wave->s) && wave->s[0] != '0' && strlen(wave->s) < 7;
-        if (is_count || (strchr(wave->s, '%') && percent_from_text(wave->s, &percent) && percent > 0))
+        bool is_count = strspn(wave->s, "0123456789") == strlen(wave->s) && wave->s[0] != '0' &&
+                        strlen(wave->s) < 7;
+        if (is_count ||
+            (strchr(wave->s, '%') && percent_from_text(wave->s, &percent) && percent > 0))
             database->waves.n++;
         else
-            decode_say(d, child, "a number of databases or a percentage: 1, 25%, 100%", NULL, "a wave of %.80s", wave->s);
+            decode_say(d, child, "a number of databases or a percentage: 1, 25%, 100%", NULL,
+                       "a wave of %.80s", wave->s);
     }
 }
 
@@ -184,12 +212,15 @@ ROWS database_rows[] = {
     {KEY("waves"), .type = FT_WITH, .stored = FT_WITH, .with = decode_waves},
     {KEY("parallel"), AT(FT_INT, database_decl, parallel), NUM(MODEL_UNSET, 1, 64)},
 };
-static const struct table database_table = {TABLE_AT("database", database_rows, database_decl), .check = check_database};
+static const struct table database_table = {TABLE_AT("database", database_rows, database_decl),
+                                            .check = check_database};
 
-static const char *const provider_words[] = {"unleash", "builtin", "file", "http", "ofrep",
-                                             "launchdarkly", "flagsmith", "flipt", "gitlab", NULL};
+static const char *const provider_words[] = {
+    "unleash",      "builtin",   "file",  "http",   "ofrep",
+    "launchdarkly", "flagsmith", "flipt", "gitlab", NULL};
 
-static void decode_provider(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_provider(struct decoder *d, const struct node *n, void *base,
+                            const struct field *f)
 {
     struct field word = {.type = FT_ENUM, .key = f->key, .arg = provider_words};
     unsigned place;
@@ -222,12 +253,15 @@ static void check_flags(struct decoder *d, const struct node *n, void *base)
     flags->present = true;
     decode_excludes(d, n, "token", "token_file");
     decode_excludes(d, n, "sdk_token", "sdk_token_file");
-    if (flags->provider.s && strcmp(flags->provider.s, "http") != 0 && decode_count(n, (const char *[]) {"set", "get", NULL}))
-        decode_say(d, n, "provider: http", NULL, "\"set\" and \"get\" describe requests of provider http");
+    if (flags->provider.s && strcmp(flags->provider.s, "http") != 0 &&
+        decode_count(n, (const char *[]) {"set", "get", NULL}))
+        decode_say(d, n, "provider: http", NULL,
+                   "\"set\" and \"get\" describe requests of provider http");
 }
 
 ROWS flags_rows[] = {
-    {KEY("provider"), .type = FT_WITH, .stored = FT_WITH, .with = decode_provider, .required = true},
+    {KEY("provider"), .type = FT_WITH, .stored = FT_WITH, .with = decode_provider,
+     .required = true},
     TEXTKEY("url", flags_decl, url),
     TEXTKEY("token", flags_decl, token),
     TEXTKEY("token_file", flags_decl, token_file),
@@ -244,17 +278,20 @@ ROWS flags_rows[] = {
     PART("get", get_table),
     {KEY("headers"), AT(FT_PAIRS, flags_decl, headers)},
 };
-static const struct table flags_decl_table = {TABLE_AT("flags", flags_rows, flags_decl), .check = check_flags};
+static const struct table flags_decl_table = {TABLE_AT("flags", flags_rows, flags_decl),
+                                              .check = check_flags};
 
 static bool has_one_percent_sign(const char *s)
 {
     const char *sign = strchr(s, '%');
     return sign && !strchr(sign + 1, '%');
 }
-static const struct text_rule rule_pattern = {has_one_percent_sign, "a pattern with one %, which stands for the version: \"orders/%\""};
+static const struct text_rule rule_pattern = {
+    has_one_percent_sign, "a pattern with one %, which stands for the version: \"orders/%\""};
 
 ROWS sessions_rows[] = {
-    {KEY("application_name"), AT(FT_TEXT, live_releases_decl, application_name), .arg = &rule_pattern, .required = true},
+    {KEY("application_name"), AT(FT_TEXT, live_releases_decl, application_name),
+     .arg = &rule_pattern, .required = true},
 };
 static const struct table sessions_table = {TABLE("sessions", sessions_rows, live_releases_decl)};
 
@@ -268,7 +305,8 @@ ROWS live_prometheus_rows[] = {
     {KEY("url"), AT(FT_TEXT, live_releases_decl, prometheus_url), .required = true},
     {KEY("query"), AT(FT_TEXT, live_releases_decl, prometheus_query), .required = true},
 };
-static const struct table live_prometheus_table = {TABLE("prometheus", live_prometheus_rows, live_releases_decl)};
+static const struct table live_prometheus_table = {
+    TABLE("prometheus", live_prometheus_rows, live_releases_decl)};
 
 static void check_live_releases(struct decoder *d, const struct node *n, void *base)
 {
@@ -282,8 +320,9 @@ ROWS live_releases_rows[] = {
     PART("http", live_http_table),
     PART("prometheus", live_prometheus_table),
 };
-static const struct table live_releases_table = {TABLE_AT("live_releases", live_releases_rows, live_releases_decl),
-                                                 .check = check_live_releases};
+static const struct table live_releases_table = {
+    TABLE_AT("live_releases", live_releases_rows, live_releases_decl),
+    .check = check_live_releases};
 
 ROWS snapshots_rows[] = {
     {KEY("to"), AT(FT_TEXT, environment, snapshots_to), .required = true},
@@ -310,7 +349,8 @@ ROWS backup_rows[] = {
     PART("pgbackrest", pgbackrest_table),
     {KEY("command"), AT(FT_TEXTS, environment, backup_command)},
 };
-static const struct table backup_table = {TABLE("backup", backup_rows, environment), .check = check_backup};
+static const struct table backup_table = {TABLE("backup", backup_rows, environment),
+                                          .check = check_backup};
 
 struct notify { /* [{webhook: URL}], of which the model keeps the URLs */
     struct text webhook;
@@ -318,7 +358,8 @@ struct notify { /* [{webhook: URL}], of which the model keeps the URLs */
 ROWS notify_rows[] = {{KEY("webhook"), AT(FT_TEXT, notify, webhook), .required = true}};
 static const struct table notify_table = {TABLE("a notification", notify_rows, notify)};
 
-static void decode_notify(struct decoder *d, const struct node *n, void *base, const struct field *f)
+static void decode_notify(struct decoder *d, const struct node *n, void *base,
+                          const struct field *f)
 {
     struct text_list *urls = &((struct environment *) base)->notify_webhooks;
 
@@ -342,7 +383,8 @@ ROWS environment_rows[] = {
     {KEY("notify"), .type = FT_WITH, .stored = FT_WITH, .with = decode_notify},
     {KEY("policy"), AT(FT_MAP, environment, policy), .arg = &policy_table},
 };
-static const struct table environment_table = {TABLE_AT("environment", environment_rows, environment)};
+static const struct table environment_table = {
+    TABLE_AT("environment", environment_rows, environment)};
 
 /* ---- project -------------------------------------------------------------------------------------- */
 
@@ -352,7 +394,8 @@ static void check_project(struct decoder *d, const struct node *n, void *base)
 
     for (int i = 0; i < p->n_releases; i++)
         if (p->releases[i].version.s && project_release_index(p, p->releases[i].version.s) != i) {
-            problem_add(d->problems, p->releases[i].version.at, NULL, NULL, "release %s is listed twice", p->releases[i].version.s);
+            problem_add(d->problems, p->releases[i].version.at, NULL, NULL,
+                        "release %s is listed twice", p->releases[i].version.s);
             d->failed = true;
         }
     if (!p->plans_dir.s)
@@ -360,7 +403,8 @@ static void check_project(struct decoder *d, const struct node *n, void *base)
 }
 
 ROWS project_rows[] = {
-    {KEY("phasegate"), .type = FT_WITH, .stored = FT_WITH, .with = decode_phasegate, .required = true},
+    {KEY("phasegate"), .type = FT_WITH, .stored = FT_WITH, .with = decode_phasegate,
+     .required = true},
     TEXTKEY("plans", project, plans_dir),
     TEXTKEY("baseline", project, baseline),
     {KEY("releases"), ARRAY_AT(FT_ITEMS, project, releases), .arg = &release_table},
@@ -368,10 +412,11 @@ ROWS project_rows[] = {
     {KEY("policy"), AT(FT_MAP, project, policy), .arg = &policy_table},
     {KEY("environments"), ARRAY_AT(FT_NAMED, project, environments), .arg = &environment_table},
 };
-static const struct table project_table = {TABLE("the project", project_rows, project), .check = check_project};
+static const struct table project_table = {TABLE("the project", project_rows, project),
+                                           .check = check_project};
 
-bool project_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct project *out,
-                   struct problem_list *problems)
+bool project_parse(struct arena *a, const char *path, const char *bytes, size_t n,
+                   struct project *out, struct problem_list *problems)
 {
     AUTO(arena) scratch = {0};
     const char *file = arena_strdup(a, path);

@@ -5,7 +5,8 @@
 static bool is_variable_name(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        bool is_letter = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || s[i] == '_';
+        bool is_letter =
+            (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || s[i] == '_';
         if (!is_letter && !(i > 0 && s[i] >= '0' && s[i] <= '9'))
             return false;
     }
@@ -13,15 +14,18 @@ static bool is_variable_name(const char *s, size_t n)
 }
 
 /* Messages name the variable and the place, and never a value. */
-static bool fail_at(struct err *err, const struct text *t, const char *what, const char *name, size_t n)
+static bool fail_at(struct err *err, const struct text *t, const char *what, const char *name,
+                    size_t n)
 {
     if (t->at.line > 0)
-        return err_set(err, ERR_CONFIG, "%s:%d:%d: %s%.*s", t->at.file, t->at.line, t->at.col, what, (int) n, name);
+        return err_set(err, ERR_CONFIG, "%s:%d:%d: %s%.*s", t->at.file, t->at.line, t->at.col, what,
+                       (int) n, name);
     return err_set(err, ERR_CONFIG, "%s%.*s", what, (int) n, name);
 }
 
 static bool add_variable(const struct text *t, const char *name, size_t n,
-                         const char *(*lookup)(void *ctx, const char *name), void *ctx, struct str *out, struct err *err)
+                         const char *(*lookup)(void *ctx, const char *name), void *ctx,
+                         struct str *out, struct err *err)
 {
     AUTO(str) key = {0};
 
@@ -37,8 +41,8 @@ static bool add_variable(const struct text *t, const char *name, size_t n,
     return true;
 }
 
-bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name), void *ctx,
-                  struct str *out, struct err *err)
+bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name),
+                  void *ctx, struct str *out, struct err *err)
 {
     AUTO(str) resolved = {.ceiling = out->ceiling};
     const char *s = t->s ? t->s : "";

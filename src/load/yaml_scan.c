@@ -36,14 +36,17 @@ static bool is_odd(const unsigned char *p, size_t len)
     if (len == 2)
         return p[0] == 0xc2 && p[1] < 0xa0 && p[1] != 0x85;
     if (len == 3)
-        return (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf) || (p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe);
+        return (p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf) ||
+               (p[0] == 0xef && p[1] == 0xbf && p[2] >= 0xbe);
     return false;
 }
 
-static bool note_tab(struct yaml_text *t, struct arena *scratch, struct pos at, struct problem_list *problems)
+static bool note_tab(struct yaml_text *t, struct arena *scratch, struct pos at,
+                     struct problem_list *problems)
 {
     if (t->n_tab_lines == YAML_TAB_LINES) {
-        problem_add(problems, at, "spaces", NULL, "more than %d lines start with a tab", YAML_TAB_LINES);
+        problem_add(problems, at, "spaces", NULL, "more than %d lines start with a tab",
+                    YAML_TAB_LINES);
         return false;
     }
     if (!t->tab_lines)
@@ -84,7 +87,8 @@ static const unsigned char *skip_plain(const unsigned char *p, const unsigned ch
     return p;
 }
 
-static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *file, struct problem_list *problems)
+static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *file,
+                       struct problem_list *problems)
 {
     const unsigned char *p = (const unsigned char *) t->bytes, *end = p + t->n, *line_start = p;
     struct pos at = {file, 1, 0};
@@ -115,7 +119,8 @@ static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *f
                 return false;
             }
             if (len == 0) {
-                problem_add(problems, at, "UTF-8", "save the file as UTF-8", "byte 0x%02x isn't UTF-8", c);
+                problem_add(problems, at, "UTF-8", "save the file as UTF-8",
+                            "byte 0x%02x isn't UTF-8", c);
                 return false;
             }
             p += len;
@@ -124,10 +129,12 @@ static bool scan_bytes(struct yaml_text *t, struct arena *scratch, const char *f
     return true;
 }
 
-bool yaml_text_scan(struct yaml_text *t, struct arena *scratch, const char *file, struct problem_list *problems)
+bool yaml_text_scan(struct yaml_text *t, struct arena *scratch, const char *file,
+                    struct problem_list *problems)
 {
     if (t->n > YAML_FILE_MAX) {
-        problem_add(problems, (struct pos) {file, 0, 0}, "at most 1 MiB", NULL, "the file is too large");
+        problem_add(problems, (struct pos) {file, 0, 0}, "at most 1 MiB", NULL,
+                    "the file is too large");
         return false;
     }
     if (t->n >= 3 && memcmp(t->bytes, "\xef\xbb\xbf", 3) == 0) {
@@ -179,13 +186,15 @@ void yaml_text_tabs_allowed(struct yaml_text *t, int first, int last)
             t->tab_lines[i].allowed = true;
 }
 
-bool yaml_text_add_tab_problem(const struct yaml_text *t, const char *file, int line, struct problem_list *problems)
+bool yaml_text_add_tab_problem(const struct yaml_text *t, const char *file, int line,
+                               struct problem_list *problems)
 {
     for (int i = 0; i < t->n_tab_lines; i++) {
         const struct tab_line *tab = &t->tab_lines[i];
         if (tab->allowed || (line != 0 && tab->line != line))
             continue;
-        problem_add(problems, (struct pos) {file, tab->line, tab->col}, "spaces", NULL, "a tab as indentation");
+        problem_add(problems, (struct pos) {file, tab->line, tab->col}, "spaces", NULL,
+                    "a tab as indentation");
         return true;
     }
     return false;

@@ -24,7 +24,8 @@ struct yaml_text {
 #define YAML_TAB_LINES 64
 
 /* Skips a byte order mark. False: too big, not UTF-8, not text; a problem was added. */
-bool yaml_text_scan(struct yaml_text *t, struct arena *scratch, const char *file, struct problem_list *problems);
+bool yaml_text_scan(struct yaml_text *t, struct arena *scratch, const char *file,
+                    struct problem_list *problems);
 /* The block scalar whose | or > stands at *at: moves *at to the first character of its text. Asked in
  * ascending order. */
 void yaml_text_block_start(struct yaml_text *t, struct pos *at);
@@ -33,6 +34,7 @@ bool yaml_text_is_end(struct yaml_text *t, int line, int col);
 /* Lines from first to last belong to a text: tabs may start them. */
 void yaml_text_tabs_allowed(struct yaml_text *t, int first, int last);
 /* Adds a problem for the first line that a tab indents, of all lines (line 0) or if it is this one. */
-bool yaml_text_add_tab_problem(const struct yaml_text *t, const char *file, int line, struct problem_list *problems);
+bool yaml_text_add_tab_problem(const struct yaml_text *t, const char *file, int line,
+                               struct problem_list *problems);
 
 #endif

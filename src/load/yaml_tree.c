@@ -44,23 +44,29 @@ static const struct {
 } parser_words[] = {
     {"mapping values are not allowed in this context", "a colon where no key can stand",
      "a text that holds \": \" needs quotes; keys of one mapping start in the same column"},
-    {"found character that cannot start any token", "a text can't start with this character", "put the text in quotes"},
-    {"could not find expected ':'", "a key without its colon", "write `key: value`, with a space after the colon"},
+    {"found character that cannot start any token", "a text can't start with this character",
+     "put the text in quotes"},
+    {"could not find expected ':'", "a key without its colon",
+     "write `key: value`, with a space after the colon"},
     {"did not find expected key", "neither a key nor the end of the mapping",
      "keys of one mapping start in the same column; a quoted text ends with its quote"},
     {"did not find expected '-' indicator", "neither an item nor the end of the list",
      "items of one list start with `- ` in the same column"},
-    {"did not find expected ',' or '}'", "a { that isn't closed", "entries in { } are separated by commas"},
-    {"did not find expected ',' or ']'", "a [ that isn't closed", "items in [ ] are separated by commas"},
+    {"did not find expected ',' or '}'", "a { that isn't closed",
+     "entries in { } are separated by commas"},
+    {"did not find expected ',' or ']'", "a [ that isn't closed",
+     "items in [ ] are separated by commas"},
     {"found unexpected end of stream", "the file ends inside a quoted text", "close the quotes"},
     {"found undefined tag handle", "a tag (!) isn't read", "put the text in quotes"},
     {"block sequence entries are not allowed in this context", "a list item where none can stand",
      "start the list on a line of its own below the key"},
     {"did not find expected node content", "a value is missing", NULL},
-    {"found unknown escape character", "an unknown escape after \\", "use single quotes: they know no escapes"},
+    {"found unknown escape character", "an unknown escape after \\",
+     "use single quotes: they know no escapes"},
 };
 
-static void add_parser_problem(const struct builder *b, struct yaml_text *text, const yaml_parser_t *p)
+static void add_parser_problem(const struct builder *b, struct yaml_text *text,
+                               const yaml_parser_t *p)
 {
     struct pos at = at_mark(b, p->problem_mark);
     const char *theirs = p->problem ? p->problem : "not valid YAML";
@@ -80,7 +86,8 @@ static void add_parser_problem(const struct builder *b, struct yaml_text *text, 
             problem_add(b->problems, at, NULL, hint, "%s", parser_words[i].ours);
         return;
     }
-    problem_add(b->problems, at, "YAML", NULL, "%s%s%s", theirs, p->context ? " " : "", p->context ? p->context : "");
+    problem_add(b->problems, at, "YAML", NULL, "%s%s%s", theirs, p->context ? " " : "",
+                p->context ? p->context : "");
 }
 
 /* ---- the tree ------------------------------------------------------------------------------------- */
@@ -107,7 +114,8 @@ static bool attach(struct builder *b, struct node *node)
     return true;
 }
 
-static struct anchor *anchor_add(struct builder *b, const yaml_char_t *name, struct node *node, struct pos at)
+static struct anchor *anchor_add(struct builder *b, const yaml_char_t *name, struct node *node,
+                                 struct pos at)
 {
     if (b->n_anchors == YAML_ANCHORS) {
         problem_add(b->problems, at, NULL, NULL, "more than %d anchors", YAML_ANCHORS);
@@ -116,7 +124,8 @@ static struct anchor *anchor_add(struct builder *b, const yaml_char_t *name, str
     if (!b->anchors)
         b->anchors = arena_array(b->arena, struct anchor, YAML_ANCHORS);
     struct anchor *a = &b->anchors[b->n_anchors++];
-    *a = (struct anchor) {arena_strdup(b->arena, (const char *) name), node, node->kind != NODE_SCALAR};
+    *a = (struct anchor) {arena_strdup(b->arena, (const char *) name), node,
+                          node->kind != NODE_SCALAR};
     return a;
 }
 
@@ -131,16 +140,19 @@ static bool add_alias(struct builder *b, const yaml_event_t *e)
         if (strcmp(b->anchors[i].name, name) == 0)
             found = &b->anchors[i];
     if (!found) {
-        problem_add(b->problems, at, NULL, "a text that starts with * needs quotes", "no anchor \"%s\" before this alias", name);
+        problem_add(b->problems, at, NULL, "a text that starts with * needs quotes",
+                    "no anchor \"%s\" before this alias", name);
         return false;
     }
     if (found->open) {
-        problem_add(b->problems, at, NULL, NULL, "the alias \"%s\" stands inside its own anchor", name);
+        problem_add(b->problems, at, NULL, NULL, "the alias \"%s\" stands inside its own anchor",
+                    name);
         return false;
     }
     b->alias_nodes += found->node->weight;
     if (b->alias_nodes > YAML_ALIAS_NODES) {
-        problem_add(b->problems, at, NULL, "write it out", "aliases expand to more than %d nodes", YAML_ALIAS_NODES);
+        problem_add(b->problems, at, NULL, "write it out", "aliases expand to more than %d nodes",
+                    YAML_ALIAS_NODES);
         return false;
     }
     struct node *copy = arena_new(b->arena, struct node);
@@ -154,7 +166,8 @@ static bool add_alias(struct builder *b, const yaml_event_t *e)
 static bool is_printable(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (((unsigned char) s[i] < 0x20 && s[i] != '\n' && s[i] != '\t' && s[i] != '\r') || s[i] == 0x7f)
+        if (((unsigned char) s[i] < 0x20 && s[i] != '\n' && s[i] != '\t' && s[i] != '\r') ||
+            s[i] == 0x7f)
             return false;
     return true;
 }
@@ -163,7 +176,8 @@ static bool tag_is_read(const struct builder *b, const yaml_char_t *tag, struct 
 {
     if (!tag || strcmp((const char *) tag, "!") == 0)
         return true;
-    problem_add(b->problems, at, NULL, "a text that starts with ! needs quotes", "a tag (!) isn't read");
+    problem_add(b->problems, at, NULL, "a text that starts with ! needs quotes",
+                "a tag (!) isn't read");
     return false;
 }
 
@@ -177,7 +191,8 @@ static bool add_scalar(struct builder *b, const yaml_event_t *e, struct yaml_tex
     if (!tag_is_read(b, e->data.scalar.tag, at))
         return false;
     if (style == YAML_DOUBLE_QUOTED_SCALAR_STYLE && !is_printable(s, n)) {
-        problem_add(b->problems, at, "printable text", NULL, "a control character, written as an escape");
+        problem_add(b->problems, at, "printable text", NULL,
+                    "a control character, written as an escape");
         return false;
     }
     bool is_block = style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE;
@@ -214,7 +229,8 @@ static bool open_collection(struct builder *b, const yaml_event_t *e)
         return false;
     }
     struct node *node = arena_new(b->arena, struct node);
-    *node = (struct node) {.kind = is_map ? NODE_MAP : NODE_LIST, .line = at.line, .col = at.col, .weight = 1};
+    *node = (struct node) {
+        .kind = is_map ? NODE_MAP : NODE_LIST, .line = at.line, .col = at.col, .weight = 1};
 
     struct anchor *anchor = NULL;
     if (name && !(anchor = anchor_add(b, name, node, at)))
@@ -244,21 +260,16 @@ static bool take_event(struct builder *b, const yaml_event_t *e, struct yaml_tex
     case YAML_DOCUMENT_START_EVENT:
         if (!b->root)
             return true;
-        problem_add(b->problems, at_mark(b, e->start_mark), "one document", "a file holds one plan", "a second YAML document");
+        problem_add(b->problems, at_mark(b, e->start_mark), "one document", "a file holds one plan",
+                    "a second YAML document");
         return false;
-    case YAML_ALIAS_EVENT:
-        return add_alias(b, e);
-    case YAML_SCALAR_EVENT:
-        return add_scalar(b, e, text);
+    case YAML_ALIAS_EVENT: return add_alias(b, e);
+    case YAML_SCALAR_EVENT: return add_scalar(b, e, text);
     case YAML_SEQUENCE_START_EVENT:
-    case YAML_MAPPING_START_EVENT:
-        return open_collection(b, e);
+    case YAML_MAPPING_START_EVENT: return open_collection(b, e);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        close_collection(b);
-        return true;
-    default:
-        return true;
+    case YAML_MAPPING_END_EVENT: close_collection(b); return true;
+    default: return true;
     }
 }
 
@@ -276,7 +287,8 @@ static bool build(struct builder *b, struct yaml_text *text)
 
         if (!yaml_parser_parse(&parser, &event)) {
             /* libyaml stumbles over a tab as indentation too, but calls it something else. */
-            if (!yaml_text_add_tab_problem(text, b->file, (int) parser.problem_mark.line + 1, b->problems))
+            if (!yaml_text_add_tab_problem(text, b->file, (int) parser.problem_mark.line + 1,
+                                           b->problems))
                 add_parser_problem(b, text, &parser);
             return false;
         }
@@ -299,7 +311,8 @@ struct node *yaml_tree_parse(struct arena *scratch, const char *file, const char
     if (!build(&b, &text) || yaml_text_add_tab_problem(&text, file, 0, problems))
         return NULL;
     if (!b.root || (b.root->kind == NODE_SCALAR && b.root->n == 0)) {
-        problem_add(problems, (struct pos) {file, 0, 0}, "a mapping of keys", NULL, "the file is empty");
+        problem_add(problems, (struct pos) {file, 0, 0}, "a mapping of keys", NULL,
+                    "the file is empty");
         return NULL;
     }
     return b.root;

@@ -23,11 +23,11 @@ enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
 struct node {
     enum node_kind kind;
-    bool plain;        /* scalar without quotes and no block: may be a number, a boolean or nothing */
-    int line, col;     /* of a block scalar: where its text starts */
-    uint32_t n;        /* bytes of a scalar, items of a list, entries of a map */
-    uint32_t weight;   /* nodes of the tree below and with this one, aliases expanded */
-    const char *s;     /* scalar, NUL-terminated, holds no NUL */
+    bool plain;      /* scalar without quotes and no block: may be a number, a boolean or nothing */
+    int line, col;   /* of a block scalar: where its text starts */
+    uint32_t n;      /* bytes of a scalar, items of a list, entries of a map */
+    uint32_t weight; /* nodes of the tree below and with this one, aliases expanded */
+    const char *s;   /* scalar, NUL-terminated, holds no NUL */
     struct node *first; /* of a map: key, value, key, value ... */
     struct node *next;
 };

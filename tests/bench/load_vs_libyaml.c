@@ -40,7 +40,8 @@ static const char plan_pattern[] =
     "  - id: legacy-format\n"
     "    sql: SELECT count(*) FROM table_%1$d WHERE legacy_ref !~ '^[A-Z]{2}[0-9]{6}$'\n"
     "    expect: \"= 0\"\n"
-    "    fix: UPDATE table_%1$d SET legacy_ref = upper(legacy_ref) WHERE legacy_ref <> upper(legacy_ref)\n"
+    "    fix: UPDATE table_%1$d SET legacy_ref = upper(legacy_ref) WHERE legacy_ref <> "
+    "upper(legacy_ref)\n"
     "\n"
     "sync:\n"
     "  table: table_%1$d\n"
@@ -55,7 +56,8 @@ static const char plan_pattern[] =
     "      - id: column\n"
     "        sql: ALTER TABLE table_%1$d ADD COLUMN external_ref text\n"
     "      - id: index\n"
-    "        sql: CREATE UNIQUE INDEX CONCURRENTLY table_%1$d_external_ref_key ON table_%1$d (external_ref)\n"
+    "        sql: CREATE UNIQUE INDEX CONCURRENTLY table_%1$d_external_ref_key ON table_%1$d "
+    "(external_ref)\n"
     "  dual_read:\n"
     "    release: 4.%6$d.0\n"
     "    rollout:                 # of the read flag\n"
@@ -71,7 +73,8 @@ static const char plan_pattern[] =
     "    gates: [errors]\n"
     "    verify:\n"
     "      - id: filled\n"
-    "        sql: SELECT count(*) FROM table_%1$d WHERE external_ref IS NULL AND legacy_ref IS NOT NULL\n"
+    "        sql: SELECT count(*) FROM table_%1$d WHERE external_ref IS NULL AND legacy_ref IS NOT "
+    "NULL\n"
     "        expect: \"= 0\"\n"
     "      - id: equal\n"
     "        sql: SELECT count(*) FROM table_%1$d WHERE external_ref IS DISTINCT FROM legacy_ref\n"
@@ -86,10 +89,12 @@ static const char plan_pattern[] =
     "\n"
     "gates:\n"
     "  smoke:\n"
-    "    http: {url: \"https://shop.example.com/health\", status: 200, json: /status, expect: \"= ok\"}\n"
+    "    http: {url: \"https://shop.example.com/health\", status: 200, json: /status, expect: \"= "
+    "ok\"}\n"
     "    no_data: hold\n"
     "  errors:\n"
-    "    prometheus: {url: \"${PROM}\", query: 'sum(rate(http_5xx{table=\"%1$d\"}[5m]))', expect: \"< 0.01\"}\n"
+    "    prometheus: {url: \"${PROM}\", query: 'sum(rate(http_5xx{table=\"%1$d\"}[5m]))', expect: "
+    "\"< 0.01\"}\n"
     "    interval: 30s\n"
     "    count: 3\n"
     "    no_data: hold\n"
@@ -132,7 +137,8 @@ static void plan_text(struct str *out, int i)
     if (i >= 10 && i % 10 == 0)
         str_addf(&deps, "depends_on:\n  - {plan: table-%d-reference, phase: expand}\n", i - 10);
     str_clear(out);
-    str_addf(out, plan_pattern, i, stamp, i % 20, str_text(&deps), i / 100 + 1, i / 100 + 2, i / 100 + 3, i / 100 + 4);
+    str_addf(out, plan_pattern, i, stamp, i % 20, str_text(&deps), i / 100 + 1, i / 100 + 2,
+             i / 100 + 3, i / 100 + 4);
 }
 
 static void write_project(const char *dir, int n)
@@ -149,7 +155,8 @@ static void write_project(const char *dir, int n)
     for (int i = 0; i < n; i++) {
         plan_text(&text, i);
         str_clear(&path);
-        str_addf(&path, "%s/plans/%.14s-table-%d.yaml", dir, strstr(str_text(&text), "timestamp: ") + 11, i);
+        str_addf(&path, "%s/plans/%.14s-table-%d.yaml", dir,
+                 strstr(str_text(&text), "timestamp: ") + 11, i);
         write_file(str_text(&path), str_text(&text));
     }
 }
@@ -199,12 +206,14 @@ static void load(const char *dir, int n, enum how how)
     AUTO(plan_set) set = {0};
     AUTO(problem_list) problems = {0};
     AUTO(err) err = {0};
-    bool good = how == ALL_WHOLE ? plan_set_load(dir, NULL, &set, &problems, &err)
-                                 : plan_set_load_some(dir, NULL, is_last, &n, &set, &problems, &err);
+    bool good = how == ALL_WHOLE
+                    ? plan_set_load(dir, NULL, &set, &problems, &err)
+                    : plan_set_load_some(dir, NULL, is_last, &n, &set, &problems, &err);
 
     if (good && set.n_plans == n)
         return;
-    fprintf(stderr, "%d plans; %s %s\n", set.n_plans, str_text(&err.message), str_text(&err.detail));
+    fprintf(stderr, "%d plans; %s %s\n", set.n_plans, str_text(&err.message),
+            str_text(&err.detail));
     exit(1);
 }
 
@@ -265,7 +274,8 @@ int main(int argc, char **argv)
     str_addf(&large, "%s/large", dir);
     write_project(str_text(&large), n * TIMES_MEMORY);
     int many = n * TIMES_MEMORY;
-    double rss_bare = peak_mb(str_text(&large), many, NOTHING), rss_all = peak_mb(str_text(&large), many, ALL_WHOLE);
+    double rss_bare = peak_mb(str_text(&large), many, NOTHING),
+           rss_all = peak_mb(str_text(&large), many, ALL_WHOLE);
     double rss = peak_mb(str_text(&large), many, ONE_WHOLE);
 
     write_project(str_text(&small), n);
@@ -276,17 +286,20 @@ int main(int argc, char **argv)
         bytes += texts[i].len;
     }
     time_load(str_text(&small), n); /* warms the file cache, for both alike */
-    printf("%d plans, %zu bytes each on average\n%5s %14s %14s %7s\n", n, bytes / (size_t) n, "run", "libyaml ms", "phasegate ms", "ratio");
+    printf("%d plans, %zu bytes each on average\n%5s %14s %14s %7s\n", n, bytes / (size_t) n, "run",
+           "libyaml ms", "phasegate ms", "ratio");
     for (int run = 0; run < RUNS; run++) {
         libyaml[run] = time_libyaml(texts, n);
         ours[run] = time_load(str_text(&small), n);
         ratio[run] = ours[run] / libyaml[run];
         printf("%5d %14.1f %14.1f %7.2f\n", run + 1, libyaml[run], ours[run], ratio[run]);
     }
-    printf("peak memory with %d plans: %.1f MB with one of them whole, %.1f MB with all (%.1f MB before loading)\n", many, rss,
-           rss_all, rss_bare);
+    printf("peak memory with %d plans: %.1f MB with one of them whole, %.1f MB with all (%.1f MB "
+           "before loading)\n",
+           many, rss, rss_all, rss_bare);
     printf("{\"bench\": \"startup\", \"runs\": %d, \"ratios\": {\"load_vs_libyaml\": %.3f}, "
-           "\"figures\": {\"libyaml_ms\": %.1f, \"load_ms\": %.1f, \"rss_%d_plans_mb\": %.1f, \"rss_%d_whole_plans_mb\": %.1f}}\n",
+           "\"figures\": {\"libyaml_ms\": %.1f, \"load_ms\": %.1f, \"rss_%d_plans_mb\": %.1f, "
+           "\"rss_%d_whole_plans_mb\": %.1f}}\n",
            RUNS, median(ratio), median(libyaml), median(ours), many, rss, many, rss_all);
     for (int i = 0; i < n; i++)
         str_free(&texts[i]);

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct plan *order[1];
 
         set.project.policy.one_phase_per_release = MODEL_UNSET;
-        if (!plan.id.s || !plan.timestamp.s || !plan.title.s || !plan.author.s || !plan.checksum || !plan.database.s)
+        if (!plan.id.s || !plan.timestamp.s || !plan.title.s || !plan.author.s || !plan.checksum ||
+            !plan.database.s)
             abort();
         plan_set_validate(&set, &problems);
         plan_set_order(&set, order);

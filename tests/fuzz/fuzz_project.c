@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO(arena) arena = {0};
     AUTO(problem_list) problems = {0};
     struct project project;
-    bool good = project_parse(&arena, "phasegate.yaml", (const char *) data, size, &project, &problems);
+    bool good =
+        project_parse(&arena, "phasegate.yaml", (const char *) data, size, &project, &problems);
 
     if (good != (problems.n == 0))
         abort();

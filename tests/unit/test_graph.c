@@ -9,15 +9,19 @@
 #include <cmocka.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-#define TEXT(t) {.s = (t), .at = {"x.yaml", 1, 1}}
+#define TEXT(t)                                                                                    \
+    {                                                                                              \
+        .s = (t), .at = { "x.yaml", 1, 1 }                                                         \
+    }
 
 /* ---- plans in a few words --------------------------------------------------------------------------- */
 
 struct row {
     const char *id;
     int64_t time;
-    const char *deps[3];              /* "b/contract" */
-    const char *releases[PHASE_SLOTS]; /* [0] unused; NULL: absent with a reason; all NULL: 1, 2, 3, 4 */
+    const char *deps[3]; /* "b/contract" */
+    const char
+        *releases[PHASE_SLOTS]; /* [0] unused; NULL: absent with a reason; all NULL: 1, 2, 3, 4 */
 };
 
 struct made {
@@ -38,7 +42,8 @@ static void make_dep(struct made *m, struct plan *p, const char *words, int line
     const char *slash = strchr(words, '/');
     struct plan_dep *dep = &p->depends_on[p->n_depends_on++];
 
-    dep->plan = (struct text) {arena_strndup(&m->arena, words, (size_t) (slash - words)), at_line(line)};
+    dep->plan =
+        (struct text) {arena_strndup(&m->arena, words, (size_t) (slash - words)), at_line(line)};
     dep->phase = phase_from_word(slash + 1);
     dep->at = at_line(line);
 }
@@ -53,7 +58,8 @@ static void make_plan(struct made *m, struct plan *p, const struct row *row, int
             releases = row->releases;
     p->id = (struct text) {row->id, at_line(line)};
     p->time = row->time;
-    p->timestamp = (struct text) {arena_printf(&m->arena, "%lld", (long long) row->time), at_line(line)};
+    p->timestamp =
+        (struct text) {arena_printf(&m->arena, "%lld", (long long) row->time), at_line(line)};
     p->file = "x.yaml";
     p->depends_on = arena_array(&m->arena, struct plan_dep, 3);
     for (int i = 0; i < 3 && row->deps[i]; i++)
@@ -105,14 +111,22 @@ static void relations_are_checked(void **state)
         struct row rows[3];
         const char *says[3]; /* none: there is no problem */
     } cases[] = {
-        {{{"a", 1}, {"b", 2, {"a/expand"}}, {"c", 3, {"a/contract", "b/expand"}, {NULL, "4", "5", "6", "7"}}}, {NULL}},
-        {{{"a", 1}, {"a", 2}}, {"plan \"a\" is also in x.yaml:1; expected an id that no other plan has"}},
+        {{{"a", 1},
+          {"b", 2, {"a/expand"}},
+          {"c", 3, {"a/contract", "b/expand"}, {NULL, "4", "5", "6", "7"}}},
+         {NULL}},
+        {{{"a", 1}, {"a", 2}},
+         {"plan \"a\" is also in x.yaml:1; expected an id that no other plan has"}},
         {{{"a", 5}, {"b", 5}}, {"timestamp 5 is also that of plan \"a\""}},
-        {{{"orders", 1}, {"b", 2, {"order/expand"}}}, {"no plan \"order\"; expected the id of a plan; did you mean \"orders\"?"}},
+        {{{"orders", 1}, {"b", 2, {"order/expand"}}},
+         {"no plan \"order\"; expected the id of a plan; did you mean \"orders\"?"}},
         {{{"orders", 1}, {"b", 2, {"zzz/expand"}}}, {"no plan \"zzz\"; expected the id of a plan"}},
-        {{{"a", 2}, {"b", 1, {"a/expand"}}}, {"plan \"a\" (2) is not earlier than \"b\" (1); expected a plan with an earlier timestamp"}},
+        {{{"a", 2}, {"b", 1, {"a/expand"}}},
+         {"plan \"a\" (2) is not earlier than \"b\" (1); expected a plan with an earlier "
+          "timestamp"}},
         /* a phase that never comes */
-        {{{"a", 1, {NULL}, {NULL, "1", "2", "3", NULL}}, {"b", 2, {"a/contract"}, {NULL, "7", NULL, NULL, NULL}}},
+        {{{"a", 1, {NULL}, {NULL, "1", "2", "3", NULL}},
+          {"b", 2, {"a/contract"}, {NULL, "7", NULL, NULL, NULL}}},
          {"plan \"a\" has no phase contract: not needed"}},
         /* a phase that comes too late */
         {{{"a", 1}, {"b", 2, {"a/contract"}}},
@@ -121,8 +135,10 @@ static void relations_are_checked(void **state)
         {{{"a", 1}, {"b", 2, {"a/contract"}, {NULL, NULL, NULL, "3", "4"}}},
          {"contract of plan \"a\" comes with release 4, after this plan has begun with 3"}},
         /* cycles */
-        {{{"a", 1, {"b/expand"}}, {"b", 2, {"a/expand"}}}, {"the plans depend on each other: a -> b -> a", "plan \"b\" (2) is not earlier"}},
-        {{{"a", 1, {"c/expand"}}, {"b", 2, {"a/expand"}}, {"c", 3, {"b/expand"}}}, {"the plans depend on each other: a -> c -> b -> a"}},
+        {{{"a", 1, {"b/expand"}}, {"b", 2, {"a/expand"}}},
+         {"the plans depend on each other: a -> b -> a", "plan \"b\" (2) is not earlier"}},
+        {{{"a", 1, {"c/expand"}}, {"b", 2, {"a/expand"}}, {"c", 3, {"b/expand"}}},
+         {"the plans depend on each other: a -> c -> b -> a"}},
     };
 
     (void) state;
@@ -190,7 +206,10 @@ static void releases_ascend_over_the_phases(void **state)
 static void the_release_list_decides(void **state)
 {
     static const struct row row = {"a", 1, {NULL}, {NULL, "spring", "autumn", "2", "1"}};
-    struct release listed[] = {{.version = TEXT("spring")}, {.version = TEXT("autumn")}, {.version = TEXT("2")}, {.version = TEXT("1")}};
+    struct release listed[] = {{.version = TEXT("spring")},
+                               {.version = TEXT("autumn")},
+                               {.version = TEXT("2")},
+                               {.version = TEXT("1")}};
     AUTO(made) m = {0};
 
     (void) state;
@@ -201,7 +220,8 @@ static void the_release_list_decides(void **state)
     assert_int_equal(m.problems.n, 0);
     m.set.project.n_releases = 0;
     plan_set_validate(&m.set, &m.problems);
-    assert_says(&m.problems, "contract has release 1, before write_activation with 2; expected releases that ascend over the phases");
+    assert_says(&m.problems, "contract has release 1, before write_activation with 2; expected "
+                             "releases that ascend over the phases");
 }
 
 static void one_release_for_two_phases_names_the_policy(void **state)
@@ -213,7 +233,8 @@ static void one_release_for_two_phases_names_the_policy(void **state)
     make(&m, &row, 1);
     plan_set_validate(&m.set, &m.problems);
     assert_int_equal(m.problems.n, 1);
-    assert_says(&m.problems, "dual_read has release 1, as expand; expected a later release for each phase (policy one_phase_per_release)");
+    assert_says(&m.problems, "dual_read has release 1, as expand; expected a later release for "
+                             "each phase (policy one_phase_per_release)");
 }
 
 /* ---- order ------------------------------------------------------------------------------------------ */
@@ -221,7 +242,11 @@ static void one_release_for_two_phases_names_the_policy(void **state)
 static void order_is_by_dependency_then_time(void **state)
 {
     /* The set as it shouldn't be, unsorted and with a dependency against time: the order still holds. */
-    static const struct row rows[] = {{"d", 4}, {"b", 2, {"c/expand"}}, {"a", 1}, {"c", 3, {"d/expand"}}, {"e", 5, {"a/expand", "b/expand"}}};
+    static const struct row rows[] = {{"d", 4},
+                                      {"b", 2, {"c/expand"}},
+                                      {"a", 1},
+                                      {"c", 3, {"d/expand"}},
+                                      {"e", 5, {"a/expand", "b/expand"}}};
     static const char *const expected[] = {"a", "d", "c", "b", "e"};
     const struct plan *out[COUNT(rows)];
     AUTO(made) m = {0};

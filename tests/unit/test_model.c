@@ -66,7 +66,9 @@ static void conditions_parse(void **state)
         {"true", COND_TRUE, NULL, false, 0},
         {"  > 0", COND_GT, "0", true, 0},
     };
-    static const char *const bad[] = {"", " ", "0", "ok", "=", "= ", "== 0", "=> 0", "<> 0", "=< 1", "! 1", "!", "changed", "false", "<"};
+    static const char *const bad[] = {"",    " ",    "0",       "ok",    "=",
+                                      "= ",  "== 0", "=> 0",    "<> 0",  "=< 1",
+                                      "! 1", "!",    "changed", "false", "<"};
 
     (void) state;
     for (size_t i = 0; i < COUNT(good); i++) {
@@ -147,8 +149,8 @@ static void conditions_hold(void **state)
         struct cond c;
         assert_true(cond_parse(rows[i].cond, &c));
         if (cond_holds(&c, rows[i].measured, rows[i].before) != rows[i].holds)
-            fail_msg("%s on %s should %shold", rows[i].cond, rows[i].measured ? rows[i].measured : "nothing",
-                     rows[i].holds ? "" : "not ");
+            fail_msg("%s on %s should %shold", rows[i].cond,
+                     rows[i].measured ? rows[i].measured : "nothing", rows[i].holds ? "" : "not ");
     }
     assert_false(cond_holds(&(struct cond) {0}, "0", "0"));
 }
@@ -156,14 +158,16 @@ static void conditions_hold(void **state)
 /* Every pair of these in order: exactly one of <, =, > holds. */
 static void numbers_are_ordered(void **state)
 {
-    static const char *const ascending[] = {"-100.5", "-100", "-3", "-0.5", "-0.25", "0", "0.1", "0.11", "0.2", "1",
-                                            "1.5", "2", "9", "10", "99", "100", "100.01", "123456789012345678901234567890"};
+    static const char *const ascending[] = {
+        "-100.5", "-100", "-3",  "-0.5", "-0.25",  "0",
+        "0.1",    "0.11", "0.2", "1",    "1.5",    "2",
+        "9",      "10",   "99",  "100",  "100.01", "123456789012345678901234567890"};
 
     (void) state;
     for (size_t i = 0; i < COUNT(ascending); i++)
         for (size_t j = 0; j < COUNT(ascending); j++) {
             const char *signs[] = {"<", "=", ">", "<=", "!=", ">="};
-            bool expected[] = {i < j, i == j, i > j, i <= j, i != j, i >= j};
+            bool expected[] = {i<j, i == j, i> j, i <= j, i != j, i >= j};
             for (size_t k = 0; k < COUNT(signs); k++) {
                 char text[64] = "";
                 struct cond c;
@@ -176,20 +180,24 @@ static void numbers_are_ordered(void **state)
 
 /* ---- releases -------------------------------------------------------------------------------------- */
 
-#define TEXT(t) {.s = (t)}
+#define TEXT(t)                                                                                    \
+    {                                                                                              \
+        .s = (t)                                                                                   \
+    }
 
 static void releases_compare(void **state)
 {
-    struct release listed[] = {{.version = TEXT("5.0")}, {.version = TEXT("4.9")}, {.version = TEXT("autumn")}};
+    struct release listed[] = {
+        {.version = TEXT("5.0")}, {.version = TEXT("4.9")}, {.version = TEXT("autumn")}};
     struct project p = {.releases = listed, .n_releases = 3};
     static const struct {
         const char *a, *b;
         int sign;
     } rows[] = {
-        {"5.0", "4.9", -1},      /* the list, not the numbers */
+        {"5.0", "4.9", -1}, /* the list, not the numbers */
         {"autumn", "4.9", 1},
         {"4.9", "4.9", 0},
-        {"autumn", "1.0", -1},   /* listed before unlisted */
+        {"autumn", "1.0", -1}, /* listed before unlisted */
         {"1.0", "5.0", 1},
         {"4.2.0", "4.10.0", -1}, /* by number */
         {"4.2", "4.2.1", -1},
@@ -204,7 +212,8 @@ static void releases_compare(void **state)
 
     (void) state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        int c = release_compare(&p, rows[i].a, rows[i].b), back = release_compare(&p, rows[i].b, rows[i].a);
+        int c = release_compare(&p, rows[i].a, rows[i].b),
+            back = release_compare(&p, rows[i].b, rows[i].a);
         if ((c > 0) - (c < 0) != rows[i].sign || (back > 0) - (back < 0) != -rows[i].sign)
             fail_msg("%s and %s: %d, %d", rows[i].a, rows[i].b, c, back);
     }
@@ -256,7 +265,8 @@ static void policy_has_defaults(void **state)
 
 static void environment_goes_before_project(void **state)
 {
-    struct pair ours[] = {{TEXT("dba"), TEXT("alice")}}, theirs[] = {{TEXT("dba"), TEXT("bob")}, {TEXT("dba"), TEXT("carol")}};
+    struct pair ours[] = {{TEXT("dba"), TEXT("alice")}},
+                theirs[] = {{TEXT("dba"), TEXT("bob")}, {TEXT("dba"), TEXT("carol")}};
     struct project project = {.policy = unset()};
     struct environment e = {.name = TEXT("production"), .policy = unset()};
 
@@ -285,7 +295,9 @@ static void environment_goes_before_project(void **state)
 static void things_are_found(void **state)
 {
     struct gate gates[] = {{.name = TEXT("a")}, {.name = TEXT("b")}};
-    struct plan plans[] = {{.id = TEXT("zebra"), .gates = gates, .n_gates = 2}, {.id = TEXT("ant")}, {.id = TEXT("mole")}};
+    struct plan plans[] = {{.id = TEXT("zebra"), .gates = gates, .n_gates = 2},
+                           {.id = TEXT("ant")},
+                           {.id = TEXT("mole")}};
     const struct plan *by_id[] = {&plans[1], &plans[2], &plans[0]};
     struct plan_set set = {.plans = plans, .n_plans = 3};
     struct environment environments[] = {{.name = TEXT("production")}};
@@ -312,14 +324,10 @@ static void things_are_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(phases_have_words),
-        cmocka_unit_test(other_words),
-        cmocka_unit_test(conditions_parse),
-        cmocka_unit_test(conditions_hold),
-        cmocka_unit_test(numbers_are_ordered),
-        cmocka_unit_test(releases_compare),
-        cmocka_unit_test(policy_has_defaults),
-        cmocka_unit_test(environment_goes_before_project),
+        cmocka_unit_test(phases_have_words),   cmocka_unit_test(other_words),
+        cmocka_unit_test(conditions_parse),    cmocka_unit_test(conditions_hold),
+        cmocka_unit_test(numbers_are_ordered), cmocka_unit_test(releases_compare),
+        cmocka_unit_test(policy_has_defaults), cmocka_unit_test(environment_goes_before_project),
         cmocka_unit_test(things_are_found),
     };
 
