@@ -1,4 +1,5 @@
 /* What one plan must satisfy by itself, beyond the types of its keys. */
+#include "phasegate/names.h"
 #include "phasegate/problem.h"
 
 #include <string.h>
@@ -63,14 +64,26 @@ static void check_backfill_ids(const struct plan *p, struct problem_list *proble
 static void check_gate_name(const struct plan *p, const struct text *name,
                             struct problem_list *problems)
 {
+    AUTO(str) expected = {0};
+    AUTO(str) hint = {0};
+    AUTO(arena) scratch = {0};
+    int n = 0;
+
     if (!name->s || plan_gate(p, name->s))
         return;
-    AUTO(str) expected = {0};
+    const char **words = arena_array(&scratch, const char *, p->n_gates + 1);
     str_add(&expected,
             p->n_gates ? "one of the plan's gates: " : "a gate of the plan; it has none");
     for (int i = 0; i < p->n_gates; i++)
-        str_addf(&expected, "%s%s", i ? ", " : "", p->gates[i].name.s ? p->gates[i].name.s : "?");
-    problem_add(problems, name->at, str_text(&expected), NULL, "no gate \"%s\"", name->s);
+        if (p->gates[i].name.s) {
+            str_addf(&expected, "%s%s", n ? ", " : "", p->gates[i].name.s);
+            words[n++] = p->gates[i].name.s;
+        }
+    const char *nearest = name_nearest(name->s, words);
+    if (nearest)
+        str_addf(&hint, "did you mean \"%s\"?", nearest);
+    problem_add(problems, name->at, str_text(&expected), nearest ? str_text(&hint) : NULL,
+                "no gate \"%s\"", name->s);
 }
 
 static void check_gate_names(const struct plan *p, struct problem_list *problems)
