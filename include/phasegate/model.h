@@ -121,12 +121,16 @@ struct sql_stmt {
     enum lock_mode lock;        /* strongest lock on a table that existed before */
     const char *lock_note;      /* "brief", "scans the table", "rewrites the table"; NULL: none */
     const char *schema, *table; /* main relation as written, schema NULL when not qualified */
-    const char *object;         /* column, index or constraint name it makes or drops; NULL */
+    /* What it makes or drops: column, index, constraint, trigger; of a function its quoted name with its argument
+     * types, as DROP FUNCTION takes it after the schema. NULL: none, or unnamed. */
+    const char *object;
     /* A query giving one boolean: is this already in place? NULL: can't be derived. */
     const char *applied_when;
     /* A query giving one boolean: was this left half made (an invalid index)? NULL: can't be. */
     const char *half_made_when;
-    const char *clean_up; /* statement that removes the half-made object; NULL */
+    /* Statement that removes the half-made object, or ends its work (DETACH ... FINALIZE): ask applied_when
+     * again afterwards. NULL where half_made_when is. */
+    const char *clean_up;
     const char *undo;     /* reverse statement, or NULL */
     bool undo_lossless;   /* the reverse loses no data that existed before the step */
     enum drop_kind drop;  /* contract: what is to be gone */

@@ -193,7 +193,8 @@ static void detach_partition(struct sub *s)
     s->name = tree_rel(tree_get(s->def, "name")).name;
     j->out->standalone = is_concurrent;
     if (is_concurrent)
-        job_lock(j, s->rel, LOCK_SUE, WORK_BRIEF, "brief; ACCESS EXCLUSIVE on the partition alone");
+        job_lock(j, s->rel, LOCK_AE, WORK_BRIEF,
+                 "brief, on the partition alone; SHARE UPDATE EXCLUSIVE on the parent");
     else
         job_lock(j, s->rel, LOCK_AE, WORK_BRIEF, NULL);
     if (!s->is_new)

@@ -71,6 +71,18 @@ static void drop_not_null(struct piece *p)
     p->undo = named(p, "ALTER COLUMN ? SET NOT NULL", p->name);
 }
 
+/* As pg_get_expr writes it: quotes doubled, never E''. */
+static const char *plain_literal(struct arena *a, const char *text)
+{
+    AUTO(str) s = {0};
+
+    str_addc(&s, '\'');
+    for (; *text; text++)
+        str_addn(&s, *text == '\'' ? "''" : text, *text == '\'' ? 2 : 1);
+    str_addc(&s, '\'');
+    return arena_strdup(a, str_text(&s));
+}
+
 /* How PostgreSQL prints a default of the simple kinds; NULL for the others. An answer "no" to a default
  * that is in place is harmless: setting it again changes nothing. */
 static const char *printed_default(struct arena *a, const json_t *expr)
@@ -89,9 +101,8 @@ static const char *printed_default(struct arena *a, const json_t *expr)
     int64_t n;
 
     if (text) /* 'x'::text, 'x'::character varying */
-        return arena_printf(
-            a, "pg_catalog.quote_literal(%s) || '::' || pg_catalog.format_type(a.atttypid, NULL)",
-            quoted_literal(a, text));
+        return arena_printf(a, "%s || '::' || pg_catalog.format_type(a.atttypid, NULL)",
+                            quoted_literal(a, plain_literal(a, text)));
     if (c && tree_integer(expr, &n))
         return arena_printf(a, "'%lld', '''%lld''::' || pg_catalog.format_type(a.atttypid, NULL)",
                             (long long) n, (long long) n);
@@ -162,7 +173,8 @@ static void set_statistics(struct piece *p)
 {
     int64_t n;
 
-    if (p->name && tree_integer(tree_get(p->cmd, "def"), &n) && n >= 0)
+    /* -1 looks like 0 in some trees. */
+    if (p->name && tree_integer(tree_get(p->cmd, "def"), &n) && n > 0)
         p->applied =
             column_where(p, arena_printf(p->job->a, " AND a.attstattarget = %lld", (long long) n));
 }

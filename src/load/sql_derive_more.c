@@ -209,7 +209,7 @@ void derive_comment(struct job *j)
     const char *target, *value, *oid = NULL, *catalog = NULL;
     bool is_removal = !text || !*text;
 
-    if (!type || !object || !column.name)
+    if (!type || !object)
         return;
     if (strcmp(type, "OBJECT_COLUMN") == 0) {
         value = "pg_catalog.col_description(a.attrelid, a.attnum)";

@@ -3,6 +3,7 @@
 #include "load/sql_work.h"
 
 #include <pg_query.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* pg_query's results are freed on every path. */
@@ -96,6 +97,26 @@ static size_t skip_blank(const char *s, size_t i, size_t end)
     return i;
 }
 
+/* libpg_query 15 writes a negative integer constant as it writes a zero: without the number. Its place in the
+ * text has it. */
+static void restore_negatives(json_t *node, const char *sql, size_t all)
+{
+    json_t *value = json_object_get(json_object_get(node, "A_Const"), "ival"), *item;
+    json_int_t location =
+        json_integer_value(json_object_get(json_object_get(node, "A_Const"), "location"));
+    const char *key;
+    size_t i;
+
+    if (json_is_object(value) && json_object_size(value) == 0 && location > 0 &&
+        (size_t) location < all && sql[location] == '-') {
+        size_t digits = skip_blank(sql, (size_t) location + 1, all);
+
+        json_object_set_new(value, "ival", json_integer(-strtoll(sql + digits, NULL, 10)));
+    }
+    json_array_foreach(node, i, item) restore_negatives(item, sql, all);
+    json_object_foreach(node, key, item) restore_negatives(item, sql, all);
+}
+
 static void say_syntax(const struct sql_text *text, const PgQueryError *error,
                        struct problem_list *problems)
 {
@@ -147,6 +168,7 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
                     "%s is nested too deeply", what);
         return false;
     }
+    restore_negatives(tree, text->sql, strlen(text->sql));
     out->tree = tree;
     out->items = arena_array(a, struct statement, json_array_size(list));
     for (size_t i = 0; i < json_array_size(list); i++)

@@ -195,7 +195,7 @@ const char *quoted_ident(struct arena *a, const char *name)
 {
     AUTO(str) s = {0};
 
-    sql_ident(&s, name);
+    sql_ident(&s, name ? name : "");
     return arena_strdup(a, str_text(&s));
 }
 
@@ -203,7 +203,7 @@ const char *quoted_rel(struct arena *a, struct sql_rel rel)
 {
     AUTO(str) s = {0};
 
-    sql_qualified(&s, rel.schema, rel.name);
+    sql_qualified(&s, rel.schema, rel.name ? rel.name : "");
     return arena_strdup(a, str_text(&s));
 }
 

@@ -64,7 +64,7 @@ bool tree_walk(const json_t *node, bool (*fn)(void *ctx, const char *kind, const
 bool tree_has(const json_t *node, const char *kind);
 bool word_in(const char *word, const char *const *words); /* words ends with NULL */
 
-/* Quoted texts in the arena. */
+/* Quoted texts in the arena. A name that is NULL is quoted as an empty one, which no object has. */
 const char *quoted_ident(struct arena *a, const char *name);
 const char *quoted_rel(struct arena *a, struct sql_rel rel);
 const char *quoted_literal(struct arena *a, const char *text);

@@ -145,7 +145,7 @@ static const struct row {
      LOCK_AE, "scans the partition", "uw"},
     {"ALTER TABLE p DETACH PARTITION c", "ALTER TABLE DETACH PARTITION", D, LOCK_AE, "brief", "w"},
     {"ALTER TABLE p DETACH PARTITION c CONCURRENTLY", "ALTER TABLE DETACH PARTITION CONCURRENTLY",
-     D, LOCK_SUE, "brief", "whs"},
+     D, LOCK_AE, "brief", "whs"},
     {"DROP TABLE t", "DROP TABLE", D, LOCK_AE, "brief", "w", DROP_TABLE},
     {"DROP TABLE a, b", "DROP TABLE", D, LOCK_AE, "brief", "w", DROP_OTHER},
     {"CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL CHECK (a > 0))", "CREATE TABLE", A,

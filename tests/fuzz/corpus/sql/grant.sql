@@ -1,0 +1,7 @@
+GRANT SELECT ON t TO app;
+GRANT SELECT (a) ON t TO app;
+GRANT SELECT ON t TO derive_role;
+GRANT SELECT, INSERT ON w.t, p TO derive_role, PUBLIC;
+GRANT USAGE ON SCHEMA w TO derive_role;
+GRANT USAGE ON SEQUENCE q TO derive_role;
+GRANT SELECT ON t TO derive_role WITH GRANT OPTION;

@@ -1,0 +1,1 @@
+ALTER TABEL t ADD c int;
