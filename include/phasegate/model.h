@@ -131,9 +131,9 @@ struct sql_stmt {
     /* Statement that removes the half-made object, or ends its work (DETACH ... FINALIZE): ask applied_when
      * again afterwards. NULL where half_made_when is. */
     const char *clean_up;
-    const char *undo;     /* reverse statement, or NULL */
-    bool undo_lossless;   /* the reverse loses no data that existed before the step */
-    enum drop_kind drop;  /* contract: what is to be gone */
+    const char *undo;    /* reverse statement, or NULL */
+    bool undo_lossless;  /* the reverse loses no data that existed before the step */
+    enum drop_kind drop; /* contract: what is to be gone */
 };
 
 /* ---- steps ------------------------------------------------------------------------------------- */
