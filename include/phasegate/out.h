@@ -57,6 +57,10 @@ const char *out_style(const struct out *o, enum out_style s);
 /* Messages: a line on standard error. say is silent under -q. */
 void out_say(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void out_warn(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A line of ASCII on the terminal of standard error, which the next output of any kind takes away again;
+ * elsewhere nothing. */
+void out_live(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int out_columns(FILE *f); /* of the terminal that f is; 0: it is none */
 /* Without control characters (a tab becomes a space), in arena a; multi keeps newlines. */
 const char *out_clean(struct arena *a, const char *text, bool multi);
 
