@@ -185,19 +185,30 @@ static void test_several_plans(void **state)
         assert_non_null(strstr(w.oldest_why, "plan early"));
         assert_non_null(strstr(w.below_why, "plan late"));
     }
-    /* Two floors: the higher; two ceilings: the lower. */
+    /* Two floors: the higher; two ceilings: the lower; whatever the order. */
     late = plan_of(SYNC_TRIGGER);
     late.id.s = "late";
-    struct window_plan floors[] = {{&early, STAGE_PURGED, false},
-                                   {&late, STAGE_CONTRACT_RUNNING, false}};
-    window_compute(&a, &project, 1, floors, 2, &w);
-    check_window(&w, "4.5", NULL, "two floors");
-    assert_non_null(strstr(w.oldest_why, "plan late"));
     late.phases[PHASE_EXPAND].release.s = "4.6";
-    struct window_plan ceilings[] = {{&late, STAGE_PLANNED, false}, {&early, STAGE_PLANNED, false}};
-    window_compute(&a, &project, 1, ceilings, 2, &w);
-    check_window(&w, NULL, "4.2", "two ceilings");
-    assert_non_null(strstr(w.below_why, "plan early"));
+    for (int swap = 0; swap < 2; swap++) {
+        struct window_plan floors[2], ceilings[2];
+        floors[swap] = (struct window_plan) {&early, STAGE_PURGED, false};
+        floors[!swap] = (struct window_plan) {&late, STAGE_CONTRACT_RUNNING, false};
+        window_compute(&a, &project, 1, floors, 2, &w);
+        check_window(&w, "4.5", NULL, "two floors");
+        assert_non_null(strstr(w.oldest_why, "plan late"));
+        ceilings[swap] = (struct window_plan) {&early, STAGE_PLANNED, false};
+        ceilings[!swap] = (struct window_plan) {&late, STAGE_PLANNED, false};
+        window_compute(&a, &project, 1, ceilings, 2, &w);
+        check_window(&w, NULL, "4.2", "two ceilings");
+        assert_non_null(strstr(w.below_why, "plan early"));
+    }
+    /* Of equals the first is named. */
+    early = late;
+    early.id.s = "early";
+    struct window_plan equals[] = {{&early, STAGE_CONTRACT_DONE, false},
+                                   {&late, STAGE_CONTRACT_DONE, false}};
+    window_compute(&a, &project, 1, equals, 2, &w);
+    assert_non_null(strstr(w.oldest_why, "plan early"));
 }
 
 static void test_allows(void **state)
