@@ -1,17 +1,18 @@
 /* flag_ops: changing the flags of a running system, by the rules.
  *
- * set: observe, compare with what was expected, journal, write, read back from the management API and from
- * what SDKs get, wait the propagation bound. Only then is the value settled, and a rung's pause starts.
- * A write whose answer is missing is in doubt, never failed: it is read again after 1, 5, 15, 60 and 150 s and
- * sent again only after a read. kill: no database, no look-up, no question; it goes before everything else.
+ * set: observe, compare with what was expected, journal, write, read back from the management
+ * API and from what SDKs get, wait the propagation bound. Only then is the value settled, and a
+ * rung's pause starts. A write whose answer is missing is in doubt, never failed: it is read
+ * again after 1, 5, 15, 60 and 150 s and sent again only after a read. kill: no database, no
+ * look-up, no question; it goes before everything else.
  *
- * The journal is <state_dir>/flags-<environment>.jsonl: one line per batch of intents before they are sent
- * and one per batch of answers, each fsynced. A kill in another process is seen in it by a set under way,
- * before and after each of its requests. An intent without an answer is a write in doubt.
+ * The journal is <state_dir>/flags-<environment>.jsonl: one line per batch of intents before
+ * they are sent and one per batch of answers, each fsynced. A kill in another process is seen in
+ * it by a set under way, before and after each of its requests. An intent without an answer is a
+ * write in doubt.
  *
- * Results live in the arena given. These functions never touch a database: rows for the ledger go through
- * `record`, and what couldn't be recorded is caught up with flag_journal_pending().
- */
+ * Results live in the arena given. These functions never touch a database: rows for the ledger
+ * go through `record`, and what couldn't be recorded is caught up with flag_journal_pending(). */
 #ifndef PHASEGATE_FLAG_OPS_H
 #define PHASEGATE_FLAG_OPS_H
 
@@ -36,35 +37,34 @@ struct flag_ops { /* everything is borrowed */
     const struct flag_service
         *kill_file; /* provider file at the environment's kill_file; NULL: none */
     const char *environment, *state_dir, *run_id, *actor;
-    /* Writes the ledger row of a finished change. False: it couldn't; the change stands all the same. NULL:
-     * there is no ledger at hand. */
+    /* Writes the ledger row of a finished change. False: it couldn't; the change stands all the
+     * same. NULL: there is no ledger at hand. */
     bool (*record)(void *ctx, const struct flag_change *row, struct err *err);
     void *record_ctx;
     struct flag_times times;
 };
 
-/* ---- set ------------------------------------------------------------------------------------------- */
+/* ---- set ------------------------------------------------------------------------------------- */
 
 struct flag_set_request {
     const struct flag_ref *ref;
     struct flag_value desired;
     const char *plan, *role, *reason; /* for journal and ledger; NULL: none */
-    int expect_percent; /* what it was left at; when it is anything else nothing is written. -1: don't ask */
-    bool seen_before; /* it was there once: a 404 is then UNKNOWN */
-    bool ensure;      /* make it, off, when it is certainly absent */
-    bool no_bound;    /* don't wait the propagation bound: the caller does */
+    int expect_percent; /* what it was left at; if it isn't, nothing is written. -1: any */
+    bool seen_before;   /* it was there once: a 404 is then UNKNOWN */
+    bool ensure;        /* make it, off, when it is certainly absent */
+    bool no_bound;      /* don't wait the propagation bound: the caller does */
 };
 
 struct flag_set_result {
-    /* OK, NOCHANGE: it is what was wanted, at `level`. Everything else: see detail. IN_DOUBT: the window
-     * (in_doubt_until_ms) is still open, nobody may write but a kill. CONFLICT: drift, or a kill. */
+    /* OK, NOCHANGE: it is what was wanted, at `level`. Everything else: see detail. IN_DOUBT:
+     * the window (in_doubt_until_ms) is still open, nobody may write but a kill. CONFLICT:
+     * drift, or a kill. */
     enum flag_answer answer;
     enum flag_level level;
-    bool
-        settled; /* read back at every level that can be, and the bound waited: the pause may start */
-    bool preempted; /* a kill came, or is under way */
-    bool
-        interrupted; /* a signal ended it at a safe point; `answer` and `level` say how far it got */
+    bool settled;     /* read back as far as can be, and the bound waited: a pause may start */
+    bool preempted;   /* a kill came, or is under way */
+    bool interrupted; /* by a signal, at a safe point; answer and level say how far it got */
     const char *op_id, *detail;
     struct flag_obs before, after;
     int64_t ms, configured_ms, delivered_ms; /* since the start; 0: not reached */
@@ -74,19 +74,20 @@ struct flag_set_result {
 /* False: ERR_UNREACHABLE, ERR_CONFIG: the journal can't be written, so nothing was sent. */
 bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct arena *a,
                   struct flag_set_result *out, struct err *err) MUST_CHECK;
-/* The result as an error. True when it is settled; NOCHANGE and OK that aren't are ERR_STOPPED (interrupted) or
- * ERR_IN_DOUBT (not delivered in time). */
+/* The result as an error. True when it is settled; NOCHANGE and OK that aren't are ERR_STOPPED
+ * (interrupted) or ERR_IN_DOUBT (not delivered in time). */
 bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_result *result,
                       struct err *err);
 
-/* ---- looking ------------------------------------------------------------------------------------------ */
+/* ---- looking --------------------------------------------------------------------------------- */
 
-/* All side by side, one try each, at `level` or what the service can show at most. obs[i] is UNKNOWN with its
- * why where it couldn't be read. seen_before may be NULL. */
+/* All side by side, one try each, at `level` or what the service can show at most. obs[i] is
+ * UNKNOWN with its why where it couldn't be read. seen_before may be NULL. */
 void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n,
                           enum flag_level level, const bool *seen_before, struct arena *a,
                           struct flag_obs *obs);
-/* Read-only: token, project, environment, approvals, SDK endpoint. call->answer and its PREFLIGHT fields. */
+/* Read-only: token, project, environment, approvals, SDK endpoint. call->answer and its PREFLIGHT
+ * fields. */
 void flag_ops_preflight(struct flag_ops *ops, const struct flag_ref *ref, struct arena *a,
                         struct flag_call *out);
 
@@ -109,7 +110,7 @@ struct flag_drift {
 void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent,
                     struct arena *a, struct flag_drift *out);
 
-/* ---- kill ------------------------------------------------------------------------------------------------ */
+/* ---- kill ------------------------------------------------------------------------------------ */
 
 struct flag_kill_target {
     struct flag_ref ref;
@@ -156,7 +157,7 @@ void flag_ops_kill(struct flag_ops *ops, const struct flag_kill_target *targets,
                    const struct flag_kill_options *o, struct arena *a,
                    struct flag_kill_report *out);
 
-/* ---- the journal --------------------------------------------------------------------------------------------- */
+/* ---- the journal ----------------------------------------------------------------------------- */
 
 struct flag_entry { /* one operation */
     const char *op_id, *key, *target, *verb, *plan, *role, *reason, *actor, *run_id, *host;

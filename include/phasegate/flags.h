@@ -1,13 +1,14 @@
 /* flags: the seam to flag services.
  *
- * Desired state is absolute (off, on, n percent), never "toggle". A provider knows one kind of service;
- * it decides nothing about plans. It is written as a small machine that asks for one HTTP request at a
- * time and interprets the answer; the driver (engine/flag_op) performs the requests of many calls side by
- * side. So fifty kills cost little more than one, and a provider can be tested without a network.
+ * Desired state is absolute (off, on, n percent), never "toggle". A provider knows one kind of
+ * service; it decides nothing about plans. It is written as a small machine that asks for one
+ * HTTP request at a time and interprets the answer; the driver (engine/flag_op) performs the
+ * requests of many calls side by side. So fifty kills cost little more than one, and a provider
+ * can be tested without a network.
  *
- * A provider may not sleep, retry or loop: after IN_DOUBT, RATE_LIMITED and the like it reports, and the
- * driver follows the rules (read before retry, one write in flight per flag, read-back).
- */
+ * A provider may not sleep, retry or loop: after IN_DOUBT, RATE_LIMITED and the like it reports,
+ * and the driver follows the rules (read before retry, one write in flight per flag, read-back).
+ * */
 #ifndef PHASEGATE_FLAGS_H
 #define PHASEGATE_FLAGS_H
 
@@ -51,9 +52,9 @@ enum flag_answer {
     FLAG_NOT_FOUND,
     FLAG_AUTH,
     FLAG_RATE_LIMITED, /* retry_at_ms says until when */
-    FLAG_REJECTED, /* 4xx that no retry cures, or a state we refuse to write over (COMPLEX, ARCHIVED) */
-    FLAG_NOT_SENT, /* certainly not applied */
-    FLAG_IN_DOUBT  /* bytes may have left */
+    FLAG_REJECTED,     /* 4xx that no retry cures, or a state not to write over */
+    FLAG_NOT_SENT,     /* certainly not applied */
+    FLAG_IN_DOUBT      /* bytes may have left */
 };
 const char *flag_answer_word(enum flag_answer a);
 
@@ -130,10 +131,9 @@ struct flag_call {
         answer; /* of a call that only reads: OK, or why it could not read (NOT_SENT: out of
                                  * reach or nonsense; nothing was changed) */
     struct flag_obs obs; /* OBSERVE, SET, KILL where an answer contained it; else UNKNOWN */
-    int64_t
-        retry_at_ms; /* wall clock; RATE_LIMITED, and whenever the service said when; 0: it didn't */
-    const char *detail; /* one sentence for people, no secrets; NULL */
-    bool wrote;         /* a request that may change something was sent */
+    int64_t retry_at_ms; /* wall clock; whenever the service said when; 0: it didn't */
+    const char *detail;  /* one sentence for people, no secrets; NULL */
+    bool wrote;          /* a request that may change something was sent */
     /* PREFLIGHT */
     bool has_sdk_endpoint, approvals_block;
     int64_t token_expires_ms; /* 0: unknown */
@@ -155,7 +155,8 @@ struct flag_provider {
     /* Is this service described well enough? Names the missing setting. */
     bool (*check)(const struct flag_service *s, struct err *err);
     int64_t default_propagation_ms;
-    /* The highest level at which this value can be read back from the service as it is described. */
+    /* The highest level at which this value can be read back from the service as it is
+     * described. */
     enum flag_level (*reach)(const struct flag_service *s, struct flag_value v);
 };
 
@@ -169,7 +170,8 @@ int64_t flag_service_propagation_ms(const struct flag_service *s);
 const char *flag_digest(struct arena *a, const char *text);
 
 /* Shared by providers: classify what every service does alike. True: *answer is decided (NOT_SENT,
- * IN_DOUBT, AUTH, RATE_LIMITED, 5xx, HTML with 200, 405/409 forms of approval). False: look at it yourself. */
+ * IN_DOUBT, AUTH, RATE_LIMITED, 5xx, HTML with 200, 405/409 forms of approval). False: look at it
+ * yourself. */
 bool flag_classify(struct flag_call *call, const struct http_res *res, bool is_write,
                    bool json_required);
 

@@ -1,8 +1,8 @@
 /* flag_journal: intents before they are sent, answers after, in lines of JSON.
  *
- * A line is one entry or an array of them, so that a batch costs one fsync. Entries are folded by op id when
- * they are read: an intent, then its answers (the newest counts), then "in the ledger".
- */
+ * A line is one entry or an array of them, so that a batch costs one fsync. Entries are folded
+ * by op id when they are read: an intent, then its answers (the newest counts), then "in the
+ * ledger". */
 #include "flag_journal.h"
 #include "flag_op.h"
 #include "phasegate/json_out.h"
@@ -17,7 +17,7 @@ const char *flag_journal_path(const struct flag_ops *ops, struct arena *a)
     return arena_printf(a, "%s/flags-%s.jsonl", ops->state_dir, ops->environment);
 }
 
-/* ---- writing --------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void intent_json(struct json_out *j, const struct flag_entry *e)
 {
@@ -96,7 +96,7 @@ bool flag_journal_answers(const struct flag_ops *ops, const struct flag_entry *e
     return append(ops, entries, n, answer_json, err);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct fold {
     struct arena *a;
@@ -265,7 +265,7 @@ int64_t flag_entry_doubt_ends_ms(const struct flag_ops *ops, const struct flag_e
     return e->at_ms + e->ms + t.total_ms + t.doubt_ms[FLAG_DOUBT_LOOKS - 1];
 }
 
-/* ---- for the ledger ---------------------------------------------------------------------------------------- */
+/* ---- for the ledger -------------------------------------------------------------------------- */
 
 static const char *percent_text(struct arena *a, int percent)
 {
@@ -319,7 +319,7 @@ bool flag_journal_recorded(const struct flag_ops *ops, const struct flag_change 
     return append(ops, entries, n, recorded_json, err);
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 static void watch_entry(void *ctx, const json_t *j)
 {

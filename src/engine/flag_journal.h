@@ -23,7 +23,8 @@ struct flag_watch {
 /* From now on. What is in the journal already is not news. */
 void flag_watch_begin(struct flag_watch *w, const struct flag_ops *ops, const char *key,
                       struct arena *a);
-/* True: a kill or a drill of this flag by somebody else was journalled since. An unreadable journal is no kill. */
+/* True: a kill or a drill of this flag by somebody else was journalled since. An unreadable
+ * journal is no kill. */
 bool flag_watch_look(struct flag_watch *w);
 
 #endif

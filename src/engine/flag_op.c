@@ -16,7 +16,7 @@ struct flag_slot {
     bool asked;    /* for any request; a provider of files works without */
 };
 
-/* ---- one call ------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static void finish(struct flag_slot *s)
 {
@@ -64,7 +64,7 @@ static void step(struct flag_pool *p, struct flag_slot *s, const struct http_res
     s->running = true;
 }
 
-/* ---- the pool --------------------------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 void flag_pool_start(struct flag_pool *p, struct flag_call *call)
 {
@@ -175,7 +175,7 @@ void flag_calls_perform(struct flag_pool *p, struct flag_call *calls, int n)
         flag_pool_wait(p, WAIT_SLICE_MS);
 }
 
-/* ---- small things --------------------------------------------------------------------------------------- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 struct flag_times flag_times_of(const struct flag_ops *ops)
 {
@@ -284,7 +284,7 @@ void flag_emit(const struct flag_ops *ops, enum event_kind kind, const char *pla
                 &(struct event) {.kind = kind, .plan = plan, .task = task, .message = message});
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int n,
                           enum flag_level level, const bool *seen_before, struct arena *a,

@@ -11,14 +11,15 @@ struct flag_pool {
     struct ports *ports;
     struct flag_slot *slots; /* running and finished */
     struct arena answers;
-    /* Asked before each write is sent. False: the call ends there, NOT_SENT; `wrote` tells whether an
-     * earlier write of it was made (and answered). */
+    /* Asked before each write is sent. False: the call ends there, NOT_SENT; `wrote` tells
+     * whether an earlier write of it was made (and answered). */
     bool (*may_write)(void *ctx, const struct flag_call *call);
     void *ctx;
 };
 
 void flag_pool_start(struct flag_pool *p, struct flag_call *call);
-/* A finished call within wait_ms, NULL: none. A second signal cancels what is running: IN_DOUBT or NOT_SENT. */
+/* A finished call within wait_ms, NULL: none. A second signal cancels what is running: IN_DOUBT or
+ * NOT_SENT. */
 struct flag_call *flag_pool_wait(struct flag_pool *p, int64_t wait_ms);
 bool flag_pool_is_idle(
     const struct flag_pool *p);           /* nothing is running, nothing is to be taken out */

@@ -1,33 +1,18 @@
 /* flag_set: one flag to one value, until it is settled.
  *
- * What makes it long is doubt. A write without an answer may be applied minutes later, and so may the one
- * sent again after it; the operation ends well only when every write sent is accounted for: it was answered,
- * or it was the only one and its effect was read, or the window in which it could still land is over.
- */
-#include "flag_journal.h"
-#include "flag_op.h"
+ * What makes it long is doubt. A write without an answer may be applied minutes later, and so
+ * may the one sent again after it; the operation ends well only when every write sent is
+ * accounted for: it was answered, or it was the only one and its effect was read, or the window
+ * in which it could still land is over. */
+#include "flag_set.h"
 
 #include <string.h>
 
-struct set {
-    struct flag_ops *ops;
-    const struct flag_set_request *r;
-    struct flag_set_result *out;
-    struct arena *a; /* the caller's */
-    struct flag_times t;
-    struct flag_watch watch;
-    int64_t start_mono, start_wall;
-    int unanswered; /* writes whose answer never came */
-    bool journalled;
-    bool strangers;      /* somebody else's raise may still land after our switching off */
-    int64_t doubt_since; /* mono; of the latest of them */
-};
+int64_t set_mono(const struct set *s) { return clock_mono_ms(s->ops->ports->clock); }
 
-static int64_t mono(const struct set *s) { return clock_mono_ms(s->ops->ports->clock); }
+bool set_is_raise(const struct set *s) { return s->r->desired.state != FLAG_OFF; }
 
-static bool is_raise(const struct set *s) { return s->r->desired.state != FLAG_OFF; }
-
-static bool end(struct set *s, enum flag_answer answer, const char *detail)
+bool set_end(struct set *s, enum flag_answer answer, const char *detail)
 {
     s->out->answer = answer;
     s->out->detail = detail ? arena_strdup(s->a, detail) : NULL;
@@ -35,53 +20,54 @@ static bool end(struct set *s, enum flag_answer answer, const char *detail)
 }
 
 /* A kill goes before everything; only switching off agrees with it. */
-static bool is_killed(struct set *s)
+bool set_is_killed(struct set *s)
 {
-    if (!is_raise(s) || !flag_watch_look(&s->watch))
+    if (!set_is_raise(s) || !flag_watch_look(&s->watch))
         return false;
     s->out->preempted = true;
     return true;
 }
 
-static bool end_killed(struct set *s)
+bool set_end_killed(struct set *s)
 {
     const char *who = s->watch.kill_actor ? s->watch.kill_actor : "somebody";
 
-    return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : FLAG_CONFLICT,
-               arena_printf(s->a, "flag \"%s\" was killed by %s meanwhile (operation %s)%s",
-                            s->r->ref->key, who, s->watch.kill_op,
-                            s->unanswered > 0
-                                ? "; a change sent before may still be applied, the kill watches it"
-                                : ""));
+    return set_end(
+        s, s->unanswered > 0 ? FLAG_IN_DOUBT : FLAG_CONFLICT,
+        arena_printf(s->a, "flag \"%s\" was killed by %s meanwhile (operation %s)%s",
+                     s->r->ref->key, who, s->watch.kill_op,
+                     s->unanswered > 0
+                         ? "; a change sent before may still be applied, the kill watches it"
+                         : ""));
 }
 
-static bool may_write(void *ctx, const struct flag_call *call)
+bool set_may_write(void *ctx, const struct flag_call *call)
 {
     (void) call;
-    return !is_killed(ctx);
+    return !set_is_killed(ctx);
 }
 
 /* Sleeps, looking at signals and the journal. False: the operation is ended. */
-static bool rest(struct set *s, int64_t ms)
+bool set_rest(struct set *s, int64_t ms)
 {
-    int64_t until = mono(s) + ms;
+    int64_t until = set_mono(s) + ms;
 
-    for (int64_t left = ms; left > 0; left = until - mono(s)) {
-        if (is_killed(s))
-            return end_killed(s);
+    for (int64_t left = ms; left > 0; left = until - set_mono(s)) {
+        if (set_is_killed(s))
+            return set_end_killed(s);
         if (!flag_sleep(s->ops, left < 500 ? left : 500)) {
             s->out->interrupted = true;
-            return end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : s->out->answer,
-                       "a signal ended the wait");
+            return set_end(s, s->unanswered > 0 ? FLAG_IN_DOUBT : s->out->answer,
+                           "a signal ended the wait");
         }
     }
-    return !is_killed(s) || end_killed(s);
+    return !set_is_killed(s) || set_end_killed(s);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-static void observe(struct set *s, enum flag_level level, const struct flag_obs *known,
-                    const char **etag, struct arena *a, struct flag_call *call)
+void set_observe(struct set *s, enum flag_level level, const struct flag_obs *known,
+                 const char **etag, struct arena *a, struct flag_call *call)
 {
     AUTO(flag_pool) pool = {.ports = s->ops->ports};
 
@@ -96,12 +82,12 @@ static void observe(struct set *s, enum flag_level level, const struct flag_obs 
 }
 
 /* Is it worth asking again? */
-static bool is_passing(enum flag_answer answer)
+bool set_is_passing(enum flag_answer answer)
 {
     return answer == FLAG_NOT_SENT || answer == FLAG_RATE_LIMITED || answer == FLAG_IN_DOUBT;
 }
 
-static bool wait_before_retry(struct set *s, const struct flag_call *call, int attempt)
+bool set_wait_before_retry(struct set *s, const struct flag_call *call, int attempt)
 {
     int64_t ms = flag_back_off_ms(s->ops->ports->clock, attempt);
     int64_t asked = call->retry_at_ms ? call->retry_at_ms - clock_wall_ms(s->ops->ports->clock) : 0;
@@ -109,38 +95,39 @@ static bool wait_before_retry(struct set *s, const struct flag_call *call, int a
     ms = asked > ms ? asked : ms;
     flag_emit(s->ops, EVENT_RETRY, s->r->plan, s->r->ref->key, "%s; again in %lld ms",
               call->detail ? call->detail : flag_answer_word(call->answer), (long long) ms);
-    return rest(s, ms);
+    return set_rest(s, ms);
 }
 
 /* Is there still time for that retry? */
-static bool has_time(const struct set *s, const struct flag_call *call, int64_t since)
+bool set_has_time(const struct set *s, const struct flag_call *call, int64_t since)
 {
     int64_t asked = call->retry_at_ms ? call->retry_at_ms - clock_wall_ms(s->ops->ports->clock) : 0;
 
-    return mono(s) - since + asked < s->t.retry_ms;
+    return set_mono(s) - since + asked < s->t.retry_ms;
 }
 
 static bool read_before(struct set *s)
 {
-    int64_t since = mono(s);
+    int64_t since = set_mono(s);
 
     for (int attempt = 0;; attempt++) {
         AUTO(arena) scratch = {0};
         struct flag_call call;
 
-        observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+        set_observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
         flag_obs_copy(s->a, &s->out->before, &call.obs);
         flag_obs_copy(s->a, &s->out->after, &call.obs);
         if (call.answer == FLAG_OK)
             return true;
-        if (!is_passing(call.answer) || !has_time(s, &call, since))
-            return end(s, call.answer == FLAG_IN_DOUBT ? FLAG_NOT_SENT : call.answer, call.detail);
-        if (!wait_before_retry(s, &call, attempt))
+        if (!set_is_passing(call.answer) || !set_has_time(s, &call, since))
+            return set_end(s, call.answer == FLAG_IN_DOUBT ? FLAG_NOT_SENT : call.answer,
+                           call.detail);
+        if (!set_wait_before_retry(s, &call, attempt))
             return false;
     }
 }
 
-/* ---- what is left over from others ------------------------------------------------------------------------- */
+/* ---- what is left over from others ----------------------------------------------------------- */
 
 static const struct flag_entry *leftover(struct set *s, struct arena *a)
 {
@@ -165,23 +152,24 @@ static bool settle(struct set *s, const struct flag_entry *e)
     struct flag_call call;
     AUTO(err) err = {0};
 
-    observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
+    set_observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
     if (call.answer != FLAG_OK)
-        return end(s, is_passing(call.answer) ? FLAG_NOT_SENT : call.answer, call.detail);
+        return set_end(s, set_is_passing(call.answer) ? FLAG_NOT_SENT : call.answer, call.detail);
     done.answered = done.settled = true;
     done.answer = flag_obs_is(&call.obs, flag_value_percent(e->desired)) ? FLAG_OK : FLAG_NOT_SENT;
     done.level = FLAG_CONFIGURED;
     done.after = flag_obs_text(&scratch, &call.obs);
     done.detail = "found when its window was over";
     if (!flag_journal_answers(s->ops, &done, 1, &err))
-        return end(s, FLAG_NOT_SENT, str_text(&err.message));
-    if (is_raise(s) && e->desired == 0 && done.answer != FLAG_OK)
-        return end(s, FLAG_CONFLICT,
-                   arena_printf(
-                       s->a,
-                       "a kill of flag \"%s\" (operation %s) was never applied; it is %s. Kill it "
-                       "again, or resume",
-                       e->key, e->op_id, done.after));
+        return set_end(s, FLAG_NOT_SENT, str_text(&err.message));
+    if (set_is_raise(s) && e->desired == 0 && done.answer != FLAG_OK)
+        return set_end(
+            s, FLAG_CONFLICT,
+            arena_printf(
+                s->a,
+                "a kill of flag \"%s\" (operation %s) was never applied; it is %s. Kill it "
+                "again, or resume",
+                e->key, e->op_id, done.after));
     return true;
 }
 
@@ -197,7 +185,7 @@ static bool wait_for_others(struct set *s)
             return true;
         left = flag_entry_doubt_ends_ms(s->ops, e) - now;
         /* Switching off waits for nobody; but what it overtakes may still land after it. */
-        if (!is_raise(s)) {
+        if (!set_is_raise(s)) {
             s->strangers = left > 0 && e->desired > 0;
             return true;
         }
@@ -214,7 +202,7 @@ static bool wait_for_others(struct set *s)
                 e->verb, e->key, e->actor ? e->actor : "?", e->host ? e->host : "?", e->op_id,
                 (long long) (left / 1000));
         said = true;
-        if (!rest(s, left < 1000 ? left : 1000)) {
+        if (!set_rest(s, left < 1000 ? left : 1000)) {
             if (s->out->interrupted)
                 s->out->answer = FLAG_IN_DOUBT;
             return false;
@@ -223,7 +211,7 @@ static bool wait_for_others(struct set *s)
     }
 }
 
-/* ---- the journal ---------------------------------------------------------------------------------------------- */
+/* ---- the journal ----------------------------------------------------------------------------- */
 
 static struct flag_entry entry_of(const struct set *s)
 {
@@ -252,7 +240,7 @@ static struct flag_entry entry_of(const struct set *s)
     };
 }
 
-static void journal_answer(struct set *s, bool settled)
+void set_journal_answer(struct set *s, bool settled)
 {
     struct flag_entry e = entry_of(s);
     AUTO(err) err = {0};
@@ -264,7 +252,7 @@ static void journal_answer(struct set *s, bool settled)
     e.before = flag_obs_text(s->a, &s->out->before);
     e.after = flag_obs_text(s->a, &s->out->after);
     e.detail = s->out->detail;
-    e.ms = mono(s) - s->start_mono;
+    e.ms = set_mono(s) - s->start_mono;
     if (!flag_journal_answers(s->ops, &e, 1,
                               &err)) /* then it stays in doubt for the next one: safe */
         flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "%s", str_text(&err.message));
@@ -301,147 +289,12 @@ static void record(struct set *s)
                   "the ledger will catch up later: %s", str_text(&err.message));
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
-
-/* One try. *out: the answer; a kill ends it. */
-static bool write_once(struct set *s, const char *expect, struct arena *a, struct flag_call *call)
-{
-    AUTO(flag_pool) pool = {.ports = s->ops->ports, .may_write = may_write, .ctx = s};
-
-    *call = flag_call_new(s->ops, s->r->ref, FLAG_DO_SET, a);
-    call->desired = s->r->desired;
-    call->expect = expect;
-    call->op_id = s->out->op_id;
-    call->reason = s->r->reason;
-    call->seen_before = true;
-    flag_calls_perform(&pool, call, 1);
-    if (call->answer == FLAG_IN_DOUBT) {
-        s->unanswered++;
-        s->doubt_since = mono(s);
-    }
-    /* A kill that came while the request was under way: one without an answer may land after it. */
-    return !is_killed(s) || end_killed(s);
-}
-
-static void say_doubt(struct set *s, const struct flag_call *call)
-{
-    s->out->answer = FLAG_IN_DOUBT;
-    s->out->detail = arena_strdup(s->a, call->detail);
-    s->out->in_doubt_until_ms =
-        clock_wall_ms(s->ops->ports->clock) + s->t.doubt_ms[FLAG_DOUBT_LOOKS - 1];
-    journal_answer(s, false);
-    flag_emit(s->ops, EVENT_WARNING, s->r->plan, s->r->ref->key, "%s; looking again",
-              call->detail ? call->detail : "in doubt");
-}
-
-/* Reads at the times of the schedule; sends again what didn't arrive. Only reads decide. */
-static bool resolve_doubt(struct set *s)
-{
-    int resent = 0;
-    bool agrees = false;
-
-    for (int i = 0; i < FLAG_DOUBT_LOOKS; i++) {
-        AUTO(arena) scratch = {0};
-        struct flag_call call, again;
-        int64_t due = s->doubt_since + s->t.doubt_ms[i] - mono(s);
-
-        if (!rest(s, due > 0 ? due : 0))
-            return false;
-        observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
-        agrees = call.answer == FLAG_OK && flag_obs_is(&call.obs, s->r->desired);
-        if (call.answer == FLAG_OK)
-            flag_obs_copy(s->a, &s->out->after, &call.obs);
-        /* The one write that was sent is the one that is seen: nothing is left that could come late. */
-        if (agrees && s->unanswered == 1 && resent == 0 && !s->strangers)
-            return true;
-        if (agrees || call.answer != FLAG_OK)
-            continue;
-        if (!flag_obs_is(&call.obs,
-                         (struct flag_value) {s->out->before.state, s->out->before.percent}) &&
-            is_raise(s))
-            return end(s, FLAG_IN_DOUBT,
-                       arena_printf(
-                           s->a,
-                           "flag \"%s\" is %s now, neither as before nor as wanted; somebody else "
-                           "changed it",
-                           s->r->ref->key, flag_obs_text(s->a, &call.obs)));
-        resent++;
-        i = -1; /* the window of the newest write counts */
-        if (mono(s) - s->start_mono > 4 * s->t.doubt_ms[FLAG_DOUBT_LOOKS - 1])
-            break;
-        journal_answer(s, false); /* the window begins anew for others too */
-        if (!write_once(s, call.obs.fingerprint, &scratch, &again))
-            return false;
-        s->doubt_since = mono(s);
-        /* Nothing went out: it landed between the look and the provider's own. The next look tells. */
-        if (!again.wrote)
-            resent--;
-        if (again.answer == FLAG_CONFLICT && !again.wrote)
-            continue;
-        if (again.answer != FLAG_OK && again.answer != FLAG_NOCHANGE && !is_passing(again.answer))
-            return end(s, FLAG_IN_DOUBT, again.detail);
-    }
-    if (agrees)
-        return true;
-    return end(s, FLAG_IN_DOUBT,
-               arena_printf(s->a, "flag \"%s\": still in doubt after %lld s", s->r->ref->key,
-                            (long long) ((mono(s) - s->start_mono) / 1000)));
-}
-
-/* A try that got half way has changed the fingerprint itself. */
-static const char *fingerprint_now(struct set *s)
-{
-    AUTO(arena) scratch = {0};
-    struct flag_call call;
-
-    observe(s, FLAG_CONFIGURED, NULL, NULL, &scratch, &call);
-    return call.answer == FLAG_OK ? arena_strdup(s->a, call.obs.fingerprint) : NULL;
-}
-
-static bool write_value(struct set *s)
-{
-    const char *expect = s->out->before.fingerprint;
-    int64_t since = mono(s);
-
-    for (int attempt = 0;; attempt++) {
-        AUTO(arena) scratch = {0};
-        struct flag_call call;
-
-        if (!write_once(s, expect, &scratch, &call))
-            return false;
-        switch (call.answer) {
-        case FLAG_OK:
-        case FLAG_NOCHANGE: s->out->answer = call.answer; return true;
-        case FLAG_IN_DOUBT:
-            say_doubt(s, &call);
-            if (!resolve_doubt(s))
-                return false;
-            s->out->answer = FLAG_OK;
-            s->out->in_doubt_until_ms = 0;
-            s->unanswered = 0;
-            return true;
-        case FLAG_NOT_SENT:
-        case FLAG_RATE_LIMITED:
-            s->out->answer = call.answer;
-            if (!has_time(s, &call, since))
-                return end(s, call.answer, call.detail);
-            if (!wait_before_retry(s, &call, attempt))
-                return false;
-            expect = call.wrote ? fingerprint_now(s) : expect;
-            break; /* the provider reads before it writes */
-        default:
-            flag_obs_copy(s->a, &s->out->after, &call.obs);
-            return end(s, call.answer, call.detail);
-        }
-    }
-}
-
-/* ---- reading back --------------------------------------------------------------------------------------------------- */
+/* ---- reading back ---------------------------------------------------------------------------- */
 
 /* Until it agrees at this level, or the time is over (false without an end). */
 static bool read_back(struct set *s, enum flag_level level, int64_t limit_ms, bool *out_agrees)
 {
-    int64_t since = mono(s);
+    int64_t since = set_mono(s);
     struct flag_obs known = {0};
     AUTO(arena) kept = {0};
     const char *etag = NULL;
@@ -451,7 +304,7 @@ static bool read_back(struct set *s, enum flag_level level, int64_t limit_ms, bo
         struct flag_call call;
         bool has_known = known.state != FLAG_UNKNOWN && etag;
 
-        observe(s, level, has_known ? &known : NULL, &etag, &scratch, &call);
+        set_observe(s, level, has_known ? &known : NULL, &etag, &scratch, &call);
         if (call.answer == FLAG_OK) {
             *out_agrees = flag_obs_is(&call.obs, s->r->desired);
             if (level == FLAG_CONFIGURED)
@@ -465,9 +318,11 @@ static bool read_back(struct set *s, enum flag_level level, int64_t limit_ms, bo
             s->out->level = level;
             return true;
         }
-        if (mono(s) - since >= limit_ms || (call.answer != FLAG_OK && !is_passing(call.answer)))
+        if (set_mono(s) - since >= limit_ms ||
+            (call.answer != FLAG_OK && !set_is_passing(call.answer)))
             return true;
-        if (!rest(s, call.retry_at_ms ? flag_back_off_ms(s->ops->ports->clock, 2) : s->t.poll_ms))
+        if (!set_rest(s,
+                      call.retry_at_ms ? flag_back_off_ms(s->ops->ports->clock, 2) : s->t.poll_ms))
             return false;
     }
 }
@@ -482,10 +337,10 @@ static bool confirm(struct set *s)
         if (!read_back(s, FLAG_CONFIGURED, s->t.confirm_ms, &agrees))
             return false;
         if (!agrees)
-            return end(s, FLAG_CONFLICT,
-                       arena_printf(s->a, "flag \"%s\" was accepted, but reads %s", s->r->ref->key,
-                                    flag_obs_text(s->a, &s->out->after)));
-        s->out->configured_ms = mono(s) - s->start_mono;
+            return set_end(s, FLAG_CONFLICT,
+                           arena_printf(s->a, "flag \"%s\" was accepted, but reads %s",
+                                        s->r->ref->key, flag_obs_text(s->a, &s->out->after)));
+        s->out->configured_ms = set_mono(s) - s->start_mono;
     }
     if (reach >= FLAG_DELIVERED) {
         if (!read_back(s, FLAG_DELIVERED, s->t.confirm_ms > bound ? s->t.confirm_ms : bound,
@@ -496,7 +351,7 @@ static bool confirm(struct set *s)
                 s->a, "flag \"%s\" is set, but what SDKs get doesn't show it yet", s->r->ref->key);
             return false;
         }
-        s->out->delivered_ms = mono(s) - s->start_mono;
+        s->out->delivered_ms = set_mono(s) - s->start_mono;
     }
     return true;
 }
@@ -511,7 +366,7 @@ static bool wait_bound(struct set *s)
         return true;
     flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
               "until every application has it: %lld s", (long long) (bound / 1000));
-    if (!rest(s, bound))
+    if (!set_rest(s, bound))
         return false;
     if (flag_service_reach(s->r->ref->service, s->r->desired) < FLAG_CONFIGURED)
         return true;
@@ -519,19 +374,20 @@ static bool wait_bound(struct set *s)
     if (!read_back(s, FLAG_CONFIGURED, s->t.retry_ms, &agrees))
         return false;
     s->out->level = level;
-    return agrees || end(s, FLAG_CONFLICT,
-                         arena_printf(s->a, "flag \"%s\" was changed while it spread: it reads %s",
-                                      s->r->ref->key, flag_obs_text(s->a, &s->out->after)));
+    return agrees ||
+           set_end(s, FLAG_CONFLICT,
+                   arena_printf(s->a, "flag \"%s\" was changed while it spread: it reads %s",
+                                s->r->ref->key, flag_obs_text(s->a, &s->out->after)));
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool ensure(struct set *s)
 {
-    int64_t since = mono(s);
+    int64_t since = set_mono(s);
 
     for (int attempt = 0;; attempt++) {
-        AUTO(flag_pool) pool = {.ports = s->ops->ports, .may_write = may_write, .ctx = s};
+        AUTO(flag_pool) pool = {.ports = s->ops->ports, .may_write = set_may_write, .ctx = s};
         AUTO(arena) scratch = {0};
         struct flag_call call = flag_call_new(s->ops, s->r->ref, FLAG_DO_ENSURE, &scratch);
 
@@ -540,12 +396,12 @@ static bool ensure(struct set *s)
         flag_calls_perform(&pool, &call, 1);
         if (call.answer == FLAG_OK || call.answer == FLAG_NOCHANGE)
             return read_before(s); /* with the fingerprint of what was made */
-        if (is_killed(s))
-            return end_killed(s);
+        if (set_is_killed(s))
+            return set_end_killed(s);
         /* Off is off, made twice or once: a creation in doubt is simply looked at again. */
-        if (!is_passing(call.answer) || !has_time(s, &call, since))
-            return end(s, call.answer, call.detail);
-        if (!wait_before_retry(s, &call, attempt))
+        if (!set_is_passing(call.answer) || !set_has_time(s, &call, since))
+            return set_end(s, call.answer, call.detail);
+        if (!set_wait_before_retry(s, &call, attempt))
             return false;
     }
 }
@@ -557,13 +413,13 @@ static bool is_as_expected(struct set *s)
 
     if (b->state == FLAG_UNKNOWN) /* a service that can't be read back says so */
         return flag_service_reach(s->r->ref->service, flag_value_percent(0)) < FLAG_CONFIGURED ||
-               end(s, FLAG_NOT_SENT, b->why);
+               set_end(s, FLAG_NOT_SENT, b->why);
     if (s->r->expect_percent < 0 || exposure == s->r->expect_percent ||
         flag_obs_is(b, s->r->desired))
         return true;
-    return end(s, FLAG_CONFLICT,
-               arena_printf(s->a, "flag \"%s\" is %s, it was left at %d %%", s->r->ref->key,
-                            flag_obs_text(s->a, b), s->r->expect_percent));
+    return set_end(s, FLAG_CONFLICT,
+                   arena_printf(s->a, "flag \"%s\" is %s, it was left at %d %%", s->r->ref->key,
+                                flag_obs_text(s->a, b), s->r->expect_percent));
 }
 
 /* A kill file that still says off would hide what the service says. */
@@ -574,15 +430,15 @@ static bool clear_kill_file(struct set *s)
     AUTO(arena) scratch = {0};
     struct flag_call call;
 
-    if (!s->ops->kill_file || !is_raise(s))
+    if (!s->ops->kill_file || !set_is_raise(s))
         return true;
     ref.service = s->ops->kill_file;
     call = flag_call_new(s->ops, &ref, FLAG_DO_CLEAR, &scratch);
     flag_calls_perform(&pool, &call, 1);
     if (call.answer == FLAG_OK || call.answer == FLAG_NOCHANGE)
         return true;
-    return end(s, FLAG_NOT_SENT,
-               arena_printf(s->a, "the kill file: %s", call.detail ? call.detail : ""));
+    return set_end(s, FLAG_NOT_SENT,
+                   arena_printf(s->a, "the kill file: %s", call.detail ? call.detail : ""));
 }
 
 /* Switched off while somebody's raise was in doubt: look until that can't land any more. */
@@ -593,8 +449,8 @@ static bool outlast_strangers(struct set *s)
 
     if (!s->strangers)
         return true;
-    s->doubt_since = mono(s);
-    if (!resolve_doubt(s))
+    s->doubt_since = set_mono(s);
+    if (!set_resolve_doubt(s))
         return false;
     while ((e = leftover(s, &scratch)) &&
            flag_entry_doubt_ends_ms(s->ops, e) <= clock_wall_ms(s->ops->ports->clock))
@@ -607,21 +463,21 @@ static bool run(struct set *s, struct err *err, bool *journal_failed)
 {
     if (!wait_for_others(s) || !read_before(s))
         return false;
-    if (!is_as_expected(s) || (is_killed(s) && !end_killed(s)))
+    if (!is_as_expected(s) || (set_is_killed(s) && !set_end_killed(s)))
         return false;
 
     struct flag_entry intent = entry_of(s);
     if (!flag_journal_intents(s->ops, &intent, 1, err)) {
         *journal_failed = true;
-        return end(s, FLAG_NOT_SENT, str_text(&err->message));
+        return set_end(s, FLAG_NOT_SENT, str_text(&err->message));
     }
     s->journalled = true;
-    if (s->out->before.state == FLAG_ABSENT && s->r->ensure && is_raise(s) && !ensure(s))
+    if (s->out->before.state == FLAG_ABSENT && s->r->ensure && set_is_raise(s) && !ensure(s))
         return false;
-    if ((is_killed(s) && !end_killed(s)) || !clear_kill_file(s) || !write_value(s))
+    if ((set_is_killed(s) && !set_end_killed(s)) || !clear_kill_file(s) || !set_write_value(s))
         return false;
     s->out->level = FLAG_ACCEPTED;
-    journal_answer(s, !s->strangers); /* at once: a kill needn't take it for one in flight */
+    set_journal_answer(s, !s->strangers); /* at once: a kill needn't take it for one in flight */
     return confirm(s) && outlast_strangers(s) && wait_bound(s);
 }
 
@@ -633,14 +489,14 @@ bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct
 
     *out = (struct flag_set_result) {.answer = FLAG_NOT_SENT,
                                      .op_id = flag_op_id(a, ops->ports->clock)};
-    s.start_mono = mono(&s);
+    s.start_mono = set_mono(&s);
     s.start_wall = clock_wall_ms(ops->ports->clock);
     flag_watch_begin(&s.watch, ops, r->ref->key, a);
     s.watch.own_op = out->op_id;
     out->settled = run(&s, err, &journal_failed);
-    out->ms = mono(&s) - s.start_mono;
+    out->ms = set_mono(&s) - s.start_mono;
     if (s.journalled) {
-        journal_answer(&s, out->answer != FLAG_IN_DOUBT);
+        set_journal_answer(&s, out->answer != FLAG_IN_DOUBT);
         record(&s);
         flag_emit(ops, EVENT_FLAG, r->plan, r->ref->key, "%s: %s to %s, %s", r->ref->key,
                   flag_obs_text(a, &out->before), flag_obs_text(a, &out->after),

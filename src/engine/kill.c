@@ -1,10 +1,10 @@
 /* kill: flags to off, in all targets side by side, and seen to be off.
  *
- * Every target is a small machine of its own: send; read back at the highest level there is; send again each
- * second until that level shows off. A change of another process that was in flight when the kill began
- * (the journal tells) may still land after it: the kill then goes on looking for as long as it may.
- * Nothing here asks, needs a database, or stops because the journal can't be written.
- */
+ * Every target is a small machine of its own: send; read back at the highest level there is;
+ * send again each second until that level shows off. A change of another process that was in
+ * flight when the kill began (the journal tells) may still land after it: the kill then goes on
+ * looking for as long as it may. Nothing here asks, needs a database, or stops because the
+ * journal can't be written. */
 #include "kill.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static const char *role_word(int role)
     return role < 0 ? "" : flag_role_word((enum flag_role) role);
 }
 
-/* ---- the journal -------------------------------------------------------------------------------------- */
+/* ---- the journal ----------------------------------------------------------------------------- */
 
 static struct flag_entry job_entry(const struct kill *k, const struct kill_job *j)
 {
@@ -131,7 +131,7 @@ static void look_for_rivals(struct kill *k)
     }
 }
 
-/* ---- one target ------------------------------------------------------------------------------------------- */
+/* ---- one target ------------------------------------------------------------------------------ */
 
 static void job_start(struct kill *k, struct kill_job *j, enum flag_verb verb,
                       enum flag_level level)
@@ -238,7 +238,8 @@ static void after_look(struct kill *k, struct kill_job *j)
     if (off && c->level > j->r->level)
         j->r->level = c->level;
     if (off && c->level >= j->r->wanted) {
-        /* What SDKs get may be older than a kill without an answer: the configuration must agree. */
+        /* What SDKs get may be older than a kill without an answer: the configuration must
+         * agree. */
         if (j->accepted || j->configured_off || c->level <= FLAG_CONFIGURED)
             job_reached(k, j);
         else
@@ -265,7 +266,7 @@ static void job_done(struct kill *k, struct kill_job *j)
         job_reached(k, j);
 }
 
-/* ---- what comes next for a target -------------------------------------------------------------------------------- */
+/* ---- what comes next for a target ------------------------------------------------------------ */
 
 static bool is_refused(const struct kill_job *j)
 {
@@ -273,7 +274,8 @@ static bool is_refused(const struct kill_job *j)
            j->r->answer == FLAG_BLOCKED_APPROVAL;
 }
 
-/* The write flag goes when its read flag is off and every application has that. *due: when that will be. */
+/* The write flag goes when its read flag is off and every application has that. *due: when that
+ * will be. */
 static bool may_begin(struct kill *k, struct kill_job *j, int64_t *due)
 {
     int64_t ready = 0;
@@ -371,7 +373,7 @@ static int64_t job_act(struct kill *k, struct kill_job *j)
                                                  : j->next_look;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static bool any_open(const struct kill *k)
 {
@@ -449,7 +451,7 @@ void kill_run(struct kill *k)
     }
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------------------------------ */
+/* ---- the verdict ----------------------------------------------------------------------------- */
 
 static void verdict(struct kill *k, struct kill_job *j)
 {
@@ -494,7 +496,7 @@ void kill_verdicts(struct kill *k)
     }
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------------------------------ */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 static void job_init(struct kill *k, const struct flag_kill_target *t,
                      const struct flag_service *service)

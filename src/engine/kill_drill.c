@@ -1,8 +1,9 @@
-/* kill_drill: proves that a kill works, for these flags, with these tokens, now; and puts back what it found.
+/* kill_drill: proves that a kill works, for these flags, with these tokens, now; and puts back
+ * what it found.
  *
- * A flag that is off already is switched off all the same: that proves the way to it and the right to do it,
- * and nobody is shown anything. What can't be put back (COMPLEX, unreadable) is refused before anything is sent.
- */
+ * A flag that is off already is switched off all the same: that proves the way to it and the
+ * right to do it, and nobody is shown anything. What can't be put back (COMPLEX, unreadable) is
+ * refused before anything is sent. */
 #include "kill.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* builtin: phasegate's own flag server. Changes are compare-and-set with its ETag; what applications get
- * is read from its flagd source, because an evaluation can't show a percentage. */
+/* builtin: phasegate's own flag server. Changes are compare-and-set with its ETag; what
+ * applications get is read from its flagd source, because an evaluation can't show a percentage. */
 #include "phasegate/names.h"
 #include "provider.h"
 #include <string.h>

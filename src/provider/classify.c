@@ -1,9 +1,9 @@
 /* classify: what an HTTP answer means for any service.
  *
- * The line that matters runs between NOT_SENT and IN_DOUBT. A write counts as not applied only when
- * nothing left this machine or the service said no in its own words; a 2xx counts as applied only when it
- * looks like the service (a sign-in page or a single-page application also answers 200).
- */
+ * The line that matters runs between NOT_SENT and IN_DOUBT. A write counts as not applied only
+ * when nothing left this machine or the service said no in its own words; a 2xx counts as
+ * applied only when it looks like the service (a sign-in page or a single-page application also
+ * answers 200). */
 #include "provider.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,8 @@ static bool parse_date(const char *s, int64_t *out_ms)
     return false;
 }
 
-/* Seconds, a date, or the moment of a reset as seconds from now, epoch seconds or epoch milliseconds. */
+/* Seconds, a date, or the moment of a reset as seconds from now, epoch seconds or epoch
+ * milliseconds. */
 static int64_t retry_at(const struct http_res *res, int64_t now_ms)
 {
     int64_t v, at = 0;

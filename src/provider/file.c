@@ -1,9 +1,9 @@
-/* file: flags in a JSON file of flagd's format. No network; the file is replaced, never half written.
+/* file: flags in a JSON file of flagd's format. No network; the file is replaced, never half
+ * written.
  *
- * The whole call happens in one step. Other flags and keys that aren't ours stay as they are. There is no
- * lock between read and replace: two writers of one file within a millisecond lose one of the changes,
- * which the read-back shows.
- */
+ * The whole call happens in one step. Other flags and keys that aren't ours stay as they are.
+ * There is no lock between read and replace: two writers of one file within a millisecond lose
+ * one of the changes, which the read-back shows. */
 #include "provider.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* flagd: one flag of a flagd definition, as a percentage and back.
  *
- * Understood: boolean variants, a default, and a targeting rule that is one `fractional` over the two
- * variants, bare or behind "the context has the value at all". Everything else is COMPLEX.
- */
+ * Understood: boolean variants, a default, and a targeting rule that is one `fractional` over
+ * the two variants, bare or behind "the context has the value at all". Everything else is
+ * COMPLEX. */
 #include "provider.h"
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* http: any service with a URL, described by templates.
  *
- * Placeholders in set_url, set_body and get_url: {{key}} {{percent}} {{enabled}} {{op_id}} {{reason}}. In a
- * URL they are percent-encoded, in a body they are escaped for JSON (form-encoded where a header says that
- * the body is a form). One request sets the state, one reads it back through JSON pointers.
- */
+ * Placeholders in set_url, set_body and get_url: {{key}} {{percent}} {{enabled}} {{op_id}}
+ * {{reason}}. In a URL they are percent-encoded, in a body they are escaped for JSON
+ * (form-encoded where a header says that the body is a form). One request sets the state, one
+ * reads it back through JSON pointers. */
 #include "provider.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ enum escape { ESCAPE_URL, ESCAPE_JSON };
 
 static const char *const placeholders[] = {"key", "percent", "enabled", "op_id", "reason", NULL};
 
-/* ---- templates ------------------------------------------------------------------------------------- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 static const char *value_of(struct flag_call *call, const char *name, size_t n, int percent)
 {
@@ -51,7 +51,7 @@ static const char *fill(struct flag_call *call, const char *template, enum escap
             close ? value_of(call, open + 2, (size_t) (close - open - 2), percent) : NULL;
 
         str_addn(&out, p, (size_t) (open - p));
-        if (!value) { /* check() has refused unknown ones; this is text that happens to have braces */
+        if (!value) { /* refused by check(), so it is text that has braces */
             str_add(&out, "{{");
             p = open + 2;
             continue;
@@ -94,7 +94,7 @@ static const char *unknown_placeholder(const char *template, size_t *out_n)
     return NULL;
 }
 
-/* ---- requests -------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static bool is_form(const struct flag_service *s)
 {
@@ -146,7 +146,7 @@ static enum flag_next ask_set(struct flag_call *call, struct http_req *out, int 
     return FLAG_REQUEST;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* RFC 6901. NULL: nothing there. */
 static const json_t *at_pointer(struct arena *a, const json_t *j, const char *pointer)

@@ -1,8 +1,8 @@
-/* ofrep: what an application is told, over the OpenFeature remote evaluation protocol. Reads only.
+/* ofrep: what an application is told, over the OpenFeature remote evaluation protocol. Reads
+ * only.
  *
- * An evaluation is a decision for one user. It proves off and on where the service says that the same
- * goes for everybody (STATIC, DEFAULT, DISABLED); it can never show a percentage.
- */
+ * An evaluation is a decision for one user. It proves off and on where the service says that the
+ * same goes for everybody (STATIC, DEFAULT, DISABLED); it can never show a percentage. */
 #include "provider.h"
 #include <string.h>
 

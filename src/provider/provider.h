@@ -8,25 +8,27 @@
 #include "phasegate/flags.h"
 #include <jansson.h>
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* "{base}{path}"; trailing slashes of base don't count. */
 const char *provider_url(struct arena *a, const char *base, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Percent-encoded for one path segment or query value. */
 const char *provider_escape(struct arena *a, const char *s);
-/* Fills *out and always returns FLAG_REQUEST. body NULL: none; else JSON. A write sets call->wrote. */
+/* Fills *out and always returns FLAG_REQUEST. body NULL: none; else JSON. A write sets
+ * call->wrote. */
 enum flag_next provider_ask(struct flag_call *call, struct http_req *out, const char *method,
                             const char *url, const char *body, bool is_write);
 void provider_header(struct flag_call *call, struct http_req *req, const char *name,
                      const char *prefix, const char *value_or_null);
 bool provider_has_header(const struct http_req *req, const char *name);
 
-/* ---- answers -------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Sets answer and detail; returns FLAG_FINISHED. fmt NULL: no detail. obs stays as it is. */
 enum flag_next provider_done(struct flag_call *call, enum flag_answer answer, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-/* The answer of a call whose read went wrong: NOT_SENT, or IN_DOUBT when something was written before. */
+/* The answer of a call whose read went wrong: NOT_SENT, or IN_DOUBT when something was written
+ * before. */
 enum flag_next provider_unreadable(struct flag_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* An answer that nobody provided for: REJECTED for 4xx, else as flag_classify has it. */
 enum flag_next provider_unexpected(struct flag_call *call, const struct http_res *res,
@@ -39,7 +41,8 @@ bool provider_is_value(const struct flag_obs *obs, struct flag_value v);
 json_t *provider_json(const struct http_res *res);
 /* The text of a member, copied to the arena; NULL when absent or no text. */
 const char *provider_text(struct flag_call *call, const json_t *object, const char *key);
-/* The service's own message in a JSON answer (message, error, detail, errors[0].message), at most 200 bytes. */
+/* The service's own message in a JSON answer (message, error, detail, errors[0].message), at most
+ * 200 bytes. */
 const char *provider_message(struct flag_call *call, const struct http_res *res);
 /* A whole number 0..100 in decimal digits; -1: it isn't. */
 int provider_percent(const char *text);
@@ -50,7 +53,7 @@ const char *provider_cut(struct arena *a, const char *text_or_null, size_t max);
 /* Does this text, in any case, contain that lower-case word? */
 bool provider_mentions(const char *text, const char *word);
 
-/* ---- flagd's format, shared by file and builtin ------------------------------------------------------ */
+/* ---- flagd's format, shared by file and builtin ---------------------------------------------- */
 
 struct flagd_shape {
     enum flag_state state; /* OFF, ON, PERCENT, COMPLEX */
@@ -65,7 +68,7 @@ void flagd_read(struct arena *a, const json_t *flag, struct flagd_shape *out);
 void flagd_write(json_t *flag, const struct flagd_shape *shape, int percent, const char *bucket_by,
                  const char *op_id);
 
-/* ---- OFREP as a second way to see what applications get ------------------------------------------------ */
+/* ---- OFREP as a second way to see what applications get -------------------------------------- */
 
 enum flag_next ofrep_observe(struct flag_call *call, const struct http_res *last,
                              struct http_req *out, const char *base, const char *token);

@@ -1,18 +1,19 @@
 /* unleash: the management API of Unleash, and what its client API hands to SDKs.
  *
  * Traps that the order of requests is made for:
- * - switching an environment on that has no active strategy makes one of 100 %: the strategy comes first;
- * - a strategy is changed by PATCH of its percentage: PUT loses groupId, and other users would be in;
- * - the environment endpoint says "enabled" of an archived flag: the feature endpoint is read instead;
- * - 404 is also said when the database is away: a search has to agree before a flag counts as absent.
- */
-#include "phasegate/names.h"
+ * - an environment that is switched on without an active strategy gets one of 100 %: the strategy
+ *   comes first;
+ * - a strategy is changed by PATCH of its percentage: PUT loses groupId, and others would be in;
+ * - the environment endpoint calls archived flags enabled: the feature endpoint is read instead;
+ * - 404 is also said when the database is away, and of archived flags: a search among each kind has
+ *   to agree before a flag counts as absent. */
 #include "unleash_shape.h"
 #include <string.h>
 
 enum step {
     U_READ,
     U_SEARCH,
+    U_SEARCH_ARCHIVED,
     U_CREATE,
     U_ADD,
     U_PATCH,
@@ -32,7 +33,7 @@ struct scratch {
     bool archived, absent, created;
 };
 
-/* ---- requests ------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static const char *base_of(struct flag_call *call)
 {
@@ -133,7 +134,7 @@ static enum flag_next ask_patch(struct flag_call *call, struct http_req *out, in
                provider_dump(call->arena, body), true);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void shape_saw(struct flag_call *call)
 {
@@ -183,7 +184,7 @@ static bool read_feature(struct flag_call *call, const struct http_res *res)
     return true;
 }
 
-/* ---- after the flag was read ---------------------------------------------------------------------------- */
+/* ---- after the flag was read ----------------------------------------------------------------- */
 
 static enum flag_next refuse(struct flag_call *call, const char *why)
 {
@@ -246,21 +247,26 @@ static enum flag_next ask_environments(struct flag_call *call, struct http_req *
                NULL, false);
 }
 
+static enum flag_next ask_search(struct flag_call *call, struct http_req *out, bool archived)
+{
+    const char *project = call->ref->service->project;
+
+    return ask(call, out, archived ? U_SEARCH_ARCHIVED : U_SEARCH, "GET",
+               arena_printf(call->arena,
+                            "/api/admin/search/features?query=%s&project=IS%%3A%s&limit=%d%s",
+                            provider_escape(call->arena, call->ref->key),
+                            provider_escape(call->arena, project ? project : "default"),
+                            SEARCH_LIMIT, archived ? "&archived=IS%3Atrue" : ""),
+               NULL, false);
+}
+
 static enum flag_next after_read(struct flag_call *call, const struct http_res *res,
                                  struct http_req *out)
 {
     if (flag_classify(call, res, false, true))
         return FLAG_FINISHED;
-    if (res->status == 404) {
-        const char *project = call->ref->service->project;
-
-        return ask(call, out, U_SEARCH, "GET",
-                   arena_printf(
-                       call->arena, "/api/admin/search/features?query=%s&project=IS%%3A%s&limit=%d",
-                       provider_escape(call->arena, call->ref->key),
-                       provider_escape(call->arena, project ? project : "default"), SEARCH_LIMIT),
-                   NULL, false);
-    }
+    if (res->status == 404)
+        return ask_search(call, out, false);
     if (res->status != 200)
         return provider_unexpected(call, res, false);
     if (!read_feature(call, res))
@@ -298,10 +304,26 @@ static enum flag_next absent(struct flag_call *call, struct http_req *out)
     return provider_done(call, FLAG_OK, NULL);
 }
 
-/* Both reads must agree that there's no such flag. */
+static enum flag_next archived(struct flag_call *call)
+{
+    struct scratch *mine = call->scratch;
+
+    mine->archived = true;
+    shape_saw(call);
+    if (call->verb == FLAG_DO_ENSURE ||
+        (call->verb == FLAG_DO_SET && call->desired.state != FLAG_OFF))
+        return refuse(call, "it is archived");
+    return provider_done(call, call->verb == FLAG_DO_SET ? FLAG_NOCHANGE : FLAG_OK, NULL);
+}
+
+/* All reads must agree that there's no such flag. The feature endpoint doesn't know archived ones
+ * either. */
 static enum flag_next after_search(struct flag_call *call, const struct http_res *res,
                                    struct http_req *out)
 {
+    const char *shown = call->ref->service->shown, *key = call->ref->key;
+    bool among_archived = call->step == U_SEARCH_ARCHIVED, found = false;
+
     if (flag_classify(call, res, false, true))
         return FLAG_FINISHED;
 
@@ -311,26 +333,27 @@ static enum flag_next after_search(struct flag_call *call, const struct http_res
     size_t i;
 
     if (res->status != 200 || !json_is_array(list))
-        return provider_unreadable(call,
-                                   "%s says there's no flag \"%s\", and a search can't confirm it",
-                                   call->ref->service->shown, call->ref->key);
+        return provider_unreadable(
+            call, "%s says there's no flag \"%s\", and a search can't confirm it", shown, key);
     json_array_foreach((json_t *) list, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
 
-        if (name && strcmp(name, call->ref->key) == 0)
-            return provider_unreadable(call,
-                                       "%s says there's no flag \"%s\", but a search finds it",
-                                       call->ref->service->shown, call->ref->key);
+        found = found || (name && strcmp(name, key) == 0);
     }
+    if (found && among_archived)
+        return archived(call);
+    if (found)
+        return provider_unreadable(call, "%s says there's no flag \"%s\", but a search finds it",
+                                   shown, key);
     if (json_integer_value(json_object_get(root, "total")) > (json_int_t) json_array_size(list))
         return provider_unreadable(
-            call, "%s says there's no flag \"%s\", and a search finds too many to tell",
-            call->ref->service->shown, call->ref->key);
-    return absent(call, out);
+            call, "%s says there's no flag \"%s\", and a search finds too many to tell", shown,
+            key);
+    return among_archived ? absent(call, out) : ask_search(call, out, true);
 }
 
-/* ---- after a write ------------------------------------------------------------------------------------------ */
+/* ---- after a write --------------------------------------------------------------------------- */
 
 static enum flag_next after_create(struct flag_call *call, const struct http_res *res,
                                    struct http_req *out)
@@ -421,7 +444,7 @@ static enum flag_next after_verify(struct flag_call *call, const struct http_res
     return ensure_after_read(call, out);
 }
 
-/* ---- preflight ------------------------------------------------------------------------------------------------ */
+/* ---- preflight ------------------------------------------------------------------------------- */
 
 static enum flag_next after_environments(struct flag_call *call, const struct http_res *res,
                                          struct http_req *out)
@@ -479,97 +502,7 @@ static enum flag_next after_approvals(struct flag_call *call, const struct http_
     return provider_done(call, FLAG_OK, NULL);
 }
 
-/* ---- what SDKs get ------------------------------------------------------------------------------------------------ */
-
-static enum flag_next preflight_client(struct flag_call *call, const json_t *root)
-{
-    const char *environment =
-        json_string_value(json_object_get(json_object_get(root, "query"), "environment"));
-
-    if (environment && strcmp(environment, call->ref->service->environment) != 0)
-        return provider_done(call, FLAG_REJECTED, "sdk_token is of environment \"%s\", not \"%s\"",
-                             environment, call->ref->service->environment);
-    call->has_sdk_endpoint = true;
-    return provider_done(call, FLAG_OK, NULL);
-}
-
-static enum flag_next after_client(struct flag_call *call, const struct http_res *res)
-{
-    struct unleash_shape shape;
-    json_t *item, *found = NULL;
-    size_t i;
-
-    if (flag_classify(call, res, false, true)) {
-        if (call->answer == FLAG_AUTH)
-            call->detail = arena_printf(call->arena, "sdk_token: %s", call->detail);
-        return FLAG_FINISHED;
-    }
-    if (res->status == 304 && call->known) {
-        call->obs = *call->known;
-        return provider_done(call, FLAG_OK, NULL);
-    }
-
-    json_auto_t *root = provider_json(res);
-    const json_t *list = json_object_get(root, "features");
-
-    if (res->status != 200 || !json_is_array(list))
-        return provider_unexpected(call, res, false);
-    if (call->verb == FLAG_DO_PREFLIGHT)
-        return preflight_client(call, root);
-    call->etag = arena_strdup(call->arena, res->etag);
-    json_array_foreach((json_t *) list, i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "name"));
-
-        if (name && strcmp(name, call->ref->key) == 0)
-            found = item;
-    }
-    if (!found) { /* absent, archived or of a project that the token can't see: off for this SDK */
-        provider_saw(call, FLAG_ABSENT, 0, NULL, "absent");
-        return provider_done(call, FLAG_OK, NULL);
-    }
-    unleash_shape_read(call->arena, json_is_true(json_object_get(found, "enabled")),
-                       json_object_get(found, "strategies"), json_object_get(found, "dependencies"),
-                       NULL, &shape);
-    provider_saw(call, shape.state, shape.percent, shape.foreign, shape.fingerprint);
-    return provider_done(call, FLAG_OK, NULL);
-}
-
-static enum flag_next after_history(struct flag_call *call, const struct http_res *res)
-{
-    const char *environment = call->ref->service->environment;
-    struct flag_event *events;
-    json_t *item;
-    size_t i;
-
-    if (flag_classify(call, res, false, true))
-        return FLAG_FINISHED;
-    if (res->status != 200)
-        return provider_unexpected(call, res, false);
-
-    json_auto_t *root = provider_json(res);
-    const json_t *list = json_object_get(root, "events");
-
-    events = arena_array(call->arena, struct flag_event, json_array_size(list) + 1);
-    json_array_foreach((json_t *) list, i, item)
-    {
-        const char *where = json_string_value(json_object_get(item, "environment"));
-        const char *at = json_string_value(json_object_get(item, "createdAt"));
-        struct flag_event *e = &events[call->n_events];
-
-        if (where && strcmp(where, environment) != 0)
-            continue;
-        if (!at || !time_from_rfc3339(at, &e->at_ms))
-            e->at_ms = 0;
-        e->actor = provider_text(call, item, "createdBy");
-        e->what = provider_text(call, item, "type");
-        call->n_events++;
-    }
-    call->events = events;
-    return provider_done(call, FLAG_OK, NULL);
-}
-
-/* ---- the machine ------------------------------------------------------------------------------------------------------ */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 static enum flag_next start(struct flag_call *call, struct http_req *out)
 {
@@ -610,7 +543,8 @@ static enum flag_next next(struct flag_call *call, const struct http_res *last,
         return start(call, out);
     switch ((enum step) call->step) {
     case U_READ: return after_read(call, last, out);
-    case U_SEARCH: return after_search(call, last, out);
+    case U_SEARCH:
+    case U_SEARCH_ARCHIVED: return after_search(call, last, out);
     case U_CREATE: return after_create(call, last, out);
     case U_ADD:
     case U_PATCH: return after_strategy(call, last, out);
@@ -619,10 +553,10 @@ static enum flag_next next(struct flag_call *call, const struct http_res *last,
     case U_VERIFY: return after_verify(call, last, out);
     case U_ENVIRONMENTS: return after_environments(call, last, out);
     case U_APPROVALS: return after_approvals(call, last, out);
-    case U_CLIENT: return after_client(call, last);
+    case U_CLIENT: return unleash_after_client(call, last);
     case U_HISTORY: break;
     }
-    return after_history(call, last);
+    return unleash_after_history(call, last);
 }
 
 static bool check(const struct flag_service *s, struct err *err)

@@ -1,4 +1,5 @@
-/* unleash_shape: strategies are OR-ed, so one percentage means something only when it stands alone. */
+/* unleash_shape: strategies are OR-ed, so one percentage means something only when it stands
+ * alone. */
 #include "unleash_shape.h"
 #include <string.h>
 

@@ -22,4 +22,9 @@ void unleash_shape_read(struct arena *a, bool enabled, const json_t *strategies,
                         const json_t *dependencies, const json_t *release_plans,
                         struct unleash_shape *out);
 
+/* The last answer of a call: /api/client/features (OBSERVE delivered, PREFLIGHT), search/events
+ * (HISTORY). */
+enum flag_next unleash_after_client(struct flag_call *call, const struct http_res *res);
+enum flag_next unleash_after_history(struct flag_call *call, const struct http_res *res);
+
 #endif

@@ -167,7 +167,8 @@ static void test_service_down(void **state)
     assert_int_equal(obs[1].state, FLAG_OFF);
 }
 
-/* Without a second target the write flag stays where it is when the read flag can't be switched off. */
+/* Without a second target the write flag stays where it is when the read flag can't be switched
+ * off. */
 static void test_write_waits_for_read(void **state)
 {
     (void) state;
@@ -248,7 +249,8 @@ static void test_refusals(void **state)
     }
 }
 
-/* What SDKs get may be off only because it is old: a kill without an answer isn't reached by that. */
+/* What SDKs get may be off only because it is old: a kill without an answer isn't reached by
+ * that. */
 static void test_stale_delivery_is_no_proof(void **state)
 {
     (void) state;
@@ -375,7 +377,7 @@ static void test_without_a_journal(void **state)
     assert_int_equal(double_percent(&r, "r"), 0);
 }
 
-/* ---- with an advance in flight ---------------------------------------------------------------------------- */
+/* ---- with an advance in flight --------------------------------------------------------------- */
 
 static int advance_r(struct rig *r)
 {
@@ -423,7 +425,8 @@ static void test_kill_stops_an_advance(void **state)
     assert_int_equal(n_unmatched(&r), 0);
 }
 
-/* The advance's "on" is answered after the kill's "off" was applied: the kill looks again and wins. */
+/* The advance's "on" is answered after the kill's "off" was applied: the kill looks again and
+ * wins. */
 static void test_kill_outlives_a_slow_advance(void **state)
 {
     (void) state;
@@ -443,8 +446,8 @@ static void test_kill_outlives_a_slow_advance(void **state)
     assert_int_equal(double_percent(&r, "r"), 0);
 }
 
-/* The advance's "on" was given up by its client and lands long after the kill: in doubt until then, and off
- * in the end. */
+/* The advance's "on" was given up by its client and lands long after the kill: in doubt until
+ * then, and off in the end. */
 static void test_kill_outlives_a_late_advance(void **state)
 {
     (void) state;
@@ -489,7 +492,8 @@ static void test_foreground_ends_in_doubt(void **state)
     rig_join(child);
 }
 
-/* An advance that begins while a kill is in doubt waits, and then finds the flag where the kill left it. */
+/* An advance that begins while a kill is in doubt waits, and then finds the flag where the kill
+ * left it. */
 static void test_advance_waits_for_a_kill_in_doubt(void **state)
 {
     (void) state;
@@ -508,7 +512,7 @@ static void test_advance_waits_for_a_kill_in_doubt(void **state)
     assert_int_equal(n_unmatched(&r), 0);
 }
 
-/* ---- drill ---------------------------------------------------------------------------------------------------- */
+/* ---- drill ----------------------------------------------------------------------------------- */
 
 static void test_drill(void **state)
 {

@@ -128,7 +128,8 @@ static void test_other_services(void **state)
     assert_int_equal(got.level, FLAG_CONFIGURED);
 }
 
-/* The journal line is on disk before the request is sent: killed in between, the intent is found. */
+/* The journal line is on disk before the request is sent: killed in between, the intent is
+ * found. */
 static int set_and_hang(struct rig *r)
 {
     set(r, 25, 5);
@@ -162,7 +163,8 @@ static void test_journal_before_send(void **state)
     assert_int_equal(list[0].desired, 25);
     assert_true(list[0].expect && list[0].request && !list[0].answered);
 
-    /* It is in doubt: the next raise waits until it can't land any more, then goes on from what it reads. */
+    /* It is in doubt: the next raise waits until it can't land any more, then goes on from what it
+     * reads. */
     int64_t ends = flag_entry_doubt_ends_ms(&r.ops, &list[0]);
     struct flag_set_result got;
     double_stop(&r);
@@ -263,7 +265,8 @@ static void test_answers_that_are_lost(void **state)
     }
 }
 
-/* Not applied, and nobody was told: sent again only after a read, and the first one's window waited out. */
+/* Not applied, and nobody was told: sent again only after a read, and the first one's window
+ * waited out. */
 static void test_writes_that_are_lost(void **state)
 {
     (void) state;
@@ -293,7 +296,8 @@ static void test_writes_that_are_lost(void **state)
     }
 }
 
-/* The service stays silent: the answer is in doubt, the journal says so, and nothing says it failed. */
+/* The service stays silent: the answer is in doubt, the journal says so, and nothing says it
+ * failed. */
 static void test_silence_is_doubt(void **state)
 {
     (void) state;

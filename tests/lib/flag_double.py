@@ -80,10 +80,10 @@ class Store:
         return self.unleash.setdefault(key, {"enabled": False, "strategies": [], "archived": False})
 
     def unleash_feature(self, key):
-        if key not in self.unleash:
+        if key not in self.unleash or self.unleash[key]["archived"]:  # as Unleash does: it knows no archived ones here
             return not_found(key)
         f = self.unleash[key]
-        return Reply(200, {"name": key, "archived": f["archived"], "dependencies": f.get("dependencies", []),
+        return Reply(200, {"name": key, "archived": False, "dependencies": f.get("dependencies", []),
                            "environments": [{"name": "production", "enabled": f["enabled"],
                                              "strategies": f["strategies"]}]})
 
@@ -213,7 +213,8 @@ class Store:
             if strategy and method == "PATCH":
                 return self.unleash_patch(key, strategy.group(1), body)
         if path == "/search/features":
-            names = [k for k in self.unleash if query.get("query", [""])[0] in k]
+            archived = query.get("archived") == ["IS:true"]
+            names = [k for k, f in self.unleash.items() if query.get("query", [""])[0] in k and f["archived"] == archived]
             return Reply(200, {"features": [{"name": k} for k in names], "total": len(names)})
         if path == "/search/events":
             key = query.get("feature", [""])[0][3:]

@@ -15,7 +15,7 @@
 #define DOUBLE_TOKEN "double-admin"
 #define DOUBLE_SDK_TOKEN "double-sdk"
 
-/* ---- the double --------------------------------------------------------------------------------------- */
+/* ---- the double ------------------------------------------------------------------------------ */
 
 void double_start(struct rig *r, int port)
 {
@@ -147,7 +147,7 @@ int double_percent(const struct rig *r, const char *key)
     return percent;
 }
 
-/* ---- the rig --------------------------------------------------------------------------------------------- */
+/* ---- the rig --------------------------------------------------------------------------------- */
 
 void rig_ports(struct rig *r)
 {

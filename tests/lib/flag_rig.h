@@ -36,9 +36,11 @@ void double_state(const struct rig *r, const char *json); /* merged into it */
 int double_count(const struct rig *r, const char *text);
 /* Milliseconds between the first and the last of them. */
 long double_span_ms(const struct rig *r, const char *text);
-/* What the double has stored, compact JSON of the flag; "" when there is none. Freed by the caller. */
+/* What the double has stored, compact JSON of the flag; "" when there is none. Freed by the
+ * caller. */
 char *double_flag(const struct rig *r, const char *api, const char *key);
-/* The percentage that users get of an Unleash flag: 0 when it is off; -1: no such flag, or several strategies. */
+/* The percentage that users get of an Unleash flag: 0 when it is off; -1: no such flag, or several
+ * strategies. */
 int double_percent(const struct rig *r, const char *key);
 
 /* The journal's text; "" when there is none. Freed by the caller. */

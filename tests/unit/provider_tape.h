@@ -1,8 +1,8 @@
 /* provider_tape: drives a provider with canned answers and checks each request that it asks for.
  *
- * A case is a row: what is asked of the provider, the exchanges in order, and what must come out. Exchanges
- * that the provider doesn't ask for, or asks for in another order, fail the row.
- */
+ * A case is a row: what is asked of the provider, the exchanges in order, and what must come
+ * out. Exchanges that the provider doesn't ask for, or asks for in another order, fail the row.
+ * */
 #ifndef PHASEGATE_TEST_PROVIDER_TAPE_H
 #define PHASEGATE_TEST_PROVIDER_TAPE_H
 

@@ -1,4 +1,5 @@
-/* Providers http and ofrep, and what all providers have in common: classification, words, the list. */
+/* Providers http and ofrep, and what all providers have in common: classification, words, the
+ * list. */
 #include "provider_tape.h"
 
 #define URL "http://flags"
@@ -206,7 +207,8 @@ static void test_checks(void **state)
     }
 }
 
-/* What every service does alike. The answers are given to a kill (a write) and to an observation. */
+/* What every service does alike. The answers are given to a kill (a write) and to an
+ * observation. */
 static void test_classification(void **state)
 {
     (void) state;

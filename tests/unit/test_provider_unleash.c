@@ -5,6 +5,11 @@
 #define FEATURE URL "/api/admin/projects/shop/features/f"
 #define ENV FEATURE "/environments/production"
 #define SEARCH URL "/api/admin/search/features?query=f&project=IS%3Ashop&limit=100"
+#define NOT_ARCHIVED                                                                               \
+    {                                                                                              \
+        .ask = "GET " SEARCH "&archived=IS%3Atrue", .status = 200,                                 \
+        .answer = "{\"features\":[],\"total\":0}"                                                  \
+    }
 #define STRATEGY(rollout, more)                                                                    \
     "{\"id\":\"s1\",\"name\":\"flexibleRollout\",\"constraints\":[],\"segments\":[],\"disabled\":" \
     "false,"                                                                                       \
@@ -109,8 +114,16 @@ static void test_observe(void **state)
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH,
                    .status = 200,
-                   .answer = "{\"features\":[{\"name\":\"f2\"}],\"total\":1}"}},
+                   .answer = "{\"features\":[{\"name\":\"f2\"}],\"total\":1}"},
+                  NOT_ARCHIVED},
          .state = FLAG_ABSENT},
+        {"archived, which the feature endpoint doesn't know", FLAG_DO_OBSERVE,
+         .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
+                  {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[]}"},
+                  {.ask = "GET " SEARCH "&archived=IS%3Atrue",
+                   .status = 200,
+                   .answer = "{\"features\":[{\"name\":\"f\"}]}"}},
+         .state = FLAG_ARCHIVED},
         {"404 and the search finds it", FLAG_DO_OBSERVE,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH,
@@ -233,6 +246,7 @@ static void test_ensure(void **state)
         {"made, off, with a strategy of 1 %", FLAG_DO_ENSURE,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED,
                   {.ask = "POST " URL "/api/admin/projects/shop/features",
                    .body = "\"name\":\"f\"",
                    .status = 201,
@@ -248,6 +262,7 @@ static void test_ensure(void **state)
         {"archived namesake", FLAG_DO_ENSURE,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED,
                   {.ask = "POST " URL "/api/admin/projects/shop/features",
                    .status = 409,
                    .answer = "{\"name\":\"NameExistsError\",\"message\":\"An archived flag with "
@@ -269,6 +284,7 @@ static void test_ensure(void **state)
         {"creation in doubt", FLAG_DO_ENSURE,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED,
                   {.ask = "POST " URL "/api/admin/projects/shop/features",
                    .outcome = HTTP_IN_DOUBT}},
          .answer = FLAG_IN_DOUBT, .state = FLAG_UNKNOWN, .wrote = true},
@@ -335,7 +351,8 @@ static void test_set(void **state)
          .answer = FLAG_REJECTED, .state = FLAG_OFF, .detail = "\"userId\""},
         {"absent", FLAG_DO_SET, 25,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
-                  {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"}},
+                  {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED},
          .answer = FLAG_NOT_FOUND, .state = FLAG_ABSENT},
         {"archived", FLAG_DO_SET, 25,
          .tape = {{.ask = "GET " FEATURE,
@@ -425,6 +442,7 @@ static void test_preflight(void **state)
         {"not made yet", FLAG_DO_PREFLIGHT,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED,
                   {.ask = "GET " ENVIRONMENTS, .status = 200, .answer = LIST},
                   {.ask = "GET " APPROVALS, .status = 404, .answer = "{}"},
                   {.ask = "GET " CLIENT, .status = 200, .answer = SDK("false", "")}},
@@ -432,6 +450,7 @@ static void test_preflight(void **state)
         {"no such project", FLAG_DO_PREFLIGHT,
          .tape = {{.ask = "GET " FEATURE, .status = 404, .answer = NOT_THERE},
                   {.ask = "GET " SEARCH, .status = 200, .answer = "{\"features\":[],\"total\":0}"},
+                  NOT_ARCHIVED,
                   {.ask = "GET " ENVIRONMENTS,
                    .status = 200,
                    .answer = "{\"environments\":[{\"name\":\"production\",\"visible\":false}]}"}},
