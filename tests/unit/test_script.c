@@ -128,7 +128,7 @@ static void test_order_by_sync(void **state)
         {SYNC_TRIGGER, "step column, step index, sync install sync/trigger",
          "backfill backfill/fill, verify verify/all, compare compare/all, " READ_RUNGS,
          READ_RUNGS ", " WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify "
-                                     "verify/all, step finish/lookup"},
+                    "verify/all, step finish/lookup"},
         /* Only writes at 100 % keep it up: then the past, its verification, and only then reads. */
         {SYNC_COHORT, "step column, step index", "",
          WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify verify/all, "
@@ -139,7 +139,7 @@ static void test_order_by_sync(void **state)
         {SYNC_NONE, "step column, step index",
          "backfill backfill/fill, verify verify/all, compare compare/all, " READ_RUNGS,
          READ_RUNGS ", " WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify "
-                                     "verify/all, step finish/lookup"},
+                    "verify/all, step finish/lookup"},
     };
 
     for (size_t i = 0; i < ROWS(rows); i++) {
