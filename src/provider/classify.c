@@ -4,10 +4,10 @@
  * when nothing left this machine or the service said no in its own words; a 2xx counts as
  * applied only when it looks like the service (a sign-in page or a single-page application also
  * answers 200). */
+#include "phasegate/names.h"
 #include "provider.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A wait is honoured up to this; what a broken clock or header asks beyond it isn't. */
 enum { RETRY_LONGEST_MS = 10 * 60 * 1000, RETRY_DEFAULT_MS = 1000 };
@@ -43,21 +43,63 @@ static bool parse_whole(const char *s, int64_t *out)
     return true;
 }
 
+struct token {
+    const char *at;
+    size_t n;
+};
+
+static int token_number(struct token t)
+{
+    int v = 0;
+
+    if (t.n < 1 || t.n > 4 || strspn(t.at, "0123456789") < t.n)
+        return -1;
+    for (size_t i = 0; i < t.n; i++)
+        v = v * 10 + (t.at[i] - '0');
+    return v;
+}
+
+static int token_month(struct token t)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+    for (int m = 0; t.n == 3 && m < 12; m++)
+        if (memcmp(months + 3 * m, t.at, 3) == 0)
+            return m + 1;
+    return -1;
+}
+
+/* The three forms of HTTP: "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT" and
+ * "Sun Nov  6 08:49:37 1994". Which it is shows in its words; the day of the week isn't looked at. */
 static bool parse_date(const char *s, int64_t *out_ms)
 {
-    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
-                                        "%a %b %d %H:%M:%S %Y"};
+    enum { TOKENS = 8 };
+    struct token t[TOKENS] = {0};
+    bool is_asctime;
+    int n = 0, year, month, day;
+    int64_t seconds;
 
-    for (size_t i = 0; s && i < sizeof forms / sizeof forms[0]; i++) {
-        struct tm tm = {0};
-        const char *end = strptime(s, forms[i], &tm);
-
-        if (end && *end == '\0') {
-            *out_ms = (int64_t) timegm(&tm) * 1000;
-            return true;
-        }
+    for (; s && *s && n < TOKENS; n++) {
+        s += strspn(s, " ,:-");
+        t[n] = (struct token) {s, strcspn(s, " ,:-")};
+        s += t[n].n;
     }
-    return false;
+    is_asctime = n == 7;
+    if ((n != 8 && !is_asctime) || (s && *s))
+        return false;
+    day = token_number(t[is_asctime ? 2 : 1]);
+    month = token_month(t[is_asctime ? 1 : 2]);
+    year = token_number(t[is_asctime ? 6 : 3]);
+    if (year >= 0 && year < 100)
+        year += 2000;
+    AUTO(str) stamp = {0};
+    str_addf(&stamp, "%04d%02d%02d", year, month, day);
+    for (int i = is_asctime ? 3 : 4, end = i + 3; i < end; i++)
+        str_addf(&stamp, "%02d", token_number(t[i]));
+    if (!time_from_stamp(str_text(&stamp), &seconds))
+        return false;
+    *out_ms = seconds * 1000;
+    return true;
 }
 
 /* Seconds, a date, or the moment of a reset as seconds from now, epoch seconds or epoch

@@ -180,10 +180,13 @@ const char *provider_message(struct flag_call *call, const struct http_res *res)
 int provider_percent(const char *text)
 {
     size_t n = text ? strlen(text) : 0;
+    int percent = 0;
 
     if (n < 1 || n > 3 || strspn(text, "0123456789") != n)
         return -1;
-    return atoi(text) <= 100 ? atoi(text) : -1;
+    for (size_t i = 0; i < n; i++)
+        percent = percent * 10 + (text[i] - '0');
+    return percent <= 100 ? percent : -1;
 }
 
 const char *provider_dump(struct arena *a, const json_t *j)

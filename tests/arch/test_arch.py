@@ -34,7 +34,7 @@ MAY_INCLUDE = {
 OWNER = {
     "arena": "base", "err": "base", "json_out": "base", "names": "base", "str": "base",
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core",
-    "flag_server": "serve", "statements": "load",
+    "flag_server": "serve", "flag_ops": "engine", "statements": "load",
     "provider": "provider",
 }
 
