@@ -66,6 +66,24 @@ bool live_releases(struct engine *e, struct arena *a, const char ***out, int *ou
 }
 
 /* One line for each thing that is missing: what, who holds it, since when, what releases it. */
+/* The machine's sentences know no names: PLAN in them is this plan. */
+static void with_name(struct str *out, const char *text, const char *plan)
+{
+    for (const char *at; (at = strstr(text, "PLAN")) != NULL; text = at + strlen("PLAN")) {
+        str_addn(out, text, (size_t) (at - text));
+        str_add(out, plan);
+    }
+    str_add(out, text);
+}
+
+/* A brake's reason is somebody's free text: it is said which brake it belongs to. */
+static bool is_brake(const struct refusal *r)
+{
+    enum brake b;
+
+    return brake_from_word(r->reason, &b) && b != BRAKE_NONE;
+}
+
 static void add_refusal(struct str *lines, const struct refusal *r, bool first)
 {
     const char *what = r->fact.what ? r->fact.what : r->reason;
@@ -90,11 +108,19 @@ bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decis
 
     for (int i = 0; i < d->n_refusals; i++)
         add_refusal(&lines, &d->refusals[i], i == 0);
-    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s", phase_event_word(ev), p->id.s,
-            d->n_refusals == 0 ? "nothing allows it" : first->fact.what ? first->fact.what : first->reason);
-    if (lines.len)
-        err_detail(err, "%s", str_text(&lines));
-    if (d->n_refusals > 0 && first->fact.release)
-        err_hint(err, "%s", first->fact.release);
+    bool braked = d->n_refusals > 0 && is_brake(first);
+    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s%s%s", phase_event_word(ev), p->id.s, braked ? "it is " : "",
+            braked ? first->reason : "", braked ? ": " : "");
+    str_add(&err->message, d->n_refusals == 0 ? "nothing allows it" : first->fact.what ? first->fact.what : first->reason);
+    if (lines.len) {
+        AUTO(str) named = {0};
+        with_name(&named, str_text(&lines), p->id.s);
+        err_detail(err, "%s", str_text(&named));
+    }
+    if (d->n_refusals > 0 && first->fact.release) {
+        AUTO(str) named = {0};
+        with_name(&named, first->fact.release, p->id.s);
+        err_hint(err, "%s", str_text(&named));
+    }
     return err_reason(err, d->n_refusals > 0 ? first->reason : "refused");
 }
