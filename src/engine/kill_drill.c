@@ -45,7 +45,8 @@ static void observe_before(struct kill *k)
         struct kill_job *j = &k->jobs[i];
 
         flag_obs_copy(k->a, &j->before, &obs[i]);
-        j->r->before_percent = flag_exposure(obs[i].state, obs[i].percent);
+        /* A file has an entry or none; it is no percentage of anybody. */
+        j->r->before_percent = j->is_file ? -1 : flag_exposure(obs[i].state, obs[i].percent);
         if (j->is_file)
             continue;
         if (j->r->before_percent < 0)
@@ -90,8 +91,12 @@ static void put_back_file(struct kill *k, struct kill_job *j)
     if (j->before.state != FLAG_ABSENT)
         return;
     flag_calls_perform(&pool, &call, 1);
-    if (call.answer != FLAG_OK && call.answer != FLAG_NOCHANGE)
-        left_off(k, j, call.detail);
+    if (call.answer != FLAG_OK && call.answer != FLAG_NOCHANGE) {
+        j->r->exit_code = 5;
+        j->r->in_doubt = true;
+        j->r->detail = arena_printf(k->a, "its entry could not be taken out again: %s",
+                                    call.detail ? call.detail : "");
+    }
 }
 
 static void put_back(struct kill *k, struct kill_job *j)

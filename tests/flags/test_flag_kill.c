@@ -528,6 +528,7 @@ static void test_drill(void **state)
     assert_int_equal(report.n, 4);
     assert_true(report.results[0].reached && report.results[0].ms > 0);
     assert_int_equal(report.results[0].before_percent, 25);
+    assert_int_equal(report.results[1].before_percent, -1);
     assert_int_equal(report.results[2].before_percent, 0);
     assert_int_equal(double_percent(&r, "r"), 25);
     assert_int_equal(double_percent(&r, "w"), 0);
