@@ -4,7 +4,6 @@
 #include "rows.h"
 
 #include <inttypes.h>
-#include <signal.h>
 
 enum {
     POLL_MS = 300,

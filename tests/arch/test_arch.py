@@ -33,12 +33,12 @@ MAY_INCLUDE = {
 # name: include/phasegate/engine.h to engine.
 OWNER = {
     "arena": "base", "err": "base", "json_out": "base", "names": "base", "str": "base",
-    "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core",
-    "flag_server": "serve", "flag_ops": "engine", "statements": "load",
+    "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core", "window": "core",
+    "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load",
     "provider": "provider",
 }
 
-GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None}  # None: anybody's
+GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
 
 # ---- what of the system a layer may see ---------------------------------------------------------
 
