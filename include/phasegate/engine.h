@@ -21,6 +21,7 @@ struct engine {
     struct db *db;             /* one session, search_path pinned to ''; NULL for kill */
     const char *search_path;   /* the database's own, for the user's SQL */
     const char *db_url;        /* resolved, for command: steps; a secret */
+    const char *const *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
     struct flag_service *flags; /* NULL: the environment has none */
     const char *run_id, *command, *actor, *state_dir;
     int64_t lock_wait_ms;

@@ -68,6 +68,10 @@ struct db_options db_options_default(void);
  * - A cancelled statement gets 10 s to end; then the session is given up (CONNECTION_LOST). */
 bool db_connect(const struct db_options *o, struct db **out, struct err *err) MUST_CHECK;
 
+/* The connection string as libpq's own variables ("PGHOST=..."), for programs that we start; in arena a,
+ * NULL-terminated. What it doesn't state is left to the environment, application_name always. Holds secrets. */
+bool db_variables(const char *url, struct arena *a, const char *const **out, struct err *err) MUST_CHECK;
+
 /* ---- HTTP ------------------------------------------------------------------------------------ */
 
 /* HTTP/1.1 over libcurl: http and https only, no redirects, no cookies, TLS verified, proxies as

@@ -49,6 +49,7 @@ enum phase_event {
     EVENT_GATE_FAILED,
     EVENT_KILL_SEEN, /* a kill, ours or somebody's */
     EVENT_RESUME,
+    EVENT_REPEAT,    /* the steps of the phase that was finished last, once more */
     PHASE_EVENT_COUNT
 };
 const char *phase_event_word(enum phase_event e);

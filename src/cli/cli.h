@@ -110,6 +110,7 @@ struct session { /* one database of the environment */
     const struct database_decl *decl;
     struct db *db;
     struct str url; /* resolved: a secret */
+    const char *const *variables; /* the same for programs: secrets too */
     const char *search_path;
     bool has_ledger;
     struct engine engine;

@@ -97,6 +97,7 @@ static void engine_fill(struct context *c, struct session *s)
         .db = s->db,
         .search_path = s->search_path,
         .db_url = str_text(&s->url),
+        .db_variables = s->variables,
         .flags = c->flags,
         .run_id = c->run_id,
         .command = c->command->name,
@@ -122,7 +123,8 @@ static bool session_open(struct context *c, struct session *s, struct err *err)
     if (!context_flags(c, err))
         return false;
     if (!text_resolve(&s->decl->url, look_up, NULL, &s->url, err) ||
-        !c->ports.db_open(&c->ports, str_text(&s->url), c->label, writable, &s->db, err))
+        !c->ports.db_open(&c->ports, str_text(&s->url), c->label, writable, &s->db, err) ||
+        !db_variables(str_text(&s->url), &c->arena, &s->variables, err))
         return err_note(err, "database %s of environment %s", s->decl->name.s, c->env->name.s);
     if (!read_search_path(c, s, err) || !ledger_version(s->db, &version, err))
         return false;

@@ -30,6 +30,7 @@ static const char *const event_words[PHASE_EVENT_COUNT] = {
     [EVENT_RESTORE] = "restore",     [EVENT_PURGE] = "purge",
     [EVENT_PAUSE] = "pause",         [EVENT_GATE_FAILED] = "gate_failed",
     [EVENT_KILL_SEEN] = "kill_seen", [EVENT_RESUME] = "resume",
+    [EVENT_REPEAT] = "repeat",
 };
 
 const char *stage_word(enum stage s) { return stage_words[s]; }
@@ -118,6 +119,7 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
     (G(NEXT_PRESENT) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) | G(UNEDITED) |         \
      G(APPROVED) | G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
 #define GO_ON (G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
+#define AGAIN (GO_ON | G(REQUIREMENTS))
 #define OLD_SHAPE_UNUSED (G(FLAGS_FULL) | G(VERIFIED) | G(RELEASES_LIVE))
 
 /* The first column is the row's number: it is stored in the journal, so it never changes its meaning.
@@ -210,6 +212,17 @@ static const struct transition table[] = {
     {51, STAGE_PURGING, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
      G(CONFIRMED) | G(UNEDITED) | G(HOLD_ELAPSED), "go on destroying the old shape"},
     {52, STAGE_PURGING, OFF, EVENT_FINISHED, STAGE_PURGED, SAME_BRAKE, 0, "the change is complete"},
+
+    {60, STAGE_EXPAND_DONE, OFF, EVENT_REPEAT, STAGE_EXPAND_DONE, SAME_BRAKE, AGAIN,
+     "run the steps of expand again"},
+    {61, STAGE_DUAL_READ_DONE, OFF, EVENT_REPEAT, STAGE_DUAL_READ_DONE, SAME_BRAKE, AGAIN,
+     "run the steps of dual_read again"},
+    {62, STAGE_WRITE_ACTIVATION_DONE, OFF, EVENT_REPEAT, STAGE_WRITE_ACTIVATION_DONE, SAME_BRAKE,
+     AGAIN, "run the steps of write_activation again"},
+    {63, STAGE_CONTRACT_DONE, OFF, EVENT_REPEAT, STAGE_CONTRACT_DONE, SAME_BRAKE, AGAIN,
+     "run the steps of contract again"},
+    {64, STAGE_PURGED, OFF, EVENT_REPEAT, STAGE_PURGED, SAME_BRAKE, AGAIN | G(NEXT_ABSENT),
+     "run the last steps of a plan without contract again"},
 
 /* The brakes, for every stage in which something can still happen. */
 #define BRAKES(n, stage)                                                                           \

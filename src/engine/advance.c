@@ -191,11 +191,24 @@ static bool is_finished_for(const struct work *w)
     return w->state.stage == STAGE_PURGED;
 }
 
+/* --force, when the phase of this release is finished: its steps once more. The stage stays. */
+static bool repeat_once(struct work *w, struct err *err)
+{
+    if (!flags_settle(w, err) || !take(w, EVENT_REPEAT, NULL, err))
+        return false;
+    w->phase = newest_phase(w->p, w->state.stage);
+    w->out->phase = w->phase;
+    if (!run_script(w, false, err))
+        return false;
+    w->state.task = NULL;
+    return record_save_state(w, err);
+}
+
 static bool advance_once(struct work *w, struct err *err)
 {
-    if (is_finished_for(w) && !w->o->force) {
-        w->out->nothing_to_do = true;
-        return true;
+    if (is_finished_for(w)) {
+        w->out->nothing_to_do = !w->o->force;
+        return w->out->nothing_to_do || repeat_once(w, err);
     }
     if (!flags_settle(w, err) || !skip_absent(w, err))
         return false;

@@ -24,6 +24,7 @@ struct filler {
     struct backfill_job job;
     const char **lo, **hi; /* key texts; lo NULL: from the start */
     int64_t rows, min, max;
+    int64_t visited; /* rows between lo and the next bound */
     double target_ms, ms_per_row;
 };
 
@@ -189,6 +190,36 @@ static bool begin_job(struct work *w, const struct task *t, struct filler *f, bo
     return true;
 }
 
+/* FROM and WHERE of the rows that are still ahead, up to the frozen bound. */
+static void add_ahead(struct str *sql, const struct filler *f, struct db_params *p)
+{
+    str_addf(sql, " FROM %s%s WHERE ", f->partitioned ? "" : "ONLY ", f->table);
+    key_bound(sql, f, "<=", 1);
+    for (int i = 0; i < f->n_keys; i++)
+        p->value[p->n++] = f->hi[i];
+    if (f->lo) {
+        str_add(sql, " AND ");
+        key_bound(sql, f, ">", 1 + f->n_keys);
+        for (int i = 0; i < f->n_keys; i++)
+            p->value[p->n++] = f->lo[i];
+    }
+}
+
+/* The last batch is shorter than the others. */
+static bool count_rest(struct work *w, struct filler *f, struct err *err)
+{
+    AUTO(str) sql = {0};
+    struct db_params p = {0};
+    struct db_rows rows = {0};
+
+    str_add(&sql, "SELECT pg_catalog.count(*)");
+    add_ahead(&sql, f, &p);
+    if (!user_query(w, &f->batch, str_text(&sql), &p, &rows, err))
+        return false;
+    f->visited = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    return true;
+}
+
 /* The key `rows` rows further on; *last: the frozen bound comes first. */
 static bool next_bound(struct work *w, struct filler *f, const char **bound, bool *last, struct err *err)
 {
@@ -198,25 +229,17 @@ static bool next_bound(struct work *w, struct filler *f, const char **bound, boo
 
     str_add(&sql, "SELECT ");
     key_list(&sql, f);
-    str_addf(&sql, " FROM %s%s WHERE ", f->partitioned ? "" : "ONLY ", f->table);
-    key_bound(&sql, f, "<=", 1);
-    for (int i = 0; i < f->n_keys; i++)
-        p.value[p.n++] = f->hi[i];
-    if (f->lo) {
-        str_add(&sql, " AND ");
-        key_bound(&sql, f, ">", 1 + f->n_keys);
-        for (int i = 0; i < f->n_keys; i++)
-            p.value[p.n++] = f->lo[i];
-    }
+    add_ahead(&sql, f, &p);
     str_add(&sql, " ORDER BY ");
     key_list(&sql, f);
     str_addf(&sql, " OFFSET %lld LIMIT 1", (long long) (f->rows - 1));
     if (!user_query(w, &f->batch, str_text(&sql), &p, &rows, err))
         return false;
     *last = rows.n_rows == 0;
+    f->visited = f->rows;
     for (int i = 0; i < f->n_keys; i++)
         bound[i] = *last ? f->hi[i] : db_cell(&rows, 0, i);
-    return true;
+    return !*last || count_rest(w, f, err);
 }
 
 static const char *batch_sql(struct filler *f)
@@ -271,7 +294,7 @@ static bool run_batch(struct work *w, struct filler *f, const char **bound, int6
     }
     *changed = strtoll(db_cell(&rows[2], 0, 0), NULL, 10);
     ledger_backfill_cursor_call(&f->batch, f->job.id, f->job.epoch, cursor_json(&f->batch, f->lo, f->n_keys),
-                                cursor_json(&f->batch, bound, f->n_keys), f->rows, *changed, &cursor);
+                                cursor_json(&f->batch, bound, f->n_keys), f->visited, *changed, &cursor);
     finish[0] = cursor;
     finish[1] = (struct db_call) {.sql = "COMMIT"};
     if (db_pipeline(w->e->db, &f->batch, finish, 2, NULL, &done, err))
@@ -302,7 +325,7 @@ static bool batch_with_retry(struct work *w, const struct task *t, struct filler
     for (int attempt = 0;;) {
         if (run_batch(w, f, bound, changed, err))
             return true;
-        if (!err_is(err, ERR_LOCK_TIMEOUT) || !lock_back_off(w, f->spec.table, &attempt, err))
+        if (!err_is(err, ERR_LOCK_TIMEOUT) || !lock_back_off(w, f->table, &attempt, err))
             return err_note(err, "backfill %s, rows after %s", t->backfill->id.s,
                             f->lo ? cursor_json(&f->batch, f->lo, f->n_keys) : "the start");
         err_clear(err);
@@ -331,7 +354,7 @@ static bool walk(struct work *w, const struct task *t, struct filler *f, struct 
         started = clock_mono_ms(w->e->ports->clock);
         if (!batch_with_retry(w, t, f, at, &changed, err))
             return false;
-        f->job.rows_done += f->rows;
+        f->job.rows_done += f->visited;
         f->job.rows_changed += changed;
         w->state.rows_done = f->job.rows_done;
         if (changed > 0)

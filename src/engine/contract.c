@@ -214,7 +214,7 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
     c.row.purge_sql = joined(w->a, &c.purge);
     c.row.dropped_at_ms = now_ms(w->e);
     c.row.expires_at_ms = c.row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
-    if (!txn_retry(w, s->table, w->e->policy.lock_timeout_ms, build_drop, &c, err))
+    if (!txn_retry(w, table_text(w, s->schema, s->table), w->e->policy.lock_timeout_ms, build_drop, &c, err))
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
                 c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name) : "definition kept");
@@ -253,7 +253,7 @@ static bool restore_one(struct work *w, const struct soft_drop *d, struct err *e
             return false;
     }
     emit(w, EVENT_START, d->step, "%s", task.title);
-    if (!txn_retry(w, d->table, w->e->policy.lock_timeout_ms, build_restore, &c, err))
+    if (!txn_retry(w, table_text(w, *d->schema ? d->schema : NULL, d->table), w->e->policy.lock_timeout_ms, build_restore, &c, err))
         return err_note(err, "restoring %s %s.%s", d->object_kind, d->table, d->original_name);
     report_task(w, &task, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
@@ -307,7 +307,7 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
             continue;
         c.row = d[i];
         split(w->a, d[i].purge_sql, &c.purge);
-        if (!txn_retry(w, d[i].table, w->e->policy.lock_timeout_ms, build_purge, &c, err))
+        if (!txn_retry(w, table_text(w, *d[i].schema ? d[i].schema : NULL, d[i].table), w->e->policy.lock_timeout_ms, build_purge, &c, err))
             return false;
         report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, d[i].hidden_name);
         return true;

@@ -139,5 +139,8 @@ bool work_open(struct work *w, struct engine *e, struct plan *p, const struct ad
                struct err *err);
 bool work_reload(struct work *w, struct err *err);
 bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err);
+enum phase newest_phase(const struct plan *p, enum stage s);
+/* A table as it is written in SQL, with its schema when one was given; for messages and lock holders. */
+const char *table_text(struct work *w, const char *schema, const char *table);
 
 #endif

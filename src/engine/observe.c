@@ -4,6 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The present phase that was finished last; PHASE_NONE: none. */
+enum phase newest_phase(const struct plan *p, enum stage s)
+{
+    enum phase newest = stage_phase(s);
+
+    while (newest != PHASE_NONE && !p->phases[newest].present)
+        newest--;
+    return newest;
+}
+
 struct look {
     struct work w; /* no lease needed for looking */
     enum phase_event ev;
@@ -483,7 +493,9 @@ static void look_confirmed(struct look *l, struct fact *f)
 
 static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *err)
 {
-    bool present = l->phase == PHASE_NONE || l->w.p->phases[l->phase].present;
+    /* A repeat out of the end asks whether contract, which would have come last, is absent. */
+    enum phase asked = l->ev == EVENT_REPEAT ? PHASE_CONTRACT : l->phase;
+    bool present = asked == PHASE_NONE || l->w.p->phases[asked].present;
 
     switch (g) {
     case GUARD_RELEASE_TURN: look_release(l, f); return true;
@@ -504,7 +516,7 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_NEXT_PRESENT:
         yes(f);
         if (present != (g == GUARD_NEXT_PRESENT))
-            no(f, arena_printf(l->w.a, "%s is %s", phase_word(l->phase), present ? "present" : "absent"), NULL);
+            no(f, arena_printf(l->w.a, "%s is %s", phase_word(asked), present ? "present" : "absent"), NULL);
         return true;
     case GUARD_COUNT: break;
     }
@@ -523,7 +535,9 @@ bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev, const
         return false;
     l.w.state.plan = p->id.s;
     l.w.phase = stage_phase(l.w.state.stage);
-    l.phase = ev == EVENT_ADVANCE || ev == EVENT_SKIP ? stage_next_phase(l.w.state.stage) : l.w.phase;
+    l.phase = ev == EVENT_ADVANCE || ev == EVENT_SKIP ? stage_next_phase(l.w.state.stage)
+              : ev == EVENT_REPEAT                    ? newest_phase(p, l.w.state.stage)
+                                                      : l.w.phase;
     memset(out, 0, sizeof *out);
     out->stage = l.w.state.stage;
     out->brake = l.w.state.brake;

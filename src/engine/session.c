@@ -83,6 +83,27 @@ int64_t lock_timeout_of_try(int64_t base_ms, int attempt)
     return ms > most ? most : ms;
 }
 
+const char *table_text(struct work *w, const char *schema, const char *table)
+{
+    AUTO(str) s = {0};
+
+    if (!table)
+        return NULL;
+    sql_qualified(&s, schema, table);
+    return arena_strdup(w->a, str_text(&s));
+}
+
+/* The table is found as the user's SQL finds it. */
+static bool find_holders(struct work *w, const char *table, struct lock_holder **h, int *n, struct err *err)
+{
+    bool ok = session_user_path(w, true, err) && observe_lock_holders(w->e->db, w->a, table, h, n, err);
+    AUTO(err) ignored = {0};
+
+    if (db_is_usable(w->e->db))
+        (void) !session_user_path(w, false, &ignored);
+    return ok;
+}
+
 static const char *describe_holder(struct work *w, const char *table)
 {
     AUTO(err) ignored = {0};
@@ -90,7 +111,7 @@ static const char *describe_holder(struct work *w, const char *table)
     struct lock_holder *h;
     int n = 0;
 
-    if (!db_is_usable(w->e->db) || !observe_lock_holders(w->e->db, w->a, table, &h, &n, &ignored) || n == 0)
+    if (!db_is_usable(w->e->db) || !find_holders(w, table, &h, &n, &ignored) || n == 0)
         return "nobody holds it any more";
     duration_to_text(&age, h[0].xact_age_ms);
     return arena_printf(w->a, "pid %lld (%s, %s, transaction open for %s): %s%s", (long long) h[0].pid,

@@ -168,11 +168,11 @@ static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, vo
     return true;
 }
 
-static const char *main_table(const struct step *s)
+static const char *main_table(struct work *w, const struct step *s)
 {
     for (int i = 0; i < s->n_stmts; i++)
         if (s->stmts[i].table)
-            return s->stmts[i].table;
+            return table_text(w, s->stmts[i].schema, s->stmts[i].table);
     return NULL;
 }
 
@@ -190,7 +190,7 @@ static bool run_transactional(struct work *w, struct build_ctx *b, struct err *e
     bool known = false, applied = false;
 
     b->guard = guard_sql(w, s);
-    if (txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err))
+    if (txn_retry(w, main_table(w, s), lock_timeout_of(w, s), build_transaction, b, err))
         return true;
     if (b->guard && err_is(err, ERR_SQL) && strstr(str_text(&err->message), IN_PLACE)) {
         err_clear(err);
@@ -204,7 +204,7 @@ static bool run_transactional(struct work *w, struct build_ctx *b, struct err *e
     if (!step_observe_applied(w, s, &known, &applied, err))
         return false;
     return applied ? skip_in_place(w, b, err)
-                   : txn_retry(w, main_table(s), lock_timeout_of(w, s), build_transaction, b, err);
+                   : txn_retry(w, main_table(w, s), lock_timeout_of(w, s), build_transaction, b, err);
 }
 
 static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statement_ms, struct err *err)
@@ -248,7 +248,7 @@ bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t
             return true;
         if (!err_is(err, ERR_LOCK_TIMEOUT))
             break;
-        if (!lock_back_off(w, s->table, &attempt, err))
+        if (!lock_back_off(w, table_text(w, s->schema, s->table), &attempt, err))
             break;
         err_clear(err);
     }
@@ -284,8 +284,7 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
 {
     const struct step *s = b->task->step;
     const char **argv = arena_array(w->a, const char *, s->command.n + 1);
-    const char *env[] = {arena_printf(w->a, "DATABASE_URL=%s", w->e->db_url ? w->e->db_url : ""),
-                         arena_printf(w->a, "PGAPPNAME=phasegate/%s/%s", w->e->run_id, b->task->id), NULL};
+    const char *const *env = command_environment(w, b->task);
     AUTO(str) out = {0};
     AUTO(str) errout = {0};
     int code = 0;
@@ -297,6 +296,22 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
     int64_t limit = s->statement_timeout_ms != MODEL_UNSET ? s->statement_timeout_ms : 0;
     struct host *h = w->e->ports->host;
     if (!h->ops->run(h, argv, env, limit, &out, &errout, &code, err))
+/* DATABASE_URL, libpq's own variables, and who is asking. */
+static const char *const *command_environment(struct work *w, const struct task *t)
+{
+    int n = 0;
+
+    for (; w->e->db_variables && w->e->db_variables[n];)
+        n++;
+    const char **env = arena_array(w->a, const char *, n + 3);
+    for (int i = 0; i < n; i++)
+        env[i] = w->e->db_variables[i];
+    env[n] = arena_printf(w->a, "DATABASE_URL=%s", w->e->db_url ? w->e->db_url : "");
+    env[n + 1] = arena_printf(w->a, "PGAPPNAME=phasegate/%s/%s", w->e->run_id, t->id);
+    env[n + 2] = NULL;
+    return env;
+}
+
         return false;
     if (code != 0) {
         const char *said = errout.len ? str_text(&errout) : str_text(&out);
@@ -316,8 +331,13 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
 
 static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err)
 {
-    /* What was there before us isn't ours to undo: no undo is stored with it. */
-    if (!record_task_now(w, t, status, 0, step_sql(w, t->step), NULL, NULL, err))
+    const struct history_row *before = work_step_row(w, t->id);
+    bool ours = before && strcmp(before->status, "done") == 0;
+
+    /* What was there before us isn't ours to undo: no undo is stored with it. What we did ourselves, and find
+     * again under --force, keeps its own. */
+    if (!record_task_now(w, t, ours ? "done" : status, 0, step_sql(w, t->step), ours ? before->undo_sql : NULL,
+                         ours ? before->detail : NULL, err))
         return false;
     emit(w, EVENT_SKIPPED, t->id, "%s", why);
     report_task(w, t, status, 0, why);
@@ -342,7 +362,7 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
         return false;
     if (known && applied) {
         /* Ours, done before a crash could journal it: it gets its undo. Somebody else's: it doesn't. */
-        bool ours = before && strcmp(before->status, "started") == 0;
+        bool ours = before && (strcmp(before->status, "started") == 0 || strcmp(before->status, "failed") == 0);
         if (!ours)
             return skip_in_place(w, &b, err);
         emit(w, EVENT_DONE, t->id, "was done by run %s before it could be recorded", before->run_id);

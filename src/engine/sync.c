@@ -94,7 +94,7 @@ bool sync_install(struct work *w, const struct task *t, struct err *err)
     sync_remove_sql(w->a, w->p, &undo);
     c.text = joined(w->a, &sql);
     c.undo = joined(w->a, &undo);
-    if (!txn_retry(w, w->p->sync.table.s, w->e->policy.lock_timeout_ms, build, &c, err))
+    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s), w->e->policy.lock_timeout_ms, build, &c, err))
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
@@ -107,7 +107,7 @@ bool sync_remove(struct work *w, const struct task *t, struct err *err)
 
     sync_remove_sql(w->a, w->p, &sql);
     c.text = joined(w->a, &sql);
-    if (!txn_retry(w, w->p->sync.table.s, w->e->policy.lock_timeout_ms, build, &c, err))
+    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s), w->e->policy.lock_timeout_ms, build, &c, err))
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;

@@ -214,6 +214,14 @@ class Project:
         done = subprocess.run(["pg_dump", "--inserts", self.db.url], capture_output=True, text=True, check=True)
         return [line for line in done.stdout.splitlines() if line and not line.startswith(_VOLATILE)]
 
+    def schema(self):
+        """Schema without the ledger."""
+        done = subprocess.run(["pg_dump", "--schema-only", "-N", "phasegate", self.db.url], capture_output=True, text=True, check=True)
+        return [line for line in done.stdout.splitlines() if line and not line.startswith(_VOLATILE)]
+
+    def triggers(self, table="orders"):
+        return self.db.column("SELECT tgname FROM pg_trigger WHERE tgrelid = '%s'::regclass AND NOT tgisinternal" % table)
+
     def tree(self):
         """Every file of the project with its bytes."""
         found = {}
