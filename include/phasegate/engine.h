@@ -23,6 +23,7 @@ struct engine {
     const char *db_url;        /* resolved, for command: steps; a secret */
     const char *const *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
     struct flag_service *flags; /* NULL: the environment has none */
+    struct flag_service *kill_file; /* NULL: none; an override in it is taken out by the next rung */
     const char *run_id, *command, *actor, *state_dir;
     int64_t lock_wait_ms;
     bool has_ledger;           /* the schema is there; false: every read answers "empty" */

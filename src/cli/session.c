@@ -99,6 +99,7 @@ static void engine_fill(struct context *c, struct session *s)
         .db_url = str_text(&s->url),
         .db_variables = s->variables,
         .flags = c->flags,
+        .kill_file = c->kill_file,
         .run_id = c->run_id,
         .command = c->command->name,
         .actor = c->actor,

@@ -18,6 +18,7 @@ static struct flag_ops ops_of(struct work *w)
 {
     return (struct flag_ops) {.ports = w->e->ports,
                               .service = w->e->flags,
+                              .kill_file = w->e->kill_file,
                               .environment = w->e->env->name.s,
                               .state_dir = w->e->state_dir,
                               .run_id = w->e->run_id,
