@@ -279,6 +279,22 @@ static bool run_standalone(struct work *w, struct build_ctx *b, struct err *err)
                            b->detail, err);
 }
 
+/* DATABASE_URL, libpq's own variables, and who is asking. */
+static const char *const *command_environment(struct work *w, const struct task *t)
+{
+    int n = 0;
+
+    for (; w->e->db_variables && w->e->db_variables[n];)
+        n++;
+    const char **env = arena_array(w->a, const char *, n + 3);
+    for (int i = 0; i < n; i++)
+        env[i] = w->e->db_variables[i];
+    env[n] = arena_printf(w->a, "DATABASE_URL=%s", w->e->db_url ? w->e->db_url : "");
+    env[n + 1] = arena_printf(w->a, "PGAPPNAME=phasegate/%s/%s", w->e->run_id, t->id);
+    env[n + 2] = NULL;
+    return env;
+}
+
 /* The team's own tool. The connection reaches it through the environment, never through argv. */
 static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
 {
@@ -296,22 +312,6 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
     int64_t limit = s->statement_timeout_ms != MODEL_UNSET ? s->statement_timeout_ms : 0;
     struct host *h = w->e->ports->host;
     if (!h->ops->run(h, argv, env, limit, &out, &errout, &code, err))
-/* DATABASE_URL, libpq's own variables, and who is asking. */
-static const char *const *command_environment(struct work *w, const struct task *t)
-{
-    int n = 0;
-
-    for (; w->e->db_variables && w->e->db_variables[n];)
-        n++;
-    const char **env = arena_array(w->a, const char *, n + 3);
-    for (int i = 0; i < n; i++)
-        env[i] = w->e->db_variables[i];
-    env[n] = arena_printf(w->a, "DATABASE_URL=%s", w->e->db_url ? w->e->db_url : "");
-    env[n + 1] = arena_printf(w->a, "PGAPPNAME=phasegate/%s/%s", w->e->run_id, t->id);
-    env[n + 2] = NULL;
-    return env;
-}
-
         return false;
     if (code != 0) {
         const char *said = errout.len ? str_text(&errout) : str_text(&out);
