@@ -151,6 +151,8 @@ struct step {
     struct pos at;
     struct sql_stmt *stmts; /* filled by sql_facts_step */
     int n_stmts;
+    struct sql_stmt *undo_stmts; /* of the author's undo; filled likewise */
+    int n_undo_stmts;
     const char *checksum; /* sha-256 in hex of what would run; filled by plan_checksums */
 };
 

@@ -86,6 +86,7 @@ bool record_wait(struct work *w, const char *what, const char *holder, const cha
 /* ---- the tasks ------------------------------------------------------------------------------------------ */
 
 bool step_run(struct work *w, const struct task *t, struct err *err);
+bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err);
 bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms, struct err *err);
 const char *step_undo_json(struct work *w, const struct step *s, const char **readable);
 bool step_applies(struct work *w, const struct step *s, bool *out, struct err *err);

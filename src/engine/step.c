@@ -36,10 +36,35 @@ static const char *step_sql(struct work *w, const struct step *s)
     return arena_strdup(w->a, str_text(&t));
 }
 
-static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone)
+/* A statement that commits by itself may have run when its journal row is missing: done_when tells. */
+static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone, const char *done_when,
+                      const struct sql_stmt *half)
 {
-    json_array_append_new(list, json_pack("{s:s, s:b}", "sql", sql, "standalone", standalone));
+    json_array_append_new(list, json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone", standalone,
+                                          "done_when", standalone ? done_when : NULL, "half_made_when",
+                                          standalone ? half->half_made_when : NULL, "clean_up",
+                                          standalone ? half->clean_up : NULL));
     str_addf(readable, "%s%s", readable->len ? ";\n" : "", sql);
+}
+
+static void undo_of_author(json_t *list, struct str *readable, const struct step *s)
+{
+    for (int i = 0; i < s->n_undo_stmts; i++) {
+        const struct sql_stmt *u = &s->undo_stmts[i];
+        undo_item(list, readable, u->sql, s->no_transaction || u->standalone, u->applied_when, u);
+    }
+}
+
+static bool undo_derived(struct work *w, json_t *list, struct str *readable, const struct step *s)
+{
+    for (int i = s->n_stmts - 1; i >= 0; i--) {
+        const struct sql_stmt *m = &s->stmts[i];
+        if (!m->undo)
+            return false;
+        undo_item(list, readable, m->undo, m->standalone,
+                  m->applied_when ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)", m->applied_when) : NULL, m);
+    }
+    return true;
 }
 
 /* The undo as it is stored with the journal row: statements in the order in which they would run.
@@ -51,16 +76,9 @@ const char *step_undo_json(struct work *w, const struct step *s, const char **re
     bool whole = true;
 
     if (s->undo.s)
-        undo_item(list, &text, s->undo.s, s->no_transaction || strstr(s->undo.s, "CONCURRENTLY") != NULL);
-    else if (s->undo_none.s)
-        whole = false;
+        undo_of_author(list, &text, s);
     else
-        for (int i = s->n_stmts - 1; i >= 0 && whole; i--) {
-            if (s->stmts[i].undo)
-                undo_item(list, &text, s->stmts[i].undo, s->stmts[i].standalone);
-            else
-                whole = false;
-        }
+        whole = !s->undo_none.s && undo_derived(w, list, &text, s);
     const char *out = NULL;
     if (whole && json_array_size(list) > 0) {
         json_t *o = json_pack("{s:O}", "undo", list);
@@ -218,7 +236,7 @@ static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statemen
 }
 
 /* Removes what an earlier try left half made (an INVALID index): it would neither be used nor repeated. */
-static bool clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err)
+bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err)
 {
     bool half = false;
 
@@ -236,7 +254,7 @@ static bool clean_half_made(struct work *w, const struct sql_stmt *s, struct err
 bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms, struct err *err)
 {
     for (int attempt = 0;;) {
-        bool ok = clean_half_made(w, s, err) &&
+        bool ok = step_clean_half_made(w, s, err) &&
                   set_session_limits(w, lock_timeout_of_try(lock_timeout_ms, attempt), 0, err) &&
                   session_user_path(w, true, err) && db_exec(w->e->db, s->sql, &DB_NO_PARAMS, err);
         if (db_is_usable(w->e->db)) {
@@ -254,7 +272,7 @@ bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t
     }
     if (db_is_usable(w->e->db)) {
         AUTO(err) ignored = {0};
-        (void) !clean_half_made(w, s, &ignored);
+        (void) !step_clean_half_made(w, s, &ignored);
     }
     return false;
 }

@@ -119,6 +119,22 @@ static bool came_to_be(struct work *w, const struct history_row *r, bool *out, s
     return true;
 }
 
+/* It commits by itself, so a run that died may have done it without a row to show for it. What it left half
+ * done (an index that is invalid since) is cleaned up by the same statement as after a build. */
+static bool run_undo_alone(struct work *w, json_t *item, struct err *err)
+{
+    struct sql_stmt s = {.sql = json_string_value(json_object_get(item, "sql")),
+                         .kind = "undo",
+                         .half_made_when = json_string_value(json_object_get(item, "half_made_when")),
+                         .clean_up = json_string_value(json_object_get(item, "clean_up"))};
+    const char *done_when = json_string_value(json_object_get(item, "done_when"));
+    bool done = false;
+
+    if (!step_clean_half_made(w, &s, err) || (done_when && !ask_bool(w, done_when, &done, err)))
+        return false;
+    return done || step_statement_standalone(w, &s, w->e->policy.lock_timeout_ms, err);
+}
+
 static bool run_undo_list(struct work *w, struct undo_ctx *c, struct err *err)
 {
     size_t i;
@@ -126,11 +142,9 @@ static bool run_undo_list(struct work *w, struct undo_ctx *c, struct err *err)
 
     if (!has_standalone(c->list))
         return txn_retry(w, NULL, w->e->policy.lock_timeout_ms, build_undo, c, err);
-    json_array_foreach(c->list, i, item) {
-        struct sql_stmt s = {.sql = json_string_value(json_object_get(item, "sql")), .kind = "undo"};
-        if (!step_statement_standalone(w, &s, w->e->policy.lock_timeout_ms, err))
+    json_array_foreach(c->list, i, item)
+        if (!run_undo_alone(w, item, err))
             return false;
-    }
     return record_task_now(w, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row->undo_sql, NULL,
                            NULL, err);
 }

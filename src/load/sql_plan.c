@@ -91,21 +91,21 @@ static void check_together(struct work_plan *w, const struct step *step)
 
 /* ---- the author's own texts ---------------------------------------------------------------------- */
 
-static void check_undo(struct work_plan *w, const struct step *step)
+static void check_undo(struct work_plan *w, struct step *step)
 {
     struct sql_text text = sql_text_of(&step->undo);
-    AUTO(statements) parts = {0};
+    struct seen apart = {.a = w->a}; /* what an undo makes, no step has made */
 
-    if (!sql_split(w->a, &text, "undo", &parts, w->problems)) {
+    if (!sql_text_facts(&apart, &text, &step->undo_stmts, &step->n_undo_stmts, w->problems)) {
         w->is_good = false;
         return;
     }
-    if (parts.n == 0)
+    if (step->n_undo_stmts == 0)
         refuse(w, step->undo.at, NULL, "undo: {none: reason} says that there is no way back",
                "there is no statement in undo");
-    for (int i = 0; i < parts.n; i++)
-        if (tree_get(parts.items[i].node, "TransactionStmt"))
-            refuse(w, parts.items[i].at, NULL, "take it out",
+    for (int i = 0; i < step->n_undo_stmts; i++)
+        if (strcmp(step->undo_stmts[i].kind, "transaction control") == 0)
+            refuse(w, step->undo_stmts[i].at, NULL, "take it out",
                    "phasegate opens and ends the transaction of an undo");
 }
 
