@@ -29,7 +29,7 @@ layer(provider pg_core PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(engine pg_ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(out pg_core)
 layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads)
-layer(demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(demo pg_demo_files pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 layer(cli pg_schemas pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 
 # Everything, as the program and the tests link it: one archive, so that the order of archives is no design and
@@ -38,7 +38,8 @@ set(phasegate_objects "")
 foreach(target ${phasegate_layers})
   list(APPEND phasegate_objects $<TARGET_OBJECTS:${target}>)
 endforeach()
-add_library(pg_all STATIC ${phasegate_objects} $<TARGET_OBJECTS:pg_sql> $<TARGET_OBJECTS:pg_schemas>)
+add_library(pg_all STATIC ${phasegate_objects} $<TARGET_OBJECTS:pg_sql> $<TARGET_OBJECTS:pg_schemas>
+            $<TARGET_OBJECTS:pg_demo_files>)
 target_include_directories(pg_all PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${PHASEGATE_GENERATED})
 target_link_libraries(pg_all PUBLIC pg_flags PkgConfig::YAML pg_query PkgConfig::LIBPQ PkgConfig::CURL
                       PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads m)

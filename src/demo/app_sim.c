@@ -49,6 +49,8 @@ struct app_sim {
     int n;
     int64_t before[APP_BUCKETS]; /* all instances together at the last snapshot */
     int64_t before_requests;
+    int64_t marked[APP_BUCKETS]; /* at the mark */
+    int64_t marked_requests;
 };
 
 int64_t app_now_us(void)
@@ -518,8 +520,17 @@ void app_sim_snapshot(struct app_sim *s, struct app_sim_stats *out)
     out->window_requests = out->requests - s->before_requests;
     out->window_p50_us = percentile(histogram, s->before, 50);
     out->window_p99_us = percentile(histogram, s->before, 99);
+    out->marked_requests = out->requests - s->marked_requests;
+    out->marked_p50_us = percentile(histogram, s->marked, 50);
+    out->marked_p99_us = percentile(histogram, s->marked, 99);
     memcpy(s->before, histogram, sizeof histogram);
     s->before_requests = out->requests;
+}
+
+void app_sim_mark(struct app_sim *s)
+{
+    memcpy(s->marked, s->before, sizeof s->marked);
+    s->marked_requests = s->before_requests;
 }
 
 void app_sim_stats_free(struct app_sim_stats *s)

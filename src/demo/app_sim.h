@@ -55,6 +55,7 @@ struct app_sim_stats { /* a zeroed one is empty; owns its messages */
     int64_t refused;                /* by the application itself: not enough on the account */
     int64_t p50_us, p99_us, max_us; /* since the start */
     int64_t window_requests, window_p50_us, window_p99_us; /* since the last snapshot */
+    int64_t marked_requests, marked_p50_us, marked_p99_us; /* since app_sim_mark() */
     struct app_sim_flag flags[APP_SIM_FLAGS];
     int n_flags;
     struct app_sim_failure failures[APP_SIM_FAILURES]; /* the first kinds that were met */
@@ -76,7 +77,9 @@ bool app_sim_start(const struct app_sim_options *o, struct app_sim **out,
  * Returns when it has served a request; false (ERR_STOPPED) when it hasn't within 10 s. */
 bool app_sim_set_release(struct app_sim *s, int instance, const struct app_release *release,
                          struct err *err) MUST_CHECK;
+/* One thread at a time takes snapshots and marks. */
 void app_sim_snapshot(struct app_sim *s, struct app_sim_stats *out);
+void app_sim_mark(struct app_sim *s); /* the time of the last snapshot, for marked_* */
 /* The running requests are finished first. Fills last (NULL: not wanted). */
 void app_sim_stop(struct app_sim *s, struct app_sim_stats *last);
 

@@ -20,7 +20,8 @@
 
 #define PREFIX "phasegate-pg-"
 #define OWNER_LOCK "owner.lock"
-#define START_TRIES 300 /* of 100 ms */
+#define START_TRIES 3000 /* of 10 ms */
+#define STOP_TRIES 100   /* of 20 ms */
 
 struct pg_local {
     struct str folder, data, log;
@@ -302,7 +303,28 @@ static void add_log(const struct pg_local *p, struct err *err)
         err_detail(err, "%.*s", (int) got, tail);
 }
 
-static bool run_initdb(const struct pg_local *p, const char *bin, struct err *err)
+static bool is_signalled(const struct interrupt *interrupt)
+{
+    return interrupt && interrupt->count > 0;
+}
+
+/* False: a signal came, and the child and its own children were ended. initdb removes what it has
+ * made so far. */
+static bool wait_child(pid_t pid, const struct interrupt *interrupt, int *status)
+{
+    bool stopped = false;
+
+    for (int left = STOP_TRIES; waitpid(pid, status, WNOHANG) == 0;) {
+        stopped |= is_signalled(interrupt);
+        if (stopped)
+            kill(-pid, left-- > 0 ? SIGINT : SIGKILL);
+        pause_ms(20);
+    }
+    return !stopped;
+}
+
+static bool run_initdb(const struct pg_local *p, const char *bin, const struct interrupt *interrupt,
+                       struct err *err)
 {
     AUTO(str) program = {0};
     int status = 0;
@@ -324,8 +346,8 @@ static bool run_initdb(const struct pg_local *p, const char *bin, struct err *er
     pid_t pid = spawn(p, argv);
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&program), strerror(errno));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (!wait_child(pid, interrupt, &status))
+        return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     err_set(err, ERR_UNREACHABLE, "%s failed", str_text(&program));
@@ -365,7 +387,7 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
     return spawn(p, argv);
 }
 
-static bool wait_ready(struct pg_local *p, struct err *err)
+static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, struct err *err)
 {
     const char *conninfo = pg_local_conninfo(p, "postgres");
     int status;
@@ -373,11 +395,13 @@ static bool wait_ready(struct pg_local *p, struct err *err)
     for (int i = 0; i < START_TRIES; i++) {
         if (PQping(conninfo) == PQPING_OK)
             return true;
+        if (is_signalled(interrupt))
+            return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
         if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
             p->pid = 0;
             break;
         }
-        pause_ms(100);
+        pause_ms(10);
     }
     err_set(err, ERR_UNREACHABLE, "PostgreSQL in %s doesn't start", str_text(&p->folder));
     add_log(p, err);
@@ -403,7 +427,7 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
         err_hint(err, "apt-get install postgresql");
     }
     good = good && choose_user(p, err) && make_folder(p, parent, err) &&
-           run_initdb(p, str_text(&bin), err);
+           run_initdb(p, str_text(&bin), o->interrupt, err);
     if (good) {
         p->pid = run_postgres(p, str_text(&bin), o);
         if (p->pid < 0) {
@@ -412,7 +436,7 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
                 err_set(err, ERR_UNREACHABLE, "%s/postgres: %s", str_text(&bin), strerror(errno));
         }
     }
-    good = good && wait_ready(p, err);
+    good = good && wait_ready(p, o->interrupt, err);
     if (!good) {
         pg_local_stop(p);
         return false;
@@ -429,11 +453,11 @@ const char *pg_local_conninfo(struct pg_local *p, const char *name)
 
 const char *pg_local_folder(const struct pg_local *p) { return str_text(&p->folder); }
 
-static void end_server(pid_t pid)
+static void end_server(pid_t pid, int how)
 {
     int status;
 
-    kill(pid, SIGQUIT);
+    kill(pid, how);
     for (int i = 0; i < 100; i++) {
         if (waitpid(pid, &status, WNOHANG) != 0)
             return;
@@ -443,14 +467,8 @@ static void end_server(pid_t pid)
     waitpid(pid, &status, 0);
 }
 
-void pg_local_stop(struct pg_local *p)
+static void release(struct pg_local *p)
 {
-    if (!p)
-        return;
-    if (p->pid > 0)
-        end_server(p->pid);
-    if (p->folder.len > 0)
-        remove_below(AT_FDCWD, str_text(&p->folder));
     if (p->lock_fd >= 0)
         close(p->lock_fd);
     str_free(&p->folder);
@@ -458,4 +476,28 @@ void pg_local_stop(struct pg_local *p)
     str_free(&p->log);
     arena_free(&p->arena);
     free(p);
+}
+
+void pg_local_stop(struct pg_local *p)
+{
+    if (!p)
+        return;
+    if (p->pid > 0)
+        end_server(p->pid, SIGQUIT);
+    if (p->folder.len > 0)
+        remove_below(AT_FDCWD, str_text(&p->folder));
+    release(p);
+}
+
+void pg_local_keep(struct pg_local *p)
+{
+    AUTO(str) lock = {0};
+
+    if (!p)
+        return;
+    if (p->pid > 0)
+        end_server(p->pid, SIGINT);
+    str_addf(&lock, "%s/" OWNER_LOCK, str_text(&p->folder));
+    unlink(str_text(&lock));
+    release(p);
 }

@@ -8,13 +8,14 @@
 #ifndef PHASEGATE_DEMO_PG_LOCAL_H
 #define PHASEGATE_DEMO_PG_LOCAL_H
 
-#include "phasegate/err.h"
+#include "phasegate/ports.h"
 
 struct pg_local_options {
     const char *bin_dir;         /* with initdb and postgres; NULL: the newest that's found */
     const char *parent;          /* where the folder is made; NULL: $TMPDIR, else /tmp */
     bool durable;                /* fsync and full_page_writes on */
     const char *const *settings; /* "name=value" for the server, NULL-terminated; NULL: none */
+    const struct interrupt *interrupt; /* a signal ends the start: ERR_INTERRUPTED; NULL: none */
 };
 
 struct pg_local;
@@ -28,6 +29,8 @@ const char *pg_local_conninfo(struct pg_local *p, const char *name);
 const char *pg_local_folder(const struct pg_local *p);
 /* Immediate: what it holds is thrown away. NULL is nothing to do. */
 void pg_local_stop(struct pg_local *p);
+/* Stops the server in good order and leaves its folder, which no later start takes for abandoned. */
+void pg_local_keep(struct pg_local *p);
 
 /* The newest folder with initdb and postgres, or false. Where Debian, RHEL and a PATH have them. */
 bool pg_local_find(struct str *out);

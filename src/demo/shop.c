@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TICK_MS 100
 
 /* ---- where it is ----------------------------------------------------------------------------------- */
 
@@ -62,20 +65,56 @@ bool shop_folder(struct str *out, struct err *err)
 
 /* ---- what is in it ---------------------------------------------------------------------------------- */
 
-static bool run(PGconn *conn, const char *sql, const char *what, struct err *err)
+/* Until the server has answered, or a signal came: then the statement is cancelled. */
+static bool wait_answer(PGconn *conn, const struct interrupt *interrupt, struct err *err)
 {
-    PGresult *res = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(res);
-    bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    while (PQisBusy(conn)) {
+        struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
 
-    if (!good) {
-        err_set(err, ERR_SQL, "%s: %s", what,
-                PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)
-                    ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)
-                    : PQerrorMessage(conn));
+        if (interrupt && interrupt->count > 0) {
+            PGcancel *cancel = PQgetCancel(conn);
+            char why[256];
+
+            if (cancel)
+                PQcancel(cancel, why, sizeof why);
+            PQfreeCancel(cancel);
+            return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
+        }
+        if (poll(&fd, 1, TICK_MS) > 0 && !PQconsumeInput(conn))
+            return err_set(err, ERR_UNREACHABLE, "%s", PQerrorMessage(conn));
     }
-    PQclear(res);
-    return good;
+    return true;
+}
+
+static bool is_good(const PGresult *res)
+{
+    ExecStatusType status = PQresultStatus(res);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* One or several statements, one transaction if none is open. */
+static bool run(PGconn *conn, const char *sql, const char *what, const struct interrupt *interrupt,
+                struct err *err)
+{
+    bool good = PQsendQuery(conn, sql) == 1;
+
+    if (!good)
+        err_set(err, ERR_UNREACHABLE, "%s: %s", what, PQerrorMessage(conn));
+    while (good && wait_answer(conn, interrupt, err)) {
+        PGresult *res = PQgetResult(conn);
+
+        if (!res)
+            return true;
+        good = is_good(res);
+        if (!good) {
+            const char *said = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+            err_set(err, ERR_SQL, "%s: %s", what, said ? said : PQerrorMessage(conn));
+        }
+        PQclear(res);
+    }
+    return false;
 }
 
 static bool connect_to(const char *conninfo, PGconn **out, struct err *err)
@@ -102,7 +141,7 @@ bool shop_create_database(const char *conninfo, const char *name, struct err *er
         return false;
     str_add(&sql, "CREATE DATABASE ");
     sql_ident(&sql, name);
-    bool good = run(conn, str_text(&sql), "create database", err);
+    bool good = run(conn, str_text(&sql), "create database", NULL, err);
     PQfinish(conn);
     return good;
 }
@@ -153,7 +192,7 @@ static void fill_sql(const struct shop_size *size, struct str *out)
 }
 
 bool shop_fill(const char *conninfo, const char *folder, const struct shop_size *size,
-               struct err *err)
+               const struct interrupt *interrupt, struct err *err)
 {
     PGconn *conn = NULL;
     AUTO(str) path = {0};
@@ -164,10 +203,11 @@ bool shop_fill(const char *conninfo, const char *folder, const struct shop_size 
     fill_sql(size, &rows);
     if (!read_file(str_text(&path), &baseline, err) || !connect_to(conninfo, &conn, err))
         return false;
-    bool good = run(conn, "BEGIN", "begin", err) &&
-                run(conn, str_text(&baseline), str_text(&path), err) &&
-                run(conn, str_text(&rows), "rows of the shop", err) &&
-                run(conn, "COMMIT", "commit", err) && run(conn, "VACUUM ANALYZE", "vacuum", err);
+    bool good = run(conn, "BEGIN", "begin", interrupt, err) &&
+                run(conn, str_text(&baseline), str_text(&path), interrupt, err) &&
+                run(conn, str_text(&rows), "rows of the shop", interrupt, err) &&
+                run(conn, "COMMIT", "commit", interrupt, err) &&
+                run(conn, "VACUUM ANALYZE", "vacuum", interrupt, err);
     PQfinish(conn);
     return good;
 }

@@ -92,7 +92,7 @@ static int set_up(void **state)
         !shop_create_database(pg_local_conninfo(s->pg, "postgres"), "shop", &err))
         fail_msg("%s\n%s", str_text(&err.message), str_text(&err.detail));
     s->conninfo = pg_local_conninfo(s->pg, "shop");
-    if (!shop_fill(s->conninfo, str_text(&s->folder), &size, &err))
+    if (!shop_fill(s->conninfo, str_text(&s->folder), &size, NULL, &err))
         fail_msg("%s", str_text(&err.message));
     return 0;
 }
