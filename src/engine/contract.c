@@ -53,8 +53,11 @@ static bool column_facts(struct work *w, struct column_facts *c, bool *found, st
     struct db_rows rows = {0};
 
     if (!db_query(w->e->db, w->a,
-                  "SELECT a.attnotnull, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
-                  "x.privilege_type FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid = a.attrelid "
+                  "SELECT a.attnotnull AND a.attidentity = '' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index i "
+                  "WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)), "
+                  "CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
+                  "x.privilege_type || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END "
+                  "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid = a.attrelid "
                   "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
                   "LEFT JOIN LATERAL pg_catalog.aclexplode(a.attacl) x ON true "
                   "WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3 AND NOT a.attisdropped ORDER BY 2, 3",
@@ -303,7 +306,7 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
     if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
         return false;
     for (int i = n - 1; i >= 0; i--) {
-        if (strcmp(d[i].step, t->step->id.s) != 0 || d[i].restored_at_ms || d[i].purged_at_ms)
+        if (strcmp(d[i].step, t->id + strlen("purge/")) != 0 || d[i].restored_at_ms || d[i].purged_at_ms)
             continue;
         c.row = d[i];
         split(w->a, d[i].purge_sql, &c.purge);
