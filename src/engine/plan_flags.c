@@ -217,6 +217,27 @@ void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES])
         out[role_of[i]] = obs[i];
 }
 
+/* A kill during contract leaves its mark: once the old shape is restored, a flag that its rollout had taken up
+ * is down, and has to climb again before contract may begin. */
+static const char *fell_behind(const struct work *w)
+{
+    const enum phase bound[FLAG_ROLES] = {PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION};
+
+    if (w->state.stage != STAGE_DUAL_READ_DONE && w->state.stage != STAGE_WRITE_ACTIVATION_DONE)
+        return NULL;
+    for (int r = 0; r < FLAG_ROLES; r++) {
+        const struct rung_list *l = &w->p->phases[bound[r]].rollout;
+        bool late = r == FLAG_READ && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
+        enum phase done = late ? PHASE_WRITE_ACTIVATION : bound[r];
+        if (!w->p->flags[r].key.s || l->n == 0 || !stage_has_finished(w->state.stage, done))
+            continue;
+        if (w->state.percent[r] < l->items[l->n - 1].percent)
+            return arena_printf(w->a, "%s flag %s was taken back to %d %%", flag_role_word((enum flag_role) r),
+                                w->p->flags[r].key.s, w->state.percent[r]);
+    }
+    return NULL;
+}
+
 /* Before anything moves: kills from elsewhere are taken over into the state, with their brake. */
 bool flags_settle(struct work *w, struct err *err)
 {
@@ -229,8 +250,11 @@ bool flags_settle(struct work *w, struct err *err)
         return true;
     if (!catch_up(w, &ops, err) || !flags_check(w, &killed, &drift, err))
         return false;
-    if (!killed)
+    const char *behind = killed ? NULL : fell_behind(w);
+    if (!killed && !behind)
         return true;
+    if (behind)
+        drift = behind;
     if (!halt(w, BRAKE_KILLED, drift, err))
         return false;
     err_set(err, ERR_REFUSED, "plan %s was killed: %s", w->p->id.s, drift);
