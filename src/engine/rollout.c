@@ -3,6 +3,7 @@
 
 #define TICK_MS 500
 #define DRIFT_EVERY_MS 30000
+#define HELD_EVERY_MS 2000 /* while a drift holds the rung */
 
 /* One gate while it is being asked. */
 struct asked {
@@ -16,7 +17,8 @@ struct asked {
 struct vigil { /* what is looked after during a rung */
     struct asked *gates;
     int n;
-    int64_t drift_ms;
+    int64_t drift_ms; /* monotonic; of the next look at the flags */
+    bool hold;        /* the last look found them elsewhere */
     const struct task *task;
 };
 
@@ -91,10 +93,11 @@ static bool watch_flags(struct work *w, struct vigil *v, bool *hold, struct err 
     const char *drift = NULL;
     int64_t now = clock_mono_ms(w->e->ports->clock);
 
-    *hold = false;
+    *hold = v->hold;
     if (v->task->kind != TASK_RUNG || now < v->drift_ms)
         return true;
     v->drift_ms = now + DRIFT_EVERY_MS;
+    *hold = v->hold = false;
     if (!flags_check(w, &killed, &drift, err))
         return false;
     if (killed) {
@@ -106,7 +109,8 @@ static bool watch_flags(struct work *w, struct vigil *v, bool *hold, struct err 
     }
     if (!drift)
         return record_wait(w, NULL, NULL, NULL, 0, err);
-    *hold = true;
+    *hold = v->hold = true;
+    v->drift_ms = now + HELD_EVERY_MS;
     return record_wait(w, drift, "somebody else", "phasegate flags reconcile", 0, err);
 }
 

@@ -205,8 +205,8 @@ class Project:
         if flag["state"] != "ENABLED":
             return 0
         if flag.get("targeting"):
-            shares = dict(s for s in flag["targeting"]["fractional"] if isinstance(s, list))
-            return shares.get("on", 0)
+            shares = flag["targeting"]["if"][1]["fractional"]
+            return dict(s for s in shares if isinstance(s, list))["on"]
         return 100 if flag["defaultVariant"] == "on" else 0
 
     def dump(self):
