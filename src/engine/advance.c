@@ -170,7 +170,15 @@ static bool skip_absent(struct work *w, struct err *err)
     }
 }
 
-static bool update_window(struct work *w, struct err *err);
+/* The session was lost when the last word of this very command was on its way, and it did arrive. Going back
+ * further, or on to the next phase, is for another command. */
+static bool has_arrived(const struct work *w, bool going_back)
+{
+    enum phase p = w->out->phase;
+
+    return p != PHASE_NONE && stage_has_finished(w->state.stage, p) != going_back &&
+           !stage_is_undoing(w->state.stage);
+}
 
 /* Nothing is to be done under this release: its phase is finished. Not an error: the same command twice. */
 static bool is_finished_for(const struct work *w)
@@ -210,6 +218,8 @@ static bool advance_once(struct work *w, struct err *err)
         w->out->nothing_to_do = !w->o->force;
         return w->out->nothing_to_do || repeat_once(w, err);
     }
+    if (has_arrived(w, false))
+        return skip_absent(w, err);
     if (!flags_settle(w, err) || !skip_absent(w, err))
         return false;
     w->phase = stage_next_phase(w->state.stage);
@@ -218,7 +228,7 @@ static bool advance_once(struct work *w, struct err *err)
     w->out->phase = w->phase;
     if (!w->state.release[w->phase]) {
         w->state.release[w->phase] = w->o->release ? w->o->release : w->p->phases[w->phase].release.s;
-        if (!record_save_state(w, err) || !update_window(w, err))
+        if (!record_save_state(w, err))
             return false;
     }
     if (!run_script(w, false, err))
@@ -227,21 +237,7 @@ static bool advance_once(struct work *w, struct err *err)
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
         w->state.hold_until_ms = now_ms(w->e) + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
     }
-    return finish(w, err) && skip_absent(w, err) && update_window(w, err);
-}
-
-static bool update_window(struct work *w, struct err *err)
-{
-    struct release_window win = {0};
-    struct db_call c = {0};
-    struct verdict ignored = {0};
-
-    if (!engine_guard(w->e, NULL, w->a, &ignored, err))
-        return false;
-    win = ignored.window;
-    win.since_ms = now_ms(w->e);
-    ledger_release_window_call(w->a, &win, &c);
-    return db_exec(w->e->db, c.sql, &c.params, err);
+    return finish(w, err) && skip_absent(w, err);
 }
 
 /* A dropped connection or a restarted server ends the session and with it the lease: take both again, and
@@ -274,6 +270,8 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
     out->proof = "missing";
     for (int attempt = 0;; attempt++) {
         struct work w;
+        out->n_tasks = out->n_skipped = 0;
+        out->tasks = NULL;
         bool ok = work_open(&w, e, p, o ? o : &none, a, err);
 
         w.out = out;
@@ -302,6 +300,8 @@ static bool rollback_once(struct work *w, struct err *err)
     enum phase_event ev = EVENT_ROLLBACK;
 
     w->undoing = true;
+    if (has_arrived(w, true))
+        return true;
     if (!take(w, ev, NULL, err))
         return false;
     w->phase = stage_phase(w->state.stage);
@@ -311,7 +311,7 @@ static bool rollback_once(struct work *w, struct err *err)
         return false;
     w->state.release[w->phase] = NULL;
     w->state.hold_until_ms = 0;
-    return finish(w, err) && update_window(w, err);
+    return finish(w, err);
 }
 
 bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
@@ -323,6 +323,8 @@ bool engine_rollback(struct engine *e, struct plan *p, const struct advance_opti
 static bool restore_once(struct work *w, struct err *err)
 {
     w->undoing = true;
+    if (has_arrived(w, true))
+        return true;
     if (!take(w, EVENT_RESTORE, NULL, err))
         return false;
     w->phase = PHASE_CONTRACT;
@@ -331,7 +333,7 @@ static bool restore_once(struct work *w, struct err *err)
         return false;
     w->state.release[PHASE_CONTRACT] = NULL;
     w->state.hold_until_ms = 0;
-    return finish(w, err) && update_window(w, err);
+    return finish(w, err);
 }
 
 bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
@@ -350,7 +352,7 @@ static bool purge_once(struct work *w, struct err *err)
         return false;
     w->phase = PHASE_CONTRACT;
     w->out->phase = w->phase;
-    return run_script(w, true, err) && finish(w, err) && update_window(w, err);
+    return run_script(w, true, err) && finish(w, err);
 }
 
 bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,

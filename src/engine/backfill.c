@@ -372,7 +372,6 @@ static bool walk(struct work *w, const struct task *t, struct filler *f, struct 
 
 static bool fill(struct work *w, const struct task *t, struct filler *f, struct err *err)
 {
-    struct db_call c = {0};
     bool nothing = false;
     AUTO(err) ignored = {0};
     const struct backfill *b = t->backfill;
@@ -393,10 +392,19 @@ static bool fill(struct work *w, const struct task *t, struct filler *f, struct 
         err_clear(err);
         (void) !session_user_path(w, false, &ignored);
     }
-    if (!walk(w, t, f, err))
-        return false;
-    ledger_backfill_status_call(w->a, f->job.id, "done", &c);
-    return db_exec(w->e->db, c.sql, &c.params, err);
+    return walk(w, t, f, err);
+}
+
+/* The job's end and the task's row together: a job that is done begins at the start when it runs again. */
+static bool record_done(struct work *w, const struct task *t, const struct filler *f, int64_t ms, struct err *err)
+{
+    struct txn x;
+
+    txn_begin(w, &x, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    if (f->job.id)
+        ledger_backfill_status_call(w->a, f->job.id, "done", txn_slot(&x));
+    record_task(w, &x, t, "done", ms, NULL, NULL, NULL);
+    return txn_commit(w, &x, err);
 }
 
 bool backfill_run(struct work *w, const struct task *t, struct err *err)
@@ -421,5 +429,5 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
         return false;
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
     report_task(w, t, "done", ms, arena_printf(w->a, "%lld rows changed", (long long) f.job.rows_changed));
-    return record_task_now(w, t, "done", ms, NULL, NULL, NULL, err);
+    return record_done(w, t, &f, ms, err);
 }

@@ -72,6 +72,10 @@ void record_state(struct work *w, struct txn *t);
 bool record_transition(struct work *w, const struct transition *row, enum phase_event ev, const char *why,
                        struct err *err);
 bool record_save_state(struct work *w, struct err *err);
+/* The state, and what it means for the releases that may run, in one transaction. */
+bool record_state_and_window(struct work *w, struct err *err);
+/* The state and a task's row in one transaction: a crash leaves both or neither. */
+bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms, struct err *err);
 bool record_task_now(struct work *w, const struct task *task, const char *status, int64_t ms, const char *sql,
                      const char *undo, const char *detail, struct err *err);
 /* The newest row of a task in the running phase, NULL: none. */
@@ -93,6 +97,7 @@ bool step_applies(struct work *w, const struct step *s, bool *out, struct err *e
 bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied, struct err *err);
 bool sync_install(struct work *w, const struct task *t, struct err *err);
 bool sync_remove(struct work *w, const struct task *t, struct err *err);
+bool sync_undo(struct work *w, const struct task *t, struct err *err); /* likewise, recorded as undone */
 /* The sync statements as they must be now: soft-dropped columns under their hidden names. */
 bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out, struct err *err);
 bool backfill_run(struct work *w, const struct task *t, struct err *err);
@@ -122,6 +127,9 @@ bool flags_settle(struct work *w, struct err *err);
 void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES]);
 bool work_may_go_on(struct work *w, struct err *err);
 bool halt(struct work *w, enum brake brake, const char *reason, struct err *err);
+
+/* Which releases may run, as it will be once w->state is written: part of the same transaction (guard.c). */
+bool window_add(struct work *w, struct txn *t, struct err *err);
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */
 

@@ -155,9 +155,8 @@ static void check_left_off(struct work *w, struct flag_ops *ops, enum flag_role 
     int exposure = 0;
     const char *what = not_off(w, ops, &ref, &exposure);
 
-    if (what && exposure > 0 && is_our_own(w, ops, ref.key, exposure))
-        left_at(w, role, exposure);
-    else if (what && !*drift)
+    bool ours = exposure > 0 && is_our_own(w, ops, ref.key, exposure);
+    if (what && !ours && !*drift)
         *drift = what;
 }
 
@@ -181,10 +180,9 @@ bool flags_check(struct work *w, bool *killed, const char **drift, struct err *e
         int exposure = flag_exposure(d.obs.state, d.obs.percent);
         if (d.kind == FLAG_DRIFT_NONE)
             continue;
-        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] && is_our_own(w, &ops, ref.key, exposure)) {
-            left_at(w, (enum flag_role) r, exposure);
+        /* The rung that asked for it is gone through again, with its pause and its gates. */
+        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] && is_our_own(w, &ops, ref.key, exposure))
             continue;
-        }
         if (d.kind == FLAG_DRIFT_KILL_SEEN) {
             *killed = true;
             left_at(w, (enum flag_role) r, exposure > 0 ? exposure : 0);

@@ -88,6 +88,25 @@ bool record_save_state(struct work *w, struct err *err)
     return db_exec(w->e->db, c.sql, &c.params, err);
 }
 
+bool record_state_and_window(struct work *w, struct err *err)
+{
+    struct txn t;
+
+    txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    record_state(w, &t);
+    return window_add(w, &t, err) && txn_commit(w, &t, err);
+}
+
+bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms, struct err *err)
+{
+    struct txn t;
+
+    txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    record_state(w, &t);
+    record_task(w, &t, task, status, ms, NULL, NULL, NULL);
+    return txn_commit(w, &t, err);
+}
+
 bool record_transition(struct work *w, const struct transition *row, enum phase_event ev, const char *why,
                        struct err *err)
 {
@@ -115,8 +134,10 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     record_state(w, &t);
     if (w->state.brake != before.brake)
         ledger_plan_brake_call(w->a, &w->state, txn_slot(&t));
+    /* With the stage, or a crash between the two would let releases in that find nothing, or keep them out. */
+    bool ok = w->state.stage == before.stage || window_add(w, &t, err);
     ledger_history_call(w->a, r, txn_slot(&t));
-    if (txn_commit(w, &t, err)) {
+    if (ok && txn_commit(w, &t, err)) {
         w->state.exists = true;
         return true;
     }

@@ -198,7 +198,7 @@ static bool climb(struct work *w, const struct task *t, struct err *err)
     /* Said before the request is sent: after a crash nobody may think that no new write ever happened. */
     if (t->flag == FLAG_WRITE && !w->state.first_write_rung) {
         w->state.first_write_rung = true;
-        if (!record_save_state(w, err))
+        if (!record_state_and_window(w, err))
             return false;
     }
     return flags_set_percent(w, t->flag, t->rung->percent, arena_printf(w->a, "%s of plan %s", t->title, w->p->id.s), err);
@@ -219,11 +219,9 @@ bool rung_run(struct work *w, const struct task *t, struct err *err)
     if (!climb(w, t, err) || !wait_pause(w, t, &bg, err) || !pass_gates(w, &fg, &bg, err))
         return false;
     w->state.rung_confirmed_ms = 0; /* settled: see rung_is_settled */
-    if (!record_save_state(w, err))
-        return false;
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
     report_task(w, t, "done", ms, NULL);
-    return record_task_now(w, t, "done", ms, NULL, NULL, NULL, err);
+    return record_task_and_state(w, t, "done", ms, err);
 }
 
 bool gates_run(struct work *w, const struct task *t, struct err *err)

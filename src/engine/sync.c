@@ -37,7 +37,7 @@ bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_
 struct sync_ctx {
     const struct task *task;
     const struct sql_list *sql;
-    const char *text, *undo, *detail;
+    const char *status, *text, *undo, *detail;
     int64_t started_ms;
 };
 
@@ -51,7 +51,7 @@ static bool build(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, str
     for (int i = 0; i < c->sql->n; i++)
         txn_add(t, c->sql->items[i], NULL);
     txn_own_path(t);
-    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->text, c->undo, c->detail);
+    record_task(w, t, c->task, c->status, clock_mono_ms(w->e->ports->clock) - c->started_ms, c->text, c->undo, c->detail);
     return true;
 }
 
@@ -87,7 +87,7 @@ static bool check_targets(struct work *w, struct err *err)
 bool sync_install(struct work *w, const struct task *t, struct err *err)
 {
     struct sql_list sql, undo;
-    struct sync_ctx c = {.task = t, .sql = &sql, .started_ms = clock_mono_ms(w->e->ports->clock)};
+    struct sync_ctx c = {.task = t, .sql = &sql, .status = "done", .started_ms = clock_mono_ms(w->e->ports->clock)};
 
     if (!check_targets(w, err) || !sync_current_sql(w, NULL, &sql, err))
         return false;
@@ -100,15 +100,19 @@ bool sync_install(struct work *w, const struct task *t, struct err *err)
     return true;
 }
 
-bool sync_remove(struct work *w, const struct task *t, struct err *err)
+static bool take_away(struct work *w, const struct task *t, const char *status, struct err *err)
 {
     struct sql_list sql;
-    struct sync_ctx c = {.task = t, .sql = &sql, .started_ms = clock_mono_ms(w->e->ports->clock)};
+    struct sync_ctx c = {.task = t, .sql = &sql, .status = status, .started_ms = clock_mono_ms(w->e->ports->clock)};
 
     sync_remove_sql(w->a, w->p, &sql);
     c.text = joined(w->a, &sql);
     if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s), w->e->policy.lock_timeout_ms, build, &c, err))
         return false;
-    report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    report_task(w, t, status, clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
 }
+
+bool sync_remove(struct work *w, const struct task *t, struct err *err) { return take_away(w, t, "done", err); }
+
+bool sync_undo(struct work *w, const struct task *t, struct err *err) { return take_away(w, t, "undone", err); }

@@ -157,10 +157,8 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
     bool there = true;
 
     emit(w, EVENT_START, r->step, "%s", t.title);
-    if (t.kind == TASK_SYNC_INSTALL) {
-        bool ok = sync_remove(w, &t, err);
-        return ok && record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
-    }
+    if (t.kind == TASK_SYNC_INSTALL)
+        return sync_undo(w, &t, err);
     if (!came_to_be(w, r, &there, err))
         return false;
     c.list = stored_undo(r);
@@ -179,17 +177,30 @@ static int newest_first(const void *a, const void *b)
     return x->seq < y->seq ? 1 : x->seq > y->seq ? -1 : 0;
 }
 
+/* A run that died between a rung's request and its row left more exposure than the state says. */
+static bool flag_down(struct work *w, enum flag_role role, struct err *err)
+{
+    struct flag_obs seen[FLAG_ROLES];
+
+    if (!w->p->flags[role].key.s || !w->e->flags)
+        return true;
+    if (w->state.percent[role] == 0) {
+        flags_observe(w, seen);
+        if (flag_exposure(seen[role].state, seen[role].percent) == 0)
+            return true;
+    }
+    return flags_set_percent(w, role, 0, "rollback", err);
+}
+
 /* Flags down first (write before read would strand readers on rows that nobody keeps up), then the steps. */
 static bool flags_down(struct work *w, struct err *err)
 {
-    if (w->phase == PHASE_WRITE_ACTIVATION || w->phase == PHASE_DUAL_READ) {
-        if (w->p->flags[FLAG_READ].key.s && (w->phase == PHASE_DUAL_READ || w->p->sync.by != SYNC_TRIGGER) &&
-            w->state.percent[FLAG_READ] > 0 && !flags_set_percent(w, FLAG_READ, 0, "rollback", err))
-            return false;
-        if (w->phase == PHASE_WRITE_ACTIVATION && w->p->flags[FLAG_WRITE].key.s && w->state.percent[FLAG_WRITE] > 0 &&
-            !flags_set_percent(w, FLAG_WRITE, 0, "rollback", err))
-            return false;
-    }
+    bool read = w->phase == PHASE_DUAL_READ || (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
+
+    if (read && !flag_down(w, FLAG_READ, err))
+        return false;
+    if (w->phase == PHASE_WRITE_ACTIVATION && !flag_down(w, FLAG_WRITE, err))
+        return false;
     if (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER)
         w->state.verified = false;
     return true;

@@ -98,26 +98,41 @@ static bool check_agreement(struct work *w, int *failed, const char **first, str
     return true;
 }
 
+static bool run_checks(struct work *w, const struct task *t, enum phase phase, int *failed, const char **first,
+                       struct err *err)
+{
+    const struct check_list *l = &w->p->phases[phase].verify;
+
+    for (int i = 0; i < l->n; i++) {
+        const struct check *c = &l->items[i];
+        const char *value = NULL;
+        bool holds = false;
+        if (!check_one(w, c, &holds, &value, err))
+            return false;
+        emit(w, EVENT_INFO, t->id, "%s: %s (%s)", c->id.s, holds ? "holds" : "does not hold", value ? value : "no value");
+        if (!holds && ++*failed == 1)
+            *first = arena_printf(w->a, "%s: got %s (%s:%d:%d)", c->id.s, value ? value : "no value", c->at.file, c->at.line,
+                                  c->at.col);
+    }
+    return true;
+}
+
+/* Where reads wait for writes, dual_read's backfills and checks come with write_activation's. */
+static bool has_late_checks(const struct work *w)
+{
+    return w->phase == PHASE_WRITE_ACTIVATION && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
+}
+
 bool verify_run(struct work *w, const struct task *t, struct err *err)
 {
-    const struct check_list *l = &w->p->phases[w->phase].verify;
     int64_t started = clock_mono_ms(w->e->ports->clock);
     int failed = 0;
     const char *first = NULL;
 
-    for (int i = 0; i < l->n; i++) {
-        const char *value = NULL;
-        bool holds = false;
-        if (!check_one(w, &l->items[i], &holds, &value, err))
-            return false;
-        emit(w, EVENT_INFO, t->id, "%s: %s (%s)", l->items[i].id.s, holds ? "holds" : "does not hold", value ? value : "no value");
-        if (holds)
-            continue;
-        failed++;
-        if (!first)
-            first = arena_printf(w->a, "%s: got %s (%s:%d:%d)", l->items[i].id.s, value ? value : "no value",
-                                 l->items[i].at.file, l->items[i].at.line, l->items[i].at.col);
-    }
+    if (has_late_checks(w) && !run_checks(w, t, PHASE_DUAL_READ, &failed, &first, err))
+        return false;
+    if (!run_checks(w, t, w->phase, &failed, &first, err))
+        return false;
     if (!check_left(w, &failed, &first, err) || !check_agreement(w, &failed, &first, err))
         return false;
     if (failed > 0) {
@@ -129,11 +144,9 @@ bool verify_run(struct work *w, const struct task *t, struct err *err)
         return err_reason(err, "not_verified");
     }
     w->state.verified = true;
-    if (!record_save_state(w, err))
-        return false;
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
     report_task(w, t, "done", ms, NULL);
-    return record_task_now(w, t, "done", ms, NULL, NULL, NULL, err);
+    return record_task_and_state(w, t, "done", ms, err);
 }
 
 bool compare_run(struct work *w, const struct task *t, struct err *err)
