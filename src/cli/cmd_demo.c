@@ -61,8 +61,9 @@ static void show_traffic(struct context *c, const struct demo_figures *f)
     row(c, "failed requests", count(c, f->failed), "", "");
     out_print(o, "%s", out_style(o, STYLE_PLAIN));
     for (int i = 0; i < f->n_failures; i++)
-        out_print(o, "    %" PRId64 " x release %s, %s: %s %s\n", f->failures[i].count,
+        out_print(o, "    %" PRId64 " x release %s, %s: %s%s%s\n", f->failures[i].count,
                   f->failures[i].release, f->failures[i].statement, f->failures[i].sqlstate,
+                  *f->failures[i].sqlstate ? " " : "",
                   out_clean(&c->arena, f->failures[i].message, false));
     if (f->before_p99_us > 0)
         row(c, "p99 before the plan", decimal(c, 1, (double) f->before_p99_us / 1000), "ms", "");
@@ -76,7 +77,7 @@ static void show_traffic(struct context *c, const struct demo_figures *f)
 static void show_phases(struct context *c, const struct demo_figures *f)
 {
     for (int i = 0; i < f->n_phases; i++)
-        row(c, f->phases[i].name, decimal(c, 1, (double) f->phases[i].ms / 1000), "s",
+        row(c, f->phases[i].name, decimal(c, 2, (double) f->phases[i].ms / 1000), "s",
             arena_printf(&c->arena, "release %s%s", f->phases[i].release,
                          f->kill.done && strcmp(f->phases[i].name, f->kill.phase) == 0
                              ? ", killed and resumed"

@@ -139,6 +139,7 @@ void demo_watch_say(struct demo *d, enum out_style s, const char *fmt, ...)
 void demo_watch_types(struct demo *d, const char *fmt, ...)
 {
     AUTO(str) text = {0};
+    AUTO(str) line = {0};
     AUTO(arena) a = {0};
     va_list ap;
 
@@ -147,7 +148,12 @@ void demo_watch_types(struct demo *d, const char *fmt, ...)
     str_vaddf(&text, fmt, ap);
     va_end(ap);
     pthread_mutex_lock(&d->watch.lock);
-    put_line(&d->watch, STYLE_BOLD, out_clean(&a, str_text(&text), false));
+    if (is_wide(d->out) || d->out->format != OUT_TEXT) {
+        put_line(&d->watch, STYLE_BOLD, out_clean(&a, str_text(&text), false));
+    } else { /* beside the columns it would be broken */
+        str_addf(&line, "%5.1fs  %s", (double) demo_ms(d) / 1000, str_text(&text));
+        put(&d->watch, STYLE_BOLD, str_text(&line));
+    }
     pthread_mutex_unlock(&d->watch.lock);
 }
 
@@ -321,6 +327,14 @@ static const struct events_ops events_ops = {emit};
 
 /* ---- a line a second ---------------------------------------------------------------------------------- */
 
+/* For programs that read events: what people see in columns. */
+static void add_words(struct demo_watch *w, struct str *to)
+{
+    str_addf(to, "; read %d %%, write %d %%, %" PRId64 " requests, %" PRId64 " failed, p99 %.1f ms",
+             w->percent[FLAG_READ], w->percent[FLAG_WRITE], w->stats.requests, w->stats.failed,
+             (double) w->stats.window_p99_us / 1000);
+}
+
 static void tell_second(struct demo_watch *w)
 {
     struct out *o = w->demo->out;
@@ -331,7 +345,9 @@ static void tell_second(struct demo_watch *w)
     if (w->rows_total > 0)
         str_addf(&line, ": %s of %s rows", demo_count(&a, w->rows_done),
                  demo_count(&a, w->rows_total));
-    if (!o->messages_tty) {
+    if (o->format == OUT_JSONL)
+        add_words(w, &line);
+    if (o->format == OUT_JSONL || !o->messages_tty) {
         put_line(w, STYLE_PLAIN, str_text(&line));
         return;
     }
