@@ -180,6 +180,8 @@ void demo_watch_intro(struct demo *d)
         "rewrite",
         "the table; phasegate takes it to bigint in four phases, one per release, while the shop "
         "is open.",
+        "read and write are the percentages of the plan's two flags: who reads and writes the new "
+        "column.",
         "",
     };
 
