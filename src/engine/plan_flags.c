@@ -64,7 +64,8 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
 {
     struct flag_ops ops = ops_of(w);
     struct flag_ref ref = ref_of(w, role);
-    bool down = percent < w->state.percent[role];
+    /* Off is off, however high it stands: a run that died may have left it higher than the state says. */
+    bool down = percent == 0 || percent < w->state.percent[role];
     struct flag_set_request r = {.ref = &ref,
                                  .desired = flag_value_percent(percent),
                                  .plan = w->p->id.s,
