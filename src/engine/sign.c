@@ -124,12 +124,40 @@ static bool is_approver(const struct policy *pol, const char *role, const char *
     return !listed && pol->approvers.n == 0;
 }
 
+static bool sign(struct work *w, enum phase phase, const char *role, const char *because, bool refuse, struct err *err)
+{
+    struct engine *e = w->e;
+    struct approval ap = {.plan = w->p->id.s, .phase = phase_word(phase), .checksum = w->p->phase_checksum[phase],
+                          .role = role, .who = e->actor, .because = because, .refused = refuse, .at_ms = now_ms(e),
+                          .host = e->ports->host->ops->hostname(e->ports->host)};
+
+    w->phase = phase;
+    struct history_row *r = history_new(w, "approval", phase_word(phase), "note");
+    r->checksum = ap.checksum;
+    r->description = arena_printf(w->a, "%s by %s%s%s", refuse ? "refused" : "approved", e->actor, because ? ": " : "",
+                                  because ? because : "");
+    return ledger_approval_add(e->db, &ap, err) && ledger_history_append(e->db, r, err);
+}
+
+/* The lease is only taken to make the ledger: an advance holds it while it waits for this very signature. */
+static bool sign_first(struct work *w, enum phase phase, const char *role, const char *because, bool refuse,
+                       struct err *err)
+{
+    static const struct advance_options none;
+    struct engine *e = w->e;
+    AUTO(err) ignored = {0};
+    bool ok = work_open(w, e, w->p, &none, w->a, err) && sign(w, phase, role, because, refuse, err);
+
+    if (db_is_usable(e->db))
+        (void) !lease_release(e->db, &ignored);
+    return ok;
+}
+
 bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role, const char *because,
                     bool refuse, struct err *err)
 {
     AUTO(arena) a = {0};
-    static const struct advance_options none;
-    struct work w;
+    struct work w = {.e = e, .p = p, .a = &a};
 
     if (!is_approver(&e->policy, role, e->actor)) {
         err_set(err, ERR_REFUSED, "%s may not approve%s%s", e->actor, role ? " as " : "", role ? role : "");
@@ -138,19 +166,9 @@ bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const ch
     }
     if (!p->phases[phase].present)
         return err_set(err, ERR_USAGE, "plan %s has no %s", p->id.s, phase_word(phase));
-    if (!work_open(&w, e, p, &none, &a, err))
+    if (!e->facts(e->set, p, err))
         return false;
-    w.phase = phase;
-    struct approval ap = {.plan = p->id.s, .phase = phase_word(phase), .checksum = p->phase_checksum[phase], .role = role,
-                          .who = e->actor, .because = because, .refused = refuse, .at_ms = now_ms(e),
-                          .host = e->ports->host->ops->hostname(e->ports->host)};
-    struct history_row *r = history_new(&w, "approval", phase_word(phase), "note");
-    r->checksum = ap.checksum;
-    r->description = arena_printf(&a, "%s by %s%s%s", refuse ? "refused" : "approved", e->actor, because ? ": " : "",
-                                  because ? because : "");
-    bool ok = ledger_approval_add(e->db, &ap, err) && ledger_history_append(e->db, r, err);
-    AUTO(err) ignored = {0};
-    if (db_is_usable(e->db))
-        (void) !lease_release(e->db, &ignored);
-    return ok;
+    if (!e->has_ledger)
+        return sign_first(&w, phase, role, because, refuse, err);
+    return work_reload(&w, err) && sign(&w, phase, role, because, refuse, err);
 }

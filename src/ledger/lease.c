@@ -4,6 +4,7 @@
 #include "rows.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum {
     POLL_MS = 300,
@@ -29,7 +30,12 @@ static void add_holder(struct str *to, const struct holder *h)
 {
     char since[25];
     time_to_rfc3339(h->since_ms, since);
-    str_addf(to, "run %s, %s@%s", known(h->run_id), known(h->user), known(h->host));
+    const char *user = known(h->user);
+
+    /* Who acts is user@host already, unless a name was given. */
+    str_addf(to, "run %s, %s", known(h->run_id), user);
+    if (!strchr(user, '@'))
+        str_addf(to, "@%s", known(h->host));
     if (h->pid)
         str_addf(to, ", process %" PRId64, h->pid);
     str_addf(to, ", database session %" PRId64 ", since %s", h->backend_pid, since);

@@ -151,7 +151,7 @@ class Project:
         """The whole answer; its envelope is checked."""
         done = self.exits(code, "--format", "json", *args, **more)
         answer = done.json
-        command = next(a for a in args if not a.startswith("-"))
+        command = next(a for a, before in zip(args, ("",) + args) if not a.startswith("-") and before != "--as")
         for key, value in (("version", 1), ("command", command), ("ok", code == 0), ("exit_code", code)):
             if answer.get(key) != value:
                 raise AssertionError("%s is %r, expected %r\n%s" % (key, answer.get(key), value, done))
