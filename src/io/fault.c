@@ -1,11 +1,12 @@
 /* Fault points, in test builds only (PHASEGATE_FAULTS): every call that leaves the process is one.
  *
- * PHASEGATE_FAULT=kill-before:N | kill-after:N | drop-before:N   act at the N-th point (from 1)
+ * PHASEGATE_FAULT=kill-before:N | kill-after:N | drop-before:N | drop-after:N   act at the N-th point (from 1)
  * PHASEGATE_FAULT_COUNT=FILE                                     append the number of points at exit
  *
  * kill sends SIGKILL to this process: before the call nothing of it has left, after it everything has, and
- * nothing that follows has happened. drop ends the database session on the server first, so that the call
- * meets a lost connection. The wrappers sit at the seam of ports.h: what the engine does between two points
+ * nothing that follows has happened. drop-before ends the database session on the server first, so that
+ * the call meets a lost connection; drop-after lets the call through and loses its answer, as when a COMMIT
+ * arrived and nobody heard of it. The wrappers sit at the seam of ports.h: what the engine does between two points
  * can't be seen from outside, so killing at every point covers every order that matters.
  */
 #include "fault.h"
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum fault_mode { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_DROP_BEFORE };
+enum fault_mode { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_DROP_BEFORE, FAULT_DROP_AFTER };
 
 static struct {
     enum fault_mode mode;
@@ -48,7 +49,8 @@ static void get_ready(void)
         enum fault_mode mode;
     } modes[] = {{"kill-before:", FAULT_KILL_BEFORE},
                  {"kill-after:", FAULT_KILL_AFTER},
-                 {"drop-before:", FAULT_DROP_BEFORE}};
+                 {"drop-before:", FAULT_DROP_BEFORE},
+                 {"drop-after:", FAULT_DROP_AFTER}};
     const char *s = getenv("PHASEGATE_FAULT");
 
     fault.ready = true;
@@ -94,6 +96,17 @@ static void drop_session(struct db *real)
                     &DB_NO_PARAMS, &ignored);
 }
 
+/* The call went through, and its answer is lost with the session. */
+static bool lose_answer(struct db *real, struct err *err)
+{
+    drop_session(real);
+    err_clear(err);
+    err_set(err, ERR_CONNECTION_LOST, "the session with %s ended before its answer came", real->shown);
+    return false;
+}
+
+static bool is_lost(long point) { return point == fault.at && fault.mode == FAULT_DROP_AFTER; }
+
 static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
                    struct db_rows *rows, int64_t *affected, struct err *err)
 {
@@ -104,7 +117,7 @@ static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct 
     long point = fault.count;
     bool ok = real->ops->exec(real, a, sql, p, rows, affected, err);
     leave(point);
-    return ok;
+    return is_lost(point) ? lose_answer(real, err) : ok;
 }
 
 static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n,
@@ -117,7 +130,9 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
     long point = fault.count;
     bool ok = real->ops->pipeline(real, a, calls, n, rows, out_done, err);
     leave(point);
-    return ok;
+    if (is_lost(point) && out_done)
+        *out_done = 0;
+    return is_lost(point) ? lose_answer(real, err) : ok;
 }
 
 static bool f_reconnect(struct db *d, struct err *err) { return db_reconnect(real_of(d), err); }
