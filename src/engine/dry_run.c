@@ -201,29 +201,83 @@ static bool dry_task(struct dry *d, const struct task *t, struct err *err)
     return true;
 }
 
-/* Undo as it is stored, newest first; what has no undo is named. */
+static void dry_flag_down(struct dry *d, enum flag_role role)
+{
+    struct work *w = &d->w;
+    struct task t = {.kind = TASK_RUNG,
+                     .id = arena_printf(w->a, "%s/0%%", flag_role_word(role)),
+                     .title = arena_printf(w->a, "%s flag to 0 %%", flag_role_word(role)),
+                     .flag = role,
+                     .rung = arena_new(w->a, struct rung)};
+
+    if (!w->p->flags[role].key.s || !undo_takes_flag(w, role) || w->state.percent[role] == 0)
+        return;
+    struct dry_step *s = add(d, &t);
+    s->status = "would run";
+    s->request = arena_printf(w->a, "set %s to 0 %% at %s, read it back", w->p->flags[role].key.s,
+                              w->e->flags ? w->e->flags->shown : "no flag service");
+    s->undo = arena_printf(w->a, "the rollout, from %d %% down", w->state.percent[role]);
+}
+
+static bool dry_restore(struct dry *d, struct err *err)
+{
+    struct work *w = &d->w;
+    struct soft_drop *list = NULL;
+    int n = 0;
+
+    if (!w->e->has_ledger || w->phase != PHASE_CONTRACT)
+        return true;
+    if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &list, &n, err))
+        return false;
+    for (int i = n - 1; i >= 0; i--) {
+        if (list[i].restored_at_ms || list[i].purged_at_ms)
+            continue;
+        struct task t = {.kind = TASK_SOFT_DROP, .id = list[i].step,
+                         .title = arena_printf(w->a, "restore %s %s", list[i].object_kind, list[i].original_name)};
+        struct dry_step *s = add(d, &t);
+        const char **one = arena_array(w->a, const char *, 1);
+        one[0] = list[i].restore_sql;
+        s->status = "would run";
+        s->sql = one;
+        s->n_sql = 1;
+        s->lock = LOCK_AE;
+        s->lock_note = "brief";
+        s->undo = "the soft drop itself";
+    }
+    return true;
+}
+
+static void dry_undo_row(struct dry *d, const struct history_row *r)
+{
+    struct work *w = &d->w;
+    struct task t = {.kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
+    struct dry_step *s = add(d, &t);
+    const char **one = arena_array(w->a, const char *, 1);
+
+    s->status = r->undo_sql ? "would run" : "has no undo";
+    one[0] = r->undo_sql;
+    s->sql = one;
+    s->n_sql = r->undo_sql ? 1 : 0;
+    s->lock = LOCK_AE;
+    s->lock_note = "brief";
+    s->undo = "the step itself";
+    s->reversibility = !r->undo_sql ? "irreversible" : undo_loses(w, r) ? "lossy" : "lossless";
+}
+
+/* In the order of the undo: flags down, what is hidden back, the steps as their undo was stored. */
 static bool dry_undo(struct dry *d, struct err *err)
 {
     struct work *w = &d->w;
+    const struct history_row **order = undo_order(w);
 
-    for (int i = w->n_steps - 1; i >= 0; i--) {
-        const struct history_row *r = &w->steps[i];
-        if (strcmp(r->phase, phase_word(w->phase)) != 0 || (strcmp(r->status, "done") != 0 && strcmp(r->status, "started") != 0) ||
-            (strcmp(r->kind, "step") != 0 && strcmp(r->kind, "sync install") != 0))
-            continue;
-        struct task t = {.kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
-        struct dry_step *s = add(d, &t);
-        const char **one = arena_array(w->a, const char *, 1);
-        s->status = r->undo_sql ? "would run" : "has no undo";
-        one[0] = r->undo_sql;
-        s->sql = one;
-        s->n_sql = r->undo_sql ? 1 : 0;
-        s->lock = LOCK_AE;
-        s->lock_note = "brief";
-        s->undo = "the step itself";
-        s->reversibility = r->undo_sql ? "lossless" : "irreversible";
-    }
-    (void) err;
+    dry_flag_down(d, FLAG_READ);
+    dry_flag_down(d, FLAG_WRITE);
+    if (!dry_restore(d, err))
+        return false;
+    for (int i = 0; i < w->n_steps; i++)
+        if (strcmp(order[i]->phase, phase_word(w->phase)) == 0 && undo_covers(order[i]) &&
+            (strcmp(order[i]->kind, "step") == 0 || strcmp(order[i]->kind, "sync install") == 0))
+            dry_undo_row(d, order[i]);
     return true;
 }
 

@@ -112,6 +112,13 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err);
 bool purge_drop_run(struct work *w, const struct task *t, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
+/* The rows of w->steps, those first that are undone first. */
+const struct history_row **undo_order(struct work *w);
+/* Did this row leave something to undo? Would its derived undo lose data? */
+bool undo_covers(const struct history_row *r);
+bool undo_loses(struct work *w, const struct history_row *r);
+/* Does undoing the phase take this flag to 0? */
+bool undo_takes_flag(const struct work *w, enum flag_role role);
 /* Is undoing this phase lossless, and if not, what would be lost? */
 bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *err);
 

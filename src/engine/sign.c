@@ -95,11 +95,9 @@ bool engine_accept(struct engine *e, struct plan *p, const char *because, struct
         r->sql = ed->sql;
         r->undo_sql = before ? before->undo_sql : NULL;
         r->detail = before ? before->detail : NULL;
-        /* A step that has gone from the plan stays in the journal as a note: it has no checksum any more. */
-        if (!ed->sql) {
-            r->status = "note";
+        /* A step that has gone from the plan has nothing left to be compared with. */
+        if (!ed->sql)
             r->checksum = NULL;
-        }
         ok = ledger_history_append(e->db, r, err);
     }
     AUTO(err) ignored = {0};

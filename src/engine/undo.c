@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-static bool is_undoable(const struct history_row *r)
+bool undo_covers(const struct history_row *r)
 {
     return strcmp(r->status, "done") == 0 || strcmp(r->status, "started") == 0;
 }
@@ -24,6 +24,23 @@ static json_t *stored_undo(const struct history_row *r)
     return list;
 }
 
+bool undo_loses(struct work *w, const struct history_row *r)
+{
+    bool finish = strncmp(r->step, "finish/", 7) == 0;
+    const struct phase_plan *ph = &w->p->phases[w->phase];
+    const struct step_list *list = finish ? &ph->finish : &ph->steps;
+
+    for (int i = 0; i < list->n; i++) {
+        const struct step *s = &list->items[i];
+        if (strcmp(s->id.s, finish ? r->step + 7 : r->step) != 0 || s->undo.s)
+            continue;
+        for (int k = 0; k < s->n_stmts; k++)
+            if (s->stmts[k].undo && !s->stmts[k].undo_lossless)
+                return true;
+    }
+    return false;
+}
+
 /* Data that only the new shape holds is lost when expand is undone after writes went there without a way
  * back; a step without an undo can't be taken back at all. */
 bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *err)
@@ -40,7 +57,7 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
     }
     for (int i = 0; i < w->n_steps; i++) {
         const struct history_row *r = &w->steps[i];
-        if (!is_in_phase(w, r) || !is_undoable(r) || strcmp(r->kind, "sync install") == 0)
+        if (!is_in_phase(w, r) || !undo_covers(r) || strcmp(r->kind, "sync install") == 0)
             continue;
         if (!r->undo_sql) {
             *lossless = false;
@@ -50,17 +67,15 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
     }
     for (int s = 0; s < 2; s++) {
         const struct step_list *list = s ? &w->p->phases[w->phase].finish : &w->p->phases[w->phase].steps;
-        for (int i = 0; i < list->n; i++)
-            for (int k = 0; k < list->items[i].n_stmts; k++) {
-                const struct sql_stmt *st = &list->items[i].stmts[k];
-                const struct history_row *r =
-                    work_step_row(w, s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s);
-                if (r && is_undoable(r) && !list->items[i].undo.s && st->undo && !st->undo_lossless) {
-                    *lossless = false;
-                    *what = arena_printf(w->a, "undoing step %s would lose data", list->items[i].id.s);
-                    return true;
-                }
+        for (int i = 0; i < list->n; i++) {
+            const char *id = s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s;
+            const struct history_row *r = work_step_row(w, id);
+            if (r && undo_covers(r) && undo_loses(w, r)) {
+                *lossless = false;
+                *what = arena_printf(w->a, "undoing step %s would lose data", list->items[i].id.s);
+                return true;
             }
+        }
     }
     return true;
 }
@@ -170,11 +185,39 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
     return true;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-    const struct history_row *x = a, *y = b;
+struct placed {
+    const struct history_row *row;
+    int place; /* in the phase's script */
+};
 
-    return x->seq < y->seq ? 1 : x->seq > y->seq ? -1 : 0;
+static int last_first(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+
+    if (x->place != y->place)
+        return x->place < y->place ? 1 : -1;
+    return x->row->seq < y->row->seq ? 1 : x->row->seq > y->row->seq ? -1 : 0;
+}
+
+/* The reverse of the script, not of the journal: a row that was signed anew, or found in place again, is
+ * younger than what was built on its step. What the plan doesn't have any more comes first. */
+const struct history_row **undo_order(struct work *w)
+{
+    const struct history_row **out = arena_array(w->a, const struct history_row *, w->n_steps + 1);
+    struct placed *list = arena_array(w->a, struct placed, w->n_steps + 1);
+    struct script s;
+
+    plan_script(w->a, w->p, w->phase, false, &s);
+    for (int i = 0; i < w->n_steps; i++) {
+        list[i] = (struct placed) {&w->steps[i], s.n};
+        for (int k = 0; k < s.n; k++)
+            if (strcmp(s.tasks[k].id, w->steps[i].step) == 0)
+                list[i].place = k;
+    }
+    qsort(list, (size_t) w->n_steps, sizeof *list, last_first);
+    for (int i = 0; i < w->n_steps; i++)
+        out[i] = list[i].row;
+    return out;
 }
 
 /* A run that died between a rung's request and its row left more exposure than the state says. */
@@ -193,16 +236,19 @@ static bool flag_down(struct work *w, enum flag_role role, struct err *err)
 }
 
 /* Flags down first (write before read would strand readers on rows that nobody keeps up), then the steps. */
+bool undo_takes_flag(const struct work *w, enum flag_role role)
+{
+    if (role == FLAG_WRITE)
+        return w->phase == PHASE_WRITE_ACTIVATION;
+    return w->phase == PHASE_DUAL_READ || (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
+}
+
 static bool flags_down(struct work *w, struct err *err)
 {
-    bool read = w->phase == PHASE_DUAL_READ || (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
-
-    if (read && !flag_down(w, FLAG_READ, err))
+    if (undo_takes_flag(w, FLAG_READ) && !flag_down(w, FLAG_READ, err))
         return false;
-    if (w->phase == PHASE_WRITE_ACTIVATION && !flag_down(w, FLAG_WRITE, err))
+    if (undo_takes_flag(w, FLAG_WRITE) && !flag_down(w, FLAG_WRITE, err))
         return false;
-    if (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER)
-        w->state.verified = false;
     return true;
 }
 
@@ -220,12 +266,15 @@ static bool is_repeated(const struct work *w, const struct history_row *r)
 
 bool undo_phase(struct work *w, struct err *err)
 {
-    if (!flags_down(w, err))
+    /* Without the trigger nothing keeps filled rows right; without the column there are none. */
+    bool stays_filled = w->phase == PHASE_CONTRACT || (w->phase != PHASE_EXPAND && w->p->sync.by == SYNC_TRIGGER);
+
+    if (!flags_down(w, err) || (!stays_filled && !verification_void(w, err)))
         return false;
-    qsort(w->steps, (size_t) w->n_steps, sizeof *w->steps, newest_first);
+    const struct history_row **order = undo_order(w);
     for (int i = 0; i < w->n_steps; i++) {
-        const struct history_row *r = &w->steps[i];
-        if (is_in_phase(w, r) && is_undoable(r) && !undo_row(w, r, err))
+        const struct history_row *r = order[i];
+        if (is_in_phase(w, r) && undo_covers(r) && !undo_row(w, r, err))
             return false;
         /* What was only looked at, skipped or didn't apply runs again in a later attempt. */
         if (is_repeated(w, r)) {

@@ -1,0 +1,192 @@
+"""approve and accept: what people sign is bound to a checksum."""
+
+import unittest
+
+import project
+from project import column_plan, full_plan, phase, plan, step
+
+NEEDS_ONE = {"approvals": {"expand": 1}, "approvers": {"dba": ["alice", "bob"], "dev": ["dave"]}}
+
+
+class Approve(project.Case):
+    def test_nothing_runs_without_it(self):
+        p = self.project(plans=[column_plan()], policy=NEEDS_ONE)
+        error = p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("expand needs 1 approval, it has 0", error["message"])
+        self.assertIn("phasegate approve orders-ref expand", error["hint"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        answer = p.json("--as", "alice", "approve", "orders-ref", "expand", "--because", "read it twice")["result"]
+        self.assertEqual((answer["who"], answer["phase"], answer["refused"], len(answer["checksum"])), ("alice", "expand", False, 64))
+        p.advance("orders-ref", "1.1.0")
+        self.assertEqual(p.db.psql("SELECT who, because, refused FROM phasegate.approval"), [["alice", "read it twice", "f"]])
+
+    def test_it_can_be_given_before_there_is_a_ledger_and_is_journalled(self):
+        p = self.project(plans=[column_plan()], policy=NEEDS_ONE)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        rows = p.db.psql("SELECT kind, phase, description, checksum IS NOT NULL FROM phasegate.migration_history")
+        self.assertEqual(rows, [["approval", "expand", "approved by alice", "t"]])
+        self.assertTrue(p.json("history", "--verify")["result"]["databases"][0]["chain"]["holds"])
+
+    def test_an_edit_voids_it(self):
+        body = column_plan()
+        p = self.project(plans=[body], policy=NEEDS_ONE)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        body["phases"]["expand"]["steps"][0]["sql"] += ", ADD COLUMN sneaked int"
+        p.write_plan(body)
+        p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_an_edit_of_another_phase_leaves_it(self):
+        body = full_plan()
+        p = self.project(plans=[body], policy=NEEDS_ONE)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        body["phases"]["contract"]["hold"] = "1h"
+        p.write_plan(body)
+        p.advance("orders-ref", "1.1.0")
+
+    def test_writing_it_otherwise_leaves_it(self):
+        body = column_plan()
+        p = self.project(plans=[body], policy=NEEDS_ONE)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        with open(p.path(p.plan_file(body)), "a", encoding="utf-8") as f:
+            f.write("\n# a comment at the end\n")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_a_refusal_is_recorded_and_blocks(self):
+        p = self.project(plans=[column_plan()], policy=NEEDS_ONE)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        answer = p.json("--as", "bob", "approve", "orders-ref", "expand", "--refuse", "--because", "not on a Friday")["result"]
+        self.assertTrue(answer["refused"])
+        error = p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("bob refused expand: not on a Friday", error["message"])
+        self.assertIn("Held by bob", error["detail"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        self.assertIn("refused by bob: not on a Friday", p.db.column("SELECT description FROM phasegate.migration_history"))
+        p.ok("--as", "bob", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_two_need_two_people(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 2}, "approvers": {"dba": ["alice", "bob"]}})
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        error = p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("needs 2 approvals, it has 1", error["message"])
+        p.ok("--as", "bob@elsewhere", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_only_approvers(self):
+        p = self.project(plans=[column_plan()], policy=NEEDS_ONE)
+        p.refused("not_an_approver", "--as", "mallory", "approve", "orders-ref", "expand")
+        p.refused("not_an_approver", "--as", "alicex", "approve", "orders-ref", "expand")
+        p.refused("not_an_approver", "--as", "dave", "approve", "orders-ref", "expand", "--role", "dba")
+        p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+
+    def test_only_the_phase_that_was_signed(self):
+        p = self.project(plans=[full_plan()], policy={"approvals": {"expand": 1, "contract": 1}})
+        p.ok("--as", "alice", "approve", "orders-ref", "contract")
+        p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.advance_through("orders-ref", "contract")
+
+    def test_policy_by_environment(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 1}}, env_policy={"approvals": {"expand": 0}})
+        p.advance("orders-ref", "1.1.0")
+
+    def test_usage(self):
+        p = self.project(plans=[column_plan()])
+        self.assertIn("did you mean expand", p.exits(2, "approve", "orders-ref", "expnad").stderr)
+        self.assertIn("has no contract", p.exits(2, "approve", "orders-ref", "contract").stderr)
+        p.exits(2, "approve", "orders-ref")
+
+
+class Edited(project.Case):
+    def edited(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.ok("--as", "alice", "advance", "orders-ref", "--release", "1.1.0")
+        recorded = p.db.value("SELECT checksum FROM phasegate.migration_history WHERE step = 'column' AND status = 'done'")
+        body["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar(80)"
+        p.write_plan(body)
+        return p, body, recorded
+
+    def test_advance_refuses_and_shows_both_checksums(self):
+        p, _, recorded = self.edited()
+        error = p.refused("edited", "advance", "orders-ref", "--release", "1.2.0")
+        self.assertIn("step column of expand", error["message"])
+        self.assertIn("recorded checksum " + recorded[:12], error["message"])
+        self.assertRegex(error["message"], r"now [0-9a-f]{12}")
+        self.assertRegex(error["message"], r"plans/20260101000000-orders-ref.yaml:\d+:\d+")
+        self.assertIn("Held by alice", error["detail"])
+        self.assertIn("phasegate accept orders-ref --because", error["hint"])
+        self.assertEqual(p.stage("orders-ref"), "expand done")
+        self.assertTrue(p.status("orders-ref")["edited"])
+        self.assertIn("edited", p.ok("status", "orders-ref").stdout)
+
+    def test_accept_shows_the_difference_and_signs_only_that(self):
+        p, body, recorded = self.edited()
+        done = p.ok("--as", "bob", "accept", "orders-ref", "--because", "varchar is the same here")
+        for word in ("- ALTER TABLE orders ADD COLUMN external_ref text", "+ ALTER TABLE orders ADD COLUMN external_ref varchar(80)",
+                     "applied by alice", "recorded " + recorded, "1 step accepted"):
+            self.assertIn(word, done.stdout)
+        row = p.db.psql("SELECT applied_by, description, status FROM phasegate.migration_history ORDER BY seq DESC LIMIT 1")
+        self.assertEqual(row, [["bob", "edit accepted: varchar is the same here", "done"]])
+        p.advance("orders-ref", "1.2.0")
+        body["phases"]["expand"]["steps"][1]["sql"] = "CREATE INDEX CONCURRENTLY orders_external_ref ON orders (external_ref, id)"
+        p.write_plan(body)
+        p.refused("edited", "advance", "orders-ref", "--release", "1.3.0")
+
+    def test_accept_as_json(self):
+        p, _, recorded = self.edited()
+        accepted = p.json("accept", "orders-ref", "--because", "x")["result"]["accepted"]
+        self.assertEqual([(a["phase"], a["step"], a["recorded_checksum"], a["applied_by"]) for a in accepted],
+                         [("expand", "column", recorded, "alice")])
+        self.assertIn("varchar(80)", accepted[0]["sql"])
+        self.assertNotEqual(accepted[0]["checksum"], recorded)
+
+    def test_the_way_back_stays(self):
+        p, _, _ = self.edited()
+        p.ok("accept", "orders-ref", "--because", "x")
+        p.ok("rollback", "orders-ref")
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+
+    def test_nothing_to_accept(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        before = p.dump()
+        self.assertIn("nothing to accept", p.ok("accept", "orders-ref", "--because", "x").stdout)
+        self.assertEqual(p.dump(), before)
+
+    def test_a_reason_is_needed(self):
+        p, _, _ = self.edited()
+        self.assertIn("--because", p.exits(2, "accept", "orders-ref").stderr)
+        p.refused("edited", "advance", "orders-ref", "--release", "1.2.0")
+
+    def test_a_step_that_is_gone(self):
+        p, body, _ = self.edited()
+        del body["phases"]["expand"]["steps"][1]
+        body["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref text"
+        p.write_plan(body)
+        error = p.refused("edited", "advance", "orders-ref", "--release", "1.2.0")
+        self.assertIn("step index of expand", error["message"])
+        p.ok("accept", "orders-ref", "--because", "the index is made elsewhere")
+        p.advance("orders-ref", "1.2.0")
+
+    def test_a_step_that_was_not_applied_may_be_edited(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.advance("orders-ref", "1.1.0")
+        body["phases"]["write_activation"]["verify"] = []
+        body["phases"]["contract"]["steps"].append(step("more", "ALTER TABLE orders ADD CONSTRAINT there CHECK (external_ref <> '') NOT VALID"))
+        p.write_plan(body)
+        p.advance_through("orders-ref", "dual_read")
+
+    def test_an_edit_undone_is_no_edit(self):
+        p, body, _ = self.edited()
+        body["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref text"
+        p.write_plan(body)
+        p.advance("orders-ref", "1.2.0")
+
+
+if __name__ == "__main__":
+    unittest.main()
