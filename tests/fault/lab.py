@@ -29,6 +29,7 @@ import pgtest
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROJECT = os.path.join(HERE, "project")
 PLAN = "everything"
+PLAN_FILE = os.path.join("plans", "20261114093000-everything.yaml")
 TOKEN = "token-of-the-fault-tests"
 DEFAULT_POINTS = 60
 TOGETHER = 3
@@ -92,6 +93,24 @@ class World:
         server.psql('CREATE DATABASE "%s" TEMPLATE "%s"' % (self.db.name, state.name or "template0"))
         self.flag_server = None
         self.start_flags()
+
+    def own_project(self, **changes):
+        """From here on a copy of the project, its texts changed: plan={old: new}, settings={old: new}."""
+        copy = os.path.join(self.folder, "project")
+        shutil.copytree(self.project, copy)
+        self.project = copy
+        self.change(**changes)
+
+    def change(self, plan=None, settings=None):
+        for path, texts in ((PLAN_FILE, plan), ("phasegate.yaml", settings)):
+            with open(os.path.join(self.project, path), encoding="utf-8") as f:
+                text = f.read()
+            for old, new in (texts or {}).items():
+                if old not in text:
+                    raise AssertionError("%r isn't in %s" % (old, path))
+                text = text.replace(old, new, 1)
+            with open(os.path.join(self.project, path), "w", encoding="utf-8") as f:
+                f.write(text)
 
     # ---- flag service ------------------------------------------------------------------------------------
 
