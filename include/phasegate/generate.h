@@ -62,6 +62,10 @@ void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const c
                           struct sql_list *restore, struct sql_list *purge);
 void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
                          struct sql_list *drop, struct sql_list *restore, struct sql_list *purge);
+/* The same for what ALTER TABLE renames and moves too: kind "VIEW", "MATERIALIZED VIEW". */
+void soft_drop_relation_sql(struct arena *a, const char *kind, const char *schema,
+                            const char *table, const char *hidden, struct sql_list *drop,
+                            struct sql_list *restore, struct sql_list *purge);
 #define HOLD_SCHEMA "phasegate_hold"
 
 #endif

@@ -86,14 +86,17 @@ void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const c
         sql_list_take(a, restore, &s);
     }
 
-    alter(&s, c->schema, c->table);
+    /* A later step of the same plan may have hidden the whole table: then it goes with that. */
+    str_add(&s, "ALTER TABLE IF EXISTS ");
+    sql_qualified(&s, c->schema, c->table);
     str_add(&s, " DROP COLUMN IF EXISTS ");
     sql_ident(&s, hidden);
     sql_list_take(a, purge, &s);
 }
 
-void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
-                         struct sql_list *drop, struct sql_list *restore, struct sql_list *purge)
+void soft_drop_relation_sql(struct arena *a, const char *kind, const char *schema,
+                            const char *table, const char *hidden, struct sql_list *drop,
+                            struct sql_list *restore, struct sql_list *purge)
 {
     AUTO(str) s = {0};
 
@@ -120,7 +123,13 @@ void soft_drop_table_sql(struct arena *a, const char *schema, const char *table,
     sql_ident(&s, table);
     sql_list_take(a, restore, &s);
 
-    str_add(&s, "DROP TABLE IF EXISTS ");
+    str_addf(&s, "DROP %s IF EXISTS ", kind);
     sql_qualified(&s, HOLD_SCHEMA, hidden);
     sql_list_take(a, purge, &s);
+}
+
+void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
+                         struct sql_list *drop, struct sql_list *restore, struct sql_list *purge)
+{
+    soft_drop_relation_sql(a, "TABLE", schema, table, hidden, drop, restore, purge);
 }

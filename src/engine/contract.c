@@ -32,12 +32,12 @@ static void split(struct arena *a, const char *text, struct sql_list *out)
     }
 }
 
-/* The schema in which an unqualified table is found, by the user's search_path. */
+/* The schema in which an unqualified table or view is found, by the user's search_path. */
 static bool real_table(struct work *w, const struct sql_stmt *s, const char **schema, bool *found, struct err *err)
 {
     AUTO(str) name = {0}, sql = {0};
 
-    sql_qualified(&name, s->schema, s->table);
+    sql_qualified(&name, s->schema, s->drop == DROP_VIEW && s->object ? s->object : s->table);
     str_add(&sql, "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
                   "WHERE c.oid = pg_catalog.to_regclass(");
     sql_literal(&sql, str_text(&name));
@@ -100,16 +100,17 @@ static bool resolve(struct work *w, const struct sql_stmt *s, const char **objec
     return true;
 }
 
-/* An index, constraint, view or trigger can't be hidden: it is dropped now, and made again from what the
- * server itself says about it, read with an empty search_path so that every name in it is qualified. */
+/* An index, constraint or trigger can't be hidden: it is dropped now, and made again from what the server
+ * itself says about it, read with an empty search_path so that every name in it is qualified. An index is made
+ * again without standing in anyone's way. */
 static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
 {
     static const char *const queries[] = {
-        [DROP_INDEX] = "SELECT pg_catalog.pg_get_indexdef(c.oid) FROM pg_catalog.pg_class c "
-                       "WHERE c.oid = $1::pg_catalog.oid AND c.relkind IN ('i', 'I')",
-        [DROP_VIEW] = "SELECT pg_catalog.format('CREATE VIEW %s AS %s', c.oid::pg_catalog.regclass, "
-                      "pg_catalog.pg_get_viewdef(c.oid)) FROM pg_catalog.pg_class c "
-                      "WHERE c.oid = $1::pg_catalog.oid AND c.relkind = 'v'",
+        [DROP_INDEX] = "SELECT CASE WHEN c.relkind = 'I' THEN pg_catalog.pg_get_indexdef(c.oid) ELSE "
+                       "pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(c.oid), '^(CREATE (UNIQUE )?INDEX) ', "
+                       "'\\1 CONCURRENTLY IF NOT EXISTS ') END, n.nspname, i.indrelid::pg_catalog.regclass::pg_catalog.text "
+                       "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                       "JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid WHERE c.oid = $1::pg_catalog.oid",
         [DROP_CONSTRAINT] = "SELECT pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', "
                             "c.conrelid::pg_catalog.regclass, c.conname, pg_catalog.pg_get_constraintdef(c.oid)) "
                             "FROM pg_catalog.pg_constraint c WHERE c.conrelid = $1::pg_catalog.oid AND c.conname = $2",
@@ -136,7 +137,16 @@ static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_
     c->drop.items[0] = s->sql;
     c->restore = (struct sql_list) {arena_array(w->a, const char *, 1), 1};
     c->restore.items[0] = db_cell(&rows, 0, 0);
+    if (s->drop == DROP_INDEX)
+        c->row.schema = db_cell(&rows, 0, 1);
     return true;
+}
+
+static const char *relation_word(const struct sql_stmt *s)
+{
+    if (s->drop == DROP_TABLE)
+        return "TABLE";
+    return strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW" : "VIEW";
 }
 
 static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
@@ -148,7 +158,7 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
 
     *found = false;
     c->row.object_kind = kinds[s->drop];
-    if (s->drop != DROP_COLUMN && s->drop != DROP_TABLE) {
+    if (s->drop != DROP_COLUMN && s->drop != DROP_TABLE && s->drop != DROP_VIEW) {
         c->row.schema = s->schema ? s->schema : "";
         c->row.table = s->table ? s->table : "";
         c->row.original_name = s->object ? s->object : s->table;
@@ -159,11 +169,12 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
     if (!*found)
         return true;
     c->row.schema = schema;
-    c->row.table = s->table;
-    c->row.original_name = s->drop == DROP_COLUMN ? s->object : s->table;
+    c->row.table = s->drop == DROP_VIEW && s->object ? s->object : s->table;
+    c->row.original_name = s->drop == DROP_COLUMN ? s->object : c->row.table;
     c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, now_ms(w->e));
-    if (s->drop == DROP_TABLE) {
-        soft_drop_table_sql(w->a, schema, s->table, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
+    if (s->drop != DROP_COLUMN) {
+        soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name, &c->drop, &c->restore,
+                               &c->purge);
         return true;
     }
     struct column_facts f = {.schema = schema, .table = s->table, .column = s->object};
@@ -196,32 +207,87 @@ static bool build_drop(struct work *w, struct txn *t, int64_t lock_ms, void *ctx
     return true;
 }
 
+/* What an earlier run recorded of this step and may have dropped before it died. */
+static bool find_mine(struct work *w, const struct task *t, struct soft_drop **out, struct err *err)
+{
+    struct soft_drop *d = NULL;
+    int n = 0;
+
+    *out = NULL;
+    if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (strcmp(d[i].step, t->id) == 0 && !d[i].restored_at_ms && !d[i].purged_at_ms)
+            *out = &d[i];
+    return true;
+}
+
+/* What can't run in a transaction: its definition is recorded before it is dropped, or it would be lost. */
+static bool drop_alone(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, struct err *err)
+{
+    struct txn t;
+
+    txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    if (!c->row.id)
+        ledger_soft_drop_call(w->a, &c->row, txn_slot(&t));
+    record_task(w, &t, c->task, "started", 0, s->sql, c->row.restore_sql, NULL);
+    return txn_commit(w, &t, err) && step_statement_standalone(w, s, w->e->policy.lock_timeout_ms, err) &&
+           record_task_now(w, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, s->sql,
+                           c->row.restore_sql, NULL, err);
+}
+
+static bool nothing_to_drop(struct work *w, const struct task *t, const struct soft_drop *mine, struct err *err)
+{
+    const char *sql = t->step->stmts[0].sql;
+
+    if (mine) {
+        report_task(w, t, "done", 0, "done before, recorded now");
+        return record_task_now(w, t, "done", 0, sql, mine->restore_sql, NULL, err);
+    }
+    emit(w, EVENT_SKIPPED, t->id, "already in place: there's nothing to drop");
+    report_task(w, t, "skipped", 0, "already gone");
+    return record_task_now(w, t, "skipped", 0, sql, NULL, NULL, err);
+}
+
+static void fill_row(struct work *w, const struct task *t, const struct soft_drop *mine, struct drop_ctx *c)
+{
+    int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
+
+    c->row.id = mine ? mine->id : 0;
+    c->row.plan = w->p->id.s;
+    c->row.step = t->id;
+    c->row.owner = w->e->actor;
+    c->row.restore_sql = joined(w->a, &c->restore);
+    c->row.purge_sql = joined(w->a, &c->purge);
+    c->row.dropped_at_ms = now_ms(w->e);
+    c->row.expires_at_ms = c->row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
+}
+
 bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
 {
     const struct sql_stmt *s = &t->step->stmts[0];
     struct drop_ctx c = {.task = t, .started_ms = clock_mono_ms(w->e->ports->clock)};
-    int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
+    struct soft_drop *mine;
     bool found = false;
 
-    if (!prepare(w, s, &c, &found, err))
+    if (!find_mine(w, t, &mine, err) || !prepare(w, s, &c, &found, err))
         return false;
-    if (!found) {
-        emit(w, EVENT_SKIPPED, t->id, "already in place: there's nothing to drop");
-        report_task(w, t, "skipped", 0, "already gone");
-        return record_task_now(w, t, "skipped", 0, s->sql, NULL, NULL, err);
-    }
-    c.row.plan = w->p->id.s;
-    c.row.step = t->id;
-    c.row.owner = w->e->actor;
-    c.row.restore_sql = joined(w->a, &c.restore);
-    c.row.purge_sql = joined(w->a, &c.purge);
-    c.row.dropped_at_ms = now_ms(w->e);
-    c.row.expires_at_ms = c.row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
-    if (!txn_retry(w, table_text(w, s->schema, s->table), w->e->policy.lock_timeout_ms, build_drop, &c, err))
+    if (!found)
+        return nothing_to_drop(w, t, mine, err);
+    fill_row(w, t, mine, &c);
+    bool ok = s->standalone ? drop_alone(w, s, &c, err)
+                            : txn_retry(w, table_text(w, s->schema, s->table), w->e->policy.lock_timeout_ms, build_drop, &c, err);
+    if (!ok)
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
                 c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name) : "definition kept");
     return true;
+}
+
+/* For messages and lock holders; NULL where the ledger has no table of it. */
+static const char *table_of(struct work *w, const struct soft_drop *d)
+{
+    return *d->table ? table_text(w, *d->schema ? d->schema : NULL, d->table) : NULL;
 }
 
 /* ---- restore ---------------------------------------------------------------------------------------------- */
@@ -243,6 +309,27 @@ static bool build_restore(struct work *w, struct txn *t, int64_t lock_ms, void *
     return true;
 }
 
+/* Built without blocking writers; what an interrupted build or drop left is removed first. */
+static bool restore_index(struct work *w, const struct soft_drop *d, struct drop_ctx *c, struct err *err)
+{
+    AUTO(str) name = {0}, half = {0};
+    struct txn t;
+
+    sql_qualified(&name, d->schema, d->original_name);
+    str_add(&half, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index WHERE NOT indisvalid AND indexrelid = pg_catalog.to_regclass(");
+    sql_literal(&half, str_text(&name));
+    str_add(&half, "))");
+    struct sql_stmt s = {.sql = d->restore_sql, .kind = "CREATE INDEX CONCURRENTLY", .object = d->original_name,
+                         .half_made_when = arena_strdup(w->a, str_text(&half)),
+                         .clean_up = arena_printf(w->a, "DROP INDEX CONCURRENTLY %s", str_text(&name))};
+    if (!step_statement_standalone(w, &s, w->e->policy.lock_timeout_ms, err))
+        return false;
+    txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    ledger_soft_drop_restored_call(w->a, d->id, txn_slot(&t));
+    record_task(w, &t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, d->restore_sql, NULL, NULL);
+    return txn_commit(w, &t, err);
+}
+
 static bool restore_one(struct work *w, const struct soft_drop *d, struct err *err)
 {
     struct task task = {.kind = TASK_SOFT_DROP, .id = d->step, .title = arena_printf(w->a, "restore %s %s", d->object_kind, d->original_name)};
@@ -256,7 +343,9 @@ static bool restore_one(struct work *w, const struct soft_drop *d, struct err *e
             return false;
     }
     emit(w, EVENT_START, d->step, "%s", task.title);
-    if (!txn_retry(w, table_text(w, *d->schema ? d->schema : NULL, d->table), w->e->policy.lock_timeout_ms, build_restore, &c, err))
+    bool alone = strcmp(d->object_kind, "index") == 0 && strstr(d->restore_sql, " CONCURRENTLY ");
+    if (!(alone ? restore_index(w, d, &c, err)
+                : txn_retry(w, table_of(w, d), w->e->policy.lock_timeout_ms, build_restore, &c, err)))
         return err_note(err, "restoring %s %s.%s", d->object_kind, d->table, d->original_name);
     report_task(w, &task, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
@@ -310,7 +399,7 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
             continue;
         c.row = d[i];
         split(w->a, d[i].purge_sql, &c.purge);
-        if (!txn_retry(w, table_text(w, *d[i].schema ? d[i].schema : NULL, d[i].table), w->e->policy.lock_timeout_ms, build_purge, &c, err))
+        if (!txn_retry(w, table_of(w, &d[i]), w->e->policy.lock_timeout_ms, build_purge, &c, err))
             return false;
         report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, d[i].hidden_name);
         return true;

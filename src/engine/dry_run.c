@@ -148,8 +148,9 @@ static void dry_soft_drop(struct dry *d, const struct task *t)
     if (st->drop == DROP_COLUMN) {
         struct column_facts c = {.schema = st->schema, .table = st->table, .column = st->object};
         soft_drop_column_sql(d->w.a, &c, hidden, &drop, &restore, &purge);
-    } else if (st->drop == DROP_TABLE) {
-        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", st->table, hidden, &drop, &restore, &purge);
+    } else if (st->drop == DROP_TABLE || st->drop == DROP_VIEW) {
+        const char *name = st->drop == DROP_VIEW && st->object ? st->object : st->table;
+        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", name, hidden, &drop, &restore, &purge);
     } else {
         const char **one = arena_array(d->w.a, const char *, 1);
         one[0] = st->sql;

@@ -216,7 +216,7 @@ class Project:
 
     def schema(self):
         """Schema without the ledger."""
-        done = subprocess.run(["pg_dump", "--schema-only", "-N", "phasegate", self.db.url], capture_output=True, text=True, check=True)
+        done = subprocess.run(["pg_dump", "--schema-only", "-N", "phasegate", "-N", "phasegate_hold", self.db.url], capture_output=True, text=True, check=True)
         return [line for line in done.stdout.splitlines() if line and not line.startswith(_VOLATILE)]
 
     def triggers(self, table="orders"):

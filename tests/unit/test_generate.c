@@ -233,7 +233,7 @@ static void test_soft_drop_of_a_column(void **state)
         "ALTER TABLE \"s\".\"T\" ALTER COLUMN \"c\"\"\" SET NOT NULL",
     };
     static const char *const expected_purge[] = {
-        "ALTER TABLE \"s\".\"T\" DROP COLUMN IF EXISTS \"h\""};
+        "ALTER TABLE IF EXISTS \"s\".\"T\" DROP COLUMN IF EXISTS \"h\""};
     struct sql_list drop, restore, purge;
     AUTO(arena) a = {0};
 

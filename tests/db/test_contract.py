@@ -1,0 +1,318 @@
+"""contract: hide, hold, purge; and restore until then."""
+
+import time
+import unittest
+
+import pgtest
+import project
+from project import full_plan, phase, plan, step
+
+TODAY = r"\d{8}"
+
+
+class Column(project.Case):
+    def contracted(self, hold="0s", before="", **more):
+        body = full_plan(**more)
+        body["phases"]["contract"]["hold"] = hold
+        p = self.project(plans=[body])
+        if before:
+            p.db.psql(before)
+        p.advance_through("orders-ref", "contract")
+        return p
+
+    def hidden(self, p):
+        return [c for c in p.columns() if c.startswith("_drop_")]
+
+    def test_it_is_hidden_under_a_name_that_says_so(self):
+        p = self.contracted()
+        self.assertRegex(" ".join(p.columns()), r"^id _drop_%s_legacy_ref external_ref$" % TODAY)
+        row = p.db.psql("SELECT object_kind, table_name, original_name, hidden_name, restored_at, purged_at FROM phasegate.soft_drop")
+        self.assertEqual(row, [["column", "orders", "legacy_ref", self.hidden(p)[0], None, None]])
+
+    def test_the_new_release_writes_and_the_hidden_column_follows(self):
+        p = self.contracted()
+        p.db.psql("INSERT INTO orders (id, external_ref) VALUES (900, 'new'); UPDATE orders SET external_ref = 'changed' WHERE id = 1")
+        self.assertEqual(p.db.column('SELECT "%s" FROM orders WHERE id IN (1, 900) ORDER BY id' % self.hidden(p)[0]), ["changed", "new"])
+        p.ok("restore", "orders-ref")
+        self.assertEqual(p.db.column("SELECT legacy_ref FROM orders WHERE id IN (1, 900) ORDER BY id"), ["changed", "new"])
+        p.db.psql("UPDATE orders SET legacy_ref = 'back' WHERE id = 900")
+        self.assertEqual(p.db.value("SELECT external_ref FROM orders WHERE id = 900"), "back")
+
+    def test_not_null_and_grants_go_and_come_back(self):
+        role = "shop_%s" % pgtest.cluster().psql("SELECT pg_backend_pid()")[0][0]
+        pgtest.cluster().psql('CREATE ROLE "%s"' % role)
+        self.addCleanup(pgtest.cluster().psql, 'DROP ROLE "%s"' % role)
+        p = self.contracted(before='ALTER TABLE orders ALTER COLUMN legacy_ref SET NOT NULL;'
+                                   'GRANT SELECT (legacy_ref), UPDATE (legacy_ref) ON orders TO "%s"; GRANT SELECT (id) ON orders TO "%s"' % (role, role))
+        self.addCleanup(p.db.psql, 'REVOKE ALL ON orders FROM "%s"; REVOKE ALL (id) ON orders FROM "%s"' % (role, role))
+        facts = ("SELECT attnotnull, coalesce(attacl::text, '') FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = '%s'")
+        self.assertEqual(p.db.psql(facts % self.hidden(p)[0]), [["f", ""]])
+        # An insert of the new release, which doesn't know the column, gets through.
+        p.db.psql("INSERT INTO orders (id, external_ref) VALUES (900, 'new')")
+        p.ok("restore", "orders-ref")
+        [[not_null, acl]] = p.db.psql(facts % "legacy_ref")
+        self.assertEqual(not_null, "t")
+        self.assertIn("%s=rw/" % role, acl)
+        p.db.psql('REVOKE ALL (legacy_ref) ON orders FROM "%s"' % role)
+
+    def test_restore_brings_the_schema_back_as_it_was(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.advance_through("orders-ref", "write_activation")
+        before = p.schema()
+        p.advance("orders-ref", "1.5.0")
+        self.assertNotEqual(p.schema(), before)
+        p.ok("restore", "orders-ref")
+        self.assertEqual(p.schema(), before)
+        self.assertEqual(p.stage("orders-ref"), "write_activation done")
+        p.refused("not_held", "restore", "orders-ref")
+        p.advance("orders-ref", "1.5.0")
+        self.assertEqual(p.stage("orders-ref"), "contract done")
+        self.assertEqual(len(self.hidden(p)), 1)
+
+    def test_rollback_of_contract_is_a_restore(self):
+        p = self.contracted()
+        p.ok("rollback", "orders-ref")
+        self.assertEqual(p.columns(), ["id", "legacy_ref", "external_ref"])
+
+    def test_restore_in_production(self):
+        p = self.project(plans=[full_plan()], environment="production")
+        p.advance_through("orders-ref", "contract")
+        p.ok("restore", "orders-ref")
+
+    def test_indexes_and_defaults_of_the_column_come_back(self):
+        p = self.contracted(before="CREATE INDEX by_legacy ON orders (legacy_ref); ALTER TABLE orders ALTER COLUMN legacy_ref SET DEFAULT 'x'")
+        p.ok("restore", "orders-ref")
+        schema = "\n".join(p.schema())
+        self.assertIn("CREATE INDEX by_legacy ON public.orders USING btree (legacy_ref)", schema)
+        self.assertIn("legacy_ref text DEFAULT 'x'", schema)
+
+    def test_a_view_goes_on_working(self):
+        p = self.contracted(before="CREATE VIEW report AS SELECT id, legacy_ref FROM orders")
+        self.assertEqual(p.db.value("SELECT legacy_ref FROM report WHERE id = 5"), "R5")
+        error = p.refused("dependants", "purge", "orders-ref", "--confirm", "orders-ref")
+        self.assertIn("view public.report still depends on orders.legacy_ref", error["message"])
+        p.db.psql("DROP VIEW report")
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+
+    def test_the_name_is_taken(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "write_activation")
+        today = p.db.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")
+        p.db.psql('ALTER TABLE orders ADD COLUMN "_drop_%s_legacy_ref" int' % today)
+        error = p.json("advance", "orders-ref", "--release", "1.5.0", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "42701")
+        self.assertIn("legacy_ref", p.columns())
+
+    def test_already_gone(self):
+        p = self.project(plans=[full_plan(sync={"table": "orders", "forward": {"external_ref": "legacy_ref"},
+                                                "reverse": {"legacy_ref": "external_ref"}, "by": "application"})])
+        p.advance_through("orders-ref", "write_activation")
+        p.db.psql("ALTER TABLE orders DROP COLUMN legacy_ref")
+        r = p.advance("orders-ref", "1.5.0")
+        self.assertEqual([(t["id"], t["status"]) for t in r["tasks"]], [("drop-legacy", "skipped")])
+
+
+class Hold(project.Case):
+    def test_purge_waits_for_it(self):
+        body = full_plan()
+        body["phases"]["contract"]["hold"] = "3s"
+        p = self.project(plans=[body])
+        p.advance_through("orders-ref", "contract")
+        error = p.refused("hold", "purge", "orders-ref", "--confirm", "orders-ref")
+        self.assertIn("the hold of what was soft-dropped ends at", error["message"])
+        self.assertIn("restore", error["hint"])
+        status = p.status("orders-ref")
+        self.assertIsNotNone(status["hold_until"])
+        self.assertEqual(status["next_command"], "phasegate purge orders-ref --confirm orders-ref")
+        self.assertIn("hold     until", p.ok("status", "orders-ref").stdout)
+        self.assertTrue(p.advance("orders-ref", "1.5.0")["nothing_to_do"])
+        time.sleep(3.2)
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        self.assertEqual(p.columns(), ["id", "external_ref"])
+
+    def test_the_policy_decides_without_the_plan(self):
+        body = full_plan()
+        del body["phases"]["contract"]["hold"]
+        p = self.project(plans=[body])
+        p.advance_through("orders-ref", "contract")
+        hours = p.db.value("SELECT round(extract(epoch FROM hold_until - now()) / 3600) FROM phasegate.plan_state")
+        self.assertEqual(hours, "24")
+        p.refused("hold", "purge", "orders-ref", "--confirm", "orders-ref")
+
+    def test_restored_and_dropped_again_the_hold_begins_again(self):
+        body = full_plan()
+        body["phases"]["contract"]["hold"] = "1h"
+        p = self.project(plans=[body])
+        p.advance_through("orders-ref", "contract")
+        p.ok("restore", "orders-ref")
+        self.assertIsNone(p.status("orders-ref")["hold_until"])
+        p.advance("orders-ref", "1.5.0")
+        p.refused("hold", "purge", "orders-ref", "--confirm", "orders-ref")
+
+
+class Purge(project.Case):
+    def contracted(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        return p
+
+    def test_it_wants_the_plans_name(self):
+        p = self.contracted()
+        error = p.refused("confirm", "purge", "orders-ref")
+        self.assertIn("point of no return", error["message"])
+        self.assertIn("--confirm orders-ref", error["hint"])
+        error = p.refused("confirm", "purge", "orders-ref", "--confirm", "orders-fer")
+        self.assertIn('the confirmation names "orders-fer"', error["message"])
+        self.assertEqual(len(p.columns()), 3)
+
+    def test_nothing_is_left(self):
+        p = self.contracted()
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        self.assertEqual((p.stage("orders-ref"), p.columns(), p.triggers()), ("purged", ["id", "external_ref"], []))
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
+                                    "WHERE nspname = 'phasegate' AND proname LIKE 'sync%'"), "0")
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.soft_drop WHERE purged_at IS NULL"), "0")
+        p.refused("complete", "restore", "orders-ref")
+        p.refused("complete", "rollback", "orders-ref")
+        self.assertTrue(p.json("purge", "orders-ref", "--confirm", "orders-ref")["result"]["plan"]["nothing_to_do"])
+        self.assertTrue(p.json("status")["result"]["up_to_date"])
+
+    def test_not_before_contract(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "write_activation")
+        p.refused("not_held", "purge", "orders-ref", "--confirm", "orders-ref")
+        p.refused("not_held", "restore", "orders-ref")
+
+    def test_a_kill_in_the_hold_stops_it(self):
+        p = self.contracted()
+        p.ok("kill", "orders-ref")
+        answer = p.json("purge", "orders-ref", "--confirm", "orders-ref", code=4)
+        self.assertIn(answer["error"]["reason"], ("killed", "flag_in_doubt", "flags_not_full"))
+        self.assertEqual(len(p.columns()), 3)
+
+    def test_an_edited_step_stops_it(self):
+        p = self.contracted()
+        body = full_plan()
+        body["phases"]["contract"]["steps"][0]["sql"] = "ALTER TABLE orders DROP COLUMN id"
+        p.write_plan(body)
+        p.refused("edited", "purge", "orders-ref", "--confirm", "orders-ref")
+
+
+def contract_of(*steps, **more):
+    return plan("c", phases={"contract": phase("contract", steps=list(steps), hold="0s", **more)})
+
+
+class OtherKinds(project.Case):
+    BASE = project.ORDERS + """;
+        CREATE TABLE legacy (id int PRIMARY KEY, order_id bigint REFERENCES orders, note text);
+        INSERT INTO legacy VALUES (1, 1, 'one');
+        CREATE INDEX legacy_note ON legacy (note);
+        CREATE VIEW old_report AS SELECT note FROM legacy WHERE id > 0;
+        CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER legacy_stamp BEFORE INSERT ON legacy FOR EACH ROW EXECUTE FUNCTION stamp();
+        ALTER TABLE legacy ADD CONSTRAINT note_there CHECK (note <> '')"""
+
+    def there_and_back(self, sql, gone, before=""):
+        p = self.project(plans=[contract_of(step("drop", sql))], baseline=self.BASE + ";" + before)
+        schema, data = p.schema(), p.db.psql("SELECT * FROM legacy")
+        p.advance("c", "1.5.0")
+        self.assertTrue(gone(p), "gone after contract: " + sql)
+        p.ok("restore", "c")
+        self.assertEqual(p.schema(), schema, sql)
+        self.assertEqual(p.db.psql("SELECT * FROM legacy"), data)
+        p.advance("c", "1.5.0")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertTrue(gone(p), "gone after purge: " + sql)
+        self.assertEqual(p.db.column("SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                                     "WHERE nspname = 'phasegate_hold' OR (nspname <> 'phasegate' AND relname LIKE '%drop%')"), [])
+        return p
+
+    @staticmethod
+    def missing(name):
+        return lambda p: p.db.value("SELECT to_regclass('%s')" % name) is None
+
+    def test_a_table(self):
+        p = self.there_and_back("DROP TABLE legacy2", self.missing("legacy2"),
+                                "CREATE TABLE legacy2 (id int PRIMARY KEY); INSERT INTO legacy2 SELECT generate_series(1, 3)")
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_class WHERE relname LIKE '%legacy2%'"), "0")
+
+    def test_a_table_is_kept_in_a_schema_of_its_own(self):
+        p = self.project(plans=[contract_of(step("drop", "DROP TABLE legacy"))], baseline=self.BASE)
+        p.advance("c", "1.5.0")
+        held = p.db.psql("SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'phasegate_hold' AND relkind = 'r'")
+        self.assertEqual(len(held), 1)
+        self.assertEqual(p.db.value('SELECT note FROM phasegate_hold."%s"' % held[0][0]), "one")
+        p.ok("restore", "c")
+        self.assertEqual(p.db.value("SELECT note FROM legacy"), "one")
+        self.assertEqual(p.db.value("SELECT note FROM old_report"), "one")
+
+    def test_an_index(self):
+        self.there_and_back("DROP INDEX legacy_note", self.missing("legacy_note"))
+
+    def test_an_index_concurrently(self):
+        self.there_and_back("DROP INDEX CONCURRENTLY legacy_note", self.missing("legacy_note"))
+
+    def test_a_run_that_died_behind_a_concurrent_drop(self):
+        p = self.project(plans=[contract_of(step("drop", "DROP INDEX CONCURRENTLY legacy_note"))], baseline=self.BASE)
+        schema = p.schema()
+        p.advance("c", "1.5.0")
+        p.db.psql("DELETE FROM phasegate.migration_history WHERE step = 'drop' AND status = 'done'; "
+                  "UPDATE phasegate.plan_state SET stage = 'contract running'")
+        r = p.advance("c", "1.5.0")
+        self.assertEqual([(t["id"], t["status"], t["note"]) for t in r["tasks"]], [("drop", "done", "done before, recorded now")])
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.soft_drop"), "1")
+        p.ok("restore", "c")
+        self.assertEqual(p.schema(), schema)
+
+    def test_a_view(self):
+        self.there_and_back("DROP VIEW old_report", self.missing("old_report"))
+
+    def test_a_materialized_view(self):
+        self.there_and_back("DROP MATERIALIZED VIEW totals", self.missing("totals"),
+                            "CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM legacy; GRANT SELECT ON totals TO PUBLIC")
+
+    def test_a_unique_index(self):
+        self.there_and_back("DROP INDEX legacy_once", self.missing("legacy_once"),
+                            "CREATE UNIQUE INDEX legacy_once ON legacy (order_id, lower(note)) WHERE id > 0")
+
+    def test_a_constraint(self):
+        self.there_and_back("ALTER TABLE legacy DROP CONSTRAINT note_there",
+                            lambda p: p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'note_there'") == "0")
+
+    def test_a_foreign_key(self):
+        self.there_and_back("ALTER TABLE legacy DROP CONSTRAINT legacy_order_id_fkey",
+                            lambda p: p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'legacy_order_id_fkey'") == "0")
+
+    def test_a_trigger(self):
+        self.there_and_back("DROP TRIGGER legacy_stamp ON legacy", lambda p: p.triggers("legacy") == [])
+
+    def test_several_things_come_back_in_reverse(self):
+        p = self.project(plans=[contract_of(step("view", "DROP VIEW old_report"), step("note", "ALTER TABLE legacy DROP COLUMN note"),
+                                            finish=[step("table", "DROP TABLE legacy")])], baseline=self.BASE)
+        schema = p.schema()
+        p.advance("c", "1.5.0")
+        p.ok("restore", "c")
+        self.assertEqual(p.schema(), schema)
+        p.advance("c", "1.5.0")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertIsNone(p.db.value("SELECT to_regclass('legacy')"))
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.soft_drop WHERE purged_at IS NULL AND restored_at IS NULL"), "0")
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'phasegate_hold'"), "0")
+
+    def test_what_cannot_be_hidden_waits_for_the_purge(self):
+        p = self.project(plans=[contract_of(step("empty", "DELETE FROM legacy", undo={"none": "the rows are gone"}),
+                                            step("type", "ALTER TABLE legacy ALTER COLUMN note TYPE char(2)",
+                                                 undo={"none": "what was longer is cut"}))], baseline=self.BASE)
+        p.db.psql("DROP VIEW old_report")
+        r = p.advance("c", "1.5.0")
+        self.assertEqual(r["tasks"], [])
+        self.assertEqual(p.db.value("SELECT count(*) FROM legacy"), "1")
+        dry = p.json("purge", "c", "--confirm", "c", "--dry-run")["result"]["dry_run"]
+        self.assertEqual(dry["no_return"], 0)
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(p.db.value("SELECT count(*) FROM legacy"), "0")
+
+
+if __name__ == "__main__":
+    unittest.main()
