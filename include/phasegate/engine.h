@@ -17,26 +17,28 @@ struct engine {
     struct ports *ports;
     struct plan_set *set;
     const struct environment *env;
-    struct policy policy;      /* in force for env */
-    struct db *db;             /* one session, search_path pinned to ''; NULL for kill */
-    const char *search_path;   /* the database's own, for the user's SQL */
-    const char *db_url;        /* resolved, for command: steps; a secret */
-    const char *const *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
+    struct policy policy;    /* in force for env */
+    struct db *db;           /* one session, search_path pinned to ''; NULL for kill */
+    const char *search_path; /* the database's own, for the user's SQL */
+    const char *db_url;      /* resolved, for command: steps; a secret */
+    const char *const
+        *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
     struct flag_service *flags; /* NULL: the environment has none */
-    struct flag_service *kill_file; /* NULL: none; an override in it is taken out by the next rung */
+    struct flag_service
+        *kill_file; /* NULL: none; an override in it is taken out by the next rung */
     const char *run_id, *command, *actor, *state_dir;
     int64_t lock_wait_ms;
-    bool has_ledger;           /* the schema is there; false: every read answers "empty" */
+    bool has_ledger; /* the schema is there; false: every read answers "empty" */
     /* Facts of a plan's SQL are loaded on first use. */
     bool (*facts)(struct plan_set *, struct plan *, struct err *);
 };
 
 struct advance_options {
-    const char *release;  /* the one being rolled out; NULL: error unless going on */
-    bool force;           /* run applied steps again */
-    bool no_wait;         /* stop (ERR_STOPPED) where a pause would be waited out */
-    const char *confirm;  /* plan name typed for a point of no return; NULL */
-    const char *proof;    /* file, or NULL */
+    const char *release; /* the one being rolled out; NULL: error unless going on */
+    bool force;          /* run applied steps again */
+    bool no_wait;        /* stop (ERR_STOPPED) where a pause would be waited out */
+    const char *confirm; /* plan name typed for a point of no return; NULL */
+    const char *proof;   /* file, or NULL */
 };
 
 struct task_report {
@@ -48,7 +50,7 @@ struct task_report {
 struct advance_result {
     enum stage from, to;
     enum phase phase;
-    bool nothing_to_do;      /* the release has no phase of this plan left */
+    bool nothing_to_do;               /* the release has no phase of this plan left */
     const char *skipped[PHASE_SLOTS]; /* reasons of absent phases that were passed over */
     int n_skipped;
     struct task_report *tasks;
@@ -58,16 +60,17 @@ struct advance_result {
 };
 
 /* All refusals as one ERR_REFUSED: the first is the message, the rest are details; reason is the first's. */
-bool engine_refuse(const struct plan *p, enum phase_event e, const struct decision *d, struct err *err);
+bool engine_refuse(const struct plan *p, enum phase_event e, const struct decision *d,
+                   struct err *err);
 
-bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                    struct advance_result *out, struct err *err);
-bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                     struct advance_result *out, struct err *err);
-bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                    struct advance_result *out, struct err *err);
-bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                  struct advance_result *out, struct err *err);
+bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o,
+                    struct arena *a, struct advance_result *out, struct err *err);
+bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o,
+                     struct arena *a, struct advance_result *out, struct err *err);
+bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o,
+                    struct arena *a, struct advance_result *out, struct err *err);
+bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o,
+                  struct arena *a, struct advance_result *out, struct err *err);
 bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err);
 bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err);
 
@@ -75,16 +78,16 @@ bool engine_resume(struct engine *e, const struct plan *p, const char *because, 
 
 struct dry_step {
     const char *id, *kind, *title;
-    const char *status;          /* "would run", "already in place", "done", "does not apply" */
-    const char *const *sql;      /* statements in order */
+    const char *status;     /* "would run", "already in place", "done", "does not apply" */
+    const char *const *sql; /* statements in order */
     int n_sql;
     enum lock_mode lock;
     const char *lock_note;
-    const char *request;         /* flag: "POST https://... (to 25 %)" */
-    const char *undo;            /* SQL, words, or NULL: none */
-    const char *reversibility;   /* lossless, lossy, irreversible */
-    const struct pos *at;        /* where in the plan; NULL: generated */
-    int64_t rows;                /* backfill: estimate, -1 unknown */
+    const char *request;       /* flag: "POST https://... (to 25 %)" */
+    const char *undo;          /* SQL, words, or NULL: none */
+    const char *reversibility; /* lossless, lossy, irreversible */
+    const struct pos *at;      /* where in the plan; NULL: generated */
+    int64_t rows;              /* backfill: estimate, -1 unknown */
 };
 
 struct dry_run {
@@ -95,45 +98,50 @@ struct dry_run {
     int no_return; /* index of the first step behind the point of no return; -1: none */
     const char *proof;
 };
-bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev, const struct advance_options *o,
-                    struct arena *a, struct dry_run *out, struct err *err);
+bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
+                    const struct advance_options *o, struct arena *a, struct dry_run *out,
+                    struct err *err);
 
 struct plan_status {
     const struct plan *plan;
     struct plan_state state;
-    int steps_done, steps_total; /* of the running or next phase */
-    enum phase next_phase;       /* NONE: nothing left */
-    const char *next_release;    /* release that the next phase is bound to */
-    const char *next_command;    /* what to type next */
-    struct decision decision;    /* for advance with next_release */
-    bool pending;                /* something is left to do */
+    int steps_done, steps_total;          /* of the running or next phase */
+    enum phase next_phase;                /* NONE: nothing left */
+    const char *next_release;             /* release that the next phase is bound to */
+    const char *next_command;             /* what to type next */
+    struct decision decision;             /* for advance with next_release */
+    bool pending;                         /* something is left to do */
     struct flag_obs observed[FLAG_ROLES]; /* UNKNOWN when not asked or out of reach */
     bool edited;
     bool accepted; /* compensated by another plan: its id in undone_by */
     const char *undone_by;
 };
 /* with_flags: ask the flag service as well (bounded by 3 s). */
-bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a, struct plan_status *out,
-                   struct err *err);
+bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a,
+                   struct plan_status *out, struct err *err);
 
 /* What stands between the plan and this event, everything observed. Used by all of the above. */
-bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev, const struct advance_options *o,
-                    struct arena *a, struct plan_state *state, struct world *out, struct err *err);
+bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
+                    const struct advance_options *o, struct arena *a, struct plan_state *state,
+                    struct world *out, struct err *err);
 
 /* May this release run against this database and these flags now? */
 struct verdict {
     bool may_run;
-    const char *reason; /* JSON word: older_than_window, newer_than_window, flag_below_floor, expand_missing ... */
-    const char *why;    /* sentence */
+    const char *
+        reason; /* JSON word: older_than_window, newer_than_window, flag_below_floor, expand_missing ... */
+    const char *why; /* sentence */
     struct release_window window;
 };
-bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out, struct err *err);
+bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
+                  struct err *err);
 
 struct ailment {
     const char *what, *where, *mend; /* mend: the command that mends it */
     bool grave;
 };
-bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int *out_n, struct err *err);
+bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int *out_n,
+                   struct err *err);
 
 /* ---- signing ------------------------------------------------------------------------------------------ */
 
@@ -142,10 +150,11 @@ struct edit { /* an applied step that reads differently now */
     int64_t applied_at_ms;
     struct pos at;
 };
-bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n, struct err *err);
-bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a, struct edit **out,
-                   int *out_n, struct err *err);
-bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role, const char *because,
-                    bool refuse, struct err *err);
+bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n,
+                  struct err *err);
+bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a,
+                   struct edit **out, int *out_n, struct err *err);
+bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role,
+                    const char *because, bool refuse, struct err *err);
 
 #endif

@@ -25,8 +25,8 @@ struct renamed {
  * wrote both, the new side. On INSERT a row whose new columns are all NULL was written by the old side,
  * which is why the new columns must have no default (sync_check_sql says whether they have).
  * Re-runnable: CREATE OR REPLACE throughout. */
-void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed, int n_renamed,
-                      struct sql_list *out);
+void sync_install_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                      int n_renamed, struct sql_list *out);
 void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out);
 /* Boolean query: both triggers and the function are there and enabled. */
 const char *sync_applied_sql(struct arena *a, const struct plan *p);
@@ -44,8 +44,8 @@ struct backfill_spec {
     const char *from, *match; /* NULL: none */
     const char *todo;         /* boolean SQL: what is still to do */
 };
-bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b, struct backfill_spec *out,
-                      const char **why);
+bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
+                      struct backfill_spec *out, const char **why);
 
 /* _drop_<yyyymmdd>_<name>; what is too long for 63 bytes is cut and ends in a hash of the name. day: from the
  * epoch in ms, UTC. */
@@ -58,8 +58,8 @@ struct column_facts {
     /* grantee -> privilege, one pair each: "app" -> "SELECT" or "SELECT WITH GRANT OPTION"; column-level only */
     struct pair_list grants;
 };
-void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden, struct sql_list *drop,
-                          struct sql_list *restore, struct sql_list *purge);
+void soft_drop_column_sql(struct arena *a, const struct column_facts *c, const char *hidden,
+                          struct sql_list *drop, struct sql_list *restore, struct sql_list *purge);
 void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
                          struct sql_list *drop, struct sql_list *restore, struct sql_list *purge);
 /* The same for what ALTER TABLE renames and moves too: kind "VIEW", "MATERIALIZED VIEW". */

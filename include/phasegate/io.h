@@ -70,7 +70,8 @@ bool db_connect(const struct db_options *o, struct db **out, struct err *err) MU
 
 /* The connection string as libpq's own variables ("PGHOST=..."), for programs that we start; in arena a,
  * NULL-terminated. What it doesn't state is left to the environment, application_name always. Holds secrets. */
-bool db_variables(const char *url, struct arena *a, const char *const **out, struct err *err) MUST_CHECK;
+bool db_variables(const char *url, struct arena *a, const char *const **out,
+                  struct err *err) MUST_CHECK;
 
 /* ---- HTTP ------------------------------------------------------------------------------------ */
 

@@ -46,15 +46,19 @@ struct db_rows {
     const char ***cell;  /* [row][col], NULL is SQL NULL; in the arena of the call */
     const char **column; /* names */
 };
-static inline const char *db_cell(const struct db_rows *r, int row, int col) { return r->cell[row][col]; }
+static inline const char *db_cell(const struct db_rows *r, int row, int col)
+{
+    return r->cell[row][col];
+}
 
 enum { DB_MAX_PARAMS = 32 };
 struct db_params {
     int n;
     const char *value[DB_MAX_PARAMS]; /* text format; NULL is SQL NULL */
 };
-#define DB_PARAMS(...)                                                                                 \
-    ((const struct db_params) {sizeof((const char *[]) {__VA_ARGS__}) / sizeof(const char *), {__VA_ARGS__}})
+#define DB_PARAMS(...)                                                                             \
+    ((const struct db_params) {sizeof((const char *[]) {__VA_ARGS__}) / sizeof(const char *),      \
+                               {__VA_ARGS__}})
 #define DB_NO_PARAMS ((const struct db_params) {0})
 
 struct db_call { /* one statement of a pipeline */
@@ -68,18 +72,19 @@ struct db_ops {
      * DETAIL and HINT in err; 55P03 and 40P01 give ERR_LOCK_TIMEOUT, a lost session ERR_CONNECTION_LOST,
      * 57014 by our own interrupt ERR_INTERRUPTED, everything else ERR_SQL. After the deadline the
      * statement is cancelled on the server and drained. */
-    bool (*exec)(struct db *, struct arena *, const char *sql, const struct db_params *, struct db_rows *rows,
-                 int64_t *affected, struct err *);
+    bool (*exec)(struct db *, struct arena *, const char *sql, const struct db_params *,
+                 struct db_rows *rows, int64_t *affected, struct err *);
     /* Several statements in one round trip, each answered by itself; the first failure skips the rest
      * (err says which, *out_done counts the ones that succeeded). rows[i] may be requested (array or NULL). */
-    bool (*pipeline)(struct db *, struct arena *, const struct db_call *, int n, struct db_rows *rows, int *out_done,
-                     struct err *);
-    bool (*reconnect)(struct db *, struct err *);   /* same settings, new session */
-    bool (*is_usable)(struct db *);                 /* the session is alive as far as we know, without asking */
-    int (*backend_pid)(struct db *);                /* the server's own number of the newest session */
-    int (*server_version)(struct db *);             /* 150020 */
-    void (*set_label)(struct db *, const char *application_name); /* applied with the next statement */
-    void (*set_deadline_ms)(struct db *, int64_t ms);             /* for each later call; 0: none */
+    bool (*pipeline)(struct db *, struct arena *, const struct db_call *, int n,
+                     struct db_rows *rows, int *out_done, struct err *);
+    bool (*reconnect)(struct db *, struct err *); /* same settings, new session */
+    bool (*is_usable)(struct db *);     /* the session is alive as far as we know, without asking */
+    int (*backend_pid)(struct db *);    /* the server's own number of the newest session */
+    int (*server_version)(struct db *); /* 150020 */
+    void (*set_label)(struct db *,
+                      const char *application_name);  /* applied with the next statement */
+    void (*set_deadline_ms)(struct db *, int64_t ms); /* for each later call; 0: none */
     void (*close)(struct db *);
     /* The number that the handshake told: another one than backend_pid where a pooler is between.
      * NULL: the port can't tell. */
@@ -89,22 +94,23 @@ struct db {
     const struct db_ops *ops;
     const char *shown; /* the connection as shown to people: no password */
 };
-static inline bool db_exec(struct db *d, const char *sql, const struct db_params *p, struct err *err)
+static inline bool db_exec(struct db *d, const char *sql, const struct db_params *p,
+                           struct err *err)
 {
     return d->ops->exec(d, NULL, sql, p, NULL, NULL, err);
 }
-static inline bool db_exec_count(struct db *d, const char *sql, const struct db_params *p, int64_t *affected,
-                                 struct err *err)
+static inline bool db_exec_count(struct db *d, const char *sql, const struct db_params *p,
+                                 int64_t *affected, struct err *err)
 {
     return d->ops->exec(d, NULL, sql, p, NULL, affected, err);
 }
-static inline bool db_query(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
-                            struct db_rows *rows, struct err *err)
+static inline bool db_query(struct db *d, struct arena *a, const char *sql,
+                            const struct db_params *p, struct db_rows *rows, struct err *err)
 {
     return d->ops->exec(d, a, sql, p, rows, NULL, err);
 }
-static inline bool db_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n, struct db_rows *rows,
-                               int *out_done, struct err *err)
+static inline bool db_pipeline(struct db *d, struct arena *a, const struct db_call *calls, int n,
+                               struct db_rows *rows, int *out_done, struct err *err)
 {
     return d->ops->pipeline(d, a, calls, n, rows, out_done, err);
 }
@@ -139,19 +145,20 @@ struct http_req {
     const char *headers[12]; /* "Name: value", NULL-terminated; may hold secrets, never shown */
     const char *body;        /* NULL: none */
     size_t body_len;
-    const char *ca_file;     /* NULL: the system's */
+    const char *ca_file; /* NULL: the system's */
     int64_t connect_ms, total_ms;
-    bool is_write;           /* own connection, never reused, so that libcurl doesn't re-send it */
+    bool is_write; /* own connection, never reused, so that libcurl doesn't re-send it */
 };
 
 struct http_res {
     enum http_outcome outcome;
     int status;
     const char *content_type; /* lower case, without parameters; "" when absent */
-    const char *etag, *retry_after, *rate_reset; /* NULL when absent; rate_reset: X-RateLimit-Reset and its kin */
-    const char *body;         /* NUL-terminated */
-    size_t body_len;          /* at most 1 MiB */
-    const char *why;          /* NOT_SENT, IN_DOUBT: what happened, no secrets */
+    const char *etag, *retry_after,
+        *rate_reset;  /* NULL when absent; rate_reset: X-RateLimit-Reset and its kin */
+    const char *body; /* NUL-terminated */
+    size_t body_len;  /* at most 1 MiB */
+    const char *why;  /* NOT_SENT, IN_DOUBT: what happened, no secrets */
     int64_t ms;
 };
 
@@ -160,7 +167,8 @@ struct http_ops {
     /* Start; the answer comes from wait. tag is handed back. req and what it points to stay valid until then. */
     bool (*submit)(struct http *, const struct http_req *req, void *tag, struct err *);
     /* The next finished request within wait_ms (0: look only). False: none finished (no error). res is in arena a. */
-    bool (*wait)(struct http *, struct arena *a, int64_t wait_ms, void **out_tag, struct http_res *res);
+    bool (*wait)(struct http *, struct arena *a, int64_t wait_ms, void **out_tag,
+                 struct http_res *res);
     void (*cancel)(struct http *, void *tag); /* drop a running request: its outcome is in doubt */
     void (*close)(struct http *);
 };
@@ -172,16 +180,18 @@ struct http {
 
 struct host; /* this machine */
 struct host_ops {
-    bool (*read_file)(struct host *, const char *path, size_t max, struct str *out, struct err *); /* absent: ERR_INPUT */
+    bool (*read_file)(struct host *, const char *path, size_t max, struct str *out,
+                      struct err *); /* absent: ERR_INPUT */
     bool (*file_exists)(struct host *, const char *path);
     /* Whole content, fsync, rename over, fsync of the folder: old or new, never half. */
-    bool (*write_atomic)(struct host *, const char *path, const char *bytes, size_t n, int mode, struct err *);
+    bool (*write_atomic)(struct host *, const char *path, const char *bytes, size_t n, int mode,
+                         struct err *);
     /* Append one line and fsync. Creates folder and file (0700/0600). Disk full leaves the file as it was. */
     bool (*append_durable)(struct host *, const char *path, const char *line, struct err *);
     /* Run without a shell; env is a NULL-terminated list of NAME=VALUE added to ours. Output cut at 64 KiB.
      * False only when it couldn't be started or was stopped by deadline or interrupt. */
-    bool (*run)(struct host *, const char *const *argv, const char *const *env, int64_t deadline_ms, struct str *out,
-                struct str *errout, int *exit_code, struct err *);
+    bool (*run)(struct host *, const char *const *argv, const char *const *env, int64_t deadline_ms,
+                struct str *out, struct str *errout, int *exit_code, struct err *);
     const char *(*env)(struct host *, const char *name); /* NULL: unset */
     const char *(*hostname)(struct host *);
     const char *(*user)(struct host *);
@@ -195,7 +205,7 @@ struct host {
 /* ---- events: what the engine says while it works --------------------------------------------------------- */
 
 enum event_kind {
-    EVENT_INFO,     /* a sentence */
+    EVENT_INFO, /* a sentence */
     EVENT_WARNING,
     EVENT_START,    /* a task starts: (number of total) */
     EVENT_DONE,     /* a task is done: ms */
@@ -210,9 +220,9 @@ struct event {
     enum event_kind kind;
     const char *plan, *phase, *task; /* NULL where not known */
     const char *message;
-    int64_t number, total;           /* START, DONE: "(3 of 7)"; PROGRESS: rows */
-    int64_t ms;                      /* DONE, RETRY: next try in ms */
-    double rate;                     /* PROGRESS: per second */
+    int64_t number, total; /* START, DONE: "(3 of 7)"; PROGRESS: rows */
+    int64_t ms;            /* DONE, RETRY: next try in ms */
+    double rate;           /* PROGRESS: per second */
 };
 
 struct events;
@@ -237,9 +247,13 @@ struct ports {
     struct events *events;
     struct interrupt *interrupt;
     /* Open one more session on a database of the environment, hardened and labelled. Owned by the caller. */
-    bool (*db_open)(struct ports *, const char *url, const char *label, bool writable, struct db **out, struct err *);
+    bool (*db_open)(struct ports *, const char *url, const char *label, bool writable,
+                    struct db **out, struct err *);
 };
 
-static inline bool ports_interrupted(const struct ports *p) { return p->interrupt && p->interrupt->count > 0; }
+static inline bool ports_interrupted(const struct ports *p)
+{
+    return p->interrupt && p->interrupt->count > 0;
+}
 
 #endif

@@ -19,9 +19,9 @@ struct window {
     const char *below, *below_why;   /* this release and later ones are refused; NULL: no ceiling */
 };
 
-void window_compute(struct arena *a, const struct project *prj, int64_t window, const struct window_plan *plans, int n,
-                    struct window *out);
-bool window_allows(const struct project *prj, const struct window *w, const char *version, const char **reason,
-                   const char **why);
+void window_compute(struct arena *a, const struct project *prj, int64_t window,
+                    const struct window_plan *plans, int n, struct window *out);
+bool window_allows(const struct project *prj, const struct window *w, const char *version,
+                   const char **reason, const char **why);
 
 #endif

@@ -109,7 +109,7 @@ extern const struct exit_code_row exit_code_rows[]; /* ends with meaning NULL */
 struct session { /* one database of the environment */
     const struct database_decl *decl;
     struct db *db;
-    struct str url; /* resolved: a secret */
+    struct str url;               /* resolved: a secret */
     const char *const *variables; /* the same for programs: secrets too */
     const char *search_path;
     bool has_ledger;

@@ -7,16 +7,11 @@
 typedef bool task_fn(struct work *, const struct task *, struct err *);
 
 static task_fn *const task_runners[] = {
-    [TASK_STEP] = step_run,
-    [TASK_SYNC_INSTALL] = sync_install,
-    [TASK_SYNC_REMOVE] = sync_remove,
-    [TASK_BACKFILL] = backfill_run,
-    [TASK_VERIFY] = verify_run,
-    [TASK_COMPARE] = compare_run,
-    [TASK_RUNG] = rung_run,
-    [TASK_GATES] = gates_run,
-    [TASK_SOFT_DROP] = soft_drop_run,
-    [TASK_PURGE_DROP] = purge_drop_run,
+    [TASK_STEP] = step_run,           [TASK_SYNC_INSTALL] = sync_install,
+    [TASK_SYNC_REMOVE] = sync_remove, [TASK_BACKFILL] = backfill_run,
+    [TASK_VERIFY] = verify_run,       [TASK_COMPARE] = compare_run,
+    [TASK_RUNG] = rung_run,           [TASK_GATES] = gates_run,
+    [TASK_SOFT_DROP] = soft_drop_run, [TASK_PURGE_DROP] = purge_drop_run,
 };
 
 /* Observes and decides; takes the row. *go false with err unset never happens: a refusal is an error. */
@@ -42,7 +37,8 @@ static bool brake_is_on(struct work *w, struct err *err)
     err_set(err, ERR_STOPPED, "plan %s was %s%s%s", w->p->id.s, brake_word(w->state.brake),
             w->state.brake_reason ? ": " : "", w->state.brake_reason ? w->state.brake_reason : "");
     err_detail(err, "By %s. Nothing is lost: what was done is recorded.", by);
-    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
+             w->p->id.s);
     return err_reason(err, brake_word(w->state.brake));
 }
 
@@ -80,7 +76,8 @@ bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
     phase_decide(&world, ev, &d);
     if (!d.row)
         return true; /* a stronger brake is on already */
-    if (brake == BRAKE_KILLED && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER && !verification_void(w, err))
+    if (brake == BRAKE_KILLED && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER &&
+        !verification_void(w, err))
         return false;
     return record_transition(w, d.row, ev, reason, err);
 }
@@ -99,7 +96,8 @@ static bool record_failure(struct work *w, const struct task *t, struct err *err
 {
     AUTO(err) ignored = {0};
 
-    if (!err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) && db_is_usable(w->e->db))
+    if (!err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) &&
+        db_is_usable(w->e->db))
         (void) !record_task_now(w, t, "failed", 0, NULL, NULL, NULL, &ignored);
     return false;
 }
@@ -118,7 +116,8 @@ static bool run_task(struct work *w, const struct task *t, struct err *err)
     w->state.task = t->id;
     /* A transactional step carries its label in its transaction; the longer tasks are described for those
      * who wait for the lock. */
-    if (t->kind != TASK_STEP || t->step->n_stmts == 0 || t->step->stmts[0].standalone || t->step->no_transaction) {
+    if (t->kind != TASK_STEP || t->step->n_stmts == 0 || t->step->stmts[0].standalone ||
+        t->step->no_transaction) {
         db_set_label(w->e->db, session_label(w));
         if (!lease_describe(w->e->db, t->id, err))
             return false;
@@ -127,11 +126,17 @@ static bool run_task(struct work *w, const struct task *t, struct err *err)
     if (!task_runners[t->kind](w, t, err)) {
         record_failure(w, t, err);
         if (t->step)
-            return err_note(err, "step \"%s\" (%s:%d:%d)", t->id, t->step->at.file, t->step->at.line, t->step->at.col);
+            return err_note(err, "step \"%s\" (%s:%d:%d)", t->id, t->step->at.file,
+                            t->step->at.line, t->step->at.col);
         return err_note(err, "%s \"%s\"", task_kind_word(t->kind), t->id);
     }
-    struct event ev = {.kind = EVENT_DONE, .plan = w->p->id.s, .phase = phase_word(w->phase), .task = t->id,
-                       .message = t->title, .number = w->task_no, .total = w->n_tasks,
+    struct event ev = {.kind = EVENT_DONE,
+                       .plan = w->p->id.s,
+                       .phase = phase_word(w->phase),
+                       .task = t->id,
+                       .message = t->title,
+                       .number = w->task_no,
+                       .total = w->n_tasks,
                        .ms = clock_mono_ms(w->e->ports->clock) - before};
     events_emit(w->e->ports->events, &ev);
     return true;
@@ -158,14 +163,16 @@ static bool skip_absent(struct work *w, struct err *err)
 {
     for (;;) {
         enum phase next = stage_next_phase(w->state.stage);
-        if (next == PHASE_NONE || stage_is_running(w->state.stage) || w->p->phases[next].present || w->state.brake != BRAKE_NONE)
+        if (next == PHASE_NONE || stage_is_running(w->state.stage) || w->p->phases[next].present ||
+            w->state.brake != BRAKE_NONE)
             return true;
         const char *why = w->p->phases[next].none.s;
         w->phase = next;
         if (!take(w, EVENT_SKIP, why, err))
             return false;
         if (w->out && w->out->n_skipped < PHASE_SLOTS)
-            w->out->skipped[w->out->n_skipped++] = arena_printf(w->a, "%s: %s", phase_word(next), why ? why : "absent");
+            w->out->skipped[w->out->n_skipped++] =
+                arena_printf(w->a, "%s: %s", phase_word(next), why ? why : "absent");
         w->phase = stage_phase(w->state.stage);
     }
 }
@@ -191,9 +198,10 @@ static bool is_finished_for(const struct work *w)
             stage_has_finished(w->state.stage, (enum phase) i)) {
             enum phase next = stage_next_phase(w->state.stage);
             const char *bound = next ? w->p->phases[next].release.s : NULL;
-            bool in_turn = bound && (strcmp(bound, w->o->release) == 0 ||
-                                     (w->e->policy.one_phase_per_release == 0 &&
-                                      release_compare(&w->e->set->project, w->o->release, bound) >= 0));
+            bool in_turn =
+                bound && (strcmp(bound, w->o->release) == 0 ||
+                          (w->e->policy.one_phase_per_release == 0 &&
+                           release_compare(&w->e->set->project, w->o->release, bound) >= 0));
             return !in_turn;
         }
     return w->state.stage == STAGE_PURGED;
@@ -227,7 +235,8 @@ static bool advance_once(struct work *w, struct err *err)
         return false;
     w->out->phase = w->phase;
     if (!w->state.release[w->phase]) {
-        w->state.release[w->phase] = w->o->release ? w->o->release : w->p->phases[w->phase].release.s;
+        w->state.release[w->phase] =
+            w->o->release ? w->o->release : w->p->phases[w->phase].release.s;
         if (!record_save_state(w, err))
             return false;
     }
@@ -261,8 +270,8 @@ static bool reopen(struct work *w, int attempt, struct err *err)
 
 typedef bool once_fn(struct work *, struct err *);
 
-static bool run_event(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                      struct advance_result *out, once_fn *once, struct err *err)
+static bool run_event(struct engine *e, struct plan *p, const struct advance_options *o,
+                      struct arena *a, struct advance_result *out, once_fn *once, struct err *err)
 {
     static const struct advance_options none;
 
@@ -279,7 +288,8 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
             out->from = w.state.stage;
         ok = ok && once(&w, err);
         out->to = w.state.stage;
-        if (ok || !err_is(err, ERR_CONNECTION_LOST) || attempt >= RECONNECT_TRIES || !reopen(&w, attempt, err)) {
+        if (ok || !err_is(err, ERR_CONNECTION_LOST) || attempt >= RECONNECT_TRIES ||
+            !reopen(&w, attempt, err)) {
             AUTO(err) ignored = {0};
             if (db_is_usable(e->db))
                 (void) !lease_release(e->db, &ignored);
@@ -289,8 +299,8 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
     }
 }
 
-bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                    struct advance_result *out, struct err *err)
+bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o,
+                    struct arena *a, struct advance_result *out, struct err *err)
 {
     return run_event(e, p, o, a, out, advance_once, err);
 }
@@ -314,8 +324,8 @@ static bool rollback_once(struct work *w, struct err *err)
     return finish(w, err);
 }
 
-bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                     struct advance_result *out, struct err *err)
+bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o,
+                     struct arena *a, struct advance_result *out, struct err *err)
 {
     return run_event(e, p, o, a, out, rollback_once, err);
 }
@@ -336,8 +346,8 @@ static bool restore_once(struct work *w, struct err *err)
     return finish(w, err);
 }
 
-bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                    struct advance_result *out, struct err *err)
+bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o,
+                    struct arena *a, struct advance_result *out, struct err *err)
 {
     return run_event(e, p, o, a, out, restore_once, err);
 }
@@ -355,8 +365,8 @@ static bool purge_once(struct work *w, struct err *err)
     return run_script(w, true, err) && finish(w, err);
 }
 
-bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-                  struct advance_result *out, struct err *err)
+bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o,
+                  struct arena *a, struct advance_result *out, struct err *err)
 {
     return run_event(e, p, o, a, out, purge_once, err);
 }
@@ -372,7 +382,8 @@ bool engine_pause(struct engine *e, const struct plan *p, const char *because, s
     struct txn t;
 
     if (!e->has_ledger) {
-        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to pause", p->id.s);
+        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to pause",
+                p->id.s);
         return err_reason(err, "nothing_to_pause");
     }
     if (!work_reload(&w, err))
@@ -387,7 +398,8 @@ bool engine_pause(struct engine *e, const struct plan *p, const char *because, s
     w.state.brake_reason = because;
     w.state.brake_by = e->actor;
     w.state.brake_since_ms = now_ms(e);
-    struct history_row *r = history_new(&w, "transition", phase_event_word(EVENT_PAUSE), "transition");
+    struct history_row *r =
+        history_new(&w, "transition", phase_event_word(EVENT_PAUSE), "transition");
     r->description = because ? because : d.row->comment;
     r->machine_row = d.row->row;
     txn_begin(&w, &t, e->policy.lock_timeout_ms, e->policy.statement_timeout_ms);
@@ -421,14 +433,16 @@ bool engine_resume(struct engine *e, const struct plan *p, const char *because, 
     struct decision d;
 
     if (!e->has_ledger) {
-        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
+        err_set(err, ERR_REFUSED,
+                "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
         return err_reason(err, "not_paused");
     }
     bool ok = work_open(&w, e, (struct plan *) p, &none, &a, err);
     if (ok) {
         struct world world = {.stage = w.state.stage, .brake = w.state.brake};
         phase_decide(&world, EVENT_RESUME, &d);
-        ok = d.go ? rebase_after_kill(&w, err) && record_transition(&w, d.row, EVENT_RESUME, because, err)
+        ok = d.go ? rebase_after_kill(&w, err) &&
+                        record_transition(&w, d.row, EVENT_RESUME, because, err)
                   : engine_refuse(p, EVENT_RESUME, &d, err);
     }
     if (db_is_usable(e->db))

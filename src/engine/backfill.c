@@ -15,9 +15,9 @@
 
 struct filler {
     struct backfill_spec spec;
-    struct arena batch;   /* of one batch */
+    struct arena batch;    /* of one batch */
     struct arena turns[2]; /* the cursor outlives its batch by one: two in turn */
-    const char *table;  /* quoted, as the user's search_path finds it */
+    const char *table;     /* quoted, as the user's search_path finds it */
     bool partitioned;
     const char **keys;
     int n_keys;
@@ -78,8 +78,8 @@ static const char **cursor_read(struct arena *a, const char *json, int n)
     return out;
 }
 
-static bool user_query(struct work *w, struct arena *a, const char *sql, const struct db_params *p, struct db_rows *rows,
-                       struct err *err)
+static bool user_query(struct work *w, struct arena *a, const char *sql, const struct db_params *p,
+                       struct db_rows *rows, struct err *err)
 {
     AUTO(err) ignored = {0};
     bool ok = session_user_path(w, true, err) && db_query(w->e->db, a, sql, p, rows, err);
@@ -99,16 +99,18 @@ static bool find_key(struct work *w, const struct task *t, struct filler *f, str
     f->table = arena_strdup(w->a, str_text(&name));
     if (!user_query(w, w->a,
                     "SELECT c.relkind, a.attname FROM pg_catalog.pg_class c "
-                    "LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary AND i.indisvalid "
-                    "LEFT JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(n, o) ON true "
+                    "LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary AND "
+                    "i.indisvalid "
+                    "LEFT JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH "
+                    "ORDINALITY AS k(n, o) ON true "
                     "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n "
                     "WHERE c.oid = pg_catalog.to_regclass($1) ORDER BY k.o",
                     &DB_PARAMS(f->table), &rows, err))
         return false;
     const struct pos at = t->backfill->at;
     if (rows.n_rows == 0)
-        return err_set(err, ERR_INPUT, "%s:%d:%d: table %s of backfill %s isn't there", at.file, at.line, at.col, f->table,
-                       t->backfill->id.s);
+        return err_set(err, ERR_INPUT, "%s:%d:%d: table %s of backfill %s isn't there", at.file,
+                       at.line, at.col, f->table, t->backfill->id.s);
     f->partitioned = db_cell(&rows, 0, 0)[0] == 'p';
     f->keys = arena_array(w->a, const char *, rows.n_rows + given->n);
     for (int i = 0; i < given->n; i++)
@@ -118,8 +120,8 @@ static bool find_key(struct work *w, const struct task *t, struct filler *f, str
             f->keys[f->n_keys++] = db_cell(&rows, i, 1);
     if (f->n_keys > 0)
         return true;
-    err_set(err, ERR_INPUT, "%s:%d:%d: table %s has no primary key for backfill %s to walk along", at.file, at.line, at.col,
-            f->table, t->backfill->id.s);
+    err_set(err, ERR_INPUT, "%s:%d:%d: table %s has no primary key for backfill %s to walk along",
+            at.file, at.line, at.col, f->table, t->backfill->id.s);
     return err_hint(err, "name the columns of a unique index without NULLs in key:");
 }
 
@@ -145,24 +147,30 @@ static bool freeze_bound(struct work *w, struct filler *f, bool *empty, struct e
         for (int i = 0; i < f->n_keys; i++)
             f->hi[i] = db_cell(&rows, 0, i);
     }
-    if (!user_query(w, w->a, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)",
+    if (!user_query(w, w->a,
+                    "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE "
+                    "oid = pg_catalog.to_regclass($1)",
                     &DB_PARAMS(f->table), &rows, err))
         return false;
     f->job.rows_total = rows.n_rows > 0 ? strtoll(db_cell(&rows, 0, 0), NULL, 10) : 0;
     return true;
 }
 
-static bool begin_job(struct work *w, const struct task *t, struct filler *f, bool *nothing, struct err *err)
+static bool begin_job(struct work *w, const struct task *t, struct filler *f, bool *nothing,
+                      struct err *err)
 {
     struct backfill_job before = {0};
 
     *nothing = false;
     if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, t->backfill->id.s, &before, err))
         return false;
-    bool resume = before.exists && strcmp(before.status, "running") == 0 && before.checksum && t->checksum &&
-                  strcmp(before.checksum, t->checksum) == 0;
-    f->job = (struct backfill_job) {.plan = w->p->id.s, .name = t->backfill->id.s, .table = f->table,
-                                    .checksum = t->checksum, .status = "running"};
+    bool resume = before.exists && strcmp(before.status, "running") == 0 && before.checksum &&
+                  t->checksum && strcmp(before.checksum, t->checksum) == 0;
+    f->job = (struct backfill_job) {.plan = w->p->id.s,
+                                    .name = t->backfill->id.s,
+                                    .table = f->table,
+                                    .checksum = t->checksum,
+                                    .status = "running"};
     if (resume) {
         f->job = before;
         f->hi = cursor_read(w->a, before.hi, f->n_keys);
@@ -221,7 +229,8 @@ static bool count_rest(struct work *w, struct filler *f, struct err *err)
 }
 
 /* The key `rows` rows further on; *last: the frozen bound comes first. */
-static bool next_bound(struct work *w, struct filler *f, const char **bound, bool *last, struct err *err)
+static bool next_bound(struct work *w, struct filler *f, const char **bound, bool *last,
+                       struct err *err)
 {
     AUTO(str) sql = {0};
     struct db_params p = {0};
@@ -266,7 +275,8 @@ static const char *batch_sql(struct filler *f)
     return arena_strdup(&f->batch, str_text(&sql));
 }
 
-static bool run_batch(struct work *w, struct filler *f, const char **bound, int64_t *changed, struct err *err)
+static bool run_batch(struct work *w, struct filler *f, const char **bound, int64_t *changed,
+                      struct err *err)
 {
     struct db_rows rows[8] = {0};
     struct db_params p = {0};
@@ -280,10 +290,14 @@ static bool run_batch(struct work *w, struct filler *f, const char **bound, int6
         p.value[p.n++] = f->lo[i];
     const struct db_call work[] = {
         {.sql = "BEGIN"},
-        {.sql = "SELECT pg_catalog.set_config('search_path', $1, true), pg_catalog.set_config('phasegate.backfill', 'on', true), "
-                "pg_catalog.set_config('lock_timeout', $2, true), pg_catalog.set_config('statement_timeout', $3, true)",
-         .params = DB_PARAMS(w->e->search_path, arena_printf(&f->batch, "%lld", (long long) w->e->policy.lock_timeout_ms),
-                             arena_printf(&f->batch, "%lld", (long long) w->e->policy.statement_timeout_ms))},
+        {.sql = "SELECT pg_catalog.set_config('search_path', $1, true), "
+                "pg_catalog.set_config('phasegate.backfill', 'on', true), "
+                "pg_catalog.set_config('lock_timeout', $2, true), "
+                "pg_catalog.set_config('statement_timeout', $3, true)",
+         .params = DB_PARAMS(
+             w->e->search_path,
+             arena_printf(&f->batch, "%lld", (long long) w->e->policy.lock_timeout_ms),
+             arena_printf(&f->batch, "%lld", (long long) w->e->policy.statement_timeout_ms))},
         {.sql = batch_sql(f), .params = p},
         {.sql = "SELECT pg_catalog.set_config('search_path', '', true)"},
     };
@@ -293,8 +307,9 @@ static bool run_batch(struct work *w, struct filler *f, const char **bound, int6
         return false;
     }
     *changed = strtoll(db_cell(&rows[2], 0, 0), NULL, 10);
-    ledger_backfill_cursor_call(&f->batch, f->job.id, f->job.epoch, cursor_json(&f->batch, f->lo, f->n_keys),
-                                cursor_json(&f->batch, bound, f->n_keys), f->visited, *changed, &cursor);
+    ledger_backfill_cursor_call(
+        &f->batch, f->job.id, f->job.epoch, cursor_json(&f->batch, f->lo, f->n_keys),
+        cursor_json(&f->batch, bound, f->n_keys), f->visited, *changed, &cursor);
     finish[0] = cursor;
     finish[1] = (struct db_call) {.sql = "COMMIT"};
     if (db_pipeline(w->e->db, &f->batch, finish, 2, NULL, &done, err))
@@ -313,14 +328,15 @@ static void resize(struct filler *f, int64_t ms)
         f->rows /= 4;
     } else {
         f->ms_per_row = f->ms_per_row > 0 ? 0.7 * f->ms_per_row + 0.3 * per_row : per_row;
-        double want = f->target_ms / f->ms_per_row, low = 0.5 * (double) f->rows, high = 1.5 * (double) f->rows;
+        double want = f->target_ms / f->ms_per_row, low = 0.5 * (double) f->rows,
+               high = 1.5 * (double) f->rows;
         f->rows = (int64_t) (want < low ? low : want > high ? high : want);
     }
     f->rows = f->rows < f->min ? f->min : f->rows > f->max ? f->max : f->rows;
 }
 
-static bool batch_with_retry(struct work *w, const struct task *t, struct filler *f, const char **bound, int64_t *changed,
-                             struct err *err)
+static bool batch_with_retry(struct work *w, const struct task *t, struct filler *f,
+                             const char **bound, int64_t *changed, struct err *err)
 {
     for (int attempt = 0;;) {
         if (run_batch(w, f, bound, changed, err))
@@ -335,8 +351,13 @@ static bool batch_with_retry(struct work *w, const struct task *t, struct filler
 static void progress(struct work *w, const struct task *t, const struct filler *f, int64_t started)
 {
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
-    struct event ev = {.kind = EVENT_PROGRESS, .plan = w->p->id.s, .phase = phase_word(w->phase), .task = t->id,
-                       .message = "rows", .number = f->job.rows_done, .total = f->job.rows_total,
+    struct event ev = {.kind = EVENT_PROGRESS,
+                       .plan = w->p->id.s,
+                       .phase = phase_word(w->phase),
+                       .task = t->id,
+                       .message = "rows",
+                       .number = f->job.rows_done,
+                       .total = f->job.rows_total,
                        .rate = ms > 0 ? 1000.0 * (double) f->job.rows_done / (double) ms : 0};
     events_emit(w->e->ports->events, &ev);
 }
@@ -385,7 +406,8 @@ static bool fill(struct work *w, const struct task *t, struct filler *f, struct 
     if (nothing)
         return true;
     /* Without statistics a bound can become a sequential scan a batch. */
-    if (!session_user_path(w, true, err) || !db_exec(w->e->db, arena_printf(w->a, "ANALYZE %s", f->table), &DB_NO_PARAMS, err) ||
+    if (!session_user_path(w, true, err) ||
+        !db_exec(w->e->db, arena_printf(w->a, "ANALYZE %s", f->table), &DB_NO_PARAMS, err) ||
         !session_user_path(w, false, err)) {
         if (!err_is(err, ERR_SQL) && !err_is(err, ERR_LOCK_TIMEOUT))
             return false;
@@ -396,7 +418,8 @@ static bool fill(struct work *w, const struct task *t, struct filler *f, struct 
 }
 
 /* The job's end and the task's row together: a job that is done begins at the start when it runs again. */
-static bool record_done(struct work *w, const struct task *t, const struct filler *f, int64_t ms, struct err *err)
+static bool record_done(struct work *w, const struct task *t, const struct filler *f, int64_t ms,
+                        struct err *err)
 {
     struct txn x;
 
@@ -415,12 +438,14 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
     const struct pos at = t->backfill->at;
 
     if (t->backfill->via.n > 0 || t->backfill->insert_into.s || t->backfill->insert_select.s) {
-        err_set(err, ERR_REFUSED, "%s:%d:%d: backfill %s uses %s, which this version can't run", at.file, at.line, at.col,
-                t->backfill->id.s, t->backfill->via.n > 0 ? "via:" : "insert:");
+        err_set(err, ERR_REFUSED, "%s:%d:%d: backfill %s uses %s, which this version can't run",
+                at.file, at.line, at.col, t->backfill->id.s,
+                t->backfill->via.n > 0 ? "via:" : "insert:");
         return err_reason(err, "not_in_this_version");
     }
     if (!backfill_spec_of(w->a, w->p, t->backfill, &f.spec, &why))
-        return err_set(err, ERR_INPUT, "%s:%d:%d: backfill %s can't run: %s", at.file, at.line, at.col, t->backfill->id.s, why);
+        return err_set(err, ERR_INPUT, "%s:%d:%d: backfill %s can't run: %s", at.file, at.line,
+                       at.col, t->backfill->id.s, why);
     bool ok = fill(w, t, &f, err);
     arena_free(&f.batch);
     arena_free(&f.turns[0]);
@@ -428,6 +453,7 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
     if (!ok)
         return false;
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
-    report_task(w, t, "done", ms, arena_printf(w->a, "%lld rows changed", (long long) f.job.rows_changed));
+    report_task(w, t, "done", ms,
+                arena_printf(w->a, "%lld rows changed", (long long) f.job.rows_changed));
     return record_done(w, t, &f, ms, err);
 }

@@ -26,19 +26,22 @@ static void split(struct arena *a, const char *text, struct sql_list *out)
     while (text && *text) {
         const char *end = strstr(text, "\n;\n");
         const char *item = end ? arena_strndup(a, text, (size_t) (end - text)) : text;
-        out->items = arena_grow(a, out->items, sizeof *out->items * (size_t) out->n, sizeof *out->items * (size_t) (out->n + 1));
+        out->items = arena_grow(a, out->items, sizeof *out->items * (size_t) out->n,
+                                sizeof *out->items * (size_t) (out->n + 1));
         out->items[out->n++] = item;
         text = end ? end + 3 : NULL;
     }
 }
 
 /* The schema in which an unqualified table or view is found, by the user's search_path. */
-static bool real_table(struct work *w, const struct sql_stmt *s, const char **schema, bool *found, struct err *err)
+static bool real_table(struct work *w, const struct sql_stmt *s, const char **schema, bool *found,
+                       struct err *err)
 {
     AUTO(str) name = {0}, sql = {0};
 
     sql_qualified(&name, s->schema, s->drop == DROP_VIEW && s->object ? s->object : s->table);
-    str_add(&sql, "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    str_add(&sql, "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+                  "n.oid = c.relnamespace "
                   "WHERE c.oid = pg_catalog.to_regclass(");
     sql_literal(&sql, str_text(&name));
     str_add(&sql, ")");
@@ -52,16 +55,19 @@ static bool column_facts(struct work *w, struct column_facts *c, bool *found, st
 {
     struct db_rows rows = {0};
 
-    if (!db_query(w->e->db, w->a,
-                  "SELECT a.attnotnull AND a.attidentity = '' AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index i "
-                  "WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)), "
-                  "CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
-                  "x.privilege_type || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END "
-                  "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid = a.attrelid "
-                  "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
-                  "LEFT JOIN LATERAL pg_catalog.aclexplode(a.attacl) x ON true "
-                  "WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3 AND NOT a.attisdropped ORDER BY 2, 3",
-                  &DB_PARAMS(c->schema, c->table, c->column), &rows, err))
+    if (!db_query(
+            w->e->db, w->a,
+            "SELECT a.attnotnull AND a.attidentity = '' AND NOT EXISTS (SELECT 1 FROM "
+            "pg_catalog.pg_index i "
+            "WHERE i.indrelid = t.oid AND i.indisprimary AND a.attnum = ANY (i.indkey)), "
+            "CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.pg_get_userbyid(x.grantee) END, "
+            "x.privilege_type || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END "
+            "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class t ON t.oid = a.attrelid "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+            "LEFT JOIN LATERAL pg_catalog.aclexplode(a.attacl) x ON true "
+            "WHERE n.nspname = $1 AND t.relname = $2 AND a.attname = $3 AND NOT a.attisdropped "
+            "ORDER BY 2, 3",
+            &DB_PARAMS(c->schema, c->table, c->column), &rows, err))
         return false;
     *found = rows.n_rows > 0;
     if (!*found)
@@ -77,8 +83,8 @@ static bool column_facts(struct work *w, struct column_facts *c, bool *found, st
 }
 
 /* The object's and its table's oid under the user's search_path; NULL: not there. */
-static bool resolve(struct work *w, const struct sql_stmt *s, const char **object_oid, const char **table_oid,
-                    struct err *err)
+static bool resolve(struct work *w, const struct sql_stmt *s, const char **object_oid,
+                    const char **table_oid, struct err *err)
 {
     AUTO(str) object = {0}, table = {0};
     AUTO(err) ignored = {0};
@@ -87,10 +93,12 @@ static bool resolve(struct work *w, const struct sql_stmt *s, const char **objec
     sql_qualified(&object, s->schema, s->object ? s->object : s->table);
     if (s->table)
         sql_qualified(&table, s->schema, s->table);
-    bool ok = session_user_path(w, true, err) &&
-              db_query(w->e->db, w->a,
-                       "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid, pg_catalog.to_regclass($2)::pg_catalog.oid",
-                       &DB_PARAMS(str_text(&object), table.len ? str_text(&table) : NULL), &rows, err);
+    bool ok =
+        session_user_path(w, true, err) &&
+        db_query(w->e->db, w->a,
+                 "SELECT pg_catalog.to_regclass($1)::pg_catalog.oid, "
+                 "pg_catalog.to_regclass($2)::pg_catalog.oid",
+                 &DB_PARAMS(str_text(&object), table.len ? str_text(&table) : NULL), &rows, err);
     if (db_is_usable(w->e->db))
         (void) !session_user_path(w, false, &ignored);
     if (!ok)
@@ -103,17 +111,23 @@ static bool resolve(struct work *w, const struct sql_stmt *s, const char **objec
 /* An index, constraint or trigger can't be hidden: it is dropped now, and made again from what the server
  * itself says about it, read with an empty search_path so that every name in it is qualified. An index is made
  * again without standing in anyone's way. */
-static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
+static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found,
+                          struct err *err)
 {
     static const char *const queries[] = {
-        [DROP_INDEX] = "SELECT CASE WHEN c.relkind = 'I' THEN pg_catalog.pg_get_indexdef(c.oid) ELSE "
-                       "pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(c.oid), '^(CREATE (UNIQUE )?INDEX) ', "
-                       "'\\1 CONCURRENTLY IF NOT EXISTS ') END, n.nspname, i.indrelid::pg_catalog.regclass::pg_catalog.text "
-                       "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                       "JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid WHERE c.oid = $1::pg_catalog.oid",
-        [DROP_CONSTRAINT] = "SELECT pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', "
-                            "c.conrelid::pg_catalog.regclass, c.conname, pg_catalog.pg_get_constraintdef(c.oid)) "
-                            "FROM pg_catalog.pg_constraint c WHERE c.conrelid = $1::pg_catalog.oid AND c.conname = $2",
+        [DROP_INDEX] =
+            "SELECT CASE WHEN c.relkind = 'I' THEN pg_catalog.pg_get_indexdef(c.oid) ELSE "
+            "pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(c.oid), '^(CREATE (UNIQUE "
+            ")?INDEX) ', "
+            "'\\1 CONCURRENTLY IF NOT EXISTS ') END, n.nspname, "
+            "i.indrelid::pg_catalog.regclass::pg_catalog.text "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid WHERE c.oid = $1::pg_catalog.oid",
+        [DROP_CONSTRAINT] =
+            "SELECT pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', "
+            "c.conrelid::pg_catalog.regclass, c.conname, pg_catalog.pg_get_constraintdef(c.oid)) "
+            "FROM pg_catalog.pg_constraint c WHERE c.conrelid = $1::pg_catalog.oid AND c.conname = "
+            "$2",
         [DROP_TRIGGER] = "SELECT pg_catalog.pg_get_triggerdef(t.oid) FROM pg_catalog.pg_trigger t "
                          "WHERE t.tgrelid = $1::pg_catalog.oid AND t.tgname = $2",
     };
@@ -149,11 +163,12 @@ static const char *relation_word(const struct sql_stmt *s)
     return strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW" : "VIEW";
 }
 
-static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found, struct err *err)
+static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found,
+                    struct err *err)
 {
-    static const char *const kinds[] = {[DROP_COLUMN] = "column", [DROP_TABLE] = "table", [DROP_INDEX] = "index",
-                                        [DROP_CONSTRAINT] = "constraint", [DROP_VIEW] = "view",
-                                        [DROP_TRIGGER] = "trigger"};
+    static const char *const kinds[] = {
+        [DROP_COLUMN] = "column",         [DROP_TABLE] = "table", [DROP_INDEX] = "index",
+        [DROP_CONSTRAINT] = "constraint", [DROP_VIEW] = "view",   [DROP_TRIGGER] = "trigger"};
     const char *schema = NULL;
 
     *found = false;
@@ -173,8 +188,8 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
     c->row.original_name = s->drop == DROP_COLUMN ? s->object : c->row.table;
     c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, now_ms(w->e));
     if (s->drop != DROP_COLUMN) {
-        soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name, &c->drop, &c->restore,
-                               &c->purge);
+        soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name,
+                               &c->drop, &c->restore, &c->purge);
         return true;
     }
     struct column_facts f = {.schema = schema, .table = s->table, .column = s->object};
@@ -202,8 +217,8 @@ static bool build_drop(struct work *w, struct txn *t, int64_t lock_ms, void *ctx
         txn_add(t, c->sync.items[i], NULL);
     txn_own_path(t);
     ledger_soft_drop_call(w->a, &c->row, txn_slot(t));
-    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, joined(w->a, &c->drop),
-                c->row.restore_sql, NULL);
+    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                joined(w->a, &c->drop), c->row.restore_sql, NULL);
     return true;
 }
 
@@ -223,7 +238,8 @@ static bool find_mine(struct work *w, const struct task *t, struct soft_drop **o
 }
 
 /* What can't run in a transaction: its definition is recorded before it is dropped, or it would be lost. */
-static bool drop_alone(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, struct err *err)
+static bool drop_alone(struct work *w, const struct sql_stmt *s, struct drop_ctx *c,
+                       struct err *err)
 {
     struct txn t;
 
@@ -231,12 +247,14 @@ static bool drop_alone(struct work *w, const struct sql_stmt *s, struct drop_ctx
     if (!c->row.id)
         ledger_soft_drop_call(w->a, &c->row, txn_slot(&t));
     record_task(w, &t, c->task, "started", 0, s->sql, c->row.restore_sql, NULL);
-    return txn_commit(w, &t, err) && step_statement_standalone(w, s, w->e->policy.lock_timeout_ms, err) &&
-           record_task_now(w, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, s->sql,
-                           c->row.restore_sql, NULL, err);
+    return txn_commit(w, &t, err) &&
+           step_statement_standalone(w, s, w->e->policy.lock_timeout_ms, err) &&
+           record_task_now(w, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                           s->sql, c->row.restore_sql, NULL, err);
 }
 
-static bool nothing_to_drop(struct work *w, const struct task *t, const struct soft_drop *mine, struct err *err)
+static bool nothing_to_drop(struct work *w, const struct task *t, const struct soft_drop *mine,
+                            struct err *err)
 {
     const char *sql = t->step->stmts[0].sql;
 
@@ -249,7 +267,8 @@ static bool nothing_to_drop(struct work *w, const struct task *t, const struct s
     return record_task_now(w, t, "skipped", 0, sql, NULL, NULL, err);
 }
 
-static void fill_row(struct work *w, const struct task *t, const struct soft_drop *mine, struct drop_ctx *c)
+static void fill_row(struct work *w, const struct task *t, const struct soft_drop *mine,
+                     struct drop_ctx *c)
 {
     int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
 
@@ -260,7 +279,8 @@ static void fill_row(struct work *w, const struct task *t, const struct soft_dro
     c->row.restore_sql = joined(w->a, &c->restore);
     c->row.purge_sql = joined(w->a, &c->purge);
     c->row.dropped_at_ms = now_ms(w->e);
-    c->row.expires_at_ms = c->row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
+    c->row.expires_at_ms =
+        c->row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
 }
 
 bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
@@ -276,11 +296,13 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
         return nothing_to_drop(w, t, mine, err);
     fill_row(w, t, mine, &c);
     bool ok = s->standalone ? drop_alone(w, s, &c, err)
-                            : txn_retry(w, table_text(w, s->schema, s->table), w->e->policy.lock_timeout_ms, build_drop, &c, err);
+                            : txn_retry(w, table_text(w, s->schema, s->table),
+                                        w->e->policy.lock_timeout_ms, build_drop, &c, err);
     if (!ok)
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
-                c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name) : "definition kept");
+                c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name)
+                                  : "definition kept");
     return true;
 }
 
@@ -292,7 +314,8 @@ static const char *table_of(struct work *w, const struct soft_drop *d)
 
 /* ---- restore ---------------------------------------------------------------------------------------------- */
 
-static bool build_restore(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+static bool build_restore(struct work *w, struct txn *t, int64_t lock_ms, void *ctx,
+                          struct err *err)
 {
     struct drop_ctx *c = ctx;
 
@@ -305,38 +328,49 @@ static bool build_restore(struct work *w, struct txn *t, int64_t lock_ms, void *
         txn_add(t, c->sync.items[i], NULL);
     txn_own_path(t);
     ledger_soft_drop_restored_call(w->a, c->row.id, txn_slot(t));
-    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row.restore_sql, NULL, NULL);
+    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                c->row.restore_sql, NULL, NULL);
     return true;
 }
 
 /* Built without blocking writers; what an interrupted build or drop left is removed first. */
-static bool restore_index(struct work *w, const struct soft_drop *d, struct drop_ctx *c, struct err *err)
+static bool restore_index(struct work *w, const struct soft_drop *d, struct drop_ctx *c,
+                          struct err *err)
 {
     AUTO(str) name = {0}, half = {0};
     struct txn t;
 
     sql_qualified(&name, d->schema, d->original_name);
-    str_add(&half, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index WHERE NOT indisvalid AND indexrelid = pg_catalog.to_regclass(");
+    str_add(&half, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_index WHERE NOT indisvalid AND "
+                   "indexrelid = pg_catalog.to_regclass(");
     sql_literal(&half, str_text(&name));
     str_add(&half, "))");
-    struct sql_stmt s = {.sql = d->restore_sql, .kind = "CREATE INDEX CONCURRENTLY", .object = d->original_name,
+    struct sql_stmt s = {.sql = d->restore_sql,
+                         .kind = "CREATE INDEX CONCURRENTLY",
+                         .object = d->original_name,
                          .half_made_when = arena_strdup(w->a, str_text(&half)),
-                         .clean_up = arena_printf(w->a, "DROP INDEX CONCURRENTLY %s", str_text(&name))};
+                         .clean_up =
+                             arena_printf(w->a, "DROP INDEX CONCURRENTLY %s", str_text(&name))};
     if (!step_statement_standalone(w, &s, w->e->policy.lock_timeout_ms, err))
         return false;
     txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
     ledger_soft_drop_restored_call(w->a, d->id, txn_slot(&t));
-    record_task(w, &t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, d->restore_sql, NULL, NULL);
+    record_task(w, &t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                d->restore_sql, NULL, NULL);
     return txn_commit(w, &t, err);
 }
 
 static bool restore_one(struct work *w, const struct soft_drop *d, struct err *err)
 {
-    struct task task = {.kind = TASK_SOFT_DROP, .id = d->step, .title = arena_printf(w->a, "restore %s %s", d->object_kind, d->original_name)};
+    struct task task = {.kind = TASK_SOFT_DROP,
+                        .id = d->step,
+                        .title =
+                            arena_printf(w->a, "restore %s %s", d->object_kind, d->original_name)};
     struct drop_ctx c = {.task = &task, .row = *d, .started_ms = clock_mono_ms(w->e->ports->clock)};
 
     split(w->a, d->restore_sql, &c.restore);
-    if (w->p->sync.by == SYNC_TRIGGER && strcmp(d->object_kind, "column") == 0 && strcmp(d->table, w->p->sync.table.s) == 0) {
+    if (w->p->sync.by == SYNC_TRIGGER && strcmp(d->object_kind, "column") == 0 &&
+        strcmp(d->table, w->p->sync.table.s) == 0) {
         struct soft_drop gone = *d;
         gone.hidden_name = NULL;
         if (!sync_current_sql(w, &gone, &c.sync, err))
@@ -344,8 +378,9 @@ static bool restore_one(struct work *w, const struct soft_drop *d, struct err *e
     }
     emit(w, EVENT_START, d->step, "%s", task.title);
     bool alone = strcmp(d->object_kind, "index") == 0 && strstr(d->restore_sql, " CONCURRENTLY ");
-    if (!(alone ? restore_index(w, d, &c, err)
-                : txn_retry(w, table_of(w, d), w->e->policy.lock_timeout_ms, build_restore, &c, err)))
+    if (!(alone
+              ? restore_index(w, d, &c, err)
+              : txn_retry(w, table_of(w, d), w->e->policy.lock_timeout_ms, build_restore, &c, err)))
         return err_note(err, "restoring %s %s.%s", d->object_kind, d->table, d->original_name);
     report_task(w, &task, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
@@ -382,7 +417,8 @@ static bool build_purge(struct work *w, struct txn *t, int64_t lock_ms, void *ct
         txn_add(t, c->purge.items[i], NULL);
     txn_own_path(t);
     ledger_soft_drop_purged_call(w->a, c->row.id, txn_slot(t));
-    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row.purge_sql, NULL, NULL);
+    record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                c->row.purge_sql, NULL, NULL);
     return true;
 }
 
@@ -395,13 +431,15 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
     if (!ledger_soft_drops(w->e->db, w->a, w->p->id.s, &d, &n, err))
         return false;
     for (int i = n - 1; i >= 0; i--) {
-        if (strcmp(d[i].step, t->id + strlen("purge/")) != 0 || d[i].restored_at_ms || d[i].purged_at_ms)
+        if (strcmp(d[i].step, t->id + strlen("purge/")) != 0 || d[i].restored_at_ms ||
+            d[i].purged_at_ms)
             continue;
         c.row = d[i];
         split(w->a, d[i].purge_sql, &c.purge);
         if (!txn_retry(w, table_of(w, &d[i]), w->e->policy.lock_timeout_ms, build_purge, &c, err))
             return false;
-        report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, d[i].hidden_name);
+        report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
+                    d[i].hidden_name);
         return true;
     }
     report_task(w, t, "skipped", 0, "nothing was hidden");

@@ -15,7 +15,8 @@ static struct dry_step *add(struct dry *d, const struct task *t)
 
     if (r->n_steps == d->cap) {
         int cap = d->cap ? 2 * d->cap : 16;
-        r->steps = arena_grow(d->w.a, r->steps, sizeof *r->steps * (size_t) d->cap, sizeof *r->steps * (size_t) cap);
+        r->steps = arena_grow(d->w.a, r->steps, sizeof *r->steps * (size_t) d->cap,
+                              sizeof *r->steps * (size_t) cap);
         d->cap = cap;
     }
     struct dry_step *s = &r->steps[r->n_steps++];
@@ -54,13 +55,16 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
     s->sql = sql;
     (void) step_undo_json(&d->w, st, &s->undo);
     if (!s->undo)
-        s->reversibility = st->undo_none.s ? "irreversible" : st->n_stmts && st->stmts[0].class == SQL_DATA ? "lossy" : "irreversible";
+        s->reversibility = st->undo_none.s                                 ? "irreversible"
+                           : st->n_stmts && st->stmts[0].class == SQL_DATA ? "lossy"
+                                                                           : "irreversible";
     for (int i = 0; s->undo && !st->undo.s && i < st->n_stmts; i++)
         if (!st->stmts[i].undo_lossless)
             s->reversibility = "lossy";
     if (strcmp(s->status, "done") == 0)
         return true;
-    if (!step_applies(&d->w, st, &applies, err) || !step_observe_applied(&d->w, st, &known, &applied, err))
+    if (!step_applies(&d->w, st, &applies, err) ||
+        !step_observe_applied(&d->w, st, &known, &applied, err))
         return false;
     if (!applies)
         s->status = "does not apply";
@@ -104,14 +108,16 @@ static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
         sql_ident(&text, spec.set.items[i].key.s);
         str_addf(&text, " = (%s)", spec.set.items[i].value.s);
     }
-    str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec.from ? " FROM " : "", spec.from ? spec.from : "", spec.todo);
+    str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec.from ? " FROM " : "",
+             spec.from ? spec.from : "", spec.todo);
     sql[0] = arena_strdup(d->w.a, str_text(&text));
     s->sql = sql;
     s->n_sql = 1;
     s->lock = LOCK_RE;
     s->lock_note = "row locks, one batch long";
     s->undo = "stop; the values stay, harmless";
-    str_add(&ask, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(");
+    str_add(&ask, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE "
+                  "oid = pg_catalog.to_regclass(");
     sql_literal(&ask, str_text(&name));
     str_add(&ask, ")");
     if (ask_value(d->w.e, d->w.a, str_text(&ask), 5000, &v, &ignored) && v)
@@ -127,9 +133,10 @@ static void dry_rung(struct dry *d, const struct task *t)
 
     duration_to_text(&pause, t->rung->pause_ms);
     s->at = &t->rung->at;
-    s->request = arena_printf(d->w.a, "set %s to %d %% at %s, read it back%s%s", f->key.s, t->rung->percent,
-                              d->w.e->flags ? d->w.e->flags->shown : "no flag service",
-                              t->rung->pause_ms > 0 ? ", then wait " : "", t->rung->pause_ms > 0 ? str_text(&pause) : "");
+    s->request = arena_printf(
+        d->w.a, "set %s to %d %% at %s, read it back%s%s", f->key.s, t->rung->percent,
+        d->w.e->flags ? d->w.e->flags->shown : "no flag service",
+        t->rung->pause_ms > 0 ? ", then wait " : "", t->rung->pause_ms > 0 ? str_text(&pause) : "");
     s->undo = arena_printf(d->w.a, "set %s to 0 %%", f->key.s);
     if (t->flag == FLAG_WRITE && d->w.p->sync.by != SYNC_NONE && d->w.p->sync.reverse.n == 0)
         s->reversibility = "lossy";
@@ -140,7 +147,8 @@ static void dry_soft_drop(struct dry *d, const struct task *t)
     struct dry_step *s = add(d, t);
     const struct sql_stmt *st = &t->step->stmts[0];
     struct sql_list drop, restore, purge;
-    const char *hidden = soft_drop_name(d->w.a, st->object ? st->object : st->table, now_ms(d->w.e));
+    const char *hidden =
+        soft_drop_name(d->w.a, st->object ? st->object : st->table, now_ms(d->w.e));
 
     s->at = &t->step->at;
     s->lock = LOCK_AE;
@@ -150,7 +158,8 @@ static void dry_soft_drop(struct dry *d, const struct task *t)
         soft_drop_column_sql(d->w.a, &c, hidden, &drop, &restore, &purge);
     } else if (st->drop == DROP_TABLE || st->drop == DROP_VIEW) {
         const char *name = st->drop == DROP_VIEW && st->object ? st->object : st->table;
-        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", name, hidden, &drop, &restore, &purge);
+        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", name, hidden, &drop,
+                            &restore, &purge);
     } else {
         const char **one = arena_array(d->w.a, const char *, 1);
         one[0] = st->sql;
@@ -185,7 +194,8 @@ static bool dry_task(struct dry *d, const struct task *t, struct err *err)
     case TASK_STEP: {
         bool ok = dry_step(d, t, err);
         struct dry_step *s = &d->out->steps[d->out->n_steps - 1];
-        if (d->w.state.stage >= STAGE_CONTRACT_DONE && strcmp(s->reversibility, "lossless") != 0 && d->out->no_return < 0)
+        if (d->w.state.stage >= STAGE_CONTRACT_DONE && strcmp(s->reversibility, "lossless") != 0 &&
+            d->out->no_return < 0)
             d->out->no_return = d->out->n_steps - 1;
         return ok;
     }
@@ -233,8 +243,10 @@ static bool dry_restore(struct dry *d, struct err *err)
     for (int i = n - 1; i >= 0; i--) {
         if (list[i].restored_at_ms || list[i].purged_at_ms)
             continue;
-        struct task t = {.kind = TASK_SOFT_DROP, .id = list[i].step,
-                         .title = arena_printf(w->a, "restore %s %s", list[i].object_kind, list[i].original_name)};
+        struct task t = {.kind = TASK_SOFT_DROP,
+                         .id = list[i].step,
+                         .title = arena_printf(w->a, "restore %s %s", list[i].object_kind,
+                                               list[i].original_name)};
         struct dry_step *s = add(d, &t);
         const char **one = arena_array(w->a, const char *, 1);
         one[0] = list[i].restore_sql;
@@ -251,7 +263,8 @@ static bool dry_restore(struct dry *d, struct err *err)
 static void dry_undo_row(struct dry *d, const struct history_row *r)
 {
     struct work *w = &d->w;
-    struct task t = {.kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
+    struct task t = {
+        .kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
     struct dry_step *s = add(d, &t);
     const char **one = arena_array(w->a, const char *, 1);
 
@@ -282,8 +295,9 @@ static bool dry_undo(struct dry *d, struct err *err)
     return true;
 }
 
-bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev, const struct advance_options *o,
-                    struct arena *a, struct dry_run *out, struct err *err)
+bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
+                    const struct advance_options *o, struct arena *a, struct dry_run *out,
+                    struct err *err)
 {
     struct dry d = {.w = {.e = e, .p = p, .a = a, .o = o}, .out = out};
     struct world world;
@@ -298,9 +312,11 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev, const
     if (e->has_ledger && !ledger_steps(e->db, a, p->id.s, &d.w.steps, &d.w.n_steps, err))
         return false;
     enum phase next = stage_next_phase(d.w.state.stage);
-    while (ev == EVENT_ADVANCE && next != PHASE_NONE && next <= PHASE_LAST && !p->phases[next].present)
+    while (ev == EVENT_ADVANCE && next != PHASE_NONE && next <= PHASE_LAST &&
+           !p->phases[next].present)
         next++;
-    d.w.phase = ev == EVENT_ADVANCE ? (next > PHASE_LAST ? PHASE_NONE : next) : stage_phase(d.w.state.stage);
+    d.w.phase = ev == EVENT_ADVANCE ? (next > PHASE_LAST ? PHASE_NONE : next)
+                                    : stage_phase(d.w.state.stage);
     out->phase = d.w.phase;
     if (out->phase == PHASE_NONE)
         return true;

@@ -12,7 +12,8 @@ static const char *lookup(void *ctx, const char *name)
     return h->ops->env(h, name);
 }
 
-static bool resolve(struct engine *e, struct arena *a, const struct text *t, const char **out, struct err *err)
+static bool resolve(struct engine *e, struct arena *a, const struct text *t, const char **out,
+                    struct err *err)
 {
     AUTO(str) s = {0};
 
@@ -28,7 +29,8 @@ static const char *escape_query(struct arena *a, const char *s)
 
     for (; *s; s++) {
         unsigned char c = (unsigned char) *s;
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            strchr("-_.~", c))
             str_addc(&out, (char) c);
         else
             str_addf(&out, "%%%02X", c);
@@ -36,10 +38,11 @@ static const char *escape_query(struct arena *a, const char *s)
     return arena_strdup(a, str_text(&out));
 }
 
-static bool fetch(struct engine *e, const struct gate *g, struct arena *a, const char *url, struct http_res *res,
-                  struct err *err)
+static bool fetch(struct engine *e, const struct gate *g, struct arena *a, const char *url,
+                  struct http_res *res, struct err *err)
 {
-    struct http_req req = {.method = "GET", .url = url, .connect_ms = 3000, .total_ms = g->timeout_ms};
+    struct http_req req = {
+        .method = "GET", .url = url, .connect_ms = 3000, .total_ms = g->timeout_ms};
     void *tag = NULL;
 
     for (int i = 0; i < g->headers.n && i < 11; i++) {
@@ -65,7 +68,8 @@ static void no_data(struct arena *a, struct gate_reading *out, const char *why)
     out->detail = arena_strdup(a, why);
 }
 
-static void judge(struct arena *a, const struct gate *g, const char *value, struct gate_reading *out)
+static void judge(struct arena *a, const struct gate *g, const char *value,
+                  struct gate_reading *out)
 {
     if (!value) {
         no_data(a, out, "the answer holds no value");
@@ -76,7 +80,8 @@ static void judge(struct arena *a, const struct gate *g, const char *value, stru
     out->detail = arena_printf(a, "measured %s", value);
 }
 
-static bool measure_http(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_http(struct engine *e, const struct gate *g, struct arena *a,
+                         struct gate_reading *out, struct err *err)
 {
     const char *url, *value = NULL;
     struct http_res res = {0};
@@ -107,7 +112,8 @@ static bool measure_http(struct engine *e, const struct gate *g, struct arena *a
     return true;
 }
 
-static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a,
+                         struct gate_reading *out, struct err *err)
 {
     const char *base, *query, *value = NULL;
     struct http_res res = {0};
@@ -119,7 +125,9 @@ static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a
     size_t n = strlen(base);
     while (n > 0 && base[n - 1] == '/')
         n--;
-    if (!fetch(e, g, a, arena_printf(a, "%.*s/api/v1/query?query=%s", (int) n, base, escape_query(a, query)), &res, err))
+    if (!fetch(e, g, a,
+               arena_printf(a, "%.*s/api/v1/query?query=%s", (int) n, base, escape_query(a, query)),
+               &res, err))
         return false;
     if (res.outcome != HTTP_ANSWERED)
         no_data(a, out, res.why ? res.why : "no answer");
@@ -132,7 +140,8 @@ static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a
     return true;
 }
 
-static bool measure_sql(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_sql(struct engine *e, const struct gate *g, struct arena *a,
+                        struct gate_reading *out, struct err *err)
 {
     const char *value = NULL;
     AUTO(err) bad = {0};
@@ -148,8 +157,8 @@ static bool measure_sql(struct engine *e, const struct gate *g, struct arena *a,
     return true;
 }
 
-static bool measure_command(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out,
-                            struct err *err)
+static bool measure_command(struct engine *e, const struct gate *g, struct arena *a,
+                            struct gate_reading *out, struct err *err)
 {
     const char **argv = arena_array(a, const char *, g->command.n + 1);
     AUTO(str) text = {0}, errtext = {0};
@@ -158,7 +167,8 @@ static bool measure_command(struct engine *e, const struct gate *g, struct arena
 
     for (int i = 0; i < g->command.n; i++)
         argv[i] = g->command.items[i].s;
-    if (!e->ports->host->ops->run(e->ports->host, argv, NULL, g->timeout_ms, &text, &errtext, &code, &bad)) {
+    if (!e->ports->host->ops->run(e->ports->host, argv, NULL, g->timeout_ms, &text, &errtext, &code,
+                                  &bad)) {
         if (err_is(&bad, ERR_INTERRUPTED)) {
             err_move(err, &bad);
             return false;
@@ -170,7 +180,8 @@ static bool measure_command(struct engine *e, const struct gate *g, struct arena
     if (code != 0) {
         out->verdict = GATE_FAIL;
         out->value = line;
-        out->detail = arena_printf(a, "exit code %d%s%s", code, errtext.len ? ": " : "", str_text(&errtext));
+        out->detail =
+            arena_printf(a, "exit code %d%s%s", code, errtext.len ? ": " : "", str_text(&errtext));
     } else if (g->expect.op != COND_NONE)
         judge(a, g, *line ? line : NULL, out);
     else {
@@ -182,7 +193,8 @@ static bool measure_command(struct engine *e, const struct gate *g, struct arena
 }
 
 /* A release is gone when no session of it is left. */
-static bool measure_sessions(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_sessions(struct engine *e, const struct gate *g, struct arena *a,
+                             struct gate_reading *out, struct err *err)
 {
     const char **live;
     int n = 0;
@@ -206,8 +218,9 @@ static bool measure_sessions(struct engine *e, const struct gate *g, struct aren
     return true;
 }
 
-static bool measure_approval(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
-                             struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_approval(struct engine *e, const struct plan *p, enum phase phase,
+                             const struct gate *g, struct arena *a, struct gate_reading *out,
+                             struct err *err)
 {
     struct approval *ap = NULL;
     int n = 0, got = 0;
@@ -217,30 +230,36 @@ static bool measure_approval(struct engine *e, const struct plan *p, enum phase 
         return false;
     for (int i = 0; i < n; i++) {
         bool again = false;
-        if (strcmp(ap[i].phase, phase_word(phase)) != 0 || strcmp(ap[i].checksum, p->phase_checksum[phase]) != 0 ||
-            ap[i].refused || (g->role.s && (!ap[i].role || strcmp(ap[i].role, g->role.s) != 0)))
+        if (strcmp(ap[i].phase, phase_word(phase)) != 0 ||
+            strcmp(ap[i].checksum, p->phase_checksum[phase]) != 0 || ap[i].refused ||
+            (g->role.s && (!ap[i].role || strcmp(ap[i].role, g->role.s) != 0)))
             continue;
         for (int j = 0; j < i && !again; j++)
-            again = strcmp(ap[j].who, ap[i].who) == 0 && strcmp(ap[j].checksum, ap[i].checksum) == 0 && !ap[j].refused;
+            again = strcmp(ap[j].who, ap[i].who) == 0 &&
+                    strcmp(ap[j].checksum, ap[i].checksum) == 0 && !ap[j].refused;
         got += !again;
     }
     out->value = arena_printf(a, "%d", got);
-    out->detail = arena_printf(a, "%d of %lld approvals%s%s", got, (long long) need, g->role.s ? " as " : "",
-                               g->role.s ? g->role.s : "");
+    out->detail = arena_printf(a, "%d of %lld approvals%s%s", got, (long long) need,
+                               g->role.s ? " as " : "", g->role.s ? g->role.s : "");
     /* Not signed yet isn't a failure: it is waited for. */
     out->verdict = got >= need ? GATE_PASS : GATE_NO_DATA;
     return true;
 }
 
-static bool measure_lag(struct engine *e, const struct gate *g, struct arena *a, struct gate_reading *out, struct err *err)
+static bool measure_lag(struct engine *e, const struct gate *g, struct arena *a,
+                        struct gate_reading *out, struct err *err)
 {
     struct db_rows rows = {0};
 
-    if (!db_query(e->db, a,
-                  "SELECT application_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), replay_lsn)::pg_catalog.int8, "
-                  "(EXTRACT(epoch FROM COALESCE(replay_lag, '0'::pg_catalog.interval)) * 1000)::pg_catalog.int8 "
-                  "FROM pg_catalog.pg_stat_replication ORDER BY 2 DESC NULLS FIRST",
-                  &DB_NO_PARAMS, &rows, err))
+    if (!db_query(
+            e->db, a,
+            "SELECT application_name, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), "
+            "replay_lsn)::pg_catalog.int8, "
+            "(EXTRACT(epoch FROM COALESCE(replay_lag, '0'::pg_catalog.interval)) * "
+            "1000)::pg_catalog.int8 "
+            "FROM pg_catalog.pg_stat_replication ORDER BY 2 DESC NULLS FIRST",
+            &DB_NO_PARAMS, &rows, err))
         return false;
     if (rows.n_rows == 0) {
         no_data(a, out, "no standby is connected");
@@ -252,21 +271,24 @@ static bool measure_lag(struct engine *e, const struct gate *g, struct arena *a,
     for (int i = 0; i < rows.n_rows; i++) {
         const char *bytes = db_cell(&rows, i, 1), *ms = db_cell(&rows, i, 2);
         if (!bytes) {
-            no_data(a, out, arena_printf(a, "the lag of %s can't be read (pg_monitor is needed)", db_cell(&rows, i, 0)));
+            no_data(a, out,
+                    arena_printf(a, "the lag of %s can't be read (pg_monitor is needed)",
+                                 db_cell(&rows, i, 0)));
             return true;
         }
         if ((g->lag_bytes != MODEL_UNSET && strtoll(bytes, NULL, 10) > g->lag_bytes) ||
             (g->lag_ms != MODEL_UNSET && ms && strtoll(ms, NULL, 10) > g->lag_ms)) {
             out->verdict = GATE_FAIL;
             out->value = ms ? ms : bytes;
-            out->detail = arena_printf(a, "standby %s is %s bytes, %s ms behind", db_cell(&rows, i, 0), bytes, ms ? ms : "?");
+            out->detail = arena_printf(a, "standby %s is %s bytes, %s ms behind",
+                                       db_cell(&rows, i, 0), bytes, ms ? ms : "?");
         }
     }
     return true;
 }
 
-bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g, struct arena *a,
-                  struct gate_reading *out, struct err *err)
+bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
+                  struct arena *a, struct gate_reading *out, struct err *err)
 {
     bool ok = false;
 

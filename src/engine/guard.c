@@ -14,8 +14,8 @@ static const char *newest_below(const struct project *prj, const char *below)
 }
 
 /* coming: a state that is about to be written, in place of the stored one; NULL: none. */
-static bool compute(struct engine *e, const struct plan_state *coming, struct arena *a, struct window *out,
-                    struct err *err)
+static bool compute(struct engine *e, const struct plan_state *coming, struct arena *a,
+                    struct window *out, struct err *err)
 {
     struct window_plan *wp = arena_array(a, struct window_plan, e->set->n_plans + 1);
     struct plan_state *states = NULL;
@@ -42,10 +42,11 @@ static bool compute(struct engine *e, const struct plan_state *coming, struct ar
 
 static struct release_window as_stored(const struct engine *e, const struct window *win)
 {
-    return (struct release_window) {.exists = win->oldest || win->below,
-                                    .oldest = win->oldest,
-                                    .newest = win->below ? newest_below(&e->set->project, win->below) : NULL,
-                                    .why = win->oldest_why ? win->oldest_why : win->below_why};
+    return (struct release_window) {
+        .exists = win->oldest || win->below,
+        .oldest = win->oldest,
+        .newest = win->below ? newest_below(&e->set->project, win->below) : NULL,
+        .why = win->oldest_why ? win->oldest_why : win->below_why};
 }
 
 bool window_add(struct work *w, struct txn *t, struct err *err)
@@ -60,7 +61,8 @@ bool window_add(struct work *w, struct txn *t, struct err *err)
     return true;
 }
 
-bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out, struct err *err)
+bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
+                  struct err *err)
 {
     const struct project *prj = &e->set->project;
     struct window win;

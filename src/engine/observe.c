@@ -52,7 +52,9 @@ static void look_release(struct look *l, struct fact *f)
         if (is_running_phase(l))
             yes(f);
         else
-            no(f, arena_printf(a, "no release was named; %s is bound to release %s", phase_word(l->phase), bound),
+            no(f,
+               arena_printf(a, "no release was named; %s is bound to release %s",
+                            phase_word(l->phase), bound),
                arena_printf(a, "%s, when %s is being rolled out", cmd, bound));
         return;
     }
@@ -60,10 +62,14 @@ static void look_release(struct look *l, struct fact *f)
     if (cmp == 0 || (cmp > 0 && l->w.e->policy.one_phase_per_release == 0))
         yes(f);
     else if (cmp < 0)
-        no(f, arena_printf(a, "%s is bound to release %s, which comes after %s", phase_word(l->phase), bound, given), cmd);
+        no(f,
+           arena_printf(a, "%s is bound to release %s, which comes after %s", phase_word(l->phase),
+                        bound, given),
+           cmd);
     else
-        no(f, arena_printf(a, "%s is bound to release %s, which was passed over on the way to %s", phase_word(l->phase),
-                           bound, given),
+        no(f,
+           arena_printf(a, "%s is bound to release %s, which was passed over on the way to %s",
+                        phase_word(l->phase), bound, given),
            arena_printf(a, "%s first: one phase per release", cmd));
 }
 
@@ -82,8 +88,9 @@ static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
             continue;
         const struct plan *op = plan_find(l->w.e->set, d->plan.s);
         const char *rel = op ? op->phases[d->phase].release.s : NULL;
-        no(f, arena_printf(a, "plan %s has to finish %s first; it is at \"%s\" (%s)", d->plan.s, phase_word(d->phase),
-                           stage_word(other.stage), place(a, d->at)),
+        no(f,
+           arena_printf(a, "plan %s has to finish %s first; it is at \"%s\" (%s)", d->plan.s,
+                        phase_word(d->phase), stage_word(other.stage), place(a, d->at)),
            arena_printf(a, "phasegate advance %s --release %s", d->plan.s, rel ? rel : "V"));
         f->since_ms = other.stage_since_ms;
         return true;
@@ -101,17 +108,24 @@ static bool require_disk(struct look *l, const struct require *r, struct fact *f
     AUTO(err) ignored = {0};
 
     (void) err;
-    if (!ask_value(l->w.e, a, "SELECT pg_catalog.current_setting('data_directory', true) WHERE pg_catalog.inet_server_addr() IS NULL",
+    if (!ask_value(l->w.e, a,
+                   "SELECT pg_catalog.current_setting('data_directory', true) WHERE "
+                   "pg_catalog.inet_server_addr() IS NULL",
                    l->w.e->policy.statement_timeout_ms, &dir, &ignored))
         dir = NULL;
     int64_t free_bytes = dir ? h->ops->disk_free(h, dir) : -1;
     if (free_bytes < 0)
-        no(f, arena_printf(a, "%lld bytes of free disk are required, and the server's disk can't be seen from here (%s)",
-                           (long long) r->bytes, place(a, r->at)),
-           "run phasegate on the database's host, or state the requirement as sql: with a function that tells");
+        no(f,
+           arena_printf(a,
+                        "%lld bytes of free disk are required, and the server's disk can't be seen "
+                        "from here (%s)",
+                        (long long) r->bytes, place(a, r->at)),
+           "run phasegate on the database's host, or state the requirement as sql: with a function "
+           "that tells");
     else if (free_bytes < r->bytes)
-        no(f, arena_printf(a, "%lld bytes of free disk are required, %lld are free (%s)", (long long) r->bytes,
-                           (long long) free_bytes, place(a, r->at)),
+        no(f,
+           arena_printf(a, "%lld bytes of free disk are required, %lld are free (%s)",
+                        (long long) r->bytes, (long long) free_bytes, place(a, r->at)),
            "free some disk, then the same command again");
     return true;
 }
@@ -156,8 +170,9 @@ static bool require_one(struct look *l, const struct require *r, struct fact *f,
         int num = db_server_version(l->w.e->db);
         snprintf(version, sizeof version, "%d.%d", num / 10000, num % 10000);
         if (!server_version_holds(l->w.e, &r->expect))
-            no(f, arena_printf(a, "PostgreSQL %s %s is required, this is %s (%s)", cond_op_word(r->expect.op),
-                               r->expect.value, version, place(a, r->at)),
+            no(f,
+               arena_printf(a, "PostgreSQL %s %s is required, this is %s (%s)",
+                            cond_op_word(r->expect.op), r->expect.value, version, place(a, r->at)),
                "upgrade the server");
         return true;
     }
@@ -167,7 +182,9 @@ static bool require_one(struct look *l, const struct require *r, struct fact *f,
         if (!require_value(l, str_text(&sql), &v, err))
             return false;
         if (!v)
-            no(f, arena_printf(a, "extension %s is required and not installed (%s)", r->value.s, place(a, r->at)),
+            no(f,
+               arena_printf(a, "extension %s is required and not installed (%s)", r->value.s,
+                            place(a, r->at)),
                arena_printf(a, "CREATE EXTENSION %s, by a role that may", r->value.s));
         return true;
     case REQUIRE_TABLE:
@@ -177,16 +194,20 @@ static bool require_one(struct look *l, const struct require *r, struct fact *f,
         if (!require_value(l, str_text(&sql), &v, err))
             return false;
         if (!v)
-            no(f, arena_printf(a, "table %s is required and not there (%s)", r->value.s, place(a, r->at)), NULL);
+            no(f,
+               arena_printf(a, "table %s is required and not there (%s)", r->value.s,
+                            place(a, r->at)),
+               NULL);
         return true;
-    case REQUIRE_DISK_FREE:
-        return require_disk(l, r, f, err);
+    case REQUIRE_DISK_FREE: return require_disk(l, r, f, err);
     case REQUIRE_SQL:
         if (!require_value(l, r->sql.s, &v, err))
             return err_note(err, "requires (%s)", place(a, r->at));
         if (!cond_holds(&r->expect, v, NULL))
-            no(f, arena_printf(a, "a requirement doesn't hold: got %s%s%s (%s)", v ? v : "no value",
-                               r->because.s ? ": " : "", r->because.s ? r->because.s : "", place(a, r->at)),
+            no(f,
+               arena_printf(a, "a requirement doesn't hold: got %s%s%s (%s)", v ? v : "no value",
+                            r->because.s ? ": " : "", r->because.s ? r->because.s : "",
+                            place(a, r->at)),
                NULL);
         return true;
     }
@@ -216,11 +237,14 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
         return true;
     char when[25];
     time_to_rfc3339(edits[0].applied_at_ms, when);
-    no(f, arena_printf(l->w.a,
-                       "step %s of %s was applied as something else (%s; recorded checksum %.12s, now %.12s)%s",
-                       edits[0].step, edits[0].phase, place(l->w.a, edits[0].at), edits[0].recorded_checksum,
-                       edits[0].checksum, n > 1 ? arena_printf(l->w.a, ", and %d more", n - 1) : ""),
-       arena_printf(l->w.a, "undo the edit, or: phasegate accept %s --because REASON", l->w.p->id.s));
+    no(f,
+       arena_printf(
+           l->w.a,
+           "step %s of %s was applied as something else (%s; recorded checksum %.12s, now %.12s)%s",
+           edits[0].step, edits[0].phase, place(l->w.a, edits[0].at), edits[0].recorded_checksum,
+           edits[0].checksum, n > 1 ? arena_printf(l->w.a, ", and %d more", n - 1) : ""),
+       arena_printf(l->w.a, "undo the edit, or: phasegate accept %s --because REASON",
+                    l->w.p->id.s));
     f->holder = edits[0].applied_by;
     f->since_ms = edits[0].applied_at_ms;
     return true;
@@ -236,14 +260,16 @@ static bool has_role(const struct policy *pol, const char *role, const char *who
         any = true;
         size_t n = strlen(pol->approvers.items[i].value.s);
         /* "alice" in the list is alice@any-host as the actor. */
-        if (strncmp(who, pol->approvers.items[i].value.s, n) == 0 && (who[n] == '\0' || who[n] == '@'))
+        if (strncmp(who, pol->approvers.items[i].value.s, n) == 0 &&
+            (who[n] == '\0' || who[n] == '@'))
             return true;
     }
     return !any && !role;
 }
 
 /* How many people signed exactly this checksum; a refusal after the last signature blocks. */
-static int count_approvals(struct look *l, const struct approval *ap, int n, const char *role, const struct approval **refused)
+static int count_approvals(struct look *l, const struct approval *ap, int n, const char *role,
+                           const struct approval **refused)
 {
     const char *checksum = l->w.p->phase_checksum[l->phase];
     int count = 0;
@@ -251,7 +277,8 @@ static int count_approvals(struct look *l, const struct approval *ap, int n, con
     *refused = NULL;
     for (int i = 0; i < n; i++) {
         bool seen = false;
-        if (strcmp(ap[i].phase, phase_word(l->phase)) != 0 || !checksum || strcmp(ap[i].checksum, checksum) != 0)
+        if (strcmp(ap[i].phase, phase_word(l->phase)) != 0 || !checksum ||
+            strcmp(ap[i].checksum, checksum) != 0)
             continue;
         if (ap[i].refused) {
             *refused = &ap[i];
@@ -259,7 +286,8 @@ static int count_approvals(struct look *l, const struct approval *ap, int n, con
         }
         *refused = NULL;
         for (int j = 0; j < i && !seen; j++)
-            seen = !ap[j].refused && strcmp(ap[j].who, ap[i].who) == 0 && strcmp(ap[j].phase, ap[i].phase) == 0 &&
+            seen = !ap[j].refused && strcmp(ap[j].who, ap[i].who) == 0 &&
+                   strcmp(ap[j].phase, ap[i].phase) == 0 &&
                    strcmp(ap[j].checksum, ap[i].checksum) == 0;
         if (!seen && has_role(&l->w.e->policy, role ? role : ap[i].role, ap[i].who))
             count++;
@@ -282,20 +310,26 @@ static bool look_approvals(struct look *l, struct fact *f, struct err *err)
         return false;
     int got = count_approvals(l, ap, n, NULL, &refused);
     if (refused) {
-        no(f, arena_printf(a, "%s refused %s%s%s", refused->who, phase_word(l->phase), refused->because ? ": " : "",
-                           refused->because ? refused->because : ""),
-           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s, phase_word(l->phase)));
+        no(f,
+           arena_printf(a, "%s refused %s%s%s", refused->who, phase_word(l->phase),
+                        refused->because ? ": " : "", refused->because ? refused->because : ""),
+           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
+                        phase_word(l->phase)));
         f->holder = refused->who;
         f->since_ms = refused->at_ms;
     } else if (got < needed) {
-        no(f, arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s", phase_word(l->phase),
-                           (long long) needed, needed == 1 ? "" : "s", got, l->w.p->phase_checksum[l->phase]),
-           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s, phase_word(l->phase)));
+        no(f,
+           arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s",
+                        phase_word(l->phase), (long long) needed, needed == 1 ? "" : "s", got,
+                        l->w.p->phase_checksum[l->phase]),
+           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
+                        phase_word(l->phase)));
     }
     return true;
 }
 
-static bool criterion_holds(struct look *l, const struct criterion *c, bool *holds, const char **value, struct err *err)
+static bool criterion_holds(struct look *l, const struct criterion *c, bool *holds,
+                            const char **value, struct err *err)
 {
     struct gate_reading r = {0};
 
@@ -331,9 +365,13 @@ static bool look_go(struct look *l, struct fact *f, struct err *err)
             if (!criterion_holds(l, &list[i], &holds, &value, err))
                 return false;
             if (holds == (side == 1))
-                no(f, arena_printf(l->w.a, "%s criterion %s: %s (%s)", side ? "no-go" : "go",
-                                   side ? "holds" : "doesn't hold",
-                                   list[i].gate.s ? list[i].gate.s : value ? value : "no value", place(l->w.a, list[i].at)),
+                no(f,
+                   arena_printf(l->w.a, "%s criterion %s: %s (%s)", side ? "no-go" : "go",
+                                side ? "holds" : "doesn't hold",
+                                list[i].gate.s ? list[i].gate.s
+                                : value        ? value
+                                               : "no value",
+                                place(l->w.a, list[i].at)),
                    NULL);
         }
     }
@@ -354,14 +392,17 @@ static bool look_flags_known(struct look *l, struct fact *f, struct err *err)
     if (l->phase < PHASE_DUAL_READ)
         return true;
     if (!l->w.e->flags) {
-        no(f, arena_printf(l->w.a, "environment %s has no flag service, and the plan has flags", l->w.e->env->name.s),
+        no(f,
+           arena_printf(l->w.a, "environment %s has no flag service, and the plan has flags",
+                        l->w.e->env->name.s),
            "add flags: to the environment in phasegate.yaml");
         return true;
     }
     if (!flags_check(&l->w, &killed, &drift, err))
         return false;
     if (killed) {
-        no(f, drift, arena_printf(l->w.a, "phasegate resume %s, once the cause is gone", l->w.p->id.s));
+        no(f, drift,
+           arena_printf(l->w.a, "phasegate resume %s, once the cause is gone", l->w.p->id.s));
     } else if (drift)
         no(f, drift, "phasegate flags reconcile");
     return true;
@@ -376,8 +417,9 @@ static void look_flags_full(struct look *l, struct fact *f)
         const struct flag_decl *d = &l->w.p->flags[r];
         if (!d->key.s || l->w.p->phases[bound[r]].rollout.n == 0 || l->w.state.percent[r] == 100)
             continue;
-        no(f, arena_printf(l->w.a, "%s flag %s is at %d %%, contract needs 100 %%", flag_role_word((enum flag_role) r),
-                           d->key.s, l->w.state.percent[r]),
+        no(f,
+           arena_printf(l->w.a, "%s flag %s is at %d %%, contract needs 100 %%",
+                        flag_role_word((enum flag_role) r), d->key.s, l->w.state.percent[r]),
            arena_printf(l->w.a, "phasegate advance %s: roll it out again", l->w.p->id.s));
     }
 }
@@ -392,7 +434,8 @@ static void look_verified(struct look *l, struct fact *f)
     yes(f);
     if (data && !l->w.state.verified)
         no(f, "the backfill isn't verified, or a kill or rollback voided its verification",
-           arena_printf(l->w.a, "phasegate rollback %s, then advance write_activation again", p->id.s));
+           arena_printf(l->w.a, "phasegate rollback %s, then advance write_activation again",
+                        p->id.s));
 }
 
 static bool look_live(struct look *l, struct fact *f, struct err *err)
@@ -411,8 +454,10 @@ static bool look_live(struct look *l, struct fact *f, struct err *err)
         int idx = project_release_index(prj, live[i]);
         if (at < 0 || idx < 0 || at - idx <= l->w.e->policy.window)
             continue;
-        no(f, arena_printf(l->w.a, "release %s is still live; beside %s only the %lld before it may be", live[i], bound,
-                           (long long) l->w.e->policy.window),
+        no(f,
+           arena_printf(l->w.a,
+                        "release %s is still live; beside %s only the %lld before it may be",
+                        live[i], bound, (long long) l->w.e->policy.window),
            arena_printf(l->w.a, "stop the instances of %s (application_name %s)", live[i],
                         l->w.e->env->live_releases.application_name.s));
     }
@@ -440,13 +485,16 @@ static bool look_hold(struct look *l, struct fact *f, struct err *err)
     const char *v = NULL;
 
     /* The server's clock: the host's may have been moved. */
-    if (!ask_value(l->w.e, a, "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint", 5000, &v, err))
+    if (!ask_value(l->w.e, a,
+                   "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint", 5000,
+                   &v, err))
         return false;
     yes(f);
     if (l->w.state.hold_until_ms > strtoll(v, NULL, 10)) {
         char when[25];
         time_to_rfc3339(l->w.state.hold_until_ms, when);
-        no(f, arena_printf(a, "the hold of what was soft-dropped ends at %s", when), "wait; or: phasegate restore PLAN");
+        no(f, arena_printf(a, "the hold of what was soft-dropped ends at %s", when),
+           "wait; or: phasegate restore PLAN");
         f->since_ms = l->w.state.stage_since_ms;
         f->gives_up_ms = l->w.state.hold_until_ms;
     }
@@ -466,17 +514,25 @@ static bool look_dependants(struct look *l, struct fact *f, struct err *err)
         if (d[i].restored_at_ms || d[i].purged_at_ms || strcmp(d[i].object_kind, "column") != 0)
             continue;
         if (!db_query(l->w.e->db, l->w.a,
-                      "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_depend dep "
-                      "JOIN pg_catalog.pg_rewrite r ON r.oid = dep.objid AND dep.classid = 'pg_catalog.pg_rewrite'::regclass "
-                      "JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-                      "JOIN pg_catalog.pg_attribute at ON at.attrelid = dep.refobjid AND at.attnum = dep.refobjsubid "
-                      "JOIN pg_catalog.pg_class t ON t.oid = dep.refobjid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace "
-                      "WHERE dep.refclassid = 'pg_catalog.pg_class'::regclass AND tn.nspname = $1 AND t.relname = $2 AND at.attname = $3 "
+                      "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM "
+                      "pg_catalog.pg_depend dep "
+                      "JOIN pg_catalog.pg_rewrite r ON r.oid = dep.objid AND dep.classid = "
+                      "'pg_catalog.pg_rewrite'::regclass "
+                      "JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN "
+                      "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                      "JOIN pg_catalog.pg_attribute at ON at.attrelid = dep.refobjid AND at.attnum "
+                      "= dep.refobjsubid "
+                      "JOIN pg_catalog.pg_class t ON t.oid = dep.refobjid JOIN "
+                      "pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace "
+                      "WHERE dep.refclassid = 'pg_catalog.pg_class'::regclass AND tn.nspname = $1 "
+                      "AND t.relname = $2 AND at.attname = $3 "
                       "ORDER BY 1",
                       &DB_PARAMS(d[i].schema, d[i].table, d[i].hidden_name), &rows, err))
             return false;
         if (rows.n_rows > 0)
-            no(f, arena_printf(l->w.a, "view %s still depends on %s.%s", db_cell(&rows, 0, 0), d[i].table, d[i].original_name),
+            no(f,
+               arena_printf(l->w.a, "view %s still depends on %s.%s", db_cell(&rows, 0, 0),
+                            d[i].table, d[i].original_name),
                "change or drop the view first");
     }
     return true;
@@ -486,8 +542,11 @@ static void look_confirmed(struct look *l, struct fact *f)
 {
     yes(f);
     if (!l->w.o->confirm || strcmp(l->w.o->confirm, l->w.p->id.s) != 0)
-        no(f, l->w.o->confirm ? arena_printf(l->w.a, "the confirmation names \"%s\", the plan is %s", l->w.o->confirm, l->w.p->id.s)
-                              : "this is the point of no return; it has to be confirmed with the plan's name",
+        no(f,
+           l->w.o->confirm
+               ? arena_printf(l->w.a, "the confirmation names \"%s\", the plan is %s",
+                              l->w.o->confirm, l->w.p->id.s)
+               : "this is the point of no return; it has to be confirmed with the plan's name",
            arena_printf(l->w.a, "phasegate purge %s --confirm %s", l->w.p->id.s, l->w.p->id.s));
 }
 
@@ -516,15 +575,18 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_NEXT_PRESENT:
         yes(f);
         if (present != (g == GUARD_NEXT_PRESENT))
-            no(f, arena_printf(l->w.a, "%s is %s", phase_word(asked), present ? "present" : "absent"), NULL);
+            no(f,
+               arena_printf(l->w.a, "%s is %s", phase_word(asked), present ? "present" : "absent"),
+               NULL);
         return true;
     case GUARD_COUNT: break;
     }
     return true;
 }
 
-bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev, const struct advance_options *o,
-                    struct arena *a, struct plan_state *state, struct world *out, struct err *err)
+bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
+                    const struct advance_options *o, struct arena *a, struct plan_state *state,
+                    struct world *out, struct err *err)
 {
     static const struct advance_options none;
     struct look l = {.ev = ev, .w = {.e = e, .p = p, .a = a, .o = o ? o : &none}};

@@ -31,10 +31,11 @@ static struct flag_ref ref_of(struct work *w, enum flag_role role)
 {
     const struct flag_decl *d = &w->p->flags[role];
 
-    return (struct flag_ref) {.service = w->e->flags,
-                              .key = d->key.s,
-                              .bucket_by = d->bucket_by.s,
-                              .purpose = arena_printf(w->a, "%s flag of plan %s", flag_role_word(role), w->p->id.s)};
+    return (struct flag_ref) {
+        .service = w->e->flags,
+        .key = d->key.s,
+        .bucket_by = d->bucket_by.s,
+        .purpose = arena_printf(w->a, "%s flag of plan %s", flag_role_word(role), w->p->id.s)};
 }
 
 /* What kills and crashed runs of this host did goes into the ledger; it is keyed by op id, so twice is once. */
@@ -60,7 +61,8 @@ static void left_at(struct work *w, enum flag_role role, int percent)
     w->state.rung_confirmed_ms = percent > 0 ? now_ms(w->e) : 0;
 }
 
-bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason, struct err *err)
+bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
+                       struct err *err)
 {
     struct flag_ops ops = ops_of(w);
     struct flag_ref ref = ref_of(w, role);
@@ -80,13 +82,15 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
         return false;
     if (res.preempted && !down) {
         left_at(w, role, 0);
-        if (!halt(w, BRAKE_KILLED, res.detail ? res.detail : "a kill came while the flag was being set", err))
+        if (!halt(w, BRAKE_KILLED,
+                  res.detail ? res.detail : "a kill came while the flag was being set", err))
             return false;
     }
     if (!flag_set_verdict(&r, &res, err))
         return err_note(err, "%s flag %s to %d %%", flag_role_word(role), ref.key, percent);
     left_at(w, role, percent);
-    if (down && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER && !verification_void(w, err))
+    if (down && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER &&
+        !verification_void(w, err))
         return false;
     return record_save_state(w, err);
 }
@@ -133,24 +137,28 @@ static const char *doubt_of_others(struct work *w, struct flag_ops *ops)
 }
 
 /* A flag that we left at 0 needn't exist; anything above 0, or unreadable, is somebody else's doing. */
-static const char *not_off(struct work *w, struct flag_ops *ops, const struct flag_ref *ref, int *exposure)
+static const char *not_off(struct work *w, struct flag_ops *ops, const struct flag_ref *ref,
+                           int *exposure)
 {
     struct flag_obs obs;
 
     flag_ops_observe_all(ops, ref, 1, FLAG_CONFIGURED, NULL, w->a, &obs);
     *exposure = flag_exposure(obs.state, obs.percent);
     if (obs.state == FLAG_ARCHIVED)
-        return arena_printf(w->a, "flag \"%s\" is archived: nothing can be rolled out with it", ref->key);
+        return arena_printf(w->a, "flag \"%s\" is archived: nothing can be rolled out with it",
+                            ref->key);
     if (*exposure == 0)
         return NULL;
     if (*exposure > 0)
-        return arena_printf(w->a, "flag \"%s\" is at %d %% and was left off%s%s", ref->key, *exposure, obs.actor ? ", by " : "",
-                            obs.actor ? obs.actor : "");
-    return arena_printf(w->a, "flag \"%s\" %s: %s", ref->key, obs.state == FLAG_COMPLEX ? "isn't ours alone" : "can't be read",
+        return arena_printf(w->a, "flag \"%s\" is at %d %% and was left off%s%s", ref->key,
+                            *exposure, obs.actor ? ", by " : "", obs.actor ? obs.actor : "");
+    return arena_printf(w->a, "flag \"%s\" %s: %s", ref->key,
+                        obs.state == FLAG_COMPLEX ? "isn't ours alone" : "can't be read",
                         obs.why ? obs.why : "no reason was given");
 }
 
-static void check_left_off(struct work *w, struct flag_ops *ops, enum flag_role role, const char **drift)
+static void check_left_off(struct work *w, struct flag_ops *ops, enum flag_role role,
+                           const char **drift)
 {
     struct flag_ref ref = ref_of(w, role);
     int exposure = 0;
@@ -182,7 +190,8 @@ bool flags_check(struct work *w, bool *killed, const char **drift, struct err *e
         if (d.kind == FLAG_DRIFT_NONE)
             continue;
         /* The rung that asked for it is gone through again, with its pause and its gates. */
-        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] && is_our_own(w, &ops, ref.key, exposure))
+        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] &&
+            is_our_own(w, &ops, ref.key, exposure))
             continue;
         if (d.kind == FLAG_DRIFT_KILL_SEEN) {
             *killed = true;
@@ -226,13 +235,15 @@ static const char *fell_behind(const struct work *w)
         return NULL;
     for (int r = 0; r < FLAG_ROLES; r++) {
         const struct rung_list *l = &w->p->phases[bound[r]].rollout;
-        bool late = r == FLAG_READ && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
+        bool late =
+            r == FLAG_READ && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
         enum phase done = late ? PHASE_WRITE_ACTIVATION : bound[r];
         if (!w->p->flags[r].key.s || l->n == 0 || !stage_has_finished(w->state.stage, done))
             continue;
         if (w->state.percent[r] < l->items[l->n - 1].percent)
-            return arena_printf(w->a, "%s flag %s was taken back to %d %%", flag_role_word((enum flag_role) r),
-                                w->p->flags[r].key.s, w->state.percent[r]);
+            return arena_printf(w->a, "%s flag %s was taken back to %d %%",
+                                flag_role_word((enum flag_role) r), w->p->flags[r].key.s,
+                                w->state.percent[r]);
     }
     return NULL;
 }
@@ -245,7 +256,8 @@ bool flags_settle(struct work *w, struct err *err)
     struct flag_ops ops = ops_of(w);
 
     if (!w->e->flags || (!w->p->flags[FLAG_READ].key.s && !w->p->flags[FLAG_WRITE].key.s) ||
-        w->state.stage < STAGE_DUAL_READ_RUNNING || w->state.stage == STAGE_PURGED || w->state.brake != BRAKE_NONE)
+        w->state.stage < STAGE_DUAL_READ_RUNNING || w->state.stage == STAGE_PURGED ||
+        w->state.brake != BRAKE_NONE)
         return true;
     if (!catch_up(w, &ops, err) || !flags_check(w, &killed, &drift, err))
         return false;
@@ -257,6 +269,7 @@ bool flags_settle(struct work *w, struct err *err)
     if (!halt(w, BRAKE_KILLED, drift, err))
         return false;
     err_set(err, ERR_REFUSED, "plan %s was killed: %s", w->p->id.s, drift);
-    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
+             w->p->id.s);
     return err_reason(err, "killed");
 }

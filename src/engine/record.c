@@ -20,7 +20,8 @@ void emit(struct work *w, enum event_kind kind, const char *task, const char *fm
     events_emit(w->e->ports->events, &ev);
 }
 
-void report_task(struct work *w, const struct task *t, const char *status, int64_t ms, const char *note)
+void report_task(struct work *w, const struct task *t, const char *status, int64_t ms,
+                 const char *note)
 {
     struct advance_result *r = w->out;
 
@@ -28,14 +29,20 @@ void report_task(struct work *w, const struct task *t, const char *status, int64
         return;
     if (r->n_tasks == w->out_cap) {
         int cap = w->out_cap ? 2 * w->out_cap : 16;
-        r->tasks = arena_grow(w->a, r->tasks, sizeof *r->tasks * (size_t) w->out_cap, sizeof *r->tasks * (size_t) cap);
+        r->tasks = arena_grow(w->a, r->tasks, sizeof *r->tasks * (size_t) w->out_cap,
+                              sizeof *r->tasks * (size_t) cap);
         w->out_cap = cap;
     }
-    r->tasks[r->n_tasks++] = (struct task_report) {
-        .id = t->id, .kind = task_kind_word(t->kind), .title = t->title, .status = status, .ms = ms, .note = note};
+    r->tasks[r->n_tasks++] = (struct task_report) {.id = t->id,
+                                                   .kind = task_kind_word(t->kind),
+                                                   .title = t->title,
+                                                   .status = status,
+                                                   .ms = ms,
+                                                   .note = note};
 }
 
-struct history_row *history_new(struct work *w, const char *kind, const char *step, const char *status)
+struct history_row *history_new(struct work *w, const char *kind, const char *step,
+                                const char *status)
 {
     struct history_row *r = arena_new(w->a, struct history_row);
 
@@ -48,12 +55,14 @@ struct history_row *history_new(struct work *w, const char *kind, const char *st
     r->applied_by = w->e->actor;
     r->host = w->e->ports->host->ops->hostname(w->e->ports->host);
     r->applied_at_ms = now_ms(w->e);
-    r->release = w->state.release[w->phase] ? w->state.release[w->phase] : w->p->phases[w->phase].release.s;
+    r->release =
+        w->state.release[w->phase] ? w->state.release[w->phase] : w->p->phases[w->phase].release.s;
     return r;
 }
 
-static struct history_row *task_row(struct work *w, const struct task *t, const char *status, int64_t ms,
-                                    const char *sql, const char *undo, const char *detail)
+static struct history_row *task_row(struct work *w, const struct task *t, const char *status,
+                                    int64_t ms, const char *sql, const char *undo,
+                                    const char *detail)
 {
     struct history_row *r = history_new(w, task_kind_word(t->kind), t->id, status);
 
@@ -66,19 +75,22 @@ static struct history_row *task_row(struct work *w, const struct task *t, const 
     return r;
 }
 
-void record_task(struct work *w, struct txn *t, const struct task *task, const char *status, int64_t ms, const char *sql,
-                 const char *undo, const char *detail)
+void record_task(struct work *w, struct txn *t, const struct task *task, const char *status,
+                 int64_t ms, const char *sql, const char *undo, const char *detail)
 {
     ledger_history_call(w->a, task_row(w, task, status, ms, sql, undo, detail), txn_slot(t));
 }
 
-bool record_task_now(struct work *w, const struct task *task, const char *status, int64_t ms, const char *sql,
-                     const char *undo, const char *detail, struct err *err)
+bool record_task_now(struct work *w, const struct task *task, const char *status, int64_t ms,
+                     const char *sql, const char *undo, const char *detail, struct err *err)
 {
     return ledger_history_append(w->e->db, task_row(w, task, status, ms, sql, undo, detail), err);
 }
 
-void record_state(struct work *w, struct txn *t) { ledger_plan_state_call(w->a, &w->state, txn_slot(t)); }
+void record_state(struct work *w, struct txn *t)
+{
+    ledger_plan_state_call(w->a, &w->state, txn_slot(t));
+}
 
 bool record_save_state(struct work *w, struct err *err)
 {
@@ -97,7 +109,8 @@ bool record_state_and_window(struct work *w, struct err *err)
     return window_add(w, &t, err) && txn_commit(w, &t, err);
 }
 
-bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms, struct err *err)
+bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms,
+                           struct err *err)
 {
     struct txn t;
 
@@ -107,8 +120,8 @@ bool record_task_and_state(struct work *w, const struct task *task, const char *
     return txn_commit(w, &t, err);
 }
 
-bool record_transition(struct work *w, const struct transition *row, enum phase_event ev, const char *why,
-                       struct err *err)
+bool record_transition(struct work *w, const struct transition *row, enum phase_event ev,
+                       const char *why, struct err *err)
 {
     struct plan_state before = w->state;
     struct txn t;
@@ -127,7 +140,8 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     w->state.checksum = w->p->checksum;
     txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
     struct history_row *r = history_new(w, "transition", phase_event_word(ev), "transition");
-    r->description = arena_printf(w->a, "%s -> %s: %s", stage_word(before.stage), stage_word(row->to), row->comment);
+    r->description = arena_printf(w->a, "%s -> %s: %s", stage_word(before.stage),
+                                  stage_word(row->to), row->comment);
     r->machine_row = row->row;
     if (why)
         r->description = arena_printf(w->a, "%s (%s)", r->description, why);
@@ -154,7 +168,8 @@ const struct history_row *work_step_row(const struct work *w, const char *task_i
 
     for (int i = 0; i < w->n_steps; i++) {
         const struct history_row *r = &w->steps[i];
-        if (!r->step || !r->phase || strcmp(r->step, task_id) != 0 || (!any_phase && strcmp(r->phase, phase) != 0))
+        if (!r->step || !r->phase || strcmp(r->step, task_id) != 0 ||
+            (!any_phase && strcmp(r->phase, phase) != 0))
             continue;
         if (!newest || r->seq > newest->seq)
             newest = r;
@@ -176,8 +191,8 @@ bool task_is_done(const struct work *w, const struct task *t)
                  strcmp(r->status, "not_applicable") == 0);
 }
 
-bool record_wait(struct work *w, const char *what, const char *holder, const char *release, int64_t until_ms,
-                 struct err *err)
+bool record_wait(struct work *w, const char *what, const char *holder, const char *release,
+                 int64_t until_ms, struct err *err)
 {
     const char *before = w->state.waiting_for;
 
@@ -189,7 +204,8 @@ bool record_wait(struct work *w, const char *what, const char *holder, const cha
     w->state.waiting_since_ms = what ? now_ms(w->e) : 0;
     w->state.waiting_until_ms = until_ms;
     if (what)
-        emit(w, EVENT_WAIT, w->state.task, "waiting for %s%s%s%s%s", what, holder ? ", held by " : "",
-             holder ? holder : "", release ? "; released by: " : "", release ? release : "");
+        emit(w, EVENT_WAIT, w->state.task, "waiting for %s%s%s%s%s", what,
+             holder ? ", held by " : "", holder ? holder : "", release ? "; released by: " : "",
+             release ? release : "");
     return record_save_state(w, err);
 }

@@ -27,7 +27,8 @@ struct vigil { /* what is looked after during a rung */
 bool rung_is_settled(const struct work *w, const struct task *t)
 {
     int now = w->state.percent[t->flag];
-    bool in_pause = w->state.rung_confirmed_ms != 0 && w->state.task && strcmp(w->state.task, t->id) == 0;
+    bool in_pause =
+        w->state.rung_confirmed_ms != 0 && w->state.task && strcmp(w->state.task, t->id) == 0;
 
     return now > t->rung->percent || (now == t->rung->percent && !in_pause);
 }
@@ -46,18 +47,22 @@ static void gates_of_phase(struct work *w, struct vigil *v, bool background)
 }
 
 /* A gate said no: the flag goes straight back, without walking down the rungs, and the plan stays halted. */
-static bool gate_failed(struct work *w, const struct task *t, const struct asked *q, struct err *err)
+static bool gate_failed(struct work *w, const struct task *t, const struct asked *q,
+                        struct err *err)
 {
     const char *reason = arena_printf(w->a, "gate %s failed: %s", q->gate->name.s, q->last);
-    bool back = q->gate->on_failure == ON_FAILURE_ROLLBACK && t->kind == TASK_RUNG && w->state.percent[t->flag] > 0;
+    bool back = q->gate->on_failure == ON_FAILURE_ROLLBACK && t->kind == TASK_RUNG &&
+                w->state.percent[t->flag] > 0;
 
     if (back && !flags_set_percent(w, t->flag, 0, reason, err))
         return err_note(err, "taking the flag back after gate %s failed", q->gate->name.s);
     if (!halt(w, BRAKE_HALTED, reason, err))
         return false;
     err_set(err, ERR_NO, "%s", reason);
-    err_detail(err, back ? "The flag is back at its safe value; the plan is halted." : "The flag was left where it is; the plan is halted.");
-    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+    err_detail(err, back ? "The flag is back at its safe value; the plan is halted."
+                         : "The flag was left where it is; the plan is halted.");
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
+             w->p->id.s);
     return err_reason(err, "gate_failed");
 }
 
@@ -69,7 +74,8 @@ static bool ask(struct work *w, struct asked *q, bool *failed, bool *waits, stru
     *failed = *waits = false;
     if (!gate_measure(w->e, w->p, w->phase, q->gate, &scratch, &r, err))
         return false;
-    bool bad = r.verdict == GATE_FAIL || (r.verdict == GATE_NO_DATA && q->gate->no_data == NO_DATA_FAIL);
+    bool bad =
+        r.verdict == GATE_FAIL || (r.verdict == GATE_NO_DATA && q->gate->no_data == NO_DATA_FAIL);
     if (r.verdict == GATE_PASS) {
         q->passes++;
         q->good++;
@@ -104,7 +110,8 @@ static bool watch_flags(struct work *w, struct vigil *v, bool *hold, struct err 
         if (!halt(w, BRAKE_KILLED, drift, err))
             return false;
         err_set(err, ERR_STOPPED, "%s", drift);
-        err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again", w->p->id.s);
+        err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
+                 w->p->id.s);
         return err_reason(err, "killed");
     }
     if (!drift)
@@ -130,11 +137,13 @@ static bool ask_due(struct work *w, struct vigil *v, bool *open, struct err *err
             if (failed)
                 return gate_failed(w, v->task, q, err);
             q->done = q->gate->count > 0 && q->good >= q->gate->count;
-            if (waits && !record_wait(w, arena_printf(w->a, "gate %s: %s", q->gate->name.s, q->last), "the gate",
-                                      q->gate->kind == GATE_APPROVAL
-                                          ? arena_printf(w->a, "phasegate approve %s %s", w->p->id.s, phase_word(w->phase))
-                                          : "a measurement that passes",
-                                      0, err))
+            if (waits &&
+                !record_wait(
+                    w, arena_printf(w->a, "gate %s: %s", q->gate->name.s, q->last), "the gate",
+                    q->gate->kind == GATE_APPROVAL ? arena_printf(w->a, "phasegate approve %s %s",
+                                                                  w->p->id.s, phase_word(w->phase))
+                                                   : "a measurement that passes",
+                    0, err))
                 return false;
         }
         /* A background gate never closes a rung by itself, but one without a single measurement holds it. */
@@ -157,14 +166,16 @@ static bool wait_pause(struct work *w, const struct task *t, struct vigil *bg, s
 
     for (;;) {
         int64_t now = now_ms(w->e);
-        if (!work_may_go_on(w, err) || !watch_flags(w, bg, &hold, err) || !ask_due(w, bg, &open, err))
+        if (!work_may_go_on(w, err) || !watch_flags(w, bg, &hold, err) ||
+            !ask_due(w, bg, &open, err))
             return false;
         if (now >= until && open && !hold)
             return record_wait(w, NULL, NULL, NULL, 0, err);
         if (now < until) {
             char when[25];
             time_to_rfc3339(until, when);
-            const char *what = arena_printf(w->a, "the pause at %d %% of the %s flag until %s", t->rung->percent, flag_role_word(t->flag), when);
+            const char *what = arena_printf(w->a, "the pause at %d %% of the %s flag until %s",
+                                            t->rung->percent, flag_role_word(t->flag), when);
             if (!hold && !record_wait(w, what, "the plan", "time", until, err))
                 return false;
             if (w->o->no_wait)
@@ -180,8 +191,8 @@ static bool pass_gates(struct work *w, struct vigil *fg, struct vigil *bg, struc
     bool open = false, ignored = false, hold = false;
 
     for (;;) {
-        if (!work_may_go_on(w, err) || !watch_flags(w, fg, &hold, err) || !ask_due(w, bg, &ignored, err) ||
-            !ask_due(w, fg, &open, err))
+        if (!work_may_go_on(w, err) || !watch_flags(w, fg, &hold, err) ||
+            !ask_due(w, bg, &ignored, err) || !ask_due(w, fg, &open, err))
             return false;
         if (open && !hold)
             return record_wait(w, NULL, NULL, NULL, 0, err);
@@ -201,7 +212,8 @@ static bool climb(struct work *w, const struct task *t, struct err *err)
         if (!record_state_and_window(w, err))
             return false;
     }
-    return flags_set_percent(w, t->flag, t->rung->percent, arena_printf(w->a, "%s of plan %s", t->title, w->p->id.s), err);
+    return flags_set_percent(w, t->flag, t->rung->percent,
+                             arena_printf(w->a, "%s of plan %s", t->title, w->p->id.s), err);
 }
 
 bool rung_run(struct work *w, const struct task *t, struct err *err)
@@ -211,7 +223,8 @@ bool rung_run(struct work *w, const struct task *t, struct err *err)
     const struct pos at = t->rung->at;
 
     if (!w->e->flags) {
-        err_set(err, ERR_CONFIG, "%s:%d:%d: environment %s has no flag service for this rollout", at.file, at.line, at.col, w->e->env->name.s);
+        err_set(err, ERR_CONFIG, "%s:%d:%d: environment %s has no flag service for this rollout",
+                at.file, at.line, at.col, w->e->env->name.s);
         return err_hint(err, "add flags: to the environment in phasegate.yaml");
     }
     gates_of_phase(w, &bg, true);

@@ -12,8 +12,10 @@ struct db_call *txn_slot(struct txn *t)
 {
     if (t->n == t->cap) {
         int cap = t->cap ? 2 * t->cap : 16;
-        t->calls = arena_grow(t->a, t->calls, sizeof *t->calls * (size_t) t->cap, sizeof *t->calls * (size_t) cap);
-        t->what = arena_grow(t->a, t->what, sizeof *t->what * (size_t) t->cap, sizeof *t->what * (size_t) cap);
+        t->calls = arena_grow(t->a, t->calls, sizeof *t->calls * (size_t) t->cap,
+                              sizeof *t->calls * (size_t) cap);
+        t->what = arena_grow(t->a, t->what, sizeof *t->what * (size_t) t->cap,
+                             sizeof *t->what * (size_t) cap);
         t->cap = cap;
     }
     t->what[t->n] = NULL;
@@ -31,7 +33,8 @@ void txn_add(struct txn *t, const char *sql, const struct db_params *params)
 
 const char *session_label(struct work *w)
 {
-    return arena_printf(w->a, "phasegate/%s/%s", w->e->run_id, w->state.task ? w->state.task : w->e->command);
+    return arena_printf(w->a, "phasegate/%s/%s", w->e->run_id,
+                        w->state.task ? w->state.task : w->e->command);
 }
 
 void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t statement_timeout_ms)
@@ -40,18 +43,24 @@ void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t s
     t->a = w->a;
     txn_add(t, "BEGIN", NULL);
     txn_add(t,
-            "SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true), "
+            "SELECT pg_catalog.set_config('lock_timeout', $1, true), "
+            "pg_catalog.set_config('statement_timeout', $2, true), "
             "pg_catalog.set_config('application_name', $3, true)",
             &DB_PARAMS(arena_printf(w->a, "%lld", (long long) lock_timeout_ms),
-                       arena_printf(w->a, "%lld", (long long) statement_timeout_ms), session_label(w)));
+                       arena_printf(w->a, "%lld", (long long) statement_timeout_ms),
+                       session_label(w)));
 }
 
 void txn_user_path(struct work *w, struct txn *t)
 {
-    txn_add(t, "SELECT pg_catalog.set_config('search_path', $1, true)", &DB_PARAMS(w->e->search_path));
+    txn_add(t, "SELECT pg_catalog.set_config('search_path', $1, true)",
+            &DB_PARAMS(w->e->search_path));
 }
 
-void txn_own_path(struct txn *t) { txn_add(t, "SELECT pg_catalog.set_config('search_path', '', true)", NULL); }
+void txn_own_path(struct txn *t)
+{
+    txn_add(t, "SELECT pg_catalog.set_config('search_path', '', true)", NULL);
+}
 
 /* After a failure inside the pipeline the session is in an aborted transaction. A lost session has none. */
 static void roll_back(struct work *w)
@@ -94,9 +103,11 @@ const char *table_text(struct work *w, const char *schema, const char *table)
 }
 
 /* The table is found as the user's SQL finds it. */
-static bool find_holders(struct work *w, const char *table, struct lock_holder **h, int *n, struct err *err)
+static bool find_holders(struct work *w, const char *table, struct lock_holder **h, int *n,
+                         struct err *err)
 {
-    bool ok = session_user_path(w, true, err) && observe_lock_holders(w->e->db, w->a, table, h, n, err);
+    bool ok =
+        session_user_path(w, true, err) && observe_lock_holders(w->e->db, w->a, table, h, n, err);
     AUTO(err) ignored = {0};
 
     if (db_is_usable(w->e->db))
@@ -114,10 +125,11 @@ static const char *describe_holder(struct work *w, const char *table)
     if (!db_is_usable(w->e->db) || !find_holders(w, table, &h, &n, &ignored) || n == 0)
         return "nobody holds it any more";
     duration_to_text(&age, h[0].xact_age_ms);
-    return arena_printf(w->a, "pid %lld (%s, %s, transaction open for %s): %s%s", (long long) h[0].pid,
-                        h[0].application && h[0].application[0] ? h[0].application : "no application_name",
-                        h[0].mode ? h[0].mode : "lock", str_text(&age), h[0].query ? h[0].query : "",
-                        n > 1 ? arena_printf(w->a, " (and %d more)", n - 1) : "");
+    return arena_printf(
+        w->a, "pid %lld (%s, %s, transaction open for %s): %s%s", (long long) h[0].pid,
+        h[0].application && h[0].application[0] ? h[0].application : "no application_name",
+        h[0].mode ? h[0].mode : "lock", str_text(&age), h[0].query ? h[0].query : "",
+        n > 1 ? arena_printf(w->a, " (and %d more)", n - 1) : "");
 }
 
 bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *err)
@@ -126,7 +138,8 @@ bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *
     int64_t base = BACK_OFF_MIN_MS << (*attempt < 6 ? *attempt : 6);
 
     if (++*attempt >= TRIES) {
-        err_detail(err, "The lock on %s was tried %d times; it is held by %s.", table ? table : "the table", TRIES, holder);
+        err_detail(err, "The lock on %s was tried %d times; it is held by %s.",
+                   table ? table : "the table", TRIES, holder);
         err_hint(err, "end that session or wait for it, then run the same command again");
         return false;
     }
@@ -136,18 +149,21 @@ bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *
     struct event ev = {.kind = EVENT_RETRY,
                        .plan = w->p->id.s,
                        .phase = phase_word(w->phase),
-                       .message = arena_printf(w->a, "lock on %s not got, try %d of %d: held by %s",
-                                               table ? table : "the table", *attempt, TRIES, holder),
+                       .message =
+                           arena_printf(w->a, "lock on %s not got, try %d of %d: held by %s",
+                                        table ? table : "the table", *attempt, TRIES, holder),
                        .ms = wait};
     events_emit(w->e->ports->events, &ev);
     clock_sleep_ms(w->e->ports->clock, wait);
     if (ports_interrupted(w->e->ports))
-        return err_set(err, ERR_INTERRUPTED, "stopped while waiting for a lock; nothing of this step was done");
+        return err_set(err, ERR_INTERRUPTED,
+                       "stopped while waiting for a lock; nothing of this step was done");
     return true;
 }
 
 bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
-               bool (*build)(struct work *, struct txn *, int64_t, void *, struct err *), void *ctx, struct err *err)
+               bool (*build)(struct work *, struct txn *, int64_t, void *, struct err *), void *ctx,
+               struct err *err)
 {
     for (int attempt = 0;;) {
         struct txn t;
@@ -162,7 +178,8 @@ bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
     }
 }
 
-bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms, const char **out, struct err *err)
+bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
+               const char **out, struct err *err)
 {
     struct db_rows rows[6] = {0};
     const struct db_call calls[] = {

@@ -31,9 +31,11 @@ static const char *text_of(struct arena *a, const struct step *s)
 
 static bool counts(const struct history_row *r)
 {
-    static const char *const applied[] = {"done", "skipped", "started", "not_applicable", "accepted"};
+    static const char *const applied[] = {"done", "skipped", "started", "not_applicable",
+                                          "accepted"};
 
-    if (strcmp(r->kind, "step") != 0 && strcmp(r->kind, "soft drop") != 0 && strcmp(r->kind, "purge") != 0)
+    if (strcmp(r->kind, "step") != 0 && strcmp(r->kind, "soft drop") != 0 &&
+        strcmp(r->kind, "purge") != 0)
         return false;
     for (size_t i = 0; i < sizeof applied / sizeof applied[0]; i++)
         if (strcmp(r->status, applied[i]) == 0)
@@ -42,7 +44,8 @@ static bool counts(const struct history_row *r)
 }
 
 /* A step that was applied and has gone from the plan, or reads differently. */
-bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n, struct err *err)
+bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n,
+                  struct err *err)
 {
     struct history_row *rows = NULL;
     int n = 0;
@@ -77,8 +80,8 @@ bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit
     return true;
 }
 
-bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a, struct edit **out,
-                   int *out_n, struct err *err)
+bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a,
+                   struct edit **out, int *out_n, struct err *err)
 {
     static const struct advance_options none;
     struct work w;
@@ -89,7 +92,8 @@ bool engine_accept(struct engine *e, struct plan *p, const char *because, struct
         const struct history_row *before;
         w.phase = phase_from_word(ed->phase);
         before = work_step_row(&w, ed->step);
-        struct history_row *r = history_new(&w, before ? before->kind : "step", ed->step, before ? before->status : "done");
+        struct history_row *r = history_new(&w, before ? before->kind : "step", ed->step,
+                                            before ? before->status : "done");
         r->description = arena_printf(a, "edit accepted: %s", because);
         r->checksum = ed->checksum;
         r->sql = ed->sql;
@@ -122,24 +126,31 @@ static bool is_approver(const struct policy *pol, const char *role, const char *
     return !listed && pol->approvers.n == 0;
 }
 
-static bool sign(struct work *w, enum phase phase, const char *role, const char *because, bool refuse, struct err *err)
+static bool sign(struct work *w, enum phase phase, const char *role, const char *because,
+                 bool refuse, struct err *err)
 {
     struct engine *e = w->e;
-    struct approval ap = {.plan = w->p->id.s, .phase = phase_word(phase), .checksum = w->p->phase_checksum[phase],
-                          .role = role, .who = e->actor, .because = because, .refused = refuse, .at_ms = now_ms(e),
+    struct approval ap = {.plan = w->p->id.s,
+                          .phase = phase_word(phase),
+                          .checksum = w->p->phase_checksum[phase],
+                          .role = role,
+                          .who = e->actor,
+                          .because = because,
+                          .refused = refuse,
+                          .at_ms = now_ms(e),
                           .host = e->ports->host->ops->hostname(e->ports->host)};
 
     w->phase = phase;
     struct history_row *r = history_new(w, "approval", phase_word(phase), "note");
     r->checksum = ap.checksum;
-    r->description = arena_printf(w->a, "%s by %s%s%s", refuse ? "refused" : "approved", e->actor, because ? ": " : "",
-                                  because ? because : "");
+    r->description = arena_printf(w->a, "%s by %s%s%s", refuse ? "refused" : "approved", e->actor,
+                                  because ? ": " : "", because ? because : "");
     return ledger_approval_add(e->db, &ap, err) && ledger_history_append(e->db, r, err);
 }
 
 /* The lease is only taken to make the ledger: an advance holds it while it waits for this very signature. */
-static bool sign_first(struct work *w, enum phase phase, const char *role, const char *because, bool refuse,
-                       struct err *err)
+static bool sign_first(struct work *w, enum phase phase, const char *role, const char *because,
+                       bool refuse, struct err *err)
 {
     static const struct advance_options none;
     struct engine *e = w->e;
@@ -151,14 +162,15 @@ static bool sign_first(struct work *w, enum phase phase, const char *role, const
     return ok;
 }
 
-bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role, const char *because,
-                    bool refuse, struct err *err)
+bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role,
+                    const char *because, bool refuse, struct err *err)
 {
     AUTO(arena) a = {0};
     struct work w = {.e = e, .p = p, .a = &a};
 
     if (!is_approver(&e->policy, role, e->actor)) {
-        err_set(err, ERR_REFUSED, "%s may not approve%s%s", e->actor, role ? " as " : "", role ? role : "");
+        err_set(err, ERR_REFUSED, "%s may not approve%s%s", e->actor, role ? " as " : "",
+                role ? role : "");
         err_hint(err, "policy.approvers in phasegate.yaml names who may");
         return err_reason(err, "not_an_approver");
     }

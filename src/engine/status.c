@@ -26,7 +26,8 @@ static const char *next_command(struct work *w, const struct plan_status *s)
         return arena_printf(w->a, "phasegate purge %s --confirm %s", id, id);
     if (s->next_phase == PHASE_NONE)
         return NULL;
-    return arena_printf(w->a, "phasegate advance %s --release %s", id, s->next_release ? s->next_release : "V");
+    return arena_printf(w->a, "phasegate advance %s --release %s", id,
+                        s->next_release ? s->next_release : "V");
 }
 
 /* A plan that compensates this one and has got somewhere: this one's schema was mended forward. */
@@ -56,8 +57,8 @@ static enum phase next_present(const struct plan *p, enum stage s)
     return next > PHASE_LAST ? PHASE_NONE : next;
 }
 
-bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a, struct plan_status *out,
-                   struct err *err)
+bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a,
+                   struct plan_status *out, struct err *err)
 {
     struct work w = {.e = e, .p = p, .a = a};
     struct advance_options o = {0};
@@ -75,9 +76,11 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
     out->next_phase = next_present(p, w.state.stage);
     if (out->next_phase != PHASE_NONE)
         out->next_release = p->phases[out->next_phase].release.s;
-    count_steps(&w, out->next_phase != PHASE_NONE ? out->next_phase : stage_phase(w.state.stage), out);
-    out->pending = w.state.stage != STAGE_PURGED && (out->next_phase != PHASE_NONE || w.state.stage >= STAGE_CONTRACT_DONE ||
-                                                     stage_is_undoing(w.state.stage));
+    count_steps(&w, out->next_phase != PHASE_NONE ? out->next_phase : stage_phase(w.state.stage),
+                out);
+    out->pending = w.state.stage != STAGE_PURGED &&
+                   (out->next_phase != PHASE_NONE || w.state.stage >= STAGE_CONTRACT_DONE ||
+                    stage_is_undoing(w.state.stage));
     out->next_command = next_command(&w, out);
     if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
         return false;

@@ -37,13 +37,14 @@ static const char *step_sql(struct work *w, const struct step *s)
 }
 
 /* A statement that commits by itself may have run when its journal row is missing: done_when tells. */
-static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone, const char *done_when,
-                      const struct sql_stmt *half)
+static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone,
+                      const char *done_when, const struct sql_stmt *half)
 {
-    json_array_append_new(list, json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone", standalone,
-                                          "done_when", standalone ? done_when : NULL, "half_made_when",
-                                          standalone ? half->half_made_when : NULL, "clean_up",
-                                          standalone ? half->clean_up : NULL));
+    json_array_append_new(list,
+                          json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone",
+                                    standalone, "done_when", standalone ? done_when : NULL,
+                                    "half_made_when", standalone ? half->half_made_when : NULL,
+                                    "clean_up", standalone ? half->clean_up : NULL));
     str_addf(readable, "%s%s", readable->len ? ";\n" : "", sql);
 }
 
@@ -62,7 +63,10 @@ static bool undo_derived(struct work *w, json_t *list, struct str *readable, con
         if (!m->undo)
             return false;
         undo_item(list, readable, m->undo, m->standalone,
-                  m->applied_when ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)", m->applied_when) : NULL, m);
+                  m->applied_when
+                      ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)", m->applied_when)
+                      : NULL,
+                  m);
     }
     return true;
 }
@@ -110,13 +114,16 @@ bool step_applies(struct work *w, const struct step *s, bool *out, struct err *e
     if (!*rest)
         return true;
     if (!cond_parse(rest, &c))
-        return err_set(err, ERR_INPUT, "%s:%d:%d: \"%s\" is no version condition; expected for example \"postgresql >= 15\"",
-                       s->dbms.at.file, s->dbms.at.line, s->dbms.at.col, s->dbms.s);
+        return err_set(
+            err, ERR_INPUT,
+            "%s:%d:%d: \"%s\" is no version condition; expected for example \"postgresql >= 15\"",
+            s->dbms.at.file, s->dbms.at.line, s->dbms.at.col, s->dbms.s);
     *out = server_version_holds(w->e, &c);
     return true;
 }
 
-bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied, struct err *err)
+bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied,
+                          struct err *err)
 {
     *known = true;
     *applied = true;
@@ -155,7 +162,8 @@ static const char *guard_sql(struct work *w, const struct step *s)
 {
     AUTO(str) q = {0};
 
-    str_add(&q, "SELECT ('" IN_PLACE " ' || x.applied::pg_catalog.text)::pg_catalog.int4 FROM (SELECT ");
+    str_add(&q, "SELECT ('" IN_PLACE
+                " ' || x.applied::pg_catalog.text)::pg_catalog.int4 FROM (SELECT ");
     if (s->applied_when.s)
         str_addf(&q, "(%s\n)", s->applied_when.s);
     for (int i = 0; !s->applied_when.s && i < s->n_stmts; i++) {
@@ -167,7 +175,8 @@ static const char *guard_sql(struct work *w, const struct step *s)
     return arena_strdup(w->a, str_text(&q));
 }
 
-static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, struct err *err)
+static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, void *ctx,
+                              struct err *err)
 {
     struct build_ctx *b = ctx;
     const struct step *s = b->task->step;
@@ -182,7 +191,8 @@ static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, vo
         t->what[t->n - 1] = s->stmts[i].sql;
     }
     txn_own_path(t);
-    record_task(w, t, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo, b->detail);
+    record_task(w, t, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql,
+                b->undo, b->detail);
     return true;
 }
 
@@ -194,12 +204,14 @@ static const char *main_table(struct work *w, const struct step *s)
     return NULL;
 }
 
-static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err);
+static bool skip(struct work *w, const struct task *t, const char *status, const char *why,
+                 struct err *err);
 
 static bool skip_in_place(struct work *w, struct build_ctx *b, struct err *err)
 {
     b->skipped = true;
-    return skip(w, b->task, "skipped", w->o->force ? "not necessary: already in place" : "already in place", err);
+    return skip(w, b->task, "skipped",
+                w->o->force ? "not necessary: already in place" : "already in place", err);
 }
 
 static bool run_transactional(struct work *w, struct build_ctx *b, struct err *err)
@@ -221,11 +233,13 @@ static bool run_transactional(struct work *w, struct build_ctx *b, struct err *e
     b->guard = NULL;
     if (!step_observe_applied(w, s, &known, &applied, err))
         return false;
-    return applied ? skip_in_place(w, b, err)
-                   : txn_retry(w, main_table(w, s), lock_timeout_of(w, s), build_transaction, b, err);
+    return applied
+               ? skip_in_place(w, b, err)
+               : txn_retry(w, main_table(w, s), lock_timeout_of(w, s), build_transaction, b, err);
 }
 
-static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statement_ms, struct err *err)
+static bool set_session_limits(struct work *w, int64_t lock_ms, int64_t statement_ms,
+                               struct err *err)
 {
     return db_exec(w->e->db,
                    "SELECT pg_catalog.set_config('lock_timeout', $1, false), "
@@ -246,12 +260,14 @@ bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *
         return false;
     if (!half)
         return true;
-    emit(w, EVENT_INFO, NULL, "%s was left half made by an earlier try: removing it", s->object ? s->object : s->kind);
+    emit(w, EVENT_INFO, NULL, "%s was left half made by an earlier try: removing it",
+         s->object ? s->object : s->kind);
     return session_user_path(w, true, err) && db_exec(w->e->db, s->clean_up, &DB_NO_PARAMS, err) &&
            session_user_path(w, false, err);
 }
 
-bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms, struct err *err)
+bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms,
+                               struct err *err)
 {
     for (int attempt = 0;;) {
         bool ok = step_clean_half_made(w, s, err) &&
@@ -260,7 +276,8 @@ bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t
         if (db_is_usable(w->e->db)) {
             AUTO(err) ignored = {0};
             (void) !session_user_path(w, false, &ignored);
-            (void) !set_session_limits(w, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms, &ignored);
+            (void) !set_session_limits(w, w->e->policy.lock_timeout_ms,
+                                       w->e->policy.statement_timeout_ms, &ignored);
         }
         if (ok)
             return true;
@@ -291,10 +308,11 @@ static bool run_standalone(struct work *w, struct build_ctx *b, struct err *err)
         if (s->stmts[i].applied_when && !ask_bool(w, s->stmts[i].applied_when, &there, err))
             return false;
         if (s->stmts[i].applied_when && !there)
-            return err_set(err, ERR_STOPPED, "%s ran, but the catalogue doesn't show its result", s->stmts[i].kind);
+            return err_set(err, ERR_STOPPED, "%s ran, but the catalogue doesn't show its result",
+                           s->stmts[i].kind);
     }
-    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo,
-                           b->detail, err);
+    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms,
+                           b->sql, b->undo, b->detail, err);
 }
 
 /* DATABASE_URL, libpq's own variables, and who is asking. */
@@ -341,21 +359,23 @@ static bool run_command(struct work *w, struct build_ctx *b, struct err *err)
         if (!ask_bool(w, s->applied_when.s, &there, err))
             return false;
         if (!there)
-            return err_set(err, ERR_STOPPED, "command %s ended well, but applied_when is still false", argv[0]);
+            return err_set(err, ERR_STOPPED,
+                           "command %s ended well, but applied_when is still false", argv[0]);
     }
-    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql, b->undo,
-                           b->detail, err);
+    return record_task_now(w, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms,
+                           b->sql, b->undo, b->detail, err);
 }
 
-static bool skip(struct work *w, const struct task *t, const char *status, const char *why, struct err *err)
+static bool skip(struct work *w, const struct task *t, const char *status, const char *why,
+                 struct err *err)
 {
     const struct history_row *before = work_step_row(w, t->id);
     bool ours = before && strcmp(before->status, "done") == 0;
 
     /* What was there before us isn't ours to undo: no undo is stored with it. What we did ourselves, and find
      * again under --force, keeps its own. */
-    if (!record_task_now(w, t, ours ? "done" : status, 0, step_sql(w, t->step), ours ? before->undo_sql : NULL,
-                         ours ? before->detail : NULL, err))
+    if (!record_task_now(w, t, ours ? "done" : status, 0, step_sql(w, t->step),
+                         ours ? before->undo_sql : NULL, ours ? before->detail : NULL, err))
         return false;
     emit(w, EVENT_SKIPPED, t->id, "%s", why);
     report_task(w, t, status, 0, why);
@@ -372,7 +392,8 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
     if (!step_applies(w, s, &applies, err))
         return false;
     if (!applies)
-        return skip(w, t, "not_applicable", arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
+        return skip(w, t, "not_applicable",
+                    arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
     b.sql = step_sql(w, s);
     b.detail = step_undo_json(w, s, &b.undo);
     bool transactional = s->command.n == 0 && !is_standalone(s);
@@ -380,16 +401,18 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
         return false;
     if (known && applied) {
         /* Ours, done before a crash could journal it: it gets its undo. Somebody else's: it doesn't. */
-        bool ours = before && (strcmp(before->status, "started") == 0 || strcmp(before->status, "failed") == 0);
+        bool ours = before && (strcmp(before->status, "started") == 0 ||
+                               strcmp(before->status, "failed") == 0);
         if (!ours)
             return skip_in_place(w, &b, err);
-        emit(w, EVENT_DONE, t->id, "was done by run %s before it could be recorded", before->run_id);
+        emit(w, EVENT_DONE, t->id, "was done by run %s before it could be recorded",
+             before->run_id);
         report_task(w, t, "done", 0, "done before, recorded now");
         return record_task_now(w, t, "done", 0, b.sql, b.undo, b.detail, err);
     }
     bool ok = s->command.n > 0 ? run_command(w, &b, err)
-              : transactional ? run_transactional(w, &b, err)
-                              : run_standalone(w, &b, err);
+              : transactional  ? run_transactional(w, &b, err)
+                               : run_standalone(w, &b, err);
     if (!ok)
         return false;
     if (!b.skipped)

@@ -2,8 +2,8 @@
 #include "internal.h"
 
 /* Columns of the sync's table that are soft-dropped just now, plus one that is about to be. */
-static bool renamed_columns(struct work *w, const struct soft_drop *extra, struct renamed **out, int *out_n,
-                            struct err *err)
+static bool renamed_columns(struct work *w, const struct soft_drop *extra, struct renamed **out,
+                            int *out_n, struct err *err)
 {
     struct soft_drop *d = NULL;
     int n = 0;
@@ -14,16 +14,19 @@ static bool renamed_columns(struct work *w, const struct soft_drop *extra, struc
     *out_n = 0;
     for (int i = 0; i <= n; i++) {
         const struct soft_drop *s = i < n ? &d[i] : extra;
-        if (!s || (i < n && (s->restored_at_ms || s->purged_at_ms || (extra && extra->id == s->id && s->id))))
+        if (!s || (i < n && (s->restored_at_ms || s->purged_at_ms ||
+                             (extra && extra->id == s->id && s->id))))
             continue;
-        if (strcmp(s->object_kind, "column") == 0 && strcmp(s->table, w->p->sync.table.s) == 0 && s->hidden_name)
+        if (strcmp(s->object_kind, "column") == 0 && strcmp(s->table, w->p->sync.table.s) == 0 &&
+            s->hidden_name)
             (*out)[(*out_n)++] = (struct renamed) {s->original_name, s->hidden_name};
     }
     return true;
 }
 
 /* extra: a soft drop that is being made (hidden_name set) or undone (id set, hidden_name NULL). */
-bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out, struct err *err)
+bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out,
+                      struct err *err)
 {
     struct renamed *r;
     int n = 0;
@@ -51,7 +54,8 @@ static bool build(struct work *w, struct txn *t, int64_t lock_ms, void *ctx, str
     for (int i = 0; i < c->sql->n; i++)
         txn_add(t, c->sql->items[i], NULL);
     txn_own_path(t);
-    record_task(w, t, c->task, c->status, clock_mono_ms(w->e->ports->clock) - c->started_ms, c->text, c->undo, c->detail);
+    record_task(w, t, c->task, c->status, clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                c->text, c->undo, c->detail);
     return true;
 }
 
@@ -79,22 +83,24 @@ static bool check_targets(struct work *w, struct err *err)
     if (rows.n_rows == 0)
         return true;
     const struct sync *s = &w->p->sync;
-    err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: column %s of %s %s", s->at.file, s->at.line, s->at.col,
-            db_cell(&rows, 0, 0), s->table.s, db_cell(&rows, 0, 1));
+    err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: column %s of %s %s", s->at.file,
+            s->at.line, s->at.col, db_cell(&rows, 0, 0), s->table.s, db_cell(&rows, 0, 1));
     return err_hint(err, "add the new column nullable and without a default in expand");
 }
 
 bool sync_install(struct work *w, const struct task *t, struct err *err)
 {
     struct sql_list sql, undo;
-    struct sync_ctx c = {.task = t, .sql = &sql, .status = "done", .started_ms = clock_mono_ms(w->e->ports->clock)};
+    struct sync_ctx c = {
+        .task = t, .sql = &sql, .status = "done", .started_ms = clock_mono_ms(w->e->ports->clock)};
 
     if (!check_targets(w, err) || !sync_current_sql(w, NULL, &sql, err))
         return false;
     sync_remove_sql(w->a, w->p, &undo);
     c.text = joined(w->a, &sql);
     c.undo = joined(w->a, &undo);
-    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s), w->e->policy.lock_timeout_ms, build, &c, err))
+    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s),
+                   w->e->policy.lock_timeout_ms, build, &c, err))
         return false;
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
@@ -103,16 +109,24 @@ bool sync_install(struct work *w, const struct task *t, struct err *err)
 static bool take_away(struct work *w, const struct task *t, const char *status, struct err *err)
 {
     struct sql_list sql;
-    struct sync_ctx c = {.task = t, .sql = &sql, .status = status, .started_ms = clock_mono_ms(w->e->ports->clock)};
+    struct sync_ctx c = {
+        .task = t, .sql = &sql, .status = status, .started_ms = clock_mono_ms(w->e->ports->clock)};
 
     sync_remove_sql(w->a, w->p, &sql);
     c.text = joined(w->a, &sql);
-    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s), w->e->policy.lock_timeout_ms, build, &c, err))
+    if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s),
+                   w->e->policy.lock_timeout_ms, build, &c, err))
         return false;
     report_task(w, t, status, clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
 }
 
-bool sync_remove(struct work *w, const struct task *t, struct err *err) { return take_away(w, t, "done", err); }
+bool sync_remove(struct work *w, const struct task *t, struct err *err)
+{
+    return take_away(w, t, "done", err);
+}
 
-bool sync_undo(struct work *w, const struct task *t, struct err *err) { return take_away(w, t, "undone", err); }
+bool sync_undo(struct work *w, const struct task *t, struct err *err)
+{
+    return take_away(w, t, "undone", err);
+}

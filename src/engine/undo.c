@@ -12,7 +12,8 @@ bool undo_covers(const struct history_row *r)
 static bool is_in_phase(const struct work *w, const struct history_row *r)
 {
     return strcmp(r->phase, phase_word(w->phase)) == 0 &&
-           (strcmp(r->kind, task_kind_word(TASK_STEP)) == 0 || strcmp(r->kind, task_kind_word(TASK_SYNC_INSTALL)) == 0);
+           (strcmp(r->kind, task_kind_word(TASK_STEP)) == 0 ||
+            strcmp(r->kind, task_kind_word(TASK_SYNC_INSTALL)) == 0);
 }
 
 static json_t *stored_undo(const struct history_row *r)
@@ -49,10 +50,11 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
     *lossless = true;
     *what = NULL;
     w->phase = stage_phase(w->state.stage);
-    if (w->phase == PHASE_WRITE_ACTIVATION && w->state.first_write_rung && w->p->sync.by != SYNC_NONE &&
-        w->p->sync.reverse.n == 0) {
+    if (w->phase == PHASE_WRITE_ACTIVATION && w->state.first_write_rung &&
+        w->p->sync.by != SYNC_NONE && w->p->sync.reverse.n == 0) {
         *lossless = false;
-        *what = "new writes went to the new shape and sync has no reverse: going back would lose them";
+        *what =
+            "new writes went to the new shape and sync has no reverse: going back would lose them";
         return true;
     }
     for (int i = 0; i < w->n_steps; i++) {
@@ -66,9 +68,11 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
         }
     }
     for (int s = 0; s < 2; s++) {
-        const struct step_list *list = s ? &w->p->phases[w->phase].finish : &w->p->phases[w->phase].steps;
+        const struct step_list *list =
+            s ? &w->p->phases[w->phase].finish : &w->p->phases[w->phase].steps;
         for (int i = 0; i < list->n; i++) {
-            const char *id = s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s;
+            const char *id =
+                s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s;
             const struct history_row *r = work_step_row(w, id);
             if (r && undo_covers(r) && undo_loses(w, r)) {
                 *lossless = false;
@@ -99,7 +103,8 @@ static bool build_undo(struct work *w, struct txn *t, int64_t lock_ms, void *ctx
     json_array_foreach(c->list, i, item)
         txn_add(t, arena_strdup(w->a, json_string_value(json_object_get(item, "sql"))), NULL);
     txn_own_path(t);
-    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row->undo_sql, NULL, NULL);
+    record_task(w, t, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                c->row->undo_sql, NULL, NULL);
     return true;
 }
 
@@ -109,15 +114,15 @@ static bool has_standalone(json_t *list)
     json_t *item;
     bool any = false;
 
-    json_array_foreach(list, i, item)
-        any |= json_is_true(json_object_get(item, "standalone"));
+    json_array_foreach(list, i, item) any |= json_is_true(json_object_get(item, "standalone"));
     return any;
 }
 
 /* A started step that never came to be has nothing to undo. */
 static bool came_to_be(struct work *w, const struct history_row *r, bool *out, struct err *err)
 {
-    const struct step_list *lists[] = {&w->p->phases[w->phase].steps, &w->p->phases[w->phase].finish};
+    const struct step_list *lists[] = {&w->p->phases[w->phase].steps,
+                                       &w->p->phases[w->phase].finish};
 
     *out = true;
     if (strcmp(r->status, "started") != 0)
@@ -126,7 +131,8 @@ static bool came_to_be(struct work *w, const struct history_row *r, bool *out, s
     for (int l = 0; l < 2; l++)
         for (int i = 0; i < lists[l]->n; i++) {
             bool known = false;
-            if (strcmp(lists[l]->items[i].id.s, id) == 0 && !step_observe_applied(w, &lists[l]->items[i], &known, out, err))
+            if (strcmp(lists[l]->items[i].id.s, id) == 0 &&
+                !step_observe_applied(w, &lists[l]->items[i], &known, out, err))
                 return false;
             if (strcmp(lists[l]->items[i].id.s, id) == 0 && !known)
                 *out = true;
@@ -140,7 +146,8 @@ static bool run_undo_alone(struct work *w, json_t *item, struct err *err)
 {
     struct sql_stmt s = {.sql = json_string_value(json_object_get(item, "sql")),
                          .kind = "undo",
-                         .half_made_when = json_string_value(json_object_get(item, "half_made_when")),
+                         .half_made_when =
+                             json_string_value(json_object_get(item, "half_made_when")),
                          .clean_up = json_string_value(json_object_get(item, "clean_up"))};
     const char *done_when = json_string_value(json_object_get(item, "done_when"));
     bool done = false;
@@ -157,17 +164,17 @@ static bool run_undo_list(struct work *w, struct undo_ctx *c, struct err *err)
 
     if (!has_standalone(c->list))
         return txn_retry(w, NULL, w->e->policy.lock_timeout_ms, build_undo, c, err);
-    json_array_foreach(c->list, i, item)
-        if (!run_undo_alone(w, item, err))
-            return false;
-    return record_task_now(w, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms, c->row->undo_sql, NULL,
-                           NULL, err);
+    json_array_foreach(c->list, i, item) if (!run_undo_alone(w, item, err)) return false;
+    return record_task_now(w, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms,
+                           c->row->undo_sql, NULL, NULL, err);
 }
 
 static bool undo_row(struct work *w, const struct history_row *r, struct err *err)
 {
     struct task t = {.kind = strcmp(r->kind, "sync install") == 0 ? TASK_SYNC_INSTALL : TASK_STEP,
-                     .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step), .checksum = r->checksum};
+                     .id = r->step,
+                     .title = arena_printf(w->a, "undo of %s", r->step),
+                     .checksum = r->checksum};
     struct undo_ctx c = {.row = r, .task = &t, .started_ms = clock_mono_ms(w->e->ports->clock)};
     bool there = true;
 
@@ -177,7 +184,8 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
     if (!came_to_be(w, r, &there, err))
         return false;
     c.list = stored_undo(r);
-    bool ok = !c.list || !there ? record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err) : run_undo_list(w, &c, err);
+    bool ok = !c.list || !there ? record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err)
+                                : run_undo_list(w, &c, err);
     json_decref(c.list);
     if (!ok)
         return err_note(err, "undo of step %s", r->step);
@@ -240,7 +248,8 @@ bool undo_takes_flag(const struct work *w, enum flag_role role)
 {
     if (role == FLAG_WRITE)
         return w->phase == PHASE_WRITE_ACTIVATION;
-    return w->phase == PHASE_DUAL_READ || (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
+    return w->phase == PHASE_DUAL_READ ||
+           (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
 }
 
 static bool flags_down(struct work *w, struct err *err)
@@ -259,7 +268,8 @@ static bool is_repeated(const struct work *w, const struct history_row *r)
     if (is_in_phase(w, r))
         return strcmp(r->status, "skipped") == 0 || strcmp(r->status, "not_applicable") == 0;
     for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++)
-        if (strcmp(r->phase, phase_word(w->phase)) == 0 && strcmp(r->kind, task_kind_word(looks[i])) == 0)
+        if (strcmp(r->phase, phase_word(w->phase)) == 0 &&
+            strcmp(r->kind, task_kind_word(looks[i])) == 0)
             return strcmp(r->status, "undone") != 0;
     return false;
 }
@@ -267,7 +277,8 @@ static bool is_repeated(const struct work *w, const struct history_row *r)
 bool undo_phase(struct work *w, struct err *err)
 {
     /* Without the trigger nothing keeps filled rows right; without the column there are none. */
-    bool stays_filled = w->phase == PHASE_CONTRACT || (w->phase != PHASE_EXPAND && w->p->sync.by == SYNC_TRIGGER);
+    bool stays_filled =
+        w->phase == PHASE_CONTRACT || (w->phase != PHASE_EXPAND && w->p->sync.by == SYNC_TRIGGER);
 
     if (!flags_down(w, err) || (!stays_filled && !verification_void(w, err)))
         return false;
@@ -278,7 +289,10 @@ bool undo_phase(struct work *w, struct err *err)
             return false;
         /* What was only looked at, skipped or didn't apply runs again in a later attempt. */
         if (is_repeated(w, r)) {
-            struct task t = {.kind = TASK_STEP, .id = r->step, .title = "left as it was", .checksum = r->checksum};
+            struct task t = {.kind = TASK_STEP,
+                             .id = r->step,
+                             .title = "left as it was",
+                             .checksum = r->checksum};
             if (!record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err))
                 return false;
         }

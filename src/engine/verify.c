@@ -3,16 +3,19 @@
 
 #include <stdlib.h>
 
-static bool check_one(struct work *w, const struct check *c, bool *holds, const char **value, struct err *err)
+static bool check_one(struct work *w, const struct check *c, bool *holds, const char **value,
+                      struct err *err)
 {
     if (!ask_value(w->e, w->a, c->sql.s, 0, value, err))
-        return err_note(err, "verify \"%s\" (%s:%d:%d)", c->id.s, c->at.file, c->at.line, c->at.col);
+        return err_note(err, "verify \"%s\" (%s:%d:%d)", c->id.s, c->at.file, c->at.line,
+                        c->at.col);
     *holds = cond_holds(&c->expect, *value, NULL);
     return true;
 }
 
 /* Rows of a backfill that are still to do, counted up to a thousand: one is enough to say no. */
-static bool count_left(struct work *w, const struct backfill_spec *s, int64_t *left, struct err *err)
+static bool count_left(struct work *w, const struct backfill_spec *s, int64_t *left,
+                       struct err *err)
 {
     AUTO(str) sql = {0};
     const char *v = NULL;
@@ -35,14 +38,17 @@ static bool void_backfill(struct work *w, const struct backfill *b, struct err *
 {
     struct backfill_job job = {0};
     struct db_call c = {0};
-    struct task t = {.kind = TASK_BACKFILL, .id = arena_printf(w->a, "backfill/%s", b->id.s), .title = "to be done again"};
+    struct task t = {.kind = TASK_BACKFILL,
+                     .id = arena_printf(w->a, "backfill/%s", b->id.s),
+                     .title = "to be done again"};
 
     if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, b->id.s, &job, err))
         return false;
     if (!job.exists)
         return true;
     ledger_backfill_status_call(w->a, job.id, "void", &c);
-    return db_exec(w->e->db, c.sql, &c.params, err) && record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
+    return db_exec(w->e->db, c.sql, &c.params, err) &&
+           record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
 }
 
 /* A kill or a rollback after the first write rung: rows may have been written on one side only. The
@@ -73,7 +79,8 @@ static bool check_left(struct work *w, int *failed, const char **first, struct e
                 continue;
             ++*failed;
             if (!*first)
-                *first = arena_printf(w->a, "backfill %s has %lld%s rows left", b->id.s, (long long) left, left >= 1000 ? " or more" : "");
+                *first = arena_printf(w->a, "backfill %s has %lld%s rows left", b->id.s,
+                                      (long long) left, left >= 1000 ? " or more" : "");
             if (!void_backfill(w, b, err))
                 return false;
         }
@@ -93,13 +100,14 @@ static bool check_agreement(struct work *w, int *failed, const char **first, str
     if (left > 0) {
         ++*failed;
         if (!*first)
-            *first = arena_printf(w->a, "old and new differ in %lld%s rows of %s", (long long) left, left >= 1000 ? " or more" : "", s.table);
+            *first = arena_printf(w->a, "old and new differ in %lld%s rows of %s", (long long) left,
+                                  left >= 1000 ? " or more" : "", s.table);
     }
     return true;
 }
 
-static bool run_checks(struct work *w, const struct task *t, enum phase phase, int *failed, const char **first,
-                       struct err *err)
+static bool run_checks(struct work *w, const struct task *t, enum phase phase, int *failed,
+                       const char **first, struct err *err)
 {
     const struct check_list *l = &w->p->phases[phase].verify;
 
@@ -109,10 +117,11 @@ static bool run_checks(struct work *w, const struct task *t, enum phase phase, i
         bool holds = false;
         if (!check_one(w, c, &holds, &value, err))
             return false;
-        emit(w, EVENT_INFO, t->id, "%s: %s (%s)", c->id.s, holds ? "holds" : "does not hold", value ? value : "no value");
+        emit(w, EVENT_INFO, t->id, "%s: %s (%s)", c->id.s, holds ? "holds" : "does not hold",
+             value ? value : "no value");
         if (!holds && ++*failed == 1)
-            *first = arena_printf(w->a, "%s: got %s (%s:%d:%d)", c->id.s, value ? value : "no value", c->at.file, c->at.line,
-                                  c->at.col);
+            *first = arena_printf(w->a, "%s: got %s (%s:%d:%d)", c->id.s,
+                                  value ? value : "no value", c->at.file, c->at.line, c->at.col);
     }
     return true;
 }
@@ -120,7 +129,8 @@ static bool run_checks(struct work *w, const struct task *t, enum phase phase, i
 /* Where reads wait for writes, dual_read's backfills and checks come with write_activation's. */
 static bool has_late_checks(const struct work *w)
 {
-    return w->phase == PHASE_WRITE_ACTIVATION && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
+    return w->phase == PHASE_WRITE_ACTIVATION &&
+           (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
 }
 
 bool verify_run(struct work *w, const struct task *t, struct err *err)
@@ -139,7 +149,8 @@ bool verify_run(struct work *w, const struct task *t, struct err *err)
         w->state.verified = false;
         if (!record_save_state(w, err))
             return false;
-        err_set(err, ERR_NO, "verification failed: %s%s", first, failed > 1 ? arena_printf(w->a, ", and %d more", failed - 1) : "");
+        err_set(err, ERR_NO, "verification failed: %s%s", first,
+                failed > 1 ? arena_printf(w->a, ", and %d more", failed - 1) : "");
         err_hint(err, "look at the rows; the same command fills what is left and verifies again");
         return err_reason(err, "not_verified");
     }
@@ -162,13 +173,14 @@ bool compare_run(struct work *w, const struct task *t, struct err *err)
     }
     str_add(&sql, "SELECT pg_catalog.count(*) FROM ");
     sql_qualified(&sql, w->p->sync.schema.s, w->p->sync.table.s);
-    str_addf(&sql, " TABLESAMPLE SYSTEM (%g) WHERE NOT (%s)", c->sample_percent, sync_agrees_sql(w->a, w->p));
+    str_addf(&sql, " TABLESAMPLE SYSTEM (%g) WHERE NOT (%s)", c->sample_percent,
+             sync_agrees_sql(w->a, w->p));
     if (!ask_value(w->e, w->a, str_text(&sql), 0, &v, err))
         return false;
     int64_t differ = v ? strtoll(v, NULL, 10) : 0;
     if (differ > c->max_mismatch) {
-        err_set(err, ERR_NO, "old and new differ in %lld rows of the sample, %lld are allowed", (long long) differ,
-                (long long) c->max_mismatch);
+        err_set(err, ERR_NO, "old and new differ in %lld rows of the sample, %lld are allowed",
+                (long long) differ, (long long) c->max_mismatch);
         return err_reason(err, "mismatch");
     }
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;

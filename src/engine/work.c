@@ -9,8 +9,8 @@ bool work_reload(struct work *w, struct err *err)
            ledger_steps(w->e->db, w->a, w->p->id.s, &w->steps, &w->n_steps, err);
 }
 
-bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-               struct err *err)
+bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o,
+               struct arena *a, struct err *err)
 {
     struct lease_options lo = {.run_id = e->run_id,
                                .host = e->ports->host->ops->hostname(e->ports->host),
@@ -37,7 +37,8 @@ bool work_open(struct work *w, struct engine *e, struct plan *p, const struct ad
 }
 
 /* Versions that are live now, by the environment's live_releases. *watched false: nobody said how to look. */
-bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err)
+bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched,
+                   struct err *err)
 {
     const struct live_releases_decl *l = &e->env->live_releases;
 
@@ -47,16 +48,19 @@ bool live_releases(struct engine *e, struct arena *a, const char ***out, int *ou
     if (!l->application_name.s)
         return true;
     const char *percent = strchr(l->application_name.s, '%');
-    const char *head = arena_strndup(a, l->application_name.s, percent ? (size_t) (percent - l->application_name.s) : 0);
+    const char *head = arena_strndup(a, l->application_name.s,
+                                     percent ? (size_t) (percent - l->application_name.s) : 0);
     const char *tail = percent ? percent + 1 : "";
     struct db_rows rows = {0};
-    if (!db_query(e->db, a,
-                  "SELECT DISTINCT pg_catalog.substr(application_name, pg_catalog.length($1) + 1, "
-                  "pg_catalog.length(application_name) - pg_catalog.length($1) - pg_catalog.length($2)) "
-                  "FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, $1) "
-                  "AND pg_catalog.right(application_name, pg_catalog.length($2)) = $2 AND "
-                  "pg_catalog.length(application_name) > pg_catalog.length($1) + pg_catalog.length($2) ORDER BY 1",
-                  &DB_PARAMS(head, tail), &rows, err))
+    if (!db_query(
+            e->db, a,
+            "SELECT DISTINCT pg_catalog.substr(application_name, pg_catalog.length($1) + 1, "
+            "pg_catalog.length(application_name) - pg_catalog.length($1) - pg_catalog.length($2)) "
+            "FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, $1) "
+            "AND pg_catalog.right(application_name, pg_catalog.length($2)) = $2 AND "
+            "pg_catalog.length(application_name) > pg_catalog.length($1) + pg_catalog.length($2) "
+            "ORDER BY 1",
+            &DB_PARAMS(head, tail), &rows, err))
         return false;
     *watched = true;
     *out = arena_array(a, const char *, rows.n_rows + 1);
@@ -101,7 +105,8 @@ static void add_refusal(struct str *lines, const struct refusal *r, bool first)
         str_addf(lines, " Released by: %s.", r->fact.release);
 }
 
-bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decision *d, struct err *err)
+bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decision *d,
+                   struct err *err)
 {
     const struct refusal *first = &d->refusals[0];
     AUTO(str) lines = {0};
@@ -109,9 +114,11 @@ bool engine_refuse(const struct plan *p, enum phase_event ev, const struct decis
     for (int i = 0; i < d->n_refusals; i++)
         add_refusal(&lines, &d->refusals[i], i == 0);
     bool braked = d->n_refusals > 0 && is_brake(first);
-    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s%s%s", phase_event_word(ev), p->id.s, braked ? "it is " : "",
-            braked ? first->reason : "", braked ? ": " : "");
-    str_add(&err->message, d->n_refusals == 0 ? "nothing allows it" : first->fact.what ? first->fact.what : first->reason);
+    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s%s%s", phase_event_word(ev), p->id.s,
+            braked ? "it is " : "", braked ? first->reason : "", braked ? ": " : "");
+    str_add(&err->message, d->n_refusals == 0 ? "nothing allows it"
+                           : first->fact.what ? first->fact.what
+                                              : first->reason);
     if (lines.len) {
         AUTO(str) named = {0};
         with_name(&named, str_text(&lines), p->id.s);

@@ -20,7 +20,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum fault_mode { FAULT_NONE, FAULT_KILL_BEFORE, FAULT_KILL_AFTER, FAULT_DROP_BEFORE, FAULT_DROP_AFTER };
+enum fault_mode {
+    FAULT_NONE,
+    FAULT_KILL_BEFORE,
+    FAULT_KILL_AFTER,
+    FAULT_DROP_BEFORE,
+    FAULT_DROP_AFTER
+};
 
 static struct {
     enum fault_mode mode;
@@ -101,7 +107,8 @@ static bool lose_answer(struct db *real, struct err *err)
 {
     drop_session(real);
     err_clear(err);
-    err_set(err, ERR_CONNECTION_LOST, "the session with %s ended before its answer came", real->shown);
+    err_set(err, ERR_CONNECTION_LOST, "the session with %s ended before its answer came",
+            real->shown);
     return false;
 }
 

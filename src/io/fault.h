@@ -6,6 +6,6 @@
 
 struct db *fault_db(struct db *real);       /* takes ownership */
 struct http *fault_http(struct http *real); /* takes ownership */
-void fault_point(void);                     /* before a durable file write, before a program is run */
+void fault_point(void); /* before a durable file write, before a program is run */
 
 #endif
