@@ -1,0 +1,111 @@
+"""guard: may a release run against this database and these flags now? The same in SQL: phasegate.release_window."""
+
+import unittest
+
+import project
+from project import BOUND, PHASES, column_plan, full_plan, phase, plan, step
+
+APPLICATION = {"table": "orders", "forward": {"external_ref": "legacy_ref"}, "reverse": {"legacy_ref": "external_ref"}, "by": "application"}
+
+
+class Guard(project.Case):
+    def may(self, p, release):
+        """True, or the reason."""
+        done = p.run("--format", "json", "guard", "--release", release)
+        result = done.json["result"]
+        [one] = result["databases"]
+        self.assertEqual((done.rc, done.json["exit_code"], done.json["ok"]), (0, 0, True) if result["may_run"] else (4, 4, False), done)
+        self.assertEqual(one["may_run"], result["may_run"])
+        if one["may_run"]:
+            return True
+        self.assertTrue(one["why"])
+        return one["reason"]
+
+    def window(self, p):
+        return p.db.psql("SELECT oldest, newest FROM phasegate.release_window")
+
+    def test_an_empty_database_and_no_plans(self):
+        p = self.project()
+        self.assertEqual(self.may(p, "1.0.0"), True)
+        self.assertEqual(self.may(p, "9.9.9"), True)
+
+    def test_a_release_whose_expand_is_missing(self):
+        p = self.project(plans=[full_plan()])
+        self.assertEqual(self.may(p, "1.0.0"), True)
+        self.assertEqual(self.may(p, "1.1.0"), "expand_missing")
+        self.assertEqual(self.may(p, "1.5.0"), "expand_missing")
+        done = p.exits(4, "guard", "--release", "1.1.0")
+        self.assertIn("no: release 1.1.0", done.stdout)
+        self.assertIn("expand of plan orders-ref, bound to 1.1.0, isn't finished", done.stdout)
+        p.advance("orders-ref", "1.1.0")
+        self.assertEqual(self.may(p, "1.1.0"), True)
+        self.assertIn("yes: release 1.1.0", p.ok("guard", "--release", "1.1.0").stdout)
+
+    def test_an_expand_that_stopped_halfway(self):
+        body = column_plan(phases={"expand": phase("expand", steps=[step("t", "CREATE TABLE t ()"), step("b", "CREATE TABLE b AS SELECT 1/0 AS x")])})
+        p = self.project(plans=[body])
+        p.exits(5, "advance", "orders-ref", "--release", "1.1.0")
+        self.assertEqual(self.may(p, "1.1.0"), "expand_missing")
+        self.assertEqual(self.may(p, "1.0.0"), True)
+
+    def test_through_all_phases(self):
+        p = self.project(plans=[full_plan()])
+        old = {}
+        for ph in PHASES:
+            p.advance("orders-ref", BOUND[ph])
+            old[ph] = [r for r in project.RELEASES if self.may(p, r) is not True]
+        self.assertEqual(old["expand"], [])
+        self.assertEqual(old["write_activation"], [])
+        # 1.5.0 is the contract's, and the one release beside it stays.
+        self.assertEqual(old["contract"], ["1.0.0", "1.1.0", "1.2.0", "1.3.0"])
+        self.assertEqual(self.may(p, "1.3.0"), "older_than_window")
+        self.assertEqual(self.window(p), [["1.4.0", None]])
+        p.ok("restore", "orders-ref")
+        self.assertEqual(self.may(p, "1.0.0"), True)
+        self.assertIn(self.window(p), ([], [[None, None]]))
+
+    def test_a_wider_window(self):
+        p = self.project(plans=[full_plan()], policy={"window": 3})
+        p.advance_through("orders-ref", "contract")
+        self.assertEqual([r for r in project.RELEASES if self.may(p, r) is not True], ["1.0.0", "1.1.0"])
+
+    def test_writes_of_the_application_on_the_new_shape(self):
+        p = self.project(plans=[full_plan(sync=APPLICATION)])
+        p.advance_through("orders-ref", "dual_read")
+        self.assertEqual(self.may(p, "1.0.0"), True)
+        p.advance("orders-ref", "1.3.0")
+        self.assertEqual(self.may(p, "1.1.0"), "older_than_window")
+        self.assertEqual(self.may(p, "1.2.0"), True)
+        p.ok("kill", "orders-ref")
+        self.assertEqual(self.may(p, "1.1.0"), "older_than_window")
+        p.ok("rollback", "orders-ref")
+        self.assertEqual(self.may(p, "1.1.0"), True)
+
+    def test_the_window_is_the_narrowest_of_all_plans(self):
+        later = plan("later", 20260102000000, {"expand": {"release": "1.7.0", "steps": [step("t", "CREATE TABLE t ()")]}})
+        p = self.project(plans=[full_plan(), later])
+        p.advance_through("orders-ref", "contract")
+        self.assertEqual(self.window(p), [["1.4.0", "1.6.0"]])
+        self.assertEqual([r for r in project.RELEASES if self.may(p, r) is True], ["1.4.0", "1.5.0", "1.6.0"])
+
+    def test_sql_says_the_same_while_a_phase_is_running(self):
+        body = full_plan()
+        body["phases"]["contract"]["steps"].append(step("bad", "ALTER TABLE orders ADD CONSTRAINT bad CHECK (id < 0)"))
+        p = self.project(plans=[body])
+        p.advance_through("orders-ref", "write_activation")
+        p.exits(5, "advance", "orders-ref", "--release", "1.5.0")
+        self.assertEqual(p.stage("orders-ref"), "contract running")
+        self.assertEqual(self.may(p, "1.3.0"), "older_than_window")
+        self.assertEqual(self.window(p), [["1.4.0", None]])
+
+    def test_usage(self):
+        p = self.project()
+        self.assertIn("--release", p.exits(2, "guard").stderr)
+
+    def test_it_needs_no_flag_service(self):
+        p = self.project(plans=[full_plan()], flags={"provider": "builtin", "url": "http://127.0.0.1:1", "token": "x" * 32})
+        self.assertEqual(self.may(p, "1.0.0"), True)
+
+
+if __name__ == "__main__":
+    unittest.main()
