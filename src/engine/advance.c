@@ -95,8 +95,10 @@ static bool finish(struct work *w, struct err *err)
 static bool record_failure(struct work *w, const struct task *t, struct err *err)
 {
     AUTO(err) ignored = {0};
+    /* Who stops at a pause or a brake hasn't failed; a step that stops has. */
+    bool resting = err_is(err, ERR_STOPPED) && t->kind != TASK_STEP;
 
-    if (!err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) &&
+    if (!resting && !err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) &&
         db_is_usable(w->e->db))
         (void) !record_task_now(w, t, "failed", 0, NULL, NULL, NULL, &ignored);
     return false;
@@ -258,8 +260,12 @@ static bool reopen(struct work *w, int attempt, struct err *err)
     emit(w, EVENT_WARNING, w->state.task, "the database session was lost; connecting again");
     for (int i = attempt; i < RECONNECT_TRIES; i++) {
         clock_sleep_ms(w->e->ports->clock, 250 << (i < 5 ? i : 5));
-        if (ports_interrupted(w->e->ports))
-            return false;
+        if (ports_interrupted(w->e->ports)) {
+            err_clear(err);
+            err_set(err, ERR_INTERRUPTED,
+                    "stopped by a signal while the database was out of reach");
+            return err_hint(err, "once the server is back, the same command goes on from here");
+        }
         err_clear(&last);
         if (db_reconnect(w->e->db, &last))
             return true;
@@ -424,6 +430,15 @@ static bool rebase_after_kill(struct work *w, struct err *err)
     return err_reason(err, "flag_in_doubt");
 }
 
+/* A kill that no advance has met yet puts the brake on here, for there is nothing to resume otherwise. */
+static bool see_kill(struct work *w, struct err *err)
+{
+    if (flags_settle(w, err) || w->state.brake != BRAKE_KILLED)
+        return !err->kind;
+    err_clear(err);
+    return true;
+}
+
 bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err)
 {
     AUTO(arena) a = {0};
@@ -437,10 +452,12 @@ bool engine_resume(struct engine *e, const struct plan *p, const char *because, 
                 "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
         return err_reason(err, "not_paused");
     }
-    bool ok = work_open(&w, e, (struct plan *) p, &none, &a, err);
+    bool ok = work_open(&w, e, (struct plan *) p, &none, &a, err) && see_kill(&w, err);
     if (ok) {
         struct world world = {.stage = w.state.stage, .brake = w.state.brake};
         phase_decide(&world, EVENT_RESUME, &d);
+        w.state.waiting_for = NULL;
+        w.state.waiting_since_ms = w.state.waiting_until_ms = 0;
         ok = d.go ? rebase_after_kill(&w, err) &&
                         record_transition(&w, d.row, EVENT_RESUME, because, err)
                   : engine_refuse(p, EVENT_RESUME, &d, err);

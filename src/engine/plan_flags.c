@@ -61,6 +61,22 @@ static void left_at(struct work *w, enum flag_role role, int percent)
     w->state.rung_confirmed_ms = percent > 0 ? now_ms(w->e) : 0;
 }
 
+/* Nothing is lost: what was sent is in the journal, and the next run begins by looking at it. */
+static void stopped_by_signal(const struct flag_set_request *r, const struct flag_set_result *res,
+                              struct err *err)
+{
+    char when[25];
+
+    err_clear(err);
+    err_set(err, ERR_INTERRUPTED, "flag \"%s\": %s", r->ref->key,
+            res->detail ? res->detail : "stopped by a signal");
+    if (res->answer == FLAG_IN_DOUBT && res->in_doubt_until_ms) {
+        time_to_rfc3339(res->in_doubt_until_ms, when);
+        err_detail(err, "A write of it is in doubt until %s.", when);
+    }
+    err_hint(err, "the same command goes on from here");
+}
+
 bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
                        struct err *err)
 {
@@ -86,8 +102,11 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
                   res.detail ? res.detail : "a kill came while the flag was being set", err))
             return false;
     }
-    if (!flag_set_verdict(&r, &res, err))
+    if (!flag_set_verdict(&r, &res, err)) {
+        if (res.interrupted)
+            stopped_by_signal(&r, &res, err);
         return err_note(err, "%s flag %s to %d %%", flag_role_word(role), ref.key, percent);
+    }
     left_at(w, role, percent);
     if (down && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER &&
         !verification_void(w, err))
