@@ -126,6 +126,16 @@ void out_put_line(struct out *o, FILE *f, const struct str *line)
     fputc('\n', f);
 }
 
+/* An error may have come in the middle of a list. */
+static void close_open(struct json_out *j)
+{
+    while (j->depth > 1)
+        if (j->is_object[j->depth - 1])
+            json_object_end(j);
+        else
+            json_array_end(j);
+}
+
 static void envelope(struct out *o, const struct err *err, int exit_code)
 {
     AUTO(str) text = {.ceiling = RESULT_CEILING + (1 << 20)};
@@ -141,6 +151,8 @@ static void envelope(struct out *o, const struct err *err, int exit_code)
     json_int(&j, "exit_code", exit_code);
     json_str(&j, "run_id", o->run_id);
     if (o->has_result) {
+        if (err && err->kind != ERR_NONE)
+            close_open(&o->json);
         json_object_end(&o->json);
         json_raw(&j, "result", str_text(&o->result));
     }

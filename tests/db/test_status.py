@@ -1,0 +1,215 @@
+"""status and doctor: where each plan stands, what it waits for, and what is broken; both only look."""
+
+import json
+import os
+import signal
+import unittest
+
+import pgtest
+import project
+from project import BOUND, PHASES, column_plan, full_plan, phase, plan, step
+
+
+class Status(project.Case):
+    def test_before_anything(self):
+        p = self.project(plans=[full_plan()])
+        result = p.json("status")["result"]
+        self.assertEqual((result["environment"], result["up_to_date"], result["outstanding"]), ("staging", False, 1))
+        [s] = result["plans"]
+        self.assertEqual((s["plan"], s["stage"], s["pending"], s["next_phase"], s["next_release"], s["go"], s["brake"]),
+                         ("orders-ref", "planned", True, "expand", "1.1.0", True, None))
+        self.assertEqual(s["next_command"], "phasegate advance orders-ref --release 1.1.0")
+        self.assertEqual((s["steps_done"], s["steps_total"]), (0, 3))
+        self.assertIn("1 outstanding of 1 plan", p.ok("status").stdout)
+
+    def test_the_next_command_works(self):
+        p = self.project(plans=[full_plan()])
+        for _ in range(5):
+            command = p.status("orders-ref")["next_command"].split()
+            self.assertEqual(command[0], "phasegate")
+            p.ok(*command[1:])
+        self.assertEqual(p.stage("orders-ref"), "purged")
+        self.assertIsNone(p.status("orders-ref")["next_command"])
+
+    def test_everything_done(self):
+        p = self.project(plans=[column_plan()])
+        p.advance("orders-ref", "1.1.0")
+        done = p.ok("status", "--exit-code")
+        self.assertIn("up to date (1 plan)", done.stdout)
+        result = p.json("status")["result"]
+        self.assertEqual((result["up_to_date"], result["outstanding"]), (True, 0))
+
+    def test_exit_code(self):
+        p = self.project(plans=[column_plan()])
+        p.ok("status")
+        p.exits(1, "status", "--exit-code")
+
+    def test_no_plans(self):
+        p = self.project()
+        self.assertIn("up to date (0 plans)", p.ok("status", "--exit-code").stdout)
+
+    def test_halfway_with_steps_left_and_since_when(self):
+        body = plan("p", phases={"expand": phase("expand", steps=[step("a", "CREATE TABLE a ()"), step("b", "CREATE TABLE b ()"),
+                                                                   step("bad", "CREATE TABLE x AS SELECT 1/0 AS y")])})
+        p = self.project(plans=[body])
+        p.exits(5, "advance", "p", "--release", "1.1.0")
+        s = p.status("p")
+        self.assertEqual((s["stage"], s["steps_done"], s["steps_total"], s["next_command"]),
+                         ("expand running", 2, 3, "phasegate advance p --release 1.1.0"))
+        self.assertIsNotNone(s["since"])
+        self.assertIn("2 of 3", p.ok("status").stdout)
+
+    def test_what_is_missing_with_who_and_what_releases_it(self):
+        p = self.project(plans=[column_plan("a-first", phases={"expand": phase("expand", steps=[step("t", "CREATE TABLE t AS SELECT 1/0 AS x")])}),
+                                column_plan(stamp=20260102000000, depends_on=[{"plan": "a-first", "phase": "expand"}],
+                                            requires=[{"table": "customers"}])], policy={"approvals": {"expand": 1}})
+        p.ok("--as", "alice", "approve", "a-first", "expand")
+        p.exits(5, "advance", "a-first", "--release", "1.1.0")
+        p.ok("--as", "bob", "approve", "orders-ref", "expand", "--refuse", "--because", "not yet")
+        missing = {m["reason"]: m for m in p.status("orders-ref")["missing"]}
+        self.assertEqual(sorted(missing), ["approval", "dependency", "requirement"])
+        self.assertEqual(missing["approval"]["holder"], "bob")
+        self.assertIsNotNone(missing["dependency"]["since"])
+        self.assertIn("phasegate advance a-first --release 1.1.0", missing["dependency"]["released_by"])
+        text = p.ok("status", "orders-ref").stdout
+        for word in ("missing for the next phase", "held by bob", "customers", "released by"):
+            self.assertIn(word, text)
+
+    def test_a_brake_is_shown(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.ok("--as", "alice", "pause", "orders-ref", "--because", "lunch")
+        s = p.status("orders-ref")
+        self.assertEqual((s["brake"], s["brake_reason"], s["brake_by"], s["next_command"]),
+                         ("paused", "lunch", "alice", "phasegate resume orders-ref"))
+        self.assertIsNotNone(s["brake_since"])
+        text = p.ok("status").stdout
+        self.assertIn("lunch", text)
+        self.assertIn("by alice", text)
+
+    def test_flags_are_only_asked_for_when_wanted(self):
+        p = self.project(plans=[full_plan()], flags={"provider": "builtin", "url": "http://127.0.0.1:1", "token": "x" * 32})
+        p.ok("status")
+        s = p.json("status", "--flags")["result"]["plans"][0]
+        self.assertEqual([f["state"] for f in s["flags"]], ["unknown", "unknown"])
+        self.assertTrue(s["flags"][0]["why"])
+
+    def test_flags(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "dual_read")
+        flags = p.json("status", "orders-ref", "--flags")["result"]["plans"][0]["flags"]
+        self.assertEqual([(f["key"], f["role"], f["left_at_percent"], f["percent"]) for f in flags],
+                         [("orders-ref-read", "read", 100, 100), ("orders-ref-write", "write", 0, 0)])
+
+    def test_by_a_role_that_may_only_read(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        role = "reader_%d" % os.getpid()
+        p.db.psql('CREATE ROLE "%s" LOGIN; GRANT USAGE ON SCHEMA phasegate, public TO "%s"; '
+                  'GRANT SELECT ON ALL TABLES IN SCHEMA phasegate, public TO "%s"' % (role, role, role))
+        self.addCleanup(pgtest.cluster().psql, 'DROP ROLE "%s"' % role)
+        self.addCleanup(p.db.psql, 'DROP OWNED BY "%s"' % role)
+        env = {"DATABASE_URL": pgtest.cluster().url(p.db.name, role)}
+        self.assertIn("expand done", p.ok("status", env=env).stdout)
+        p.ok("history", "--verify", env=env)
+        p.ok("guard", "--release", "1.1.0", env=env)
+
+    def test_plain_sql_reads_it_too(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        self.assertEqual(p.db.psql("SELECT plan, stage, read_percent, write_percent, verified FROM phasegate.plan_state"),
+                         [["orders-ref", "expand done", "0", "0", "f"]])
+
+    def test_long_running_commands_are_seen(self):
+        p = self.project(plans=[plan("p", phases={"expand": phase("expand", steps=[
+            step("slow", "CREATE TABLE t AS SELECT 1 AS x FROM pg_sleep(30)", statement_timeout="60s")])})])
+        with p.start("advance", "p", "--release", "1.1.0") as run:
+            label = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep%' " \
+                    "AND application_name LIKE 'phasegate/%'"
+            name = pgtest.wait_until(lambda: p.db.value(label), 20, what="the step")
+            self.assertTrue(name.endswith("/slow"), name)
+            self.assertEqual(p.status("p")["stage"], "expand running")
+            holder = p.db.psql("SELECT run_id, command FROM phasegate.migration_lock")
+            self.assertEqual((holder[0][0], holder[0][1]), (name.split("/")[1], "advance"))
+            run.signal(signal.SIGINT)
+            run.signal(signal.SIGINT)
+
+
+class Doctor(project.Case):
+    def findings(self, p, code=1):
+        return p.json("doctor", code=code)["result"]["findings"]
+
+    def test_well(self):
+        p = self.project(plans=[full_plan()])
+        self.assertIn("well: nothing half done", p.ok("doctor").stdout)
+        p.advance("orders-ref", "1.1.0")
+        self.assertEqual(self.findings(p, 0), [])
+
+    def test_an_invalid_index(self):
+        p = self.project(plans=[full_plan()])
+        p.db.psql("CREATE INDEX broken ON orders (legacy_ref); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
+        [f] = self.findings(p)
+        self.assertEqual((f["grave"], f["where"]), (True, "public.broken"))
+        self.assertIn("DROP INDEX CONCURRENTLY public.broken", f["mend"])
+        self.assertIn("mend it:", p.exits(1, "doctor").stdout)
+
+    def test_a_constraint_that_is_not_validated_is_a_note(self):
+        p = self.project()
+        p.db.psql("ALTER TABLE orders ADD CONSTRAINT c CHECK (id > 0) NOT VALID")
+        [f] = self.findings(p, 0)
+        self.assertFalse(f["grave"])
+        self.assertIn("c on", f["what"])
+
+    def test_a_half_done_step(self):
+        p = self.project(plans=[plan("p", phases={"expand": phase("expand", steps=[step("bad", "CREATE TABLE x AS SELECT 1/0 AS y")])})])
+        p.exits(5, "advance", "p", "--release", "1.1.0")
+        found = self.findings(p)
+        self.assertIn("step bad of expand failed", found[0]["what"])
+        self.assertIn("phasegate advance p --release 1.1.0", found[0]["mend"])
+        self.assertIn('plan p is at "expand running"', [f["what"] for f in found])
+
+    def test_a_plan_without_a_file(self):
+        p = self.project(plans=[column_plan("gone"), full_plan(stamp=20260102000000)])
+        p.advance("gone", "1.1.0")
+        os.unlink(p.path("plans/20260101000000-gone.yaml"))
+        [f] = self.findings(p)
+        self.assertIn("plan gone was applied", f["what"])
+        self.assertIn("has no file", f["what"])
+        self.assertIn("file back", f["mend"])
+
+    def test_an_edited_step(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.advance("orders-ref", "1.1.0")
+        body["phases"]["expand"]["steps"][0]["sql"] += " DEFAULT NULL"
+        p.write_plan(body)
+        [f] = self.findings(p)
+        self.assertIn("step column of expand reads differently", f["what"])
+        self.assertRegex(f["where"], r"plans/20260101000000-orders-ref.yaml:\d+")
+        self.assertIn("phasegate accept orders-ref", f["mend"])
+
+    def test_a_broken_chain(self):
+        p = self.project(plans=[column_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.db.psql("ALTER TABLE phasegate.migration_history DISABLE TRIGGER USER; "
+                  "UPDATE phasegate.migration_history SET applied_by = 'nobody' WHERE step = 'column'")
+        self.assertTrue(any("chain is broken" in f["what"] and f["grave"] for f in self.findings(p)))
+
+    def test_brakes_and_holders_are_notes(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.ok("pause", "orders-ref")
+        [f] = self.findings(p, 0)
+        self.assertIn("orders-ref is paused", f["what"])
+        self.assertIn("phasegate resume orders-ref", f["mend"])
+
+    def test_it_only_looks(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        before, files = p.dump(), p.tree()
+        p.run("doctor")
+        self.assertEqual((p.dump(), p.tree()), (before, files))
+
+
+if __name__ == "__main__":
+    unittest.main()
