@@ -185,7 +185,7 @@ class Path(Case):
         blocker.run("BEGIN; LOCK TABLE orders")
         first = pgtest.Running(["advance", "orders-ref", "--release", "2"], cwd=self.dir, env=self.env)
         self.addCleanup(lambda: first.is_running() and first.kill())
-        pgtest.wait_until(lambda: self.db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") != "0",
+        pgtest.wait_until(lambda: self.db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())") != "0",
                           what="the lease")
         done = self.run_json("advance", "orders-ref", "--release", "2", "--lock-wait", "0s", rc=6)
         self.assertEqual(done["error"]["kind"], "locked")
