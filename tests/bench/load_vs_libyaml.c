@@ -1,6 +1,7 @@
 /* load_vs_libyaml: what loading and validating a folder of plans costs.
  *
  *     load_vs_libyaml [PLANS]
+ *     load_vs_libyaml --write FOLDER PLANS     a project with that many plans, and nothing else
  *
  * Writes PLANS plans (1,000) of about eighty lines into a temporary folder, then takes turns: libyaml's
  * bare event loop over the same bytes, already in memory, and plan_set_load() over the folder, with
@@ -262,6 +263,10 @@ static void remove_tree(const char *dir)
 
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "--write") == 0) {
+        write_project(argv[2], atoi(argv[3]));
+        return 0;
+    }
     int n = argc > 1 ? atoi(argv[1]) : 1000;
     char dir[] = "/tmp/load_vs_libyaml.XXXXXX";
     AUTO(str) small = {0};
