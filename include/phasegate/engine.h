@@ -28,6 +28,8 @@ struct engine {
         *kill_file; /* NULL: none; an override in it is taken out by the next rung */
     const char *run_id, *command, *actor, *state_dir;
     int64_t lock_wait_ms;
+    /* The server's clock less our monotonic one, once a run has asked: holds and pauses go by it. 0: not yet. */
+    int64_t server_clock_ms;
     bool has_ledger; /* the schema is there; false: every read answers "empty" */
     /* Facts of a plan's SQL are loaded on first use. */
     bool (*facts)(struct plan_set *, struct plan *, struct err *);

@@ -186,7 +186,7 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
     c->row.schema = schema;
     c->row.table = s->drop == DROP_VIEW && s->object ? s->object : s->table;
     c->row.original_name = s->drop == DROP_COLUMN ? s->object : c->row.table;
-    c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, now_ms(w->e));
+    c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, server_now_ms(w->e));
     if (s->drop != DROP_COLUMN) {
         soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name,
                                &c->drop, &c->restore, &c->purge);
@@ -278,7 +278,7 @@ static void fill_row(struct work *w, const struct task *t, const struct soft_dro
     c->row.owner = w->e->actor;
     c->row.restore_sql = joined(w->a, &c->restore);
     c->row.purge_sql = joined(w->a, &c->purge);
-    c->row.dropped_at_ms = now_ms(w->e);
+    c->row.dropped_at_ms = server_now_ms(w->e);
     c->row.expires_at_ms =
         c->row.dropped_at_ms + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
 }

@@ -60,6 +60,9 @@ bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeo
 /* Run under the user's search_path outside a transaction. */
 bool session_user_path(struct work *w, bool on, struct err *err);
 int64_t now_ms(const struct engine *e);
+/* Epoch by the server's clock, which all hosts that run a plan share; the host's may be wrong or be moved. */
+int64_t server_now_ms(const struct engine *e);
+bool session_ask_clock(struct engine *e, struct arena *a, struct err *err);
 /* Does the server's version meet ">= 15", "< 16.3"? */
 bool server_version_holds(struct engine *e, const struct cond *c);
 

@@ -58,7 +58,7 @@ static bool catch_up(struct work *w, struct flag_ops *ops, struct err *err)
 static void left_at(struct work *w, enum flag_role role, int percent)
 {
     w->state.percent[role] = percent;
-    w->state.rung_confirmed_ms = percent > 0 ? now_ms(w->e) : 0;
+    w->state.rung_confirmed_ms = percent > 0 ? server_now_ms(w->e) : 0;
 }
 
 /* Nothing is lost: what was sent is in the journal, and the next run begins by looking at it. */

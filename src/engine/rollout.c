@@ -165,7 +165,7 @@ static bool wait_pause(struct work *w, const struct task *t, struct vigil *bg, s
     bool open = false, hold = false;
 
     for (;;) {
-        int64_t now = now_ms(w->e);
+        int64_t now = server_now_ms(w->e);
         if (!work_may_go_on(w, err) || !watch_flags(w, bg, &hold, err) ||
             !ask_due(w, bg, &open, err))
             return false;

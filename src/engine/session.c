@@ -1,12 +1,31 @@
 /* Transactions on the leased session: one round trip, short lock time-outs, whole-transaction retry. */
 #include "internal.h"
 
+#include <stdlib.h>
+
 #define TRIES 30
 #define BACK_OFF_MIN_MS 1000
 #define BACK_OFF_MAX_MS 60000
 #define LOCK_TIMEOUT_MAX_MS 1000
 
 int64_t now_ms(const struct engine *e) { return clock_wall_ms(e->ports->clock); }
+
+int64_t server_now_ms(const struct engine *e)
+{
+    return e->server_clock_ms ? clock_mono_ms(e->ports->clock) + e->server_clock_ms : now_ms(e);
+}
+
+bool session_ask_clock(struct engine *e, struct arena *a, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(e->db, a,
+                  "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::pg_catalog.int8",
+                  &DB_NO_PARAMS, &rows, err))
+        return false;
+    e->server_clock_ms = strtoll(db_cell(&rows, 0, 0), NULL, 10) - clock_mono_ms(e->ports->clock);
+    return true;
+}
 
 struct db_call *txn_slot(struct txn *t)
 {

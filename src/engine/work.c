@@ -30,6 +30,8 @@ bool work_open(struct work *w, struct engine *e, struct plan *p, const struct ad
     if (!e->facts(e->set, p, err) || !lease_acquire(e->db, &lo, true, err))
         return false;
     e->has_ledger = true;
+    if (!session_ask_clock(e, a, err))
+        return false;
     if (!work_reload(w, err))
         return false;
     w->phase = stage_phase(w->state.stage);

@@ -1,12 +1,12 @@
 /* Fault points, in test builds only (PHASEGATE_FAULTS): every call that leaves the process is one.
  *
- * PHASEGATE_FAULT=kill-before:N | kill-after:N | drop-before:N | drop-after:N   act at the N-th point (from 1)
+ * PHASEGATE_FAULT=kill-before:N | kill-after:N | drop-before:N | drop-after:N | bug:N   act at the N-th point (from 1)
  * PHASEGATE_FAULT_COUNT=FILE                                     append the number of points at exit
  *
  * kill sends SIGKILL to this process: before the call nothing of it has left, after it everything has, and
  * nothing that follows has happened. drop-before ends the database session on the server first, so that
  * the call meets a lost connection; drop-after lets the call through and loses its answer, as when a COMMIT
- * arrived and nobody heard of it. The wrappers sit at the seam of ports.h: what the engine does between two points
+ * arrived and nobody heard of it; bug is a database call that ends with ERR_BUG. The wrappers sit at the seam of ports.h: what the engine does between two points
  * can't be seen from outside, so killing at every point covers every order that matters.
  */
 #include "fault.h"
@@ -25,7 +25,8 @@ enum fault_mode {
     FAULT_KILL_BEFORE,
     FAULT_KILL_AFTER,
     FAULT_DROP_BEFORE,
-    FAULT_DROP_AFTER
+    FAULT_DROP_AFTER,
+    FAULT_BUG
 };
 
 static struct {
@@ -56,7 +57,8 @@ static void get_ready(void)
     } modes[] = {{"kill-before:", FAULT_KILL_BEFORE},
                  {"kill-after:", FAULT_KILL_AFTER},
                  {"drop-before:", FAULT_DROP_BEFORE},
-                 {"drop-after:", FAULT_DROP_AFTER}};
+                 {"drop-after:", FAULT_DROP_AFTER},
+                 {"bug:", FAULT_BUG}};
     const char *s = getenv("PHASEGATE_FAULT");
 
     fault.ready = true;
@@ -114,6 +116,14 @@ static bool lose_answer(struct db *real, struct err *err)
 
 static bool is_lost(long point) { return point == fault.at && fault.mode == FAULT_DROP_AFTER; }
 
+static bool is_bug(long point, struct err *err)
+{
+    if (point != fault.at || fault.mode != FAULT_BUG)
+        return false;
+    err_set(err, ERR_BUG, "a bug that a test has asked for");
+    return true;
+}
+
 static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
                    struct db_rows *rows, int64_t *affected, struct err *err)
 {
@@ -122,6 +132,8 @@ static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct 
     if (enter(FAULT_DROP_BEFORE))
         drop_session(real);
     long point = fault.count;
+    if (is_bug(point, err))
+        return false;
     bool ok = real->ops->exec(real, a, sql, p, rows, affected, err);
     leave(point);
     return is_lost(point) ? lose_answer(real, err) : ok;
@@ -135,6 +147,8 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
     if (enter(FAULT_DROP_BEFORE))
         drop_session(real);
     long point = fault.count;
+    if (is_bug(point, err))
+        return false;
     bool ok = real->ops->pipeline(real, a, calls, n, rows, out_done, err);
     leave(point);
     if (is_lost(point) && out_done)
