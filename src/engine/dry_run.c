@@ -172,12 +172,20 @@ static void dry_soft_drop(struct dry *d, const struct task *t)
     s->undo = restore.items[0];
 }
 
-static void dry_purge(struct dry *d, const struct task *t)
+/* Under the name that it is hidden by. */
+static bool dry_purge(struct dry *d, const struct task *t, struct err *err)
 {
     struct dry_step *s = add(d, t);
     const char **one = arena_array(d->w.a, const char *, 1);
+    struct soft_drop *list = NULL;
+    int n = 0;
 
+    if (d->w.e->has_ledger && !ledger_soft_drops(d->w.e->db, d->w.a, d->w.p->id.s, &list, &n, err))
+        return false;
     one[0] = t->step->stmts[0].sql;
+    for (int i = 0; i < n; i++)
+        if (strcmp(list[i].step, t->step->id.s) == 0 && !list[i].restored_at_ms)
+            one[0] = list[i].purge_sql;
     s->sql = one;
     s->n_sql = 1;
     s->at = &t->step->at;
@@ -186,6 +194,7 @@ static void dry_purge(struct dry *d, const struct task *t)
     s->reversibility = "irreversible";
     if (d->out->no_return < 0)
         d->out->no_return = d->out->n_steps - 1;
+    return true;
 }
 
 static bool dry_task(struct dry *d, const struct task *t, struct err *err)
@@ -204,7 +213,7 @@ static bool dry_task(struct dry *d, const struct task *t, struct err *err)
     case TASK_BACKFILL: return dry_backfill(d, t, err);
     case TASK_RUNG: dry_rung(d, t); return true;
     case TASK_SOFT_DROP: dry_soft_drop(d, t); return true;
-    case TASK_PURGE_DROP: dry_purge(d, t); return true;
+    case TASK_PURGE_DROP: return dry_purge(d, t, err);
     case TASK_VERIFY:
     case TASK_COMPARE:
     case TASK_GATES: add(d, t)->undo = "nothing is changed"; return true;
@@ -260,6 +269,25 @@ static bool dry_restore(struct dry *d, struct err *err)
     return true;
 }
 
+static void undo_lock(struct dry *d, const char *sql, struct dry_step *s)
+{
+    struct sql_stmt *stmts = NULL;
+    struct problem_list ignored = {0};
+    int n = 0;
+
+    /* What can't be read is shown by its worst. */
+    s->lock = LOCK_AE;
+    s->lock_note = "brief";
+    if (sql && sql_facts(d->w.a, sql, (struct pos) {.file = "undo"}, &stmts, &n, &ignored) && n)
+        s->lock = LOCK_NONE;
+    for (int i = 0; i < n; i++)
+        if (stmts[i].lock >= s->lock) {
+            s->lock = stmts[i].lock;
+            s->lock_note = stmts[i].lock_note;
+        }
+    problem_list_free(&ignored);
+}
+
 static void dry_undo_row(struct dry *d, const struct history_row *r)
 {
     struct work *w = &d->w;
@@ -272,8 +300,7 @@ static void dry_undo_row(struct dry *d, const struct history_row *r)
     one[0] = r->undo_sql;
     s->sql = one;
     s->n_sql = r->undo_sql ? 1 : 0;
-    s->lock = LOCK_AE;
-    s->lock_note = "brief";
+    undo_lock(d, r->undo_sql, s);
     s->undo = "the step itself";
     s->reversibility = !r->undo_sql ? "irreversible" : undo_loses(w, r) ? "lossy" : "lossless";
 }

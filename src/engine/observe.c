@@ -494,7 +494,7 @@ static bool look_hold(struct look *l, struct fact *f, struct err *err)
         char when[25];
         time_to_rfc3339(l->w.state.hold_until_ms, when);
         no(f, arena_printf(a, "the hold of what was soft-dropped ends at %s", when),
-           "wait; or: phasegate restore PLAN");
+           arena_printf(a, "wait; or: phasegate restore %s", l->w.p->id.s));
         f->since_ms = l->w.state.stage_since_ms;
         f->gives_up_ms = l->w.state.hold_until_ms;
     }
