@@ -336,6 +336,7 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
     if (!engine_observe(e, p, ev, o, a, &d.w.state, &world, err))
         return false;
     phase_decide(&world, ev, &out->decision);
+    decision_with_name(a, p, &out->decision);
     if (e->has_ledger && !ledger_steps(e->db, a, p->id.s, &d.w.steps, &d.w.n_steps, err))
         return false;
     enum phase next = stage_next_phase(d.w.state.stage);

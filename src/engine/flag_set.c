@@ -528,6 +528,11 @@ bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_re
     case FLAG_AUTH: return err_set(err, ERR_CONFIG, "%s", why);
     case FLAG_CONFLICT:
         err_set(err, ERR_REFUSED, "%s", why);
+        if (!result->preempted)
+            err_hint(err,
+                     "phasegate flags reconcile says by whom; phasegate flags set %s PERCENT "
+                     "puts it back to where it was left",
+                     r->ref->key);
         return err_reason(err, result->preempted ? "killed" : "flag_drift");
     case FLAG_BLOCKED_APPROVAL:
         err_set(err, ERR_REFUSED, "%s", why);

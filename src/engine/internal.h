@@ -157,9 +157,10 @@ bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, cons
 bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
                struct err *err);
 bool work_reload(struct work *w, struct err *err);
-bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err);
+void decision_with_name(struct arena *a, const struct plan *p, struct decision *d);
 enum phase newest_phase(const struct plan *p, enum stage s);
 /* A table as it is written in SQL, with its schema when one was given; for messages and lock holders. */
 const char *table_text(struct work *w, const char *schema, const char *table);
+bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err);
 
 #endif

@@ -96,6 +96,7 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         if (!engine_observe(e, p, EVENT_ADVANCE, &o, a, &seen, &world, err))
             return false;
         phase_decide(&world, EVENT_ADVANCE, &out->decision);
+        decision_with_name(a, p, &out->decision);
     }
     return true;
 }

@@ -71,7 +71,6 @@ bool live_releases(struct engine *e, struct arena *a, const char ***out, int *ou
     return true;
 }
 
-/* One line for each thing that is missing: what, who holds it, since when, what releases it. */
 /* The machine's sentences know no names: PLAN in them is this plan. */
 static void with_name(struct str *out, const char *text, const char *plan)
 {
@@ -82,6 +81,18 @@ static void with_name(struct str *out, const char *text, const char *plan)
     str_add(out, text);
 }
 
+/* For those who show a decision themselves. */
+void decision_with_name(struct arena *a, const struct plan *p, struct decision *d)
+{
+    for (int i = 0; i < d->n_refusals; i++) {
+        AUTO(str) named = {0};
+        if (!d->refusals[i].fact.release)
+            continue;
+        with_name(&named, d->refusals[i].fact.release, p->id.s);
+        d->refusals[i].fact.release = arena_strdup(a, str_text(&named));
+    }
+}
+
 /* A brake's reason is somebody's free text: it is said which brake it belongs to. */
 static bool is_brake(const struct refusal *r)
 {
@@ -90,6 +101,7 @@ static bool is_brake(const struct refusal *r)
     return brake_from_word(r->reason, &b) && b != BRAKE_NONE;
 }
 
+/* One line for each thing that is missing: what, who holds it, since when, what releases it. */
 static void add_refusal(struct str *lines, const struct refusal *r, bool first)
 {
     const char *what = r->fact.what ? r->fact.what : r->reason;
