@@ -246,7 +246,8 @@ static bool advance_once(struct work *w, struct err *err)
         return false;
     if (w->phase == PHASE_CONTRACT) {
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
-        w->state.hold_until_ms = server_now_ms(w->e) + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
+        w->state.hold_until_ms =
+            server_now_ms(w->e) + (hold != MODEL_UNSET ? hold : w->e->policy.hold_ms);
     }
     return finish(w, err) && skip_absent(w, err);
 }

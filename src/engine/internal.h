@@ -37,7 +37,8 @@ struct txn {
 };
 /* phasegate/<run>/<task>: how the session is seen in pg_stat_activity. */
 const char *session_label(struct work *w);
-void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t statement_timeout_ms);
+void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms,
+               int64_t statement_timeout_ms);
 void txn_user_path(struct work *w, struct txn *t); /* the statements that follow are the user's */
 void txn_own_path(struct txn *t);
 void txn_add(struct txn *t, const char *sql, const struct db_params *params_or_null);
@@ -47,8 +48,9 @@ bool txn_commit(struct work *w, struct txn *t, struct err *err);
 /* With retry on 55P03 and 40P01: the whole transaction again after a back-off, holding nothing while it
  * waits; after 30 tries ERR_LOCK_TIMEOUT naming who holds the lock. build is called for every try. */
 bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
-               bool (*build)(struct work *, struct txn *, int64_t lock_timeout_ms, void *ctx, struct err *), void *ctx,
-               struct err *err);
+               bool (*build)(struct work *, struct txn *, int64_t lock_timeout_ms, void *ctx,
+                             struct err *),
+               void *ctx, struct err *err);
 /* The back-off between tries: waits, says who holds the lock; false when tries are used up or interrupted. */
 bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *err);
 int64_t lock_timeout_of_try(int64_t base_ms, int attempt);
@@ -56,7 +58,8 @@ int64_t lock_timeout_of_try(int64_t base_ms, int attempt);
 /* One boolean of the user's search_path, read-only. NULL answer counts as false. */
 bool ask_bool(struct work *w, const char *sql, bool *out, struct err *err);
 /* The first cell of the first row as text, read-only, under a statement time-out; *out NULL: no row or NULL. */
-bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms, const char **out, struct err *err);
+bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
+               const char **out, struct err *err);
 /* Run under the user's search_path outside a transaction. */
 bool session_user_path(struct work *w, bool on, struct err *err);
 int64_t now_ms(const struct engine *e);
@@ -68,41 +71,49 @@ bool server_version_holds(struct engine *e, const struct cond *c);
 
 /* ---- record.c: journal rows and state ---------------------------------------------------------------- */
 
-struct history_row *history_new(struct work *w, const char *kind, const char *step, const char *status);
-void record_task(struct work *w, struct txn *t, const struct task *task, const char *status, int64_t ms, const char *sql,
-                 const char *undo, const char *detail);
+struct history_row *history_new(struct work *w, const char *kind, const char *step,
+                                const char *status);
+void record_task(struct work *w, struct txn *t, const struct task *task, const char *status,
+                 int64_t ms, const char *sql, const char *undo, const char *detail);
 void record_state(struct work *w, struct txn *t);
-bool record_transition(struct work *w, const struct transition *row, enum phase_event ev, const char *why,
-                       struct err *err);
+bool record_transition(struct work *w, const struct transition *row, enum phase_event ev,
+                       const char *why, struct err *err);
 bool record_save_state(struct work *w, struct err *err);
 /* The state, and what it means for the releases that may run, in one transaction. */
 bool record_state_and_window(struct work *w, struct err *err);
 /* The state and a task's row in one transaction: a crash leaves both or neither. */
-bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms, struct err *err);
-bool record_task_now(struct work *w, const struct task *task, const char *status, int64_t ms, const char *sql,
-                     const char *undo, const char *detail, struct err *err);
+bool record_task_and_state(struct work *w, const struct task *task, const char *status, int64_t ms,
+                           struct err *err);
+bool record_task_now(struct work *w, const struct task *task, const char *status, int64_t ms,
+                     const char *sql, const char *undo, const char *detail, struct err *err);
 /* The newest row of a task in the running phase, NULL: none. */
 const struct history_row *work_step_row(const struct work *w, const char *task_id);
 bool task_is_done(const struct work *w, const struct task *t);
-void report_task(struct work *w, const struct task *t, const char *status, int64_t ms, const char *note);
-void emit(struct work *w, enum event_kind kind, const char *task, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void report_task(struct work *w, const struct task *t, const char *status, int64_t ms,
+                 const char *note);
+void emit(struct work *w, enum event_kind kind, const char *task, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 /* Says and stores what is waited for. what NULL: no longer. */
-bool record_wait(struct work *w, const char *what, const char *holder, const char *release, int64_t until_ms,
-                 struct err *err);
+bool record_wait(struct work *w, const char *what, const char *holder, const char *release,
+                 int64_t until_ms, struct err *err);
 
 /* ---- the tasks ------------------------------------------------------------------------------------------ */
 
 bool step_run(struct work *w, const struct task *t, struct err *err);
 bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err);
-bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms, struct err *err);
+bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms,
+                               struct err *err);
 const char *step_undo_json(struct work *w, const struct step *s, const char **readable);
 bool step_applies(struct work *w, const struct step *s, bool *out, struct err *err);
-bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied, struct err *err);
+bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied,
+                          struct err *err);
 bool sync_install(struct work *w, const struct task *t, struct err *err);
 bool sync_remove(struct work *w, const struct task *t, struct err *err);
-bool sync_undo(struct work *w, const struct task *t, struct err *err); /* likewise, recorded as undone */
+bool sync_undo(struct work *w, const struct task *t,
+               struct err *err); /* likewise, recorded as undone */
 /* The sync statements as they must be now: soft-dropped columns under their hidden names. */
-bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out, struct err *err);
+bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out,
+                      struct err *err);
 bool backfill_run(struct work *w, const struct task *t, struct err *err);
 bool verify_run(struct work *w, const struct task *t, struct err *err);
 /* Everything that was verified has to be again: see verify.c. */
@@ -127,7 +138,8 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
 
 /* ---- flags as the engine uses them (plan_flags.c) ------------------------------------------------------------ */
 
-bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason, struct err *err);
+bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
+                       struct err *err);
 /* Observe; sets state to killed where exposure is lower than we left it. *drifted: higher, or can't tell. */
 bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err);
 /* Brakes that somebody else put on meanwhile: false with ERR_STOPPED/ERR_INTERRUPTED when the work must end. */
@@ -149,18 +161,19 @@ struct gate_reading {
     const char *value;  /* what was measured, NULL: nothing */
     const char *detail; /* sentence */
 };
-bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g, struct arena *a,
-                  struct gate_reading *out, struct err *err);
+bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
+                  struct arena *a, struct gate_reading *out, struct err *err);
 
 /* ---- work ------------------------------------------------------------------------------------------------------- */
 
-bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o, struct arena *a,
-               struct err *err);
+bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o,
+               struct arena *a, struct err *err);
 bool work_reload(struct work *w, struct err *err);
 void decision_with_name(struct arena *a, const struct plan *p, struct decision *d);
 enum phase newest_phase(const struct plan *p, enum stage s);
 /* A table as it is written in SQL, with its schema when one was given; for messages and lock holders. */
 const char *table_text(struct work *w, const char *schema, const char *table);
-bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched, struct err *err);
+bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched,
+                   struct err *err);
 
 #endif

@@ -19,9 +19,10 @@ bool session_ask_clock(struct engine *e, struct arena *a, struct err *err)
 {
     struct db_rows rows = {0};
 
-    if (!db_query(e->db, a,
-                  "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::pg_catalog.int8",
-                  &DB_NO_PARAMS, &rows, err))
+    if (!db_query(
+            e->db, a,
+            "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::pg_catalog.int8",
+            &DB_NO_PARAMS, &rows, err))
         return false;
     e->server_clock_ms = strtoll(db_cell(&rows, 0, 0), NULL, 10) - clock_mono_ms(e->ports->clock);
     return true;
