@@ -19,6 +19,20 @@ static const char *label_run(struct arena *a, const char *label)
     return arena_strndup(a, run, strcspn(run, "/"));
 }
 
+/* The step in "phasegate/<run>/<step>"; NULL: it names none. A step that runs in a transaction is known by this
+ * alone: its description would only be seen once it is done. */
+static const char *label_step(struct arena *a, const char *label, const struct holder *described)
+{
+    const char *run = label_run(a, label);
+
+    if (!run || !described->run_id || strcmp(run, described->run_id) != 0)
+        return NULL;
+    const char *step = strchr(strchr(label, '/') + 1, '/');
+    if (!step || !step[1] || (described->command && strcmp(step + 1, described->command) == 0))
+        return NULL;
+    return arena_strdup(a, step + 1);
+}
+
 /* The description of whoever took the lease last; *out zeroed where there is none. */
 static bool read_description(struct db *db, struct arena *a, struct holder *out, struct err *err)
 {
@@ -58,8 +72,11 @@ bool lease_holder(struct db *db, struct arena *a, bool *out_held, struct holder 
     if (!*out_held)
         return true;
     out->alive = is_ours(owner.label);
-    if (described.backend_pid == owner.backend_pid)
+    if (described.backend_pid == owner.backend_pid) {
+        const char *step = label_step(a, owner.label, &described);
+        out->step = step ? step : described.step;
         return true;
+    }
 
     /* Between taking and describing, or described by a predecessor: what the server itself
      * knows. */

@@ -24,7 +24,7 @@ static void take(struct db *db, const char *run_id)
 static struct db *open_run(const char *conninfo, const char *run_id)
 {
     AUTO(str) label = {0};
-    str_addf(&label, "phasegate/%s/step", run_id);
+    str_addf(&label, "phasegate/%s", run_id);
     return test_open_url(conninfo, str_text(&label), true);
 }
 
@@ -88,6 +88,18 @@ static void test_one_holder(void **state)
     assert_good(lease_holder(second, &a, &held, &h, &err), &err);
     assert_true(held);
     assert_string_equal(h.step, "expand/column");
+
+    /* What the session says of itself is newer; what another run says, or just the command, is no step. */
+    static const char *const labels[][2] = {{"phasegate/r1/expand/index", "expand/index"},
+                                            {"phasegate/r1/advance widen", "expand/column"},
+                                            {"phasegate/r9/other", "expand/column"},
+                                            {"phasegate/r1", "expand/column"}};
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+        db_set_label(first, labels[i][0]);
+        assert_good(db_exec(first, "SELECT 1", &DB_NO_PARAMS, &err), &err);
+        assert_good(lease_holder(second, &a, &held, &h, &err), &err);
+        assert_string_equal(h.step, labels[i][1]);
+    }
 
     assert_good(lease_release(first, &err), &err);
     assert_good(lease_holder(second, &a, &held, &h, &err), &err);
