@@ -34,21 +34,23 @@ static bool count_left(struct work *w, const struct backfill_spec *s, int64_t *l
     return true;
 }
 
+/* Both rows or neither: a job that is void, with a task that counts as done, would never run again. */
 static bool void_backfill(struct work *w, const struct backfill *b, struct err *err)
 {
     struct backfill_job job = {0};
-    struct db_call c = {0};
+    struct txn x;
     struct task t = {.kind = TASK_BACKFILL,
                      .id = arena_printf(w->a, "backfill/%s", b->id.s),
                      .title = "to be done again"};
 
     if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, b->id.s, &job, err))
         return false;
-    if (!job.exists)
+    if (!job.exists || strcmp(job.status, "void") == 0)
         return true;
-    ledger_backfill_status_call(w->a, job.id, "void", &c);
-    return db_exec(w->e->db, c.sql, &c.params, err) &&
-           record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err);
+    txn_begin(w, &x, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);
+    ledger_backfill_status_call(w->a, job.id, "void", txn_slot(&x));
+    record_task(w, &x, &t, "undone", 0, NULL, NULL, NULL);
+    return txn_commit(w, &x, err);
 }
 
 /* A kill or a rollback after the first write rung: rows may have been written on one side only. The

@@ -31,7 +31,6 @@ PROJECT = os.path.join(HERE, "project")
 PLAN = "everything"
 PLAN_FILE = os.path.join("plans", "20261114093000-everything.yaml")
 TOKEN = "token-of-the-fault-tests"
-DEFAULT_POINTS = 60
 TOGETHER = 3
 _numbers = itertools.count(1)
 
@@ -82,6 +81,19 @@ class State:
             self.server.psql('DROP DATABASE IF EXISTS "%s" WITH (FORCE)' % self.name)
 
 
+def change_project(project, plan=None, settings=None):
+    """{old: new} in the texts of a project's copy."""
+    for path, texts in ((PLAN_FILE, plan), ("phasegate.yaml", settings)):
+        with open(os.path.join(project, path), encoding="utf-8") as f:
+            text = f.read()
+        for old, new in (texts or {}).items():
+            if old not in text:
+                raise AssertionError("%r isn't in %s" % (old, path))
+            text = text.replace(old, new, 1)
+        with open(os.path.join(project, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
 class World:
     """A copy of a state that a command may be run in. Close it."""
 
@@ -101,16 +113,8 @@ class World:
         self.project = copy
         self.change(**changes)
 
-    def change(self, plan=None, settings=None):
-        for path, texts in ((PLAN_FILE, plan), ("phasegate.yaml", settings)):
-            with open(os.path.join(self.project, path), encoding="utf-8") as f:
-                text = f.read()
-            for old, new in (texts or {}).items():
-                if old not in text:
-                    raise AssertionError("%r isn't in %s" % (old, path))
-                text = text.replace(old, new, 1)
-            with open(os.path.join(self.project, path), "w", encoding="utf-8") as f:
-                f.write(text)
+    def change(self, **changes):
+        change_project(self.project, **changes)
 
     # ---- flag service ------------------------------------------------------------------------------------
 
@@ -294,8 +298,14 @@ def base_state(server, project=PROJECT):
 class Lab:
     """The states before one command, and the outcome of that command when nothing happens to it."""
 
-    def __init__(self, server, command):
+    def __init__(self, server, command, plan=None, ends=(0,)):
         self.server, self.command = server, command
+        self.project, self.own = PROJECT, None
+        if plan:
+            self.own = tempfile.mkdtemp(prefix="pgf.", dir="/tmp")
+            self.project = os.path.join(self.own, "project")
+            shutil.copytree(PROJECT, self.project)
+            change_project(self.project, plan=plan)
         self.args = COMMANDS[command][1]
         self.states = [base_state(server)]
         chain, before = [], COMMANDS[command][0]
@@ -303,7 +313,7 @@ class Lab:
             chain.insert(0, before)
             before = COMMANDS[before][0]
         for name in chain:
-            world = World(server, self.states[-1])
+            world = World(server, self.states[-1], self.project)
             done = world.run(COMMANDS[name][1])
             if done.rc != 0:
                 world.close()
@@ -313,7 +323,7 @@ class Lab:
             self.before = world.fingerprint()
             count = os.path.join(world.folder, "count")
             done = world.run(self.args, count=count)
-            if done.rc != 0:
+            if done.rc not in ends:
                 raise AssertionError("%s, with nothing broken: %s" % (command, done))
             world.verify_chain()
             self.expected = world.fingerprint()
@@ -322,18 +332,20 @@ class Lab:
                 self.points = int(f.read())
 
     def world(self):
-        return World(self.server, self.states[-1])
+        return World(self.server, self.states[-1], self.project)
 
     def close(self):
+        if self.own:
+            shutil.rmtree(self.own, ignore_errors=True)
         for state in self.states:
             state.remove()
 
 
-def chosen_points(total):
+def chosen_points(total, most):
     """All of them, or evenly spread ones, the first and the last among them."""
-    if os.environ.get("PHASEGATE_FAULT_ALL") == "1" or total <= DEFAULT_POINTS:
+    if os.environ.get("PHASEGATE_FAULT_ALL") == "1" or total <= most:
         return list(range(1, total + 1))
-    return sorted({1 + round(i * (total - 1) / (DEFAULT_POINTS - 1)) for i in range(DEFAULT_POINTS)})
+    return sorted({1 + round(i * (total - 1) / (most - 1)) for i in range(most)})
 
 
 def in_parallel(work, items):
@@ -348,11 +360,14 @@ class CrashCase(unittest.TestCase):
 
     command = None
     lab = None
+    most = 60          # points that the default run breaks at; PHASEGATE_FAULT_ALL=1 takes every one
+    plan = {}          # {old: new} in the plan's text
+    ends = (0,)        # exit codes of the command when nothing happens to it
 
     @classmethod
     def setUpClass(cls):
         if cls.command:
-            cls.lab = Lab(pgtest.cluster(), cls.command)
+            cls.lab = Lab(pgtest.cluster(), cls.command, cls.plan, cls.ends)
 
     @classmethod
     def tearDownClass(cls):
@@ -395,7 +410,7 @@ class CrashCase(unittest.TestCase):
 
     def break_everywhere(self, mode):
         """Breaks at every point chosen, mode(n) saying how, each followed by the same command undisturbed."""
-        faults = ["%s:%d" % (mode(n), n) for n in chosen_points(self.lab.points)]
+        faults = ["%s:%d" % (mode(n), n) for n in chosen_points(self.lab.points, self.most)]
         outcomes = dict(zip(faults, in_parallel(self.break_and_go_on, faults)))
         self.assert_all_well(outcomes)
         return outcomes

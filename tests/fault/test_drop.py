@@ -12,6 +12,7 @@ DONE, UNREACHABLE, HALFWAY = 0, 3, 5
 class Dropped(lab.CrashCase):
     # By itself it goes on as soon as there's something to go on with: the lease. What comes before it is reading.
     reads_first = 8
+    most = 30
 
     def test_session_lost_at_every_call(self):
         mode = {0: "drop-before", 1: "drop-after"}
