@@ -50,6 +50,9 @@ static bool is_lost_state(const char *sqlstate)
 {
     static const char *const states[] = {"57P01", "57P02", "57P03", "57P05", "25P03", NULL};
 
+    if (strcmp(sqlstate, "08P01") ==
+        0) /* what we sent is wrong; the session lives or PQstatus tells */
+        return false;
     if (strncmp(sqlstate, "08", 2) == 0)
         return true;
     for (int i = 0; states[i]; i++)
