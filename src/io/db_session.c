@@ -56,6 +56,16 @@ static bool url_error(const struct db_libpq *d, struct err *err)
 
 static bool is_port_list(const char *text) { return strspn(text, "0123456789,") == strlen(text); }
 
+/* A second @ before the parameters: of a password, the rest of which slides into the name of the
+ * host or of the database, and those are shown. */
+static bool has_bare_at(const char *url)
+{
+    size_t end = strcspn(url, "?");
+    const char *first = memchr(url, '@', end);
+
+    return is_uri(url) && first && memchr(first + 1, '@', end - (size_t) (first + 1 - url));
+}
+
 /* A password with an @ or / in it slides into host or port; libpq would show it as part of
  * those. */
 static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
@@ -67,6 +77,8 @@ static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
     *out_hosts = 1;
     if (!*d->o.url)
         return true;
+    if (has_bare_at(d->o.url))
+        return url_error(d, err);
     options = PQconninfoParse(d->o.url, &why);
     PQfreemem(why);
     if (!options)
@@ -342,6 +354,8 @@ static bool harden(struct db_libpq *d, int64_t limit_ms, struct err *err)
     add_setting(&s, "IntervalStyle", "postgres");
     add_setting(&s, "standard_conforming_strings", "on");
     add_setting(&s, "bytea_output", "hex");
+    /* Rows that a policy hides from us would be neither filled nor missed: better an error. */
+    add_setting(&s, "row_security", "off");
     if (d->o.search_path)
         add_setting(&s, "search_path", d->o.search_path);
     if (d->o.time_zone)
