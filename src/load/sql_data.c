@@ -174,6 +174,36 @@ void look_select_rows(struct job *j)
     seen_add(j->seen, MADE_RELATION, tree_rel(tree_get(tree_as(into, "IntoClause"), "rel")), NULL);
 }
 
+/* SET LOCAL and SET TRANSACTION end with the transaction. */
+void look_set(struct job *j)
+{
+    bool is_transaction = tree_is(j->tree, "kind", "VAR_SET_MULTI") &&
+                          !tree_is(j->tree, "name", "SESSION CHARACTERISTICS");
+
+    if (!tree_flag(j->tree, "is_local") && !is_transaction)
+        job_kind(j, "SET SESSION");
+}
+
+/* EXPLAIN ANALYZE runs the statement, and EXECUTE what was prepared: it is as good or bad as that one. */
+void look_inner(struct job *j)
+{
+    const char *kind = j->out->kind;
+    const json_t *query = tree_get(j->tree, "query");
+    struct job inner = *j;
+
+    if (strcmp(j->node, "ExplainStmt") == 0) {
+        if (!has_true_option(tree_get(j->tree, "options"), "analyze"))
+            return;
+        kind = "EXPLAIN ANALYZE";
+    }
+    inner.node = tree_kind(query);
+    inner.tree = tree_fields(query);
+    if (inner.node)
+        sql_classify(&inner);
+    j->work = inner.work;
+    job_kind(j, kind);
+}
+
 void look_copy(struct job *j)
 {
     struct sql_rel rel = tree_rel(tree_get(j->tree, "relation"));

@@ -34,6 +34,8 @@ void look_create_publication(struct job *j);
 void look_data(struct job *j);
 void look_select_rows(struct job *j);
 void look_copy(struct job *j);
+void look_set(struct job *j);
+void look_inner(struct job *j);
 void look_lock_table(struct job *j);
 
 #endif

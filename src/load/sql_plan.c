@@ -50,6 +50,10 @@ static void check_statement(struct work_plan *w, const struct step *step, const 
     if (strcmp(s->kind, "COPY FROM STDIN") == 0 || strcmp(s->kind, "COPY TO STDOUT") == 0)
         refuse(w, s->at, NULL, "INSERT the rows, or use a command: step",
                arena_printf(w->a, "a step can't take part in %s", s->kind));
+    if (strcmp(s->kind, "SET SESSION") == 0 || strcmp(s->kind, "DISCARD") == 0)
+        refuse(w, s->at, NULL,
+               "SET LOCAL lasts for the step; statement_timeout: and lock_timeout: are keys of it",
+               "it would change phasegate's own session, and what comes after the step");
     if (strcmp(s->kind, "CREATE INDEX CONCURRENTLY") == 0 ||
         strcmp(s->kind, "CREATE UNIQUE INDEX CONCURRENTLY") == 0)
         if (!s->object && !step->applied_when.s)
@@ -199,28 +203,76 @@ static bool is_expression(const struct statements *parts)
     json_object_foreach((json_t *) query, key, value) if (!word_in(key, expected)) return false;
     return tree_count(targets) == 1 &&
            !tree_get(tree_as(json_array_get(targets, 0), "ResTarget"), "name") &&
-           !tree_has(targets, "A_Star");
+           !tree_has(targets, "A_Star") && !tree_has(targets, "ParamRef");
+}
+
+/* Nothing but what may stand after FROM. */
+static bool is_from(const struct statements *parts)
+{
+    static const char *const expected[] = {"fromClause", "limitOption", "op", NULL};
+    const json_t *query = parts->n == 1 ? tree_get(parts->items[0].node, "SelectStmt") : NULL;
+    json_t *value;
+    const char *key;
+
+    json_object_foreach((json_t *) query, key, value) if (!word_in(key, expected)) return false;
+    return query && !tree_has(query, "ParamRef");
+}
+
+/* A part of a statement that phasegate makes. It is pasted in, so it must be one by the grammar: what closes
+ * the parenthesis around it would be a statement of its own that nobody has looked at. */
+static bool part_parse(struct work_plan *w, const struct text *part, const char *before,
+                       bool (*is_good)(const struct statements *), const char *expected,
+                       struct statements *out)
+{
+    struct sql_text text = sql_text_of(part);
+
+    text.sql = arena_printf(w->a, "%s%s", before, part->s);
+    text.is_indented = false;
+    text.at.col -= (int) strlen(before);
+    if (!sql_split(w->a, &text, "this expression", out, w->problems)) {
+        w->is_good = false;
+        return false;
+    }
+    if (is_good(out))
+        return true;
+    problem_add(w->problems, part->at, expected, NULL, "not an expression: %s", part->s);
+    w->is_good = false;
+    return false;
+}
+
+static bool expression_parse(struct work_plan *w, const struct text *expr, struct statements *out)
+{
+    return part_parse(w, expr, "SELECT ", is_expression, "one expression over columns of the row",
+                      out);
 }
 
 static void expression_columns(struct work_plan *w, const struct text *expr, struct columns *c)
 {
-    static const char before[] = "SELECT ";
-    struct sql_text text = sql_text_of(expr);
     AUTO(statements) parts = {0};
 
-    text.sql = arena_printf(w->a, "%s%s", before, expr->s);
-    text.is_indented = false;
-    text.at.col -= (int) strlen(before);
     c->at = expr->at;
-    if (!sql_split(w->a, &text, "this expression", &parts, w->problems)) {
-        w->is_good = false;
-    } else if (!is_expression(&parts)) {
-        problem_add(w->problems, expr->at, "one expression over columns of the row", NULL,
-                    "not an expression: %s", expr->s);
-        w->is_good = false;
-    } else {
+    if (expression_parse(w, expr, &parts))
         tree_walk(parts.tree, note_column, c);
-    }
+}
+
+static void check_expression(struct work_plan *w, const struct text *expr)
+{
+    AUTO(statements) parts = {0};
+
+    if (expr->s)
+        (void) expression_parse(w, expr, &parts);
+}
+
+static void check_backfill(struct work_plan *w, const struct backfill *b)
+{
+    AUTO(statements) parts = {0};
+
+    for (int i = 0; i < b->set.n; i++)
+        check_expression(w, &b->set.items[i].value);
+    check_expression(w, &b->match);
+    check_expression(w, &b->where);
+    if (b->from.s)
+        (void) part_parse(w, &b->from, "SELECT FROM ", is_from, "tables, as after FROM", &parts);
 }
 
 static void sync_columns(struct work_plan *w, const struct pair_list *pairs, struct text_list *out)
@@ -265,6 +317,8 @@ bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *pro
             do_step(&w, &phase->steps.items[i]);
         for (int i = 0; i < phase->finish.n; i++)
             do_step(&w, &phase->finish.items[i]);
+        for (int i = 0; i < phase->backfill.n; i++)
+            check_backfill(&w, &phase->backfill.items[i]);
     }
     sync_columns(&w, &p->sync.forward, &p->sync.forward_columns);
     sync_columns(&w, &p->sync.reverse, &p->sync.reverse_columns);
