@@ -33,6 +33,9 @@ const char *sync_applied_sql(struct arena *a, const struct plan *p);
 /* Query: names of columns that can't be written, and of new ones that have a default, with why. No rows: fine.
  * An expression with a wrong name or type in it is an error of the query. */
 const char *sync_check_sql(struct arena *a, const struct plan *p);
+/* Query: the tables that inherit from sync's, as one text, or NULL. Neither its trigger nor its backfill
+ * reaches their rows. Partitions aren't meant: those get both. */
+const char *sync_children_sql(struct arena *a, const struct plan *p);
 /* Boolean SQL over the table's columns: old and new agree (forward direction). For verify and resync. */
 const char *sync_agrees_sql(struct arena *a, const struct plan *p);
 

@@ -112,6 +112,7 @@ static const char *quote_tag(struct arena *a, const char *body)
     return tag;
 }
 
+/* The search_path is the one under which the expressions were tried, whatever the writing session's is. */
 static const char *function_sql(struct arena *a, struct gen *g)
 {
     const struct sync *s = &g->p->sync;
@@ -142,7 +143,9 @@ static const char *function_sql(struct arena *a, struct gen *g)
     str_add(&body, "  END IF;\n  RETURN NEW;\nEND\n");
 
     const char *tag = quote_tag(a, str_text(&body));
-    str_addf(&sql, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %s%s%s",
+    str_addf(&sql,
+             "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql "
+             "SET search_path FROM CURRENT AS %s%s%s",
              function_name(a, g->p), tag, str_text(&body), tag);
     str_free(&body);
     return take(a, &sql);
@@ -266,7 +269,10 @@ static void try_expressions(struct arena *a, struct str *out, const struct sync 
             table_name(out, s);
             str_add(out, ") AS ");
             sql_ident(out, s->table.s);
-            str_add(out, " WHERE false)");
+            /* In WHERE as well, as the backfill has them: no aggregate, window or set can stand there. */
+            str_add(out, " WHERE false AND ");
+            embed(out, lists[l]->items[i].value.s);
+            str_add(out, " IS NULL)");
         }
     watched(a, &written, &names);
     str_add(out, " FROM (SELECT ");
@@ -307,6 +313,18 @@ const char *sync_check_sql(struct arena *a, const struct plan *p)
     return take(a, &sql);
 }
 
+const char *sync_children_sql(struct arena *a, const struct plan *p)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "SELECT pg_catalog.string_agg(i.inhrelid::pg_catalog.regclass::pg_catalog.text, "
+                  "', ' ORDER BY i.inhrelid::pg_catalog.regclass::pg_catalog.text) FROM "
+                  "pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhparent AND "
+                  "c.relkind <> 'p' WHERE i.inhparent = ");
+    regclass(&sql, &p->sync);
+    return arena_strdup(a, str_text(&sql));
+}
+
 const char *sync_agrees_sql(struct arena *a, const struct plan *p)
 {
     struct str sql = {0};
@@ -318,6 +336,24 @@ const char *sync_agrees_sql(struct arena *a, const struct plan *p)
         embed(&sql, p->sync.forward.items[i].value.s);
     }
     return take(a, &sql);
+}
+
+/* An expression may end in a comment, and what is put after it must not be a part of that. */
+static const char *closed(struct arena *a, const char *sql)
+{
+    return sql && strstr(sql, "--") ? arena_printf(a, "%s\n", sql) : sql;
+}
+
+static struct pair_list all_closed(struct arena *a, const struct pair_list *l)
+{
+    struct pair_list out = *l;
+
+    out.items = arena_array(a, struct pair, l->n + 1);
+    for (int i = 0; i < l->n; i++) {
+        out.items[i] = l->items[i];
+        out.items[i].value.s = closed(a, l->items[i].value.s);
+    }
+    return out;
 }
 
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
@@ -336,15 +372,15 @@ bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfi
     }
     out->schema = b->table.s ? b->schema.s : p->sync.schema.s;
     out->table = b->table.s ? b->table.s : p->sync.table.s;
-    out->set = b->set.n > 0 ? b->set : from_sync ? p->sync.forward : b->set;
-    out->from = b->from.s;
-    out->match = b->match.s;
+    out->set = all_closed(a, b->set.n == 0 && from_sync ? &p->sync.forward : &b->set);
+    out->from = closed(a, b->from.s);
+    out->match = closed(a, b->match.s);
     if (out->set.n == 0) {
         *why = "it says nothing to set, and sync covers another table";
         return false;
     }
     if (b->where.s) {
-        out->todo = b->where.s;
+        out->todo = closed(a, b->where.s);
         return true;
     }
     for (int i = 0; i < out->set.n; i++) {

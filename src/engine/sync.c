@@ -68,10 +68,31 @@ static const char *joined(struct arena *a, const struct sql_list *l)
     return arena_strdup(a, str_text(&s));
 }
 
+static bool check_children(struct work *w, struct err *err)
+{
+    const struct sync *s = &w->p->sync;
+    const char *children = NULL;
+
+    if (!ask_value(w->e, w->a, sync_children_sql(w->a, w->p), w->e->policy.statement_timeout_ms,
+                   &children, err))
+        return false;
+    if (!children)
+        return true;
+    err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: %s inherits from %s", s->at.file,
+            s->at.line, s->at.col, children, s->table.s);
+    err_detail(err,
+               "Neither the trigger nor the backfill of a table reaches rows of its children.");
+    return err_hint(err,
+                    "ALTER TABLE ... NO INHERIT, or make them partitions; or one plan for each "
+                    "table, after that");
+}
+
 static bool check_targets(struct work *w, struct err *err)
 {
     struct db_rows rows = {0};
 
+    if (!check_children(w, err))
+        return false;
     if (!session_user_path(w, true, err))
         return false;
     bool ok = db_query(w->e->db, w->a, sync_check_sql(w->a, w->p), &DB_NO_PARAMS, &rows, err);

@@ -29,7 +29,7 @@ static void test_the_trigger_in_full(void **state)
     (void) state;
     static const char *const expected[] = {
         "CREATE OR REPLACE FUNCTION \"phasegate\".\"sync_widen\"() RETURNS trigger LANGUAGE "
-        "plpgsql AS $phasegate$\n"
+        "plpgsql SET search_path FROM CURRENT AS $phasegate$\n"
         "#variable_conflict use_column\n"
         "BEGIN\n"
         "  IF TG_OP = 'INSERT' THEN\n"
