@@ -64,6 +64,7 @@ struct db_params {
 struct db_call { /* one statement of a pipeline */
     const char *sql;
     struct db_params params;
+    bool repeats; /* sql is a literal of ours that comes often: the session may keep it prepared */
 };
 
 struct db;

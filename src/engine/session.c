@@ -57,22 +57,31 @@ const char *session_label(struct work *w)
                         w->state.task ? w->state.task : w->e->command);
 }
 
+#define SET_LIMITS                                                                                 \
+    "SELECT pg_catalog.set_config('lock_timeout', $1, true), "                                     \
+    "pg_catalog.set_config('statement_timeout', $2, true), "                                       \
+    "pg_catalog.set_config('application_name', $3, true)"
+
 void txn_begin(struct work *w, struct txn *t, int64_t lock_timeout_ms, int64_t statement_timeout_ms)
 {
     memset(t, 0, sizeof *t);
     t->a = w->a;
     txn_add(t, "BEGIN", NULL);
-    txn_add(t,
-            "SELECT pg_catalog.set_config('lock_timeout', $1, true), "
-            "pg_catalog.set_config('statement_timeout', $2, true), "
-            "pg_catalog.set_config('application_name', $3, true)",
+    txn_add(t, SET_LIMITS,
             &DB_PARAMS(arena_printf(w->a, "%lld", (long long) lock_timeout_ms),
                        arena_printf(w->a, "%lld", (long long) statement_timeout_ms),
                        session_label(w)));
+    t->calls[1].repeats = true;
 }
 
 void txn_user_path(struct work *w, struct txn *t)
 {
+    if (t->n == 2) { /* right after txn_begin: in the statement that sets the limits */
+        struct db_call *limits = &t->calls[1];
+        limits->sql = SET_LIMITS ", pg_catalog.set_config('search_path', $4, true)";
+        limits->params.value[limits->params.n++] = w->e->search_path;
+        return;
+    }
     txn_add(t, "SELECT pg_catalog.set_config('search_path', $1, true)",
             &DB_PARAMS(w->e->search_path));
 }

@@ -190,7 +190,6 @@ static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, vo
         txn_add(t, s->stmts[i].sql, NULL);
         t->what[t->n - 1] = s->stmts[i].sql;
     }
-    txn_own_path(t);
     record_task(w, t, b->task, "done", clock_mono_ms(w->e->ports->clock) - b->started_ms, b->sql,
                 b->undo, b->detail);
     return true;

@@ -207,15 +207,56 @@ static bool libpq_exec(struct db *db, struct arena *a, const char *sql, const st
     return check_session(d, err) && apply_label(d, err) && run(d, a, sql, p, rows, affected, err);
 }
 
-static bool send_all(struct db_libpq *d, const struct db_call *calls, int n)
+/* ---- pipelines ------------------------------------------------------------------------------- */
+
+/* How one call of a pipeline is sent. */
+enum sent { SENT_PLAIN, SENT_PREPARING, SENT_PREPARED };
+
+static const char *prepared_name(struct arena *a, int number)
 {
+    return arena_printf(a, "phasegate_%d", number);
+}
+
+/* Its place among those that are prepared or, from n_prepared on, sent to be. */
+static int prepared_place(const struct db_libpq *d, const char *sql, int n)
+{
+    int i = 0;
+
+    while (i < n && d->prepared[i] != sql)
+        i++;
+    return i;
+}
+
+/* *n: of places taken, with those that this pipeline takes. */
+static bool send_call(struct db_libpq *d, const struct db_call *c, int *n, enum sent *how)
+{
+    AUTO(arena) a = {0};
+    int place = prepared_place(d, c->sql, *n);
+
+    *how = SENT_PLAIN;
+    if (!c->repeats || d->unprepared || place == DB_MAX_PREPARED)
+        return send(d, c->sql, &c->params);
+    const char *name = prepared_name(&a, place);
+    *how = place < *n ? SENT_PREPARED : SENT_PREPARING;
+    if (*how == SENT_PREPARING) {
+        d->prepared[(*n)++] = c->sql;
+        if (!PQsendPrepare(d->conn, name, c->sql, 0, NULL))
+            return false;
+    }
+    return PQsendQueryPrepared(d->conn, name, c->params.n, c->params.n ? c->params.value : NULL,
+                               NULL, NULL, 0) == 1;
+}
+
+/* libpq gathers what is sent up to 64 kB: one packet, one wake-up of the server. */
+static bool send_all(struct db_libpq *d, const struct db_call *calls, int n, enum sent *how)
+{
+    int places = d->n_prepared;
+
     if (!PQenterPipelineMode(d->conn))
         return false;
-    for (int i = 0; i < n; i++) {
-        if (!send(d, calls[i].sql, &calls[i].params))
+    for (int i = 0; i < n; i++)
+        if (!send_call(d, &calls[i], &places, &how[i]))
             return false;
-        PQflush(d->conn);
-    }
     return PQpipelineSync(d->conn) == 1;
 }
 
@@ -241,32 +282,84 @@ static bool finish_pipeline(struct db_libpq *d, struct db_wait *w, bool good, st
     return good ? db_result_lost(d, "before the end of a batch was confirmed", err) : false;
 }
 
-static bool pipeline_results(struct db_libpq *d, struct db_wait *w, struct arena *a,
-                             const struct db_call *calls, int n, struct db_rows *rows, int *done,
-                             struct err *err)
+static bool one_result(struct db_libpq *d, struct db_wait *w, struct arena *a, const char *sql,
+                       struct db_rows *rows, struct err *err)
 {
-    for (int i = 0; i < n; i++) {
-        bool copied = false;
-        PGresult *res = db_collect(d, w, &copied);
-        bool good = check_result(d, res, calls[i].sql, copied, w, err);
+    bool copied = false;
+    PGresult *res = db_collect(d, w, &copied);
+    bool good = check_result(d, res, sql, copied, w, err);
 
-        if (good && rows)
-            db_result_rows(a, res, &rows[i]);
-        PQclear(res);
-        if (!good)
-            return n > 1 ? err_note(err, "statement %d of %d", i + 1, n) : false;
-        ++*done;
+    if (good && rows)
+        db_result_rows(a, res, rows);
+    PQclear(res);
+    return good;
+}
+
+static bool pipeline_results(struct db_libpq *d, struct db_wait *w, struct arena *a,
+                             const struct db_call *calls, const enum sent *how, int n,
+                             struct db_rows *rows, int *done, struct err *err)
+{
+    bool good = true;
+
+    for (int i = 0; i < n && good; i++) {
+        const char *sql = calls[i].sql;
+
+        if (how[i] == SENT_PREPARING) {
+            good = one_result(d, w, NULL, sql, NULL, err);
+            d->n_prepared += good; /* in the order in which they were sent */
+        }
+        good = good && one_result(d, w, a, sql, rows ? &rows[i] : NULL, err);
+        *done += good;
+        if (!good && n > 1)
+            err_note(err, "statement %d of %d", i + 1, n);
     }
+    return good;
+}
+
+static bool send_and_wait(struct db_libpq *d, struct arena *a, const struct db_call *calls, int n,
+                          struct db_rows *rows, int *done, struct err *err)
+{
+    AUTO(arena) own = {0};
+    enum sent *how = arena_array(&own, enum sent, n);
+    struct db_wait w = db_wait_begin(d);
+    bool good;
+
+    *done = 0;
+    if (send_all(d, calls, n, how)) {
+        good = pipeline_results(d, &w, a, calls, how, n, rows, done, err);
+        good = finish_pipeline(d, &w, good, err);
+    } else {
+        good = db_result_error(d, NULL, NULL, &w, err);
+        db_session_close(d);
+    }
+    db_wait_end(d, &w);
+    return good;
+}
+
+/* An author's statement may have thrown away what the session had prepared (DEALLOCATE ALL). */
+static bool names_are_lost(struct db_libpq *d, const struct err *err)
+{
+    if (strcmp(err->sqlstate, "26000") != 0 || d->unprepared)
+        return false;
+    d->unprepared = true;
     return true;
+}
+
+/* All of it was one transaction, which failed: sending it once more does nothing twice. */
+static bool is_one_failed_transaction(struct db_libpq *d, const struct db_call *calls, int done)
+{
+    for (int i = 1; i < done; i++)
+        if (starts_with_word(calls[i].sql, "commit"))
+            return false;
+    return done > 0 && starts_with_word(calls[0].sql, "begin") &&
+           PQtransactionStatus(d->conn) == PQTRANS_INERROR;
 }
 
 static bool libpq_pipeline(struct db *db, struct arena *a, const struct db_call *calls, int n,
                            struct db_rows *rows, int *out_done, struct err *err)
 {
     struct db_libpq *d = self(db);
-    struct db_wait w;
     int done = 0;
-    bool good;
 
     if (out_done)
         *out_done = 0;
@@ -276,15 +369,12 @@ static bool libpq_pipeline(struct db *db, struct arena *a, const struct db_call 
         return true;
     if (!check_session(d, err) || !apply_label(d, err))
         return false;
-    w = db_wait_begin(d);
-    if (send_all(d, calls, n)) {
-        good = pipeline_results(d, &w, a, calls, n, rows, &done, err);
-        good = finish_pipeline(d, &w, good, err);
-    } else {
-        good = db_result_error(d, NULL, NULL, &w, err);
-        db_session_close(d);
+    bool good = send_and_wait(d, a, calls, n, rows, &done, err);
+    if (!good && names_are_lost(d, err) && is_one_failed_transaction(d, calls, done)) {
+        err_clear(err);
+        good = run(d, NULL, "ROLLBACK", NULL, NULL, NULL, err) &&
+               send_and_wait(d, a, calls, n, rows, &done, err);
     }
-    db_wait_end(d, &w);
     if (out_done)
         *out_done = done;
     return good;
@@ -292,8 +382,12 @@ static bool libpq_pipeline(struct db *db, struct arena *a, const struct db_call 
 
 static bool libpq_reconnect(struct db *db, struct err *err)
 {
-    db_session_close(self(db));
-    return db_session_open(self(db), err);
+    struct db_libpq *d = self(db);
+
+    db_session_close(d);
+    d->n_prepared = 0;
+    d->unprepared = false;
+    return db_session_open(d, err);
 }
 
 static bool libpq_is_usable(struct db *db)

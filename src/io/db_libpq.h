@@ -6,6 +6,8 @@
 
 #include <libpq-fe.h>
 
+enum { DB_MAX_PREPARED = 8 };
+
 struct db_libpq {
     struct db base;
     struct db_options o;       /* its texts are in kept */
@@ -15,6 +17,10 @@ struct db_libpq {
     const char *label_settled; /* what the server reported after we last set it; NULL: to be set */
     int64_t deadline_ms;       /* of each call; 0: none */
     int backend_pid;           /* of the newest session */
+    /* Texts, by address, that this session has prepared as phasegate_0, phasegate_1, ... */
+    const char *prepared[DB_MAX_PREPARED];
+    int n_prepared;
+    bool unprepared; /* somebody's statement threw them away: not again in this session */
 };
 
 /* Why a running statement is being cancelled. */

@@ -8,6 +8,7 @@
 void ledger_history_call(struct arena *a, const struct history_row *row, struct db_call *out)
 {
     call_begin(out, sql_insert_history);
+    out->repeats = true;
     call_text(out, row->plan);
     call_text(out, row->phase);
     call_text(out, row->step);

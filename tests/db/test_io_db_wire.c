@@ -23,6 +23,8 @@
 
 /* ---- pipelines ------------------------------------------------------------------------------- */
 
+static const char add_one[] = "SELECT $1::int + 1", add_two[] = "SELECT $1::int + 2";
+
 static void test_pipeline(void **state)
 {
     struct rig *r = *state;
@@ -260,6 +262,59 @@ static void test_round_trips(void **state)
     wire_stop(w);
 }
 
+/* Parse messages of a transaction around one call, and its answer. */
+static size_t parses_of(struct rig *r, struct wire *w, struct db *db, const char *first,
+                        const char *sql, const char *expected)
+{
+    const struct db_call calls[] = {{"BEGIN", DB_NO_PARAMS},
+                                    {first, DB_NO_PARAMS},
+                                    {sql, DB_PARAMS("40"), true},
+                                    {"COMMIT", DB_NO_PARAMS}};
+    struct db_rows rows[4];
+    size_t before = w->n_said;
+    int done = 0;
+
+    assert_true(db_pipeline(db, &r->a, calls, 4, rows, &done, &r->err));
+    assert_int_equal(done, 4);
+    assert_string_equal(db_cell(&rows[2], 0, 0), expected);
+    return count_messages(w, before, 'P');
+}
+
+/* What repeats is parsed once a session, and whatever becomes of that, the answer is the same. */
+static void test_repeating_calls(void **state)
+{
+    struct rig *r = *state;
+    struct wire *w = wire_start(r);
+    struct db *db = open_through(r, w);
+    const struct db_call failing[] = {
+        {"BEGIN", DB_NO_PARAMS}, {"SELECT 1 / 0", DB_NO_PARAMS}, {add_two, DB_PARAMS("1"), true}};
+
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_one, "41"), 4);
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_one, "41"), 3);
+    assert_false(db_pipeline(db, NULL, failing, 3, NULL, NULL, &r->err));
+    assert_string_equal(r->err.sqlstate, "22012");
+    err_clear(&r->err);
+    assert_true(db_exec(db, "ROLLBACK", NULL, &r->err));
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_two, "42"), 4); /* it never got there */
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_two, "42"), 3);
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_one, "41"), 3);
+    /* Sent again as a whole, unprepared: 3 that fail, the ROLLBACK, 4. */
+    assert_int_equal(parses_of(r, w, db, "DEALLOCATE ALL", add_one, "41"), 3 + 1 + 4);
+    assert_int_equal(parses_of(r, w, db, "SELECT 1", add_one, "41"), 4);
+    db_close(db);
+    /* A new session has nothing prepared: two in one, where it isn't known beforehand either. */
+    for (int session = 0; session < 2; session++) {
+        const struct db_call twice[] = {{add_two, DB_PARAMS("1"), true},
+                                        {add_two, DB_PARAMS("2"), true}};
+        struct db_rows rows[2];
+        assert_true(db_pipeline(r->db, &r->a, twice, 2, rows, NULL, &r->err));
+        assert_string_equal(db_cell(&rows[0], 0, 0), "3");
+        assert_string_equal(db_cell(&rows[1], 0, 0), "4");
+        assert_true(db_reconnect(r->db, &r->err));
+    }
+    wire_stop(w);
+}
+
 static void test_network_goes_silent(void **state)
 {
     struct rig *r = *state;
@@ -323,6 +378,7 @@ int main(void)
         TEST(test_pipeline_fails_at_its_commit),
         TEST(test_pipeline_of_large_values),
         TEST(test_round_trips),
+        TEST(test_repeating_calls),
         TEST(test_network_goes_silent),
         TEST(test_killed_client),
     };

@@ -197,77 +197,6 @@ CREATE TABLE phasegate.backfill_job (
     UNIQUE (plan, name)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 -- statement
-CREATE TABLE phasegate.backfill_slice (
-    slice_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job_id        bigint NOT NULL REFERENCES phasegate.backfill_job ON DELETE CASCADE,
-    lo            jsonb,
-    hi            jsonb,
-    cursor        jsonb,
-    status        text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'running', 'done', 'failed')),
-    rows_done     bigint NOT NULL DEFAULT 0,
-    rows_changed  bigint NOT NULL DEFAULT 0,
-    batches       bigint NOT NULL DEFAULT 0,
-    attempts      integer NOT NULL DEFAULT 0,
-    lease_owner   text,
-    lease_epoch   bigint NOT NULL DEFAULT 0,
-    lease_until   timestamptz,
-    last_sqlstate text,
-    last_error    text,
-    updated_at    timestamptz
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
--- statement
-CREATE INDEX backfill_slice_job ON phasegate.backfill_slice (job_id, slice_id);
--- statement
-CREATE TABLE phasegate.backfill_batch (
-    slice_id        bigint NOT NULL REFERENCES phasegate.backfill_slice ON DELETE CASCADE,
-    seq             bigint NOT NULL,
-    lo              jsonb,
-    hi              jsonb,
-    size_asked      bigint,
-    rows_done       bigint,
-    ms              real,
-    lock_wait_ms    real,
-    throttle_ms     real,
-    throttle_reason text,
-    duty            real,
-    wal_bytes       bigint,
-    attempt         integer,
-    outcome         text,
-    sqlstate        text,
-    backend_pid     integer,
-    at              timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    PRIMARY KEY (slice_id, seq)
-);
--- statement
-CREATE TABLE phasegate.backfill_residual (
-    residual_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job_id      bigint NOT NULL REFERENCES phasegate.backfill_job ON DELETE CASCADE,
-    lo          jsonb,
-    hi          jsonb,
-    reason      text NOT NULL,
-    at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    done_at     timestamptz
-);
--- statement
-CREATE INDEX backfill_residual_open ON phasegate.backfill_residual (job_id) WHERE done_at IS NULL;
--- statement
-CREATE TABLE phasegate.backfill_quarantine (
-    quarantine_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job_id        bigint NOT NULL REFERENCES phasegate.backfill_job ON DELETE CASCADE,
-    key           jsonb NOT NULL,
-    source        jsonb,
-    sqlstate      text,
-    message       text,
-    attempts      integer NOT NULL DEFAULT 1,
-    first_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    last_at       timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    resolution    text CHECK (resolution IN ('fixed', 'waived', 'default', 'deleted')),
-    resolved_by   text,
-    resolved_at   timestamptz
-);
--- statement
-CREATE UNIQUE INDEX backfill_quarantine_key ON phasegate.backfill_quarantine (job_id, pg_catalog.md5(key::text));
--- statement
 CREATE TABLE phasegate.approval (
     approval_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     plan        text NOT NULL,
@@ -303,543 +232,168 @@ CREATE TABLE phasegate.soft_drop (
 -- statement
 CREATE INDEX soft_drop_plan ON phasegate.soft_drop (plan, soft_drop_id);
 -- statement
-CREATE TABLE phasegate.snapshot (
-    snapshot_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    plan          text NOT NULL,
-    phase         text,
-    run_id        text,
-    object_kind   text NOT NULL,
-    schema_name   text,
-    table_name    text,
-    columns       text[],
-    location      text NOT NULL,
-    format        text NOT NULL,
-    bytes         bigint,
-    row_count     bigint,
-    sha256        text,
-    digest        text,
-    restore_point text,
-    lsn           pg_lsn,
-    made_at       timestamptz NOT NULL,
-    verified_at   timestamptz,
-    expires_at    timestamptz,
-    deleted_at    timestamptz
-);
--- statement
-CREATE INDEX snapshot_plan ON phasegate.snapshot (plan, snapshot_id);
--- statement
-CREATE TABLE phasegate.evidence (
-    evidence_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    plan        text NOT NULL,
-    phase       text,
-    kind        text NOT NULL,
-    subject     text,
-    checksum    text,
-    release     text,
-    passed      boolean,
-    report      jsonb,
-    who         text,
-    host        text,
-    run_id      text,
-    at          timestamptz NOT NULL
-);
--- statement
-CREATE INDEX evidence_plan ON phasegate.evidence (plan, evidence_id);
--- statement
-COMMENT ON TABLE phasegate.schema_version IS
-    'Versions of these tables, one row per numbered schema file';
--- statement
-COMMENT ON COLUMN phasegate.schema_version.number IS 'Number of the schema file';
--- statement
-COMMENT ON COLUMN phasegate.schema_version.name IS 'Its name';
--- statement
-COMMENT ON COLUMN phasegate.schema_version.applied_at IS 'When it was applied';
--- statement
-COMMENT ON COLUMN phasegate.schema_version.applied_by IS 'Database role that applied it';
--- statement
-COMMENT ON TABLE phasegate.migration_history IS
-    'The journal: append-only, one row per event, hash-chained. The newest row of a (plan, phase, step) is its state; deleting its rows makes the step run again and shows in phasegate history --verify';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.seq IS 'Number in the chain, without gaps';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.phase IS 'expand, dual_read, write_activation or contract';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.step IS 'Step or task of the phase; NULL for events of the plan itself';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.kind IS 'What kind of event: a kind of task, transition, flag, approval, accept, note';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.description IS 'What it was, for people';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.checksum IS 'SHA-256 in hex of what would run';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.applied_at IS 'When';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.applied_by IS 'Who: the operating system user that ran phasegate';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.status IS 'started, done, skipped, failed, undone, not_applicable, transition, accepted or note';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.duration_ms IS 'How long it took, milliseconds';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.run_id IS 'Run that did it';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.host IS 'Machine that ran phasegate';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.release IS 'Release under which the phase was advanced';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.sql IS 'Statements as sent';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.undo_sql IS 'Statements that undo it';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.detail IS 'More, as a JSON object';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.machine_row IS 'Row of the transition table (phasegate show machine)';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.prev_hash IS 'hash of the row before; empty for the first';
--- statement
-COMMENT ON COLUMN phasegate.migration_history.hash IS 'sha256(prev_hash || the row as a JSON array of all columns before prev_hash, in UTF-8; applied_at as microseconds since 1970)';
--- statement
-COMMENT ON TABLE phasegate.journal_head IS
-    'The end of the journal''s chain: makes a cut-off end visible, and its row lock puts appends in order';
--- statement
-COMMENT ON COLUMN phasegate.journal_head.one IS 'Always true: there is one row';
--- statement
-COMMENT ON COLUMN phasegate.journal_head.seq IS 'seq of the newest journal row';
--- statement
-COMMENT ON COLUMN phasegate.journal_head.prev_hash IS 'Its prev_hash';
--- statement
-COMMENT ON COLUMN phasegate.journal_head.hash IS 'Its hash';
--- statement
-COMMENT ON FUNCTION phasegate.append_history IS 'Appends one row to the journal, gives its seq';
--- statement
-COMMENT ON TABLE phasegate.migration_lock IS
-    'Describes who holds the lease, for messages. The lease itself is a session advisory lock: a row that outlived its backend holds nothing';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.namespace IS 'Name of the lease';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.run_id IS 'Run of the holder';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.host IS 'Its machine';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.os_user IS 'Its user there';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.pid IS 'Its process there';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.backend_pid IS 'pid of its database session';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.command IS 'Command that is running';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.step IS 'Where it is';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.since IS 'Holds the lease since';
--- statement
-COMMENT ON COLUMN phasegate.migration_lock.step_since IS 'At that step since';
--- statement
-COMMENT ON TABLE phasegate.plan_state IS
-    'Where each plan stands';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.stage IS 'What of its phases is done: planned, expand running, expand done, ...';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.stage_since IS 'Since when';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.brake IS 'Why it isn''t going on: none, paused, halted or killed';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.brake_reason IS 'Why the brake was put on';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.brake_by IS 'Who put it on';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.brake_since IS 'Since when';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.task IS 'What is running or waited on';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.waiting_for IS 'What it waits for, a sentence; NULL: it doesn''t wait';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.waiting_holder IS 'Who or what holds that';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.waiting_release IS 'What ends the wait: a command or a condition';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.waiting_since IS 'Waiting since';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.waiting_until IS 'When the wait gives up; NULL: never by itself';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.read_percent IS 'Confirmed exposure of the read flag';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.write_percent IS 'Confirmed exposure of the write flag';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.rung_confirmed_at IS 'When the current rung was confirmed: its pause starts here';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.verified IS 'Was the backfill verified, and nothing has voided it since?';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.first_write_rung IS 'Was the write flag above 0 since the last verification began?';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.release_expand IS 'Release under which expand was advanced';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.release_dual_read IS 'Release under which dual_read was advanced';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.release_write_activation IS 'Release under which write_activation was advanced';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.release_contract IS 'Release under which contract was advanced';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.checksum IS 'SHA-256 of the plan when it was last advanced';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.hold_until IS 'End of the hold of the soft drop';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.rows_done IS 'Rows done by the running backfill';
--- statement
-COMMENT ON COLUMN phasegate.plan_state.updated_at IS 'When this row was written';
--- statement
-COMMENT ON TABLE phasegate.release_window IS
-    'Which releases may run against this database: one row, or none while nothing is known. For deploy pipelines and applications';
--- statement
-COMMENT ON COLUMN phasegate.release_window.one IS 'Always true: there is one row';
--- statement
-COMMENT ON COLUMN phasegate.release_window.oldest IS 'Oldest release that still works; NULL: any';
--- statement
-COMMENT ON COLUMN phasegate.release_window.newest IS 'Newest release that is allowed; NULL: any';
--- statement
-COMMENT ON COLUMN phasegate.release_window.why IS 'What moved the window last';
--- statement
-COMMENT ON COLUMN phasegate.release_window.since IS 'When';
--- statement
-COMMENT ON TABLE phasegate.flag_change IS
-    'Writes to flags, ours, as far as this ledger has heard of them';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.op_id IS 'Id of the write, also in the local journal and the flag service''s own audit trail';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.flag IS 'Key of the flag';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.role IS 'read or write';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.environment IS 'Environment of the flag service';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.desired IS 'Value asked for: OFF, ON or a percentage';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.before IS 'Value observed before';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.after IS 'Value observed afterwards';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.answer IS 'What the write answered; NULL: not known yet, so in doubt';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.level IS 'How certain: accepted, configured, delivered or confirmed';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.reason IS 'Why it was written';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.actor IS 'Who wrote it';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.run_id IS 'Run that wrote it';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.at IS 'When';
--- statement
-COMMENT ON COLUMN phasegate.flag_change.ms IS 'How long until that level, milliseconds';
--- statement
-COMMENT ON TABLE phasegate.backfill_job IS
-    'Backfills, one row each';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.job_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.name IS 'Name of the backfill in the plan';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.rel IS 'Table that is filled';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.checksum IS 'SHA-256 of the backfill as planned; another one starts it again';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.status IS 'planned, running, done, failed, void (filled, but no longer to be trusted), ...';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.status_reason IS 'Why it has that status';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.status_since IS 'Since when';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.mode IS 'How batches are cut: keyset, ctid or client';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.key_columns IS 'Columns of the key';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.hi IS 'Key at which it ends, frozen once writes are in sync; JSON array';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.cursor IS 'Key up to which it is done; JSON array, NULL: from the start';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.relfilenode_at_plan IS 'Storage of the table when it was planned: a rewrite invalidates ctid slices';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.epoch IS 'Fence: a run that was taken over has an older one and can''t move the cursor';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.rows_total IS 'Rows to visit, estimated';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.rows_done IS 'Rows visited';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.rows_changed IS 'Rows changed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.batches IS 'Batches committed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.bad_rows IS 'Rows in quarantine';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.max_bad_rows IS 'More than these fail it';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.knobs IS 'Settings in force';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.est_seconds IS 'Estimated time, seconds';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.est_wal_bytes IS 'Estimated WAL, bytes';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.est_growth_bytes IS 'Estimated growth of the table, bytes';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.run_id IS 'Run that has it';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.created_at IS 'When it was planned';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.started_at IS 'When it began';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.finished_at IS 'When it ended';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.verified_at IS 'When nothing was found left to do';
--- statement
-COMMENT ON COLUMN phasegate.backfill_job.updated_at IS 'When this row was written';
--- statement
-COMMENT ON TABLE phasegate.backfill_slice IS
-    'Ranges of a backfill''s keys, planned once and claimed by workers';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.slice_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.job_id IS 'Its job';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.lo IS 'Key after which it begins; JSON array, NULL: from the start';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.hi IS 'Key with which it ends; JSON array';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.cursor IS 'Key up to which it is done; JSON array, NULL: from the start';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.status IS 'pending, running, done or failed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.rows_done IS 'Rows visited';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.rows_changed IS 'Rows changed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.batches IS 'Batches committed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.attempts IS 'Times it was claimed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.lease_owner IS 'Worker that has it';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.lease_epoch IS 'Fence: grows with every claim';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.lease_until IS 'The claim ends then unless it is renewed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.last_sqlstate IS 'SQLSTATE of the last failure';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.last_error IS 'Its message';
--- statement
-COMMENT ON COLUMN phasegate.backfill_slice.updated_at IS 'When this row was written';
--- statement
-COMMENT ON TABLE phasegate.backfill_batch IS
-    'Batches of a backfill: what each cost';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.slice_id IS 'Its slice';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.seq IS 'Number in the slice';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.lo IS 'Key after which it began';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.hi IS 'Key with which it ended';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.size_asked IS 'Rows it was to visit';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.rows_done IS 'Rows changed';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.ms IS 'Time of the statement, milliseconds';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.lock_wait_ms IS 'Of it, waiting for locks';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.throttle_ms IS 'Waited before it';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.throttle_reason IS 'Why';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.duty IS 'Share of the time it was allowed to work';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.wal_bytes IS 'WAL written';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.attempt IS 'Which attempt';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.outcome IS 'done, locked, failed, ...';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.sqlstate IS 'SQLSTATE of a failure';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.backend_pid IS 'Database session';
--- statement
-COMMENT ON COLUMN phasegate.backfill_batch.at IS 'When it ended';
--- statement
-COMMENT ON TABLE phasegate.backfill_residual IS
-    'Ranges left over because rows in them were locked; done in a later pass';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.residual_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.job_id IS 'Its job';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.lo IS 'Key after which it begins';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.hi IS 'Key with which it ends';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.reason IS 'Why it was left';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.at IS 'When';
--- statement
-COMMENT ON COLUMN phasegate.backfill_residual.done_at IS 'When it was done after all';
--- statement
-COMMENT ON TABLE phasegate.backfill_quarantine IS
-    'Rows that a backfill could not fill, by key';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.quarantine_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.job_id IS 'Its job';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.key IS 'Key of the row; JSON array';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.source IS 'Values it was computed from, as far as the policy keeps them';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.sqlstate IS 'SQLSTATE of the failure';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.message IS 'Its message';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.attempts IS 'Times it was tried';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.first_at IS 'First failure';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.last_at IS 'Latest failure';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.resolution IS 'fixed, waived, default or deleted; NULL: open';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.resolved_by IS 'Who resolved it';
--- statement
-COMMENT ON COLUMN phasegate.backfill_quarantine.resolved_at IS 'When';
--- statement
-COMMENT ON TABLE phasegate.approval IS
-    'Approvals and refusals. One binds to the checksum it was given for';
--- statement
-COMMENT ON COLUMN phasegate.approval.approval_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.approval.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.approval.phase IS 'Phase';
--- statement
-COMMENT ON COLUMN phasegate.approval.checksum IS 'SHA-256 of what was approved';
--- statement
-COMMENT ON COLUMN phasegate.approval.role IS 'Role in which it was given';
--- statement
-COMMENT ON COLUMN phasegate.approval.who IS 'Who gave it';
--- statement
-COMMENT ON COLUMN phasegate.approval.because IS 'Why';
--- statement
-COMMENT ON COLUMN phasegate.approval.host IS 'From which machine';
--- statement
-COMMENT ON COLUMN phasegate.approval.refused IS 'A refusal instead of an approval';
--- statement
-COMMENT ON COLUMN phasegate.approval.at IS 'When';
--- statement
-COMMENT ON TABLE phasegate.soft_drop IS
-    'What contract has hidden and not yet destroyed';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.soft_drop_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.step IS 'Step of the contract';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.object_kind IS 'column, table, index, ...';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.schema_name IS 'Schema it was in';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.table_name IS 'Table it belongs to, or is';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.original_name IS 'Name before';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.hidden_name IS 'Name meanwhile';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.restore_sql IS 'Statements that bring it back';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.purge_sql IS 'Statements that destroy it';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.owner IS 'Who is asked about it';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.dropped_at IS 'When it was hidden';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.expires_at IS 'Purge is refused before';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.restored_at IS 'When it was brought back; NULL: not';
--- statement
-COMMENT ON COLUMN phasegate.soft_drop.purged_at IS 'When it was destroyed; NULL: not';
--- statement
-COMMENT ON TABLE phasegate.snapshot IS
-    'Copies taken of what a purge destroys';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.snapshot_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.phase IS 'Phase';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.run_id IS 'Run that took it';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.object_kind IS 'table or column';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.schema_name IS 'Schema';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.table_name IS 'Table';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.columns IS 'Columns; NULL: the whole table';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.location IS 'Folder or object store, without credentials';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.format IS 'Format of the copy';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.bytes IS 'Size';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.row_count IS 'Rows';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.sha256 IS 'SHA-256 of the copy in hex';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.digest IS 'Digest of the rows, compared after a trial restore';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.restore_point IS 'Named restore point written with it';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.lsn IS 'Its WAL position';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.made_at IS 'When';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.verified_at IS 'When a trial restore gave equal rows; NULL: not verified';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.expires_at IS 'Kept until';
--- statement
-COMMENT ON COLUMN phasegate.snapshot.deleted_at IS 'When it was deleted';
--- statement
-COMMENT ON TABLE phasegate.evidence IS
-    'Proofs, rehearsals, drills, verifications and signatures';
--- statement
-COMMENT ON COLUMN phasegate.evidence.evidence_id IS 'Id';
--- statement
-COMMENT ON COLUMN phasegate.evidence.plan IS 'Plan id';
--- statement
-COMMENT ON COLUMN phasegate.evidence.phase IS 'Phase';
--- statement
-COMMENT ON COLUMN phasegate.evidence.kind IS 'proof, rehearsal, drill, verification, signature, ...';
--- statement
-COMMENT ON COLUMN phasegate.evidence.subject IS 'What it is about';
--- statement
-COMMENT ON COLUMN phasegate.evidence.checksum IS 'SHA-256 of the plan it was made for';
--- statement
-COMMENT ON COLUMN phasegate.evidence.release IS 'Release';
--- statement
-COMMENT ON COLUMN phasegate.evidence.passed IS 'Did it hold?';
--- statement
-COMMENT ON COLUMN phasegate.evidence.report IS 'The whole of it';
--- statement
-COMMENT ON COLUMN phasegate.evidence.who IS 'Who made it';
--- statement
-COMMENT ON COLUMN phasegate.evidence.host IS 'On which machine';
--- statement
-COMMENT ON COLUMN phasegate.evidence.run_id IS 'Run that made it';
--- statement
-COMMENT ON COLUMN phasegate.evidence.at IS 'When';
+-- One statement, because each would be a message of its own.
+DO $comments$
+BEGIN
+    COMMENT ON TABLE phasegate.schema_version IS
+        'Versions of these tables, one row per numbered schema file';
+    COMMENT ON COLUMN phasegate.schema_version.number IS 'Number of the schema file';
+    COMMENT ON COLUMN phasegate.schema_version.name IS 'Its name';
+    COMMENT ON COLUMN phasegate.schema_version.applied_at IS 'When it was applied';
+    COMMENT ON COLUMN phasegate.schema_version.applied_by IS 'Database role that applied it';
+    COMMENT ON TABLE phasegate.migration_history IS
+        'The journal: append-only, one row per event, hash-chained. The newest row of a (plan, phase, step) is its state; deleting its rows makes the step run again and shows in phasegate history --verify';
+    COMMENT ON COLUMN phasegate.migration_history.seq IS 'Number in the chain, without gaps';
+    COMMENT ON COLUMN phasegate.migration_history.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.migration_history.phase IS 'expand, dual_read, write_activation or contract';
+    COMMENT ON COLUMN phasegate.migration_history.step IS 'Step or task of the phase; NULL for events of the plan itself';
+    COMMENT ON COLUMN phasegate.migration_history.kind IS 'What kind of event: a kind of task, transition, flag, approval, accept, note';
+    COMMENT ON COLUMN phasegate.migration_history.description IS 'What it was, for people';
+    COMMENT ON COLUMN phasegate.migration_history.checksum IS 'SHA-256 in hex of what would run';
+    COMMENT ON COLUMN phasegate.migration_history.applied_at IS 'When';
+    COMMENT ON COLUMN phasegate.migration_history.applied_by IS 'Who: the operating system user that ran phasegate';
+    COMMENT ON COLUMN phasegate.migration_history.status IS 'started, done, skipped, failed, undone, not_applicable, transition, accepted or note';
+    COMMENT ON COLUMN phasegate.migration_history.duration_ms IS 'How long it took, milliseconds';
+    COMMENT ON COLUMN phasegate.migration_history.run_id IS 'Run that did it';
+    COMMENT ON COLUMN phasegate.migration_history.host IS 'Machine that ran phasegate';
+    COMMENT ON COLUMN phasegate.migration_history.release IS 'Release under which the phase was advanced';
+    COMMENT ON COLUMN phasegate.migration_history.sql IS 'Statements as sent';
+    COMMENT ON COLUMN phasegate.migration_history.undo_sql IS 'Statements that undo it';
+    COMMENT ON COLUMN phasegate.migration_history.detail IS 'More, as a JSON object';
+    COMMENT ON COLUMN phasegate.migration_history.machine_row IS 'Row of the transition table (phasegate show machine)';
+    COMMENT ON COLUMN phasegate.migration_history.prev_hash IS 'hash of the row before; empty for the first';
+    COMMENT ON COLUMN phasegate.migration_history.hash IS 'sha256(prev_hash || the row as a JSON array of all columns before prev_hash, in UTF-8; applied_at as microseconds since 1970)';
+    COMMENT ON TABLE phasegate.journal_head IS
+        'The end of the journal''s chain: makes a cut-off end visible, and its row lock puts appends in order';
+    COMMENT ON COLUMN phasegate.journal_head.one IS 'Always true: there is one row';
+    COMMENT ON COLUMN phasegate.journal_head.seq IS 'seq of the newest journal row';
+    COMMENT ON COLUMN phasegate.journal_head.prev_hash IS 'Its prev_hash';
+    COMMENT ON COLUMN phasegate.journal_head.hash IS 'Its hash';
+    COMMENT ON FUNCTION phasegate.append_history IS 'Appends one row to the journal, gives its seq';
+    COMMENT ON TABLE phasegate.migration_lock IS
+        'Describes who holds the lease, for messages. The lease itself is a session advisory lock: a row that outlived its backend holds nothing';
+    COMMENT ON COLUMN phasegate.migration_lock.namespace IS 'Name of the lease';
+    COMMENT ON COLUMN phasegate.migration_lock.run_id IS 'Run of the holder';
+    COMMENT ON COLUMN phasegate.migration_lock.host IS 'Its machine';
+    COMMENT ON COLUMN phasegate.migration_lock.os_user IS 'Its user there';
+    COMMENT ON COLUMN phasegate.migration_lock.pid IS 'Its process there';
+    COMMENT ON COLUMN phasegate.migration_lock.backend_pid IS 'pid of its database session';
+    COMMENT ON COLUMN phasegate.migration_lock.command IS 'Command that is running';
+    COMMENT ON COLUMN phasegate.migration_lock.step IS 'Where it is';
+    COMMENT ON COLUMN phasegate.migration_lock.since IS 'Holds the lease since';
+    COMMENT ON COLUMN phasegate.migration_lock.step_since IS 'At that step since';
+    COMMENT ON TABLE phasegate.plan_state IS
+        'Where each plan stands';
+    COMMENT ON COLUMN phasegate.plan_state.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.plan_state.stage IS 'What of its phases is done: planned, expand running, expand done, ...';
+    COMMENT ON COLUMN phasegate.plan_state.stage_since IS 'Since when';
+    COMMENT ON COLUMN phasegate.plan_state.brake IS 'Why it isn''t going on: none, paused, halted or killed';
+    COMMENT ON COLUMN phasegate.plan_state.brake_reason IS 'Why the brake was put on';
+    COMMENT ON COLUMN phasegate.plan_state.brake_by IS 'Who put it on';
+    COMMENT ON COLUMN phasegate.plan_state.brake_since IS 'Since when';
+    COMMENT ON COLUMN phasegate.plan_state.task IS 'What is running or waited on';
+    COMMENT ON COLUMN phasegate.plan_state.waiting_for IS 'What it waits for, a sentence; NULL: it doesn''t wait';
+    COMMENT ON COLUMN phasegate.plan_state.waiting_holder IS 'Who or what holds that';
+    COMMENT ON COLUMN phasegate.plan_state.waiting_release IS 'What ends the wait: a command or a condition';
+    COMMENT ON COLUMN phasegate.plan_state.waiting_since IS 'Waiting since';
+    COMMENT ON COLUMN phasegate.plan_state.waiting_until IS 'When the wait gives up; NULL: never by itself';
+    COMMENT ON COLUMN phasegate.plan_state.read_percent IS 'Confirmed exposure of the read flag';
+    COMMENT ON COLUMN phasegate.plan_state.write_percent IS 'Confirmed exposure of the write flag';
+    COMMENT ON COLUMN phasegate.plan_state.rung_confirmed_at IS 'When the current rung was confirmed: its pause starts here';
+    COMMENT ON COLUMN phasegate.plan_state.verified IS 'Was the backfill verified, and nothing has voided it since?';
+    COMMENT ON COLUMN phasegate.plan_state.first_write_rung IS 'Was the write flag above 0 since the last verification began?';
+    COMMENT ON COLUMN phasegate.plan_state.release_expand IS 'Release under which expand was advanced';
+    COMMENT ON COLUMN phasegate.plan_state.release_dual_read IS 'Release under which dual_read was advanced';
+    COMMENT ON COLUMN phasegate.plan_state.release_write_activation IS 'Release under which write_activation was advanced';
+    COMMENT ON COLUMN phasegate.plan_state.release_contract IS 'Release under which contract was advanced';
+    COMMENT ON COLUMN phasegate.plan_state.checksum IS 'SHA-256 of the plan when it was last advanced';
+    COMMENT ON COLUMN phasegate.plan_state.hold_until IS 'End of the hold of the soft drop';
+    COMMENT ON COLUMN phasegate.plan_state.rows_done IS 'Rows done by the running backfill';
+    COMMENT ON COLUMN phasegate.plan_state.updated_at IS 'When this row was written';
+    COMMENT ON TABLE phasegate.release_window IS
+        'Which releases may run against this database: one row, or none while nothing is known. For deploy pipelines and applications';
+    COMMENT ON COLUMN phasegate.release_window.one IS 'Always true: there is one row';
+    COMMENT ON COLUMN phasegate.release_window.oldest IS 'Oldest release that still works; NULL: any';
+    COMMENT ON COLUMN phasegate.release_window.newest IS 'Newest release that is allowed; NULL: any';
+    COMMENT ON COLUMN phasegate.release_window.why IS 'What moved the window last';
+    COMMENT ON COLUMN phasegate.release_window.since IS 'When';
+    COMMENT ON TABLE phasegate.flag_change IS
+        'Writes to flags, ours, as far as this ledger has heard of them';
+    COMMENT ON COLUMN phasegate.flag_change.op_id IS 'Id of the write, also in the local journal and the flag service''s own audit trail';
+    COMMENT ON COLUMN phasegate.flag_change.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.flag_change.flag IS 'Key of the flag';
+    COMMENT ON COLUMN phasegate.flag_change.role IS 'read or write';
+    COMMENT ON COLUMN phasegate.flag_change.environment IS 'Environment of the flag service';
+    COMMENT ON COLUMN phasegate.flag_change.desired IS 'Value asked for: OFF, ON or a percentage';
+    COMMENT ON COLUMN phasegate.flag_change.before IS 'Value observed before';
+    COMMENT ON COLUMN phasegate.flag_change.after IS 'Value observed afterwards';
+    COMMENT ON COLUMN phasegate.flag_change.answer IS 'What the write answered; NULL: not known yet, so in doubt';
+    COMMENT ON COLUMN phasegate.flag_change.level IS 'How certain: accepted, configured, delivered or confirmed';
+    COMMENT ON COLUMN phasegate.flag_change.reason IS 'Why it was written';
+    COMMENT ON COLUMN phasegate.flag_change.actor IS 'Who wrote it';
+    COMMENT ON COLUMN phasegate.flag_change.run_id IS 'Run that wrote it';
+    COMMENT ON COLUMN phasegate.flag_change.at IS 'When';
+    COMMENT ON COLUMN phasegate.flag_change.ms IS 'How long until that level, milliseconds';
+    COMMENT ON TABLE phasegate.backfill_job IS
+        'Backfills, one row each';
+    COMMENT ON COLUMN phasegate.backfill_job.job_id IS 'Id';
+    COMMENT ON COLUMN phasegate.backfill_job.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.backfill_job.name IS 'Name of the backfill in the plan';
+    COMMENT ON COLUMN phasegate.backfill_job.rel IS 'Table that is filled';
+    COMMENT ON COLUMN phasegate.backfill_job.checksum IS 'SHA-256 of the backfill as planned; another one starts it again';
+    COMMENT ON COLUMN phasegate.backfill_job.status IS 'planned, running, done, failed, void (filled, but no longer to be trusted), ...';
+    COMMENT ON COLUMN phasegate.backfill_job.status_reason IS 'Why it has that status';
+    COMMENT ON COLUMN phasegate.backfill_job.status_since IS 'Since when';
+    COMMENT ON COLUMN phasegate.backfill_job.mode IS 'How batches are cut: keyset, ctid or client';
+    COMMENT ON COLUMN phasegate.backfill_job.key_columns IS 'Columns of the key';
+    COMMENT ON COLUMN phasegate.backfill_job.hi IS 'Key at which it ends, frozen once writes are in sync; JSON array';
+    COMMENT ON COLUMN phasegate.backfill_job.cursor IS 'Key up to which it is done; JSON array, NULL: from the start';
+    COMMENT ON COLUMN phasegate.backfill_job.relfilenode_at_plan IS 'Storage of the table when it was planned: a rewrite invalidates ctid slices';
+    COMMENT ON COLUMN phasegate.backfill_job.epoch IS 'Fence: a run that was taken over has an older one and can''t move the cursor';
+    COMMENT ON COLUMN phasegate.backfill_job.rows_total IS 'Rows to visit, estimated';
+    COMMENT ON COLUMN phasegate.backfill_job.rows_done IS 'Rows visited';
+    COMMENT ON COLUMN phasegate.backfill_job.rows_changed IS 'Rows changed';
+    COMMENT ON COLUMN phasegate.backfill_job.batches IS 'Batches committed';
+    COMMENT ON COLUMN phasegate.backfill_job.bad_rows IS 'Rows in quarantine';
+    COMMENT ON COLUMN phasegate.backfill_job.max_bad_rows IS 'More than these fail it';
+    COMMENT ON COLUMN phasegate.backfill_job.knobs IS 'Settings in force';
+    COMMENT ON COLUMN phasegate.backfill_job.est_seconds IS 'Estimated time, seconds';
+    COMMENT ON COLUMN phasegate.backfill_job.est_wal_bytes IS 'Estimated WAL, bytes';
+    COMMENT ON COLUMN phasegate.backfill_job.est_growth_bytes IS 'Estimated growth of the table, bytes';
+    COMMENT ON COLUMN phasegate.backfill_job.run_id IS 'Run that has it';
+    COMMENT ON COLUMN phasegate.backfill_job.created_at IS 'When it was planned';
+    COMMENT ON COLUMN phasegate.backfill_job.started_at IS 'When it began';
+    COMMENT ON COLUMN phasegate.backfill_job.finished_at IS 'When it ended';
+    COMMENT ON COLUMN phasegate.backfill_job.verified_at IS 'When nothing was found left to do';
+    COMMENT ON COLUMN phasegate.backfill_job.updated_at IS 'When this row was written';
+    COMMENT ON TABLE phasegate.approval IS
+        'Approvals and refusals. One binds to the checksum it was given for';
+    COMMENT ON COLUMN phasegate.approval.approval_id IS 'Id';
+    COMMENT ON COLUMN phasegate.approval.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.approval.phase IS 'Phase';
+    COMMENT ON COLUMN phasegate.approval.checksum IS 'SHA-256 of what was approved';
+    COMMENT ON COLUMN phasegate.approval.role IS 'Role in which it was given';
+    COMMENT ON COLUMN phasegate.approval.who IS 'Who gave it';
+    COMMENT ON COLUMN phasegate.approval.because IS 'Why';
+    COMMENT ON COLUMN phasegate.approval.host IS 'From which machine';
+    COMMENT ON COLUMN phasegate.approval.refused IS 'A refusal instead of an approval';
+    COMMENT ON COLUMN phasegate.approval.at IS 'When';
+    COMMENT ON TABLE phasegate.soft_drop IS
+        'What contract has hidden and not yet destroyed';
+    COMMENT ON COLUMN phasegate.soft_drop.soft_drop_id IS 'Id';
+    COMMENT ON COLUMN phasegate.soft_drop.plan IS 'Plan id';
+    COMMENT ON COLUMN phasegate.soft_drop.step IS 'Step of the contract';
+    COMMENT ON COLUMN phasegate.soft_drop.object_kind IS 'column, table, index, ...';
+    COMMENT ON COLUMN phasegate.soft_drop.schema_name IS 'Schema it was in';
+    COMMENT ON COLUMN phasegate.soft_drop.table_name IS 'Table it belongs to, or is';
+    COMMENT ON COLUMN phasegate.soft_drop.original_name IS 'Name before';
+    COMMENT ON COLUMN phasegate.soft_drop.hidden_name IS 'Name meanwhile';
+    COMMENT ON COLUMN phasegate.soft_drop.restore_sql IS 'Statements that bring it back';
+    COMMENT ON COLUMN phasegate.soft_drop.purge_sql IS 'Statements that destroy it';
+    COMMENT ON COLUMN phasegate.soft_drop.owner IS 'Who is asked about it';
+    COMMENT ON COLUMN phasegate.soft_drop.dropped_at IS 'When it was hidden';
+    COMMENT ON COLUMN phasegate.soft_drop.expires_at IS 'Purge is refused before';
+    COMMENT ON COLUMN phasegate.soft_drop.restored_at IS 'When it was brought back; NULL: not';
+    COMMENT ON COLUMN phasegate.soft_drop.purged_at IS 'When it was destroyed; NULL: not';
+END
+$comments$;
