@@ -215,7 +215,7 @@ class Check(unittest.TestCase):
         recursive materialized lateral unique primary key check references constraint foreign exclude default generated
         always table index only into conflict do returning union except intersect having limit between like is distinct
         overlay position substring trim grouping sets cube rollup for of varchar char numeric decimal timestamp timestamptz
-        time bit interval include language join left right full inner cross void returns function if begin execute""".split())
+        time bit interval include language join left right full inner cross void returns function if begin execute operator""".split())
 
     def sql_files(self):
         return [f for f in tree.under("src/sql/", ends=(".sql",)) if f.count("/") == 2]
