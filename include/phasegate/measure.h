@@ -13,5 +13,9 @@ bool measure_json_pointer(const char *body, size_t n, const char *pointer, struc
  * sample is ERR_INPUT: the query must aggregate. ERR_UNREACHABLE: not such an answer. */
 bool measure_prometheus(const char *body, size_t n, struct arena *a, const char **out,
                         int *out_samples, struct err *err) MUST_CHECK;
+/* The values of a label over all samples of an instant query's vector, but for samples of 0. A sample without the
+ * label is ERR_INPUT; ERR_UNREACHABLE: not such an answer. */
+bool measure_prometheus_label(const char *body, size_t n, const char *label, struct arena *a,
+                              const char ***out, int *out_n, struct err *err) MUST_CHECK;
 
 #endif

@@ -74,6 +74,7 @@ void context_show_problems(struct context *c, const struct problem_list *l)
         c->out.extra_key = "problems";
         return;
     }
+    fflush(c->out.data);
     for (int i = 0; i < l->n; i++) {
         str_clear(&text);
         problem_text(&text, &l->items[i]);

@@ -284,6 +284,7 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
 
     memset(out, 0, sizeof *out);
     out->proof = "missing";
+    int64_t began_ms = now_ms(e);
     for (int attempt = 0;; attempt++) {
         struct work w;
         out->n_tasks = out->n_skipped = 0;
@@ -291,6 +292,7 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
         bool ok = work_open(&w, e, p, o ? o : &none, a, err);
 
         w.out = out;
+        w.began_ms = began_ms;
         if (attempt == 0)
             out->from = w.state.stage;
         ok = ok && once(&w, err);

@@ -5,60 +5,10 @@
 
 #include <stdlib.h>
 
-static const char *lookup(void *ctx, const char *name)
-{
-    struct host *h = ctx;
-
-    return h->ops->env(h, name);
-}
-
-static bool resolve(struct engine *e, struct arena *a, const struct text *t, const char **out,
-                    struct err *err)
-{
-    AUTO(str) s = {0};
-
-    if (!text_resolve(t, lookup, e->ports->host, &s, err))
-        return false;
-    *out = arena_strdup(a, str_text(&s));
-    return true;
-}
-
-static const char *escape_query(struct arena *a, const char *s)
-{
-    AUTO(str) out = {0};
-
-    for (; *s; s++) {
-        unsigned char c = (unsigned char) *s;
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            strchr("-_.~", c))
-            str_addc(&out, (char) c);
-        else
-            str_addf(&out, "%%%02X", c);
-    }
-    return arena_strdup(a, str_text(&out));
-}
-
 static bool fetch(struct engine *e, const struct gate *g, struct arena *a, const char *url,
                   struct http_res *res, struct err *err)
 {
-    struct http_req req = {
-        .method = "GET", .url = url, .connect_ms = 3000, .total_ms = g->timeout_ms};
-    void *tag = NULL;
-
-    for (int i = 0; i < g->headers.n && i < 11; i++) {
-        const char *v;
-        if (!resolve(e, a, &g->headers.items[i].value, &v, err))
-            return false;
-        req.headers[i] = arena_printf(a, "%s: %s", g->headers.items[i].key.s, v);
-    }
-    if (!e->ports->http->ops->submit(e->ports->http, &req, &req, err))
-        return false;
-    while (!e->ports->http->ops->wait(e->ports->http, a, 1000, &tag, res))
-        if (ports_interrupted(e->ports)) {
-            e->ports->http->ops->cancel(e->ports->http, &req);
-            return err_set(err, ERR_INTERRUPTED, "stopped while measuring gate %s", g->name.s);
-        }
-    return true;
+    return http_get(e, a, url, &g->headers, g->timeout_ms, res, err);
 }
 
 static void no_data(struct arena *a, struct gate_reading *out, const char *why)
@@ -88,7 +38,7 @@ static bool measure_http(struct engine *e, const struct gate *g, struct arena *a
     int want = g->status != MODEL_UNSET ? (int) g->status : 200;
     AUTO(err) bad = {0};
 
-    if (!resolve(e, a, &g->url, &url, err) || !fetch(e, g, a, url, &res, err))
+    if (!text_resolved(e, a, &g->url, &url, err) || !fetch(e, g, a, url, &res, err))
         return false;
     if (res.outcome != HTTP_ANSWERED) {
         no_data(a, out, res.why ? res.why : "no answer");
@@ -120,13 +70,13 @@ static bool measure_prom(struct engine *e, const struct gate *g, struct arena *a
     int samples = 0;
     AUTO(err) bad = {0};
 
-    if (!resolve(e, a, &g->url, &base, err) || !resolve(e, a, &g->query, &query, err))
+    if (!text_resolved(e, a, &g->url, &base, err) || !text_resolved(e, a, &g->query, &query, err))
         return false;
     size_t n = strlen(base);
     while (n > 0 && base[n - 1] == '/')
         n--;
     if (!fetch(e, g, a,
-               arena_printf(a, "%.*s/api/v1/query?query=%s", (int) n, base, escape_query(a, query)),
+               arena_printf(a, "%.*s/api/v1/query?query=%s", (int) n, base, url_escape(a, query)),
                &res, err))
         return false;
     if (res.outcome != HTTP_ANSWERED)
@@ -200,10 +150,18 @@ static bool measure_sessions(struct engine *e, const struct gate *g, struct aren
     int n = 0;
     bool watched = false;
 
-    if (!live_releases(e, a, &live, &n, &watched, err))
-        return false;
+    AUTO(err) bad = {0};
+
+    if (!live_releases(e, a, &live, &n, &watched, &bad)) {
+        if (!err_is(&bad, ERR_UNREACHABLE)) {
+            err_move(err, &bad);
+            return false;
+        }
+        no_data(a, out, str_text(&bad.message));
+        return true;
+    }
     if (!watched) {
-        no_data(a, out, "live_releases.sessions of the environment isn't set, so nobody can tell");
+        no_data(a, out, "live_releases of the environment isn't set, so nobody can tell");
         return true;
     }
     out->verdict = GATE_PASS;
@@ -213,7 +171,7 @@ static bool measure_sessions(struct engine *e, const struct gate *g, struct aren
         if (strcmp(live[i], g->release.s) == 0) {
             out->verdict = GATE_FAIL;
             out->value = "1";
-            out->detail = arena_printf(a, "release %s still has sessions", g->release.s);
+            out->detail = arena_printf(a, "release %s is still live", g->release.s);
         }
     return true;
 }

@@ -21,6 +21,7 @@ struct work {
     bool undoing;
     int task_no, n_tasks;
     int64_t brake_seen_ms; /* monotonic: when the brake was last looked at; 0: not yet */
+    int64_t began_ms;      /* wall clock, of an advance: a kill since then stops it */
     struct advance_result *out;
     int out_cap;
 };
@@ -153,6 +154,19 @@ bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
 /* Which releases may run, as it will be once w->state is written: part of the same transaction (guard.c). */
 bool window_add(struct work *w, struct txn *t, struct err *err);
 
+/* ---- facts for the guards ---------------------------------------------------------------------------- */
+
+static inline void fact_yes(struct fact *f) { *f = (struct fact) {.known = true, .holds = true}; }
+static inline void fact_no(struct fact *f, const char *what, const char *release)
+{
+    *f = (struct fact) {.known = true, .what = what, .release = release};
+}
+static inline const char *pos_text(struct arena *a, struct pos at)
+{
+    return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
+}
+bool requirements_look(struct work *w, struct fact *f, struct err *err);
+
 /* ---- gates ---------------------------------------------------------------------------------------------------- */
 
 enum gate_verdict { GATE_PASS, GATE_FAIL, GATE_NO_DATA };
@@ -173,7 +187,14 @@ void decision_with_name(struct arena *a, const struct plan *p, struct decision *
 enum phase newest_phase(const struct plan *p, enum stage s);
 /* A table as it is written in SQL, with its schema when one was given; for messages and lock holders. */
 const char *table_text(struct work *w, const char *schema, const char *table);
+/* Versions that are live now, by the environment's live_releases. *watched false: nobody said how to look.
+ * ERR_UNREACHABLE: who would know can't be asked. */
 bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched,
                    struct err *err);
+bool text_resolved(struct engine *e, struct arena *a, const struct text *t, const char **out,
+                   struct err *err);
+const char *url_escape(struct arena *a, const char *s);
+bool http_get(struct engine *e, struct arena *a, const char *url, const struct pair_list *headers,
+              int64_t total_ms, struct http_res *res, struct err *err);
 
 #endif

@@ -240,3 +240,36 @@ bool measure_prometheus(const char *body, size_t n, struct arena *a, const char 
     return err_hint(
         err, "An instant query with one number as its answer: without [5m] around everything.");
 }
+
+bool measure_prometheus_label(const char *body, size_t n, const char *label, struct arena *a,
+                              const char ***out, int *out_n, struct err *err)
+{
+    struct json doc __attribute__((cleanup(json_auto))) = {NULL};
+    const json_t *data, *result;
+    bool is_rounded;
+
+    if (!parse(body, n, &doc.root, &is_rounded, err))
+        return false;
+    data = json_object_get(doc.root, "data");
+    result = json_object_get(data, "result");
+    const char *type = json_string_value(json_object_get(data, "resultType"));
+    if (!type || strcmp(type, "vector") != 0 || !json_is_array(result))
+        return prometheus_error(doc.root, err);
+    const char **list = arena_array(a, const char *, (int) json_array_size(result) + 1);
+    int found = 0;
+    for (size_t i = 0; i < json_array_size(result); i++) {
+        const json_t *sample = json_array_get(result, i);
+        const char *name =
+            json_string_value(json_object_get(json_object_get(sample, "metric"), label));
+        const char *value;
+        if (!sample_text(json_object_get(sample, "value"), a, &value, err))
+            return false;
+        if (!name)
+            return err_set(err, ERR_INPUT, "a sample has no label \"%s\"", label);
+        if (value && strtod(value, NULL) != 0)
+            list[found++] = arena_strdup(a, name);
+    }
+    *out = list;
+    *out_n = found;
+    return true;
+}

@@ -20,18 +20,6 @@ struct look {
     enum phase phase; /* that the event would run or go on with */
 };
 
-static void yes(struct fact *f) { *f = (struct fact) {.known = true, .holds = true}; }
-
-static void no(struct fact *f, const char *what, const char *release)
-{
-    *f = (struct fact) {.known = true, .what = what, .release = release};
-}
-
-static const char *place(struct arena *a, struct pos at)
-{
-    return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
-}
-
 /* ---- release, dependencies ------------------------------------------------------------------------------ */
 
 static bool is_running_phase(const struct look *l) { return stage_is_running(l->w.state.stage); }
@@ -44,33 +32,33 @@ static void look_release(struct look *l, struct fact *f)
     const char *given = l->w.o->release;
 
     if (!bound) {
-        yes(f);
+        fact_yes(f);
         return;
     }
     const char *cmd = arena_printf(a, "phasegate advance %s --release %s", p->id.s, bound);
     if (!given) {
         if (is_running_phase(l))
-            yes(f);
+            fact_yes(f);
         else
-            no(f,
-               arena_printf(a, "no release was named; %s is bound to release %s",
-                            phase_word(l->phase), bound),
-               arena_printf(a, "%s, when %s is being rolled out", cmd, bound));
+            fact_no(f,
+                    arena_printf(a, "no release was named; %s is bound to release %s",
+                                 phase_word(l->phase), bound),
+                    arena_printf(a, "%s, when %s is being rolled out", cmd, bound));
         return;
     }
     int cmp = release_compare(&l->w.e->set->project, given, bound);
     if (cmp == 0 || (cmp > 0 && l->w.e->policy.one_phase_per_release == 0))
-        yes(f);
+        fact_yes(f);
     else if (cmp < 0)
-        no(f,
-           arena_printf(a, "%s is bound to release %s, which comes after %s", phase_word(l->phase),
-                        bound, given),
-           cmd);
+        fact_no(f,
+                arena_printf(a, "%s is bound to release %s, which comes after %s",
+                             phase_word(l->phase), bound, given),
+                cmd);
     else
-        no(f,
-           arena_printf(a, "%s is bound to release %s, which was passed over on the way to %s",
-                        phase_word(l->phase), bound, given),
-           arena_printf(a, "%s first: one phase per release", cmd));
+        fact_no(f,
+                arena_printf(a, "%s is bound to release %s, which was passed over on the way to %s",
+                             phase_word(l->phase), bound, given),
+                arena_printf(a, "%s first: one phase per release", cmd));
 }
 
 static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
@@ -78,7 +66,7 @@ static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
     const struct plan *p = l->w.p;
     struct arena *a = l->w.a;
 
-    yes(f);
+    fact_yes(f);
     for (int i = 0; i < p->n_depends_on; i++) {
         struct plan_state other = {0};
         const struct plan_dep *d = &p->depends_on[i];
@@ -88,138 +76,13 @@ static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
             continue;
         const struct plan *op = plan_find(l->w.e->set, d->plan.s);
         const char *rel = op ? op->phases[d->phase].release.s : NULL;
-        no(f,
-           arena_printf(a, "plan %s has to finish %s first; it is at \"%s\" (%s)", d->plan.s,
-                        phase_word(d->phase), stage_word(other.stage), place(a, d->at)),
-           arena_printf(a, "phasegate advance %s --release %s", d->plan.s, rel ? rel : "V"));
+        fact_no(f,
+                arena_printf(a, "plan %s has to finish %s first; it is at \"%s\" (%s)", d->plan.s,
+                             phase_word(d->phase), stage_word(other.stage), pos_text(a, d->at)),
+                arena_printf(a, "phasegate advance %s --release %s", d->plan.s, rel ? rel : "V"));
         f->since_ms = other.stage_since_ms;
         return true;
     }
-    return true;
-}
-
-/* ---- requires ------------------------------------------------------------------------------------------------ */
-
-static bool require_disk(struct look *l, const struct require *r, struct fact *f, struct err *err)
-{
-    struct arena *a = l->w.a;
-    struct host *h = l->w.e->ports->host;
-    const char *dir = NULL;
-    AUTO(err) ignored = {0};
-
-    (void) err;
-    if (!ask_value(l->w.e, a,
-                   "SELECT pg_catalog.current_setting('data_directory', true) WHERE "
-                   "pg_catalog.inet_server_addr() IS NULL",
-                   l->w.e->policy.statement_timeout_ms, &dir, &ignored))
-        dir = NULL;
-    int64_t free_bytes = dir ? h->ops->disk_free(h, dir) : -1;
-    if (free_bytes < 0)
-        no(f,
-           arena_printf(a,
-                        "%lld bytes of free disk are required, and the server's disk can't be seen "
-                        "from here (%s)",
-                        (long long) r->bytes, place(a, r->at)),
-           "run phasegate on the database's host, or state the requirement as sql: with a function "
-           "that tells");
-    else if (free_bytes < r->bytes)
-        no(f,
-           arena_printf(a, "%lld bytes of free disk are required, %lld are free (%s)",
-                        (long long) r->bytes, (long long) free_bytes, place(a, r->at)),
-           "free some disk, then the same command again");
-    return true;
-}
-
-static bool require_value(struct look *l, const char *sql, const char **v, struct err *err)
-{
-    return ask_value(l->w.e, l->w.a, sql, l->w.e->policy.statement_timeout_ms, v, err);
-}
-
-static int64_t version_number(const char *s)
-{
-    char *end;
-    long major = strtol(s, &end, 10);
-
-    return major * 10000 + (*end == '.' ? strtol(end + 1, NULL, 10) : 0);
-}
-
-/* 15.10 is newer than 15.9, and "15" is every 15.x. */
-bool server_version_holds(struct engine *e, const struct cond *c)
-{
-    int64_t num = db_server_version(e->db);
-    struct cond plain = *c;
-    AUTO(arena) a = {0};
-
-    if (!c->value || !c->numeric)
-        return false;
-    if (!strchr(c->value, '.'))
-        return cond_holds(c, arena_printf(&a, "%lld", (long long) (num / 10000)), NULL);
-    plain.value = arena_printf(&a, "%lld", (long long) version_number(c->value));
-    return cond_holds(&plain, arena_printf(&a, "%lld", (long long) num), NULL);
-}
-
-static bool require_one(struct look *l, const struct require *r, struct fact *f, struct err *err)
-{
-    struct arena *a = l->w.a;
-    const char *v = NULL;
-    char version[32];
-    AUTO(str) sql = {0};
-
-    switch (r->kind) {
-    case REQUIRE_POSTGRES: {
-        int num = db_server_version(l->w.e->db);
-        snprintf(version, sizeof version, "%d.%d", num / 10000, num % 10000);
-        if (!server_version_holds(l->w.e, &r->expect))
-            no(f,
-               arena_printf(a, "PostgreSQL %s %s is required, this is %s (%s)",
-                            cond_op_word(r->expect.op), r->expect.value, version, place(a, r->at)),
-               "upgrade the server");
-        return true;
-    }
-    case REQUIRE_EXTENSION:
-        str_add(&sql, "SELECT extname FROM pg_catalog.pg_extension WHERE extname = ");
-        sql_literal(&sql, r->value.s);
-        if (!require_value(l, str_text(&sql), &v, err))
-            return false;
-        if (!v)
-            no(f,
-               arena_printf(a, "extension %s is required and not installed (%s)", r->value.s,
-                            place(a, r->at)),
-               arena_printf(a, "CREATE EXTENSION %s, by a role that may", r->value.s));
-        return true;
-    case REQUIRE_TABLE:
-        str_add(&sql, "SELECT pg_catalog.to_regclass(");
-        sql_literal(&sql, r->value.s);
-        str_add(&sql, ")");
-        if (!require_value(l, str_text(&sql), &v, err))
-            return false;
-        if (!v)
-            no(f,
-               arena_printf(a, "table %s is required and not there (%s)", r->value.s,
-                            place(a, r->at)),
-               NULL);
-        return true;
-    case REQUIRE_DISK_FREE: return require_disk(l, r, f, err);
-    case REQUIRE_SQL:
-        if (!require_value(l, r->sql.s, &v, err))
-            return err_note(err, "requires (%s)", place(a, r->at));
-        if (!cond_holds(&r->expect, v, NULL))
-            no(f,
-               arena_printf(a, "a requirement doesn't hold: got %s%s%s (%s)", v ? v : "no value",
-                            r->because.s ? ": " : "", r->because.s ? r->because.s : "",
-                            place(a, r->at)),
-               NULL);
-        return true;
-    }
-    return true;
-}
-
-static bool look_requirements(struct look *l, struct fact *f, struct err *err)
-{
-    yes(f);
-    for (int i = 0; i < l->w.p->n_requires && f->holds; i++)
-        if (!require_one(l, &l->w.p->requires[i], f, err))
-            return false;
     return true;
 }
 
@@ -230,21 +93,22 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
     struct edit *edits;
     int n = 0;
 
-    yes(f);
+    fact_yes(f);
     if (!engine_edits(l->w.e, l->w.p, l->w.a, &edits, &n, err))
         return false;
     if (n == 0)
         return true;
     char when[25];
     time_to_rfc3339(edits[0].applied_at_ms, when);
-    no(f,
-       arena_printf(
-           l->w.a,
-           "step %s of %s was applied as something else (%s; recorded checksum %.12s, now %.12s)%s",
-           edits[0].step, edits[0].phase, place(l->w.a, edits[0].at), edits[0].recorded_checksum,
-           edits[0].checksum, n > 1 ? arena_printf(l->w.a, ", and %d more", n - 1) : ""),
-       arena_printf(l->w.a, "undo the edit, or: phasegate accept %s --because REASON",
-                    l->w.p->id.s));
+    fact_no(f,
+            arena_printf(l->w.a,
+                         "step %s of %s was applied as something else (%s; recorded checksum "
+                         "%.12s, now %.12s)%s",
+                         edits[0].step, edits[0].phase, pos_text(l->w.a, edits[0].at),
+                         edits[0].recorded_checksum, edits[0].checksum,
+                         n > 1 ? arena_printf(l->w.a, ", and %d more", n - 1) : ""),
+            arena_printf(l->w.a, "undo the edit, or: phasegate accept %s --because REASON",
+                         l->w.p->id.s));
     f->holder = edits[0].applied_by;
     f->since_ms = edits[0].applied_at_ms;
     return true;
@@ -303,27 +167,28 @@ static bool look_approvals(struct look *l, struct fact *f, struct err *err)
     const struct approval *refused = NULL;
     struct arena *a = l->w.a;
 
-    yes(f);
+    fact_yes(f);
     if (needed == MODEL_UNSET || needed <= 0)
         return true;
     if (l->w.e->has_ledger && !ledger_approvals(l->w.e->db, a, l->w.p->id.s, &ap, &n, err))
         return false;
     int got = count_approvals(l, ap, n, NULL, &refused);
     if (refused) {
-        no(f,
-           arena_printf(a, "%s refused %s%s%s", refused->who, phase_word(l->phase),
-                        refused->because ? ": " : "", refused->because ? refused->because : ""),
-           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
-                        phase_word(l->phase)));
+        fact_no(f,
+                arena_printf(a, "%s refused %s%s%s", refused->who, phase_word(l->phase),
+                             refused->because ? ": " : "",
+                             refused->because ? refused->because : ""),
+                arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
+                             phase_word(l->phase)));
         f->holder = refused->who;
         f->since_ms = refused->at_ms;
     } else if (got < needed) {
-        no(f,
-           arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s",
-                        phase_word(l->phase), (long long) needed, needed == 1 ? "" : "s", got,
-                        l->w.p->phase_checksum[l->phase]),
-           arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
-                        phase_word(l->phase)));
+        fact_no(f,
+                arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s",
+                             phase_word(l->phase), (long long) needed, needed == 1 ? "" : "s", got,
+                             l->w.p->phase_checksum[l->phase]),
+                arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
+                             phase_word(l->phase)));
     }
     return true;
 }
@@ -343,7 +208,7 @@ static bool criterion_holds(struct look *l, const struct criterion *c, bool *hol
         return true;
     }
     if (!ask_value(l->w.e, l->w.a, c->sql.s, l->w.e->policy.statement_timeout_ms, value, err))
-        return err_note(err, "criterion at %s", place(l->w.a, c->at));
+        return err_note(err, "criterion at %s", pos_text(l->w.a, c->at));
     *holds = cond_holds(&c->expect, *value, NULL);
     return true;
 }
@@ -353,7 +218,7 @@ static bool look_go(struct look *l, struct fact *f, struct err *err)
 {
     const struct runbook *rb = &l->w.p->runbook;
 
-    yes(f);
+    fact_yes(f);
     for (int side = 0; side < 2; side++) {
         const struct criterion *list = side ? rb->no_go : rb->go;
         int n = side ? rb->n_no_go : rb->n_go;
@@ -365,14 +230,14 @@ static bool look_go(struct look *l, struct fact *f, struct err *err)
             if (!criterion_holds(l, &list[i], &holds, &value, err))
                 return false;
             if (holds == (side == 1))
-                no(f,
-                   arena_printf(l->w.a, "%s criterion %s: %s (%s)", side ? "no-go" : "go",
-                                side ? "holds" : "doesn't hold",
-                                list[i].gate.s ? list[i].gate.s
-                                : value        ? value
-                                               : "no value",
-                                place(l->w.a, list[i].at)),
-                   NULL);
+                fact_no(f,
+                        arena_printf(l->w.a, "%s criterion %s: %s (%s)", side ? "no-go" : "go",
+                                     side ? "holds" : "doesn't hold",
+                                     list[i].gate.s ? list[i].gate.s
+                                     : value        ? value
+                                                    : "no value",
+                                     pos_text(l->w.a, list[i].at)),
+                        NULL);
         }
     }
     return true;
@@ -385,26 +250,26 @@ static bool look_flags_known(struct look *l, struct fact *f, struct err *err)
     bool killed = false;
     const char *drift = NULL;
 
-    yes(f);
+    fact_yes(f);
     if (!l->w.p->flags[FLAG_READ].key.s && !l->w.p->flags[FLAG_WRITE].key.s)
         return true;
     /* Before its first rung a flag needn't even exist. */
     if (l->phase < PHASE_DUAL_READ)
         return true;
     if (!l->w.e->flags) {
-        no(f,
-           arena_printf(l->w.a, "environment %s has no flag service, and the plan has flags",
-                        l->w.e->env->name.s),
-           "add flags: to the environment in phasegate.yaml");
+        fact_no(f,
+                arena_printf(l->w.a, "environment %s has no flag service, and the plan has flags",
+                             l->w.e->env->name.s),
+                "add flags: to the environment in phasegate.yaml");
         return true;
     }
     if (!flags_check(&l->w, &killed, &drift, err))
         return false;
     if (killed) {
-        no(f, drift,
-           arena_printf(l->w.a, "phasegate resume %s, once the cause is gone", l->w.p->id.s));
+        fact_no(f, drift,
+                arena_printf(l->w.a, "phasegate resume %s, once the cause is gone", l->w.p->id.s));
     } else if (drift)
-        no(f, drift, "phasegate flags reconcile");
+        fact_no(f, drift, "phasegate flags reconcile");
     return true;
 }
 
@@ -412,15 +277,15 @@ static void look_flags_full(struct look *l, struct fact *f)
 {
     const enum phase bound[FLAG_ROLES] = {PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION};
 
-    yes(f);
+    fact_yes(f);
     for (int r = 0; r < FLAG_ROLES && f->holds; r++) {
         const struct flag_decl *d = &l->w.p->flags[r];
         if (!d->key.s || l->w.p->phases[bound[r]].rollout.n == 0 || l->w.state.percent[r] == 100)
             continue;
-        no(f,
-           arena_printf(l->w.a, "%s flag %s is at %d %%, contract needs 100 %%",
-                        flag_role_word((enum flag_role) r), d->key.s, l->w.state.percent[r]),
-           arena_printf(l->w.a, "phasegate advance %s: roll it out again", l->w.p->id.s));
+        fact_no(f,
+                arena_printf(l->w.a, "%s flag %s is at %d %%, contract needs 100 %%",
+                             flag_role_word((enum flag_role) r), d->key.s, l->w.state.percent[r]),
+                arena_printf(l->w.a, "phasegate advance %s: roll it out again", l->w.p->id.s));
     }
 }
 
@@ -431,11 +296,11 @@ static void look_verified(struct look *l, struct fact *f)
 
     for (int i = PHASE_FIRST; i <= PHASE_LAST; i++)
         data |= p->phases[i].backfill.n > 0 || p->phases[i].verify.n > 0;
-    yes(f);
+    fact_yes(f);
     if (data && !l->w.state.verified)
-        no(f, "the backfill isn't verified, or a kill or rollback voided its verification",
-           arena_printf(l->w.a, "phasegate rollback %s, then advance write_activation again",
-                        p->id.s));
+        fact_no(f, "the backfill isn't verified, or a kill or rollback voided its verification",
+                arena_printf(l->w.a, "phasegate rollback %s, then advance write_activation again",
+                             p->id.s));
 }
 
 static bool look_live(struct look *l, struct fact *f, struct err *err)
@@ -446,20 +311,27 @@ static bool look_live(struct look *l, struct fact *f, struct err *err)
     int n = 0;
     bool watched = false;
 
-    yes(f);
-    if (!bound || !live_releases(l->w.e, l->w.a, &live, &n, &watched, err))
-        return !bound;
+    fact_yes(f);
+    if (!bound)
+        return true;
+    if (!live_releases(l->w.e, l->w.a, &live, &n, &watched, err)) {
+        if (!err_is(err, ERR_UNREACHABLE))
+            return false;
+        fact_no(f, arena_strdup(l->w.a, str_text(&err->message)),
+                "see to it that live_releases of the environment can be asked");
+        err_clear(err);
+        return true;
+    }
     int at = project_release_index(prj, bound);
     for (int i = 0; watched && i < n && f->holds; i++) {
         int idx = project_release_index(prj, live[i]);
         if (at < 0 || idx < 0 || at - idx <= l->w.e->policy.window)
             continue;
-        no(f,
-           arena_printf(l->w.a,
-                        "release %s is still live; beside %s only the %lld before it may be",
-                        live[i], bound, (long long) l->w.e->policy.window),
-           arena_printf(l->w.a, "stop the instances of %s (application_name %s)", live[i],
-                        l->w.e->env->live_releases.application_name.s));
+        fact_no(f,
+                arena_printf(l->w.a,
+                             "release %s is still live; beside %s only the %lld before it may be",
+                             live[i], bound, (long long) l->w.e->policy.window),
+                arena_printf(l->w.a, "stop the instances of %s", live[i]));
     }
     return true;
 }
@@ -471,11 +343,11 @@ static bool look_lossless(struct look *l, struct fact *f, struct err *err)
     bool lossless = true;
     const char *what = NULL;
 
-    yes(f);
+    fact_yes(f);
     if (!undo_losses(&l->w, &lossless, &what, err))
         return false;
     if (!lossless && l->w.e->policy.forward_only != 0)
-        no(f, what, arena_printf(l->w.a, "phasegate new NAME --compensates %s", l->w.p->id.s));
+        fact_no(f, what, arena_printf(l->w.a, "phasegate new NAME --compensates %s", l->w.p->id.s));
     return true;
 }
 
@@ -489,12 +361,12 @@ static bool look_hold(struct look *l, struct fact *f, struct err *err)
                    "SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint", 5000,
                    &v, err))
         return false;
-    yes(f);
+    fact_yes(f);
     if (l->w.state.hold_until_ms > strtoll(v, NULL, 10)) {
         char when[25];
         time_to_rfc3339(l->w.state.hold_until_ms, when);
-        no(f, arena_printf(a, "the hold of what was soft-dropped ends at %s", when),
-           arena_printf(a, "wait; or: phasegate restore %s", l->w.p->id.s));
+        fact_no(f, arena_printf(a, "the hold of what was soft-dropped ends at %s", when),
+                arena_printf(a, "wait; or: phasegate restore %s", l->w.p->id.s));
         f->since_ms = l->w.state.stage_since_ms;
         f->gives_up_ms = l->w.state.hold_until_ms;
     }
@@ -506,7 +378,7 @@ static bool look_dependants(struct look *l, struct fact *f, struct err *err)
     struct soft_drop *d = NULL;
     int n = 0;
 
-    yes(f);
+    fact_yes(f);
     if (!l->w.e->has_ledger || !ledger_soft_drops(l->w.e->db, l->w.a, l->w.p->id.s, &d, &n, err))
         return !l->w.e->has_ledger;
     for (int i = 0; i < n && f->holds; i++) {
@@ -530,24 +402,25 @@ static bool look_dependants(struct look *l, struct fact *f, struct err *err)
                       &DB_PARAMS(d[i].schema, d[i].table, d[i].hidden_name), &rows, err))
             return false;
         if (rows.n_rows > 0)
-            no(f,
-               arena_printf(l->w.a, "view %s still depends on %s.%s", db_cell(&rows, 0, 0),
-                            d[i].table, d[i].original_name),
-               "change or drop the view first");
+            fact_no(f,
+                    arena_printf(l->w.a, "view %s still depends on %s.%s", db_cell(&rows, 0, 0),
+                                 d[i].table, d[i].original_name),
+                    "change or drop the view first");
     }
     return true;
 }
 
 static void look_confirmed(struct look *l, struct fact *f)
 {
-    yes(f);
+    fact_yes(f);
     if (!l->w.o->confirm || strcmp(l->w.o->confirm, l->w.p->id.s) != 0)
-        no(f,
-           l->w.o->confirm
-               ? arena_printf(l->w.a, "the confirmation names \"%s\", the plan is %s",
-                              l->w.o->confirm, l->w.p->id.s)
-               : "this is the point of no return; it has to be confirmed with the plan's name",
-           arena_printf(l->w.a, "phasegate purge %s --confirm %s", l->w.p->id.s, l->w.p->id.s));
+        fact_no(
+            f,
+            l->w.o->confirm
+                ? arena_printf(l->w.a, "the confirmation names \"%s\", the plan is %s",
+                               l->w.o->confirm, l->w.p->id.s)
+                : "this is the point of no return; it has to be confirmed with the plan's name",
+            arena_printf(l->w.a, "phasegate purge %s --confirm %s", l->w.p->id.s, l->w.p->id.s));
 }
 
 static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *err)
@@ -559,7 +432,7 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     switch (g) {
     case GUARD_RELEASE_TURN: look_release(l, f); return true;
     case GUARD_DEPENDENCIES: return look_dependencies(l, f, err);
-    case GUARD_REQUIREMENTS: return look_requirements(l, f, err);
+    case GUARD_REQUIREMENTS: return requirements_look(&l->w, f, err);
     case GUARD_UNEDITED: return look_edits(l, f, err);
     case GUARD_APPROVED: return look_approvals(l, f, err);
     case GUARD_GO: return look_go(l, f, err);
@@ -573,11 +446,12 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_CONFIRMED: look_confirmed(l, f); return true;
     case GUARD_NEXT_ABSENT:
     case GUARD_NEXT_PRESENT:
-        yes(f);
+        fact_yes(f);
         if (present != (g == GUARD_NEXT_PRESENT))
-            no(f,
-               arena_printf(l->w.a, "%s is %s", phase_word(asked), present ? "present" : "absent"),
-               NULL);
+            fact_no(
+                f,
+                arena_printf(l->w.a, "%s is %s", phase_word(asked), present ? "present" : "absent"),
+                NULL);
         return true;
     case GUARD_COUNT: break;
     }

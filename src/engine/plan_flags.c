@@ -77,6 +77,36 @@ static void stopped_by_signal(const struct flag_set_request *r, const struct fla
     err_hint(err, "the same command goes on from here");
 }
 
+/* A kill of a flag that was off already leaves nothing lower than before, and is one all the same: nothing goes
+ * up after it in a run that began before it. */
+static const char *kill_since(struct work *w, struct flag_ops *ops)
+{
+    struct flag_entry *e = NULL;
+    int n = 0;
+    AUTO(err) ignored = {0};
+
+    if (!w->began_ms || !flag_journal_load(ops, w->a, &e, &n, &ignored))
+        return NULL;
+    for (int i = n - 1; i >= 0; i--)
+        for (int r = 0; r < FLAG_ROLES; r++)
+            if (w->p->flags[r].key.s && strcmp(w->p->flags[r].key.s, e[i].key) == 0 &&
+                strcmp(e[i].verb, "kill") == 0 && e[i].at_ms >= w->began_ms)
+                return arena_printf(w->a,
+                                    "flag \"%s\" was killed by %s while this run was going on",
+                                    e[i].key, e[i].actor ? e[i].actor : "somebody");
+    return NULL;
+}
+
+static bool stop_at_kill(struct work *w, const char *what, struct err *err)
+{
+    if (!halt(w, BRAKE_KILLED, what, err))
+        return false;
+    err_set(err, ERR_STOPPED, "%s", what);
+    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
+             w->p->id.s);
+    return err_reason(err, "killed");
+}
+
 bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
                        struct err *err)
 {
@@ -93,7 +123,10 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
                                  .seen_before = w->state.percent[role] > 0,
                                  .ensure = !down};
     struct flag_set_result res;
+    const char *killed = down ? NULL : kill_since(w, &ops);
 
+    if (killed)
+        return stop_at_kill(w, killed, err);
     if (!catch_up(w, &ops, err) || !flag_ops_set(&ops, &r, w->a, &res, err))
         return false;
     if (res.preempted && !down) {

@@ -38,39 +38,6 @@ bool work_open(struct work *w, struct engine *e, struct plan *p, const struct ad
     return true;
 }
 
-/* Versions that are live now, by the environment's live_releases. *watched false: nobody said how to look. */
-bool live_releases(struct engine *e, struct arena *a, const char ***out, int *out_n, bool *watched,
-                   struct err *err)
-{
-    const struct live_releases_decl *l = &e->env->live_releases;
-
-    *out = NULL;
-    *out_n = 0;
-    *watched = false;
-    if (!l->application_name.s)
-        return true;
-    const char *percent = strchr(l->application_name.s, '%');
-    const char *head = arena_strndup(a, l->application_name.s,
-                                     percent ? (size_t) (percent - l->application_name.s) : 0);
-    const char *tail = percent ? percent + 1 : "";
-    struct db_rows rows = {0};
-    if (!db_query(
-            e->db, a,
-            "SELECT DISTINCT pg_catalog.substr(application_name, pg_catalog.length($1) + 1, "
-            "pg_catalog.length(application_name) - pg_catalog.length($1) - pg_catalog.length($2)) "
-            "FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, $1) "
-            "AND pg_catalog.right(application_name, pg_catalog.length($2)) = $2 AND "
-            "pg_catalog.length(application_name) > pg_catalog.length($1) + pg_catalog.length($2) "
-            "ORDER BY 1",
-            &DB_PARAMS(head, tail), &rows, err))
-        return false;
-    *watched = true;
-    *out = arena_array(a, const char *, rows.n_rows + 1);
-    for (int i = 0; i < rows.n_rows; i++)
-        (*out)[(*out_n)++] = db_cell(&rows, i, 0);
-    return true;
-}
-
 /* The machine's sentences know no names: PLAN in them is this plan. */
 static void with_name(struct str *out, const char *text, const char *plan)
 {

@@ -69,6 +69,7 @@ static void message(struct out *o, enum out_style s, const char *word, const cha
 
     str_vaddf(&text, fmt, ap);
     out_bar_clear(o);
+    fflush(o->data); /* where both end in one log, they stand in their order */
     fprintf(o->messages, "%s%s%s%s\n", out_message_style(o, s), word,
             s == STYLE_PLAIN ? "" : out_message_style(o, STYLE_PLAIN),
             out_clean(&a, str_text(&text), true));

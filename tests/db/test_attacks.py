@@ -150,6 +150,26 @@ class Tables(project.Case):
         self.assertEqual(p.db.column("SELECT external_ref FROM orders WHERE id >= 900 ORDER BY id"), ["A", "B"])
 
 
+class Kills(project.Case):
+    def test_a_kill_before_the_first_rung_stops_the_run(self):
+        """The flags are off still, so nothing is lower than it was left."""
+        p = self.project(plans=[full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        with p.db.session("BEGIN", "SELECT 1 FROM orders WHERE id = 1 FOR UPDATE") as holder:
+            run = p.start("advance", "orders-ref", "--release", "1.2.0")
+            pgtest.wait_until(lambda: "lock on" in run.stderr, what="the backfill that waits for the row")
+            p.ok("kill", "orders-ref")
+            holder.run("ROLLBACK")
+            done = run.wait(60)
+        self.assertEqual(done.rc, 5, done)
+        self.assertIn("was killed by", done.stderr)
+        self.assertEqual((p.flag("orders-ref-read") or 0, p.brake("orders-ref")), (0, "killed"))
+        p.refused("killed", "advance", "orders-ref", "--release", "1.2.0")
+        p.ok("resume", "orders-ref", "--because", "cause is gone")
+        p.ok("advance", "orders-ref", "--release", "1.2.0")
+        self.assertEqual(p.flag("orders-ref-read"), 100)
+
+
 class Secrets(project.Case):
     def test_a_password_that_slides_into_another_part_is_not_shown(self):
         p = self.project(plans=[full_plan()])

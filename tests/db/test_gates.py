@@ -13,7 +13,7 @@ import unittest.mock
 
 import pgtest
 import project
-from project import phase, plan
+from project import column_plan, phase, plan
 
 SOON = {"interval": "100ms", "timeout": "5s"}
 
@@ -364,13 +364,64 @@ class Sessions(GateCase):
     def test_a_release_is_gone(self):
         p = self.gate(self.GONE, live={"sessions": {"application_name": "shop/%"}})
         with p.db.session("SET application_name = 'shop/1.1.0'"), p.db.session("SET application_name = 'shop/1.2.0'"):
-            self.fails(p, "release 1.1.0 still has sessions")
+            self.fails(p, "release 1.1.0 is still live")
         pgtest.wait_until(lambda: p.db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'shop/%'") == "0")
         p.ok("resume", "g")
         self.passes(p)
 
     def test_without_live_releases_nobody_can_tell(self):
         self.waits(self.gate(self.GONE), "nobody can tell")
+
+
+class LiveReleases(GateCase):
+    """What the application itself says, or Prometheus, instead of sessions."""
+
+    def live(self, declared, **env):
+        p = self.project(plans=[project.full_plan()], live=declared)
+        p.env.update(env)
+        p.advance_through("orders-ref", "write_activation")
+        return p
+
+    def refused(self, p, *words):
+        error = p.refused("releases_live", "advance", "orders-ref", "--release", "1.5.0")
+        for word in words:
+            self.assertIn(word, error["message"])
+
+    def test_by_http(self):
+        server = serve(self, body='{"app": {"version": "1.3.0"}}')
+        p = self.live({"http": {"url": "${VERSIONS}/version", "json": "/app/version"}}, VERSIONS=server.url)
+        self.refused(p, "release 1.3.0 is still live")
+        server.status = 503
+        self.refused(p, "status 503")
+        server.status, server.body = 200, '{"app": {}}'
+        self.refused(p, "nothing at")
+        server.body = '{"app": {"version": "1.4.0"}}'
+        p.advance("orders-ref", "1.5.0")
+
+    def test_nobody_answers(self):
+        p = self.project(plans=[column_plan()], live={"http": {"url": "http://127.0.0.1:%d/" % pgtest.free_port(), "json": "/v"}})
+        error = p.refused("releases_live", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("nobody says which releases are live", error["message"])
+
+    def test_by_prometheus(self):
+        def answer(*versions):
+            return json.dumps({"status": "success", "data": {"resultType": "vector", "result": [
+                {"metric": {"version": v}, "value": [1700000000.0, str(n)]} for v, n in versions]}})
+        server = serve(self, body=answer(("1.3.0", 1), ("1.4.0", 3)))
+        p = self.live({"prometheus": {"url": server.url, "query": 'count by (version) (up{app="orders"})'}})
+        self.refused(p, "release 1.3.0 is still live")
+        server.body = answer()
+        self.refused(p, "names no live release")
+        server.body = answer(("1.3.0", 0), ("1.4.0", 3))
+        p.advance("orders-ref", "1.5.0")
+
+    def test_a_sessions_gate_goes_by_it_too(self):
+        server = serve(self, body='{"v": "1.1.0"}')
+        p = self.gate({"sessions": {"release": "1.1.0"}}, live={"http": {"url": server.url, "json": "/v"}})
+        self.fails(p, "release 1.1.0 is still live")
+        server.body = '{"v": "1.2.0"}'
+        p.ok("resume", "g")
+        self.passes(p)
 
 
 class Approval(GateCase):
