@@ -1,9 +1,12 @@
 /* Signals and the protection of this process's memory. */
 #include "phasegate/io.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UNDER_ASAN
@@ -42,10 +45,20 @@ void interrupt_install(struct interrupt *to)
     }
 }
 
+/* Where a stream is closed, its number would go to the next file or socket: what is printed would be sent to the
+ * database or written into a journal. Reading from one gives nothing, and writing the output is an error as before. */
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void) !open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 void io_harden_process(void)
 {
     struct rlimit none = {0, 0};
 
+    fill_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of the write as well */
     setrlimit(RLIMIT_CORE, &none);
