@@ -20,6 +20,7 @@ struct work {
     enum phase phase;
     bool undoing;
     int task_no, n_tasks;
+    const char *guards[4]; /* questions whether a step is in place that may come again; step.c */
     int64_t brake_seen_ms; /* monotonic: when the brake was last looked at; 0: not yet */
     int64_t began_ms;      /* wall clock, of an advance: a kill since then stops it */
     struct advance_result *out;

@@ -150,16 +150,75 @@ struct build_ctx {
     const struct task *task;
     int64_t started_ms;
     const char *sql, *undo, *detail;
-    const char *guard; /* statement that fails when the step is in place already; NULL: none */
+    struct db_call guard; /* fails when the step is in place already; sql NULL: there is none */
     bool skipped;
 };
 
 #define IN_PLACE "phasegate: already in place"
 
-/* Asks applied_when inside the transaction, in the same round trip: where it is true the cast fails and the
- * step's own statements are never run. NULL where it can't be asked. */
-static const char *guard_sql(struct work *w, const struct step *s)
+static bool ends_in(const struct str *s, const char *tail)
 {
+    size_t n = strlen(tail);
+
+    return s->len >= n && memcmp(str_text(s) + s->len - n, tail, n) == 0;
+}
+
+/* A question that was derived differs from the next step's of its kind in names only: they become parameters,
+ * so that the session plans it once. Only where the other side of a comparison, or the function, says the type. */
+static bool add_with_names_apart(struct work *w, struct db_call *c, struct str *out,
+                                 const char *sql)
+{
+    static const char *const before[] = {" = ", "to_regclass(", "to_regtype("};
+
+    while (*sql) {
+        AUTO(str) name = {0};
+        const char *end = sql;
+        size_t begin = strcspn(sql, "'");
+
+        str_addn(out, sql, begin);
+        sql += begin;
+        if (!*sql)
+            break;
+        for (end = sql + 1; *end && (*end != '\'' || end[1] == '\''); end += *end == '\'' ? 2 : 1)
+            str_addc(&name, *end);
+        if (!*end)
+            return false;
+        bool is_name = false;
+        for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+            is_name = is_name || ends_in(out, before[i]);
+        if (is_name && c->params.n < DB_MAX_PARAMS) {
+            c->params.value[c->params.n++] = arena_strdup(w->a, str_text(&name));
+            str_addf(out, "$%d", c->params.n);
+        } else {
+            str_addn(out, sql, (size_t) (end + 1 - sql));
+        }
+        sql = end + 1;
+    }
+    return true;
+}
+
+/* The text as the session may have prepared it: the same pointer for the same text. *again: it came before. */
+static const char *known_guard(struct work *w, const char *sql, bool *again)
+{
+    const int n = (int) (sizeof w->guards / sizeof *w->guards);
+    int i = 0;
+
+    while (i < n && w->guards[i] && strcmp(w->guards[i], sql) != 0)
+        i++;
+    *again = i < n && w->guards[i];
+    if (*again)
+        return w->guards[i];
+    const char *kept = arena_strdup(w->a, sql);
+    if (i < n)
+        w->guards[i] = kept;
+    return kept;
+}
+
+/* Asks applied_when inside the transaction, in the same round trip: where it is true the cast fails and the
+ * step's own statements are never run. sql NULL where it can't be asked. */
+static struct db_call guard_call(struct work *w, const struct step *s)
+{
+    struct db_call c = {0};
     AUTO(str) q = {0};
 
     str_add(&q, "SELECT ('" IN_PLACE
@@ -168,11 +227,15 @@ static const char *guard_sql(struct work *w, const struct step *s)
         str_addf(&q, "(%s\n)", s->applied_when.s);
     for (int i = 0; !s->applied_when.s && i < s->n_stmts; i++) {
         if (!s->stmts[i].applied_when)
-            return NULL;
-        str_addf(&q, "%s(%s)", i ? " AND " : "", s->stmts[i].applied_when);
+            return c;
+        str_add(&q, i ? " AND (" : "(");
+        if (!add_with_names_apart(w, &c, &q, s->stmts[i].applied_when))
+            return (struct db_call) {0};
+        str_add(&q, ")");
     }
     str_add(&q, " AS applied) AS x WHERE x.applied");
-    return arena_strdup(w->a, str_text(&q));
+    c.sql = known_guard(w, str_text(&q), &c.repeats);
+    return c;
 }
 
 static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, void *ctx,
@@ -184,8 +247,8 @@ static bool build_transaction(struct work *w, struct txn *t, int64_t lock_ms, vo
     (void) err;
     txn_begin(w, t, lock_ms, statement_timeout_of(w, s));
     txn_user_path(w, t);
-    if (b->guard)
-        txn_add(t, b->guard, NULL);
+    if (b->guard.sql)
+        *txn_slot(t) = b->guard;
     for (int i = 0; i < s->n_stmts; i++) {
         txn_add(t, s->stmts[i].sql, NULL);
         t->what[t->n - 1] = s->stmts[i].sql;
@@ -218,18 +281,18 @@ static bool run_transactional(struct work *w, struct build_ctx *b, struct err *e
     const struct step *s = b->task->step;
     bool known = false, applied = false;
 
-    b->guard = guard_sql(w, s);
+    b->guard = guard_call(w, s);
     if (txn_retry(w, main_table(w, s), lock_timeout_of(w, s), build_transaction, b, err))
         return true;
-    if (b->guard && err_is(err, ERR_SQL) && strstr(str_text(&err->message), IN_PLACE)) {
+    if (b->guard.sql && err_is(err, ERR_SQL) && strstr(str_text(&err->message), IN_PLACE)) {
         err_clear(err);
         return skip_in_place(w, b, err);
     }
     /* An author's question that can't be asked inside the transaction is asked before it. */
-    if (!b->guard || !s->applied_when.s || !err_is(err, ERR_SQL))
+    if (!b->guard.sql || !s->applied_when.s || !err_is(err, ERR_SQL))
         return false;
     err_clear(err);
-    b->guard = NULL;
+    b->guard = (struct db_call) {0};
     if (!step_observe_applied(w, s, &known, &applied, err))
         return false;
     return applied

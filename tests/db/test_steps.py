@@ -148,6 +148,19 @@ class InPlace(project.Case):
         self.assertEqual({t["status"] for t in r["tasks"]}, {"skipped"})
         self.assertEqual(p.schema(), schema)
 
+    def test_each_step_asks_for_its_own_names(self):
+        """Steps of one kind share a prepared question; some of them are in place, and the names are hostile."""
+        names = ["a", "a''b", 'a""b', "a\\b", "E'$1", "$2", "ü" * 30, "select"]
+        columns = ['ALTER TABLE "o\'rders \\" ADD COLUMN "%s" int' % n for n in names for n in (n + "1", n + "2", n + "3")]
+        p = self.project(plans=[expand(*[step("s%d" % i, sql) for i, sql in enumerate(columns)])],
+                         baseline='CREATE TABLE "o\'rders \\" (id int)')
+        there = [i for i in range(len(columns)) if i % 3 == 1]
+        p.db.psql(";".join(columns[i] for i in there))
+        r = p.advance("p", "1.1.0")
+        self.assertEqual([i for i, t in enumerate(r["tasks"]) if t["status"] == "skipped"], there)
+        self.assertEqual(p.db.value("SELECT count(*) FROM information_schema.columns WHERE table_name LIKE 'o''rders%'"),
+                         str(len(columns) + 1))
+
     def test_a_deleted_history_row_runs_again_without_harm(self):
         body = full_plan()
         p = self.project(plans=[body])
