@@ -245,7 +245,7 @@ static void test_failed_upgrade(void **state)
     pgtest_exec(*state,
                 "CREATE FUNCTION public.no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
                 "IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity LIKE "
-                "'%soft_drop_plan') THEN "
+                "'%soft_drop') THEN "
                 "RAISE 'not today'; END IF; END $$; "
                 "CREATE EVENT TRIGGER no ON ddl_command_end EXECUTE FUNCTION public.no()");
     assert_err(ledger_upgrade(db, &err), &err, ERR_SQL);

@@ -158,8 +158,6 @@ CREATE TABLE phasegate.flag_change (
     ms          bigint
 );
 -- statement
-CREATE INDEX flag_change_at ON phasegate.flag_change (at);
--- statement
 CREATE INDEX flag_change_plan ON phasegate.flag_change (plan, at);
 -- statement
 CREATE TABLE phasegate.backfill_job (
@@ -210,8 +208,6 @@ CREATE TABLE phasegate.approval (
     at          timestamptz NOT NULL
 );
 -- statement
-CREATE INDEX approval_plan ON phasegate.approval (plan, approval_id);
--- statement
 CREATE TABLE phasegate.soft_drop (
     soft_drop_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     plan          text NOT NULL,
@@ -229,8 +225,6 @@ CREATE TABLE phasegate.soft_drop (
     restored_at   timestamptz,
     purged_at     timestamptz
 );
--- statement
-CREATE INDEX soft_drop_plan ON phasegate.soft_drop (plan, soft_drop_id);
 -- statement
 -- One statement, because each would be a message of its own.
 DO $comments$
