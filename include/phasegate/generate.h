@@ -30,6 +30,16 @@ void sync_install_sql(struct arena *a, const struct plan *p, const struct rename
 void sync_remove_sql(struct arena *a, const struct plan *p, struct sql_list *out);
 /* Boolean query: both triggers and the function are there and enabled. */
 const char *sync_applied_sql(struct arena *a, const struct plan *p);
+/* Query: what is wrong with the installed triggers, as the end of a sentence ("is disabled"), or NULL. */
+const char *sync_broken_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                            int n_renamed);
+/* Query: a sentence on what else on the table would undo what the trigger does, or NULL: a user's trigger that
+ * fires after it, or the sync of another plan that touches a column of this one (of two such triggers the
+ * first to fire misses what the second changes). */
+const char *sync_conflict_sql(struct arena *a, const struct plan *p);
+/* Query: how many rows disagree, counted up to a thousand; renamed columns are known under both names. */
+const char *sync_differs_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                             int n_renamed);
 /* Query: names of columns that can't be written, and of new ones that have a default, with why. No rows: fine.
  * An expression with a wrong name or type in it is an error of the query. */
 const char *sync_check_sql(struct arena *a, const struct plan *p);
@@ -38,6 +48,9 @@ const char *sync_check_sql(struct arena *a, const struct plan *p);
 const char *sync_children_sql(struct arena *a, const struct plan *p);
 /* Boolean SQL over the table's columns: old and new agree (forward direction). For verify and resync. */
 const char *sync_agrees_sql(struct arena *a, const struct plan *p);
+
+/* Boolean SQL over the table's columns: nothing was written to the new side. */
+const char *sync_unwritten_sql(struct arena *a, const struct plan *p);
 
 /* A backfill in full: set, where and table taken from sync where the author left them out. False with a
  * reason when something is missing. Lives in a. */
@@ -49,6 +62,8 @@ struct backfill_spec {
 };
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why);
+/* Does it write the new side of the plan's sync, and nothing else? */
+bool backfill_is_of_sync(const struct plan *p, const struct backfill_spec *s);
 
 /* _drop_<yyyymmdd>_<name>; what is too long for 63 bytes is cut and ends in a hash of the name. day: from the
  * epoch in ms, UTC. */

@@ -153,22 +153,37 @@ static void dual_read(struct builder *b, const struct phase_plan *ph)
     add_steps(b, &ph->finish, "finish/");
 }
 
+/* Those of dual_read are done already, unless they waited for the writes or a kill voided them. */
+static void add_all_backfills(struct builder *b, const struct phase_plan *ph)
+{
+    add_backfills(b, &b->plan->phases[PHASE_DUAL_READ].backfill);
+    add_backfills(b, &ph->backfill);
+}
+
 static void write_activation(struct builder *b, const struct phase_plan *ph)
 {
     const struct phase_plan *dr = &b->plan->phases[PHASE_DUAL_READ];
     bool wait = reads_wait_for_writes(b->plan);
+    bool trigger = b->plan->sync.by == SYNC_TRIGGER;
+    bool one_way = trigger && b->plan->sync.reverse.n == 0;
+    bool verify = has_data_part(b->plan, ph) || dr->backfill.n > 0;
 
     /* Reads that a kill took back go first; rungs that stand are passed over. */
     if (!wait && dr->present)
         add_rungs(b, &dr->rollout, FLAG_READ);
     add_steps(b, &ph->steps, "");
+    /* The trigger has kept every row since expand, so the past can be filled before the first write of the new
+     * side, and has to be: after it the new side may hold what the old one never had. */
+    if (trigger)
+        add_all_backfills(b, ph);
+    if (one_way && verify)
+        add(b, TASK_VERIFY, ID_VERIFY, "verification");
     add_rungs(b, &ph->rollout, FLAG_WRITE);
     if (ph->rollout.n == 0 && ph->gates.n > 0)
         add(b, TASK_GATES, ID_GATES, "gates");
-    /* Done in dual_read already, unless it waited for the writes or a kill voided it. */
-    add_backfills(b, &dr->backfill);
-    add_backfills(b, &ph->backfill);
-    if (has_data_part(b->plan, ph) || dr->backfill.n > 0)
+    if (!trigger)
+        add_all_backfills(b, ph);
+    if (!one_way && verify)
         add(b, TASK_VERIFY, ID_VERIFY, "verification");
     if (wait && dr->present) {
         if (dr->compare.present)

@@ -112,11 +112,10 @@ static const char *quote_tag(struct arena *a, const char *body)
     return tag;
 }
 
-/* The search_path is the one under which the expressions were tried, whatever the writing session's is. */
-static const char *function_sql(struct arena *a, struct gen *g)
+static const char *function_body(struct arena *a, struct gen *g)
 {
     const struct sync *s = &g->p->sync;
-    struct str body = {0}, sql = {0};
+    struct str body = {0};
 
     g->out = &body;
     str_add(&body, "\n#variable_conflict use_column\nBEGIN\n  IF TG_OP = 'INSERT' THEN\n    IF ");
@@ -141,14 +140,18 @@ static const char *function_sql(struct arena *a, struct gen *g)
     str_add(&body, "  ELSE\n");
     assign_all(g, &s->forward, "    ");
     str_add(&body, "  END IF;\n  RETURN NEW;\nEND\n");
+    return take(a, &body);
+}
 
-    const char *tag = quote_tag(a, str_text(&body));
-    str_addf(&sql,
-             "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql "
-             "SET search_path FROM CURRENT AS %s%s%s",
-             function_name(a, g->p), tag, str_text(&body), tag);
-    str_free(&body);
-    return take(a, &sql);
+/* The search_path is the one under which the expressions were tried, whatever the writing session's is. */
+static const char *function_sql(struct arena *a, struct gen *g)
+{
+    const char *body = function_body(a, g), *tag = quote_tag(a, body);
+
+    return arena_printf(a,
+                        "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql "
+                        "SET search_path FROM CURRENT AS %s%s%s",
+                        function_name(a, g->p), tag, body, tag);
 }
 
 /* The columns whose change matters: what the expressions read, as far as that is known, and what they write. */
@@ -233,22 +236,93 @@ static void regclass(struct str *out, const struct sync *s)
     str_add(out, ")");
 }
 
+/* FROM the plan's own triggers (t) with their functions (f) WHERE ... */
+static void own_triggers(struct arena *a, struct str *sql, const struct plan *p)
+{
+    str_add(sql,
+            " FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace AND n.nspname = 'phasegate'"
+            " WHERE t.tgrelid = ");
+    regclass(sql, &p->sync);
+    str_add(sql, " AND t.tgname IN (");
+    sql_literal(sql, generate_name(a, TRIGGER_PREFIX "i_", p->id.s));
+    str_add(sql, ", ");
+    sql_literal(sql, generate_name(a, TRIGGER_PREFIX "u_", p->id.s));
+    str_add(sql, ") AND f.proname = ");
+    sql_literal(sql, generate_name(a, "sync_", p->id.s));
+}
+
 const char *sync_applied_sql(struct arena *a, const struct plan *p)
 {
     struct str sql = {0};
 
-    str_add(&sql,
-            "SELECT count(*) = 2 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = "
-            "t.tgfoid"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace AND n.nspname = 'phasegate'"
-            " WHERE t.tgenabled IN ('O', 'A') AND t.tgrelid = ");
-    regclass(&sql, &p->sync);
-    str_add(&sql, " AND t.tgname IN (");
+    str_add(&sql, "SELECT count(*) = 2");
+    own_triggers(a, &sql, p);
+    str_add(&sql, " AND t.tgenabled IN ('O', 'A')");
+    return take(a, &sql);
+}
+
+const char *sync_broken_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                            int n_renamed)
+{
+    struct gen g = {.p = p, .renamed = renamed, .n_renamed = n_renamed};
+    struct str sql = {0};
+
+    str_add(&sql, "SELECT CASE WHEN count(*) <> 2 THEN 'isn''t there' WHEN pg_catalog.bool_or("
+                  "t.tgenabled NOT IN ('O', 'A')) THEN 'is disabled' WHEN pg_catalog.bool_or("
+                  "f.prosrc <> ");
+    sql_literal(&sql, function_body(a, &g));
+    str_add(&sql, ") THEN 'does something else than the plan says now' END");
+    own_triggers(a, &sql, p);
+    return take(a, &sql);
+}
+
+/* BEFORE triggers on rows of INSERT or UPDATE. The table's own, or of its partitions. */
+static void other_triggers(struct str *sql, const struct sync *s)
+{
+    /* tgtype: 1 row, 2 before, 4 insert, 16 update, 64 instead */
+    str_add(sql,
+            " FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace"
+            " WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 67 = 3 AND t.tgtype & "
+            "20 <> 0 AND (t.tgrelid = ");
+    regclass(sql, s);
+    str_add(sql, " OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(");
+    regclass(sql, s);
+    str_add(sql, "))) AND ");
+}
+
+const char *sync_conflict_sql(struct arena *a, const struct plan *p)
+{
+    struct str sql = {0};
+    struct text_list cols;
+
+    str_add(&sql, "SELECT pg_catalog.min(x.what) FROM (SELECT 'trigger ' || "
+                  "pg_catalog.quote_ident(t.tgname) || ' fires after it, and may change again what "
+                  "was kept equal' AS what");
+    other_triggers(&sql, &p->sync);
+    str_add(&sql, "n.nspname <> 'phasegate' AND t.tgname > ");
     sql_literal(&sql, generate_name(a, TRIGGER_PREFIX "i_", p->id.s));
-    str_add(&sql, ", ");
-    sql_literal(&sql, generate_name(a, TRIGGER_PREFIX "u_", p->id.s));
-    str_add(&sql, ") AND f.proname = ");
+    str_add(&sql,
+            " UNION ALL SELECT 'column ' || pg_catalog.quote_ident(c.attname) || ' belongs to "
+            "another sync already, with trigger ' || pg_catalog.quote_ident(t.tgname)");
+    str_add(&sql,
+            " FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_trigger t ON t.oid = d.objid JOIN "
+            "pg_catalog.pg_attribute c ON c.attrelid = d.refobjid AND c.attnum = d.refobjsubid"
+            " JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid"
+            " = f.pronamespace AND n.nspname = 'phasegate'"
+            " WHERE d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.refclassid = "
+            "'pg_catalog.pg_class'::pg_catalog.regclass AND t.tgrelid = ");
+    regclass(&sql, &p->sync);
+    str_add(&sql, " AND d.refobjid = t.tgrelid AND f.proname <> ");
     sql_literal(&sql, generate_name(a, "sync_", p->id.s));
+    str_add(&sql, " AND c.attname IN (");
+    watched(a, &p->sync, &cols);
+    for (int i = 0; i < cols.n; i++) {
+        str_add(&sql, i ? ", " : "");
+        sql_literal(&sql, cols.items[i].s);
+    }
+    str_add(&sql, ")) AS x");
     return take(a, &sql);
 }
 
@@ -325,6 +399,26 @@ const char *sync_children_sql(struct arena *a, const struct plan *p)
     return arena_strdup(a, str_text(&sql));
 }
 
+const char *sync_differs_sql(struct arena *a, const struct plan *p, const struct renamed *renamed,
+                             int n_renamed)
+{
+    struct str sql = {0};
+
+    str_add(&sql, "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM (SELECT x.*");
+    for (int i = 0; i < n_renamed; i++) {
+        str_add(&sql, ", x.");
+        sql_ident(&sql, renamed[i].now);
+        str_add(&sql, " AS ");
+        sql_ident(&sql, renamed[i].name);
+    }
+    str_add(&sql, " FROM ");
+    table_name(&sql, &p->sync);
+    str_add(&sql, " AS x) AS ");
+    sql_ident(&sql, p->sync.table.s);
+    str_addf(&sql, " WHERE NOT (%s) LIMIT 1000) AS d", sync_agrees_sql(a, p));
+    return take(a, &sql);
+}
+
 const char *sync_agrees_sql(struct arena *a, const struct plan *p)
 {
     struct str sql = {0};
@@ -336,6 +430,31 @@ const char *sync_agrees_sql(struct arena *a, const struct plan *p)
         embed(&sql, p->sync.forward.items[i].value.s);
     }
     return take(a, &sql);
+}
+
+const char *sync_unwritten_sql(struct arena *a, const struct plan *p)
+{
+    struct str sql = {0};
+
+    for (int i = 0; i < p->sync.forward.n; i++) {
+        str_add(&sql, i ? " AND " : "");
+        sql_qualified(&sql, p->sync.table.s, p->sync.forward.items[i].key.s);
+        str_add(&sql, " IS NULL");
+    }
+    return take(a, &sql);
+}
+
+bool backfill_is_of_sync(const struct plan *p, const struct backfill_spec *s)
+{
+    bool same = p->sync.by != SYNC_NONE && strcmp(s->table, p->sync.table.s) == 0;
+
+    for (int i = 0; same && i < s->set.n; i++) {
+        bool known = false;
+        for (int k = 0; k < p->sync.forward.n; k++)
+            known |= strcmp(s->set.items[i].key.s, p->sync.forward.items[k].key.s) == 0;
+        same = known;
+    }
+    return same;
 }
 
 /* An expression may end in a comment, and what is put after it must not be a part of that. */

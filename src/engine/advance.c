@@ -216,7 +216,7 @@ static bool repeat_once(struct work *w, struct err *err)
         return false;
     w->phase = newest_phase(w->p, w->state.stage);
     w->out->phase = w->phase;
-    if (!run_script(w, false, err))
+    if (!sync_renew(w, err) || !run_script(w, false, err))
         return false;
     w->state.task = NULL;
     return record_save_state(w, err);
@@ -242,7 +242,7 @@ static bool advance_once(struct work *w, struct err *err)
         if (!record_save_state(w, err))
             return false;
     }
-    if (!run_script(w, false, err))
+    if (!sync_renew(w, err) || !run_script(w, false, err))
         return false;
     if (w->phase == PHASE_CONTRACT) {
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;

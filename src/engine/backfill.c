@@ -446,6 +446,10 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
     if (!backfill_spec_of(w->a, w->p, t->backfill, &f.spec, &why))
         return err_set(err, ERR_INPUT, "%s:%d:%d: backfill %s can't run: %s", at.file, at.line,
                        at.col, t->backfill->id.s, why);
+    /* What only the new side knows isn't overwritten with what the old one last knew. */
+    if (sync_is_one_way(w) && backfill_is_of_sync(w->p, &f.spec))
+        f.spec.todo =
+            arena_printf(w->a, "(%s) AND (%s)", f.spec.todo, sync_unwritten_sql(w->a, w->p));
     bool ok = fill(w, t, &f, err);
     arena_free(&f.batch);
     arena_free(&f.turns[0]);

@@ -116,6 +116,14 @@ bool sync_undo(struct work *w, const struct task *t,
 /* The sync statements as they must be now: soft-dropped columns under their hidden names. */
 bool sync_current_sql(struct work *w, const struct soft_drop *extra, struct sql_list *out,
                       struct err *err);
+/* New writes were active, and nothing brings them back to the old side: from then on only the new side knows. */
+bool sync_is_one_way(const struct work *w);
+/* The sentence that says what is wrong with the trigger that was installed; NULL: nothing, or there is none. */
+bool sync_broken(struct work *w, const char **out, struct err *err);
+/* Rows that disagree, a thousand at most; 0 where they may. */
+bool sync_count_differing(struct work *w, int64_t *out, struct err *err);
+/* --force in a later phase: the trigger is made again, and everything is verified again. */
+bool sync_renew(struct work *w, struct err *err);
 bool backfill_run(struct work *w, const struct task *t, struct err *err);
 bool verify_run(struct work *w, const struct task *t, struct err *err);
 /* Everything that was verified has to be again: see verify.c. */

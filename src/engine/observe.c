@@ -88,6 +88,32 @@ static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
 
 /* ---- edits, approvals, go ---------------------------------------------------------------------------------------- */
 
+/* The trigger that keeps old and new equal is what was applied, too: rows that were written without it can't be
+ * told from those with. Before a phase that hides or destroys, it is put back in the one that verifies. */
+static bool look_sync(struct look *l, struct fact *f, struct err *err)
+{
+    struct arena *a = l->w.a;
+    const struct plan *p = l->w.p;
+    bool late = l->phase == PHASE_CONTRACT;
+    enum phase at = late ? PHASE_WRITE_ACTIVATION : l->phase;
+    const char *broken = NULL;
+
+    if (!sync_broken(&l->w, &broken, err))
+        return false;
+    if (!broken || (l->w.o->force && !late))
+        return true;
+    while (at > PHASE_EXPAND && !p->phases[at].present)
+        at--;
+    fact_no(f, broken,
+            arena_printf(a,
+                         "%sphasegate advance %s --release %s --force makes it again and verifies",
+                         l->w.state.stage > STAGE_WRITE_ACTIVATION_DONE
+                             ? arena_printf(a, "phasegate restore %s; then ", p->id.s)
+                             : "",
+                         p->id.s, p->phases[at].release.s ? p->phases[at].release.s : "V"));
+    return true;
+}
+
 static bool look_edits(struct look *l, struct fact *f, struct err *err)
 {
     struct edit *edits;
@@ -97,7 +123,7 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
     if (!engine_edits(l->w.e, l->w.p, l->w.a, &edits, &n, err))
         return false;
     if (n == 0)
-        return true;
+        return look_sync(l, f, err);
     char when[25];
     time_to_rfc3339(edits[0].applied_at_ms, when);
     fact_no(f,
@@ -289,8 +315,9 @@ static void look_flags_full(struct look *l, struct fact *f)
     }
 }
 
-static void look_verified(struct look *l, struct fact *f)
+static bool look_verified(struct look *l, struct fact *f, struct err *err)
 {
+    int64_t differ = 0;
     const struct plan *p = l->w.p;
     bool data = p->sync.by != SYNC_NONE;
 
@@ -301,6 +328,19 @@ static void look_verified(struct look *l, struct fact *f)
         fact_no(f, "the backfill isn't verified, or a kill or rollback voided its verification",
                 arena_printf(l->w.a, "phasegate rollback %s, then advance write_activation again",
                              p->id.s));
+    if (!f->holds)
+        return true;
+    /* Verified was then; what is hidden or destroyed now has to agree now. */
+    if (!sync_count_differing(&l->w, &differ, err))
+        return false;
+    if (differ > 0)
+        fact_no(f,
+                arena_printf(l->w.a,
+                             "old and new differ in %lld%s rows of %s: they were written past the "
+                             "sync trigger",
+                             (long long) differ, differ >= 1000 ? " or more" : "", p->sync.table.s),
+                "write the right value to the side that is wrong");
+    return true;
 }
 
 static bool look_live(struct look *l, struct fact *f, struct err *err)
@@ -438,7 +478,7 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_GO: return look_go(l, f, err);
     case GUARD_FLAGS_KNOWN: return look_flags_known(l, f, err);
     case GUARD_FLAGS_FULL: look_flags_full(l, f); return true;
-    case GUARD_VERIFIED: look_verified(l, f); return true;
+    case GUARD_VERIFIED: return look_verified(l, f, err);
     case GUARD_RELEASES_LIVE: return look_live(l, f, err);
     case GUARD_LOSSLESS: return look_lossless(l, f, err);
     case GUARD_HOLD_ELAPSED: return look_hold(l, f, err);

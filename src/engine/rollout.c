@@ -202,10 +202,30 @@ static bool pass_gates(struct work *w, struct vigil *fg, struct vigil *bg, struc
     }
 }
 
+/* The last moment at which the old side is known to be right wherever the two differ. */
+static bool agrees_before_writes(struct work *w, struct err *err)
+{
+    int64_t differ = 0;
+
+    if (!sync_count_differing(w, &differ, err))
+        return false;
+    if (differ == 0)
+        return true;
+    if (!verification_void(w, err) || !record_save_state(w, err))
+        return false;
+    err_set(err, ERR_NO,
+            "old and new differ in %lld%s rows of %s, and new writes would hide which is right",
+            (long long) differ, differ >= 1000 ? " or more" : "", w->p->sync.table.s);
+    err_hint(err, "the same command fills them from the old side and goes on");
+    return err_reason(err, "not_verified");
+}
+
 static bool climb(struct work *w, const struct task *t, struct err *err)
 {
     if (w->state.percent[t->flag] >= t->rung->percent)
         return true;
+    if (t->flag == FLAG_WRITE && !w->state.first_write_rung && !agrees_before_writes(w, err))
+        return false;
     /* Said before the request is sent: after a crash nobody may think that no new write ever happened. */
     if (t->flag == FLAG_WRITE && !w->state.first_write_rung) {
         w->state.first_write_rung = true;

@@ -1,6 +1,8 @@
 /* The generated sync trigger: installed at the end of expand, following soft drops, removed by the purge. */
 #include "internal.h"
 
+#include <stdlib.h>
+
 /* Columns of the sync's table that are soft-dropped just now, plus one that is about to be. */
 static bool renamed_columns(struct work *w, const struct soft_drop *extra, struct renamed **out,
                             int *out_n, struct err *err)
@@ -87,6 +89,43 @@ static bool check_children(struct work *w, struct err *err)
                     "table, after that");
 }
 
+/* Triggers that would undo what this one does. */
+static bool check_others(struct work *w, struct err *err)
+{
+    const struct sync *s = &w->p->sync;
+    const char *what = NULL;
+
+    if (!ask_value(w->e, w->a, sync_conflict_sql(w->a, w->p), w->e->policy.statement_timeout_ms,
+                   &what, err))
+        return false;
+    if (!what)
+        return true;
+    err_set(err, ERR_INPUT, "%s:%d:%d: sync of %s can't be kept: %s", s->at.file, s->at.line,
+            s->at.col, s->table.s, what);
+    return err_hint(
+        err, "a trigger: rename it, so that it comes before zz_phasegate; another plan: finish "
+             "or roll it back first, and if this is that plan, give it its name back");
+}
+
+/* Backfill and verification compare the two sides. */
+static bool check_comparable(struct work *w, struct err *err)
+{
+    const struct sync *s = &w->p->sync;
+    const char *none = NULL;
+
+    if (ask_value(w->e, w->a,
+                  arena_printf(w->a, "SELECT 1 FROM %s WHERE false AND (%s)",
+                               table_text(w, s->schema.s, s->table.s), sync_agrees_sql(w->a, w->p)),
+                  w->e->policy.statement_timeout_ms, &none, err))
+        return true;
+    if (strcmp(err->sqlstate, "42883") != 0)
+        return false;
+    err_note(err, "comparing old and new");
+    return err_hint(
+        err, "make the new column of a type that has an equality: jsonb instead of json, text "
+             "instead of xml");
+}
+
 static bool check_targets(struct work *w, struct err *err)
 {
     struct db_rows rows = {0};
@@ -102,7 +141,7 @@ static bool check_targets(struct work *w, struct err *err)
     if (!ok)
         return false;
     if (rows.n_rows == 0)
-        return true;
+        return check_others(w, err) && check_comparable(w, err);
     const struct sync *s = &w->p->sync;
     err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: column %s of %s %s", s->at.file,
             s->at.line, s->at.col, db_cell(&rows, 0, 0), s->table.s, db_cell(&rows, 0, 1));
@@ -150,4 +189,82 @@ bool sync_remove(struct work *w, const struct task *t, struct err *err)
 bool sync_undo(struct work *w, const struct task *t, struct err *err)
 {
     return take_away(w, t, "undone", err);
+}
+
+bool sync_is_one_way(const struct work *w)
+{
+    return w->p->sync.by == SYNC_TRIGGER && w->p->sync.reverse.n == 0 && w->state.first_write_rung;
+}
+
+static const struct history_row *install_row(const struct work *w)
+{
+    struct work in_expand = *w;
+
+    in_expand.phase = PHASE_EXPAND;
+    return work_step_row(&in_expand, "sync/trigger");
+}
+
+bool sync_broken(struct work *w, const char **out, struct err *err)
+{
+    const struct history_row *r = w->p->sync.by == SYNC_TRIGGER ? install_row(w) : NULL;
+    struct renamed *renamed;
+    const char *what = NULL;
+    int n = 0;
+
+    *out = NULL;
+    if (!r || strcmp(r->status, "done") != 0 || w->state.stage >= STAGE_PURGING)
+        return true;
+    if (!renamed_columns(w, NULL, &renamed, &n, err) ||
+        !ask_value(w->e, w->a, sync_broken_sql(w->a, w->p, renamed, n),
+                   w->e->policy.statement_timeout_ms, &what, err))
+        return false;
+    if (what)
+        *out = arena_printf(w->a, "the sync trigger on %s %s", w->p->sync.table.s, what);
+    else if (!ask_value(w->e, w->a, sync_conflict_sql(w->a, w->p),
+                        w->e->policy.statement_timeout_ms, &what, err))
+        return false;
+    else if (what)
+        *out = arena_printf(w->a, "the sync trigger on %s can't keep old and new equal: %s",
+                            w->p->sync.table.s, what);
+    return true;
+}
+
+bool sync_count_differing(struct work *w, int64_t *out, struct err *err)
+{
+    struct renamed *renamed;
+    const char *v = NULL;
+    int n = 0;
+
+    *out = 0;
+    if (w->p->sync.by != SYNC_TRIGGER || w->p->sync.reverse.n == 0)
+        return true;
+    if (!renamed_columns(w, NULL, &renamed, &n, err) ||
+        !ask_value(w->e, w->a, sync_differs_sql(w->a, w->p, renamed, n), 0, &v, err))
+        return err_note(err, "agreement of old and new in %s", w->p->sync.table.s);
+    *out = v ? strtoll(v, NULL, 10) : 0;
+    return true;
+}
+
+/* Rows may have been written on one side alone. Where only the old side was, they are filled again; where the new
+ * one was as well, the verification tells. */
+bool sync_renew(struct work *w, struct err *err)
+{
+    const struct history_row *r = w->p->sync.by == SYNC_TRIGGER ? install_row(w) : NULL;
+    enum phase phase = w->phase;
+    struct task t = {.kind = TASK_SYNC_INSTALL, .id = "sync/trigger", .title = "sync trigger"};
+    const char *broken = NULL;
+
+    if (!w->o->force || phase == PHASE_EXPAND || !r || strcmp(r->status, "done") != 0 ||
+        !sync_broken(w, &broken, err))
+        return !err->kind;
+    if (!broken)
+        return true;
+    emit(w, EVENT_WARNING, t.id, "%s: it is made again", broken);
+    w->state.verified = false;
+    if ((!w->state.first_write_rung && !verification_void(w, err)) || !record_save_state(w, err))
+        return false;
+    w->phase = PHASE_EXPAND;
+    bool ok = sync_install(w, &t, err);
+    w->phase = phase;
+    return ok && work_reload(w, err);
 }

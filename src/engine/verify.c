@@ -65,27 +65,55 @@ bool verification_void(struct work *w, struct err *err)
     return true;
 }
 
-static bool check_left(struct work *w, int *failed, const char **first, struct err *err)
+/* Rows of sync's table whose new side holds something else than the old one gives. */
+static bool count_other(struct work *w, const struct backfill_spec *s, int64_t *other,
+                        struct err *err)
+{
+    struct backfill_spec set = *s;
+
+    set.todo = arena_printf(w->a, "(%s) AND NOT (%s)", s->todo, sync_unwritten_sql(w->a, w->p));
+    return count_left(w, &set, other, err);
+}
+
+static bool check_backfill(struct work *w, const struct backfill *b, int *failed,
+                           const char **first, bool *both, struct err *err)
+{
+    struct backfill_spec spec;
+    const char *why = NULL;
+    int64_t left = 0, other = 0;
+
+    if (!backfill_spec_of(w->a, w->p, b, &spec, &why))
+        return true;
+    bool synced = w->p->sync.by == SYNC_TRIGGER && w->state.first_write_rung &&
+                  backfill_is_of_sync(w->p, &spec);
+    if (synced && sync_is_one_way(w))
+        return true;
+    if (!count_left(w, &spec, &left, err) ||
+        (left > 0 && synced && !count_other(w, &spec, &other, err)))
+        return err_note(err, "what is left of backfill %s", b->id.s);
+    if (left == 0)
+        return true;
+    ++*failed;
+    if (!*first)
+        *first = arena_printf(w->a, "backfill %s has %lld%s rows left", b->id.s, (long long) left,
+                              left >= 1000 ? " or more" : "");
+    /* Both sides were written: filling again would take the old one for the truth. */
+    if (other > 0) {
+        *first = arena_printf(w->a,
+                              "%lld%s rows of %s hold one thing on the old side and another on the "
+                              "new, and new writes were active: which is right isn't known",
+                              (long long) other, other >= 1000 ? " or more" : "", spec.table);
+        return *both = true;
+    }
+    return void_backfill(w, b, err);
+}
+
+static bool check_left(struct work *w, int *failed, const char **first, bool *both, struct err *err)
 {
     for (int ph = PHASE_FIRST; ph <= (int) w->phase; ph++)
-        for (int i = 0; i < w->p->phases[ph].backfill.n; i++) {
-            const struct backfill *b = &w->p->phases[ph].backfill.items[i];
-            struct backfill_spec spec;
-            const char *why = NULL;
-            int64_t left = 0;
-            if (!backfill_spec_of(w->a, w->p, b, &spec, &why))
-                continue;
-            if (!count_left(w, &spec, &left, err))
-                return err_note(err, "what is left of backfill %s", b->id.s);
-            if (left == 0)
-                continue;
-            ++*failed;
-            if (!*first)
-                *first = arena_printf(w->a, "backfill %s has %lld%s rows left", b->id.s,
-                                      (long long) left, left >= 1000 ? " or more" : "");
-            if (!void_backfill(w, b, err))
+        for (int i = 0; i < w->p->phases[ph].backfill.n; i++)
+            if (!check_backfill(w, &w->p->phases[ph].backfill.items[i], failed, first, both, err))
                 return false;
-        }
     return true;
 }
 
@@ -94,7 +122,7 @@ static bool check_agreement(struct work *w, int *failed, const char **first, str
     struct backfill_spec s = {.schema = w->p->sync.schema.s, .table = w->p->sync.table.s};
     int64_t left = 0;
 
-    if (w->p->sync.by == SYNC_NONE)
+    if (w->p->sync.by == SYNC_NONE || sync_is_one_way(w))
         return true;
     s.todo = arena_printf(w->a, "NOT (%s)", sync_agrees_sql(w->a, w->p));
     if (!count_left(w, &s, &left, err))
@@ -139,13 +167,20 @@ bool verify_run(struct work *w, const struct task *t, struct err *err)
 {
     int64_t started = clock_mono_ms(w->e->ports->clock);
     int failed = 0;
-    const char *first = NULL;
+    bool both = false;
+    const char *first = NULL, *broken = NULL;
 
+    if (!sync_broken(w, &broken, err))
+        return false;
+    if (broken) {
+        failed++;
+        first = broken;
+    }
     if (has_late_checks(w) && !run_checks(w, t, PHASE_DUAL_READ, &failed, &first, err))
         return false;
     if (!run_checks(w, t, w->phase, &failed, &first, err))
         return false;
-    if (!check_left(w, &failed, &first, err) || !check_agreement(w, &failed, &first, err))
+    if (!check_left(w, &failed, &first, &both, err) || !check_agreement(w, &failed, &first, err))
         return false;
     if (failed > 0) {
         w->state.verified = false;
@@ -153,7 +188,12 @@ bool verify_run(struct work *w, const struct task *t, struct err *err)
             return false;
         err_set(err, ERR_NO, "verification failed: %s%s", first,
                 failed > 1 ? arena_printf(w->a, ", and %d more", failed - 1) : "");
-        err_hint(err, "look at the rows; the same command fills what is left and verifies again");
+        err_hint(err, "%s",
+                 broken ? "the same command with --force puts the trigger back and verifies again"
+                 : both
+                     ? "write the right value to the side that is wrong, then the same command "
+                       "verifies again"
+                     : "look at the rows; the same command fills what is left and verifies again");
         return err_reason(err, "not_verified");
     }
     w->state.verified = true;

@@ -121,29 +121,39 @@ static void test_order_by_sync(void **state)
     (void) state;
     static const struct {
         enum sync_by by;
+        bool reverse;
         const char *expand, *dual_read, *write_activation;
     } rows[] = {
         /* Every writer keeps the new shape up from expand on: the past is filled before reads. A kill that
-         * took reads back has them climb first in write_activation. */
-        {SYNC_TRIGGER, "step column, step index, sync install sync/trigger",
+         * took reads back has them climb first in write_activation, and no backfill runs after a new write. */
+        {SYNC_TRIGGER, true, "step column, step index, sync install sync/trigger",
          "backfill backfill/fill, verify verify/all, compare compare/all, " READ_RUNGS,
-         READ_RUNGS ", " WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify "
-                    "verify/all, step finish/lookup"},
+         READ_RUNGS ", backfill backfill/fill, backfill backfill/lines, " WRITE_RUNGS
+                    ", verify verify/all, step finish/lookup"},
+        /* Without a way back old and new part with the first new write. */
+        {SYNC_TRIGGER, false, "step column, step index, sync install sync/trigger",
+         "backfill backfill/fill, verify verify/all, compare compare/all, " READ_RUNGS,
+         READ_RUNGS
+         ", backfill backfill/fill, backfill backfill/lines, verify verify/all, " WRITE_RUNGS
+         ", step finish/lookup"},
         /* Only writes at 100 % keep it up: then the past, its verification, and only then reads. */
-        {SYNC_COHORT, "step column, step index", "",
+        {SYNC_COHORT, false, "step column, step index", "",
          WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify verify/all, "
                      "compare compare/all, " READ_RUNGS ", step finish/lookup"},
-        {SYNC_APPLICATION, "step column, step index", "",
+        {SYNC_APPLICATION, false, "step column, step index", "",
          WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify verify/all, "
                      "compare compare/all, " READ_RUNGS ", step finish/lookup"},
-        {SYNC_NONE, "step column, step index",
+        {SYNC_NONE, false, "step column, step index",
          "backfill backfill/fill, verify verify/all, compare compare/all, " READ_RUNGS,
          READ_RUNGS ", " WRITE_RUNGS ", backfill backfill/fill, backfill backfill/lines, verify "
                     "verify/all, step finish/lookup"},
     };
 
     for (size_t i = 0; i < ROWS(rows); i++) {
+        static struct pair back[] = {{.key.s = "old", .value.s = "new"}};
         struct plan p = full_plan(rows[i].by);
+        if (rows[i].reverse)
+            p.sync.reverse = (struct pair_list) {back, 1};
         check_script(&p, PHASE_EXPAND, false, rows[i].expand);
         check_script(&p, PHASE_DUAL_READ, false, rows[i].dual_read);
         check_script(&p, PHASE_WRITE_ACTIVATION, false, rows[i].write_activation);
