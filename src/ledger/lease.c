@@ -298,7 +298,7 @@ static bool wait_for_stale(struct db *db, struct wait *w, struct err *err)
 static bool lease_enter(struct db *db, struct wait *w, bool upgrade, struct err *err)
 {
     int version = 0;
-    if (!ledger_version(db, &version, err) || (upgrade && !ledger_upgrade(db, err)))
+    if (upgrade ? !ledger_upgrade(db, err) : !ledger_version(db, &version, err))
         return false;
     if (upgrade || version > 0) {
         AUTO(arena) a = {0};
