@@ -354,6 +354,10 @@ static bool harden(struct db_libpq *d, int64_t limit_ms, struct err *err)
     add_setting(&s, "IntervalStyle", "postgres");
     add_setting(&s, "standard_conforming_strings", "on");
     add_setting(&s, "bytea_output", "hex");
+    add_setting(&s, "extra_float_digits", "1"); /* a rounded key is another row's, or nobody's */
+    /* Each statement sees what is committed by then. Under the stricter levels a batch fails where a row was
+     * written meanwhile, and makes the application's own transactions fail. */
+    add_setting(&s, "default_transaction_isolation", "read committed");
     /* Rows that a policy hides from us would be neither filled nor missed: better an error. */
     add_setting(&s, "row_security", "off");
     if (d->o.search_path)

@@ -33,5 +33,30 @@ class Streams(project.Case):
                 p.ok("history", "--verify")
 
 
+class Settings(project.Case):
+    """What a database or role sets for everybody."""
+
+    def test_rounded_floats_are_no_keys(self):
+        p = self.project(plans=[full_plan()], baseline="""CREATE TABLE orders (id float8 PRIMARY KEY, legacy_ref text);
+            INSERT INTO orders SELECT i / 3.0::float8, 'R' || i FROM generate_series(-500, 2500) i""")
+        p.db.psql('ALTER DATABASE "%s" SET extra_float_digits = -5' % p.db.name)
+        p.advance_through("orders-ref", "dual_read")
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE external_ref IS DISTINCT FROM legacy_ref"), "0")
+
+    def test_the_isolation_of_applications_is_not_ours(self):
+        for level in ("serializable", "repeatable read"):
+            p = self.project(plans=[full_plan()])
+            p.db.psql('ALTER DATABASE "%s" SET default_transaction_isolation = \'%s\'' % (p.db.name, level))
+            p.ok("advance", "orders-ref", "--release", "1.1.0")
+            with p.db.session("BEGIN", "UPDATE orders SET legacy_ref = 'held' WHERE id = 7") as holder:
+                run = p.start("advance", "orders-ref", "--release", "1.2.0")
+                self.addCleanup(run.close)
+                waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+                pgtest.wait_until(lambda: p.db.value(waits) == "1" or not run.is_running(), what="the batch that waits for the row")
+                holder.run("COMMIT")
+                self.assertEqual(run.wait(60).rc, 0, run.stderr)
+            self.assertEqual(p.db.value("SELECT external_ref FROM orders WHERE id = 7"), "held")
+
+
 if __name__ == "__main__":
     unittest.main()
