@@ -1,5 +1,5 @@
-/* The journal. The chain is computed by the server; see phasegate.append_history in the schema
- * and select_history_breaks.sql. */
+/* The journal. The chain is computed by the server; see insert_history.sql and
+ * select_history_breaks.sql. */
 #include "rows.h"
 
 #include <inttypes.h>

@@ -2,8 +2,7 @@
 -- params: none
 -- returns: one row: rows in the journal, how many places are broken, and the first of them: from seq, to seq, what
 --          (missing, changed, added, head; NULL: none)
--- The array is the one of phasegate.append_history, column by column; it stands here again so that who changes
--- the function in the database doesn't change the verdict. A row's own hash proves its content, its
+-- The array is the one of insert_history.sql, column by column. A row's own hash proves its content, its
 -- prev_hash the row before; seq says what is missing, journal_head where the chain must end.
 WITH link AS (
     SELECT h.seq,

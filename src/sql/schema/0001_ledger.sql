@@ -59,36 +59,13 @@ CREATE TRIGGER migration_history_append_only BEFORE UPDATE ON phasegate.migratio
 CREATE TRIGGER journal_head_stays BEFORE DELETE OR TRUNCATE ON phasegate.journal_head
     FOR EACH STATEMENT EXECUTE FUNCTION phasegate.refuse_change();
 -- statement
--- A function, so that the server plans it once a session and not once a row. The row lock on journal_head puts
--- appends in order: whoever waited for it goes on with the newest head. The array is the one that verification
--- builds, column by column.
-CREATE FUNCTION phasegate.append_history(
-    plan text, phase text, step text, kind text, description text, checksum text, at timestamptz, applied_by text,
-    status text, duration_ms bigint, run_id text, host text, release text, sql text, undo_sql text, detail jsonb,
-    machine_row integer
-) RETURNS bigint LANGUAGE plpgsql SET search_path = '' AS $append$
-DECLARE
-    head phasegate.journal_head;
+-- What an append calls that finds no head: see insert_history.sql.
+CREATE FUNCTION phasegate.refuse_headless() RETURNS bigint LANGUAGE plpgsql SET search_path = '' AS $headless$
 BEGIN
-    UPDATE phasegate.journal_head AS j
-       SET seq = j.seq + 1,
-           prev_hash = j.hash,
-           hash = pg_catalog.sha256(j.hash || pg_catalog.convert_to(pg_catalog.jsonb_build_array(
-               j.seq + 1, $1, $2, $3, $4, $5, $6, (EXTRACT(epoch FROM $7) * 1000000)::bigint, $8, $9, $10, $11, $12,
-               $13, $14, $15, $16, $17)::text, 'UTF8'))
-    RETURNING j.* INTO head;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'phasegate.journal_head is empty: the journal''s chain has lost its end'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'phasegate history --verify says more';
-    END IF;
-    INSERT INTO phasegate.migration_history
-        (seq, plan, phase, step, kind, description, checksum, applied_at, applied_by, status, duration_ms, run_id, host,
-         release, sql, undo_sql, detail, machine_row, prev_hash, hash)
-    VALUES (head.seq, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, head.prev_hash,
-            head.hash);
-    RETURN head.seq;
+    RAISE EXCEPTION 'phasegate.journal_head is empty: the journal''s chain has lost its end'
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'phasegate history --verify says more';
 END
-$append$;
+$headless$;
 -- statement
 CREATE TABLE phasegate.migration_lock (
     namespace   text PRIMARY KEY,
@@ -263,7 +240,8 @@ BEGIN
     COMMENT ON COLUMN phasegate.journal_head.seq IS 'seq of the newest journal row';
     COMMENT ON COLUMN phasegate.journal_head.prev_hash IS 'Its prev_hash';
     COMMENT ON COLUMN phasegate.journal_head.hash IS 'Its hash';
-    COMMENT ON FUNCTION phasegate.append_history IS 'Appends one row to the journal, gives its seq';
+    COMMENT ON FUNCTION phasegate.refuse_change IS 'Trigger: keeps the journal append-only';
+    COMMENT ON FUNCTION phasegate.refuse_headless IS 'Error of an append to a journal without its head';
     COMMENT ON TABLE phasegate.migration_lock IS
         'Describes who holds the lease, for messages. The lease itself is a session advisory lock: a row that outlived its backend holds nothing';
     COMMENT ON COLUMN phasegate.migration_lock.namespace IS 'Name of the lease';
