@@ -44,6 +44,9 @@ missing_test() {
     missing_run
     have_package libcmocka-dev || missing+=(libcmocka-dev)
     have git || missing+=(git)
+    have groff || missing+=(groff-base)
+    have openssl || missing+=(openssl)
+    have ps || missing+=(procps)
     have python3 || missing+=(python3)
     python3 -c 'import jsonschema' 2>/dev/null || missing+=(python3-jsonschema)
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
