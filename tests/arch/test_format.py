@@ -1,4 +1,4 @@
-"""All C is as clang-format 14 writes it. Later versions differ in details: they report and don't fail."""
+"""All C is as clang-format 14 writes it. Later versions differ in details: they report, and the test is skipped."""
 
 import re
 import shutil
@@ -31,8 +31,10 @@ class Format(unittest.TestCase):
         if major == PINNED:
             self.assertEqual(report, "", "\n%s\nRun: clang-format-%s -i %s" % (report, PINNED, " ".join(counts)))
             self.assertEqual(done.returncode, 0, done.stderr)
-        elif report:
-            print("clang-format %s would change (only %s decides):\n%s" % (major, PINNED, report))
+        else:
+            # The line that ctest knows a skipped test by (tests/CMakeLists.txt) and that tests/run repeats.
+            print("SKIPPED: arch/format: clang-format %s is here, only %s decides" % (major, PINNED))
+            self.skipTest("clang-format %s would change: %s" % (major, report or "nothing"))
 
 
 if __name__ == "__main__":
