@@ -41,6 +41,7 @@ struct advance_options {
     bool no_wait;        /* stop (ERR_STOPPED) where a pause would be waited out */
     const char *confirm; /* plan name typed for a point of no return; NULL */
     const char *proof;   /* file, or NULL */
+    bool glance;         /* observing for somebody who looks often: no table is read whole */
 };
 
 struct task_report {

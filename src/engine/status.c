@@ -61,7 +61,7 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
                    struct plan_status *out, struct err *err)
 {
     struct work w = {.e = e, .p = p, .a = a};
-    struct advance_options o = {0};
+    struct advance_options o = {.glance = true};
     struct world world;
     struct edit *edits;
     int n_edits = 0;

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 import unittest
 
 import pgtest
@@ -30,6 +31,22 @@ class Status(project.Case):
             p.ok(*command[1:])
         self.assertEqual(p.stage("orders-ref"), "purged")
         self.assertIsNone(p.status("orders-ref")["next_command"])
+
+    def test_a_look_reads_no_table_whole(self):
+        """Before contract, advance compares old and new over the whole table. Whoever only looks doesn't wait for that."""
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "write_activation")
+
+        def scans():
+            time.sleep(0.5)  # a session's figures are in soon after its end
+            return p.db.value("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'orders'")
+
+        before = scans()
+        p.ok("status", "orders-ref")
+        p.ok("status")
+        self.assertEqual(scans(), before)
+        p.advance("orders-ref", "1.5.0")
+        self.assertGreater(scans(), before)
 
     def test_everything_done(self):
         p = self.project(plans=[column_plan()])
