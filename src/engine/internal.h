@@ -175,6 +175,7 @@ static inline const char *pos_text(struct arena *a, struct pos at)
     return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
 }
 bool requirements_look(struct work *w, struct fact *f, struct err *err);
+bool dependants_look(struct work *w, struct fact *f, struct err *err); /* dependants.c */
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */
 
