@@ -51,6 +51,47 @@ static bool real_table(struct work *w, const struct sql_stmt *s, const char **sc
     return true;
 }
 
+static bool sync_fills(const struct work *w, const struct column_facts *c)
+{
+    const struct sync *sync = &w->p->sync;
+    bool fills = false;
+
+    if (sync->by == SYNC_TRIGGER && strcmp(sync->table.s, c->table) == 0)
+        for (int i = 0; i < sync->reverse.n; i++)
+            fills |= strcmp(sync->reverse.items[i].key.s, c->column) == 0;
+    return fills;
+}
+
+/* Hidden, a column gets no value from the releases that don't know it any more. NOT NULL can be taken off it; a
+ * primary key's or a domain's can't. The sync trigger comes in time for a primary key, for a domain it doesn't. */
+static bool can_be_left_out(struct work *w, const struct column_facts *c, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(
+            w->e->db, w->a,
+            "WITH RECURSIVE col AS (SELECT a.* FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+            "pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::pg_catalog.text, "
+            "$2::pg_catalog.text)) AND a.attname = $3 AND NOT a.atthasdef AND a.attidentity = ''), "
+            "typ AS (SELECT t.typbasetype, t.typnotnull FROM col JOIN pg_catalog.pg_type t ON "
+            "t.oid "
+            "= col.atttypid UNION ALL SELECT t.typbasetype, t.typnotnull FROM typ JOIN "
+            "pg_catalog.pg_type t ON t.oid = typ.typbasetype) "
+            "SELECT 'is of a domain that is NOT NULL' FROM typ WHERE typ.typnotnull UNION ALL "
+            "SELECT 'belongs to primary key ' || pg_catalog.quote_ident(k.conname) FROM col JOIN "
+            "pg_catalog.pg_constraint k ON k.conrelid = col.attrelid AND k.contype = 'p' AND "
+            "col.attnum = ANY (k.conkey) WHERE NOT $4::pg_catalog.bool",
+            &DB_PARAMS(c->schema, c->table, c->column, sync_fills(w, c) ? "true" : "false"), &rows,
+            err))
+        return false;
+    if (rows.n_rows == 0)
+        return true;
+    err_set(err, ERR_REFUSED, "column %s.%s can't be hidden: it %s, so every INSERT has to give it",
+            c->table, c->column, db_cell(&rows, 0, 0));
+    err_hint(err, "in a step before this one drop that constraint, or give the column a default");
+    return err_reason(err, "not_hideable");
+}
+
 static bool column_facts(struct work *w, struct column_facts *c, bool *found, struct err *err)
 {
     struct db_rows rows = {0};
@@ -197,6 +238,8 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
         return false;
     if (!*found)
         return true;
+    if (!can_be_left_out(w, &f, err))
+        return false;
     soft_drop_column_sql(w->a, &f, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
     /* The sync function follows in the same transaction: the hidden column stays current. */
     if (w->p->sync.by == SYNC_TRIGGER && strcmp(w->p->sync.table.s, s->table) == 0)
