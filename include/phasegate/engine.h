@@ -31,8 +31,11 @@ struct engine {
     /* The server's clock less our monotonic one, once a run has asked: holds and pauses go by it. 0: not yet. */
     int64_t server_clock_ms;
     bool has_ledger; /* the schema is there; false: every read answers "empty" */
-    /* Facts of a plan's SQL are loaded on first use. */
+    /* Facts of a plan's SQL are loaded on first use; a head is made whole before. */
     bool (*facts)(struct plan_set *, struct plan *, struct err *);
+    /* For a walk over all plans: this one whole with its facts, itself or *room in arena a. NULL: err. */
+    struct plan *(*read_plan)(struct plan_set *, struct plan *, struct arena *a, struct plan *room,
+                              struct err *);
 };
 
 struct advance_options {

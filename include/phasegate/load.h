@@ -18,14 +18,18 @@ bool plan_set_load(const char *dir, const char *config_path, struct plan_set *ou
                    struct problem_list *problems, struct err *err);
 /* Likewise for thousands of plans of which few are worked on. Every plan is read, checked and signed; those
  * for which whole() says no then keep only their head: id, timestamp, database, title, author, compensates,
- * depends_on, flags, file, checksums, and of the phases present, none, release and hold. is_head tells.
- * That takes 3 kB a plan instead of 8. */
+ * depends_on, flags, file, the plan's checksum, how sync is done, and of the phases present, none, release
+ * and hold. is_head tells. That takes 2.3 kB a plan instead of 8. whole() sees each plan in full, and may
+ * change what it sees: nothing of it is kept. whole NULL: heads only. */
 bool plan_set_load_some(const char *dir, const char *config_path,
-                        bool (*whole)(void *ctx, const struct plan *p), void *ctx,
-                        struct plan_set *out, struct problem_list *problems, struct err *err);
+                        bool (*whole)(void *ctx, struct plan *p), void *ctx, struct plan_set *out,
+                        struct problem_list *problems, struct err *err);
 /* Makes a head whole, from its file. ERR_INPUT when the file can't be read any more or says something else
  * than it did; nothing to do for a plan that is whole. */
 bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err);
+/* Likewise, but p stays a head: out is the whole plan, in arena a. For a walk over thousands of them. */
+bool plan_set_read(const struct plan_set *s, const struct plan *p, struct arena *a,
+                   struct plan *out, struct err *err);
 /* For fuzzing, editors and tests: one file from memory, checked by itself (plan_validate included). path
  * is only for messages and positions; the model keeps its own copies, bytes may go. False: problems. */
 bool plan_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct plan *out,
@@ -40,6 +44,9 @@ static inline void plan_set_auto(struct plan_set *s) { plan_set_free(s); }
  * destructive one outside contract. False with ERR_INPUT and problems. */
 bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems,
                     struct err *err);
+/* The same with the facts in arena a, which must live as long as what plan_set_read has put there. */
+bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *problems,
+                       struct err *err);
 /* Facts of one SQL text, for tests and for SQL that phasegate generates. out in arena a. */
 bool sql_facts(struct arena *a, const char *sql, struct pos at, struct sql_stmt **out, int *out_n,
                struct problem_list *problems);

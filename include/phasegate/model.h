@@ -374,7 +374,8 @@ struct plan {
     struct runbook runbook;
     struct text compensates; /* plan that this one undoes; NULL */
     const char *file;
-    bool is_head; /* only a head is in memory: see plan_set_load_some */
+    bool is_head;   /* only a head is in memory: see plan_set_load_some */
+    bool has_facts; /* plan_sql_facts found nothing wrong: no need to ask again */
     const char
         *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
     const char *checksum;             /* of the whole plan */
@@ -469,6 +470,7 @@ struct plan_set {
     struct plan *plans; /* ascending by timestamp */
     int n_plans;
     const struct plan **by_id; /* ascending by id, n_plans of them; NULL: plan_find looks at each */
+    const struct plan **undoers; /* those with compensates, then NULL; NULL: not gathered */
 };
 
 const struct plan *plan_find(const struct plan_set *set, const char *id);

@@ -49,6 +49,8 @@ void out_begin(struct out *o, enum out_format format, int verbosity, bool colour
 static inline bool out_is_json(const struct out *o) { return o->format != OUT_TEXT; }
 /* The open result object. The first call opens it; out_end() closes it. */
 struct json_out *out_json(struct out *o);
+/* Forgets what was written to it: for a result that comes whole or not at all. */
+void out_json_drop(struct out *o);
 
 /* Data, in text only: nothing happens in json. Not cleaned: say %s of out_clean()ed text. */
 void out_print(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);

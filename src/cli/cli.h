@@ -79,7 +79,8 @@ enum {
         32, /* the flag service, where the environment has one: context_flags() must succeed */
     NEED_LEASE = 64, /* takes the lease: --lock-wait */
     MUTATES = 128,   /* the session may write; without it it can't */
-    TOLERANT = 256   /* goes on with the plans that could be understood */
+    TOLERANT = 256,  /* goes on with the plans that could be understood */
+    NEED_SQL = 512   /* c->plans whose SQL has problems are whole: the others were found good */
 };
 
 struct command {
@@ -161,6 +162,10 @@ void context_close(struct context *c);
 bool context_load(struct context *c, bool tolerant, struct err *err) MUST_CHECK;
 bool context_environment(struct context *c, struct err *err) MUST_CHECK;
 struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
+/* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself
+ * when it is whole, else *room, in arena a. NULL: err. */
+struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct arena *a,
+                               struct plan *room, struct err *err);
 /* All problems to standard error (text) and into the error object (json). */
 void context_show_problems(struct context *c, const struct problem_list *l);
 void problems_json(struct json_out *j, const char *key, const struct problem_list *l);
@@ -199,6 +204,9 @@ void context_flag_ops(struct context *c, struct flag_ops *out);
 const char *when_text(struct arena *a, int64_t epoch_ms); /* RFC 3339, "" for 0 */
 void when_json(struct json_out *j, const char *key, int64_t epoch_ms);
 void show_refusals(struct context *c, const struct decision *d);
+/* The lines that show_refusals prints; scratch for what needs cleaning. */
+void refusals_text(const struct out *o, struct arena *scratch, struct str *to,
+                   const struct decision *d);
 void refusals_json(struct json_out *j, const char *key, const struct decision *d);
 void show_advance(struct context *c, const struct plan *p, const struct advance_result *r);
 void advance_json(struct json_out *j, const char *key, const struct plan *p,

@@ -46,7 +46,7 @@ static bool one(struct context *c, struct plan *p, const struct advance_options 
 {
     struct engine *e;
 
-    if (!context_engine(c, p, &e, err))
+    if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err))
         return false;
     return opt_has(c, OPT_DRY_RUN) ? dry_run(c, e, p, o, err) : advance_one(c, e, p, *o, err);
 }
@@ -56,14 +56,17 @@ static bool choose(struct context *c, const char *release, struct plan **out, in
                    struct err *err)
 {
     const struct plan **order = arena_array(&c->arena, const struct plan *, c->set.n_plans + 1);
+    AUTO(arena) one = {0};
 
     plan_set_order(&c->set, order);
-    for (int i = 0; i < c->set.n_plans; i++) {
-        struct plan *p = context_plan(c, order[i]->id.s, err);
+    for (int i = 0; i < c->set.n_plans; i++, arena_reset(&one)) {
+        struct plan *p = &c->set.plans[order[i] - c->set.plans], room, *whole;
         struct plan_status s = {0};
         struct engine *e;
 
-        if (!p || !context_engine(c, p, &e, err) || !engine_status(e, p, false, &c->arena, &s, err))
+        if (!context_engine(c, p, &e, err) ||
+            !(whole = context_read_plan(&c->set, p, &one, &room, err)) ||
+            !engine_status(e, whole, false, &one, &s, err))
             return false;
         if (s.next_phase && s.next_release &&
             release_compare(&c->set.project, s.next_release, release) == 0)

@@ -17,10 +17,11 @@ static bool concerns(const struct context *c, const struct problem *p)
     return false;
 }
 
+/* Heads were found good while they were loaded. */
 static bool read_sql(struct context *c, struct err *err)
 {
     for (int i = 0; i < c->n_plans; i++)
-        if (!plan_sql_facts(&c->set, c->plans[i], &c->problems, err)) {
+        if (!c->plans[i]->is_head && !plan_sql_facts(&c->set, c->plans[i], &c->problems, err)) {
             if (!err_is(err, ERR_INPUT) || !c->problems.n)
                 return false;
             err_clear(err);

@@ -1,10 +1,19 @@
 /* status: where each plan stands, what comes next, what it waits for and since when. */
 #include "cli.h"
 
+/* There may be thousands of plans: of each only what is shown of it is kept. */
 struct view {
-    struct plan_status *items;
+    struct out_table table;
+    struct str details; /* everything about single plans that the table has no room for */
+    size_t skip;        /* bytes of details that are only for a plan that is the only one */
     int n, n_pending;
 };
+
+static void view_auto(struct view *v)
+{
+    out_table_free(&v->table);
+    str_free(&v->details);
+}
 
 /* What advance would be told takes a look at the flags: only --flags asks for that. */
 static bool is_decided(const struct plan_status *s)
@@ -32,76 +41,101 @@ static const char *percent_text(struct arena *a, const struct flag_obs *f)
     return flag_state_word(f->state);
 }
 
-static void show_flags(struct context *c, const struct plan_status *s)
+static void add_flags(const struct context *c, struct arena *a, struct str *to,
+                      const struct plan_status *s)
 {
     for (int r = 0; r < FLAG_ROLES; r++) {
         const char *key = s->plan->flags[r].key.s;
 
         if (!key)
             continue;
-        out_print(&c->out, "  flag     %s (%s): left at %d %%", key,
-                  flag_role_word((enum flag_role) r), s->state.percent[r]);
+        str_addf(to, "  flag     %s (%s): left at %d %%", key, flag_role_word((enum flag_role) r),
+                 s->state.percent[r]);
         if (opt_has(c, OPT_ASK_FLAGS))
-            out_print(&c->out, ", now %s%s%s", percent_text(&c->arena, &s->observed[r]),
-                      s->observed[r].why ? ": " : "",
-                      s->observed[r].why ? out_clean(&c->arena, s->observed[r].why, false) : "");
-        out_print(&c->out, "\n");
+            str_addf(to, ", now %s%s%s", percent_text(a, &s->observed[r]),
+                     s->observed[r].why ? ": " : "",
+                     s->observed[r].why ? out_clean(a, s->observed[r].why, false) : "");
+        str_add(to, "\n");
     }
 }
 
-/* Everything about one plan that the table has no room for. */
-static void show_one(struct context *c, const struct plan_status *s)
+static void add_brake(const struct out *o, struct arena *a, struct str *to,
+                      const struct plan_state *s)
 {
-    struct out *o = &c->out;
-    struct arena *a = &c->arena;
+    if (s->brake == BRAKE_NONE)
+        return;
+    str_addf(to, "  %s%s%s    %s%s%s, since %s\n", out_style(o, STYLE_BAD), brake_word(s->brake),
+             out_style(o, STYLE_PLAIN), out_clean(a, s->brake_reason ? s->brake_reason : "", false),
+             s->brake_by ? ", by " : "", s->brake_by ? out_clean(a, s->brake_by, false) : "",
+             when_text(a, s->brake_since_ms));
+}
 
-    out_print(o, "\n%s%s%s: %s\n", out_style(o, STYLE_BOLD), s->plan->id.s,
-              out_style(o, STYLE_PLAIN), stage_word(s->state.stage));
-    if (s->state.brake != BRAKE_NONE)
-        out_print(o, "  %s%s%s    %s%s%s, since %s\n", out_style(o, STYLE_BAD),
-                  brake_word(s->state.brake), out_style(o, STYLE_PLAIN),
-                  out_clean(a, s->state.brake_reason ? s->state.brake_reason : "", false),
-                  s->state.brake_by ? ", by " : "",
-                  s->state.brake_by ? out_clean(a, s->state.brake_by, false) : "",
-                  when_text(a, s->state.brake_since_ms));
+static void add_waiting(struct arena *a, struct str *to, const struct plan_state *s)
+{
+    if (!s->waiting_for)
+        return;
+    str_addf(to, "  waits    for %s, since %s", out_clean(a, s->waiting_for, false),
+             when_text(a, s->waiting_since_ms));
+    if (s->waiting_holder)
+        str_addf(to, ", held by %s", out_clean(a, s->waiting_holder, false));
+    if (s->waiting_release)
+        str_addf(to, ", released by %s", out_clean(a, s->waiting_release, false));
+    if (s->waiting_until_ms > 0)
+        str_addf(to, ", until %s", when_text(a, s->waiting_until_ms));
+    str_add(to, "\n");
+}
+
+/* Everything about one plan that the table has no room for. */
+static void add_details(const struct context *c, struct arena *a, struct str *to,
+                        const struct plan_status *s)
+{
+    const struct out *o = &c->out;
+
+    str_addf(to, "\n%s%s%s: %s\n", out_style(o, STYLE_BOLD), s->plan->id.s,
+             out_style(o, STYLE_PLAIN), stage_word(s->state.stage));
+    add_brake(o, a, to, &s->state);
     if (s->state.task)
-        out_print(o, "  task     %s\n", out_clean(a, s->state.task, false));
-    if (s->state.waiting_for) {
-        out_print(o, "  waits    for %s, since %s", out_clean(a, s->state.waiting_for, false),
-                  when_text(a, s->state.waiting_since_ms));
-        if (s->state.waiting_holder)
-            out_print(o, ", held by %s", out_clean(a, s->state.waiting_holder, false));
-        if (s->state.waiting_release)
-            out_print(o, ", released by %s", out_clean(a, s->state.waiting_release, false));
-        if (s->state.waiting_until_ms > 0)
-            out_print(o, ", until %s", when_text(a, s->state.waiting_until_ms));
-        out_print(o, "\n");
-    }
+        str_addf(to, "  task     %s\n", out_clean(a, s->state.task, false));
+    add_waiting(a, to, &s->state);
     if (s->state.hold_until_ms > 0 && s->state.stage == STAGE_CONTRACT_DONE)
-        out_print(o, "  hold     until %s\n", when_text(a, s->state.hold_until_ms));
+        str_addf(to, "  hold     until %s\n", when_text(a, s->state.hold_until_ms));
     if (s->edited)
-        out_print(o,
-                  "  edited   what was applied reads differently now: phasegate accept %s "
-                  "--because TEXT\n",
-                  s->plan->id.s);
+        str_addf(to,
+                 "  edited   what was applied reads differently now: phasegate accept %s "
+                 "--because TEXT\n",
+                 s->plan->id.s);
     if (s->undone_by)
-        out_print(o, "  undone by %s\n", s->undone_by);
-    show_flags(c, s);
+        str_addf(to, "  undone by %s\n", s->undone_by);
+    add_flags(c, a, to, s);
     if (s->pending && !s->decision.go && s->decision.n_refusals) {
-        out_print(o, "  missing for the next phase:\n");
-        show_refusals(c, &s->decision);
+        str_add(to, "  missing for the next phase:\n");
+        refusals_text(o, a, to, &s->decision);
     }
     if (s->next_phase && !is_decided(s) && s->state.brake == BRAKE_NONE)
-        out_print(o, "  go?      phasegate status %s --flags asks everything that advance asks\n",
-                  s->plan->id.s);
+        str_addf(to, "  go?      phasegate status %s --flags asks everything that advance asks\n",
+                 s->plan->id.s);
     if (s->next_command)
-        out_print(o, "  next     %s\n", s->next_command);
+        str_addf(to, "  next     %s\n", s->next_command);
+}
+
+static void add_text(const struct context *c, struct arena *a, struct view *v,
+                     const struct plan_status *s)
+{
+    bool wanted = s->pending || opt_has(c, OPT_ASK_FLAGS);
+
+    out_table_row(&v->table, OUT_CELLS(s->plan->id.s, stage_word(s->state.stage), steps_text(a, s),
+                                       when_text(a, s->state.stage_since_ms), next_text(a, s),
+                                       s->state.brake ? brake_word(s->state.brake) : ""));
+    if (s->state.brake)
+        out_table_style(&v->table, 5, STYLE_BAD);
+    if (wanted || v->n == 0)
+        add_details(c, a, &v->details, s);
+    if (!wanted && v->n == 0)
+        v->skip = v->details.len;
 }
 
 static void show_text(struct context *c, const struct view *v)
 {
-    AUTO(out_table) t = {0};
-
     if (v->n_pending)
         out_print(&c->out, "%s%d outstanding%s of %d %s\n", out_style(&c->out, STYLE_BOLD),
                   v->n_pending, out_style(&c->out, STYLE_PLAIN), v->n,
@@ -111,21 +145,8 @@ static void show_text(struct context *c, const struct view *v)
                   out_style(&c->out, STYLE_PLAIN), v->n, v->n == 1 ? "plan" : "plans");
     if (!v->n)
         return;
-    out_table_head(&t, OUT_CELLS("PLAN", "STAGE", "STEPS", "SINCE", "NEXT", "BRAKE"));
-    for (int i = 0; i < v->n; i++) {
-        const struct plan_status *s = &v->items[i];
-
-        out_table_row(
-            &t, OUT_CELLS(s->plan->id.s, stage_word(s->state.stage), steps_text(&c->arena, s),
-                          when_text(&c->arena, s->state.stage_since_ms), next_text(&c->arena, s),
-                          s->state.brake ? brake_word(s->state.brake) : ""));
-        if (s->state.brake)
-            out_table_style(&t, 5, STYLE_BAD);
-    }
-    out_table_print(&c->out, &t);
-    for (int i = 0; i < v->n; i++)
-        if (v->n == 1 || v->items[i].pending || opt_has(c, OPT_ASK_FLAGS))
-            show_one(c, &v->items[i]);
+    out_table_print(&c->out, &v->table);
+    out_print(&c->out, "%s", str_text(&v->details) + (v->n == 1 ? 0 : v->skip));
 }
 
 static void flags_json(struct json_out *j, const struct context *c, const struct plan_status *s)
@@ -195,44 +216,67 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_object_end(j);
 }
 
+static bool add_plan(struct context *c, struct plan *p, struct arena *a, struct view *v,
+                     struct err *err)
+{
+    struct plan_status status;
+    struct plan room, *whole;
+    struct engine *e;
+
+    if (!context_engine(c, p, &e, err) || !(whole = context_read_plan(&c->set, p, a, &room, err)) ||
+        !engine_status(e, whole, opt_has(c, OPT_ASK_FLAGS), a, &status, err))
+        return err_note(err, "plan %s", p->id.s);
+    if (out_is_json(&c->out))
+        one_json(out_json(&c->out), c, &status);
+    else
+        add_text(c, a, v, &status);
+    v->n_pending += status.pending;
+    v->n++;
+    return true;
+}
+
 static bool look(struct context *c, struct view *v, struct err *err)
 {
-    v->items = arena_array(&c->arena, struct plan_status, c->n_plans + 1);
-    for (int i = 0; i < c->n_plans; i++) {
+    AUTO(arena) one = {0};
+
+    for (int i = 0; i < c->n_plans; i++, arena_reset(&one)) {
         const struct database_decl *decl = context_database_of(c, c->plans[i], err);
-        struct engine *e;
 
         if (!decl)
             return false;
         if (opt_has(c, OPT_DATABASE) && strcmp(decl->name.s, opt_text(c, OPT_DATABASE)) != 0)
             continue;
-        if (!context_engine(c, c->plans[i], &e, err) ||
-            !engine_status(e, c->plans[i], opt_has(c, OPT_ASK_FLAGS), &c->arena, &v->items[v->n],
-                           err))
-            return err_note(err, "plan %s", c->plans[i]->id.s);
-        v->n_pending += v->items[v->n].pending;
-        v->n++;
+        if (!add_plan(c, c->plans[i], &one, v, err))
+            return false;
     }
+    return true;
+}
+
+static bool look_json(struct context *c, struct view *v, struct err *err)
+{
+    struct json_out *j = out_json(&c->out);
+
+    json_str(j, "environment", c->env->name.s);
+    json_array_begin(j, "plans");
+    if (!look(c, v, err)) {
+        out_json_drop(&c->out);
+        return false;
+    }
+    json_array_end(j);
+    json_bool(j, "up_to_date", v->n_pending == 0);
+    json_int(j, "outstanding", v->n_pending);
     return true;
 }
 
 bool cmd_status(struct context *c, struct err *err)
 {
-    struct view v = {0};
+    AUTO(view) v = {.details.ceiling = (size_t) 1 << 30};
+    bool json = out_is_json(&c->out);
 
-    if (!look(c, &v, err))
+    out_table_head(&v.table, OUT_CELLS("PLAN", "STAGE", "STEPS", "SINCE", "NEXT", "BRAKE"));
+    if (!(json ? look_json(c, &v, err) : look(c, &v, err)))
         return false;
-    if (out_is_json(&c->out)) {
-        struct json_out *j = out_json(&c->out);
-
-        json_str(j, "environment", c->env->name.s);
-        json_bool(j, "up_to_date", v.n_pending == 0);
-        json_int(j, "outstanding", v.n_pending);
-        json_array_begin(j, "plans");
-        for (int i = 0; i < v.n; i++)
-            one_json(j, c, &v.items[i]);
-        json_array_end(j);
-    } else
+    if (!json)
         show_text(c, &v);
     c->exit_code = opt_has(c, OPT_EXIT_CODE) && v.n_pending ? 1 : 0;
     return true;

@@ -94,14 +94,57 @@ static void sum_up(struct context *c, struct err *err)
     err_hint(err, "mend them, then: phasegate check");
 }
 
+/* Which plans stay in memory in full? There may be thousands of them: only those that the command is about. */
+struct choice {
+    const struct context *c;
+    int n_bad; /* whose SQL has problems */
+};
+
+static bool is_named(const struct context *c, const struct plan *p)
+{
+    unsigned needs = c->command->needs;
+    int n = needs & NEED_PLANS ? c->line.n_args : (needs & NEED_PLAN) != 0;
+
+    for (int i = 0; i < n && i < c->line.n_args; i++)
+        if (strcmp(c->line.args[i], p->id.s) == 0)
+            return true;
+    return false;
+}
+
+/* The list of problems has no room for those of more plans. */
+static bool has_bad_sql(struct choice *choice, struct plan *p)
+{
+    AUTO(problem_list) problems = {0};
+    AUTO(arena) scratch = {0};
+    AUTO(err) ignored = {0};
+
+    if (choice->n_bad == LOAD_MAX_PROBLEMS || plan_sql_facts_in(&scratch, p, &problems, &ignored))
+        return false;
+    choice->n_bad++;
+    return true;
+}
+
+static bool is_whole(void *ctx, struct plan *p)
+{
+    struct choice *choice = ctx;
+    const struct context *c = choice->c;
+
+    if (!p->id.s)
+        return false;
+    if (c->line.n_args == 0 && (c->command->needs & NEED_SQL))
+        return has_bad_sql(choice, p);
+    return is_named(c, p);
+}
+
 bool context_load(struct context *c, bool tolerant, struct err *err)
 {
     const char *config = context_config(c);
+    struct choice choice = {.c = c};
 
     if (c->has_set)
         return true;
     c->has_set = true;
-    if (plan_set_load(NULL, config, &c->set, &c->problems, err))
+    if (plan_set_load_some(NULL, config, is_whole, &choice, &c->set, &c->problems, err))
         return true;
     if (tolerant && c->problems.n && c->set.project.file && c->set.project.n_environments) {
         err_clear(err);

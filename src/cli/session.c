@@ -70,21 +70,34 @@ static bool read_search_path(struct context *c, struct session *s, struct err *e
     return true;
 }
 
-static bool facts(struct plan_set *set, struct plan *p, struct err *err)
+static bool facts_in(struct arena *a, struct plan *p, struct err *err)
 {
-    struct problem_list problems = {0};
+    AUTO(problem_list) problems = {0};
     AUTO(str) text = {0};
-    bool good = plan_sql_facts(set, p, &problems, err);
 
-    if (!good && problems.n > 1) {
+    if (p->has_facts || plan_sql_facts_in(a, p, &problems, err))
+        return true;
+    if (problems.n > 1) {
         for (int i = 0; i < problems.n; i++) {
             str_add(&text, i ? "\n" : "");
             problem_text(&text, &problems.items[i]);
         }
         err_detail(err, "%s", str_text(&text));
     }
-    problem_list_free(&problems);
-    return good;
+    return false;
+}
+
+static bool facts(struct plan_set *set, struct plan *p, struct err *err)
+{
+    return plan_set_fill(set, p, err) && facts_in(&set->arena, p, err);
+}
+
+struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct arena *a,
+                               struct plan *room, struct err *err)
+{
+    if (!p->is_head)
+        return facts(set, p, err) ? p : NULL;
+    return plan_set_read(set, p, a, room, err) && facts_in(a, room, err) ? room : NULL;
 }
 
 static void engine_fill(struct context *c, struct session *s)
@@ -107,6 +120,7 @@ static void engine_fill(struct context *c, struct session *s)
         .lock_wait_ms = opt_has(c, OPT_LOCK_WAIT) ? c->line.number[OPT_LOCK_WAIT] : LOCK_WAIT_MS,
         .has_ledger = s->has_ledger,
         .facts = facts,
+        .read_plan = context_read_plan,
     };
 }
 

@@ -24,25 +24,32 @@ void when_json(struct json_out *j, const char *key, int64_t epoch_ms)
 
 /* ---- refusals --------------------------------------------------------------------------------------- */
 
-void show_refusals(struct context *c, const struct decision *d)
+void refusals_text(const struct out *o, struct arena *scratch, struct str *to,
+                   const struct decision *d)
 {
-    struct arena *a = &c->arena;
-
     for (int i = 0; i < d->n_refusals; i++) {
         const struct fact *f = &d->refusals[i].fact;
 
-        out_print(&c->out, "  %s%s%s: %s\n", out_style(&c->out, STYLE_WARN), d->refusals[i].reason,
-                  out_style(&c->out, STYLE_PLAIN),
-                  out_clean(a, f->what ? f->what : "not known", false));
+        str_addf(to, "  %s%s%s: %s\n", out_style(o, STYLE_WARN), d->refusals[i].reason,
+                 out_style(o, STYLE_PLAIN),
+                 out_clean(scratch, f->what ? f->what : "not known", false));
         if (f->holder)
-            out_print(&c->out, "      held by %s\n", out_clean(a, f->holder, false));
+            str_addf(to, "      held by %s\n", out_clean(scratch, f->holder, false));
         if (f->since_ms > 0)
-            out_print(&c->out, "      since %s\n", when_text(a, f->since_ms));
+            str_addf(to, "      since %s\n", when_text(scratch, f->since_ms));
         if (f->release)
-            out_print(&c->out, "      released by %s\n", out_clean(a, f->release, false));
+            str_addf(to, "      released by %s\n", out_clean(scratch, f->release, false));
         if (f->gives_up_ms > 0)
-            out_print(&c->out, "      ends %s\n", when_text(a, f->gives_up_ms));
+            str_addf(to, "      ends %s\n", when_text(scratch, f->gives_up_ms));
     }
+}
+
+void show_refusals(struct context *c, const struct decision *d)
+{
+    AUTO(str) text = {0};
+
+    refusals_text(&c->out, &c->arena, &text, d);
+    out_print(&c->out, "%s", str_text(&text));
 }
 
 void refusals_json(struct json_out *j, const char *key, const struct decision *d)

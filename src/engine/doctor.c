@@ -56,15 +56,19 @@ static bool invalid_indexes(struct engine *e, struct list *l, struct err *err)
     return true;
 }
 
-static bool plan_ailments(struct engine *e, struct plan *p, struct list *l, struct err *err)
+/* There may be thousands of plans: what is read of one lives in scratch. */
+static bool plan_ailments(struct engine *e, struct plan *p, struct arena *scratch, struct list *l,
+                          struct err *err)
 {
     struct plan_state s = {0};
     struct edit *edits;
     int n = 0;
     struct history_row *rows;
+    struct plan room, *whole;
 
-    if (!ledger_plan_state(e->db, l->a, p->id.s, &s, err) ||
-        !engine_edits(e, p, l->a, &edits, &n, err))
+    if (!ledger_plan_state(e->db, scratch, p->id.s, &s, err) ||
+        !(whole = e->read_plan(e->set, p, scratch, &room, err)) ||
+        !engine_edits(e, whole, scratch, &edits, &n, err))
         return false;
     for (int i = 0; i < n; i++)
         ail(l, true,
@@ -72,7 +76,7 @@ static bool plan_ailments(struct engine *e, struct plan *p, struct list *l, stru
                          edits[i].step, edits[i].phase),
             arena_printf(l->a, "%s:%d:%d", edits[i].at.file, edits[i].at.line, edits[i].at.col),
             arena_printf(l->a, "undo the edit, or: phasegate accept %s --because REASON", p->id.s));
-    if (!ledger_steps(e->db, l->a, p->id.s, &rows, &n, err))
+    if (!ledger_steps(e->db, scratch, p->id.s, &rows, &n, err))
         return false;
     for (int i = 0; i < n; i++)
         if (strcmp(rows[i].status, "started") == 0 || strcmp(rows[i].status, "failed") == 0)
@@ -146,6 +150,7 @@ static bool runs(struct engine *e, struct list *l, struct err *err)
 bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int *out_n,
                    struct err *err)
 {
+    AUTO(arena) scratch = {0};
     struct list l = {.a = a};
     int64_t rows = 0;
     bool chain_ok = true;
@@ -154,8 +159,8 @@ bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int 
     if (!invalid_indexes(e, &l, err))
         return false;
     if (e->has_ledger) {
-        for (int i = 0; i < e->set->n_plans; i++)
-            if (!plan_ailments(e, &e->set->plans[i], &l, err))
+        for (int i = 0; i < e->set->n_plans; i++, arena_reset(&scratch))
+            if (!plan_ailments(e, &e->set->plans[i], &scratch, &l, err))
                 return err_note(err, "plan %s", e->set->plans[i].id.s);
         if (!orphans(e, &l, err) || !runs(e, &l, err) ||
             !ledger_history_verify(e->db, a, &rows, &chain_ok, &broken, err))

@@ -34,10 +34,10 @@ static const char *next_command(struct work *w, const struct plan_status *s)
 static bool find_undoer(struct work *w, const char **out, struct err *err)
 {
     *out = NULL;
-    for (int i = 0; i < w->e->set->n_plans; i++) {
-        const struct plan *p = &w->e->set->plans[i];
+    for (const struct plan **u = w->e->set->undoers; u && *u; u++) {
+        const struct plan *p = *u;
         struct plan_state s = {0};
-        if (!p->compensates.s || strcmp(p->compensates.s, w->p->id.s) != 0)
+        if (strcmp(p->compensates.s, w->p->id.s) != 0)
             continue;
         if (w->e->has_ledger && !ledger_plan_state(w->e->db, w->a, p->id.s, &s, err))
             return false;

@@ -27,8 +27,9 @@ struct loading {
     const char *config; /* name of the project file in root */
     int root;           /* the project's folder, that paths are relative to */
     struct path_list paths;
-    struct arena one;                               /* the plan that may be cut to its head */
-    bool (*whole)(void *ctx, const struct plan *p); /* NULL: all are kept whole */
+    struct arena one; /* the plan that may be cut to its head */
+    bool heads;       /* those for which whole() says no are cut */
+    bool (*whole)(void *ctx, struct plan *p);
     void *ctx;
 };
 
@@ -229,12 +230,11 @@ static bool find_root(struct loading *l, const char *path, struct err *err)
     return true;
 }
 
-static bool loading_open(struct loading *l, struct err *err)
+static bool loading_open(struct loading *l, const char *root, struct err *err)
 {
-    l->root = open(l->set->project.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    l->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (l->root < 0)
-        return err_set(err, ERR_INPUT, "%s: can't be read: %s", l->set->project.root,
-                       strerror(errno));
+        return err_set(err, ERR_INPUT, "%s: can't be read: %s", root, strerror(errno));
     l->buffer = malloc(YAML_FILE_MAX + 1);
     if (!l->buffer)
         abort();
@@ -244,7 +244,7 @@ static bool loading_open(struct loading *l, struct err *err)
 
 static bool loading_start(struct loading *l, const char *path, struct err *err)
 {
-    return find_root(l, path, err) && loading_open(l, err);
+    return find_root(l, path, err) && loading_open(l, l->set->project.root, err);
 }
 
 static void load_project(struct loading *l, const char *shown)
@@ -310,6 +310,7 @@ static void plan_cut_to_head(struct arena *a, struct plan *p)
         .file = p->file,
         .is_head = true,
         .checksum = arena_strdup(a, p->checksum),
+        .sync.by = p->sync.by,
         .n_depends_on = p->n_depends_on,
     };
 
@@ -332,7 +333,6 @@ static void plan_cut_to_head(struct arena *a, struct plan *p)
         to->release = text_copy(a, &from->release);
         to->hold_ms = from->hold_ms;
         to->at = from->at;
-        head.phase_checksum[phase] = arena_strdup(a, p->phase_checksum[phase]);
     }
     *p = head;
 }
@@ -347,13 +347,13 @@ static void load_plan(struct loading *l, const char *path)
         return;
     struct plan *plan = &set->plans[set->n_plans];
     arena_reset(&l->one);
-    plan_parse_with(&l->parsing, l->whole ? &l->one : &set->arena, file, l->buffer, (size_t) n,
+    plan_parse_with(&l->parsing, l->heads ? &l->one : &set->arena, file, l->buffer, (size_t) n,
                     plan, l->problems);
     check_file_name(l, plan);
-    if (l->whole && l->whole(l->ctx, plan)) {
+    if (l->heads && l->whole && l->whole(l->ctx, plan)) {
         AUTO(problem_list) known = {0};
         plan_parse_with(&l->parsing, &set->arena, file, l->buffer, (size_t) n, plan, &known);
-    } else if (l->whole) {
+    } else if (l->heads) {
         plan_cut_to_head(&set->arena, plan);
     }
     if (plan->id.s)
@@ -374,6 +374,19 @@ static int by_id(const void *a, const void *b)
 {
     const struct plan *const *x = a, *const *y = b;
     return strcmp((*x)->id.s, (*y)->id.s);
+}
+
+static void gather_undoers(struct plan_set *set)
+{
+    int n = 0;
+
+    for (int i = 0; i < set->n_plans; i++)
+        n += set->plans[i].compensates.s != NULL;
+    set->undoers = arena_array(&set->arena, const struct plan *, n + 1);
+    n = 0;
+    for (int i = 0; i < set->n_plans; i++)
+        if (set->plans[i].compensates.s)
+            set->undoers[n++] = &set->plans[i];
 }
 
 static void load_plans(struct loading *l)
@@ -397,6 +410,7 @@ static void load_plans(struct loading *l)
         set->by_id[i] = &set->plans[i];
     if (set->n_plans > 0)
         qsort(set->by_id, (size_t) set->n_plans, sizeof *set->by_id, by_id);
+    gather_undoers(set);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
@@ -438,32 +452,40 @@ bool plan_set_load(const char *dir, const char *config_path, struct plan_set *ou
 }
 
 bool plan_set_load_some(const char *dir, const char *config_path,
-                        bool (*whole)(void *ctx, const struct plan *p), void *ctx,
-                        struct plan_set *out, struct problem_list *problems, struct err *err)
+                        bool (*whole)(void *ctx, struct plan *p), void *ctx, struct plan_set *out,
+                        struct problem_list *problems, struct err *err)
 {
-    AUTO(loading) l = {.set = out, .problems = problems, .root = -1, .whole = whole, .ctx = ctx};
+    AUTO(loading)
+    l = {.set = out, .problems = problems, .root = -1, .heads = true, .whole = whole, .ctx = ctx};
 
     return load(&l, dir, config_path, err);
 }
 
-bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err)
+bool plan_set_read(const struct plan_set *s, const struct plan *p, struct arena *a,
+                   struct plan *out, struct err *err)
 {
     AUTO(problem_list) problems = {0};
-    AUTO(loading) l = {.set = s, .problems = &problems, .root = -1};
+    AUTO(loading) l = {.problems = &problems, .root = -1};
+
+    if (!loading_open(&l, s->project.root, err))
+        return false;
+    ssize_t n = read_file(&l, p->file, p->file);
+    if (n < 0 || !plan_parse_with(&l.parsing, a, p->file, l.buffer, (size_t) n, out, &problems))
+        return fail_with_problems(&problems, err);
+    if (strcmp(out->checksum, p->checksum) == 0)
+        return true;
+    err_set(err, ERR_INPUT, "%s: the plan was changed while it was being read", p->file);
+    return err_hint(err, "run the command again");
+}
+
+bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err)
+{
     struct plan whole;
 
     if (!p->is_head)
         return true;
-    if (!loading_open(&l, err))
+    if (!plan_set_read(s, p, &s->arena, &whole, err))
         return false;
-    ssize_t n = read_file(&l, p->file, p->file);
-    if (n < 0 ||
-        !plan_parse_with(&l.parsing, &s->arena, p->file, l.buffer, (size_t) n, &whole, &problems))
-        return fail_with_problems(&problems, err);
-    if (strcmp(whole.checksum, p->checksum) != 0) {
-        err_set(err, ERR_INPUT, "%s: the plan was changed while it was being read", p->file);
-        return err_hint(err, "run the command again");
-    }
     *p = whole;
     return true;
 }

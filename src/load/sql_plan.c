@@ -301,10 +301,10 @@ static bool say(const struct plan *p, const struct problem_list *problems, int b
                    p->id.s ? p->id.s : p->file, str_text(&first));
 }
 
-bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems,
-                    struct err *err)
+bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *problems,
+                       struct err *err)
 {
-    struct work_plan w = {.a = &s->arena, .problems = problems, .is_good = true};
+    struct work_plan w = {.a = a, .problems = problems, .is_good = true};
     int before = problems->n;
 
     for (enum phase ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
@@ -322,5 +322,12 @@ bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *pro
     }
     sync_columns(&w, &p->sync.forward, &p->sync.forward_columns);
     sync_columns(&w, &p->sync.reverse, &p->sync.reverse_columns);
+    p->has_facts = w.is_good;
     return w.is_good || say(p, problems, before, err);
+}
+
+bool plan_sql_facts(struct plan_set *s, struct plan *p, struct problem_list *problems,
+                    struct err *err)
+{
+    return plan_sql_facts_in(&s->arena, p, problems, err);
 }

@@ -40,6 +40,12 @@ struct json_out *out_json(struct out *o)
     return &o->json;
 }
 
+void out_json_drop(struct out *o)
+{
+    str_clear(&o->result);
+    o->has_result = false;
+}
+
 const char *out_style(const struct out *o, enum out_style s)
 {
     return o->data_colour ? codes[s] : "";
@@ -137,9 +143,18 @@ static void close_open(struct json_out *j)
             json_array_end(j);
 }
 
+/* The result may be of many megabytes: it goes out as it is, and isn't copied into the envelope. */
+static void put_result(struct out *o, struct json_out *j)
+{
+    json_raw(j, "result", "");
+    fwrite(str_text(j->to), 1, j->to->len, o->data);
+    fwrite(str_text(&o->result), 1, o->result.len, o->data);
+    str_clear(j->to);
+}
+
 static void envelope(struct out *o, const struct err *err, int exit_code)
 {
-    AUTO(str) text = {.ceiling = RESULT_CEILING + (1 << 20)};
+    AUTO(str) text = {0};
     struct json_out j;
 
     json_begin(&j, &text, false);
@@ -155,7 +170,7 @@ static void envelope(struct out *o, const struct err *err, int exit_code)
         if (err && err->kind != ERR_NONE)
             close_open(&o->json);
         json_object_end(&o->json);
-        json_raw(&j, "result", str_text(&o->result));
+        put_result(o, &j);
     }
     if (err && err->kind != ERR_NONE)
         out_error_json(&j, "error", err);

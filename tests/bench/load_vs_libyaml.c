@@ -191,7 +191,7 @@ static double time_libyaml(const struct str *texts, int n)
     return now_ms() - start;
 }
 
-static bool is_last(void *ctx, const struct plan *p)
+static bool is_last(void *ctx, struct plan *p)
 {
     const int *n = ctx;
     AUTO(str) id = {0};
