@@ -42,6 +42,9 @@ struct flag_ops { /* everything is borrowed */
     bool (*record)(void *ctx, const struct flag_change *row, struct err *err);
     void *record_ctx;
     struct flag_times times;
+    /* The first signal ends a look at the flags, which then reads UNKNOWN: for those who only look, and not for
+     * those who have to see what became of a write. */
+    bool looks_end_at_signal;
 };
 
 /* ---- set ------------------------------------------------------------------------------------- */

@@ -63,6 +63,7 @@ static struct flag_obs *observe(struct context *c, const struct row *rows, int n
     for (int i = 0; i < n; i++)
         refs[i] = rows[i].ref;
     context_flag_ops(c, &ops);
+    ops.looks_end_at_signal = true;
     flag_ops_observe_all(&ops, refs, n, level, NULL, &c->arena, obs);
     return obs;
 }
@@ -114,8 +115,8 @@ static bool list(struct context *c, const char *key, struct err *err)
         out_print(&c->out, "what SDKs see: %s\n", obs_text(&c->arena, &seen[0]));
     if (unknown == 0)
         return true;
-    return err_set(err, ERR_UNREACHABLE, "%d of %d flags could not be read from %s", unknown, n,
-                   c->flags->shown);
+    return err_set(err, ports_interrupted(&c->ports) ? ERR_INTERRUPTED : ERR_UNREACHABLE,
+                   "%d of %d flags could not be read from %s", unknown, n, c->flags->shown);
 }
 
 /* ---- set -------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #define RECONNECT_TRIES 8
 #define BRAKE_EVERY_MS 200
+#define BRAKE_ANSWER_MS 30000
 
 typedef bool task_fn(struct work *, const struct task *, struct err *);
 
@@ -25,6 +26,9 @@ static bool take(struct work *w, enum phase_event ev, const char *why, struct er
     phase_decide(&world, ev, &d);
     if (w->out)
         w->out->decision = d;
+    /* What a signal kept from being looked at is no reason to refuse. */
+    if (!d.go && ports_interrupted(w->e->ports))
+        return err_set(err, ERR_INTERRUPTED, "stopped by a signal; nothing was begun");
     if (!d.go)
         return engine_refuse(w->p, ev, &d, err);
     return record_transition(w, d.row, ev, why, err);
@@ -60,7 +64,11 @@ bool work_may_go_on(struct work *w, struct err *err)
     if (w->brake_seen_ms && mono - w->brake_seen_ms < BRAKE_EVERY_MS)
         return true;
     w->brake_seen_ms = mono;
-    if (!ledger_plan_state(w->e->db, &scratch, w->p->id.s, &now, err))
+    /* A server that took the question and never answers would hold the rollout, and its kill, for good. */
+    db_set_deadline_ms(w->e->db, BRAKE_ANSWER_MS);
+    bool known = ledger_plan_state(w->e->db, &scratch, w->p->id.s, &now, err);
+    db_set_deadline_ms(w->e->db, 0);
+    if (!known)
         return false;
     if (now.brake == BRAKE_NONE || w->undoing)
         return true;

@@ -115,7 +115,8 @@ static void cancel_all(struct flag_pool *p)
         if (!s->running)
             continue;
         p->ports->http->ops->cancel(p->ports->http, s);
-        end_early(s, s->wrote, "cancelled by a second signal");
+        end_early(s, s->wrote,
+                  p->ends_at_signal ? "stopped by a signal" : "cancelled by a second signal");
     }
 }
 
@@ -130,7 +131,7 @@ struct flag_call *flag_pool_wait(struct flag_pool *p, int64_t wait_ms)
         struct http_res res;
         void *tag = NULL;
 
-        if (p->ports->interrupt && p->ports->interrupt->count > 1)
+        if (p->ports->interrupt && p->ports->interrupt->count > !p->ends_at_signal)
             cancel_all(p);
         else if (p->ports->http->ops->wait(p->ports->http, &p->answers,
                                            left < 0               ? 0
@@ -290,7 +291,7 @@ void flag_ops_observe_all(struct flag_ops *ops, const struct flag_ref *refs, int
                           enum flag_level level, const bool *seen_before, struct arena *a,
                           struct flag_obs *obs)
 {
-    AUTO(flag_pool) pool = {.ports = ops->ports};
+    AUTO(flag_pool) pool = {.ports = ops->ports, .ends_at_signal = ops->looks_end_at_signal};
     AUTO(arena) scratch = {0};
     struct flag_call *calls = arena_array(&scratch, struct flag_call, n + 1);
 

@@ -15,6 +15,7 @@ struct flag_pool {
      * whether an earlier write of it was made (and answered). */
     bool (*may_write)(void *ctx, const struct flag_call *call);
     void *ctx;
+    bool ends_at_signal; /* the first one; else the second */
 };
 
 void flag_pool_start(struct flag_pool *p, struct flag_call *call);

@@ -24,7 +24,8 @@ static struct flag_ops ops_of(struct work *w)
                               .run_id = w->e->run_id,
                               .actor = w->e->actor,
                               .record = record_change,
-                              .record_ctx = w};
+                              .record_ctx = w,
+                              .looks_end_at_signal = true};
 }
 
 static struct flag_ref ref_of(struct work *w, enum flag_role role)

@@ -1,12 +1,16 @@
 """What is around the process: its streams, its session's settings, its server."""
 
 import os
+import shutil
+import signal
+import socket
 import subprocess
+import time
 import unittest
 
 import pgtest
 import project
-from project import full_plan, step
+from project import full_plan
 
 
 class Streams(project.Case):
@@ -56,6 +60,48 @@ class Settings(project.Case):
                 holder.run("COMMIT")
                 self.assertEqual(run.wait(60).rc, 0, run.stderr)
             self.assertEqual(p.db.value("SELECT external_ref FROM orders WHERE id = 7"), "held")
+
+
+class Signals(project.Case):
+    def silent(self):
+        """A service that takes requests and never answers."""
+        listener = socket.create_server(("127.0.0.1", 0), backlog=50)
+        self.addCleanup(listener.close)
+        return "http://127.0.0.1:%d" % listener.getsockname()[1]
+
+    def test_one_ends_a_look_at_flags(self):
+        p = self.project(plans=[full_plan()], flags={"provider": "builtin", "url": self.silent(), "token": "unused"})
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            for args in (("advance", "orders-ref", "--release", "1.2.0"), ("flags", "list")):
+                with self.subTest(number, args=args):
+                    run = p.start(*args)
+                    self.addCleanup(run.close)
+                    time.sleep(1)
+                    began = time.monotonic()
+                    run.signal(number)
+                    self.assertEqual(run.wait(60).rc, code, run.stderr)
+                    self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(p.stage("orders-ref"), "expand done")
+
+
+class Frozen(project.Case):
+    def test_a_server_that_stops_answering_ends_the_pause(self):
+        server = pgtest.Cluster(tcp=True)
+        self.addCleanup(server.close)
+        p = project.Project(plans=[full_plan(pause="10m")], db=server.create_database())
+        self.addCleanup(shutil.rmtree, p.dir)
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        run = p.start("advance", "orders-ref", "--release", "1.2.0")
+        self.addCleanup(run.close)
+        pgtest.wait_until(lambda: "the pause at 10 %" in run.stderr, what="the pause")
+        server.freeze()
+        self.addCleanup(server.thaw)
+        pgtest.wait_until(lambda: "session was lost" in run.stderr, 90, what="the end of waiting for an answer")
+        server.thaw()
+        pgtest.wait_until(lambda: run.stderr.count("the pause at 10 %") > 1, 90, what="the pause to go on")
+        run.signal(signal.SIGINT)
+        self.assertEqual(run.wait(30).rc, 130, run.stderr)
 
 
 if __name__ == "__main__":
