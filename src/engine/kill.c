@@ -7,10 +7,18 @@
  * journal can't be written. */
 #include "kill.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_DEFAULT_MS = 30000, POLL_FIRST_MS = 20, POLL_MAX_MS = 250, RETRY_LONGEST_MS = 5000 };
+enum {
+    WAIT_DEFAULT_MS = 30000,
+    POLL_FIRST_MS = 20,
+    POLL_MAX_MS = 250,
+    RETRY_LONGEST_MS = 5000,
+    BEGIN_MS = 100,
+    LINE_ENTRIES = 1000
+};
 
 static int64_t mono(const struct kill *k) { return clock_mono_ms(k->ops->ports->clock); }
 
@@ -21,7 +29,7 @@ static const char *role_word(int role)
 
 /* ---- the journal ----------------------------------------------------------------------------- */
 
-static struct flag_entry job_entry(const struct kill *k, const struct kill_job *j)
+static struct flag_entry job_entry(const struct kill *k, struct arena *a, const struct kill_job *j)
 {
     struct host *host = k->ops->ports->host;
 
@@ -37,8 +45,8 @@ static struct flag_entry job_entry(const struct kill *k, const struct kill_job *
         .run_id = k->ops->run_id,
         .host = host->ops->hostname ? host->ops->hostname(host) : NULL,
         .pid = host->ops->pid ? host->ops->pid(host) : 0,
-        .request = flag_digest(
-            k->a, arena_printf(k->a, "kill\n%s\n%s", j->ref.service->shown, j->ref.key)),
+        .request =
+            flag_digest(a, arena_printf(a, "kill\n%s\n%s", j->ref.service->shown, j->ref.key)),
         .at_ms = clock_wall_ms(k->ops->ports->clock),
         .desired = 0,
     };
@@ -52,23 +60,32 @@ static void journal_failed(struct kill *k, struct err *err)
     err_clear(err);
 }
 
-void kill_journal_intents(struct kill *k)
+static bool journal_intents(struct kill *k, int *at, struct err *err)
 {
-    struct flag_entry *entries = arena_array(k->a, struct flag_entry, k->n + 1);
-    AUTO(err) err = {0};
-
+    AUTO(arena) scratch = {0};
+    struct flag_entry *entries = arena_array(&scratch, struct flag_entry, LINE_ENTRIES);
     int n = 0;
 
-    for (int i = 0; i < k->n; i++)
-        if (!k->jobs[i].refused)
-            entries[n++] = job_entry(k, &k->jobs[i]);
-    if (!flag_journal_intents(k->ops, entries, n, &err))
+    for (; *at < k->n && n < LINE_ENTRIES; ++*at)
+        if (!k->jobs[*at].refused)
+            entries[n++] = job_entry(k, &scratch, &k->jobs[*at]);
+    return flag_journal_intents(k->ops, entries, n, err);
+}
+
+void kill_journal_intents(struct kill *k)
+{
+    AUTO(err) err = {0};
+
+    for (int at = 0; at < k->n && journal_intents(k, &at, &err);)
+        ;
+    if (err.kind != ERR_NONE)
         journal_failed(k, &err);
 }
 
 void kill_journal_answers(struct kill *k)
 {
-    struct flag_entry *entries = arena_array(k->a, struct flag_entry, k->n + 1);
+    AUTO(arena) scratch = {0};
+    struct flag_entry *entries = arena_array(&scratch, struct flag_entry, k->n + 1);
     AUTO(err) err = {0};
     int n = 0;
 
@@ -79,14 +96,14 @@ void kill_journal_answers(struct kill *k)
         if (j->refused)
             continue;
         n++;
-        *e = job_entry(k, j);
+        *e = job_entry(k, &scratch, j);
         e->answered = true;
         e->answer = j->r->reached && !j->r->in_doubt ? FLAG_OK
                     : j->r->in_doubt                 ? FLAG_IN_DOUBT
                                                      : j->r->answer;
         e->settled = e->answer != FLAG_IN_DOUBT;
         e->level = j->r->level;
-        e->before = j->before.state == FLAG_UNKNOWN ? NULL : flag_obs_text(k->a, &j->before);
+        e->before = j->before.state == FLAG_UNKNOWN ? NULL : flag_obs_text(&scratch, &j->before);
         e->after = j->seen_off ? "off" : j->seen_other ? j->seen_other : NULL;
         e->detail = j->r->detail;
         e->ms = j->r->ms;
@@ -95,15 +112,24 @@ void kill_journal_answers(struct kill *k)
         journal_failed(k, &err);
 }
 
-/* Changes of the same flag by others that may still land. */
-static const struct flag_entry *find_rival(const struct kill *k, const struct kill_job *j,
-                                           const struct flag_entry *list, int n)
+/* Changes by others that may still land are kept: what kills have journalled may be a thousand times more. */
+static int keep_rivals(const struct kill *k, struct flag_entry *list, int n)
 {
     int64_t now = clock_wall_ms(k->ops->ports->clock);
+    int kept = 0;
 
     for (int i = 0; i < n; i++)
-        if (strcmp(list[i].key, j->ref.key) == 0 && list[i].desired > 0 &&
-            strcmp(list[i].verb, "set") == 0 && flag_entry_doubt_ends_ms(k->ops, &list[i]) > now)
+        if (list[i].desired > 0 && strcmp(list[i].verb, "set") == 0 &&
+            flag_entry_doubt_ends_ms(k->ops, &list[i]) > now)
+            list[kept++] = list[i];
+    return kept;
+}
+
+static const struct flag_entry *find_rival(const struct kill_job *j, const struct flag_entry *list,
+                                           int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(list[i].key, j->ref.key) == 0)
             return &list[i];
     return NULL;
 }
@@ -117,9 +143,10 @@ static void look_for_rivals(struct kill *k)
 
     if (!flag_journal_unmatched(k->ops, &scratch, &list, &n, &err))
         return;
+    n = keep_rivals(k, list, n);
     for (int i = 0; i < k->n; i++) {
         struct kill_job *j = &k->jobs[i];
-        const struct flag_entry *e = find_rival(k, j, list, n);
+        const struct flag_entry *e = find_rival(j, list, n);
 
         if (!e && j->rival)
             j->look_again = true; /* it has ended: one more look tells how */
@@ -264,6 +291,7 @@ static void job_done(struct kill *k, struct kill_job *j)
         after_look(k, j);
     if (j->r->wanted == FLAG_ACCEPTED && j->accepted)
         job_reached(k, j);
+    arena_free(&j->arena); /* what lasts was copied: there may be thousands of targets */
 }
 
 /* ---- what comes next for a target ------------------------------------------------------------ */
@@ -283,10 +311,8 @@ static bool may_begin(struct kill *k, struct kill_job *j, int64_t *due)
 
     if (k->o->write_now || j->role != FLAG_WRITE || !j->r->plan)
         return true;
-    for (int i = 0; i < k->n; i++) {
-        const struct kill_job *other = &k->jobs[i];
-
-        if (other->role != FLAG_READ || !other->r->plan || strcmp(other->r->plan, j->r->plan) != 0)
+    for (const struct kill_job *other = j->plan_first; other; other = other->plan_next) {
+        if (other->role != FLAG_READ)
             continue;
         any = true;
         open = open || !other->over;
@@ -385,7 +411,7 @@ static bool any_open(const struct kill *k)
 
 static int64_t act_all(struct kill *k)
 {
-    int64_t next = mono(k) + k->t.reassert_ms;
+    int64_t start = mono(k), next = start + k->t.reassert_ms;
 
     for (int i = 0; i < k->n; i++) {
         struct kill_job *j = &k->jobs[i];
@@ -393,6 +419,11 @@ static int64_t act_all(struct kill *k)
 
         if (j->over || j->busy)
             continue;
+        /* A file is written while it is called: what was sent is looked at before more is. */
+        if (!j->begun && mono(k) - start > BEGIN_MS) {
+            next = start;
+            continue;
+        }
         if (!j->begun && may_begin(k, j, &due)) {
             j->begun = true;
             j->begun_at = mono(k);
@@ -408,12 +439,9 @@ static int64_t act_all(struct kill *k)
     return next;
 }
 
-static struct kill_job *job_of(struct kill *k, const struct flag_call *call)
+static struct kill_job *job_of(struct flag_call *call)
 {
-    for (int i = 0; i < k->n; i++)
-        if (&k->jobs[i].call == call)
-            return &k->jobs[i];
-    return NULL;
+    return (struct kill_job *) (void *) ((char *) call - offsetof(struct kill_job, call));
 }
 
 /* Takes out what is finished; waits for the first until `until`. */
@@ -428,7 +456,7 @@ static void take_finished(struct kill *k, int64_t until)
         return;
     }
     while ((call = flag_pool_wait(&k->pool, wait > 0 ? wait : 0))) {
-        job_done(k, job_of(k, call));
+        job_done(k, job_of(call));
         wait = 0;
     }
 }
@@ -542,6 +570,7 @@ void kill_begin(struct kill *k, struct flag_ops *ops, const struct flag_kill_tar
             job_init(k, &targets[i], ops->kill_file);
     }
     out->n = k->n;
+    kill_chain_plans(k);
 }
 
 void kill_end(struct kill *k)

@@ -10,6 +10,7 @@ struct kill_job { /* one flag in one target */
     struct flag_kill_result *r;
     int role;
     bool by_name, is_file;
+    const struct kill_job *plan_first, *plan_next; /* those of one plan; first NULL: of none */
     struct flag_call call;
     struct arena arena; /* of the call */
     struct arena kept;  /* of known and etag */
@@ -45,6 +46,8 @@ struct kill {
 
 void kill_begin(struct kill *k, struct flag_ops *ops, const struct flag_kill_target *targets, int n,
                 const struct flag_kill_options *o, struct arena *a, struct flag_kill_report *out);
+/* Finds for each job those of the same plan. */
+void kill_chain_plans(struct kill *k);
 void kill_journal_intents(struct kill *k);
 void kill_run(struct kill *k);
 void kill_verdicts(struct kill *k);
