@@ -31,7 +31,7 @@ char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-void arena_reset(struct arena *a); /* keeps the first block for reuse */
+void arena_reset(struct arena *a); /* keeps one block for reuse, of 64 KiB at most */
 void arena_free(struct arena *a);
 static inline void arena_auto(struct arena *a) { arena_free(a); }
 

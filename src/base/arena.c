@@ -1,6 +1,7 @@
 #include "phasegate/arena.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 /* Sizes include the block's header, so that a block fills whole pages. */
 #define BLOCK_FIRST ((size_t) 8 << 10)
 #define BLOCK_LARGEST ((size_t) 256 << 10)
+#define BLOCK_KEPT ((size_t) 64 << 10) /* by a reset */
 #define ALIGNMENT (alignof(max_align_t))
 
 struct arena_block {
@@ -16,8 +18,6 @@ struct arena_block {
     size_t cap, end; /* bytes of data; bytes of it handed out, padding included */
     alignas(max_align_t) char data[];
 };
-
-#define FIRST_CAP (BLOCK_FIRST - sizeof(struct arena_block))
 
 static struct arena_block *block_new(size_t cap, struct arena_block *older)
 {
@@ -121,7 +121,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
         return NULL;
 
     /* Texts need no alignment: packed, they are most of what a loaded plan takes. */
-    size_t len = strnlen(s, n);
+    const char *nul = memchr(s, '\0', n); /* strnlen may be that of a library that brings its own */
+    size_t len = nul ? (size_t) (nul - s) : n;
     char *copy = arena_take(a, len + 1, 1);
     memcpy(copy, s, len);
     return copy;
@@ -149,12 +150,16 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
     return text;
 }
 
+/* Who works on one thing after the other needs about as much for the next: of the ordinary blocks, the
+ * largest that isn't too large to lie idle. */
 void arena_reset(struct arena *a)
 {
     struct arena_block *keep = NULL;
     for (struct arena_block *block = a->head, *older; block; block = older) {
         older = block->older;
-        if (!keep && block->cap == FIRST_CAP)
+        size_t size = block->cap + sizeof *block;
+        bool is_ordinary = size >= BLOCK_FIRST && (size & (size - 1)) == 0;
+        if (!keep && is_ordinary && size <= BLOCK_KEPT)
             keep = block;
         else
             free(block);
