@@ -1,0 +1,253 @@
+"""runbooks/*.md: each situation is brought about for real, then the page's commands are run and their answers compared.
+
+The project is the one of docs/tutorial.md, with shorter pauses."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import console
+import pgtest
+
+RUNBOOKS = os.path.join(pgtest.SRC, "runbooks")
+TUTORIAL = os.path.join(pgtest.SRC, "docs", "tutorial.md")
+PLAN = "plans/20260101120000-customers-email.yaml"
+RELEASES = {"expand": "1.1.0", "dual_read": "1.2.0", "write_activation": "1.3.0", "contract": "1.5.0"}
+TABLES = ("CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mail text NOT NULL);"
+          "INSERT INTO customers (mail) SELECT 'c' || n || '@example.org' FROM generate_series(1, 1000) n;"
+          "CREATE TABLE complaints (text text);")
+GATE = """gates:
+  complaints:
+    sql: SELECT count(*) FROM complaints
+    expect: "= 0"
+    interval: 100ms
+    count: 1
+    no_data: hold
+    on_failure: rollback
+"""
+
+
+class Lab:
+    """A project as far as `advance` was told to take it, a flag service, a shell."""
+
+    def __init__(self, case, server):
+        self.case, self.server, self.db = case, server, server.create_database()
+        case.addCleanup(self.db.drop)
+        self.port = pgtest.free_port()
+        self.dir = tempfile.mkdtemp(prefix="phasegate-runbook-")
+        case.addCleanup(shutil.rmtree, self.dir)
+        self.db.psql(TABLES)
+        self.env = {"DATABASE_URL": self.db.url, "PHASEGATE_FLAG_TOKEN": "runbook-token", "PGHOST": server.host,
+                    "PGPORT": server.port, "PGUSER": server.user, "PGDATABASE": self.db.name}
+        project, plan = [b.text for b in console.blocks(TUTORIAL) if b.language == "yaml"]
+        for folder in ("plans", "statements", "schema", ".phasegate"):
+            os.mkdir(os.path.join(self.dir, folder))
+        self.write("statements/1.0.0.sql", "-- none\n")
+        self.write("schema/baseline.sql", "-- none\n")
+        self.write("token", "runbook-token\n")
+        self.write("phasegate.yaml", project.replace("8016", str(self.port)).replace("hold: 5s", "hold: 2s")
+                   .replace("  approvals: {contract: 1}            # somebody signs before contract\n", ""))
+        self.write(PLAN, re.sub(r"pause: \w+", "pause: 100ms", plan))
+        self.flags = None
+        self.start_flags()
+        case.addCleanup(self.stop_flags)
+
+    def write(self, name, text):
+        with open(os.path.join(self.dir, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def edit(self, name, old, new):
+        with open(os.path.join(self.dir, name), encoding="utf-8") as f:
+            text = f.read()
+        self.case.assertIn(old, text)
+        self.write(name, text.replace(old, new))
+
+    def start_flags(self):
+        self.flags = pgtest.start_phasegate(["flag-server", "--port", self.port, "--token-file", "token"], cwd=self.dir)
+        pgtest.wait_until(lambda: "flag server on" in self.flags.stderr, what="the flag service")
+
+    def stop_flags(self):
+        if self.flags:
+            self.flags.signal(signal.SIGCONT)
+            self.flags.close()
+            self.flags = None
+
+    def freeze_flags(self):
+        self.flags.signal(signal.SIGSTOP)
+
+    def thaw_flags(self):
+        self.flags.signal(signal.SIGCONT)
+
+    def run(self, *args, rc=0):
+        done = pgtest.run_phasegate(args, cwd=self.dir, env=self.env)
+        self.case.assertEqual(done.rc, rc, done)
+
+    def advance(self, *phases):
+        for phase in phases:
+            self.run("advance", "customers-email", "--release", RELEASES[phase], "-q")
+
+    def stop_at_half(self):
+        """In write_activation, half of the writes on the new column, in a pause of ten minutes."""
+        self.advance("expand", "dual_read")
+        self.edit(PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 10m}")
+        self.run("advance", "customers-email", "--release", "1.3.0", "-q", "--no-wait", rc=5)
+
+    def hold_lock(self):
+        session = self.db.session("BEGIN", "LOCK TABLE customers IN ACCESS SHARE MODE")
+        self.case.addCleanup(session.close)
+
+    def run_in_background(self, *args):
+        running = pgtest.start_phasegate(args, cwd=self.dir, env=self.env)
+        self.case.addCleanup(running.close)
+        pgtest.wait_until(lambda: "pause" in running.stderr, what="the pause of the rung")
+        return running
+
+    def play(self, page, hooks=None, floor=2):
+        shell = console.Shell(self.dir, self.env)
+        self.case.addCleanup(shell.close)
+        n = console.play(os.path.join(RUNBOOKS, page), shell, lambda t: t.replace("8016", str(self.port)), hooks)
+        self.case.assertGreaterEqual(n, floor)
+
+
+class Runbooks(unittest.TestCase):
+    def lab(self, server=None):
+        return Lab(self, server or pgtest.cluster())
+
+    def test_advance_stuck_on_a_lock(self):
+        lab = self.lab()
+        lab.hold_lock()
+        lab.play("advance-stuck-on-a-lock.md")
+
+    def test_gate_failed(self):
+        lab = self.lab()
+        lab.edit(PLAN, "  write_activation:\n", "    gates: [complaints]\n  write_activation:\n")
+        with open(os.path.join(lab.dir, PLAN), "a", encoding="utf-8") as f:
+            f.write(GATE)
+        lab.advance("expand")
+        lab.db.psql("INSERT INTO complaints VALUES ('where is my mail?')")
+        lab.play("gate-failed.md")
+
+    def test_kill(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.play("kill.md")
+
+    def test_database_down(self):
+        with pgtest.Cluster() as server:
+            lab = self.lab(server)
+            lab.stop_at_half()
+            lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+            server.stop()
+            try:
+                lab.play("database-down.md", {"answers again": server.start})
+            finally:
+                if not server.postmaster():
+                    server.start()
+                self.doCleanups()  # while the server is there
+
+    def test_flag_service_down(self):
+        lab = self.lab()
+        lab.edit("phasegate.yaml", "      provider: builtin\n",
+                 "      provider: builtin\n      kill_file: %s/kill.json\n" % lab.dir)
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.stop_flags()
+        lab.play("flag-service-down.md", {"answers again": lab.start_flags})
+
+    def test_flag_in_doubt(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.freeze_flags()
+        lab.play("flag-in-doubt.md", {"answers again": lab.thaw_flags})
+
+    def test_edited_step(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.edit(PLAN, "ADD COLUMN email text", "ADD COLUMN email varchar")
+        lab.play("edited-step.md")
+
+    def test_crashed_run(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.edit(PLAN, "{percent: 10, pause: 100ms}", "{percent: 10, pause: 3s}")
+        lab.run_in_background("advance", "customers-email", "--release", "1.2.0").kill()
+        lab.play("crashed-run.md")
+
+    def test_another_run(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.edit(PLAN, "{percent: 10, pause: 100ms}", "{percent: 10, pause: 60s}")
+        other = lab.run_in_background("advance", "customers-email", "--release", "1.2.0")
+        lab.play("another-run.md", {"has stopped": lambda: other.wait(30)})
+
+    def test_rollback(self):
+        lab = self.lab()
+        lab.advance("expand", "dual_read", "write_activation")
+        lab.play("rollback.md")
+
+    def test_restore(self):
+        lab = self.lab()
+        lab.advance("expand", "dual_read", "write_activation", "contract")
+        lab.play("restore.md")
+
+    def test_purge(self):
+        lab = self.lab()
+        lab.edit("phasegate.yaml", "hold: 2s", "hold: 4s")
+        lab.advance("expand", "dual_read", "write_activation", "contract")
+        lab.db.psql('CREATE VIEW mails AS SELECT "_drop_%s_mail" FROM customers'
+                    % lab.db.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')"))
+        lab.play("purge.md")
+
+    def test_pooler_refused(self):
+        lab = self.lab()
+        lab.env["DIRECT_URL"] = lab.env["DATABASE_URL"]
+        lab.env["DATABASE_URL"] = self.pooler(lab)
+        lab.play("pooler-refused.md")
+
+    def pooler(self, lab):
+        folder = tempfile.mkdtemp(prefix="pgb.", dir="/tmp")
+        account = pgtest.server_user()
+        if account:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        with open(os.path.join(folder, "ini"), "w", encoding="utf-8") as f:
+            f.write("[databases]\n* = host=%s port=%d user=%s\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\n"
+                    "listen_port = 6432\nauth_type = any\npool_mode = transaction\nignore_startup_parameters = options,"
+                    "extra_float_digits\n" % (lab.server.host, lab.server.port, lab.server.user, folder))
+        os.chmod(os.path.join(folder, "ini"), 0o644)
+        more = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+        program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+        process = subprocess.Popen([program, os.path.join(folder, "ini")], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, cwd="/", **more)
+
+        def end():
+            process.terminate()
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        self.addCleanup(end)
+        pgtest.wait_until(lambda: os.path.exists(os.path.join(folder, ".s.PGSQL.6432")), what="pgbouncer")
+        return "host=%s port=6432 dbname=%s user=%s" % (folder, lab.db.name, lab.server.user)
+
+
+class Pages(unittest.TestCase):
+    def pages(self):
+        return sorted(f for f in os.listdir(RUNBOOKS) if f.endswith(".md") and f != "README.md")
+
+    def test_each_page_is_played_and_listed(self):
+        with open(os.path.join(RUNBOOKS, "README.md"), encoding="utf-8") as f:
+            listed = set(re.findall(r"\]\(([\w-]+\.md)\)", f.read()))
+        with open(__file__, encoding="utf-8") as f:
+            played = set(re.findall(r'play\("([\w-]+\.md)"', f.read()))
+        self.assertGreater(len(self.pages()), 11)
+        self.assertEqual(set(self.pages()), listed)
+        self.assertEqual(set(self.pages()), played)
+
+
+if __name__ == "__main__":
+    unittest.main()
