@@ -104,7 +104,7 @@ def finish(name, runs, ratios, figures, notes=()):
     """The end of the output: ratios, notes, the machine, and the line for programs."""
     print()
     for key, (value, aim) in ratios.items():
-        print("%-24s %6.2f   aim %s" % (key, value, aim))
+        print("%-26s %6.2f   aim %s" % (key, value, aim))
     for note in notes:
         print(note)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
