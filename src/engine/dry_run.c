@@ -239,6 +239,34 @@ static void dry_flag_down(struct dry *d, enum flag_role role)
     s->undo = arena_printf(w->a, "the rollout, from %d %% down", w->state.percent[role]);
 }
 
+/* The statements of a text one by one, and the strongest of their locks. */
+static void show_statements(struct dry *d, const char *sql, struct dry_step *s)
+{
+    struct sql_stmt *stmts = NULL;
+    AUTO(problem_list) ignored = {0};
+    int n = 0;
+
+    /* What can't be read is shown by its worst. */
+    s->lock = LOCK_AE;
+    s->lock_note = "brief";
+    const char **list = arena_array(d->w.a, const char *, 1);
+    list[0] = sql;
+    s->sql = list;
+    s->n_sql = sql ? 1 : 0;
+    if (!sql || !sql_facts(d->w.a, sql, (struct pos) {.file = "undo"}, &stmts, &n, &ignored) || !n)
+        return;
+    s->lock = LOCK_NONE;
+    s->sql = list = arena_array(d->w.a, const char *, n);
+    s->n_sql = n;
+    for (int i = 0; i < n; i++) {
+        list[i] = stmts[i].sql;
+        if (stmts[i].lock >= s->lock) {
+            s->lock = stmts[i].lock;
+            s->lock_note = stmts[i].lock_note;
+        }
+    }
+}
+
 static bool dry_restore(struct dry *d, struct err *err)
 {
     struct work *w = &d->w;
@@ -257,35 +285,11 @@ static bool dry_restore(struct dry *d, struct err *err)
                          .title = arena_printf(w->a, "restore %s %s", list[i].object_kind,
                                                list[i].original_name)};
         struct dry_step *s = add(d, &t);
-        const char **one = arena_array(w->a, const char *, 1);
-        one[0] = list[i].restore_sql;
         s->status = "would run";
-        s->sql = one;
-        s->n_sql = 1;
-        s->lock = LOCK_AE;
-        s->lock_note = "brief";
+        show_statements(d, list[i].restore_sql, s);
         s->undo = "the soft drop itself";
     }
     return true;
-}
-
-static void undo_lock(struct dry *d, const char *sql, struct dry_step *s)
-{
-    struct sql_stmt *stmts = NULL;
-    struct problem_list ignored = {0};
-    int n = 0;
-
-    /* What can't be read is shown by its worst. */
-    s->lock = LOCK_AE;
-    s->lock_note = "brief";
-    if (sql && sql_facts(d->w.a, sql, (struct pos) {.file = "undo"}, &stmts, &n, &ignored) && n)
-        s->lock = LOCK_NONE;
-    for (int i = 0; i < n; i++)
-        if (stmts[i].lock >= s->lock) {
-            s->lock = stmts[i].lock;
-            s->lock_note = stmts[i].lock_note;
-        }
-    problem_list_free(&ignored);
 }
 
 static void dry_undo_row(struct dry *d, const struct history_row *r)
@@ -294,13 +298,9 @@ static void dry_undo_row(struct dry *d, const struct history_row *r)
     struct task t = {
         .kind = TASK_STEP, .id = r->step, .title = arena_printf(w->a, "undo of %s", r->step)};
     struct dry_step *s = add(d, &t);
-    const char **one = arena_array(w->a, const char *, 1);
 
     s->status = r->undo_sql ? "would run" : "has no undo";
-    one[0] = r->undo_sql;
-    s->sql = one;
-    s->n_sql = r->undo_sql ? 1 : 0;
-    undo_lock(d, r->undo_sql, s);
+    show_statements(d, r->undo_sql, s);
     s->undo = "the step itself";
     s->reversibility = !r->undo_sql ? "irreversible" : undo_loses(w, r) ? "lossy" : "lossless";
 }
