@@ -183,8 +183,10 @@ class Runbooks(unittest.TestCase):
         lab = self.lab()
         lab.advance("expand")
         lab.edit(PLAN, "{percent: 10, pause: 100ms}", "{percent: 10, pause: 60s}")
-        other = lab.run_in_background("advance", "customers-email", "--release", "1.2.0")
-        lab.play("another-run.md", {"has stopped": lambda: other.wait(30)})
+        advance = ["advance", "customers-email", "--release", "1.2.0"]
+        other = lab.run_in_background(*advance)
+        lab.play("another-run.md", {"has stopped": lambda: self.assertEqual(other.wait(30).rc, 5),
+                                    "host hang": lambda: lab.run_in_background(*advance).signal(signal.SIGSTOP)})
 
     def test_rollback(self):
         lab = self.lab()
@@ -247,6 +249,24 @@ class Pages(unittest.TestCase):
         self.assertGreater(len(self.pages()), 11)
         self.assertEqual(set(self.pages()), listed)
         self.assertEqual(set(self.pages()), played)
+
+    def test_each_page_says_what_it_prints_what_the_codes_mean_and_what_comes_after(self):
+        for page in self.pages():
+            path = os.path.join(RUNBOOKS, page)
+            with open(path, encoding="utf-8") as f:
+                sections = re.findall(r"^## (.*)", f.read(), re.M)
+            with self.subTest(page=page):
+                self.assertIn(sections[0], ("You see", "When", "Before", "Do"))
+                self.assertIn("Do", sections)
+                self.assertLess(sections.index("Exit codes"), len(sections) - 1)
+                self.assertTrue(any(s.startswith("Afterwards") for s in sections))
+                found = [c for b in console.blocks(path) if b.language == "console" for c in console.commands(b)]
+                self.assertTrue(any(any("..." != line.strip() for line in shown) for _, _, shown in found))
+                for line, command, shown in found:
+                    says_nothing = bool(shown) and all(s.strip() in ("...", "") for s in shown)
+                    self.assertFalse(says_nothing, "line %d: %s: ... alone expects nothing" % (line, command))
+                    if command.startswith("phasegate "):
+                        self.assertTrue(shown, "line %d: %s: no output is shown" % (line, command))
 
 
 if __name__ == "__main__":
