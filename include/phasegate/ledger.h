@@ -231,5 +231,8 @@ struct lock_holder {
 /* table: quoted, with its schema. NULL: every table but PostgreSQL's and the ledger's. */
 bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null,
                           struct lock_holder **out, int *out_n, struct err *err);
+/* Other sessions of this database with an open transaction, oldest first; without mode. */
+bool observe_open_transactions(struct db *db, struct arena *a, struct lock_holder **out, int *out_n,
+                               struct err *err);
 
 #endif

@@ -328,12 +328,91 @@ bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *
            session_user_path(w, false, err);
 }
 
+/* ---- indexes without a lock: they wait for transactions, not for a lock ----------------------------------- */
+
+/* How long it may wait for one transaction. Nobody queues behind it; a short limit would throw the finished build
+ * away and begin again. */
+#define OPEN_TRANSACTION_MS (10 * 60 * 1000)
+
+static bool is_concurrent_index(const struct sql_stmt *s)
+{
+    return strstr(s->kind, "INDEX CONCURRENTLY") ||
+           strncmp(s->sql, "DROP INDEX CONCURRENTLY", 23) == 0;
+}
+
+static bool build_table_lock(struct work *w, struct txn *t, int64_t lock_ms, void *ctx,
+                             struct err *err)
+{
+    (void) err;
+    txn_begin(w, t, lock_ms, w->e->policy.statement_timeout_ms);
+    txn_user_path(w, t);
+    txn_add(t, arena_printf(w->a, "LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE", (char *) ctx),
+            NULL);
+    return true;
+}
+
+/* Says whom the build will have to outlast. */
+static void say_open_transactions(struct work *w, const struct sql_stmt *s)
+{
+    struct lock_holder *h = NULL;
+    int n = 0;
+    AUTO(err) ignored = {0};
+    AUTO(str) age = {0};
+
+    if (!observe_open_transactions(w->e->db, w->a, &h, &n, &ignored) || n == 0 ||
+        h[0].xact_age_ms < 1000)
+        return;
+    duration_to_text(&age, h[0].xact_age_ms);
+    emit(w, EVENT_INFO, NULL,
+         "%s ends when every transaction has that is open now: %d; the oldest is of pid %lld (%s), "
+         "open for "
+         "%s: %s",
+         s->kind, n, (long long) h[0].pid,
+         h[0].application && h[0].application[0] ? h[0].application : "no application_name",
+         str_text(&age), h[0].query ? h[0].query : "");
+}
+
+/* What holds the table itself is tried for in short turns, as everywhere, before the long wait begins. */
+static bool begin_concurrent_index(struct work *w, const struct sql_stmt *s, int64_t lock_ms,
+                                   struct err *err)
+{
+    const char *table = table_text(w, s->schema, s->table);
+
+    if (table && !txn_retry(w, table, lock_ms, build_table_lock, (void *) (uintptr_t) table, err)) {
+        if (!err_is(err, ERR_SQL))
+            return false;
+        err_clear(err); /* the statement itself says better what is wrong */
+    }
+    say_open_transactions(w, s);
+    return true;
+}
+
+static bool waited_too_long(struct work *w, const struct sql_stmt *s, struct err *err)
+{
+    struct lock_holder *h = NULL;
+    int n = 0;
+    AUTO(err) ignored = {0};
+
+    if (!db_is_usable(w->e->db) || !observe_open_transactions(w->e->db, w->a, &h, &n, &ignored) ||
+        n == 0)
+        return false;
+    err_detail(err, "%s waited for a transaction; the oldest that is open is of pid %lld (%s): %s",
+               s->kind, (long long) h[0].pid, h[0].application ? h[0].application : "",
+               h[0].query ? h[0].query : "");
+    return err_hint(err, "end that session or wait for it, then run the same command again");
+}
+
 bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms,
                                struct err *err)
 {
+    bool outlasts = is_concurrent_index(s);
+
+    if (outlasts && !begin_concurrent_index(w, s, lock_timeout_ms, err))
+        return false;
     for (int attempt = 0;;) {
-        bool ok = step_clean_half_made(w, s, err) &&
-                  set_session_limits(w, lock_timeout_of_try(lock_timeout_ms, attempt), 0, err) &&
+        int64_t lock_ms =
+            outlasts ? OPEN_TRANSACTION_MS : lock_timeout_of_try(lock_timeout_ms, attempt);
+        bool ok = step_clean_half_made(w, s, err) && set_session_limits(w, lock_ms, 0, err) &&
                   session_user_path(w, true, err) && db_exec(w->e->db, s->sql, &DB_NO_PARAMS, err);
         if (db_is_usable(w->e->db)) {
             AUTO(err) ignored = {0};
@@ -343,8 +422,11 @@ bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t
         }
         if (ok)
             return true;
-        if (!err_is(err, ERR_LOCK_TIMEOUT))
+        if (!err_is(err, ERR_LOCK_TIMEOUT) || (outlasts && strcmp(err->sqlstate, "55P03") == 0)) {
+            if (outlasts && err_is(err, ERR_LOCK_TIMEOUT))
+                (void) waited_too_long(w, s, err);
             break;
+        }
         if (!lock_back_off(w, table_text(w, s->schema, s->table), &attempt, err))
             break;
         err_clear(err);

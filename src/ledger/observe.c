@@ -1,14 +1,11 @@
 /* Who is in the way. */
 #include "rows.h"
 
-bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null,
-                          struct lock_holder **out, int *out_n, struct err *err)
+static bool read_holders(struct db *db, struct arena *a, const struct db_call *call,
+                         struct lock_holder **out, int *out_n, struct err *err)
 {
-    struct db_call call;
     struct db_rows rows = {0};
-    call_begin(&call, sql_select_lock_holders);
-    call_text(&call, table_or_null);
-    if (!db_query(db, a, call.sql, &call.params, &rows, err))
+    if (!db_query(db, a, call->sql, &call->params, &rows, err))
         return false;
 
     struct lock_holder *list = arena_array(a, struct lock_holder, rows.n_rows);
@@ -26,4 +23,21 @@ bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_n
     *out = list;
     *out_n = rows.n_rows;
     return true;
+}
+
+bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null,
+                          struct lock_holder **out, int *out_n, struct err *err)
+{
+    struct db_call call;
+    call_begin(&call, sql_select_lock_holders);
+    call_text(&call, table_or_null);
+    return read_holders(db, a, &call, out, out_n, err);
+}
+
+bool observe_open_transactions(struct db *db, struct arena *a, struct lock_holder **out, int *out_n,
+                               struct err *err)
+{
+    struct db_call call;
+    call_begin(&call, sql_select_open_transactions);
+    return read_holders(db, a, &call, out, out_n, err);
 }

@@ -98,6 +98,24 @@ class Locks(unittest.TestCase):
 
     # ---- what a killed run left ----------------------------------------------------------------------------------
 
+    def test_an_index_outlasts_a_transaction_that_is_older(self):
+        """It is built once, however long that takes; beginning again after a short time-out would never end."""
+        old = self.session("SET application_name = 'nightly report'", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
+        pid = old.run("SELECT pg_backend_pid()")[0]
+        time.sleep(1.1)
+        running = self.start()
+        self.wait_for(running, "ends when every transaction has that is open now")
+        self.assertIn("the oldest is of pid %s (nightly report)" % pid, running.stderr)
+        waits = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for%'"
+        pgtest.wait_until(lambda: self.world.db.value(waits) == "1", what="the index to wait")
+        time.sleep(2.5)  # longer than any try for a lock
+        self.assertEqual(self.world.db.value(waits), "1")
+        old.run("COMMIT")
+        self.assertEqual(running.wait().rc, DONE)
+        self.assertNotIn("try 1 of 30", running.stderr)
+        self.assertNotIn("half made", running.stderr)
+        self.assert_as_whole()
+
     def test_killed_while_an_index_is_built(self):
         self.world.db.psql("CREATE FUNCTION slowly(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS "
                            "$$BEGIN PERFORM pg_sleep(0.002); RETURN $1; END$$")
