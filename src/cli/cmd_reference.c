@@ -1,14 +1,8 @@
-/* reference: docs/reference/commands.md, from the tables. */
+/* reference [commands]: docs/reference/commands.md, from the tables. plan, project: the keys of these files, from
+ * their schemas; the pages of docs/reference hold them. */
+#include "embedded_schemas.h"
 #include "print_document.h"
-
-static void cell(struct str *to, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '|')
-            str_addc(to, '\\');
-        str_addc(to, *s == '\n' ? ' ' : *s);
-    }
-}
+#include "reference_keys.h"
 
 static void options(struct str *to, const enum option_id *ids, int n)
 {
@@ -20,10 +14,10 @@ static void options(struct str *to, const enum option_id *ids, int n)
         if (o->short_name)
             str_addf(to, "`-%c`, ", o->short_name);
         str_addf(to, "`--%s%s%s` | ", o->long_name, o->arg ? " " : "", o->arg ? o->arg : "");
-        cell(to, o->help);
+        reference_cell(to, o->help);
         if (o->words) {
             str_add(to, " (`");
-            cell(to, o->words);
+            reference_cell(to, o->words);
             str_add(to, "`)");
         }
         str_add(to, " |\n");
@@ -54,7 +48,22 @@ static void needs(struct str *to, const struct command *c)
     str_add(to, "\n");
 }
 
-bool cmd_reference(struct context *c, struct err *err)
+static bool print_keys(struct context *c, const char *name, struct err *err)
+{
+    static const struct {
+        const char *name, *top;
+    } files[] = {{"plan", "The plan"}, {"project", "The project"}};
+    AUTO(str) text = {0};
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        for (const struct embedded_schema *s = embedded_schemas; s->name; s++)
+            if (strcmp(files[i].name, name) == 0 && strcmp(s->name, name) == 0)
+                return reference_keys(&c->arena, s->text, files[i].top, &text, err) &&
+                       print_document(c, "reference", &text, err);
+    return err_set(err, ERR_BUG, "there is no schema for \"%s\"", name);
+}
+
+static bool print_commands(struct context *c, struct err *err)
 {
     AUTO(str) text = {0};
     enum option_id globals[OPT_COUNT];
@@ -91,4 +100,11 @@ bool cmd_reference(struct context *c, struct err *err)
             options(&text, k->options, own);
     }
     return print_document(c, "reference", &text, err);
+}
+
+bool cmd_reference(struct context *c, struct err *err)
+{
+    const char *which = arg(c, 0) ? arg(c, 0) : "commands";
+
+    return strcmp(which, "commands") == 0 ? print_commands(c, err) : print_keys(c, which, err);
 }

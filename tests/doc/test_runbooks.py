@@ -85,6 +85,7 @@ class Lab:
     def run(self, *args, rc=0):
         done = pgtest.run_phasegate(args, cwd=self.dir, env=self.env)
         self.case.assertEqual(done.rc, rc, done)
+        return done
 
     def advance(self, *phases):
         for phase in phases:
