@@ -53,6 +53,43 @@ static void check_unique(const struct plan **plans, int n, struct problem_list *
                         plans[i - 1]->id.s);
 }
 
+/* ---- one flag, one plan ------------------------------------------------------------------------------ */
+
+struct flag_use {
+    const struct plan *plan;
+    const struct text *key;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct flag_use *x = a, *y = b;
+    int c = strcmp(x->key->s, y->key->s);
+
+    return c ? c : by_time(&x->plan, &y->plan);
+}
+
+/* Two plans that move one flag would each take the other's writes for somebody's drift, and a kill of one would
+ * be a kill of both. Within a plan that is for plan_validate to say. */
+static void check_flags(struct arena *a, const struct plan **plans, int n,
+                        struct problem_list *problems)
+{
+    struct flag_use *uses = arena_array(a, struct flag_use, FLAG_ROLES * n);
+    int n_uses = 0;
+
+    for (int i = 0; i < n; i++)
+        for (int r = 0; r < FLAG_ROLES; r++)
+            if (plans[i]->flags[r].key.s)
+                uses[n_uses++] =
+                    (struct flag_use) {.plan = plans[i], .key = &plans[i]->flags[r].key};
+    if (n_uses > 0)
+        qsort(uses, (size_t) n_uses, sizeof *uses, by_key);
+    for (int i = 1; i < n_uses; i++)
+        if (strcmp(uses[i].key->s, uses[i - 1].key->s) == 0 && uses[i].plan != uses[i - 1].plan)
+            problem_add(problems, uses[i].key->at, "a flag that no other plan has", NULL,
+                        "flag \"%s\" is also that of plan \"%s\"", uses[i].key->s,
+                        uses[i - 1].plan->id.s);
+}
+
 /* ---- lookup that is fast enough for thousands ------------------------------------------------------ */
 
 struct graph {
@@ -238,6 +275,7 @@ void plan_set_validate(const struct plan_set *s, struct problem_list *problems)
     graph_init(&g, s);
     const struct plan **plans = arena_array(&g.arena, const struct plan *, s->n_plans);
     check_unique(plans, collect(s, plans), problems);
+    check_flags(&g.arena, plans, g.n, problems);
     for (int i = 0; i < g.n; i++) {
         const struct plan *p = plans[i]; /* by time, so problems come in the order of the files */
         check_releases(s, p, strictly, problems);

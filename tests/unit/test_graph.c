@@ -298,10 +298,44 @@ static void long_chain_is_walked(void **state)
     assert_says(&m.problems, "p19991 -> (19989 more) -> p1 -> p0");
 }
 
+static void a_flag_is_of_one_plan(void **state)
+{
+    static const struct row rows[] = {{"b", 2}, {"a", 1}, {"c", 3}};
+    static const struct {
+        const char *keys[3][FLAG_ROLES]; /* by row */
+        const char *says;                /* NULL: there is no problem */
+    } cases[] = {
+        {{{"b-read", "b-write"}, {"a-read", "a-write"}, {NULL, NULL}}, NULL},
+        {{{"x", NULL}, {"x", NULL}, {NULL, NULL}},
+         "flag \"x\" is also that of plan \"a\"; expected a flag that no other plan has"},
+        {{{NULL, "x"}, {"y", NULL}, {"x", "y"}}, "flag \"y\" is also that of plan \"a\""},
+        {{{NULL, "x"}, {"y", NULL}, {"x", "y"}}, "flag \"x\" is also that of plan \"b\""},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct made m = {0};
+        AUTO(problem_list) problems = {0};
+
+        make(&m, rows, 3);
+        for (int p = 0; p < 3; p++)
+            for (int r = 0; r < FLAG_ROLES; r++)
+                m.set.plans[p].flags[r].key =
+                    (struct text) {cases[i].keys[p][r], at_line(m.set.plans[p].id.at.line)};
+        plan_set_validate(&m.set, &problems);
+        if (cases[i].says)
+            assert_says(&problems, cases[i].says);
+        else
+            assert_int_equal(problems.n, 0);
+        arena_free(&m.arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relations_are_checked),
+        cmocka_unit_test(a_flag_is_of_one_plan),
         cmocka_unit_test(validating_twice_says_it_once),
         cmocka_unit_test(releases_ascend_over_the_phases),
         cmocka_unit_test(the_release_list_decides),

@@ -39,16 +39,24 @@ static void folder_add(const struct folder *f, const char *name, const char *tex
     fclose(file);
 }
 
-/* plan_text with another id and time. */
+/* plan_text with another id, time and flags. */
 static void folder_add_plan(const struct folder *f, const char *name, const char *id,
                             const char *stamp)
 {
     AUTO(str) one = {0};
     AUTO(str) two = {0};
+    AUTO(str) three = {0};
+    AUTO(str) four = {0};
+    AUTO(str) flag = {0};
 
     replaced(&one, plan_text, "orders-reference", id);
     replaced(&two, str_text(&one), "20261114093000", stamp);
-    folder_add(f, name, str_text(&two));
+    str_addf(&flag, "%s-read", id);
+    replaced(&three, str_text(&two), "orders-read", str_text(&flag));
+    str_clear(&flag);
+    str_addf(&flag, "%s-write", id);
+    replaced(&four, str_text(&three), "orders-write", str_text(&flag));
+    folder_add(f, name, str_text(&four));
 }
 
 static void folder_is_walked(void **state)
@@ -187,7 +195,7 @@ static void heads_are_light_and_can_be_filled(void **state)
         const struct plan *head = &some.plans[i], *whole = &all.plans[i];
         assert_string_equal(head->checksum, whole->checksum);
         assert_int_equal(head->sync.by, SYNC_COHORT); /* the window of releases depends on it */
-        assert_string_equal(head->flags[FLAG_READ].key.s, "orders-read");
+        assert_string_equal(head->flags[FLAG_READ].key.s, i ? "b-read" : "a-read");
         assert_string_equal(head->phases[PHASE_EXPAND].release.s, "4.2.0");
         assert_true(head->phases[PHASE_EXPAND].present);
         assert_string_equal(head->phases[PHASE_CONTRACT].none.s, "the old column stays");
