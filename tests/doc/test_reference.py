@@ -199,6 +199,8 @@ class ExitCodes(Case):
             if word != "none":
                 text += "| `%s` | %s | %s |\n" % (word, code, "yes" if retry == "true" else "no")
         self.assertEqual(text.count("\n"), 16)
+        listed = json.loads(read(page("output.schema.json")))["properties"]["error"]["properties"]["kind"]["enum"]
+        self.assertEqual(sorted(listed), sorted(re.findall(r"^\| `(\w+)`", text, re.M)))
         self.assert_written(self.PAGE, "kinds", text)
 
     def test_reasons(self):
@@ -262,6 +264,21 @@ class Gates(Case):
         kinds = first_column(read(page("reference", "gates.md")), "kind")
         schema = json.loads(read(page("plan.schema.json")))["$defs"]["gate"]
         self.assertEqual(sorted(k.strip("`") for k in kinds), sorted(b["required"][0] for b in schema["oneOf"]))
+        words = sources("src/load")["src/load/gate_yaml.c"].split("kind_words[] = {")[1].split("NULL")[0]
+        self.assertEqual(sorted(k.strip("`") for k in kinds), sorted(re.findall(r'"(\w+)"', words)))
+
+
+class Providers(Case):
+    def test_each_is_in_the_loader_the_schema_and_the_page(self):
+        there = [name for text in sources("src/provider").values() for name in re.findall(r'^    \.name = "(\w+)"', text, re.M)]
+        self.assertGreater(len(there), 4)
+        schema = json.loads(read(page("project.schema.json")))["$defs"]["environment"]["properties"]["flags"]["properties"]
+        loader = sources("src/load")["src/load/project_yaml.c"]
+        sections = re.findall(r"^## (.*)", read(page("reference", "flag-providers.md")), re.M)
+        for name in there:
+            self.assertIn(name, schema["provider"]["enum"])
+            self.assertIn('"%s"' % name, loader)
+            self.assertIn(name, sections)
 
 
 def play(case, lab, name, floor):
@@ -437,6 +454,12 @@ class Links(Case):
                     heads = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-")
                              for h in re.findall(r"^#+ (.*)", read(there), re.M)}
                     self.assertIn(anchor, heads, "%s: %s" % (path, target))
+
+    def test_named_files_are_there(self):
+        for path in markdown():
+            for name in re.findall(r"\b(?:src|tests|include|docs|deploy|cmake)/[\w./-]+\.\w+\b", read(path)):
+                if not re.search(r"_x\b|/x\b|NNNN", name):
+                    self.assertTrue(os.path.exists(os.path.join(pgtest.SRC, name)), "%s names %s" % (path, name))
 
     def test_the_index_names_every_page(self):
         index = read(page("README.md"))
