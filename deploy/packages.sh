@@ -47,6 +47,7 @@ missing_test() {
     have groff || missing+=(groff-base)
     have openssl || missing+=(openssl)
     have ps || missing+=(procps)
+    have jq || missing+=(jq)
     have python3 || missing+=(python3)
     python3 -c 'import jsonschema' 2>/dev/null || missing+=(python3-jsonschema)
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
