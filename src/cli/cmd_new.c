@@ -162,18 +162,20 @@ static void skeleton(struct context *c, const char *stamp, const char *database,
         "    # schema, forward; its reverse is derived for the usual DDL, else written as undo:\n"
         "    steps: []\n"
         "    #  - {id: column, sql: ALTER TABLE t ADD COLUMN new_column text}\n");
-    str_addf(
-        to, "  dual_read: # the release can read both; reads are rolled out\n    release: \"%s\"\n",
-        release[PHASE_DUAL_READ]);
-    str_add(to, "    rollout:\n      - {percent: 5, pause: 10m}\n      - {percent: 100}\n");
     str_addf(to,
-             "  write_activation: # writes are rolled out, the past is filled and verified\n    "
+             "  dual_read: # the past is filled, then reads are rolled out\n    release: \"%s\"\n",
+             release[PHASE_DUAL_READ]);
+    str_add(to, "    # data, forward; its reverse is sync.reverse. Before reads move: rows that "
+                "aren't filled "
+                "would read as NULL.\n"
+                "    backfill: []\n"
+                "    #  - {id: fill}\n"
+                "    rollout:\n      - {percent: 5, pause: 10m}\n      - {percent: 100}\n");
+    str_addf(to,
+             "  write_activation: # writes are rolled out, all of it is verified\n    "
              "release: \"%s\"\n",
              release[PHASE_WRITE_ACTIVATION]);
     str_add(to, "    rollout:\n      - {percent: 10, pause: 15m}\n      - {percent: 100}\n"
-                "    # data, forward; its reverse is sync.reverse:\n"
-                "    backfill: []\n"
-                "    #  - {id: fill}\n"
                 "    verify: []\n"
                 "    #  - {id: filled, sql: SELECT count(*) FROM t WHERE new_column IS DISTINCT "
                 "FROM old_column, expect: \"= 0\"}\n");
