@@ -351,7 +351,7 @@ static void drift_by_whom(struct flag_ops *ops, const struct flag_ref *ref, stru
 void flag_ops_drift(struct flag_ops *ops, const struct flag_ref *ref, int left_percent,
                     struct arena *a, struct flag_drift *out)
 {
-    const bool seen = true;
+    const bool seen = left_percent > 0; /* one that was never raised may not be there yet */
     int exposure;
 
     *out = (struct flag_drift) {0};

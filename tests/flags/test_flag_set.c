@@ -623,9 +623,14 @@ static void test_drift(void **state)
 
     rig_open(&r);
     const struct flag_ref ref = ref_of(r.ops.service, "f");
+    const struct flag_ref never = ref_of(r.ops.service, "never-made");
     set(&r, 25, -1);
     flag_ops_drift(&r.ops, &ref, 25, &r.arena, &d);
     assert_int_equal(d.kind, FLAG_DRIFT_NONE);
+    flag_ops_drift(&r.ops, &never, 0, &r.arena, &d);
+    assert_int_equal(d.kind, FLAG_DRIFT_NONE); /* nobody has raised it yet */
+    flag_ops_drift(&r.ops, &never, 25, &r.arena, &d);
+    assert_int_equal(d.kind, FLAG_DRIFT_KILL_SEEN); /* somebody took it away */
     flag_ops_drift(&r.ops, &ref, 50, &r.arena, &d);
     assert_int_equal(d.kind, FLAG_DRIFT_KILL_SEEN);
     assert_string_equal(d.actor, "double");
