@@ -48,6 +48,8 @@ missing_test() {
     have openssl || missing+=(openssl)
     have ps || missing+=(procps)
     have jq || missing+=(jq)
+    have zsh || missing+=(zsh)
+    have fish || missing+=(fish)
     have python3 || missing+=(python3)
     python3 -c 'import jsonschema' 2>/dev/null || missing+=(python3-jsonschema)
     python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
