@@ -210,7 +210,7 @@ class ExitCodes(Case):
             for call in re.findall(r"err_reason\(([^;]*);", text):
                 there |= set(re.findall(r'"([a-z_]+)"', call))
         phase = sources("src/core")["src/core/phase.c"]
-        there |= set(re.findall(r'"([a-z_]+)",', phase.split("no_moves[] = {")[1].split("};")[0])) - {"undoing"} | {"undoing"}
+        there |= set(re.findall(r'"([a-z_]+)",', phase.split("no_moves[] = {")[1].split("};")[0]))
         there |= set(re.findall(r'refuse\(d, .*?"([a-z_]+)"', phase)) | {"paused", "halted", "killed"}
         machine = json.loads(run("show", "machine", "--format", "json"))["result"]
         there |= {g["guard"] for g in machine["guards"]}
@@ -219,13 +219,47 @@ class ExitCodes(Case):
 
 
 class Environment(Case):
+    PAGE = page("reference", "environment.md")
+
     def test_variables(self):
         there = set()
         for path, text in sources("src").items():
             if path != "src/io/fault.c":  # not in a release; in HACKING.md
                 there |= set(re.findall(r'getenv\("([A-Z_]+)"\)', text))
-        rows = {r.strip("`") for r in first_column(read(page("reference", "environment.md")), "variable")}
+        rows = {r.strip("`") for r in first_column(read(self.PAGE), "variable")}
         self.assertEqual(rows, there)
+
+    @staticmethod
+    def files(folder):
+        found = {}
+        for path in glob.glob(os.path.join(folder, "**"), recursive=True, include_hidden=True):
+            if os.path.isfile(path):
+                found[os.path.relpath(path, folder)] = (read(path), os.stat(path).st_mode & 0o777)
+        return found
+
+    def test_files(self):
+        """A life writes what the page says and nothing else."""
+        lab = test_runbooks.Lab(self, pgtest.cluster())
+        before = self.files(lab.dir)
+        lab.advance("expand", "dual_read")
+        lab.run("kill", "customers-email")
+        lab.run("doctor")
+        after = self.files(lab.dir)
+        new = {name for name in after if before.get(name) != after[name]}
+        rows = {r for cell in first_column(read(self.PAGE), "file") for r in re.findall(r"`([^`]*)`", cell)}
+        listed = {r.replace("ENV", "development") for r in rows if r.startswith(".phasegate/")}
+        self.assertLessEqual({name for name in new if not name.endswith(".lock")}, listed)
+        self.assertIn(".phasegate/flags-development.jsonl", new)
+        for name in set(after) - set(before):
+            self.assertEqual(after[name][1], 0o600, name)
+            self.assertNotIn("runbook-token", after[name][0], name)
+
+    def test_files_of_init(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run("init", cwd=folder)
+            rows = " ".join(first_column(read(self.PAGE), "file"))
+            for name in self.files(folder):
+                self.assertRegex(rows, re.escape(os.path.dirname(name) or name), name)
 
 
 class Ledger(Case):
@@ -266,6 +300,16 @@ class Gates(Case):
         self.assertEqual(sorted(k.strip("`") for k in kinds), sorted(b["required"][0] for b in schema["oneOf"]))
         words = sources("src/load")["src/load/gate_yaml.c"].split("kind_words[] = {")[1].split("NULL")[0]
         self.assertEqual(sorted(k.strip("`") for k in kinds), sorted(re.findall(r'"(\w+)"', words)))
+
+    def test_each_kind_has_an_example(self):
+        text = read(page("reference", "gates.md"))
+        kinds = [k.strip("`") for k in first_column(text, "kind")]
+        sections = dict(zip(*[iter(re.split(r"^### (.*)\n", text.split("## Each kind")[1], flags=re.M)[1:])] * 2))
+        self.assertEqual(sorted(sections), sorted(kinds))
+        for kind, section in sections.items():
+            gates = yaml.load(re.search(r"```yaml\n(.*?)```", section, re.S)[1], yaml.BaseLoader)["gates"]
+            for name, gate in gates.items():
+                self.assertIn(kind, gate, name)
 
 
 class Providers(Case):
