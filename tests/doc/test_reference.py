@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import console
@@ -283,6 +284,80 @@ class Ledger(Case):
         for query in [b.text for b in console.blocks(page("reference", "ledger.md")) if b.language == "sql"]:
             lab.db.psql(query)
 
+    def test_a_deleted_journal_row(self):
+        lab = test_runbooks.Lab(self, pgtest.cluster())
+        lab.advance("expand")
+        play(self, lab, "ledger.md", 6)
+
+    def lab_without(self, table, *phases):
+        lab = test_runbooks.Lab(self, pgtest.cluster())
+        lab.edit("phasegate.yaml", "policy:\n", "policy:\n  approvals: {dual_read: 1}\n")
+        lab.advance("expand")
+        lab.run("approve", "customers-email", "dual_read")
+        lab.advance(*phases)
+        lab.db.psql("DELETE FROM phasegate.%s" % table)
+        return lab
+
+    def stage(self, lab):
+        return lab.run("status", "--format", "json", "-q").json["result"]["plans"][0]["stage"]
+
+    def test_each_table_has_its_row(self):
+        text = read(page("reference", "ledger.md"))
+        rows = [r.strip("`") for r in first_column(text, "rows of")]
+        self.assertEqual(sorted(rows), sorted(re.findall(r"^### ([a-z_]+)$", text.split("<!-- tables -->")[1], re.M)))
+
+    def test_deletions_that_are_harmless(self):
+        for table in ("backfill_job", "migration_lock", "flag_change"):
+            with self.subTest(table):
+                lab = self.lab_without(table, "dual_read")
+                done = lab.run("status", "--flags", "--format", "json", "-q").json["result"]["plans"][0]
+                self.assertEqual(done["stage"], "dual_read done")
+                self.assertIn(100, [f["left_at_percent"] for f in done["flags"]])
+                lab.advance("write_activation")
+                self.assertEqual(self.stage(lab), "write_activation done")
+
+    def test_approvals_are_needed_again(self):
+        lab = self.lab_without("approval")
+        said = lab.run("advance", "customers-email", "--release", "1.2.0", "--format", "json", "-q", rc=4)
+        self.assertEqual(said.json["error"]["reason"], "approval")
+
+    def test_the_window_is_filled_again(self):
+        lab = self.lab_without("release_window")
+        self.assertTrue(lab.run("guard", "--release", "1.1.0", "--format", "json").json["result"]["may_run"])
+        lab.advance("dual_read")
+        self.assertEqual(lab.db.psql("SELECT count(*) FROM phasegate.release_window"), [["1"]])
+
+    def test_a_lost_stage(self):
+        lab = self.lab_without("plan_state", "dual_read")
+        self.assertEqual(self.stage(lab), "planned")
+        lab.advance("expand")
+        said = lab.run("advance", "customers-email", "--release", "1.2.0", "--format", "json", "-q", rc=4)
+        self.assertEqual(said.json["error"]["reason"], "flag_drift")
+
+    def test_a_lost_soft_drop(self):
+        lab = self.lab_without("soft_drop", "dual_read", "write_activation", "contract")
+        time.sleep(2.2)  # the hold
+        lab.run("purge", "customers-email", "--confirm", "customers-email", rc=4)
+        lab.run("restore", "customers-email")
+        self.assertEqual(lab.db.psql("SELECT attname ~ '^_drop_[0-9]{8}_mail$' FROM pg_attribute "
+                                     "WHERE attrelid = 'customers'::regclass AND attname LIKE '%mail' "
+                                     "AND attname <> 'email'"), [["t"]])
+
+    def test_a_lost_version(self):
+        lab = self.lab_without("schema_version")
+        self.assertEqual(self.stage(lab), "planned")
+        said = lab.run("advance", "customers-email", "--release", "1.2.0", "--format", "json", "-q", rc=5)
+        self.assertIn("already exists", said.json["error"]["message"])
+
+    def test_the_schema_takes_the_triggers_along(self):
+        lab = test_runbooks.Lab(self, pgtest.cluster())
+        lab.advance("expand")
+        triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'customers'::regclass"
+        self.assertEqual(lab.db.psql(triggers), [["2"]])
+        lab.db.psql("DROP SCHEMA phasegate CASCADE")
+        self.assertEqual(lab.db.psql(triggers), [["0"]])
+        self.assertEqual(self.stage(lab), "planned")
+
 
 class Gates(Case):
     def test_worked_example(self):
@@ -372,7 +447,6 @@ class Json(Case):
     ALONE = {"man", "completion", "reference", "help", "demo", "flag-server"}  # documents, or no answer of their own
 
     def test_results(self):
-        import time
         lab = test_runbooks.Lab(self, pgtest.cluster())
         lab.edit(test_runbooks.PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 1h}")
         found = {}
