@@ -29,8 +29,10 @@ layer(provider pg_core PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(engine pg_ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(out pg_core)
 layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads)
-layer(demo pg_demo_files pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
-layer(cli pg_schemas pg_demo pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(shadow pg_io pg_load PkgConfig::LIBPQ Threads::Threads)
+layer(check pg_shadow pg_load PkgConfig::JANSSON)
+layer(demo pg_shadow pg_demo_files pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(cli pg_schemas pg_demo pg_check pg_shadow pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 
 # Everything, as the program and the tests link it: one archive, so that the order of archives is no design and
 # the libraries of the system come behind it.

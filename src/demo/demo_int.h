@@ -11,7 +11,7 @@
 #define PHASEGATE_DEMO_INT_H
 
 #include "demo/app_sim.h"
-#include "demo/pg_local.h"
+#include "shadow/pg_local.h"
 #include "phasegate/demo.h"
 #include "phasegate/engine.h"
 #include "phasegate/flag_ops.h"

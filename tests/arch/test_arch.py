@@ -22,8 +22,10 @@ MAY_INCLUDE = {
     "ledger": {"ports", "core", "base", "sql"},
     "engine": {"ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
-    "demo": {"serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
-    "cli": {"demo", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "shadow": {"io", "ports", "load", "core", "base"},
+    "check": {"shadow", "ports", "load", "core", "base"},
+    "demo": {"shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.
     "ports": {"core", "base"},
     "flags": {"ports", "core", "base"},
@@ -34,7 +36,8 @@ MAY_INCLUDE = {
 OWNER = {
     "arena": "base", "err": "base", "json_out": "base", "names": "base", "str": "base",
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core", "window": "core",
-    "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load",
+    "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load",
+    "report": "core", "timeline": "core", "catalogue": "check",
     "provider": "provider",
 }
 
@@ -53,11 +56,11 @@ SYSTEM = {"core": PURE, "base": PURE, "ledger": PURE, "engine": PURE, "provider"
 LIBRARY = {  # header -> layers
     r"yaml\.h": {"load"},
     r"pg_query.*\.h|pg_query/.*|protobuf-c/.*": {"load"},
-    r"libpq-fe\.h|libpq/.*|pg_config.*\.h": {"io", "demo"},
+    r"libpq-fe\.h|libpq/.*|pg_config.*\.h": {"io", "shadow", "demo"},
     r"curl/.*": {"io", "demo"},
     r"microhttpd\.h": {"serve"},
     r"openssl/.*": {"load", "io", "provider", "serve", "demo"},
-    r"jansson\.h": {"load", "io", "provider", "ledger", "engine", "serve", "demo", "cli"},
+    r"jansson\.h": {"load", "io", "provider", "ledger", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
 }
 
 # ---- calls ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "demo/app_sim_int.h"
-#include "demo/pg_local.h"
+#include "shadow/pg_local.h"
 #include "demo/shop.h"
 #include "flag_client.h"
 #include "pgtest.h"

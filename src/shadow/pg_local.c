@@ -1,4 +1,4 @@
-#include "demo/pg_local.h"
+#include "shadow/pg_local.h"
 
 #include <dirent.h>
 #include <errno.h>

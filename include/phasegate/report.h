@@ -1,0 +1,74 @@
+/* report: what `check` found, as one model that every output format is written from. Pure.
+ *
+ * One cause gives one finding: ten statements broken by one DROP are one finding with ten places. A report is
+ * deterministic: report_sort() puts findings in an order that depends on nothing but what they say, and no text
+ * in it holds an id, a time or a path outside the project. Everything lives in the report's arena.
+ */
+#ifndef PHASEGATE_REPORT_H
+#define PHASEGATE_REPORT_H
+
+#include "phasegate/rules.h"
+#include "phasegate/str.h"
+
+struct place { /* a statement of a release (or a step) that a finding is about */
+    struct pos at;
+    const char *release, *statement; /* NULL: none */
+};
+
+struct finding {
+    const struct rule *rule;
+    enum severity
+        severity; /* the rule's, or what the project file and the release's driver make of it */
+    const char *level; /* "statement", "wire", "session"; NULL: not about a statement */
+    const char *kind;  /* "rolling", "rollback", "contract"; NULL: not about a world */
+    const char *plan, *phase, *step; /* step that broke it; NULL where none did */
+    const char *release, *statement; /* the first place's; NULL: none */
+    struct pair_list flags;          /* flag key -> "on"/"off" under which it breaks */
+    struct pos at;                   /* where to look first: the step, else the statement */
+    const char *sqlstate, *probe;    /* "42703", "H"; NULL: no server spoke */
+    const char *message;             /* the server's words, or ours; one sentence, no full stop */
+    const char *safe_from; /* first release at which it would be safe; NULL: none, or not asked */
+    const char *help;      /* the way out; NULL: see the rule's page */
+    struct place *places;
+    int n_places, cap_places;
+    const char *allowed_because; /* suppressed: why; it is then no finding of the count */
+};
+
+struct report_summary {
+    int plans, releases, statements, worlds;
+    int cells;  /* (world, live release, statement) that had to be answered */
+    int probed; /* of them, with an answer: run on the shadow, or carried over from a world in which
+                  * nothing that the statement touches was different */
+    int carried; /* of those, carried over */
+    int by_args, by_generated,
+        by_plan; /* how the arguments of those came about: -- args:, generated, planned only */
+    int untested;
+    int errors, warnings, notes, allowed;
+    int64_t duration_ms;
+};
+
+struct report {
+    struct arena arena;
+    struct finding *findings;
+    int n, cap;
+    struct report_summary summary;
+    bool is_static;             /* no server was asked */
+    const char *server_version; /* of the shadow: "15.8"; NULL: none */
+};
+
+void report_free(struct report *r);
+static inline void report_auto(struct report *r) { report_free(r); }
+
+/* A finding with the rule's own severity; its texts are copied by the setters below only, so give texts that
+ * live as long as the report (report->arena). Never NULL. rule_id must be in the table: anything else is a bug. */
+struct finding *report_add(struct report *r, const char *rule_id, struct pos at, const char *fmt,
+                           ...) PRINTF_LIKE(4, 5);
+void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
+                   const char *statement);
+/* Merges findings of one cause (rule, step or place, message, sqlstate), sorts, counts the summary's severities.
+ * Findings of severity off go. */
+void report_finish(struct report *r);
+/* Is there a finding at or above this severity that isn't allowed? */
+bool report_fails(const struct report *r, enum severity at);
+
+#endif

@@ -1,0 +1,134 @@
+/* shadow: the throwaway PostgreSQL on which `check` replays plans and runs the statements of releases.
+ *
+ * Two parts. A `shadow` is a server (our own, in a temporary folder behind a private socket, or a database of its
+ * own on one that the user names) with databases that are made and dropped at will. A `wire` is one session on it
+ * that sends many small jobs in one round trip, each ended by its own Sync, so that one failing takes nothing else
+ * with it, and that hands back what the server said about types, rows and errors.
+ *
+ * Who is who: the server's superuser loads the baseline and looks at the catalogue. Plan steps run as the limited
+ * role SHADOW_OWNER, which owns what the baseline made; it is no superuser, may not read or write files, run
+ * programs, or reach another database. Releases run as the role that their session names, else as SHADOW_OWNER.
+ */
+#ifndef PHASEGATE_SHADOW_H
+#define PHASEGATE_SHADOW_H
+
+#include "phasegate/model.h"
+#include "phasegate/ports.h"
+
+#define SHADOW_OWNER "phasegate_shadow"
+
+struct shadow;
+
+struct shadow_options {
+    const char *
+        bin_dir; /* with initdb and postgres; NULL: PHASEGATE_PG_BIN, else the newest that's found */
+    const char *url; /* --shadow: a server to use instead; NULL: our own */
+    const char *const *
+        roles; /* roles that releases name: made without login where missing; NULL-terminated or NULL */
+    bool superuser_steps;              /* --shadow-superuser: SHADOW_OWNER is one */
+    struct clock *clock;               /* needed */
+    const struct interrupt *interrupt; /* a signal ends every wait: ERR_INTERRUPTED; NULL: none */
+};
+
+/* Starts it and returns at once: files can be parsed meanwhile. The texts of o are copied. False: no binaries, or
+ * a URL that can't be read. What killed processes left behind is removed on the way. */
+bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct err *err) MUST_CHECK;
+/* Waits until it answers. ERR_UNREACHABLE when it doesn't start: the hint names the package or --shadow URL.
+ * Everything below does this first. */
+bool shadow_ready(struct shadow *s, struct err *err) MUST_CHECK;
+int shadow_server_version(const struct shadow *s); /* 150020; 0 before it is ready */
+/* Everything goes: databases, server, folder. On a server of the user's: our databases and the roles that we made.
+ * NULL is nothing to do. */
+void shadow_end(struct shadow *s);
+
+/* A database from the empty template or from one of ours (`from`, which nobody may be connected to). Names are
+ * ours: plain identifiers; on a server of the user's they get a prefix of this run's. */
+bool shadow_database(struct shadow *s, const char *name, const char *from_or_null,
+                     struct err *err) MUST_CHECK;
+bool shadow_drop(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
+
+/* Loads a dump or a folder of earlier migrations (*.sql, in the order of the numbers that their names start with)
+ * into database `name`, as superuser, with psql's help, so that dumps load as they are: COPY data, \restrict lines,
+ * owners (roles that don't exist are made, without login). Any other backslash command is refused with file:line
+ * (ERR_INPUT): a baseline may not run programs. Extensions that this server lacks: ERR_INPUT naming extension and
+ * package to install. A failing statement: ERR_INPUT with file:line, SQLSTATE and the server's words. Afterwards
+ * everything that the superuser made belongs to SHADOW_OWNER, who may create in every schema of it.
+ * path: below root; as the project file has it. */
+bool shadow_load(struct shadow *s, const char *name, const char *root, const char *path,
+                 struct err *err) MUST_CHECK;
+/* The same from a live database, read-only: its schema without rows (pg_dump). url is a secret. */
+bool shadow_load_from(struct shadow *s, const char *name, const char *url,
+                      struct err *err) MUST_CHECK;
+
+/* ---- sessions ---------------------------------------------------------------------------------- */
+
+struct wire_options {
+    const char *database;
+    bool superuser;   /* ours: looks at the catalogue, makes rows. role is then ignored */
+    const char *role; /* NULL: SHADOW_OWNER. The session can't get back from it by RESET ROLE */
+    const char *search_path; /* as SET takes it: `app, public`; NULL: public */
+    const char *time_zone;   /* NULL: UTC */
+    int64_t statement_ms;    /* statement_timeout; 0: 5 s */
+    const char *label;       /* application_name; NULL: "phasegate/check" */
+    bool keep_notices;       /* client_min_messages = debug1, lc_messages = C; see wire_notices */
+};
+
+enum wire_kind {
+    WIRE_PREPARE, /* Parse: name ("" for the unnamed one), sql; n_args/types may fix parameter types */
+    WIRE_DESCRIBE,     /* Describe statement `name` */
+    WIRE_RUN_PREPARED, /* Bind, Execute statement `name` with args in text form */
+    WIRE_RUN           /* Parse, Bind, Execute of sql with args */
+};
+
+struct wire_op {
+    enum wire_kind kind;
+    const char *name, *sql;
+    const char *const *args; /* NULL entries are SQL NULL */
+    int n_args;
+    bool keep_rows; /* hand back the cells; else only how many */
+    bool sync;      /* ends a job: when an op of it fails, the rest of it is skipped */
+};
+
+struct wire_column {
+    const char *name;
+    unsigned type; /* OID */
+    int typmod;
+};
+
+struct wire_result {
+    bool ok;
+    bool skipped; /* an earlier op of its job failed */
+    char sqlstate[6];
+    const char *message, *detail, *hint, *context; /* the server's, in English; NULL: none */
+    int position;                                  /* 1-based character in sql; 0: none */
+    int n_params;                                  /* DESCRIBE */
+    const unsigned *param_types;                   /* OIDs */
+    int n_columns;                                 /* DESCRIBE, RUN */
+    const struct wire_column *columns;
+    int n_rows;
+    const char ***cell; /* [row][col] when keep_rows; NULL is SQL NULL */
+};
+
+struct wire;
+bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out,
+               struct err *err) MUST_CHECK;
+void wire_close(struct wire *w);
+/* All ops in pipeline mode, in order; results[i] belongs to ops[i], texts in arena a. Any number of ops: the sending
+ * side never waits for a server that waits for its reader. The server's errors are results, not errors of the call;
+ * false is a lost session (ERR_CONNECTION_LOST: the server crashed on a statement) or an interrupt. The last op
+ * must have sync set. COPY is refused as an error 0A000 of its op. */
+bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
+              struct wire_result *results, struct err *err) MUST_CHECK;
+/* One statement by itself, outside pipeline mode (CREATE INDEX CONCURRENTLY can't run inside it). */
+bool wire_exec(struct wire *w, struct arena *a, const char *sql, bool keep_rows,
+               struct wire_result *out, struct err *err) MUST_CHECK;
+/* Starts one without waiting (wire_exec's first half), and asks whether it is done (its second, without waiting):
+ * for watching locks from another session meanwhile. */
+bool wire_send(struct wire *w, const char *sql, struct err *err) MUST_CHECK;
+bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
+               struct wire_result *out, struct err *err) MUST_CHECK;
+/* What the server said by the way since the last call: "DEBUG: rewriting table \"t\"", one text each. */
+void wire_notices(struct wire *w, struct arena *a, struct text_list *out);
+int wire_pid(const struct wire *w); /* of its backend */
+
+#endif
