@@ -15,20 +15,27 @@ struct fact_rel {
     const char *name;
     bool is_target; /* of INSERT, UPDATE, DELETE, MERGE (also within a CTE) */
     bool is_locked; /* FOR UPDATE and its kin */
-    bool star; /* its columns are taken by * or alias.* somewhere in output or INSERT ... SELECT */
-    bool
-        whole_row; /* used as a value: row_to_json(t), t::text, t.*::text, to_jsonb(t), a SETOF function's result */
-    bool natural;             /* joined NATURAL */
-    enum statement_verb verb; /* for a target: what is done to it */
+    /* All of its columns are taken by * or alias.*, and go on to the output, to INSERT ... SELECT, to UNION or to IN:
+     * not in EXISTS (SELECT * ...), nor below a query that picks some of them. */
+    bool star;
+    /* Used as a value: row_to_json(t), t::text, t.*::text, to_jsonb(t); with star, as json_agg(s) FROM (SELECT * FROM
+     * t) s. A bare name is taken for the row, though the table may have a column of that name (it's in columns too).
+     * What rows a function in FROM returns, only the catalogue knows: see functions. */
+    bool whole_row;
+    bool natural;             /* joined NATURAL, by columns that nobody lists */
+    enum statement_verb verb; /* for a target: what is done to it first; else VERB_SELECT */
 };
 
-struct fact_write { /* one target of writing */
+/* One way of writing a target. ON CONFLICT DO UPDATE is one more, of VERB_UPDATE with on_conflict; MERGE has one for
+ * each of its actions, with the action's verb. TRUNCATE is VERB_DELETE, COPY ... FROM VERB_INSERT. */
+struct fact_write {
     const char *schema, *table;
     enum statement_verb verb;
     bool positional;            /* INSERT without a column list */
     struct text_list columns;   /* INSERT list, UPDATE SET */
     struct text_list defaulted; /* given as DEFAULT */
-    /* parallel to columns: number of the parameter that goes in as it is (1-based), 0: an expression or a constant */
+    /* parallel to columns: number of the parameter that goes in as it is or cast (1-based), 0: an expression or a
+     * constant. Of several rows of VALUES: the first's. */
     int *params;
     struct text_list literals; /* parallel to columns: a constant's text, s NULL where it is none */
     bool on_conflict, conflict_has_target;
@@ -40,7 +47,7 @@ struct statement_facts {
     int why_at; /* 1-based character in dollar_sql where it stops; 0: unknown */
     enum statement_verb verb;
     bool is_one_statement; /* false: none or several */
-    bool is_utility;       /* SET, CALL, LOCK, CREATE ... */
+    bool is_utility;       /* SET, CALL, LOCK, COPY, EXPLAIN, SELECT INTO, CREATE ... */
     bool
         reads_only; /* no target, no FOR UPDATE, no function that isn't PostgreSQL's own known-stable ones needed */
     struct fact_rel *rels; /* each relation once, in order of appearance */
@@ -49,11 +56,12 @@ struct statement_facts {
     int n_writes;
     struct text_list columns; /* every column name that is mentioned, qualified or not, once each */
     struct text_list functions; /* every function name that is called, "schema.name" or "name" */
-    struct text_list types;     /* every type that is named in a cast, as written */
-    struct text_list literals;  /* string constants */
+    struct text_list types; /* every type that is named, "schema.name" or "name"; int is "int4" */
+    struct text_list literals; /* string constants, each time */
     bool selects_star; /* "*" or "t.*" in the output or RETURNING of the outermost statement */
     bool uses_natural_join;
-    bool uses_now;     /* now(), current_timestamp and the like: answers differ from call to call */
+    bool
+        uses_now; /* now(), current_timestamp, random() and the like: answers differ from call to call */
     bool has_order_by; /* the outermost one */
 };
 

@@ -1,0 +1,236 @@
+/* From a statement's text to its facts. */
+#include "load/statement_work.h"
+
+#include <pg_query.h>
+#include <string.h>
+
+/* ---- what is found ---------------------------------------------------------------------------- */
+
+/* Lists grow by doubling: room is there whenever n is no power of two. */
+static void *grown(struct arena *a, void *items, int n, size_t size)
+{
+    if ((n & (n - 1)) != 0)
+        return items;
+    return arena_grow(a, items, size * (size_t) n, size * (size_t) (n ? 2 * n : 1));
+}
+
+void note_text(struct arena *a, struct text_list *l, const char *s)
+{
+    l->items = grown(a, l->items, l->n, sizeof *l->items);
+    l->items[l->n++] = (struct text) {.s = arena_strdup(a, s)};
+}
+
+void note_text_once(struct arena *a, struct text_list *l, const char *s)
+{
+    for (int i = 0; s && i < l->n; i++)
+        if (strcmp(l->items[i].s, s) == 0)
+            return;
+    if (s)
+        note_text(a, l, s);
+}
+
+static bool is_same(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+int note_rel(struct walk *w, struct sql_rel rel)
+{
+    struct statement_facts *f = w->out;
+
+    if (!rel.name)
+        return -1;
+    for (int i = 0; i < f->n_rels; i++)
+        if (is_same(f->rels[i].schema, rel.schema) && is_same(f->rels[i].name, rel.name))
+            return i;
+    f->rels = grown(w->a, f->rels, f->n_rels, sizeof *f->rels);
+    f->rels[f->n_rels] = (struct fact_rel) {.schema = arena_strdup(w->a, rel.schema),
+                                            .name = arena_strdup(w->a, rel.name),
+                                            .verb = VERB_SELECT};
+    return f->n_rels++;
+}
+
+int note_target(struct walk *w, struct sql_rel rel, enum statement_verb verb)
+{
+    int i = note_rel(w, rel);
+
+    if (i >= 0 && !w->out->rels[i].is_target) {
+        w->out->rels[i].is_target = true;
+        w->out->rels[i].verb = verb;
+    }
+    return i;
+}
+
+struct fact_write *note_write(struct walk *w, struct sql_rel rel, enum statement_verb verb)
+{
+    struct statement_facts *f = w->out;
+
+    f->writes = grown(w->a, f->writes, f->n_writes, sizeof *f->writes);
+    f->writes[f->n_writes] = (struct fact_write) {.schema = arena_strdup(w->a, rel.schema),
+                                                  .table = arena_strdup(w->a, rel.name),
+                                                  .verb = verb};
+    return &f->writes[f->n_writes++];
+}
+
+/* ---- utilities ----------------------------------------------------------------------------------- */
+
+static void utility_rels(struct walk *w, const json_t *list, enum statement_verb target, bool lock)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *) list, i, item)
+    {
+        int at = target == VERB_OTHER ? note_rel(w, tree_rel(item))
+                                      : note_target(w, tree_rel(item), target);
+
+        if (target != VERB_OTHER)
+            note_write(w, tree_rel(item), target);
+        if (at >= 0 && lock)
+            w->out->rels[at].is_locked = true;
+    }
+}
+
+static void utility_copy(struct walk *w, const json_t *f)
+{
+    struct sql_rel rel = tree_rel(tree_get(f, "relation"));
+    const json_t *columns = tree_list(f, "attlist"), *item;
+    size_t i;
+
+    if (rel.name && tree_flag(f, "is_from")) {
+        note_target(w, rel, VERB_INSERT);
+        struct fact_write *to = note_write(w, rel, VERB_INSERT);
+        to->positional = !columns;
+        json_array_foreach((json_t *) columns, i, item)
+            note_written(w, to, tree_string(item), NULL);
+    } else if (rel.name) {
+        int at = note_rel(w, rel);
+        w->out->rels[at].star = !columns;
+        json_array_foreach((json_t *) columns, i, item)
+            note_text_once(w->a, &w->out->columns, tree_string(item));
+    }
+}
+
+void walk_utility(struct walk *w, const char *kind, const json_t *fields)
+{
+    struct scope *s = scope_new(w, NULL);
+
+    w->out->is_utility = true;
+    w->writes = true;
+    if (strcmp(kind, "CopyStmt") == 0)
+        utility_copy(w, fields);
+    if (strcmp(kind, "TruncateStmt") == 0)
+        utility_rels(w, tree_list(fields, "relations"), VERB_DELETE, false);
+    else if (strcmp(kind, "LockStmt") == 0)
+        utility_rels(w, tree_list(fields, "relations"), VERB_OTHER, true);
+    else if (strcmp(kind, "RefreshMatViewStmt") == 0)
+        note_rel(w, tree_rel(tree_get(fields, "relation")));
+    else if (strcmp(kind, "CallStmt") == 0) {
+        json_t *call = json_pack("{s:O}", "FuncCall", tree_get(fields, "funccall"));
+        walk_expr(w, s, call);
+        json_decref(call);
+    }
+    /* EXPLAIN, DECLARE, PREPARE, CREATE TABLE AS, COPY (query) */
+    struct scope *query = walk_query(w, s, tree_get(fields, "query"));
+    if (query)
+        query->taken |= TAKEN_STAR;
+}
+
+/* ---- the statement -------------------------------------------------------------------------------- */
+
+static enum statement_verb verb_of(const char *kind)
+{
+    static const char *const kinds[] = {"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt",
+                                        "MergeStmt"};
+
+    for (int v = VERB_SELECT; v <= VERB_MERGE; v++)
+        if (strcmp(kind, kinds[v]) == 0)
+            return (enum statement_verb) v;
+    return VERB_OTHER;
+}
+
+static bool gives_star(const json_t *f)
+{
+    const json_t *outputs = tree_list(f, "targetList"), *item;
+    size_t i;
+
+    if (tree_get(f, "larg"))
+        return gives_star(tree_as(tree_get(f, "larg"), "SelectStmt")) ||
+               gives_star(tree_as(tree_get(f, "rarg"), "SelectStmt"));
+    if (tree_get(f, "relation")) /* only RETURNING gives anything */
+        outputs = tree_list(f, "returningList");
+    json_array_foreach((json_t *) outputs, i, item)
+    {
+        const json_t *value = tree_get(tree_as(item, "ResTarget"), "val");
+        const json_t *ref = tree_list(tree_get(value, "ColumnRef"), "fields");
+
+        if (!ref)
+            ref = tree_list(tree_get(value, "A_Indirection"), "indirection");
+        if (tree_get(json_array_get(ref, json_array_size(ref) - 1), "A_Star"))
+            return true;
+    }
+    return false;
+}
+
+static bool has_locks(const struct statement_facts *f)
+{
+    for (int i = 0; i < f->n_rels; i++)
+        if (f->rels[i].is_target || f->rels[i].is_locked)
+            return true;
+    return false;
+}
+
+static void read_statement(struct walk *w, const json_t *node, bool is_first)
+{
+    struct statement_facts *f = w->out;
+    const char *kind = tree_kind(node);
+    const json_t *fields = tree_fields(node);
+    struct scope *query = walk_query(w, NULL, node);
+
+    if (query)
+        query->taken |= TAKEN_STAR;
+    else if (kind)
+        walk_utility(w, kind, fields);
+    if (tree_get(fields, "intoClause")) /* SELECT ... INTO makes a table */
+        f->is_utility = w->writes = true;
+    if (!is_first || !kind)
+        return;
+    f->verb = verb_of(kind);
+    f->selects_star = query && gives_star(fields);
+    f->has_order_by = query && tree_list(fields, "sortClause") != NULL;
+}
+
+static void read_tree(struct arena *a, const char *sql, const char *text,
+                      struct statement_facts *out)
+{
+    struct walk w = {.a = a, .out = out, .sql = sql};
+    json_error_t error;
+    json_t *tree = json_loads(text, 0, &error);
+    const json_t *list = tree_get(tree, "stmts"), *item;
+    size_t i;
+
+    if (!json_is_array(list)) { /* the reader's limit of depth */
+        out->why = "it is nested too deeply";
+    } else if (json_array_size(list) == 0) {
+        out->why = "there is no statement";
+    } else {
+        out->parsed = true;
+        out->is_one_statement = json_array_size(list) == 1;
+        json_array_foreach((json_t *) list, i, item)
+            read_statement(&w, tree_get(item, "stmt"), i == 0);
+        scopes_settle(&w);
+        out->reads_only = !w.writes && out->n_writes == 0 && !has_locks(out);
+    }
+    json_decref(tree);
+}
+
+void statement_facts(struct arena *a, const struct statement *s, struct statement_facts *out)
+{
+    PgQueryParseResult result = pg_query_parse(s->dollar_sql);
+
+    *out = (struct statement_facts) {.verb = VERB_OTHER};
+    if (result.error) {
+        out->why = arena_strdup(a, result.error->message);
+        out->why_at = result.error->cursorpos > 0 ? result.error->cursorpos : 0;
+    } else {
+        read_tree(a, s->dollar_sql, result.parse_tree, out);
+    }
+    pg_query_free_parse_result(result);
+}
