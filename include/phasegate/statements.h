@@ -9,6 +9,9 @@
  * name. Comments are free, but one that looks like a misspelt header is a problem. Statements with the
  * same name and different `when` are variants of one call.
  *
+ * Files of sqlc are read as they are: its command word after the name, sqlc.arg(x), sqlc.narg(x), sqlc.slice(x), @x
+ * (where there's a command word) and sqlc.embed(t).
+ *
  * Everything is kept in the arena that was passed. Nothing is sent to a server here.
  */
 #ifndef PHASEGATE_STATEMENTS_H
@@ -38,20 +41,32 @@ struct statement_args { /* one example row */
     struct pos at;
 };
 
+/* Up to the next shift, byte dollar + k of dollar_sql is byte sql + k of sql. */
+struct statement_shift {
+    int dollar, sql;
+};
+
 struct statement {
     const char *name;
-    const char *result; /* sqlc's "one", "many", "exec"; NULL: not stated */
+    const char *result; /* sqlc's "one", "many", "exec", ...; NULL: not stated */
     struct statement_when *when;
     int n_when;
     struct statement_args *args;
     int n_args;
-    const char *tx;           /* NULL: a transaction of its own */
-    const char *role;         /* NULL: the release's */
-    const char *differs;      /* why its variants may answer differently; NULL */
-    struct pair_list knows;   /* enum type -> label that the code understands */
-    struct text_list allow;   /* "<rule> until <release> because <reason>", as written */
-    const char *sql;          /* as written, without the final semicolon */
-    const char *dollar_sql;   /* the same with $1, $2, ... */
+    const char *tx;      /* NULL: a transaction of its own */
+    const char *role;    /* NULL: the release's */
+    const char *differs; /* why its variants may answer differently; NULL */
+    /* What the client declares its parameters as, or captured: one type each, as SQL has it ("int4", "app.kind[]").
+     * Empty: not stated. A hint for making arguments; the server's own inference is the default. */
+    struct text_list types;
+    const char
+        *captured; /* where `capture` had it from: "pg_stat_statements"; NULL: written by hand */
+    struct pair_list knows; /* enum type -> label that the code understands */
+    struct text_list allow; /* "<rule> until <release> because <reason>", as written */
+    const char *sql;        /* as written, without the final semicolon */
+    const char *dollar_sql; /* the same with $1, $2, ...; where nothing differs, the same text */
+    struct statement_shift *shifts; /* ascending; empty where nothing differs */
+    int n_shifts;
     const char **param_names; /* [n_params]; NULL where the style has no names */
     int n_params;
     struct pos at;     /* of its name line */
@@ -63,7 +78,7 @@ struct statements {
     int n;
 };
 
-#define STATEMENTS_FILE_MAX ((size_t) 4 << 20)
+#define STATEMENTS_FILE_MAX ((size_t) 64 << 20)
 
 /* Adds the statements of one file to out. False: problems were added (out has what was understood). */
 bool statements_parse(struct arena *a, const char *path, const char *bytes, size_t n,
@@ -77,6 +92,12 @@ bool statements_load(struct arena *a, const char *root, const struct text_list *
                      struct err *err);
 /* Part of statements_load; for callers of statements_parse. */
 bool statements_validate(const struct statements *s, struct problem_list *problems);
+
+/* Where in its file a place in dollar_sql is, counted from 1 in characters, as servers and parsers say it. 0 and what
+ * lies past the end: the beginning and the end. Columns count characters. */
+struct pos statement_pos_of(const struct statement *s, int position_in_characters);
+/* The same for a byte of sql, counted from 0. */
+struct pos statement_pos_at(const struct statement *s, size_t offset);
 
 /* The variant of a call that holds under these flags: the first whose every `when` holds. NULL: none. */
 const struct statement *statement_pick(const struct statements *s, const char *name,

@@ -1,6 +1,7 @@
 /* One text to its statements. The parser's own boundaries are used: a semicolon may stand in a string, in a
  * BEGIN ATOMIC body or in a rule. */
 #include "load/sql_work.h"
+#include "load/utf8.h"
 
 #include <pg_query.h>
 #include <stdlib.h>
@@ -12,25 +13,6 @@ struct parsed {
 };
 
 static void parsed_auto(struct parsed *p) { pg_query_free_parse_result(p->result); }
-
-static bool is_utf8(const char *s)
-{
-    for (const unsigned char *p = (const unsigned char *) s; *p;) {
-        int more = *p < 0x80                 ? 0
-                   : *p >= 0xc2 && *p < 0xe0 ? 1
-                   : *p >= 0xe0 && *p < 0xf0 ? 2
-                   : *p >= 0xf0 && *p < 0xf5 ? 3
-                                             : -1;
-
-        if (more < 0 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
-            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
-            return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
-}
 
 /* Columns count characters, as editors do. */
 static struct pos place_of(const struct sql_text *text, size_t offset)
@@ -150,8 +132,9 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
     AUTO(parsed) parsed = {0};
     json_error_t error;
     json_t *tree, *list;
+    size_t bad;
 
-    if (!is_utf8(text->sql)) {
+    if (!utf8_is_good(text->sql, strlen(text->sql), &bad)) {
         problem_add(problems, text->at, "UTF-8", NULL, "%s isn't valid UTF-8", what);
         return false;
     }

@@ -1,16 +1,11 @@
-/* statements: the headers and the files. The SQL inside is statements_sql.c's. */
+/* statements: the headers of one file. The SQL inside is statements_sql.c's, several files are statements_load.c's. */
 #include "load/statements_sql.h"
+#include "load/utf8.h"
 
 #include "phasegate/names.h"
 
 #include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct reader {
     struct arena *arena;
@@ -19,14 +14,15 @@ struct reader {
     struct statements *out;
     struct problem_list *problems;
     bool failed;
-    struct statement *open;    /* the last of out, while its lines are read */
-    bool in_sql;               /* its headers are over */
-    const char *sql, *sql_end; /* its lines so far */
+    struct statement *open; /* the last of out, while its lines are read */
+    bool in_sql;            /* its headers are over */
+    char *sql, *sql_end;    /* its lines so far, in our copy of the file */
     bool said_nameless;
+    char *nothing; /* the SQL of a statement that has none */
 };
 
 struct line {
-    const char *text, *end; /* without the newline */
+    char *text, *end; /* without the newline */
     int number;
 };
 
@@ -75,6 +71,25 @@ static bool is_name(const char *s)
     return true;
 }
 
+static void read_result(struct reader *r, struct statement *s, const char *word, struct line at)
+{
+    static const char *const words[] = {"one",        "many",       "exec",     "execrows",
+                                        "execresult", "execlastid", "copyfrom", "batchexec",
+                                        "batchmany",  "batchone",   NULL};
+    const char *near = name_nearest(word, words);
+    bool known = false;
+
+    for (int i = 0; words[i]; i++)
+        known = known || strcmp(words[i], word) == 0;
+    if (!known)
+        say(r, at.number, 1,
+            ":one, :many, :exec, :execrows, :execresult, :execlastid, :copyfrom, :batchexec, "
+            ":batchmany or :batchone",
+            near ? arena_printf(r->arena, "did you mean \":%s\"?", near) : NULL,
+            arena_printf(r->arena, "unknown command \":%s\"", word));
+    s->result = word;
+}
+
 static void read_name(struct reader *r, struct statement *s, const char *value, struct line at)
 {
     char *copy = arena_strdup(r->arena, value);
@@ -87,7 +102,7 @@ static void read_name(struct reader *r, struct statement *s, const char *value, 
             say(r, at.number, 1, "a name, or sqlc's form: -- name: GetOrder :one", NULL,
                 "more than a name in the name header");
         else
-            s->result = rest + 1;
+            read_result(r, s, rest + 1, at);
     }
     if (!is_name(copy))
         say(r, at.number, 1, "letters, digits and _, not starting with a digit", NULL,
@@ -172,6 +187,18 @@ static void read_allow(struct reader *r, struct statement *s, const char *value,
     l->items[l->n++] = text;
 }
 
+static void read_types(struct reader *r, struct statement *s, const char *value, struct line at)
+{
+    if (s->types.n > 0)
+        say(r, at.number, 1, NULL, NULL, "a second \"types\" header");
+    s->types = (struct text_list) {0};
+    if (!types_parse(r->arena, value, &s->types))
+        say(r, at.number, 1, "a type for each parameter: int4, numeric(10,2), text[]", NULL,
+            "the types can't be read");
+    for (int i = 0; i < s->types.n; i++)
+        s->types.items[i].at = (struct pos) {r->file, at.number, 1};
+}
+
 static void read_once(struct reader *r, const char **field, const char *header, const char *value,
                       struct line at)
 {
@@ -182,57 +209,78 @@ static void read_once(struct reader *r, const char **field, const char *header, 
 
 /* ---- lines ----------------------------------------------------------------------------------------- */
 
-static const char *const headers[] = {"name",  "when",    "args",      "tx", "role",
-                                      "knows", "differs", "phasegate", NULL};
+static const char *const headers[] = {"name",  "when",    "args",      "types",    "tx", "role",
+                                      "knows", "differs", "phasegate", "captured", NULL};
 
-/* "-- word: value" -> word and value, or false. */
+/* "-- word: value" -> word and value, or false. sqlc's slash-star form of the name too. */
 static bool split_header(struct arena *a, struct line l, const char **word, const char **value)
 {
-    const char *p = l.text;
+    const char *p = l.text, *end = l.end;
+    bool is_block = end - p > 4 && strncmp(p, "/*", 2) == 0 && strncmp(end - 2, "*/", 2) == 0;
 
-    if (l.end - p < 4 || strncmp(p, "--", 2) != 0)
+    if (l.end - p < 4 || (strncmp(p, "--", 2) != 0 && !is_block))
         return false;
-    for (p += 2; p < l.end && (*p == ' ' || *p == '\t'); p++)
+    if (is_block)
+        end -= 2;
+    for (p += 2; p < end && (*p == ' ' || *p == '\t'); p++)
         ;
     const char *start = p;
-    while (p < l.end && (isalpha((unsigned char) *p) || *p == '_'))
+    while (p < end && (isalpha((unsigned char) *p) || *p == '_'))
         p++;
-    if (p == start || p == l.end || *p != ':')
+    if (p == start || p == end || *p != ':' || (is_block && strncmp(start, "name:", 5) != 0))
         return false;
     *word = arena_strndup(a, start, (size_t) (p - start));
-    *value = trimmed(a, p + 1, l.end);
+    *value = trimmed(a, p + 1, end);
     return true;
+}
+
+static void check_counts(struct reader *r, const struct statement *s)
+{
+    for (int i = 0; i < s->n_args; i++)
+        if (s->args[i].n != s->n_params)
+            say(r, s->args[i].at.line, 1, NULL, NULL,
+                arena_printf(r->arena, "%d arguments for a statement with %d parameters",
+                             s->args[i].n, s->n_params));
+    if (s->types.n > 0 && s->types.n != s->n_params)
+        say(r, s->types.items[0].at.line, 1, NULL, NULL,
+            arena_printf(r->arena, "%d types for a statement with %d parameters", s->types.n,
+                         s->n_params));
 }
 
 static void close_statement(struct reader *r)
 {
     struct statement *s = r->open;
     const char *why = NULL;
+    size_t where = 0;
 
     if (!s)
         return;
     r->open = NULL;
-    s->sql = r->sql ? trimmed(r->arena, r->sql, r->sql_end) : "";
-    if (!sql_prepare(r->arena, s, r->style, &why)) {
-        struct pos at = s->sql_at.line ? s->sql_at : s->at;
-        say(r, at.line, at.col, NULL, NULL,
-            arena_printf(r->arena, "statement \"%s\": %s", s->name, why));
+    if (r->sql) { /* what stands behind it has been read */
+        while (isspace((unsigned char) *r->sql))
+            r->sql++;
+        while (isspace((unsigned char) r->sql_end[-1]))
+            r->sql_end--;
+        *r->sql_end = '\0';
+    }
+    if (sql_prepare(r->arena, s, r->sql ? r->sql : r->nothing, r->style, &why, &where)) {
+        check_counts(r, s);
         return;
     }
-    for (int i = 0; i < s->n_args; i++)
-        if (s->args[i].n != s->n_params)
-            say(r, s->args[i].at.line, 1, NULL, NULL,
-                arena_printf(r->arena, "%d arguments for a statement with %d parameters",
-                             s->args[i].n, s->n_params));
+    struct pos at = statement_pos_at(s, where);
+    say(r, at.line, at.col, NULL, NULL,
+        arena_printf(r->arena, "statement \"%s\": %s", s->name, why));
 }
 
 static void open_statement(struct reader *r, const char *value, struct line l)
 {
     struct statements *out = r->out;
+    size_t n = (size_t) out->n;
 
     close_statement(r);
-    out->items = arena_grow(r->arena, out->items, sizeof *out->items * (size_t) out->n,
-                            sizeof *out->items * (size_t) (out->n + 1));
+    if ((n & (n - 1)) == 0) /* they grow by doubling */
+        out->items = arena_grow(r->arena, out->items, sizeof *out->items * n,
+                                sizeof *out->items * (n ? 2 * n : 1));
     r->open = &out->items[out->n++];
     *r->open = (struct statement) {.at = {r->file, l.number, 1}};
     r->in_sql = false;
@@ -252,12 +300,16 @@ static void read_header(struct reader *r, const char *word, const char *value, s
         read_knows(r, s, value, l);
     else if (strcmp(word, "phasegate") == 0)
         read_allow(r, s, value, l);
+    else if (strcmp(word, "types") == 0)
+        read_types(r, s, value, l);
     else if (!*value)
         say(r, l.number, 1, NULL, NULL, arena_printf(r->arena, "header \"%s\" is empty", word));
     else if (strcmp(word, "tx") == 0)
         read_once(r, &s->tx, word, value, l);
     else if (strcmp(word, "role") == 0)
         read_once(r, &s->role, word, value, l);
+    else if (strcmp(word, "captured") == 0)
+        read_once(r, &s->captured, word, value, l);
     else
         read_once(r, &s->differs, word, value, l);
 }
@@ -276,7 +328,7 @@ static void check_comment(struct reader *r, const char *word, struct line l)
     const char *near = name_nearest(word, headers);
 
     if (near)
-        say(r, l.number, 1, "one of: name, when, args, tx, role, knows, differs, phasegate",
+        say(r, l.number, 1, "one of: name, when, args, types, tx, role, knows, differs, phasegate",
             arena_printf(r->arena, "did you mean \"-- %s:\"?", near),
             arena_printf(r->arena, "unknown header \"%s\"", word));
 }
@@ -318,24 +370,20 @@ static void read_line(struct reader *r, struct line l)
     }
 }
 
-static bool is_text(const char *bytes, size_t n)
+/* The line and column, in characters, of a byte. */
+static struct pos place_in(const char *file, const char *bytes, size_t offset)
 {
-    for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char) bytes[i];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                                              : 9;
+    struct pos at = {file, 1, 1};
 
-        if (c == 0 || more > n - i - 1)
-            return false;
-        for (size_t k = 1; k <= more; k++)
-            if (((unsigned char) bytes[i + k] & 0xc0) != 0x80)
-                return false;
-        i += more + 1;
+    for (size_t i = 0; i < offset; i++) {
+        if (bytes[i] == '\n') {
+            at.line++;
+            at.col = 1;
+        } else if (((unsigned char) bytes[i] & 0xc0) != 0x80) {
+            at.col++;
+        }
     }
-    return true;
+    return at;
 }
 
 bool statements_parse(struct arena *a, const char *path, const char *bytes, size_t n,
@@ -346,21 +394,25 @@ bool statements_parse(struct arena *a, const char *path, const char *bytes, size
                        .style = style,
                        .out = out,
                        .problems = problems};
+    size_t bad = 0;
     int number = 0;
 
     if (n > STATEMENTS_FILE_MAX) {
-        say(&r, 0, 0, "4 MiB at most", NULL, "the file is too large");
+        say(&r, 0, 0, "64 MiB at most", NULL, "the file is too large");
         return false;
     }
-    if (!is_text(bytes, n)) {
-        say(&r, 0, 0, "UTF-8", NULL, "the file is not a text");
+    if (!utf8_is_good(bytes, n, &bad)) {
+        struct pos at = place_in(r.file, bytes, bad);
+        say(&r, at.line, at.col, "UTF-8", NULL, "the file is not a text");
         return false;
     }
-    /* A copy: lines are cut out of it, and bytes may be without a NUL. */
-    const char *text = arena_strndup(a, bytes, n);
-    for (const char *p = text, *end = text + n; p < end;) {
-        const char *newline = memchr(p, '\n', (size_t) (end - p));
-        const char *stop = newline ? newline : end;
+    /* A copy: statements are cut out of it, and bytes may be without a NUL. */
+    bool has_mark = n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
+    char *text = arena_strndup(a, bytes + 3 * has_mark, n - 3 * (size_t) has_mark);
+    r.nothing = arena_strdup(a, "");
+    for (char *p = text, *end = text + strlen(text); p < end;) {
+        char *newline = memchr(p, '\n', (size_t) (end - p));
+        char *stop = newline ? newline : end;
 
         number++;
         read_line(&r, (struct line) {p, stop > p && stop[-1] == '\r' ? stop - 1 : stop, number});
@@ -368,153 +420,4 @@ bool statements_parse(struct arena *a, const char *path, const char *bytes, size
     }
     close_statement(&r);
     return !r.failed;
-}
-
-/* ---- all of them ------------------------------------------------------------------------------------- */
-
-/* Both can hold at once unless one flag is on in one and off in the other. */
-static bool may_both_apply(const struct statement *a, const struct statement *b)
-{
-    for (int i = 0; i < a->n_when; i++)
-        for (int k = 0; k < b->n_when; k++)
-            if (strcmp(a->when[i].flag, b->when[k].flag) == 0 && a->when[i].on != b->when[k].on)
-                return false;
-    return true;
-}
-
-bool statements_validate(const struct statements *s, struct problem_list *problems)
-{
-    bool good = true;
-
-    for (int i = 0; i < s->n; i++) {
-        for (int k = 0; k < i; k++) {
-            const struct statement *a = &s->items[k], *b = &s->items[i];
-
-            if (strcmp(a->name, b->name) != 0)
-                continue;
-            if (may_both_apply(a, b)) {
-                problem_add(problems, b->at,
-                            "variants that exclude each other: flag=on here, flag=off there", NULL,
-                            "two statements \"%s\" that may both apply; the other is at %s:%d",
-                            b->name, a->at.file, a->at.line);
-                good = false;
-            } else if (a->n_params != b->n_params) {
-                problem_add(problems, b->at, NULL, NULL,
-                            "variants of \"%s\" take %d and %d parameters; the other is at %s:%d",
-                            b->name, a->n_params, b->n_params, a->at.file, a->at.line);
-                good = false;
-            }
-        }
-    }
-    return good;
-}
-
-const struct statement *statement_pick(const struct statements *s, const char *name,
-                                       bool (*is_on)(void *ctx, const char *flag), void *ctx)
-{
-    for (int i = 0; i < s->n; i++) {
-        const struct statement *st = &s->items[i];
-        bool holds = strcmp(st->name, name) == 0;
-
-        for (int w = 0; holds && w < st->n_when; w++)
-            holds = is_on(ctx, st->when[w].flag) == st->when[w].on;
-        if (holds)
-            return st;
-    }
-    return NULL;
-}
-
-/* ---- files ------------------------------------------------------------------------------------------- */
-
-static bool read_whole(const char *path, struct str *out, struct err *err)
-{
-    char chunk[16384];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = 1;
-
-    out->ceiling = STATEMENTS_FILE_MAX + 1;
-    while (fd >= 0 && got > 0 && !out->full) {
-        got = read(fd, chunk, sizeof chunk);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            str_addn(out, chunk, (size_t) got);
-    }
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    if (fd < 0 || got < 0)
-        return err_set(err, ERR_INPUT, "%s: %s", path, strerror(why));
-    return true;
-}
-
-static bool load_file(struct arena *a, const char *path, const char *shown, enum param_style style,
-                      struct statements *out, struct problem_list *problems, bool *good,
-                      struct err *err)
-{
-    AUTO(str) text = {0};
-
-    if (!read_whole(path, &text, err))
-        return false;
-    if (!statements_parse(a, shown, str_text(&text), text.len, style, out, problems))
-        *good = false;
-    return true;
-}
-
-static int is_sql_file(const struct dirent *e)
-{
-    size_t n = strlen(e->d_name);
-
-    return n > 4 && e->d_name[0] != '.' && strcmp(e->d_name + n - 4, ".sql") == 0;
-}
-
-static bool load_folder(struct arena *a, const char *path, const char *shown,
-                        enum param_style style, struct statements *out,
-                        struct problem_list *problems, bool *good, struct err *err)
-{
-    struct dirent **found = NULL;
-    int n = scandir(path, &found, is_sql_file, alphasort);
-    bool read = n >= 0;
-
-    if (n < 0)
-        err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
-    for (int i = 0; i < n; i++) {
-        const char *file = arena_printf(a, "%s/%s", path, found[i]->d_name);
-
-        read = read && load_file(a, file, arena_printf(a, "%s/%s", shown, found[i]->d_name), style,
-                                 out, problems, good, err);
-        free(found[i]);
-    }
-    free(found);
-    return read;
-}
-
-bool statements_load(struct arena *a, const char *root, const struct text_list *paths,
-                     enum param_style style, struct statements *out, struct problem_list *problems,
-                     struct err *err)
-{
-    bool good = true;
-    struct stat st;
-
-    for (int i = 0; i < paths->n; i++) {
-        const char *shown = paths->items[i].s;
-        const char *path = *shown == '/' ? shown : arena_printf(a, "%s/%s", root, shown);
-
-        if (stat(path, &st) != 0) {
-            problem_add(problems, paths->items[i].at, "a .sql file or a folder of them", NULL,
-                        "%s: %s", shown, strerror(errno));
-            good = false;
-        } else if (!(S_ISDIR(st.st_mode) ? load_folder : load_file)(a, path, shown, style, out,
-                                                                    problems, &good, err)) {
-            return false;
-        }
-    }
-    if (!statements_validate(out, problems))
-        good = false;
-    if (good)
-        return true;
-    AUTO(str) first = {0};
-    if (problems->n > 0)
-        problem_text(&first, &problems->items[0]);
-    return err_set(err, ERR_INPUT, "%s", str_text(&first));
 }

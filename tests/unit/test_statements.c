@@ -101,15 +101,29 @@ static void test_parameters(void **state)
         {PARAMS_DOLLAR, "SELECT '$9', \"$8\", $$ $7 $$, $t$ $6 $t$ -- $5",
          "SELECT '$9', \"$8\", $$ $7 $$, $t$ $6 $t$ -- $5", 0, NULL},
         {PARAMS_DOLLAR, "SELECT E'\\'$4', a$3 /* $2 /* $2 */ $2 */",
-         "SELECT E'\\'$4', a$3 /* $2 /* $2 */ $2 */", 3, NULL},
+         "SELECT E'\\'$4', a$3 /* $2 /* $2 */ $2 */", 0, NULL},
+        {PARAMS_DOLLAR, "SELECT a1$3 + $1::int", "SELECT a1$3 + $1::int", 1, NULL},
+        {PARAMS_DOLLAR, "SELECT @x, @ y, j @> sqlc.arg(k)", "SELECT @x, @ y, j @> $1", 1, "k"},
+        {PARAMS_DOLLAR, "SELECT sqlc.arg( 'a' ), sqlc.narg(b)::int, sqlc.arg(a), 'sqlc.arg(c)'",
+         "SELECT $1, $2::int, $1, 'sqlc.arg(c)'", 2, "b"},
+        {PARAMS_DOLLAR, "SELECT sqlc.embed(t), my.sqlc.arg(x), sqlc.other(y) FROM sqlc.t",
+         "SELECT t.*, my.sqlc.arg(x), sqlc.other(y) FROM sqlc.t", 0, NULL},
+        {PARAMS_DOLLAR, "SELECT 1 WHERE a = ANY(sqlc.slice(\"ids\"))", "SELECT 1 WHERE a = ANY($1)",
+         1, "ids"},
         {PARAMS_COLON, "SELECT :a, :b, :a::int", "SELECT $1, $2, $1::int", 2, "b"},
         {PARAMS_COLON, "SELECT x::text, y[1:2], ':no', z := 1",
          "SELECT x::text, y[1:2], ':no', z := 1", 0, NULL},
+        {PARAMS_COLON, "SELECT :a -- :b\n, $$ :c $$, \":d\", /* :e */ :f",
+         "SELECT $1 -- :b\n, $$ :c $$, \":d\", /* :e */ $2", 2, "f"},
         {PARAMS_QUESTION, "SELECT ?, '?', j ?? 'k' WHERE a = ?",
          "SELECT $1, '?', j ? 'k' WHERE a = $2", 2, NULL},
+        {PARAMS_QUESTION, "SELECT j ??| ?, j ??& ? -- ?\n, $$?$$, \"?\", E'\\'?'",
+         "SELECT j ?| $1, j ?& $2 -- ?\n, $$?$$, \"?\", E'\\'?'", 2, NULL},
         {PARAMS_PERCENT, "SELECT %s, 7 %% 2, '%s' WHERE a = %s",
          "SELECT $1, 7 % 2, '%s' WHERE a = $2", 2, NULL},
         {PARAMS_PERCENT, "SELECT %(a)s, %(bb)s, %(a)s", "SELECT $1, $2, $1", 2, "bb"},
+        {PARAMS_PERCENT, "SELECT a LIKE '%%x%' AND b = %b, %(c)t",
+         "SELECT a LIKE '%x%' AND b = $1, $2", 2, "c"},
     };
     (void) state;
 
@@ -163,6 +177,15 @@ static void test_what_is_refused(void **state)
         {"-- name: X\nSELECT $0;", "number is not between", 2, 0},
         {"-- name: X\nSELECT $99999999999999999999;", "number is not between", 2, 0},
         {"-- name: X\nSELECT a ?| b;", "write the operators", 2, PARAMS_QUESTION},
+        {"-- name: X\nSELECT a,\n  %d b;", "neither %s nor", 3, PARAMS_PERCENT},
+        {"-- name: X :on\nSELECT 1;", "unknown command \":on\"", 1, 0},
+        {"-- name: X :one\nSELECT $1,\n@a;", "numbered parameters ($1) and named ones", 3, 0},
+        {"-- name: X\nSELECT sqlc.arg(a.b);", "plain name", 2, 0},
+        {"-- name: X\nSELECT sqlc.arg('a);", "isn't closed", 2, 0},
+        {"-- name: X\n-- types: int4\nSELECT $1, $2;", "1 types for a statement with 2", 2, 0},
+        {"-- name: X\n-- types: int4,\nSELECT $1, $2;", "can't be read", 2, 0},
+        {"-- name: X\n-- types: a(1\nSELECT $1;", "can't be read", 2, 0},
+        {"-- name: X\n-- types: int4\n-- types: int4\nSELECT $1;", "a second \"types\"", 3, 0},
         {"-- name: X\nSELECT a % b;", "neither %s nor", 2, PARAMS_PERCENT},
         {"-- name: X\nSELECT 1;\n-- name: X\nSELECT 2;", "may both apply", 3, 0},
         {"-- name: X\n-- when: a=on\nSELECT 1;\n-- name: X\n-- when: b=off\nSELECT 2;",
@@ -207,6 +230,125 @@ static void test_bytes_that_are_no_text(void **state)
     assert_true(p.good);
 }
 
+static void test_where_bytes_are_bad(void **state)
+{
+    static const char bytes[] = "-- name: X\nSELECT '\xc3\xa9 \xff';";
+    AUTO(parsed) p = {0};
+    (void) state;
+
+    assert_false(statements_parse(&p.arena, "s.sql", bytes, sizeof bytes - 1, PARAMS_DOLLAR, &p.s,
+                                  &p.problems));
+    assert_int_equal(p.problems.items[0].at.line, 2);
+    assert_int_equal(p.problems.items[0].at.col, 11);
+}
+
+/* sqlc's files, also with a byte order mark and its other form of the name. */
+static void test_files_of_sqlc(void **state)
+{
+    static const char *const words[] = {"one", "many", "exec", "execrows", "batchone", "copyfrom"};
+    AUTO(parsed) p = {0};
+    AUTO(str) text = {0};
+    (void) state;
+
+    str_add(&text, "\xef\xbb\xbf");
+    for (size_t i = 0; i < ROWS(words); i++)
+        str_addf(&text,
+                 "-- name: Q%zu :%s\nSELECT * FROM t WHERE a = @a AND j @> @j AND 'x' <@ k;\n", i,
+                 words[i]);
+    str_add(&text,
+            "/* name: Last :exec */\nUPDATE t SET a = @a::int, b = sqlc.narg('b') WHERE a = @a\n");
+    parse(&p, PARAMS_DOLLAR, str_text(&text));
+    assert_true(p.good);
+    assert_int_equal(p.s.n, ROWS(words) + 1);
+    for (size_t i = 0; i < ROWS(words); i++) {
+        assert_string_equal(p.s.items[i].result, words[i]);
+        assert_string_equal(p.s.items[i].dollar_sql,
+                            "SELECT * FROM t WHERE a = $1 AND j @> $2 AND 'x' <@ k");
+        assert_string_equal(p.s.items[i].param_names[1], "j");
+    }
+    assert_string_equal(p.s.items[ROWS(words)].dollar_sql,
+                        "UPDATE t SET a = $1::int, b = $2 WHERE a = $1");
+}
+
+static void test_types(void **state)
+{
+    AUTO(parsed) p = {0};
+    (void) state;
+
+    parse(&p, PARAMS_DOLLAR,
+          "-- name: X\n-- types: int4, numeric(10,2) ,app.\"a,b\"[]\n-- captured: "
+          "pg_stat_statements\n"
+          "SELECT $1, $2, $3");
+    assert_true(p.good);
+    assert_int_equal(p.s.items[0].types.n, 3);
+    assert_string_equal(p.s.items[0].types.items[0].s, "int4");
+    assert_string_equal(p.s.items[0].types.items[1].s, "numeric(10,2)");
+    assert_string_equal(p.s.items[0].types.items[2].s, "app.\"a,b\"[]");
+    assert_string_equal(p.s.items[0].captured, "pg_stat_statements");
+}
+
+/* What stands at `mark` in dollar_sql stands at line:col of the file. */
+static void test_places(void **state)
+{
+    static const struct {
+        enum param_style style;
+        const char *text, *mark;
+        int line, col;
+    } rows[] = {
+        {PARAMS_DOLLAR, "-- name: X\nSELECT a", "a", 2, 8},
+        {PARAMS_DOLLAR, "-- name: X\n  SELECT 'é', a", "a", 2, 15},
+        {PARAMS_DOLLAR, "-- name: X\n-- args: ()\n\n\tSELECT\n    bad", "bad", 5, 5},
+        {PARAMS_COLON, "-- name: X\nSELECT :first_one, :b,\r\n bad, :c", "bad", 3, 2},
+        {PARAMS_COLON, "-- name: X\nSELECT :first_one, :b, bad", "bad", 2, 24},
+        {PARAMS_COLON, "-- name: X\nSELECT :first_one, :b, bad", "$2", 2, 20},
+        {PARAMS_COLON, "-- name: X\nSELECT :first_one, :b, bad", "$1", 2, 8},
+        {PARAMS_QUESTION, "-- name: X\nSELECT ?, ?, ?, ?? bad", "bad", 2, 20},
+        {PARAMS_PERCENT, "-- name: X\nSELECT '%%é%%', %(é)s,\n bad", "bad", 3, 2},
+        {PARAMS_PERCENT, "-- name: X\nSELECT '%%é%%', %(é)s, bad", "bad", 2, 24},
+        {PARAMS_DOLLAR, "-- name: X\nSELECT sqlc.embed(t), sqlc.arg(a), bad", "bad", 2, 36},
+    };
+    (void) state;
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        AUTO(parsed) p = {0};
+        int position = 1;
+
+        parse(&p, rows[i].style, rows[i].text);
+        CHECK(p.good, "%s: refused", rows[i].text);
+        const char *sql = p.s.items[0].dollar_sql, *mark = strstr(sql, rows[i].mark);
+        for (const char *c = sql; c < mark; c++)
+            position += ((unsigned char) *c & 0xc0) != 0x80;
+        struct pos at = statement_pos_of(&p.s.items[0], position);
+        CHECK(at.line == rows[i].line && at.col == rows[i].col, "%s: %d:%d", rows[i].text, at.line,
+              at.col);
+        assert_string_equal(at.file, "s.sql");
+    }
+    AUTO(parsed) p = {0};
+    parse(&p, PARAMS_DOLLAR, "-- name: X\n SELECT a");
+    assert_int_equal(statement_pos_of(&p.s.items[0], 0).col, 2);
+    assert_int_equal(statement_pos_of(&p.s.items[0], 9).col, 10); /* the end */
+    assert_int_equal(statement_pos_of(&p.s.items[0], 1000).col, 10);
+}
+
+/* What was quadratic once would take minutes here. */
+static void test_a_hundred_thousand(void **state)
+{
+    AUTO(parsed) p = {0};
+    AUTO(str) text = {0};
+    (void) state;
+
+    for (int i = 0; i < 100000; i++)
+        str_addf(&text, "-- name: Q%d\n-- args: (1)\nSELECT a, b FROM t%d WHERE a = $1;\n", i, i);
+    for (int i = 0; i < 1000; i++)
+        str_add(&text, "-- name: Same\nSELECT 1;\n");
+    parse(&p, PARAMS_DOLLAR, str_text(&text));
+    assert_int_equal(p.s.n, 101000);
+    assert_false(p.good);
+    assert_true(p.problems.cut);
+    assert_int_equal(p.problems.items[0].at.line, 300003);
+    assert_true(p.arena.used < (size_t) 120 << 20);
+}
+
 static bool on_if_listed(void *ctx, const char *flag) { return strstr(ctx, flag) != NULL; }
 
 static void test_variants(void **state)
@@ -245,9 +387,17 @@ static void test_styles_by_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_header),    cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_what_is_refused), cmocka_unit_test(test_bytes_that_are_no_text),
-        cmocka_unit_test(test_variants),        cmocka_unit_test(test_styles_by_word),
+        cmocka_unit_test(test_every_header),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_bytes_that_are_no_text),
+        cmocka_unit_test(test_where_bytes_are_bad),
+        cmocka_unit_test(test_files_of_sqlc),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_a_hundred_thousand),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_styles_by_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
