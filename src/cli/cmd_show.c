@@ -130,22 +130,41 @@ static bool show_machine(struct context *c)
 
 /* ---- rules ---------------------------------------------------------------------------------------------- */
 
+static const char *by_words(unsigned by)
+{
+    return by == BY_STATIC ? "static" : by == BY_SHADOW ? "shadow" : "static, shadow";
+}
+
+static void rule_json(struct json_out *j, struct arena *a, const struct rule *r)
+{
+    json_object_begin(j, NULL);
+    json_str(j, "rule", r->id);
+    json_str(j, "class", rule_class_word(r->class));
+    json_str(j, "severity", severity_word(r->severity));
+    json_array_begin(j, "by");
+    if (r->by & BY_STATIC)
+        json_str(j, NULL, "static");
+    if (r->by & BY_SHADOW)
+        json_str(j, NULL, "shadow");
+    json_array_end(j);
+    json_str(j, "title", r->title);
+    json_str(j, "page", arena_printf(a, "docs/rules/%s.md", r->id));
+    json_object_end(j);
+}
+
 static bool show_rules(struct context *c)
 {
     AUTO(out_table) t = {0};
     struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
 
-    out_table_head(&t, OUT_CELLS("RULE", "TITLE"));
+    out_table_head(&t, OUT_CELLS("RULE", "CLASS", "SEVERITY", "BY", "TITLE"));
     if (j)
         json_array_begin(j, "rules");
     for (const struct rule *r = rules; r->id; r++) {
-        out_table_row(&t, OUT_CELLS(r->id, r->title));
-        if (!j)
-            continue;
-        json_object_begin(j, NULL);
-        json_str(j, "rule", r->id);
-        json_str(j, "title", r->title);
-        json_object_end(j);
+        out_table_row(&t, OUT_CELLS(r->id, rule_class_word(r->class), severity_word(r->severity),
+                                    by_words(r->by), r->title));
+        if (j)
+            rule_json(j, &c->arena, r);
     }
     if (j)
         json_array_end(j);

@@ -182,7 +182,9 @@ class Phases(Case):
 
     def test_rules(self):
         rules = json.loads(run("show", "rules", "--format", "json"))["result"]["rules"]
-        text = "| rule | what it finds |\n|---|---|\n" + "".join("| `%s` | %s |\n" % (r["rule"], r["title"]) for r in rules)
+        text = "| rule | class | severity | found by | what it finds |\n|---|---|---|---|---|\n" + "".join(
+            "| `%s` | %s | %s | %s | %s |\n" % (r["rule"], r["class"], r["severity"], ", ".join(r["by"]), r["title"])
+            for r in rules)
         self.assert_written(page("reference", "phases.md"), "rules", text)
 
 
