@@ -64,7 +64,9 @@ bool shadow_load_from(struct shadow *s, const char *name, const char *url,
 
 struct wire_options {
     const char *database;
-    bool superuser;   /* ours: looks at the catalogue, makes rows. role is then ignored */
+    /* ours: looks at the catalogue. Never for statements on the user's tables: functions that a step wrote (triggers,
+     * defaults, checks) would run as the superuser. role is then ignored. */
+    bool superuser;
     const char *role; /* NULL: SHADOW_OWNER. The session can't get back from it by RESET ROLE */
     const char *search_path; /* as SET takes it: `app, public`; NULL: public */
     const char *time_zone;   /* NULL: UTC */
@@ -74,8 +76,8 @@ struct wire_options {
 };
 
 enum wire_kind {
-    WIRE_PREPARE, /* Parse: name ("" for the unnamed one), sql; n_args/types may fix parameter types */
-    WIRE_DESCRIBE,     /* Describe statement `name` */
+    WIRE_PREPARE,  /* Parse: name ("" for the unnamed one), sql; types may fix parameter types */
+    WIRE_DESCRIBE, /* Describe statement `name` */
     WIRE_RUN_PREPARED, /* Bind, Execute statement `name` with args in text form */
     WIRE_RUN           /* Parse, Bind, Execute of sql with args */
 };
@@ -85,8 +87,10 @@ struct wire_op {
     const char *name, *sql;
     const char *const *args; /* NULL entries are SQL NULL */
     int n_args;
-    bool keep_rows; /* hand back the cells; else only how many */
-    bool sync;      /* ends a job: when an op of it fails, the rest of it is skipped */
+    bool keep_rows;        /* hand back the cells; else only how many */
+    bool sync;             /* ends a job: when an op of it fails, the rest of it is skipped */
+    const unsigned *types; /* PREPARE: OIDs of the first n_types parameters, 0: to be inferred */
+    int n_types;
 };
 
 struct wire_column {
@@ -107,6 +111,7 @@ struct wire_result {
     const struct wire_column *columns;
     int n_rows;
     const char ***cell; /* [row][col] when keep_rows; NULL is SQL NULL */
+    int64_t affected;   /* RUN: rows that the command tag counts */
 };
 
 struct wire;
@@ -115,19 +120,25 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
 void wire_close(struct wire *w);
 /* All ops in pipeline mode, in order; results[i] belongs to ops[i], texts in arena a. Any number of ops: the sending
  * side never waits for a server that waits for its reader. The server's errors are results, not errors of the call;
- * false is a lost session (ERR_CONNECTION_LOST: the server crashed on a statement) or an interrupt. The last op
- * must have sync set. COPY is refused as an error 0A000 of its op. */
+ * false is a lost session (ERR_CONNECTION_LOST: the server crashed on a statement) or an interrupt. Results are set
+ * up to there: the op that was running has 08006 or the server's last words, those behind it are skipped; close w and open another. The last op
+ * must have sync set. COPY is refused as an error 0A000 of its op, kept cells of more than 64 MiB as 54000. A statement
+ * that ignores statement_timeout (it can be SET off) is cancelled after twice as long: 57014. An error that comes only
+ * with the commit of the job's implicit transaction is its last op's. */
 bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
               struct wire_result *results, struct err *err) MUST_CHECK;
-/* One statement by itself, outside pipeline mode (CREATE INDEX CONCURRENTLY can't run inside it). */
+/* One statement by itself, outside pipeline mode (CREATE INDEX CONCURRENTLY can't run inside it). It goes by the
+ * simple protocol: a text of several runs as the server takes it, and the last one's result counts. */
 bool wire_exec(struct wire *w, struct arena *a, const char *sql, bool keep_rows,
                struct wire_result *out, struct err *err) MUST_CHECK;
-/* Starts one without waiting (wire_exec's first half), and asks whether it is done (its second, without waiting):
- * for watching locks from another session meanwhile. */
+/* Starts one without waiting (wire_exec's first half), and asks whether it is done (its second, waiting no longer
+ * than wait_ms): for watching locks from another session meanwhile. Until it is done the session takes nothing else,
+ * and all of its polls name the same arena. */
 bool wire_send(struct wire *w, const char *sql, struct err *err) MUST_CHECK;
 bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
                struct wire_result *out, struct err *err) MUST_CHECK;
-/* What the server said by the way since the last call: "DEBUG: rewriting table \"t\"", one text each. */
+/* What the server said by the way since the last call: "DEBUG: rewriting table \"t\"", one text each, the first 10,000
+ * of them. Only with keep_notices. */
 void wire_notices(struct wire *w, struct arena *a, struct text_list *out);
 int wire_pid(const struct wire *w); /* of its backend */
 

@@ -20,12 +20,14 @@
 
 #define PREFIX "phasegate-pg-"
 #define OWNER_LOCK "owner.lock"
-#define START_TRIES 3000 /* of 10 ms */
+#define START_TRIES 6000 /* of 5 ms */
 #define STOP_TRIES 100   /* of 20 ms */
+#define MAX_ARGS 128
 
 struct pg_local {
     struct str folder, data, log;
     struct arena arena; /* conninfos */
+    const char *superuser;
     int lock_fd;
     pid_t pid;
     uid_t uid; /* whom the server runs as */
@@ -48,7 +50,7 @@ static const char *parent_folder(const char *given)
 
 /* ---- binaries ------------------------------------------------------------------------------------ */
 
-static bool has_binaries(const char *folder)
+bool pg_local_has(const char *folder)
 {
     AUTO(str) initdb = {0};
     AUTO(str) postgres = {0};
@@ -79,7 +81,7 @@ bool pg_local_find(struct str *out)
         if (glob(places[i], 0, NULL, &found) != 0)
             continue;
         for (size_t k = 0; k < found.gl_pathc; k++) {
-            if (version_in(found.gl_pathv[k]) > newest && has_binaries(found.gl_pathv[k])) {
+            if (version_in(found.gl_pathv[k]) > newest && pg_local_has(found.gl_pathv[k])) {
                 newest = version_in(found.gl_pathv[k]);
                 str_set(out, found.gl_pathv[k]);
             }
@@ -90,7 +92,7 @@ bool pg_local_find(struct str *out)
     AUTO(str) path = {0};
     str_set(&path, list ? list : "");
     for (char *rest = path.text, *folder; newest < 0 && rest && (folder = strsep(&rest, ":"));) {
-        if (*folder && has_binaries(folder)) {
+        if (*folder && pg_local_has(folder)) {
             str_set(out, folder);
             return true;
         }
@@ -318,35 +320,37 @@ static bool wait_child(pid_t pid, const struct interrupt *interrupt, int *status
         stopped |= is_signalled(interrupt);
         if (stopped)
             kill(-pid, left-- > 0 ? SIGINT : SIGKILL);
-        pause_ms(20);
+        pause_ms(stopped ? 20 : 2);
     }
     return !stopped;
 }
 
-static bool run_initdb(const struct pg_local *p, const char *bin, const struct interrupt *interrupt,
+static bool run_initdb(const struct pg_local *p, const char *bin, const struct pg_local_options *o,
                        struct err *err)
 {
     AUTO(str) program = {0};
+    AUTO(str) locale = {0};
     int status = 0;
 
     str_addf(&program, "%s/initdb", bin);
+    str_addf(&locale, "--locale=%s", o->locale ? o->locale : "C");
     const char *const argv[] = {str_text(&program),
                                 "-D",
                                 str_text(&p->data),
                                 "-U",
-                                "postgres",
+                                p->superuser,
                                 "-A",
                                 "trust",
                                 "-E",
                                 "UTF8",
-                                "--no-locale",
+                                str_text(&locale),
                                 "--no-sync",
                                 "--no-instructions",
                                 NULL};
     pid_t pid = spawn(p, argv);
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&program), strerror(errno));
-    if (!wait_child(pid, interrupt, &status))
+    if (!wait_child(pid, o->interrupt, &status))
         return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
@@ -367,7 +371,7 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
     static const char *const fast[] = {"fsync=off", "full_page_writes=off",
                                        "synchronous_commit=off", NULL};
     const char *const *lists[] = {always, o->durable ? NULL : fast, o->settings};
-    const char *argv[64];
+    const char *argv[MAX_ARGS];
     AUTO(str) program = {0};
     int n = 0;
 
@@ -378,7 +382,7 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
     argv[n++] = "-k";
     argv[n++] = str_text(&p->folder);
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
-        for (int i = 0; lists[l] && lists[l][i] && n + 3 < 64; i++) {
+        for (int i = 0; lists[l] && lists[l][i] && n + 3 < MAX_ARGS; i++) {
             argv[n++] = "-c";
             argv[n++] = lists[l][i];
         }
@@ -401,7 +405,7 @@ static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, st
             p->pid = 0;
             break;
         }
-        pause_ms(10);
+        pause_ms(5);
     }
     err_set(err, ERR_UNREACHABLE, "PostgreSQL in %s doesn't start", str_text(&p->folder));
     add_log(p, err);
@@ -417,6 +421,7 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
     if (!p)
         abort();
     p->lock_fd = -1;
+    p->superuser = arena_strdup(&p->arena, o->superuser ? o->superuser : "postgres");
     pg_local_clean(parent);
     if (o->bin_dir)
         str_set(&bin, o->bin_dir);
@@ -427,7 +432,7 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
         err_hint(err, "apt-get install postgresql");
     }
     good = good && choose_user(p, err) && make_folder(p, parent, err) &&
-           run_initdb(p, str_text(&bin), o->interrupt, err);
+           run_initdb(p, str_text(&bin), o, err);
     if (good) {
         p->pid = run_postgres(p, str_text(&bin), o);
         if (p->pid < 0) {
@@ -447,8 +452,8 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
 
 const char *pg_local_conninfo(struct pg_local *p, const char *name)
 {
-    return arena_printf(&p->arena, "host=%s port=5432 user=postgres dbname=%s",
-                        str_text(&p->folder), name);
+    return arena_printf(&p->arena, "host=%s port=5432 user=%s dbname=%s", str_text(&p->folder),
+                        p->superuser, name);
 }
 
 const char *pg_local_folder(const struct pg_local *p) { return str_text(&p->folder); }
@@ -458,10 +463,10 @@ static void end_server(pid_t pid, int how)
     int status;
 
     kill(pid, how);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1000; i++) {
         if (waitpid(pid, &status, WNOHANG) != 0)
             return;
-        pause_ms(50);
+        pause_ms(5);
     }
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);

@@ -15,6 +15,8 @@ struct pg_local_options {
     const char *parent;          /* where the folder is made; NULL: $TMPDIR, else /tmp */
     bool durable;                /* fsync and full_page_writes on */
     const char *const *settings; /* "name=value" for the server, NULL-terminated; NULL: none */
+    const char *superuser;       /* its name; NULL: postgres */
+    const char *locale;          /* of the databases; NULL: C */
     const struct interrupt *interrupt; /* a signal ends the start: ERR_INTERRUPTED; NULL: none */
 };
 
@@ -24,7 +26,7 @@ struct pg_local;
  * has the end of its log). Nothing is left behind then. */
 bool pg_local_start(const struct pg_local_options *o, struct pg_local **out,
                     struct err *err) MUST_CHECK;
-/* libpq's key/value form, for database `name`; kept until stop. The user is the superuser postgres. */
+/* libpq's key/value form, for database `name`, as the superuser; kept until stop. */
 const char *pg_local_conninfo(struct pg_local *p, const char *name);
 const char *pg_local_folder(const struct pg_local *p);
 /* Immediate: what it holds is thrown away. NULL is nothing to do. */
@@ -34,6 +36,7 @@ void pg_local_keep(struct pg_local *p);
 
 /* The newest folder with initdb and postgres, or false. Where Debian, RHEL and a PATH have them. */
 bool pg_local_find(struct str *out);
+bool pg_local_has(const char *folder);
 /* Ends and removes what killed processes left below parent (NULL: as above). How many. Part of start. */
 int pg_local_clean(const char *parent);
 

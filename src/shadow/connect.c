@@ -1,0 +1,137 @@
+/* Sessions with the shadow's server. */
+#include "shadow/shadow_int.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECT_MS = 15000 };
+
+void shadow_option(struct str *to, const char *name, const char *value)
+{
+    str_addf(to, "%s-c %s=", to->len > 0 ? " " : "", name);
+    for (; *value; value++) {
+        if (*value == ' ' || *value == '\\')
+            str_addc(to, '\\');
+        str_addc(to, *value);
+    }
+}
+
+/* ---- errors of the handshake ------------------------------------------------------------------- */
+
+/* "FATAL:  28P01: text" */
+static const char *find_sqlstate(const char *text)
+{
+    for (const char *c = strstr(text, ":  "); c; c = strstr(c + 1, ":  "))
+        if (strspn(c + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && c[8] == ':')
+            return c + 3;
+    return NULL;
+}
+
+/* libpq's words without the password, should some layer have put it there. */
+static void add_detail(const struct shadow *s, PGconn *conn, struct err *err)
+{
+    const char *text = PQerrorMessage(conn);
+    const char *pass = PQpass(conn);
+
+    if (s->url && pass && *pass && strstr(text, pass))
+        return;
+    const char *end = strstr(text, "\nLOCATION:");
+    size_t n = end ? (size_t) (end - text) : strlen(text);
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    err_detail(err, "%.*s", (int) n, text);
+}
+
+static bool connect_error(const struct shadow *s, PGconn *conn, struct err *err)
+{
+    const char *state = find_sqlstate(PQerrorMessage(conn));
+    /* What a statements file asks of its session: search_path, time zone. */
+    bool is_setting = state && (strncmp(state, "22023", 5) == 0 || strncmp(state, "42602", 5) == 0);
+
+    if (is_setting)
+        err_set(err, ERR_INPUT, "the server refuses a setting of this session");
+    else if (s->url)
+        err_set(err, ERR_UNREACHABLE, "can't connect to the server of --shadow");
+    else
+        err_set(err, ERR_UNREACHABLE, "can't connect to the shadow");
+    add_detail(s, conn, err);
+    if (s->url && !is_setting)
+        err_hint(err, "Are host, port, user and password right? psql with the same URL says. "
+                      "Without --shadow phasegate starts a server of its own.");
+    if (state)
+        memcpy(err->sqlstate, state, 5);
+    return false;
+}
+
+/* ---- the handshake ----------------------------------------------------------------------------- */
+
+static PGconn *start(struct shadow *s, const struct connect_spec *c)
+{
+    const char *key[16], *value[16];
+    int n = 0;
+
+#define OPTION(k, v) (key[n] = (k), value[n] = (v), n++)
+    OPTION("tcp_user_timeout", "10000"); /* of cancels too */
+    OPTION("dbname", s->url ? s->url : pg_local_conninfo(s->pg, "postgres"));
+    /* After the string: not to be changed by it. */
+    if (c->database)
+        OPTION("dbname", c->database);
+    if (c->user)
+        OPTION("user", c->user);
+    if (c->user && s->secret)
+        OPTION("password", s->secret);
+    OPTION("client_encoding", "UTF8");
+    OPTION("application_name", c->label ? c->label : "phasegate/check");
+    if (c->options)
+        OPTION("options", c->options);
+    key[n] = value[n] = NULL;
+#undef OPTION
+    return PQconnectStartParams(key, value, 1);
+}
+
+static bool wait_connected(struct shadow *s, PGconn *conn, struct err *err)
+{
+    int64_t end = clock_mono_ms(s->clock) + CONNECT_MS;
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+
+    while (next != PGRES_POLLING_OK) {
+        struct pollfd fd = {.fd = PQsocket(conn),
+                            .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+
+        if (next == PGRES_POLLING_FAILED || fd.fd < 0)
+            return connect_error(s, conn, err);
+        if (shadow_is_interrupted(s))
+            return shadow_interrupted(s, err);
+        if (clock_mono_ms(s->clock) >= end)
+            return err_set(err, ERR_UNREACHABLE, "%s doesn't answer within %d s",
+                           s->url ? "the server of --shadow" : "the shadow", CONNECT_MS / 1000);
+        if (poll(&fd, 1, SHADOW_SLICE_MS) > 0)
+            next = PQconnectPoll(conn);
+    }
+    return true;
+}
+
+static void ignore_notice(void *arg, const char *message)
+{
+    (void) arg;
+    (void) message;
+}
+
+bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out, struct err *err)
+{
+    PGconn *conn = start(s, c);
+
+    if (!conn)
+        abort();                                 /* out of memory */
+    PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* for the SQLSTATE of a refused connection */
+    PQsetNoticeProcessor(conn, ignore_notice, NULL);
+    if (!wait_connected(s, conn, err)) {
+        PQfinish(conn);
+        return false;
+    }
+    PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+    PQsetnonblocking(conn, 1);
+    *out = conn;
+    return true;
+}

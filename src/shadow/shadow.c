@@ -1,0 +1,331 @@
+/* The life of the shadow: its server, ours or the user's. */
+#include "shadow/shadow_int.h"
+#include "shadow/wire_int.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OLDEST_SERVER = 140000, TMPFS = 0x01021994 };
+
+/* ---- where it is fast ---------------------------------------------------------------------------- */
+
+/* The number behind `word` in a file of the kernel's, or -1. */
+static long long number_in(const char *path, const char *word)
+{
+    char text[512] = "";
+    FILE *file = fopen(path, "re");
+    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    const char *at = got > 0 ? strstr(text, word) : NULL;
+
+    if (file)
+        fclose(file);
+    at = at ? at + strlen(word) : NULL;
+    return at && strpbrk(at, "0123456789") ? strtoll(at, NULL, 10) : -1;
+}
+
+/* A folder in memory, for a server whose files nobody wants back: initdb takes a third of the time there. Not where
+ * it would eat up a small machine or container. */
+static const char *fast_folder(void)
+{
+    static const char shm[] = "/dev/shm";
+    const long long enough = 1LL << 30;
+    const char *tmp = getenv("TMPDIR");
+    long long container = number_in("/sys/fs/cgroup/memory.max", "");
+    struct statfs kind;
+    struct statvfs space;
+
+    if ((tmp && *tmp) || statfs(shm, &kind) != 0 || (long) kind.f_type != TMPFS ||
+        statvfs(shm, &space) != 0 || access(shm, W_OK | X_OK) != 0)
+        return NULL;
+    long long free_bytes = (long long) space.f_bavail * (long long) space.f_frsize;
+    long long free_memory = 1024 * number_in("/proc/meminfo", "MemAvailable:");
+    bool is_roomy = free_memory >= 2 * enough && (container <= 0 || container >= 2 * enough);
+    return is_roomy && free_bytes >= enough ? shm : NULL;
+}
+
+/* Characters beyond ASCII have case and class there, as in production, and sorting costs nothing. */
+static const char *best_locale(void)
+{
+    locale_t found = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t) 0);
+
+    if (!found)
+        return "C";
+    freelocale(found);
+    return "C.UTF-8";
+}
+
+/* ---- our own server ------------------------------------------------------------------------------ */
+
+static bool start_own(struct shadow *s, struct err *err)
+{
+    /* Nothing of it has to survive, nothing has to run besides, and nobody reads its log. */
+    static const char *const settings[] = {"max_connections=30",
+                                           "shared_buffers=64MB",
+                                           "max_locks_per_transaction=256",
+                                           "max_wal_senders=0",
+                                           "max_replication_slots=0",
+                                           "wal_level=minimal",
+                                           "max_wal_size=256MB",
+                                           "checkpoint_timeout=1h",
+                                           "autovacuum=off",
+                                           "jit=off",
+                                           "max_parallel_workers=0",
+                                           "max_parallel_workers_per_gather=0",
+                                           "max_parallel_maintenance_workers=0",
+                                           "max_logical_replication_workers=0",
+                                           "huge_pages=off",
+                                           "track_counts=off",
+                                           "update_process_title=off",
+                                           "temp_file_limit=1GB",
+                                           "lc_messages=C",
+                                           "log_min_messages=fatal",
+                                           "log_min_error_statement=panic",
+                                           "log_checkpoints=off",
+                                           NULL};
+    struct pg_local_options o = {.bin_dir = s->bin_dir,
+                                 .parent = fast_folder(),
+                                 .settings = settings,
+                                 .superuser = SHADOW_ADMIN,
+                                 .locale = s->locale,
+                                 .interrupt = s->interrupt};
+
+    if (o.parent)
+        pg_local_clean(NULL); /* and what an earlier run left in the slower place */
+    if (pg_local_start(&o, &s->pg, err))
+        return true;
+    if (err_is(err, ERR_UNREACHABLE))
+        err_hint(err, "phasegate check starts a PostgreSQL of its own: apt install postgresql (or "
+                      "postgresql-15), or PHASEGATE_PG_BIN=DIR, or --shadow URL for a server that "
+                      "runs already.");
+    return false;
+}
+
+static bool open_admin(struct shadow *s, struct err *err)
+{
+    struct connect_spec c = {.options = "-c client_min_messages=error -c search_path=pg_catalog"};
+    struct wire_options o = {.statement_ms = SHADOW_ADMIN_MS};
+    const char *super;
+
+    if (!wire_connect(s, &c, &o, &s->admin, err))
+        return false;
+    s->version = PQserverVersion(s->admin->conn);
+    super = PQparameterStatus(s->admin->conn, "is_superuser");
+    s->is_super = super && strcmp(super, "on") == 0;
+    if (s->version >= OLDEST_SERVER)
+        return true;
+    err_set(err, ERR_UNREACHABLE,
+            "the shadow's server is too old: version %d, expected 14 or newer", s->version / 10000);
+    return err_hint(err, "Install a newer one, or name one: --shadow URL.");
+}
+
+static bool start_and_prepare(struct shadow *s, struct err *err)
+{
+    return (s->url || start_own(s, err)) && open_admin(s, err) && shadow_prepare(s, err);
+}
+
+/* Lives until the end: the server dies with the thread that started it. */
+static void *server_main(void *arg)
+{
+    struct shadow *s = arg;
+    AUTO(err) err = {0};
+    bool good = start_and_prepare(s, &err);
+
+    pthread_mutex_lock(&s->lock);
+    if (!good)
+        err_move(&s->start_err, &err);
+    s->is_started = true;
+    pthread_cond_signal(&s->changed);
+    while (!s->is_ended)
+        pthread_cond_wait(&s->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    pg_local_stop(s->pg);
+    return NULL;
+}
+
+static bool start_thread(struct shadow *s, struct err *err)
+{
+    sigset_t all, before;
+    int failed;
+
+    sigfillset(&all); /* signals are for the threads that wait */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&s->thread, NULL, server_main, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed)
+        return err_set(err, ERR_UNREACHABLE, "no thread for the shadow: %s", strerror(failed));
+    s->has_thread = true;
+    return true;
+}
+
+/* ---- begin, ready, end --------------------------------------------------------------------------- */
+
+static bool check_options(struct shadow *s, struct err *err)
+{
+    AUTO(str) bin = {0};
+    const char *given = getenv("PHASEGATE_PG_BIN");
+    char *why = NULL;
+
+    if (!s->bin_dir && given && *given)
+        s->bin_dir = arena_strdup(&s->arena, given);
+    if (s->url) {
+        PQconninfoOption *parsed = PQconninfoParse(s->url, &why);
+
+        PQfreemem(why); /* it may quote the password */
+        PQconninfoFree(parsed);
+        if (parsed)
+            return true;
+        err_set(err, ERR_CONFIG, "the connection string of --shadow can't be read");
+        return err_hint(err, "Expected postgresql://user@host:5432/database.");
+    }
+    if (s->bin_dir ? pg_local_has(s->bin_dir) : pg_local_find(&bin)) {
+        s->bin_dir = s->bin_dir ? s->bin_dir : arena_strdup(&s->arena, str_text(&bin));
+        return true;
+    }
+    if (s->bin_dir)
+        err_set(err, ERR_UNREACHABLE, "%s has no PostgreSQL server programs (initdb, postgres)",
+                s->bin_dir);
+    else
+        err_set(err, ERR_UNREACHABLE,
+                "no PostgreSQL server programs (initdb, postgres) on this machine");
+    return err_hint(err, "apt install postgresql (or postgresql-15), or PHASEGATE_PG_BIN=DIR, or "
+                         "--shadow URL for a server that runs already.");
+}
+
+bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct err *err)
+{
+    struct shadow *s = calloc(1, sizeof *s);
+    int n = 0;
+
+    if (!s)
+        abort();
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    s->bin_dir = arena_strdup(&s->arena, o->bin_dir);
+    s->url = arena_strdup(&s->arena, o->url);
+    s->superuser_steps = o->superuser_steps;
+    s->clock = o->clock;
+    s->interrupt = o->interrupt;
+    s->locale = best_locale();
+    while (o->roles && o->roles[n])
+        n++;
+    s->roles = arena_array(&s->arena, const char *, n + 1);
+    for (int i = 0; i < n; i++)
+        s->roles[i] = arena_strdup(&s->arena, o->roles[i]);
+    if (!check_options(s, err) || !start_thread(s, err)) {
+        shadow_end(s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+bool shadow_is_interrupted(const struct shadow *s)
+{
+    return s->interrupt && s->interrupt->count > 0;
+}
+
+bool shadow_interrupted(const struct shadow *s, struct err *err)
+{
+    err_set(err, ERR_INTERRUPTED, "stopped by a signal");
+    if (s->interrupt->signal == SIGTERM)
+        err->exit_code = 128 + SIGTERM;
+    return false;
+}
+
+static void wait_a_little(struct shadow *s)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += SHADOW_SLICE_MS * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&s->changed, &s->lock, &t);
+}
+
+/* The same words each time: the err of the start stays with the shadow. */
+static bool start_failed(const struct shadow *s, struct err *err)
+{
+    const struct err *e = &s->start_err;
+
+    err_set(err, e->kind, "%s", str_text(&e->message));
+    if (e->detail.len > 0)
+        err_detail(err, "%s", str_text(&e->detail));
+    if (e->hint.len > 0)
+        err_hint(err, "%s", str_text(&e->hint));
+    memcpy(err->sqlstate, e->sqlstate, sizeof err->sqlstate);
+    err->exit_code = e->exit_code;
+    return false;
+}
+
+bool shadow_ready(struct shadow *s, struct err *err)
+{
+    if (s->is_ready)
+        return true;
+    pthread_mutex_lock(&s->lock);
+    while (!s->is_started && !shadow_is_interrupted(s))
+        wait_a_little(s);
+    s->is_ready = s->is_started && s->start_err.kind == ERR_NONE;
+    pthread_mutex_unlock(&s->lock);
+    if (s->is_ready)
+        return true;
+    return s->is_started ? start_failed(s, err) : shadow_interrupted(s, err);
+}
+
+int shadow_server_version(const struct shadow *s) { return s->is_ready ? s->version : 0; }
+
+void shadow_end(struct shadow *s)
+{
+    AUTO(err) ignored = {0};
+
+    if (!s)
+        return;
+    if (s->has_thread) {
+        /* Not shadow_ready: a start that a signal ended has to be waited for too. */
+        pthread_mutex_lock(&s->lock);
+        while (!s->is_started)
+            pthread_cond_wait(&s->changed, &s->lock);
+        s->is_ended = true;
+        if (s->url)
+            shadow_leave(s);
+        wire_close(s->admin);
+        pthread_cond_signal(&s->changed);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    err_clear(&s->start_err);
+    arena_free(&s->arena);
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- statements of our own ----------------------------------------------------------------------- */
+
+bool shadow_result_err(const struct wire_result *r, const char *what, struct err *err)
+{
+    err_set(err, ERR_SQL, "%s: %s", what, r->message ? r->message : "failed");
+    if (r->detail)
+        err_detail(err, "%s", r->detail);
+    if (r->hint)
+        err_hint(err, "%s", r->hint);
+    memcpy(err->sqlstate, r->sqlstate, sizeof err->sqlstate);
+    return false;
+}
+
+bool shadow_admin(struct shadow *s, const char *sql, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct wire_result r = {0};
+
+    if (!wire_exec(s->admin, &a, sql, false, &r, err))
+        return false;
+    return r.ok ? true : shadow_result_err(&r, "preparing the shadow", err);
+}

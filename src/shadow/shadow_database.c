@@ -1,0 +1,140 @@
+/* Databases of the shadow. */
+#include "shadow/shadow_int.h"
+#include "shadow/wire_int.h"
+
+#include <string.h>
+
+void names_add(struct shadow *s, struct names *to, const char *name)
+{
+    if (to->n == to->cap) {
+        int cap = to->cap ? 2 * to->cap : 8;
+
+        to->items = arena_grow(&s->arena, to->items, sizeof *to->items * (size_t) to->cap,
+                               sizeof *to->items * (size_t) cap);
+        to->cap = cap;
+    }
+    to->items[to->n++] = arena_strdup(&s->arena, name);
+}
+
+int names_find(const struct names *in, const char *name)
+{
+    for (int i = 0; i < in->n; i++)
+        if (in->items[i] && strcmp(in->items[i], name) == 0)
+            return i;
+    return -1;
+}
+
+const char *shadow_database_name(const struct shadow *s, struct arena *a, const char *name)
+{
+    return arena_printf(a, "%s%s", s->prefix, name);
+}
+
+bool shadow_has_database(const struct shadow *s, const char *name)
+{
+    return name && names_find(&s->databases, name) >= 0;
+}
+
+/* ---- the empty template ------------------------------------------------------------------------- */
+
+bool shadow_within(struct shadow *s, const char *database, const char *sql, struct err *err)
+{
+    struct connect_spec c = {.database = database,
+                             .options = "-c client_min_messages=error -c search_path=pg_catalog"};
+    struct wire_options o = {.statement_ms = SHADOW_ADMIN_MS};
+    AUTO(arena) a = {0};
+    struct wire_result r = {0};
+    struct wire *w;
+
+    if (!wire_connect(s, &c, &o, &w, err))
+        return false;
+    bool good = wire_exec(w, &a, sql, false, &r, err);
+    wire_close(w);
+    return good && !r.ok ? shadow_result_err(&r, "preparing the shadow", err) : good;
+}
+
+/* Steps create in public, as the owner of a database does. */
+static bool own_public(struct shadow *s, const char *database, struct err *err)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "ALTER SCHEMA public OWNER TO ");
+    sql_ident(&sql, s->owner);
+    return shadow_within(s, database, str_text(&sql), err);
+}
+
+bool shadow_prepare(struct shadow *s, struct err *err)
+{
+    s->prefix = "";
+    s->owner = SHADOW_OWNER;
+    if (s->url && !shadow_arrive(s, err))
+        return false;
+    if (!shadow_role_make(s, s->owner, err))
+        return false;
+    for (int i = 0; s->roles[i]; i++)
+        if (!shadow_role_make(s, s->roles[i], err))
+            return false;
+    return s->url || own_public(s, "template1", err);
+}
+
+/* ---- making and dropping -------------------------------------------------------------------------- */
+
+static void add_source(const struct shadow *s, struct str *sql, const char *from)
+{
+    AUTO(arena) a = {0};
+
+    str_add(sql, " TEMPLATE ");
+    if (from)
+        sql_ident(sql, shadow_database_name(s, &a, from));
+    else
+        str_add(sql,
+                s->url ? "template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" : "template1");
+    /* By far the faster way where nothing is synced to a disk. */
+    if (s->version >= 150000 && !s->url)
+        str_add(sql, " STRATEGY file_copy");
+}
+
+bool shadow_database(struct shadow *s, const char *name, const char *from, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    const char *real;
+
+    if (!shadow_ready(s, err))
+        return false;
+    if (shadow_has_database(s, name) || (from && !shadow_has_database(s, from)))
+        return err_set(err, ERR_BUG, "the shadow %s a database %s",
+                       shadow_has_database(s, name) ? "already has" : "doesn't have",
+                       shadow_has_database(s, name) ? name : from);
+    real = shadow_database_name(s, &a, name);
+    str_add(&sql, "CREATE DATABASE ");
+    sql_ident(&sql, real);
+    add_source(s, &sql, from);
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    names_add(s, &s->databases, name);
+    str_clear(&sql);
+    str_add(&sql, "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE ");
+    sql_ident(&sql, real);
+    str_add(&sql, " TO ");
+    sql_ident(&sql, s->owner);
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    return from || !s->url || own_public(s, real, err);
+}
+
+bool shadow_drop(struct shadow *s, const char *name, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    int at = names_find(&s->databases, name);
+
+    if (at < 0)
+        return err_set(err, ERR_BUG, "the shadow doesn't have a database %s", name);
+    str_add(&sql, "DROP DATABASE ");
+    sql_ident(&sql, shadow_database_name(s, &a, name));
+    str_add(&sql, " WITH (FORCE)");
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    s->databases.items[at] = NULL;
+    return true;
+}

@@ -1,0 +1,96 @@
+/* What the files of the shadow share. Not seen outside of it. */
+#ifndef PHASEGATE_SHADOW_INT_H
+#define PHASEGATE_SHADOW_INT_H
+
+#include "phasegate/names.h"
+#include "phasegate/shadow.h"
+#include "shadow/pg_local.h"
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+/* The superuser of our own server. Not "postgres": dumps name that one as the owner of things, and
+ * here it is a role like any other. */
+#define SHADOW_ADMIN "phasegate_admin"
+
+enum { SHADOW_SLICE_MS = 100, SHADOW_ADMIN_MS = 60000 };
+
+struct names { /* in the shadow's arena; a name that was taken out is NULL */
+    const char **items;
+    int n, cap;
+};
+
+struct shadow {
+    struct arena arena; /* as long as the shadow */
+    const char *bin_dir, *url, *locale;
+    const char **roles; /* NULL-terminated */
+    bool superuser_steps;
+    struct clock *clock;
+    const struct interrupt *interrupt;
+
+    /* Our own server lives as long as the thread that started it. */
+    pthread_t thread;
+    bool has_thread, is_started, is_ended; /* the last two under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct pg_local *pg; /* NULL: the user's server, or it didn't start */
+    struct err start_err;
+
+    bool is_ready;
+    int version;
+    bool is_super;          /* we are a superuser there */
+    const char *prefix;     /* of databases and roles: "" on our own server */
+    const char *owner;      /* SHADOW_OWNER with the prefix */
+    const char *secret;     /* the roles' password on a server of the user's; NULL: none needed */
+    struct wire *admin;     /* superuser, in a database that nobody loads into */
+    struct names databases; /* as the caller named them */
+    struct names roles_made, logins;
+};
+
+/* ---- shadow.c */
+void names_add(struct shadow *s, struct names *to, const char *name);
+int names_find(const struct names *in, const char *name); /* -1: not there */
+/* Waits until it has started, if it hasn't. */
+bool shadow_check(struct shadow *s, struct err *err) MUST_CHECK;
+/* A failed statement of our own. */
+bool shadow_result_err(const struct wire_result *r, const char *what, struct err *err);
+bool shadow_admin(struct shadow *s, const char *sql, struct err *err) MUST_CHECK;
+bool shadow_is_interrupted(const struct shadow *s);
+bool shadow_interrupted(const struct shadow *s, struct err *err); /* sets err, false */
+
+/* ---- shadow_database.c */
+/* The name on the server, in arena a. */
+const char *shadow_database_name(const struct shadow *s, struct arena *a, const char *name);
+bool shadow_has_database(const struct shadow *s, const char *name);
+/* Roles and an empty template, before the first database. */
+bool shadow_prepare(struct shadow *s, struct err *err) MUST_CHECK;
+/* Runs sql in database `name` as superuser, in a session of its own. */
+bool shadow_within(struct shadow *s, const char *database_on_server, const char *sql,
+                   struct err *err) MUST_CHECK;
+
+/* ---- shadow_role.c */
+/* Makes it where it is missing. On our own server it may log in. */
+bool shadow_role_make(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
+/* The role to connect as in order to be `name`, in the shadow's arena. Never a superuser. */
+bool shadow_role_login(struct shadow *s, const char *name, const char **out,
+                       struct err *err) MUST_CHECK;
+
+/* ---- shadow_url.c */
+/* On a server of the user's: what this run is called, and what dead runs left. */
+bool shadow_arrive(struct shadow *s, struct err *err) MUST_CHECK;
+void shadow_leave(struct shadow *s); /* drops our databases and roles */
+
+/* ---- connect.c */
+struct connect_spec {
+    const char *database; /* on the server; NULL: the one to start from */
+    const char *user;     /* NULL: the superuser, or whom the URL names */
+    const char *label;
+    const char *options; /* "-c name=value ..." */
+};
+/* Waits no longer than 15 s. Non-blocking afterwards. */
+bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out,
+                    struct err *err) MUST_CHECK;
+/* Adds "-c name=value" with the escapes of the startup packet. */
+void shadow_option(struct str *to, const char *name, const char *value);
+
+#endif

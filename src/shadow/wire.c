@@ -1,0 +1,301 @@
+/* One session: opening, waiting, one statement by itself, what the server says by the way. */
+#include "shadow/wire_int.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- notices ----------------------------------------------------------------------------------- */
+
+static void keep_notice(void *arg, const PGresult *res)
+{
+    struct wire *w = arg;
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (!severity || !text || w->n_notices == WIRE_MAX_NOTICES)
+        return;
+    if (w->n_notices == w->cap_notices) {
+        int cap = w->cap_notices ? 2 * w->cap_notices : 64;
+
+        w->notice = arena_grow(&w->notices, w->notice, sizeof *w->notice * (size_t) w->cap_notices,
+                               sizeof *w->notice * (size_t) cap);
+        w->cap_notices = cap;
+    }
+    w->notice[w->n_notices++].s =
+        arena_printf(&w->notices, "%s: %.*s", severity, (int) WIRE_MAX_NOTICE, text);
+}
+
+static void ignore_notice(void *arg, const PGresult *res)
+{
+    (void) arg;
+    (void) res;
+}
+
+void wire_notices(struct wire *w, struct arena *a, struct text_list *out)
+{
+    *out = (struct text_list) {.n = w->n_notices};
+    out->items = w->n_notices ? arena_array(a, struct text, w->n_notices) : NULL;
+    for (int i = 0; i < w->n_notices; i++)
+        out->items[i].s = arena_strdup(a, w->notice[i].s);
+    arena_reset(&w->notices);
+    w->notice = NULL;
+    w->n_notices = w->cap_notices = 0;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct wire_options *o,
+                  struct wire **out, struct err *err)
+{
+    PGconn *conn;
+    struct wire *w;
+
+    if (!shadow_connect(s, c, &conn, err))
+        return false;
+    w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    w->conn = conn;
+    w->clock = s->clock;
+    w->interrupt = s->interrupt;
+    w->limit_ms = 2 * o->statement_ms;
+    w->pid = PQbackendPID(conn);
+    PQsetNoticeReceiver(conn, o->keep_notices ? keep_notice : ignore_notice, w);
+    *out = w;
+    return true;
+}
+
+/* Startup settings are the session's defaults: RESET and DISCARD ALL come back to them. */
+static void add_options(struct str *to, const struct wire_options *o)
+{
+    AUTO(str) limit = {0};
+
+    str_addf(&limit, "%lld", (long long) o->statement_ms);
+    shadow_option(to, "search_path", o->search_path ? o->search_path : "public");
+    shadow_option(to, "TimeZone", o->time_zone ? o->time_zone : "UTC");
+    shadow_option(to, "statement_timeout", str_text(&limit));
+    shadow_option(to, "client_min_messages", o->keep_notices ? "debug1" : "error");
+    shadow_option(to, "DateStyle", "ISO");
+}
+
+bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out, struct err *err)
+{
+    struct wire_options with = *o;
+    struct connect_spec c = {.label = o->label};
+    AUTO(arena) a = {0};
+    AUTO(str) options = {0};
+
+    if (!shadow_ready(s, err))
+        return false;
+    if (with.statement_ms <= 0)
+        with.statement_ms = 5000;
+    if (!shadow_has_database(s, o->database))
+        return err_set(err, ERR_BUG, "the shadow has no database %s", o->database);
+    if (!o->superuser && !shadow_role_login(s, o->role ? o->role : s->owner, &c.user, err))
+        return false;
+    add_options(&options, &with);
+    c.database = shadow_database_name(s, &a, o->database);
+    c.options = str_text(&options);
+    return wire_connect(s, &c, &with, out, err);
+}
+
+void wire_close(struct wire *w)
+{
+    if (!w)
+        return;
+    PQfinish(w->conn);
+    arena_free(&w->notices);
+    free(w);
+}
+
+int wire_pid(const struct wire *w) { return w->pid; }
+
+/* ---- waiting ----------------------------------------------------------------------------------- */
+
+void wire_lose(struct wire *w)
+{
+    PQfinish(w->conn);
+    w->conn = NULL;
+    w->is_busy = false;
+}
+
+bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
+{
+    AUTO(str) text = {0};
+
+    if (why == WIRE_STOP) {
+        wire_lose(w);
+        err_set(err, ERR_INTERRUPTED, "stopped by a signal");
+        if (w->interrupt->signal == SIGTERM)
+            err->exit_code = 128 + SIGTERM;
+        return false;
+    }
+    str_add(&text, w->conn ? PQerrorMessage(w->conn) : "it was lost before");
+    while (text.len > 0 && text.text[text.len - 1] == '\n')
+        text.text[--text.len] = '\0';
+    wire_lose(w);
+    err_set(err, ERR_CONNECTION_LOST, "a session with the shadow was lost");
+    return err_detail(err, "%s", str_text(&text));
+}
+
+static void cancel(struct wire *w, int64_t now)
+{
+    PGcancel *handle = PQgetCancel(w->conn);
+    char why[256];
+
+    if (!w->cancelled)
+        w->cancelled = now;
+    w->cancelled_last = now;
+    /* Whether it arrived shows in the statement's own answer. */
+    if (handle)
+        (void) !PQcancel(handle, why, sizeof why);
+    PQfreeCancel(handle);
+}
+
+/* False: it doesn't even answer a cancel. */
+static bool check_limit(struct wire *w)
+{
+    int64_t now = clock_mono_ms(w->clock);
+
+    if (now - w->since < w->limit_ms)
+        return true;
+    if (w->cancelled && now - w->cancelled > WIRE_GIVE_UP_MS)
+        return false;
+    if (!w->cancelled || now - w->cancelled_last > WIRE_CANCEL_AGAIN_MS)
+        cancel(w, now);
+    return true;
+}
+
+void wire_answered(struct wire *w)
+{
+    w->since = 0;
+    w->cancelled = 0;
+}
+
+enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
+{
+    int unsent = PQflush(w->conn);
+    struct pollfd fd = {.fd = PQsocket(w->conn), .events = POLLIN};
+
+    if (w->interrupt && w->interrupt->count > 0)
+        return WIRE_STOP;
+    if (unsent < 0 || fd.fd < 0 || PQstatus(w->conn) != CONNECTION_OK)
+        return WIRE_GONE;
+    if (unsent > 0)
+        fd.events |= POLLOUT;
+    int got = poll(&fd, 1, (int) (wait_ms < SHADOW_SLICE_MS ? wait_ms : SHADOW_SLICE_MS));
+    if (got > 0 && (fd.revents & ~POLLOUT) && !PQconsumeInput(w->conn))
+        return WIRE_GONE;
+    if (w->since == 0)
+        w->since = clock_mono_ms(w->clock);
+    return check_limit(w) ? WIRE_LOOK : WIRE_GONE;
+}
+
+/* ---- one statement ----------------------------------------------------------------------------- */
+
+bool wire_send(struct wire *w, const char *sql, struct err *err)
+{
+    if (!w->conn)
+        return wire_failed(w, WIRE_GONE, err);
+    if (w->is_busy)
+        return err_set(err, ERR_BUG, "a session was given a statement before the end of another");
+    w->sent = (struct wire_rows) {.keep = true};
+    w->partial = (struct wire_result) {0};
+    w->is_copying = false;
+    wire_answered(w);
+    if (!PQsendQuery(w->conn, sql))
+        return wire_failed(w, WIRE_GONE, err);
+    PQsetSingleRowMode(w->conn);
+    w->is_busy = true;
+    return true;
+}
+
+/* Ends a COPY that a text of several statements came to. */
+static void refuse_copy(struct wire *w, ExecStatusType status)
+{
+    if (status == PGRES_COPY_IN && PQputCopyEnd(w->conn, "COPY isn't run") < 0)
+        wire_lose(w);
+    if (status == PGRES_COPY_BOTH)
+        wire_lose(w);
+}
+
+/* True: what comes from a COPY has been thrown away as far as it is here. */
+static bool skip_copy_out(struct wire *w)
+{
+    char *row = NULL;
+    int n;
+
+    while ((n = PQgetCopyData(w->conn, &row, 1)) > 0)
+        PQfreemem(row);
+    return n == 0;
+}
+
+/* What is here. True: the statement has ended. */
+static bool take_results(struct wire *w, struct wire_rows *rows, bool *is_copying)
+{
+    while (w->conn) {
+        if (*is_copying && skip_copy_out(w))
+            return false;
+        *is_copying = false;
+        if (PQisBusy(w->conn))
+            return false;
+        PGresult *res = PQgetResult(w->conn);
+        ExecStatusType status = PQresultStatus(res);
+        if (!res)
+            return true;
+        wire_take(rows, res);
+        PQclear(res);
+        *is_copying = status == PGRES_COPY_OUT;
+        refuse_copy(w, status);
+    }
+    return false;
+}
+
+bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
+               struct wire_result *out, struct err *err)
+{
+    int64_t end = clock_mono_ms(w->clock) + wait_ms;
+
+    if (!w->is_busy)
+        return err_set(err, ERR_BUG, "a session was asked for the end of no statement");
+    w->sent.a = a;
+    w->sent.out = &w->partial;
+    for (;;) {
+        bool done = take_results(w, &w->sent, &w->is_copying);
+
+        if (done && PQstatus(w->conn) == CONNECTION_OK) {
+            w->is_busy = false;
+            *out = w->partial;
+            *out_done = true;
+            return true;
+        }
+        int64_t left = end - clock_mono_ms(w->clock);
+        enum wire_wait how = w->conn && !done ? wire_wait(w, left > 0 ? left : 0) : WIRE_GONE;
+        if (how != WIRE_LOOK)
+            return wire_failed(w, how, err);
+        if (left <= 0 && PQisBusy(w->conn))
+            break;
+    }
+    *out_done = false;
+    return true;
+}
+
+bool wire_exec(struct wire *w, struct arena *a, const char *sql, bool keep_rows,
+               struct wire_result *out, struct err *err)
+{
+    bool done = false;
+
+    if (wire_is_copy(sql)) {
+        wire_refuse(out, "0A000", "COPY from or to the client isn't run");
+        return true;
+    }
+    if (!wire_send(w, sql, err))
+        return false;
+    w->sent.keep = keep_rows;
+    while (!done)
+        if (!wire_poll(w, a, SHADOW_SLICE_MS, &done, out, err))
+            return false;
+    return true;
+}

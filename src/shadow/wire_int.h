@@ -1,0 +1,59 @@
+/* wire: what its files share. */
+#ifndef PHASEGATE_WIRE_INT_H
+#define PHASEGATE_WIRE_INT_H
+
+#include "shadow/shadow_int.h"
+
+enum {
+    WIRE_MAX_NOTICES = 10000,
+    WIRE_MAX_NOTICE = 4096,   /* bytes of one */
+    WIRE_MAX_KEPT = 64 << 20, /* bytes of cells that one result hands back */
+    WIRE_MAX_PARAMS = 65535,
+    WIRE_CANCEL_AGAIN_MS = 1000,
+    WIRE_GIVE_UP_MS = 10000 /* from the first cancel on */
+};
+
+/* One result while its rows come in. */
+struct wire_rows {
+    struct arena *a;
+    struct wire_result *out;
+    bool keep, has_columns, is_copy;
+    int cap;
+    size_t bytes;
+};
+
+struct wire {
+    PGconn *conn; /* NULL: lost */
+    struct clock *clock;
+    const struct interrupt *interrupt;
+    int64_t limit_ms; /* after so long without an answer the statement is cancelled */
+    int64_t since;    /* of the wait for the statement that is running; 0: not yet */
+    int64_t cancelled, cancelled_last; /* 0: not */
+    int pid;
+    bool is_busy, is_copying; /* wire_send without its end; its COPY to us without its end */
+    struct wire_rows sent;    /* of it */
+    struct wire_result partial;
+    struct arena notices;
+    struct text *notice;
+    int n_notices, cap_notices;
+};
+
+/* A session as c says; limits and notices as o says. */
+bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct wire_options *o,
+                  struct wire **out, struct err *err) MUST_CHECK;
+
+enum wire_wait { WIRE_LOOK, WIRE_GONE, WIRE_STOP };
+/* Until something can be read, the time is over, or the session is gone. Sends what waits to be sent, cancels
+ * what takes too long. */
+enum wire_wait wire_wait(struct wire *w, int64_t wait_ms);
+void wire_answered(struct wire *w); /* the statement that was running has ended */
+void wire_lose(struct wire *w);
+/* Sets err, false: the session is gone, or a signal came. */
+bool wire_failed(struct wire *w, enum wire_wait why, struct err *err);
+
+bool wire_is_copy(const char *sql);
+void wire_refuse(struct wire_result *r, const char *sqlstate, const char *message);
+/* Takes what res brings; the caller clears it. */
+void wire_take(struct wire_rows *rows, const PGresult *res);
+
+#endif

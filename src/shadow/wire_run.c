@@ -1,0 +1,222 @@
+/* Many statements in one go: libpq's pipeline, fed and read by turns. */
+#include "shadow/wire_int.h"
+
+#include <string.h>
+
+/* Ops ahead of the answers. Enough that neither side waits for the other; few enough that libpq's copies of their
+ * texts stay small. */
+enum { AHEAD_MAX = 1024, AHEAD_MIN = 512, AHEAD_BYTES = 1 << 20 };
+
+struct run {
+    struct wire *w;
+    const struct wire_op *ops;
+    int n;
+    int sent, got;      /* ops */
+    size_t ahead_bytes; /* of texts that were sent and not answered */
+    bool wants_sync;    /* the op before `got` ended its job */
+    bool is_armed;      /* rows of op `got` come one by one */
+    bool is_answered;   /* op `got` has a result */
+    bool is_broken;
+    struct wire_result *results;
+    struct wire_rows rows;
+};
+
+static bool ends_job(const struct run *r, int i) { return r->ops[i].sync || i == r->n - 1; }
+
+static bool is_run(const struct wire_op *op)
+{
+    return op->kind == WIRE_RUN || op->kind == WIRE_RUN_PREPARED;
+}
+
+/* What can't be sent, as an error of its own; NULL: nothing. */
+static const char *refusal(const struct wire_op *op, const char **sqlstate)
+{
+    if ((op->kind == WIRE_RUN || op->kind == WIRE_PREPARE) && wire_is_copy(op->sql)) {
+        *sqlstate = "0A000";
+        return "COPY from or to the client isn't run";
+    }
+    if ((is_run(op) && op->n_args > WIRE_MAX_PARAMS) || op->n_types > WIRE_MAX_PARAMS) {
+        *sqlstate = "54023";
+        return "a statement has at most 65535 parameters";
+    }
+    return NULL;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------- */
+
+static bool send_op(PGconn *conn, const struct wire_op *op)
+{
+    const char *state;
+
+    /* The job has to fail on the server as well: a text that no server takes. */
+    if (refusal(op, &state))
+        return PQsendPrepare(conn, "", "refused", 0, NULL);
+    switch (op->kind) {
+    case WIRE_PREPARE: return PQsendPrepare(conn, op->name, op->sql, op->n_types, op->types);
+    case WIRE_DESCRIBE: return PQsendDescribePrepared(conn, op->name);
+    case WIRE_RUN_PREPARED:
+        return PQsendQueryPrepared(conn, op->name, op->n_args, op->args, NULL, NULL, 0);
+    case WIRE_RUN:
+        return PQsendQueryParams(conn, op->sql, op->n_args, NULL, op->args, NULL, NULL, 0);
+    }
+    return false;
+}
+
+static bool send_sync(PGconn *conn)
+{
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    return PQsendPipelineSync(conn); /* leaves the push to us */
+#else
+    return PQpipelineSync(conn);
+#endif
+}
+
+static size_t text_bytes(const struct wire_op *op)
+{
+    size_t n = op->sql ? strlen(op->sql) : 0;
+
+    for (int i = 0; is_run(op) && i < op->n_args; i++)
+        n += op->args[i] ? strlen(op->args[i]) : 0;
+    return n;
+}
+
+/* Must come before anything of the op's answer is looked at. */
+static void arm(struct run *r)
+{
+    if (!r->is_armed && !r->wants_sync && r->got < r->sent && is_run(&r->ops[r->got]))
+        r->is_armed = PQsetSingleRowMode(r->w->conn) == 1;
+}
+
+static bool send_more(struct run *r)
+{
+    if (r->sent - r->got > AHEAD_MIN || r->ahead_bytes > AHEAD_BYTES / 2)
+        return true;
+    while (r->sent < r->n && r->sent - r->got < AHEAD_MAX && r->ahead_bytes < AHEAD_BYTES) {
+        const struct wire_op *op = &r->ops[r->sent];
+
+        if (!send_op(r->w->conn, op) || (ends_job(r, r->sent) && !send_sync(r->w->conn)))
+            return false;
+        r->ahead_bytes += text_bytes(op);
+        r->sent++;
+        arm(r);
+    }
+    return true;
+}
+
+/* ---- taking ------------------------------------------------------------------------------------ */
+
+static void begin_op(struct run *r)
+{
+    r->is_answered = r->is_armed = false;
+    if (r->got == r->n)
+        return;
+    r->rows = (struct wire_rows) {
+        .a = r->rows.a, .out = &r->results[r->got], .keep = r->ops[r->got].keep_rows};
+    arm(r);
+}
+
+static void end_op(struct run *r)
+{
+    const struct wire_op *op = &r->ops[r->got];
+    struct wire_result *out = &r->results[r->got];
+    const char *state, *refused = refusal(op, &state);
+
+    if (refused && !out->skipped)
+        wire_refuse(out, state, refused);
+    wire_answered(r->w);
+    r->ahead_bytes -= text_bytes(op);
+    r->wants_sync = ends_job(r, r->got);
+    r->got++;
+    begin_op(r);
+}
+
+/* The commit of a job's implicit transaction failed, of a deferred constraint for example. */
+static void fail_last(struct run *r, const PGresult *res)
+{
+    struct wire_rows rows = {.a = r->rows.a, .out = &r->results[r->got - 1]};
+
+    if (rows.out->ok)
+        wire_take(&rows, res);
+}
+
+static void take_one(struct run *r)
+{
+    PGresult *res = PQgetResult(r->w->conn);
+    ExecStatusType status = PQresultStatus(res);
+
+    if (!res && r->is_answered)
+        end_op(r);
+    else if (!res)
+        r->is_broken = !r->wants_sync || PQstatus(r->w->conn) != CONNECTION_OK;
+    if (!res)
+        return;
+    if (status == PGRES_PIPELINE_SYNC) {
+        r->wants_sync = false;
+        r->is_broken = r->is_answered;
+        arm(r);
+    } else if (r->wants_sync) {
+        if (status == PGRES_FATAL_ERROR)
+            fail_last(r, res);
+    } else {
+        r->is_broken =
+            status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+        wire_take(&r->rows, res);
+        r->is_answered = true;
+    }
+    PQclear(res);
+}
+
+/* ---- both by turns ----------------------------------------------------------------------------- */
+
+static bool is_done(const struct run *r) { return r->got == r->n && !r->wants_sync; }
+
+static enum wire_wait turn(struct run *r)
+{
+    while (!is_done(r) && (r->got < r->sent || r->wants_sync) && !PQisBusy(r->w->conn)) {
+        take_one(r);
+        if (r->is_broken || PQstatus(r->w->conn) != CONNECTION_OK)
+            return WIRE_GONE;
+        if (!send_more(r))
+            return WIRE_GONE;
+    }
+    return is_done(r) ? WIRE_LOOK : wire_wait(r->w, SHADOW_SLICE_MS);
+}
+
+static bool is_last_word(const struct wire_result *r)
+{
+    return strncmp(r->sqlstate, "57P0", 4) == 0 || strcmp(r->sqlstate, "08006") == 0;
+}
+
+/* So that the caller sees which statement it was. */
+static void mark_lost(struct run *r)
+{
+    int at = r->got > 0 && is_last_word(&r->results[r->got - 1]) ? r->got - 1 : r->got;
+
+    if (at < r->n && (r->results[at].ok || !*r->results[at].sqlstate))
+        wire_refuse(&r->results[at], "08006", "the session was lost while this was running");
+    for (int i = at + 1; i < r->n; i++)
+        r->results[i] = (struct wire_result) {.skipped = true};
+}
+
+bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
+              struct wire_result *results, struct err *err)
+{
+    struct run r = {.w = w, .ops = ops, .n = n, .results = results, .rows = {.a = a}};
+    enum wire_wait how = WIRE_LOOK;
+
+    if (n <= 0)
+        return true;
+    if (w->is_busy)
+        return err_set(err, ERR_BUG, "a session was given a statement before the end of another");
+    memset(results, 0, sizeof *results * (size_t) n);
+    wire_answered(w);
+    begin_op(&r);
+    if (!w->conn || !PQenterPipelineMode(w->conn) || !send_more(&r))
+        how = WIRE_GONE;
+    while (how == WIRE_LOOK && !is_done(&r))
+        how = turn(&r);
+    if (how == WIRE_LOOK && PQexitPipelineMode(w->conn))
+        return true;
+    mark_lost(&r);
+    return wire_failed(w, how == WIRE_LOOK ? WIRE_GONE : how, err);
+}
