@@ -11,11 +11,11 @@
 #define PHASEGATE_DEMO_INT_H
 
 #include "demo/app_sim.h"
-#include "shadow/pg_local.h"
 #include "phasegate/demo.h"
 #include "phasegate/engine.h"
 #include "phasegate/flag_ops.h"
 #include "phasegate/flag_server.h"
+#include "phasegate/pg_local.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-#include "shadow/pg_local.h"
+#include "phasegate/pg_local.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,8 +3,8 @@
 #define PHASEGATE_SHADOW_INT_H
 
 #include "phasegate/names.h"
+#include "phasegate/pg_local.h"
 #include "phasegate/shadow.h"
-#include "shadow/pg_local.h"
 
 #include <libpq-fe.h>
 #include <pthread.h>

@@ -11,11 +11,11 @@
 #include <cmocka.h>
 
 #include "demo/app_sim_int.h"
-#include "shadow/pg_local.h"
 #include "demo/shop.h"
 #include "flag_client.h"
 #include "pgtest.h"
 #include "phasegate/generate.h"
+#include "phasegate/pg_local.h"
 
 #include <libpq-fe.h>
 #include <signal.h>

@@ -5,8 +5,8 @@
  * The server ends with this process even on SIGKILL; the folder is then removed by the next start,
  * which knows an abandoned one by its lock. Start and stop it from a thread that outlives it.
  */
-#ifndef PHASEGATE_SHADOW_PG_LOCAL_H
-#define PHASEGATE_SHADOW_PG_LOCAL_H
+#ifndef PHASEGATE_PG_LOCAL_H
+#define PHASEGATE_PG_LOCAL_H
 
 #include "phasegate/ports.h"
 
