@@ -389,6 +389,20 @@ class Gates(Case):
                 self.assertIn(kind, gate, name)
 
 
+class Statements(Case):
+    """statements.md and capture.md"""
+
+    def test_headers(self):
+        listed = re.search(r"headers\[\] = \{(.*?)NULL\}", read(os.path.join(pgtest.SRC, "src/load/statements.c")), re.S)[1]
+        rows = {re.match(r"`-- (\w+):", r)[1] for r in first_column(read(page("reference", "statements.md")), "header")}
+        self.assertEqual(rows, set(re.findall(r'"(\w+)"', listed)))
+
+    def test_what_is_left_out(self):
+        listed = re.findall(r'X\(\w+, "(\w+)"', read(os.path.join(pgtest.SRC, "include/phasegate/capture.h")))
+        rows = [r.strip("`") for r in first_column(read(page("reference", "capture.md")), "reason")]
+        self.assertEqual(sorted(rows), sorted(listed))
+
+
 class Providers(Case):
     def test_each_is_in_the_loader_the_schema_and_the_page(self):
         there = [name for text in sources("src/provider").values() for name in re.findall(r'^    \.name = "(\w+)"', text, re.M)]
@@ -443,7 +457,8 @@ class Json(Case):
         ("advance customers-email --release 1.3.0", 0), ("advance customers-email --release 1.5.0", 0),
         ("restore customers-email --dry-run", 0), ("restore customers-email", 0),
         ("advance customers-email --release 1.5.0", 0), ("purge customers-email --dry-run", 4), ("doctor", 0),
-        ("history --verify", 0), ("EDIT", 0), ("accept customers-email --because tests", 0), ("SLEEP", 0),
+        ("history --verify", 0), ("CAPTURE", 0), ("capture --release 1.0.0", 0), ("AGAIN", 0), ("capture --release 1.0.0", 0),
+        ("EDIT", 0), ("accept customers-email --because tests", 0), ("SLEEP", 0),
         ("purge customers-email --confirm customers-email", 0), ("status", 0),
     )
     ALONE = {"man", "completion", "reference", "help", "demo", "flag-server"}  # documents, or no answer of their own
@@ -455,6 +470,14 @@ class Json(Case):
         for line, code in self.LIFE:
             if line == "MEND":
                 lab.edit(test_runbooks.PLAN, "pause: 1h", "pause: 100ms")
+                continue
+            if line == "CAPTURE":  # one to find, one that doesn't run any more
+                lab.db.psql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE TABLE seen (a int, b int);"
+                            "SELECT a FROM seen WHERE b = 1; SELECT b + b FROM seen; SELECT a + a FROM seen; SELECT 1;")
+                continue
+            if line == "AGAIN":
+                lab.db.psql("SELECT pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database();"
+                            "SELECT a FROM seen WHERE b = 1; SELECT b * b FROM seen; ALTER TABLE seen DROP COLUMN b;")
                 continue
             if line == "EDIT":
                 lab.edit(test_runbooks.PLAN, "ADD COLUMN email text", "ADD COLUMN email varchar")
