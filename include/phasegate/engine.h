@@ -94,6 +94,7 @@ struct dry_step {
     const char *reversibility; /* lossless, lossy, irreversible */
     const struct pos *at;      /* where in the plan; NULL: generated */
     int64_t rows;              /* backfill: estimate, -1 unknown */
+    const char *note;          /* what else is to be known about it; NULL */
 };
 
 struct dry_run {
@@ -108,6 +109,15 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct dry_run *out,
                     struct err *err);
 
+/* What people said of a phase as it reads now: the newest word of each. */
+struct approvals {
+    struct approval *words;
+    int n;
+    int64_t needed;                 /* by the policy; 0: none */
+    int given;                      /* that count */
+    const struct approval *refused; /* the newest refusal that stands; NULL: none */
+};
+
 struct plan_status {
     const struct plan *plan;
     struct plan_state state;
@@ -118,6 +128,7 @@ struct plan_status {
     struct decision decision;             /* for advance with next_release */
     bool pending;                         /* something is left to do */
     struct flag_obs observed[FLAG_ROLES]; /* UNKNOWN when not asked or out of reach */
+    struct approvals approvals;           /* of next_phase */
     bool edited;
     bool accepted; /* compensated by another plan: its id in undone_by */
     const char *undone_by;

@@ -43,6 +43,12 @@ const char *sync_differs_sql(struct arena *a, const struct plan *p, const struct
 /* Query: names of columns that can't be written, and of new ones that have a default, with why. No rows: fine.
  * An expression with a wrong name or type in it is an error of the query. */
 const char *sync_check_sql(struct arena *a, const struct plan *p);
+/* Query over no rows that fails where this expression can't be evaluated by sync: over its table, with `extra`
+ * as further columns that aren't there yet (their types known). */
+const char *sync_try_sql(struct arena *a, const struct plan *p, const struct made_column *extra,
+                         int n_extra, const char *expr);
+/* Query: names of the columns of sync's table. No rows: there is no such table. */
+const char *sync_columns_sql(struct arena *a, const struct plan *p);
 /* Query: the tables that inherit from sync's, as one text, or NULL. Neither its trigger nor its backfill
  * reaches their rows. Partitions aren't meant: those get both. */
 const char *sync_children_sql(struct arena *a, const struct plan *p);

@@ -136,6 +136,9 @@ bool ledger_history(struct db *db, struct arena *a, const struct history_filter 
  * Oldest first. */
 bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out,
                   int *out_n, struct err *err);
+/* Has a run with this id moved this plan? An advance has; flags set, say, hasn't. */
+bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const char *run_id,
+                      bool *out, struct err *err);
 /* Recomputes the chain on the server. *out_ok false: out_broken says at which seq and how
  * (changed, missing, added past the end), and how many more places are broken. */
 bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok,

@@ -268,6 +268,11 @@ const char *flag_role_word(enum flag_role r);
 enum sync_by { SYNC_NONE, SYNC_TRIGGER, SYNC_COHORT, SYNC_APPLICATION };
 const char *sync_by_word(enum sync_by s);
 
+struct made_column {
+    const char *name, *type; /* type: for to_regtype; NULL: not known */
+    bool is_filled;          /* by a default, an identity or a generation */
+};
+
 struct sync {
     enum sync_by by; /* SYNC_NONE: the plan has no sync */
     struct text schema, table;
@@ -276,6 +281,11 @@ struct sync {
     struct pos at;
     /* Columns that the expressions read, by parse tree; filled by plan_sql_facts. */
     struct text_list forward_columns, reverse_columns;
+    /* What the steps of expand make, which comes before sync; filled by plan_sql_facts. */
+    struct made_column *made;
+    int n_made;
+    bool makes_names; /* tables, functions, types: names that only exist once the steps have run */
+    bool makes_anything; /* a program, a DO block: nobody can tell */
 };
 
 struct phase_plan {

@@ -85,6 +85,26 @@ static void add_waiting(struct arena *a, struct str *to, const struct plan_state
     str_add(to, "\n");
 }
 
+/* "approval contract: 1 of 2" and who said what. */
+static void add_approvals(struct arena *a, struct str *to, const struct plan_status *s)
+{
+    const struct approvals *ap = &s->approvals;
+
+    if (!ap->n && !ap->needed)
+        return;
+    str_addf(to, "  approval %s: %d of %lld\n", phase_word(s->next_phase), ap->given,
+             (long long) ap->needed);
+    for (int i = 0; i < ap->n; i++) {
+        const struct approval *w = &ap->words[i];
+
+        str_addf(to, "           %s by %s%s%s%s, since %s%s%s\n",
+                 w->refused ? "refused" : "approved", out_clean(a, w->who, false),
+                 w->role ? " (" : "", w->role ? out_clean(a, w->role, false) : "",
+                 w->role ? ")" : "", when_text(a, w->at_ms), w->because ? ": " : "",
+                 w->because ? out_clean(a, w->because, false) : "");
+    }
+}
+
 /* Everything about one plan that the table has no room for. */
 static void add_details(const struct context *c, struct arena *a, struct str *to,
                         const struct plan_status *s)
@@ -106,6 +126,7 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
                  s->plan->id.s);
     if (s->undone_by)
         str_addf(to, "  undone by %s\n", s->undone_by);
+    add_approvals(a, to, s);
     add_flags(c, a, to, s);
     if (s->pending && !s->decision.go && s->decision.n_refusals) {
         str_add(to, "  missing for the next phase:\n");
@@ -184,6 +205,23 @@ static void waiting_json(struct json_out *j, const struct plan_state *s)
     json_object_end(j);
 }
 
+static void approvals_json(struct json_out *j, const struct approvals *ap)
+{
+    json_int(j, "approvals_needed", ap->needed);
+    json_int(j, "approvals_given", ap->given);
+    json_array_begin(j, "approvals");
+    for (int i = 0; i < ap->n; i++) {
+        json_object_begin(j, NULL);
+        json_str(j, "who", ap->words[i].who);
+        json_str(j, "role", ap->words[i].role);
+        json_bool(j, "refused", ap->words[i].refused);
+        json_str(j, "because", ap->words[i].because);
+        when_json(j, "at", ap->words[i].at_ms);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static void one_json(struct json_out *j, const struct context *c, const struct plan_status *s)
 {
     json_object_begin(j, NULL);
@@ -212,6 +250,7 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_bool(j, "verified", s->state.verified);
     json_bool(j, "edited", s->edited);
     json_str(j, "undone_by", s->undone_by);
+    approvals_json(j, &s->approvals);
     flags_json(j, c, s);
     json_object_end(j);
 }

@@ -171,6 +171,8 @@ static void show_dry_step(struct context *c, const struct dry_step *s, int numbe
                               s->lock_note ? s->lock_note : ""));
     if (s->rows >= 0 && strcmp(s->kind, task_kind_word(TASK_BACKFILL)) == 0)
         indented(c, "rows", arena_printf(a, "about %" PRId64, s->rows));
+    if (s->note)
+        indented(c, "note", s->note);
     indented(c, "undo",
              arena_printf(a, "%s%s%s%s", s->undo ? s->undo : "none", s->reversibility ? " (" : "",
                           s->reversibility ? s->reversibility : "", s->reversibility ? ")" : ""));
@@ -219,6 +221,7 @@ static void dry_step_json(struct json_out *j, const struct dry_step *s)
     json_str(j, "request", s->request);
     json_str(j, "undo", s->undo);
     json_str(j, "reversibility", s->reversibility);
+    json_str(j, "note", s->note);
     json_str(j, "file", s->at ? s->at->file : NULL);
     json_int(j, "line", s->at ? s->at->line : 0);
     if (s->rows >= 0)

@@ -387,6 +387,43 @@ const char *sync_check_sql(struct arena *a, const struct plan *p)
     return take(a, &sql);
 }
 
+const char *sync_try_sql(struct arena *a, const struct plan *p, const struct made_column *extra,
+                         int n_extra, const char *expr)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "SELECT ");
+    embed(&sql, expr);
+    str_add(&sql, " FROM (SELECT \"table of the sync\".*");
+    for (int i = 0; i < n_extra; i++) {
+        str_addf(&sql, ", NULL::%s AS ", extra[i].type);
+        sql_ident(&sql, extra[i].name);
+    }
+    str_add(&sql, " FROM ");
+    table_name(&sql, &p->sync);
+    str_add(&sql, " AS \"table of the sync\") AS ");
+    sql_ident(&sql, p->sync.table.s);
+    str_add(&sql, " WHERE false AND ");
+    embed(&sql, expr);
+    str_add(&sql, " IS NULL");
+    return arena_strdup(a, str_text(&sql));
+}
+
+const char *sync_columns_sql(struct arena *a, const struct plan *p)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "SELECT a.attname, CASE WHEN a.attgenerated <> '' THEN 'is generated: nothing "
+                  "else can write it' WHEN a.atthasdef OR a.attidentity <> '' OR t.typdefault IS "
+                  "NOT NULL THEN 'has a default: an insert that leaves it out can''t be told from "
+                  "one that sets it' END, a.attgenerated <> '' FROM pg_catalog.pg_attribute a JOIN "
+                  "pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attnum > 0 AND NOT "
+                  "a.attisdropped AND a.attrelid = ");
+    regclass(&sql, &p->sync);
+    str_add(&sql, " ORDER BY a.attnum");
+    return arena_strdup(a, str_text(&sql));
+}
+
 const char *sync_children_sql(struct arena *a, const struct plan *p)
 {
     AUTO(str) sql = {0};

@@ -7,6 +7,7 @@ struct drop_ctx {
     const struct task *task;
     struct soft_drop row;
     struct sql_list drop, restore, purge, sync;
+    bool not_null; /* a column that is NOT NULL as yet */
     int64_t started_ms;
 };
 
@@ -240,10 +241,31 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
         return true;
     if (!can_be_left_out(w, &f, err))
         return false;
+    c->not_null = f.not_null;
     soft_drop_column_sql(w->a, &f, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
     /* The sync function follows in the same transaction: the hidden column stays current. */
     if (w->p->sync.by == SYNC_TRIGGER && strcmp(w->p->sync.table.s, s->table) == 0)
         return sync_current_sql(w, &c->row, &c->sync, err);
+    return true;
+}
+
+bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *drop,
+                   struct sql_list *restore, bool *found, const char **lost, struct err *err)
+{
+    struct drop_ctx c = {0};
+
+    *lost = NULL;
+    if (!prepare(w, s, &c, found, err))
+        return false;
+    if (*found && c.not_null && !not_null_lost(w, s, lost, err))
+        return false;
+    *drop = c.drop;
+    drop->items = arena_array(w->a, const char *, c.drop.n + c.sync.n + 1);
+    for (int i = 0; i < c.drop.n; i++)
+        drop->items[i] = c.drop.items[i];
+    for (int i = 0; i < c.sync.n; i++)
+        drop->items[drop->n++] = c.sync.items[i];
+    *restore = c.restore;
     return true;
 }
 
@@ -332,11 +354,16 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
     struct drop_ctx c = {.task = t, .started_ms = clock_mono_ms(w->e->ports->clock)};
     struct soft_drop *mine;
     bool found = false;
+    const char *lost = NULL;
 
     if (!find_mine(w, t, &mine, err) || !prepare(w, s, &c, &found, err))
         return false;
     if (!found)
         return nothing_to_drop(w, t, mine, err);
+    if (c.not_null && !not_null_lost(w, s, &lost, err))
+        return false;
+    if (lost)
+        emit(w, EVENT_WARNING, t->id, "%s", lost);
     fill_row(w, t, mine, &c);
     bool ok = s->standalone ? drop_alone(w, s, &c, err)
                             : txn_retry(w, table_text(w, s->schema, s->table),

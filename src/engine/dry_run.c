@@ -73,6 +73,15 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
     return true;
 }
 
+static const char *one_text(struct arena *a, const struct sql_list *l)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < l->n; i++)
+        str_addf(&s, "%s%s", i ? ";\n" : "", l->items[i]);
+    return arena_strdup(a, str_text(&s));
+}
+
 static void dry_sync(struct dry *d, const struct task *t)
 {
     struct dry_step *s = add(d, t);
@@ -83,7 +92,7 @@ static void dry_sync(struct dry *d, const struct task *t)
     take_sql(d, s, t->kind == TASK_SYNC_INSTALL ? &l : &undo);
     s->lock = t->kind == TASK_SYNC_INSTALL ? LOCK_SRE : LOCK_AE;
     s->lock_note = "brief";
-    s->undo = t->kind == TASK_SYNC_INSTALL ? undo.items[0] : l.items[0];
+    s->undo = one_text(d->w.a, t->kind == TASK_SYNC_INSTALL ? &undo : &l);
 }
 
 static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
@@ -142,34 +151,38 @@ static void dry_rung(struct dry *d, const struct task *t)
         s->reversibility = "lossy";
 }
 
-static void dry_soft_drop(struct dry *d, const struct task *t)
+/* What runs, word for word: how a thing can be hidden is for the catalogue to say. */
+static bool dry_soft_drop(struct dry *d, const struct task *t, struct err *err)
 {
     struct dry_step *s = add(d, t);
     const struct sql_stmt *st = &t->step->stmts[0];
-    struct sql_list drop, restore, purge;
-    const char *hidden =
-        soft_drop_name(d->w.a, st->object ? st->object : st->table, now_ms(d->w.e));
+    struct sql_list drop = {0}, restore = {0};
+    const char **said = arena_array(d->w.a, const char *, 1);
+    bool found = false;
 
+    said[0] = st->sql;
+    s->sql = said;
+    s->n_sql = 1;
     s->at = &t->step->at;
     s->lock = LOCK_AE;
     s->lock_note = "brief";
-    if (st->drop == DROP_COLUMN) {
-        struct column_facts c = {.schema = st->schema, .table = st->table, .column = st->object};
-        soft_drop_column_sql(d->w.a, &c, hidden, &drop, &restore, &purge);
-    } else if (st->drop == DROP_TABLE || st->drop == DROP_VIEW) {
-        const char *name = st->drop == DROP_VIEW && st->object ? st->object : st->table;
-        soft_drop_table_sql(d->w.a, st->schema ? st->schema : "public", name, hidden, &drop,
-                            &restore, &purge);
+    s->undo = "phasegate restore";
+    if (strcmp(s->status, "done") == 0)
+        return true;
+    if (!soft_drop_sql(&d->w, st, &drop, &restore, &found, &s->note, err)) {
+        if (!err_is(err, ERR_REFUSED))
+            return false;
+        s->status = "can't run as things are now";
+        s->note = arena_strdup(d->w.a, str_text(&err->message));
+        err_clear(err);
+    } else if (!found) {
+        s->status = "already in place";
+        s->note = "there is nothing to drop";
     } else {
-        const char **one = arena_array(d->w.a, const char *, 1);
-        one[0] = st->sql;
-        s->sql = one;
-        s->n_sql = 1;
-        s->undo = "made again from its stored definition by phasegate restore";
-        return;
+        take_sql(d, s, &drop);
+        s->undo = one_text(d->w.a, &restore);
     }
-    take_sql(d, s, &drop);
-    s->undo = restore.items[0];
+    return true;
 }
 
 /* Under the name that it is hidden by. */
@@ -212,7 +225,7 @@ static bool dry_task(struct dry *d, const struct task *t, struct err *err)
     case TASK_SYNC_REMOVE: dry_sync(d, t); return true;
     case TASK_BACKFILL: return dry_backfill(d, t, err);
     case TASK_RUNG: dry_rung(d, t); return true;
-    case TASK_SOFT_DROP: dry_soft_drop(d, t); return true;
+    case TASK_SOFT_DROP: return dry_soft_drop(d, t, err);
     case TASK_PURGE_DROP: return dry_purge(d, t, err);
     case TASK_VERIFY:
     case TASK_COMPARE:

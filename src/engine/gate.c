@@ -180,28 +180,21 @@ static bool measure_approval(struct engine *e, const struct plan *p, enum phase 
                              const struct gate *g, struct arena *a, struct gate_reading *out,
                              struct err *err)
 {
-    struct approval *ap = NULL;
-    int n = 0, got = 0;
+    struct work w = {.e = e, .p = (struct plan *) p, .a = a};
+    struct approvals ap;
     int64_t need = g->approvals > 0 ? g->approvals : 1;
 
-    if (e->has_ledger && !ledger_approvals(e->db, a, p->id.s, &ap, &n, err))
+    if (!approvals_read(&w, phase, g->role.s, &ap, err))
         return false;
-    for (int i = 0; i < n; i++) {
-        bool again = false;
-        if (strcmp(ap[i].phase, phase_word(phase)) != 0 ||
-            strcmp(ap[i].checksum, p->phase_checksum[phase]) != 0 || ap[i].refused ||
-            (g->role.s && (!ap[i].role || strcmp(ap[i].role, g->role.s) != 0)))
-            continue;
-        for (int j = 0; j < i && !again; j++)
-            again = strcmp(ap[j].who, ap[i].who) == 0 &&
-                    strcmp(ap[j].checksum, ap[i].checksum) == 0 && !ap[j].refused;
-        got += !again;
-    }
-    out->value = arena_printf(a, "%d", got);
-    out->detail = arena_printf(a, "%d of %lld approvals%s%s", got, (long long) need,
-                               g->role.s ? " as " : "", g->role.s ? g->role.s : "");
+    out->value = arena_printf(a, "%d", ap.given);
+    out->detail =
+        ap.refused
+            ? arena_printf(a, "%s refused%s%s", ap.refused->who, ap.refused->because ? ": " : "",
+                           ap.refused->because ? ap.refused->because : "")
+            : arena_printf(a, "%d of %lld approvals%s%s", ap.given, (long long) need,
+                           g->role.s ? " as " : "", g->role.s ? g->role.s : "");
     /* Not signed yet isn't a failure: it is waited for. */
-    out->verdict = got >= need ? GATE_PASS : GATE_NO_DATA;
+    out->verdict = ap.given >= need && !ap.refused ? GATE_PASS : GATE_NO_DATA;
     return true;
 }
 

@@ -133,6 +133,10 @@ bool rung_run(struct work *w, const struct task *t, struct err *err);
 bool rung_is_settled(const struct work *w, const struct task *t);
 bool gates_run(struct work *w, const struct task *t, struct err *err);
 bool soft_drop_run(struct work *w, const struct task *t, struct err *err);
+/* What a soft drop would send, sync trigger included, and its way back. found false: nothing is there to drop. lost:
+ * as in not_null_lost. Looks only. ERR_REFUSED "not_hideable". */
+bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *drop,
+                   struct sql_list *restore, bool *found, const char **lost, struct err *err);
 bool purge_drop_run(struct work *w, const struct task *t, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
@@ -175,6 +179,17 @@ static inline const char *pos_text(struct arena *a, struct pos at)
     return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
 }
 bool requirements_look(struct work *w, struct fact *f, struct err *err);
+/* Before expand: will sync find its table, its columns and what its expressions call? (foresee.c) */
+bool foresee_sync(struct work *w, struct fact *f, struct err *err);
+/* Before contract: can what it hides first be hidden? */
+bool foresee_drops(struct work *w, struct fact *f, struct err *err);
+/* A column that is NOT NULL is to be dropped, and what sync puts in its place isn't and won't be: a sentence. Else NULL. */
+bool not_null_lost(struct work *w, const struct sql_stmt *drop, const char **out, struct err *err);
+/* What people said of a phase as it reads now (sign.c). role: that an approval has to be given in; NULL: any. */
+bool approvals_read(struct work *w, enum phase phase, const char *role, struct approvals *out,
+                    struct err *err);
+/* ": alice (dba), bob (dba)"; "" where the policy names nobody. */
+const char *approvers_text(struct arena *a, const struct policy *pol);
 bool dependants_look(struct work *w, struct fact *f, struct err *err); /* dependants.c */
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */

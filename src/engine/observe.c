@@ -140,81 +140,31 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
     return true;
 }
 
-static bool has_role(const struct policy *pol, const char *role, const char *who)
-{
-    bool any = false;
-
-    for (int i = 0; i < pol->approvers.n; i++) {
-        if (role && strcmp(pol->approvers.items[i].key.s, role) != 0)
-            continue;
-        any = true;
-        size_t n = strlen(pol->approvers.items[i].value.s);
-        /* "alice" in the list is alice@any-host as the actor. */
-        if (strncmp(who, pol->approvers.items[i].value.s, n) == 0 &&
-            (who[n] == '\0' || who[n] == '@'))
-            return true;
-    }
-    return !any && !role;
-}
-
-/* How many people signed exactly this checksum; a refusal after the last signature blocks. */
-static int count_approvals(struct look *l, const struct approval *ap, int n, const char *role,
-                           const struct approval **refused)
-{
-    const char *checksum = l->w.p->phase_checksum[l->phase];
-    int count = 0;
-
-    *refused = NULL;
-    for (int i = 0; i < n; i++) {
-        bool seen = false;
-        if (strcmp(ap[i].phase, phase_word(l->phase)) != 0 || !checksum ||
-            strcmp(ap[i].checksum, checksum) != 0)
-            continue;
-        if (ap[i].refused) {
-            *refused = &ap[i];
-            continue;
-        }
-        *refused = NULL;
-        for (int j = 0; j < i && !seen; j++)
-            seen = !ap[j].refused && strcmp(ap[j].who, ap[i].who) == 0 &&
-                   strcmp(ap[j].phase, ap[i].phase) == 0 &&
-                   strcmp(ap[j].checksum, ap[i].checksum) == 0;
-        if (!seen && has_role(&l->w.e->policy, role ? role : ap[i].role, ap[i].who))
-            count++;
-    }
-    return count;
-}
-
 static bool look_approvals(struct look *l, struct fact *f, struct err *err)
 {
-    int64_t needed = l->w.e->policy.approvals[l->phase];
-    struct approval *ap = NULL;
-    int n = 0;
-    const struct approval *refused = NULL;
     struct arena *a = l->w.a;
+    const char *phase = phase_word(l->phase), *id = l->w.p->id.s;
+    struct approvals ap;
 
     fact_yes(f);
-    if (needed == MODEL_UNSET || needed <= 0)
-        return true;
-    if (l->w.e->has_ledger && !ledger_approvals(l->w.e->db, a, l->w.p->id.s, &ap, &n, err))
+    if (!approvals_read(&l->w, l->phase, NULL, &ap, err))
         return false;
-    int got = count_approvals(l, ap, n, NULL, &refused);
-    if (refused) {
+    if (ap.refused) {
         fact_no(f,
-                arena_printf(a, "%s refused %s%s%s", refused->who, phase_word(l->phase),
-                             refused->because ? ": " : "",
-                             refused->because ? refused->because : ""),
-                arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
-                             phase_word(l->phase)));
-        f->holder = refused->who;
-        f->since_ms = refused->at_ms;
-    } else if (got < needed) {
+                arena_printf(a, "%s refused %s%s%s", ap.refused->who, phase,
+                             ap.refused->because ? ": " : "",
+                             ap.refused->because ? ap.refused->because : ""),
+                arena_printf(a, "phasegate approve %s %s, by %s: who refused lifts it", id, phase,
+                             ap.refused->who));
+        f->holder = ap.refused->who;
+        f->since_ms = ap.refused->at_ms;
+    } else if (ap.given < ap.needed) {
         fact_no(f,
-                arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s",
-                             phase_word(l->phase), (long long) needed, needed == 1 ? "" : "s", got,
+                arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s", phase,
+                             (long long) ap.needed, ap.needed == 1 ? "" : "s", ap.given,
                              l->w.p->phase_checksum[l->phase]),
-                arena_printf(a, "phasegate approve %s %s, by an approver", l->w.p->id.s,
-                             phase_word(l->phase)));
+                arena_printf(a, "phasegate approve %s %s, by an approver%s", id, phase,
+                             approvers_text(a, &l->w.e->policy)));
     }
     return true;
 }
@@ -469,6 +419,29 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     return true;
 }
 
+/* What a plan that comes first is still to make isn't missed in this one. */
+static bool look_ahead(struct look *l, struct fact *facts, unsigned wanted, struct err *err)
+{
+    struct fact *f = &facts[GUARD_REQUIREMENTS];
+
+    if (!(wanted & GUARD_BIT(REQUIREMENTS)) || !f->holds || !facts[GUARD_DEPENDENCIES].holds)
+        return true;
+    if (l->phase == PHASE_CONTRACT && l->ev == EVENT_ADVANCE)
+        return foresee_drops(&l->w, f, err);
+    return l->phase != PHASE_EXPAND || foresee_sync(&l->w, f, err);
+}
+
+/* Where an advance begins: it passes over absent phases first. Who only looks sees the plan there too. */
+static enum stage past_absent(const struct plan *p, enum stage s)
+{
+    for (;;) {
+        enum phase next = stage_next_phase(s);
+        if (next == PHASE_NONE || stage_is_running(s) || p->phases[next].present)
+            return s;
+        s = next == PHASE_LAST ? STAGE_PURGED : stage_of(next, 1);
+    }
+}
+
 bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct plan_state *state,
                     struct world *out, struct err *err)
@@ -482,11 +455,11 @@ bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
         return false;
     l.w.state.plan = p->id.s;
     l.w.phase = stage_phase(l.w.state.stage);
-    l.phase = ev == EVENT_ADVANCE || ev == EVENT_SKIP ? stage_next_phase(l.w.state.stage)
+    memset(out, 0, sizeof *out);
+    out->stage = ev == EVENT_ADVANCE ? past_absent(p, l.w.state.stage) : l.w.state.stage;
+    l.phase = ev == EVENT_ADVANCE || ev == EVENT_SKIP ? stage_next_phase(out->stage)
               : ev == EVENT_REPEAT                    ? newest_phase(p, l.w.state.stage)
                                                       : l.w.phase;
-    memset(out, 0, sizeof *out);
-    out->stage = l.w.state.stage;
     out->brake = l.w.state.brake;
     out->brake_reason = l.w.state.brake_reason;
     out->brake_by = l.w.state.brake_by;
@@ -495,6 +468,8 @@ bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
     for (int g = 0; g < GUARD_COUNT; g++)
         if ((wanted & 1u << g) && !look_at(&l, (enum guard) g, &out->facts[g], err))
             return err_note(err, "observing \"%s\"", guard_question((enum guard) g));
+    if (!look_ahead(&l, out->facts, wanted, err))
+        return false;
     *state = l.w.state;
     return true;
 }

@@ -149,7 +149,8 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
 }
 
 /* After a crash between the write and the state row, exposure is higher than the state says, and it is ours:
- * the journal's newest operation on this flag asked for exactly that. */
+ * the journal's newest operation on this flag asked for exactly that, in a run that moved the plan. What
+ * somebody set by hand is theirs, though it stands in the same journal. */
 static bool is_our_own(struct work *w, struct flag_ops *ops, const char *key, int exposure)
 {
     struct flag_entry *e = NULL;
@@ -158,9 +159,14 @@ static bool is_our_own(struct work *w, struct flag_ops *ops, const char *key, in
 
     if (!flag_journal_load(ops, w->a, &e, &n, &ignored))
         return false;
-    for (int i = n - 1; i >= 0; i--)
-        if (strcmp(e[i].key, key) == 0)
-            return e[i].plan && strcmp(e[i].plan, w->p->id.s) == 0 && e[i].desired == exposure;
+    for (int i = n - 1; i >= 0; i--) {
+        bool moved = false;
+        if (strcmp(e[i].key, key) != 0)
+            continue;
+        return e[i].plan && strcmp(e[i].plan, w->p->id.s) == 0 && e[i].desired == exposure &&
+               e[i].run_id && w->e->has_ledger &&
+               ledger_run_moved(w->e->db, w->a, w->p->id.s, e[i].run_id, &moved, &ignored) && moved;
+    }
     return false;
 }
 

@@ -110,20 +110,82 @@ bool engine_accept(struct engine *e, struct plan *p, const char *because, struct
     return ok;
 }
 
-static bool is_approver(const struct policy *pol, const char *role, const char *who)
+/* "alice" in the list is alice@any-host as the actor. */
+static bool is_entry(const struct pair *entry, const char *who)
 {
-    bool listed = false;
+    size_t n = strlen(entry->value.s);
 
-    for (int i = 0; i < pol->approvers.n; i++) {
-        const struct pair *p = &pol->approvers.items[i];
-        size_t n = strlen(p->value.s);
-        if (role && strcmp(p->key.s, role) != 0)
-            continue;
-        listed = true;
-        if (strncmp(who, p->value.s, n) == 0 && (who[n] == '\0' || who[n] == '@'))
+    return strncmp(who, entry->value.s, n) == 0 && (who[n] == '\0' || who[n] == '@');
+}
+
+/* role NULL: any. Where the policy names nobody, everybody is one. */
+static bool may_approve(const struct policy *pol, const char *role, const char *who)
+{
+    for (int i = 0; i < pol->approvers.n; i++)
+        if ((!role || strcmp(pol->approvers.items[i].key.s, role) == 0) &&
+            is_entry(&pol->approvers.items[i], who))
             return true;
+    return pol->approvers.n == 0;
+}
+
+/* One person from two hosts is one person, where the policy knows them. */
+static const char *person_of(const struct policy *pol, const char *who)
+{
+    for (int i = 0; i < pol->approvers.n; i++)
+        if (is_entry(&pol->approvers.items[i], who))
+            return pol->approvers.items[i].value.s;
+    return who;
+}
+
+const char *approvers_text(struct arena *a, const struct policy *pol)
+{
+    AUTO(str) names = {0};
+
+    for (int i = 0; i < pol->approvers.n; i++)
+        str_addf(&names, "%s%s (%s)", i ? ", " : ": ", pol->approvers.items[i].value.s,
+                 pol->approvers.items[i].key.s);
+    return arena_strdup(a, str_text(&names));
+}
+
+/* A person's newest word counts: who refused lifts it, and nobody else. */
+static void keep_newest(const struct policy *pol, const struct approval *ap, struct approvals *out)
+{
+    for (int i = 0; i < out->n; i++)
+        if (strcmp(person_of(pol, out->words[i].who), person_of(pol, ap->who)) == 0) {
+            out->words[i] = *ap;
+            return;
+        }
+    out->words[out->n++] = *ap;
+}
+
+bool approvals_read(struct work *w, enum phase phase, const char *role, struct approvals *out,
+                    struct err *err)
+{
+    const struct policy *pol = &w->e->policy;
+    const char *checksum = w->p->phase_checksum[phase];
+    struct approval *all = NULL;
+    int n = 0;
+
+    memset(out, 0, sizeof *out);
+    out->needed = pol->approvals[phase] > 0 ? pol->approvals[phase] : 0;
+    if (w->e->has_ledger && !ledger_approvals(w->e->db, w->a, w->p->id.s, &all, &n, err))
+        return false;
+    out->words = arena_array(w->a, struct approval, n + 1);
+    for (int i = 0; i < n; i++)
+        if (checksum && strcmp(all[i].phase, phase_word(phase)) == 0 &&
+            strcmp(all[i].checksum, checksum) == 0)
+            keep_newest(pol, &all[i], out);
+    for (int i = 0; i < out->n; i++) {
+        const struct approval *ap = &out->words[i];
+        /* Who isn't an approver any more has no say, either way. */
+        if (!may_approve(pol, ap->role, ap->who))
+            continue;
+        if (ap->refused)
+            out->refused = ap;
+        else if (!role || (ap->role && strcmp(ap->role, role) == 0))
+            out->given++;
     }
-    return !listed && pol->approvers.n == 0;
+    return true;
 }
 
 static bool sign(struct work *w, enum phase phase, const char *role, const char *because,
@@ -168,10 +230,12 @@ bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const ch
     AUTO(arena) a = {0};
     struct work w = {.e = e, .p = p, .a = &a};
 
-    if (!is_approver(&e->policy, role, e->actor)) {
+    if (!may_approve(&e->policy, role, e->actor)) {
         err_set(err, ERR_REFUSED, "%s may not approve%s%s", e->actor, role ? " as " : "",
                 role ? role : "");
-        err_hint(err, "policy.approvers in phasegate.yaml names who may");
+        err_detail(err, "policy.approvers names%s.", approvers_text(&a, &e->policy));
+        err_hint(err, "phasegate --as NAME approve %s %s%s, by one of them", p->id.s,
+                 phase_word(phase), role ? " --role ROLE" : "");
         return err_reason(err, "not_an_approver");
     }
     if (!p->phases[phase].present)

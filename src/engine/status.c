@@ -85,6 +85,9 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
     if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
         return false;
     out->edited = n_edits > 0;
+    if (out->next_phase != PHASE_NONE &&
+        !approvals_read(&w, out->next_phase, NULL, &out->approvals, err))
+        return false;
     if (with_flags)
         flags_observe(&w, out->observed);
     /* What advance would be told now. Its flags are asked only when the caller wants the network. */

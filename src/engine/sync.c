@@ -126,6 +126,20 @@ static bool check_comparable(struct work *w, struct err *err)
              "instead of xml");
 }
 
+/* The server's words about an expression, and where the plan has it. */
+static bool cant_evaluate(const struct sync *s, struct err *err)
+{
+    AUTO(str) said = {0};
+
+    if (!err_is(err, ERR_SQL) || strncmp(err->sqlstate, "42", 2) != 0)
+        return false;
+    str_add(&said, str_text(&err->message));
+    err_clear(err);
+    err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: %s", s->at.file, s->at.line,
+            s->at.col, str_text(&said));
+    return err_hint(err, "mend the expression in sync:, or make what it calls in a step before");
+}
+
 static bool check_targets(struct work *w, struct err *err)
 {
     struct db_rows rows = {0};
@@ -138,11 +152,11 @@ static bool check_targets(struct work *w, struct err *err)
     AUTO(err) ignored = {0};
     if (db_is_usable(w->e->db))
         (void) !session_user_path(w, false, &ignored);
+    const struct sync *s = &w->p->sync;
     if (!ok)
-        return false;
+        return cant_evaluate(s, err);
     if (rows.n_rows == 0)
         return check_others(w, err) && check_comparable(w, err);
-    const struct sync *s = &w->p->sync;
     err_set(err, ERR_INPUT, "%s:%d:%d: sync can't be installed: column %s of %s %s", s->at.file,
             s->at.line, s->at.col, db_cell(&rows, 0, 0), s->table.s, db_cell(&rows, 0, 1));
     return err_hint(err, "add the new column nullable and without a default in expand");

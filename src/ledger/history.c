@@ -87,6 +87,22 @@ bool ledger_history(struct db *db, struct arena *a, const struct history_filter 
     return history_query(db, a, &call, out, out_n, err);
 }
 
+bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const char *run_id,
+                      bool *out, struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+
+    call_begin(&call, sql_select_run);
+    call_text(&call, plan);
+    call_text(&call, run_id);
+    if (!ledger_read(db, a, call.sql, &call.params, &rows, err))
+        return false;
+    struct reader r = {&rows, 0, 0};
+    *out = rows.n_rows > 0 && read_bool(&r);
+    return true;
+}
+
 bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out,
                   int *out_n, struct err *err)
 {

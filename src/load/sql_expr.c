@@ -140,9 +140,12 @@ static enum fills fills_of(struct job *j, const json_t *def)
 void remember_column(struct job *j, struct sql_rel table, const json_t *def)
 {
     struct made *made = seen_add(j->seen, MADE_COLUMN, table, tree_text(def, "colname"));
+    struct sql_type type = {0};
     size_t i;
     json_t *item;
 
+    if (tree_type(j->a, tree_get(def, "typeName"), &type))
+        made->type = type.text;
     made->fills = fills_of(j, def);
     json_array_foreach(tree_list(def, "constraints"), i,
                        item) if (tree_is(tree_as(item, "Constraint"), "contype", "CONSTR_NOTNULL"))

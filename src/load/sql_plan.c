@@ -218,6 +218,52 @@ static bool is_from(const struct statements *parts)
     return query && !tree_has(query, "ParamRef");
 }
 
+static bool begins_with(const char *s, const char *const *words)
+{
+    for (; *words; words++)
+        if (strncmp(s, *words, strlen(*words)) == 0)
+            return true;
+    return false;
+}
+
+/* Names that a step makes are unknown to the server until it has run; and some steps nobody can read. */
+static void note_step(struct sync *sync, const struct step *step)
+{
+    static const char *const plain[] = {"ALTER TABLE",         "CREATE INDEX", "COMMENT", "GRANT",
+                                        "CREATE UNIQUE INDEX", "SET LOCAL",    NULL};
+    static const char *const makers[] = {"CREATE ", "ALTER ", NULL};
+
+    sync->makes_anything |= step->command.n > 0;
+    for (int i = 0; i < step->n_stmts; i++) {
+        const char *kind = step->stmts[i].kind;
+
+        if (begins_with(kind, plain))
+            continue;
+        sync->makes_names |= begins_with(kind, makers);
+        sync->makes_anything |= !begins_with(kind, makers) ||
+                                strcmp(kind, "CREATE EXTENSION") == 0 ||
+                                step->stmts[i].class == SQL_UNKNOWN;
+    }
+}
+
+static void note_made(struct work_plan *w, struct sync *sync, const struct phase_plan *expand)
+{
+    sync->made = arena_array(w->a, struct made_column, w->seen.n + 1);
+    sync->n_made = 0;
+    sync->makes_names = sync->makes_anything = false;
+    for (int i = 0; i < w->seen.n; i++) {
+        const struct made *m = &w->seen.items[i];
+
+        if (m->kind == MADE_COLUMN && m->column)
+            sync->made[sync->n_made++] =
+                (struct made_column) {m->column, m->type, m->fills != FILLS_NULL};
+    }
+    for (int i = 0; i < expand->steps.n; i++)
+        note_step(sync, &expand->steps.items[i]);
+    for (int i = 0; i < expand->finish.n; i++)
+        note_step(sync, &expand->finish.items[i]);
+}
+
 /* A part of a statement that phasegate makes. It is pasted in, so it must be one by the grammar: what closes
  * the parenthesis around it would be a statement of its own that nobody has looked at. */
 static bool part_parse(struct work_plan *w, const struct text *part, const char *before,
@@ -319,6 +365,8 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
             do_step(&w, &phase->finish.items[i]);
         for (int i = 0; i < phase->backfill.n; i++)
             check_backfill(&w, &phase->backfill.items[i]);
+        if (ph == PHASE_EXPAND)
+            note_made(&w, &p->sync, phase);
     }
     sync_columns(&w, &p->sync.forward, &p->sync.forward_columns);
     sync_columns(&w, &p->sync.reverse, &p->sync.reverse_columns);

@@ -19,8 +19,8 @@ enum fills { FILLS_NULL, FILLS_SAME, FILLS_UNIQUE, FILLS_COMPUTED };
 
 struct made {
     enum made_kind kind;
-    struct sql_rel rel; /* of a column: its table */
-    const char *column;
+    struct sql_rel rel;        /* of a column: its table */
+    const char *column, *type; /* type: for to_regtype; NULL: not known */
     enum fills fills;
     bool is_not_null;
     int text; /* number of the SQL text in which it was made */

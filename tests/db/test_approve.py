@@ -14,6 +14,7 @@ class Approve(project.Case):
         error = p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("expand needs 1 approval, it has 0", error["message"])
         self.assertIn("phasegate approve orders-ref expand", error["hint"])
+        self.assertIn("alice (dba), bob (dba)", error["hint"])
         self.assertEqual(p.columns(), ["id", "legacy_ref"])
         answer = p.json("--as", "alice", "approve", "orders-ref", "expand", "--because", "read it twice")["result"]
         self.assertEqual((answer["who"], answer["phase"], answer["refused"], len(answer["checksum"])), ("alice", "expand", False, 64))
@@ -74,6 +75,70 @@ class Approve(project.Case):
         self.assertIn("needs 2 approvals, it has 1", error["message"])
         p.ok("--as", "bob@elsewhere", "approve", "orders-ref", "expand")
         p.advance("orders-ref", "1.1.0")
+
+    def test_nobody_else_lifts_a_refusal(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 2}, "approvers": {"dba": ["alice", "bob", "carol"]}})
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.ok("--as", "carol", "approve", "orders-ref", "expand", "--refuse", "--because", "no index")
+        p.ok("--as", "bob", "approve", "orders-ref", "expand")
+        error = p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("carol refused expand: no index", error["message"])
+        self.assertIn("by carol: who refused lifts it", error["hint"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        p.ok("--as", "carol@elsewhere", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_who_may_not_approve_any_more_has_no_say(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 1}, "approvers": {"dba": ["alice", "carol"]}})
+        p.ok("--as", "carol", "approve", "orders-ref", "expand", "--refuse")
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        p.body["policy"]["approvers"] = {"dba": ["alice"]}
+        p.write()
+        p.advance("orders-ref", "1.1.0")
+
+    def test_a_refusal_stands_where_no_approval_is_asked_for(self):
+        p = self.project(plans=[column_plan()])
+        p.ok("--as", "carol", "approve", "orders-ref", "expand", "--refuse")
+        p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")
+        p.ok("--as", "carol", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_an_edit_ends_a_refusal_and_asks_everybody_anew(self):
+        body = column_plan()
+        p = self.project(plans=[body], policy=NEEDS_ONE)
+        p.ok("--as", "bob", "approve", "orders-ref", "expand", "--refuse")
+        body["phases"]["expand"]["steps"][0]["sql"] += ", ADD COLUMN better int"
+        p.write_plan(body)
+        self.assertIn("has 0", p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")["message"])
+        p.ok("--as", "alice", "approve", "orders-ref", "expand")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_one_person_from_two_hosts_is_one(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 2}, "approvers": {"dba": ["alice", "bob"]}})
+        p.ok("--as", "alice@one", "approve", "orders-ref", "expand")
+        p.ok("--as", "alice@two", "approve", "orders-ref", "expand")
+        self.assertIn("it has 1", p.refused("approval", "advance", "orders-ref", "--release", "1.1.0")["message"])
+
+    def test_status_shows_who_said_what(self):
+        p = self.project(plans=[column_plan()], policy={"approvals": {"expand": 2}, "approvers": {"dba": ["alice", "bob", "carol"]}})
+        self.assertIn("approval expand: 0 of 2", p.ok("status", "orders-ref").stdout)
+        p.ok("--as", "alice", "approve", "orders-ref", "expand", "--role", "dba", "--because", "read it")
+        p.ok("--as", "carol", "approve", "orders-ref", "expand", "--refuse", "--because", "no index")
+        s = p.status("orders-ref")
+        self.assertEqual((s["approvals_needed"], s["approvals_given"]), (2, 1))
+        self.assertEqual([(a["who"], a["role"], a["refused"], a["because"], bool(a["at"])) for a in s["approvals"]],
+                         [("alice", "dba", False, "read it", True), ("carol", None, True, "no index", True)])
+        text = p.ok("status", "orders-ref").stdout
+        self.assertIn("approval expand: 1 of 2", text)
+        self.assertRegex(text, r"approved by alice \(dba\), since .*: read it")
+        self.assertRegex(text, r"refused by carol, since .*: no index")
+
+    def test_who_may_is_named(self):
+        p = self.project(plans=[column_plan()], policy=NEEDS_ONE)
+        error = p.refused("not_an_approver", "--as", "mallory", "approve", "orders-ref", "expand")
+        self.assertIn("alice (dba), bob (dba), dave (dev)", error["detail"])
+        self.assertIn("phasegate --as NAME approve orders-ref expand", error["hint"])
 
     def test_only_approvers(self):
         p = self.project(plans=[column_plan()], policy=NEEDS_ONE)

@@ -65,9 +65,9 @@ class Expressions(project.Case):
         for expression in ("max(legacy_ref)", "regexp_split_to_table(legacy_ref, ',')", "(row_number() OVER ())::text"):
             with self.subTest(expression):
                 p = self.project(plans=[synced(expression)])
-                error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5)["error"]
+                error = p.refused("requirement", "advance", "orders-ref", "--release", "1.1.0")
                 self.assertIn("not allowed in WHERE", error["message"])
-                self.assertEqual(p.triggers(), [])
+                self.assertEqual((p.triggers(), p.columns()), ([], ["id", "legacy_ref"]))
 
 
 class Steps(project.Case):
@@ -116,15 +116,15 @@ class Tables(project.Case):
                   'ALTER TABLE orders FORCE ROW LEVEL SECURITY; CREATE POLICY few ON orders USING (id < 10)'
                   % (p.db.name, role, role, role))
         p.env["DATABASE_URL"] = p.db.server.url(p.db.name, user=role)
-        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5)["error"]
-        self.assertEqual(error["sqlstate"], "42501")
+        error = p.refused("requirement", "advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("row-level security", error["message"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
 
     def test_children_would_not_be_synced(self):
         p = self.project(plans=[full_plan()], baseline=project.ORDERS + "; CREATE TABLE kid () INHERITS (orders)")
-        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=2)["error"]
+        error = p.refused("requirement", "advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("kid inherits from orders", error["message"])
-        self.assertEqual(p.triggers(), [])
+        self.assertEqual((p.triggers(), p.columns()), ([], ["id", "legacy_ref"]))
 
     def test_partitions_are_synced(self):
         body = full_plan()

@@ -409,15 +409,17 @@ class SyncErrors(project.Case):
         body = full_plan()
         body["phases"]["expand"]["steps"] = [step("t", "CREATE TABLE t (x int)")]
         p = self.project(plans=[body])
-        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=2)["error"]
-        self.assertRegex(error["message"], r"plans/20260101000000-orders-ref.yaml:\d+:\d+: .*external_ref.*does not exist")
+        error = p.refused("requirement", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertRegex(error["message"], r"external_ref of orders, which sync writes, isn't there.*\(plans/20260101000000-orders-ref.yaml:\d+:\d+\)")
+        self.assertIsNone(p.db.value("SELECT to_regclass('t')"))
 
     def test_a_default_on_the_new_column(self):
         body = full_plan()
         body["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref text DEFAULT 'x'"
         p = self.project(plans=[body])
-        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=2)["error"]
+        error = p.refused("requirement", "advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("has a default", error["message"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
 
 
 class SyncByTheApplication(project.Case):
