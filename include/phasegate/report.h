@@ -13,6 +13,8 @@
 struct place { /* a statement of a release (or a step) that a finding is about */
     struct pos at;
     const char *release, *statement; /* NULL: none */
+    struct pair_list flags; /* of this place, as those of the finding; by report_finish() */
+    const char *probe;
 };
 
 struct finding {
@@ -22,8 +24,8 @@ struct finding {
     const char *level; /* "statement", "wire", "session"; NULL: not about a statement */
     const char *kind;  /* "rolling", "rollback", "contract"; NULL: not about a world */
     const char *plan, *phase, *step; /* step that broke it; NULL where none did */
-    const char *release, *statement; /* the first place's; NULL: none */
-    struct pair_list flags;          /* flag key -> "on"/"off" under which it breaks */
+    const char *release, *statement; /* the first place's, of the worst; NULL: none */
+    struct pair_list flags;          /* flag key -> "on"/"off" under which it breaks there */
     struct pos at;                   /* where to look first: the step, else the statement */
     const char *sqlstate, *probe;    /* "42703", "H"; NULL: no server spoke */
     const char *message;             /* the server's words, or ours; one sentence, no full stop */
@@ -32,6 +34,7 @@ struct finding {
     struct place *places;
     int n_places, cap_places;
     const char *allowed_because; /* suppressed: why; it is then no finding of the count */
+    bool is_finished;            /* its places know their flags and probe */
 };
 
 struct report_summary {
@@ -65,10 +68,16 @@ struct finding *report_add(struct report *r, const char *rule_id, struct pos at,
                            ...) PRINTF_LIKE(4, 5);
 void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
                    const char *statement);
-/* Merges findings of one cause (rule, step or place, message, sqlstate), sorts, counts the summary's severities.
- * Findings of severity off go. */
+/* Merges findings of one cause: the same rule at the same position, plan, phase, step and kind, in the same words
+ * (message, sqlstate), allowed or not for the same reason. The places are united; everything else is that of the
+ * worst, of equals of the one whose place comes first, with any safe_from there is. Sorts, counts the summary's
+ * severities. Findings of severity off go. Calling it again changes nothing. */
 void report_finish(struct report *r);
 /* Is there a finding at or above this severity that isn't allowed? */
 bool report_fails(const struct report *r, enum severity at);
+/* What each finding is known by from one run to the next: of rule, plan, phase, step, kind, file, release and
+ * statement, never of a line or of a server's words. Findings that share all of these are numbered in their order.
+ * r->n of them, unique within the report. */
+const uint64_t *report_fingerprints(struct arena *a, const struct report *r);
 
 #endif

@@ -42,7 +42,8 @@ void finding_place(struct report *r, struct finding *f, struct pos at, const cha
                                sizeof *f->places * (size_t) cap);
         f->cap_places = cap;
     }
-    f->places[f->n_places++] = (struct place) {at, release, statement};
+    f->places[f->n_places++] =
+        (struct place) {.at = at, .release = release, .statement = statement};
 }
 
 /* ---- order ---------------------------------------------------------------------------------------- */
@@ -72,6 +73,40 @@ static int compare_pos(const struct pos *a, const struct pos *b)
             return order;                                                                          \
     } while (0)
 
+static int compare_flags(const struct pair_list *a, const struct pair_list *b)
+{
+    UNLESS_EQUAL((a->n > b->n) - (a->n < b->n));
+    for (int i = 0; i < a->n; i++) {
+        UNLESS_EQUAL(compare_text(a->items[i].key.s, b->items[i].key.s));
+        UNLESS_EQUAL(compare_text(a->items[i].value.s, b->items[i].value.s));
+    }
+    return 0;
+}
+
+/* Two of one place are one, whatever was tried there. */
+static int compare_place(const struct place *a, const struct place *b)
+{
+    UNLESS_EQUAL(compare_pos(&a->at, &b->at));
+    UNLESS_EQUAL(compare_text(a->release, b->release));
+    return compare_text(a->statement, b->statement);
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const struct place *a = left, *b = right;
+
+    UNLESS_EQUAL(compare_place(a, b));
+    UNLESS_EQUAL(compare_flags(&a->flags, &b->flags));
+    return compare_text(a->probe, b->probe);
+}
+
+static int compare_first_place(const struct finding *a, const struct finding *b)
+{
+    if (a->n_places == 0 || b->n_places == 0)
+        return (a->n_places > 0) - (b->n_places > 0);
+    return compare_places(&a->places[0], &b->places[0]);
+}
+
 /* What makes two findings one: the same thing broken by the same step, in the same words. */
 static int compare_cause(const struct finding *a, const struct finding *b)
 {
@@ -82,6 +117,7 @@ static int compare_cause(const struct finding *a, const struct finding *b)
     UNLESS_EQUAL(compare_text(a->step, b->step));
     UNLESS_EQUAL(compare_text(a->message, b->message));
     UNLESS_EQUAL(compare_text(a->sqlstate, b->sqlstate));
+    UNLESS_EQUAL(compare_text(a->kind, b->kind));
     return compare_text(a->allowed_because, b->allowed_because);
 }
 
@@ -92,27 +128,14 @@ static int compare_findings(const void *left, const void *right)
 
     UNLESS_EQUAL(compare_cause(a, b));
     UNLESS_EQUAL((a->severity < b->severity) - (a->severity > b->severity));
+    UNLESS_EQUAL(compare_first_place(a, b));
     UNLESS_EQUAL(compare_text(a->release, b->release));
     UNLESS_EQUAL(compare_text(a->statement, b->statement));
-    UNLESS_EQUAL(compare_text(a->kind, b->kind));
     UNLESS_EQUAL(compare_text(a->level, b->level));
     UNLESS_EQUAL(compare_text(a->probe, b->probe));
     UNLESS_EQUAL(compare_text(a->safe_from, b->safe_from));
-    UNLESS_EQUAL(a->flags.n - b->flags.n);
-    for (int i = 0; i < a->flags.n; i++) {
-        UNLESS_EQUAL(compare_text(a->flags.items[i].key.s, b->flags.items[i].key.s));
-        UNLESS_EQUAL(compare_text(a->flags.items[i].value.s, b->flags.items[i].value.s));
-    }
+    UNLESS_EQUAL(compare_flags(&a->flags, &b->flags));
     return compare_text(a->help, b->help);
-}
-
-static int compare_places(const void *left, const void *right)
-{
-    const struct place *a = left, *b = right;
-
-    UNLESS_EQUAL(compare_pos(&a->at, &b->at));
-    UNLESS_EQUAL(compare_text(a->release, b->release));
-    return compare_text(a->statement, b->statement);
 }
 
 /* ---- the end -------------------------------------------------------------------------------------- */
@@ -121,19 +144,26 @@ static void sort_places(struct finding *f)
 {
     int n = 0;
 
+    for (int i = 0; i < f->n_places && !f->is_finished; i++)
+        f->places[i].flags = f->flags, f->places[i].probe = f->probe;
+    f->is_finished = true;
     if (f->n_places > 1)
         qsort(f->places, (size_t) f->n_places, sizeof *f->places, compare_places);
     for (int i = 0; i < f->n_places; i++)
-        if (n == 0 || compare_places(&f->places[n - 1], &f->places[i]) != 0)
+        if (n == 0 || compare_place(&f->places[n - 1], &f->places[i]) != 0)
             f->places[n++] = f->places[i];
     f->n_places = n;
 }
 
 static void merge_into(struct report *r, struct finding *to, const struct finding *from)
 {
-    for (int i = 0; i < from->n_places; i++)
+    for (int i = 0; i < from->n_places; i++) {
         finding_place(r, to, from->places[i].at, from->places[i].release,
                       from->places[i].statement);
+        to->places[to->n_places - 1] = from->places[i];
+    }
+    if (!to->safe_from)
+        to->safe_from = from->safe_from;
 }
 
 static void count(struct report_summary *s, const struct finding *f)
@@ -153,8 +183,10 @@ void report_finish(struct report *r)
     int n = 0;
 
     for (int i = 0; i < r->n; i++)
-        if (r->findings[i].severity != SEVERITY_OFF)
+        if (r->findings[i].severity != SEVERITY_OFF) {
+            sort_places(&r->findings[i]);
             r->findings[n++] = r->findings[i];
+        }
     r->n = n;
     if (n > 1)
         qsort(r->findings, (size_t) n, sizeof *r->findings, compare_findings);
@@ -179,4 +211,67 @@ bool report_fails(const struct report *r, enum severity at)
         if (r->findings[i].severity >= at && !r->findings[i].allowed_because)
             return true;
     return false;
+}
+
+/* ---- fingerprints --------------------------------------------------------------------------------- */
+
+struct numbered {
+    uint64_t print;
+    int i;
+};
+
+/* FNV-1a; the end of a text counts, so that "a", "bc" isn't "ab", "c". NULL isn't "". */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ p[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return text ? hash_bytes(hash, text, strlen(text) + 1) : hash_bytes(hash, "\1", 2);
+}
+
+static uint64_t fingerprint(const struct finding *f)
+{
+    const char *const texts[] = {f->rule->id, f->plan,    f->phase,   f->step,
+                                 f->kind,     f->at.file, f->release, f->statement};
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        hash = hash_text(hash, texts[i]);
+    return hash;
+}
+
+static int compare_numbered(const void *left, const void *right)
+{
+    const struct numbered *a = left, *b = right;
+
+    UNLESS_EQUAL((a->print > b->print) - (a->print < b->print));
+    return a->i - b->i;
+}
+
+const uint64_t *report_fingerprints(struct arena *a, const struct report *r)
+{
+    struct numbered *all = arena_array(a, struct numbered, r->n + 1);
+    uint64_t *out = arena_array(a, uint64_t, r->n + 1);
+    unsigned char nth = 0;
+
+    for (int i = 0; i < r->n; i++)
+        all[i] = (struct numbered) {fingerprint(&r->findings[i]), i};
+    qsort(all, (size_t) r->n, sizeof *all, compare_numbered);
+    for (int i = 0, same = 0; i < r->n; i++) {
+        uint64_t print = all[i].print;
+
+        same = i > 0 && all[i - 1].print == print ? same + 1 : 0;
+        for (int left = same; left > 0; left >>= 8) {
+            nth = (unsigned char) (left & 0xff);
+            print = hash_bytes(print, &nth, 1);
+        }
+        out[all[i].i] = print;
+    }
+    return out;
 }
