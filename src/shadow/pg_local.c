@@ -1,4 +1,5 @@
 #include "phasegate/pg_local.h"
+#include "shadow/confine.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -145,7 +146,7 @@ static void child_become(const struct pg_local *p, int out_fd)
         _exit(126);
 }
 
-static pid_t spawn(const struct pg_local *p, const char *const *argv)
+static pid_t spawn(const struct pg_local *p, const char *const *argv, bool is_confined)
 {
     int out_fd =
         open(str_text(&p->log), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -154,6 +155,8 @@ static pid_t spawn(const struct pg_local *p, const char *const *argv)
 
     if (pid == 0) {
         child_become(p, out_fd);
+        if (is_confined)
+            confine(argv[0], false);
         if (getppid() == parent)
             execv(argv[0], (char *const *) argv);
         _exit(127);
@@ -347,7 +350,7 @@ static bool run_initdb(const struct pg_local *p, const char *bin, const struct p
                                 "--no-sync",
                                 "--no-instructions",
                                 NULL};
-    pid_t pid = spawn(p, argv);
+    pid_t pid = spawn(p, argv, false);
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&program), strerror(errno));
     if (!wait_child(pid, o->interrupt, &status))
@@ -388,7 +391,7 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
         }
     }
     argv[n] = NULL;
-    return spawn(p, argv);
+    return spawn(p, argv, o->is_confined);
 }
 
 static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, struct err *err)

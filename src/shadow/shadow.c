@@ -94,6 +94,7 @@ static bool start_own(struct shadow *s, struct err *err)
                                  .settings = settings,
                                  .superuser = SHADOW_ADMIN,
                                  .locale = s->locale,
+                                 .is_confined = true,
                                  .interrupt = s->interrupt};
 
     if (o.parent)

@@ -4,16 +4,16 @@
 
 #include <string.h>
 
-void names_add(struct shadow *s, struct names *to, const char *name)
+void names_add(struct arena *a, struct names *to, const char *name)
 {
     if (to->n == to->cap) {
         int cap = to->cap ? 2 * to->cap : 8;
 
-        to->items = arena_grow(&s->arena, to->items, sizeof *to->items * (size_t) to->cap,
+        to->items = arena_grow(a, to->items, sizeof *to->items * (size_t) to->cap,
                                sizeof *to->items * (size_t) cap);
         to->cap = cap;
     }
-    to->items[to->n++] = arena_strdup(&s->arena, name);
+    to->items[to->n++] = arena_strdup(a, name);
 }
 
 int names_find(const struct names *in, const char *name)
@@ -36,7 +36,8 @@ bool shadow_has_database(const struct shadow *s, const char *name)
 
 /* ---- the empty template ------------------------------------------------------------------------- */
 
-bool shadow_within(struct shadow *s, const char *database, const char *sql, struct err *err)
+bool shadow_within(struct shadow *s, const char *database, const char *const *sql, int n,
+                   struct err *err)
 {
     struct connect_spec c = {.database = database,
                              .options = "-c client_min_messages=error -c search_path=pg_catalog"};
@@ -47,9 +48,14 @@ bool shadow_within(struct shadow *s, const char *database, const char *sql, stru
 
     if (!wire_connect(s, &c, &o, &w, err))
         return false;
-    bool good = wire_exec(w, &a, sql, false, &r, err);
+    bool good = true;
+    for (int i = 0; good && i < n; i++) {
+        good = wire_exec(w, &a, sql[i], false, &r, err);
+        if (good && !r.ok)
+            good = shadow_result_err(&r, "preparing the shadow", err);
+    }
     wire_close(w);
-    return good && !r.ok ? shadow_result_err(&r, "preparing the shadow", err) : good;
+    return good;
 }
 
 /* Steps create in public, as the owner of a database does. */
@@ -59,7 +65,8 @@ static bool own_public(struct shadow *s, const char *database, struct err *err)
 
     str_add(&sql, "ALTER SCHEMA public OWNER TO ");
     sql_ident(&sql, s->owner);
-    return shadow_within(s, database, str_text(&sql), err);
+    const char *const one = str_text(&sql);
+    return shadow_within(s, database, &one, 1, err);
 }
 
 bool shadow_prepare(struct shadow *s, struct err *err)
@@ -111,7 +118,8 @@ bool shadow_database(struct shadow *s, const char *name, const char *from, struc
     add_source(s, &sql, from);
     if (!shadow_admin(s, str_text(&sql), err))
         return false;
-    names_add(s, &s->databases, name);
+    names_add(&s->arena, &s->databases, name);
+    names_add(&s->arena, &s->sources, from ? from : "");
     str_clear(&sql);
     str_add(&sql, "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE ");
     sql_ident(&sql, real);

@@ -44,11 +44,12 @@ struct shadow {
     const char *secret;     /* the roles' password on a server of the user's; NULL: none needed */
     struct wire *admin;     /* superuser, in a database that nobody loads into */
     struct names databases; /* as the caller named them */
+    struct names sources;   /* parallel: what each is a copy of; "": of nothing */
     struct names roles_made, logins;
 };
 
 /* ---- shadow.c */
-void names_add(struct shadow *s, struct names *to, const char *name);
+void names_add(struct arena *a, struct names *to, const char *name);
 int names_find(const struct names *in, const char *name); /* -1: not there */
 /* Waits until it has started, if it hasn't. */
 bool shadow_check(struct shadow *s, struct err *err) MUST_CHECK;
@@ -64,8 +65,8 @@ const char *shadow_database_name(const struct shadow *s, struct arena *a, const 
 bool shadow_has_database(const struct shadow *s, const char *name);
 /* Roles and an empty template, before the first database. */
 bool shadow_prepare(struct shadow *s, struct err *err) MUST_CHECK;
-/* Runs sql in database `name` as superuser, in a session of its own. */
-bool shadow_within(struct shadow *s, const char *database_on_server, const char *sql,
+/* Runs n statements in a database as superuser, in a session of their own. */
+bool shadow_within(struct shadow *s, const char *database_on_server, const char *const *sql, int n,
                    struct err *err) MUST_CHECK;
 
 /* ---- shadow_role.c */

@@ -46,7 +46,7 @@ bool shadow_role_make(struct shadow *s, const char *name, struct err *err)
         add_login(s, &sql);
     if (!shadow_admin(s, str_text(&sql), err))
         return false;
-    names_add(s, &s->roles_made, name);
+    names_add(&s->arena, &s->roles_made, name);
     return true;
 }
 

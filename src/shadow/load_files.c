@@ -1,0 +1,174 @@
+/* The files of a baseline: a dump, or a folder of earlier migrations in their order. */
+#include "shadow/load_int.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_BYTES = 1 << 30 };
+
+/* ---- order ------------------------------------------------------------------------------------- */
+
+static size_t digits(const char *s) { return strspn(s, "0123456789"); }
+
+/* Of numbers of any length: by value. */
+static int compare_numbers(const char *a, const char *b)
+{
+    size_t skip_a = strspn(a, "0"), skip_b = strspn(b, "0");
+    size_t n_a = digits(a) - (skip_a < digits(a) ? skip_a : digits(a));
+    size_t n_b = digits(b) - (skip_b < digits(b) ? skip_b : digits(b));
+
+    if (n_a != n_b)
+        return n_a < n_b ? -1 : 1;
+    return memcmp(a + digits(a) - n_a, b + digits(b) - n_b, n_a);
+}
+
+/* The number that a name starts with, after letters as in V1__x.sql; NULL: none. */
+static const char *number_of(const char *name)
+{
+    const char *c = name;
+
+    while (isalpha((unsigned char) *c))
+        c++;
+    return isdigit((unsigned char) *c) ? c : NULL;
+}
+
+/* 2_x before 10_x, V1.2__x before V1.10__x; names without a number last. */
+static int compare_names(const void *left, const void *right)
+{
+    const char *const *names[2] = {left, right};
+    const char *a = number_of(*names[0]), *b = number_of(*names[1]);
+
+    if (!a || !b)
+        return !a && !b ? strcmp(*names[0], *names[1]) : a ? -1 : 1;
+    for (;;) {
+        int order = compare_numbers(a, b);
+
+        if (order)
+            return order;
+        a += digits(a);
+        b += digits(b);
+        if (*a != *b || (*a != '.' && *a != '_') || !digits(a + 1) || !digits(b + 1))
+            break;
+        a++;
+        b++;
+    }
+    return strcmp(*names[0], *names[1]);
+}
+
+/* Migrations that go back: 001_x.down.sql, U1__x.sql. */
+static bool is_way_back(const char *name, size_t n)
+{
+    bool is_down = n > 9 && strcmp(name + n - 9, ".down.sql") == 0;
+
+    return is_down || (name[0] == 'U' && digits(name + 1) > 0 && strstr(name, "__"));
+}
+
+static bool is_migration(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".sql") == 0 && !is_way_back(name, n);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+bool load_read(int fd, const char *shown, char **out, size_t *out_n, struct err *err)
+{
+    struct stat st;
+    size_t n = 0;
+    ssize_t got = -1;
+    char *bytes;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(err, ERR_INPUT, "%s: expected a file", shown);
+    if (st.st_size > MAX_BYTES) {
+        err_set(err, ERR_INPUT, "%s: larger than 1 GiB", shown);
+        return err_hint(err, "Rows aren't needed: pg_dump --schema-only.");
+    }
+    bytes = malloc((size_t) st.st_size + 1);
+    if (!bytes)
+        abort();
+    while (n < (size_t) st.st_size &&
+           (got = pread(fd, bytes + n, (size_t) st.st_size - n, (off_t) n)) > 0)
+        n += (size_t) got;
+    if (got < 0 && st.st_size > 0) {
+        free(bytes);
+        return err_set(err, ERR_INPUT, "%s: %s", shown, strerror(errno));
+    }
+    *out = bytes;
+    *out_n = n;
+    return true;
+}
+
+static bool cannot_read(const char *shown, struct err *err)
+{
+    err_set(err, ERR_INPUT, "the baseline %s can't be read: %s", shown, strerror(errno));
+    return err_hint(err,
+                    "pg_dump --schema-only DATABASE > %s, or correct baseline: in the project "
+                    "file.",
+                    shown);
+}
+
+static bool add_file(struct load *l, const char *path, const char *shown, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char *bytes = NULL;
+    size_t n = 0;
+
+    if (fd < 0)
+        return cannot_read(shown, err);
+    bool good = load_read(fd, shown, &bytes, &n, err) && scan_file(&l->scan, shown, bytes, n, err);
+    free(bytes);
+    close(fd);
+    return good;
+}
+
+static bool add_folder(struct load *l, DIR *dir, const char *path, const char *shown,
+                       struct err *err)
+{
+    struct names names = {0};
+
+    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
+        if (is_migration(e->d_name))
+            names_add(&l->arena, &names, e->d_name);
+    if (names.n == 0) {
+        err_set(err, ERR_INPUT, "the baseline %s has no .sql file", shown);
+        return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
+                             "001_orders.sql.");
+    }
+    qsort(names.items, (size_t) names.n, sizeof *names.items, compare_names);
+    for (int i = 0; i < names.n; i++) {
+        AUTO(str) file = {0};
+
+        str_addf(&file, "%s/%s", path, names.items[i]);
+        if (!add_file(l, str_text(&file), arena_printf(&l->arena, "%s/%s", shown, names.items[i]),
+                      err))
+            return false;
+    }
+    return true;
+}
+
+bool load_path(struct load *l, const char *root, const char *path, struct err *err)
+{
+    AUTO(str) full = {0};
+    AUTO(str) shown = {0};
+
+    str_addf(&full, "%s%s%s", *path == '/' ? "" : root, *path == '/' ? "" : "/", path);
+    str_set(&shown, path);
+    while (shown.len > 1 && shown.text[shown.len - 1] == '/')
+        shown.text[--shown.len] = '\0';
+    DIR *dir = opendir(str_text(&full));
+    if (!dir && errno != ENOTDIR)
+        return cannot_read(str_text(&shown), err);
+    if (!dir)
+        return add_file(l, str_text(&full), arena_strdup(&l->arena, str_text(&shown)), err);
+    bool good = add_folder(l, dir, str_text(&full), str_text(&shown), err);
+    closedir(dir);
+    return good;
+}

@@ -1,0 +1,37 @@
+/* load: what its files share. */
+#ifndef PHASEGATE_SHADOW_LOAD_INT_H
+#define PHASEGATE_SHADOW_LOAD_INT_H
+
+#include "shadow/program.h"
+#include "shadow/scan.h"
+
+/* A baseline on its way into a database. */
+struct load {
+    struct shadow *s;
+    const char *name;     /* of the database, the caller's */
+    const char *database; /* on the server */
+    struct arena arena;
+    struct scan scan;
+    FILE *file; /* what psql reads */
+};
+
+/* ---- after_load.c */
+/* The rights of our roles back to what they may have and, when it is loaded, everything to the limited one. */
+bool load_finish(struct shadow *s, const char *database, bool is_loaded,
+                 struct err *err) MUST_CHECK;
+
+/* ---- load_error.c */
+/* What psql said last, as err with file:line. False. role: the one that is missing, when that's what it is. */
+bool load_error(struct load *l, const char *said, const char **missing_role, struct err *err);
+
+/* ---- load_files.c */
+/* All of it into the scan. */
+bool load_path(struct load *l, const char *root, const char *path, struct err *err) MUST_CHECK;
+/* The file at its beginning, whole. Free it. */
+bool load_read(int fd, const char *shown, char **out, size_t *out_n, struct err *err) MUST_CHECK;
+
+/* ---- load_dump.c */
+/* The schema of a live database into the scan. */
+bool load_dump(struct load *l, const char *url, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,216 @@
+#include "shadow/program.h"
+#include "shadow/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { TAIL = 64 << 10, TERM_MS = 2000 };
+
+/* ---- finding ----------------------------------------------------------------------------------- */
+
+bool program_find(struct shadow *s, const char *name, struct str *out, struct err *err)
+{
+    const char *list = getenv("PATH");
+    AUTO(str) folder = {0};
+
+    if (!s->bin_dir && pg_local_find(&folder))
+        s->bin_dir = arena_strdup(&s->arena, str_text(&folder));
+    if (s->bin_dir) {
+        str_addf(out, "%s/%s", s->bin_dir, name);
+        if (access(str_text(out), X_OK) == 0)
+            return true;
+    }
+    for (const char *at = list ? list : ""; *at;) {
+        size_t n = strcspn(at, ":");
+
+        str_clear(out);
+        str_addf(out, "%.*s/%s", (int) n, at, name);
+        if (n > 0 && access(str_text(out), X_OK) == 0)
+            return true;
+        at += n + (at[n] == ':');
+    }
+    err_set(err, ERR_UNREACHABLE, "no %s on this machine", name);
+    return err_hint(err, "apt install postgresql-client, or PHASEGATE_PG_BIN=DIR.");
+}
+
+int program_file(struct err *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    const char *folder = tmp && *tmp ? tmp : "/tmp";
+    AUTO(str) name = {0};
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        return fd;
+    str_addf(&name, "%s/phasegate-XXXXXX", folder);
+    fd = mkostemp(name.text, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(str_text(&name));
+    else
+        err_set(err, ERR_UNREACHABLE, "no file below %s: %s", folder, strerror(errno));
+    return fd;
+}
+
+static bool is_named_by(const char *entry, const char *const *list)
+{
+    size_t n = strcspn(entry, "=") + 1;
+
+    for (; *list; list++)
+        if (strncmp(*list, entry, n) == 0)
+            return true;
+    return false;
+}
+
+static bool begins_with(const char *entry, const char *const *words)
+{
+    for (; *words; words++)
+        if (strncmp(entry, *words, strlen(*words)) == 0)
+            return true;
+    return false;
+}
+
+const char *const *program_env(struct arena *a, const char *const *added, bool keeps_libpq)
+{
+    static const char *const language[] = {"LC_", "LANG", NULL};
+    static const char *const libpq[] = {"PG", "PSQL", NULL};
+    const char **all;
+    int n = 0, m = 0;
+
+    while (environ[n])
+        n++;
+    while (added[m])
+        m++;
+    all = arena_array(a, const char *, n + m + 2);
+    m = 0;
+    for (int i = 0; i < n; i++)
+        if (!is_named_by(environ[i], added) && !begins_with(environ[i], language) &&
+            (keeps_libpq || !begins_with(environ[i], libpq)))
+            all[m++] = environ[i];
+    all[m++] = "LC_ALL=C";
+    for (; *added; added++)
+        all[m++] = *added;
+    return all;
+}
+
+/* ---- the child's side -------------------------------------------------------------------------- */
+
+/* Between fork and exec: only what is safe after a fork of a program with threads. */
+static _Noreturn void become(const struct program *p, int in, int out, int errout)
+{
+    static const int reset[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGXFSZ};
+    sigset_t none;
+
+    setpgid(0, 0);
+    for (size_t i = 0; i < sizeof reset / sizeof *reset; i++)
+        signal(reset[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+        dup2(errout, STDERR_FILENO) >= 0) {
+        if (p->is_confined)
+            confine(p->argv[0], true);
+        execve(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
+    }
+    _exit(127);
+}
+
+/* ---- ours -------------------------------------------------------------------------------------- */
+
+static void keep_tail(struct str *to, const char *text, size_t n)
+{
+    if (to->len + n > TAIL && to->len > TAIL / 2) {
+        size_t gone = to->len - TAIL / 2;
+
+        memmove(to->text, to->text + gone, TAIL / 2);
+        to->len = TAIL / 2;
+        to->text[to->len] = '\0';
+    }
+    str_addn(to, text, n);
+}
+
+/* True: the other end is closed. */
+static bool drain(int fd, struct str *to)
+{
+    char block[4096];
+    ssize_t n;
+
+    while ((n = read(fd, block, sizeof block)) > 0)
+        keep_tail(to, block, (size_t) n);
+    return n == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* False: a signal came. */
+static bool wait_for(struct shadow *s, pid_t pid, int fd, struct str *errout, int *status)
+{
+    bool is_closed = false;
+
+    while (waitpid(pid, status, WNOHANG) == 0) {
+        struct pollfd look = {.fd = is_closed ? -1 : fd, .events = POLLIN};
+
+        if (shadow_is_interrupted(s))
+            return false;
+        poll(&look, 1, is_closed ? 2 : SHADOW_SLICE_MS);
+        is_closed = is_closed || drain(fd, errout);
+    }
+    drain(fd, errout);
+    return true;
+}
+
+static void end_child(struct shadow *s, pid_t pid, int *status)
+{
+    int64_t end = clock_mono_ms(s->clock) + TERM_MS;
+
+    kill(-pid, SIGTERM);
+    while (waitpid(pid, status, WNOHANG) == 0) {
+        if (clock_mono_ms(s->clock) > end)
+            kill(-pid, SIGKILL);
+        poll(NULL, 0, 5);
+    }
+}
+
+static pid_t start(const struct program *p, int fds[2])
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    pid_t pid = -1;
+
+    if (null >= 0 && pipe2(fds, O_CLOEXEC) == 0) {
+        fcntl(fds[0], F_SETFL, O_NONBLOCK);
+        pid = fork();
+        if (pid == 0)
+            become(p, p->in_fd >= 0 ? p->in_fd : null, p->out_fd >= 0 ? p->out_fd : null, fds[1]);
+        if (pid > 0)
+            setpgid(pid, pid);
+        close(fds[1]);
+        if (pid < 0)
+            close(fds[0]);
+    }
+    if (null >= 0)
+        close(null);
+    return pid;
+}
+
+bool program_run(struct shadow *s, const struct program *p, struct str *errout, int *out_code,
+                 struct err *err)
+{
+    int fds[2], status = 0;
+    pid_t pid = start(p, fds);
+
+    if (pid < 0)
+        return err_set(err, ERR_UNREACHABLE, "can't start %s: %s", p->argv[0], strerror(errno));
+    bool good = wait_for(s, pid, fds[0], errout, &status);
+    if (!good) {
+        end_child(s, pid, &status);
+        shadow_interrupted(s, err);
+    }
+    close(fds[0]);
+    *out_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return good;
+}

@@ -1,0 +1,25 @@
+/* program: running psql and pg_dump. */
+#ifndef PHASEGATE_SHADOW_PROGRAM_H
+#define PHASEGATE_SHADOW_PROGRAM_H
+
+#include "shadow/shadow_int.h"
+
+struct program {
+    const char *const *argv; /* argv[0]: its path */
+    const char *const *env;  /* all of it, NULL-terminated */
+    int in_fd, out_fd;       /* -1: none */
+    bool is_confined;        /* it starts no program itself */
+};
+
+/* Its end, or a signal's (ERR_INTERRUPTED, and it is ended). errout gets the last 64 KiB of what it said. */
+bool program_run(struct shadow *s, const struct program *p, struct str *errout, int *out_code,
+                 struct err *err) MUST_CHECK;
+/* Beside the server's programs, else on PATH. False: nowhere; err says so. */
+bool program_find(struct shadow *s, const char *name, struct str *out, struct err *err) MUST_CHECK;
+/* A file without a name, for what is handed to a program or comes from it; -1 and err. */
+int program_file(struct err *err);
+/* Our environment and `added`, "NAME=VALUE"s, NULL-terminated, which go before. libpq's own variables are in it only
+ * with keeps_libpq. Messages are in English. */
+const char *const *program_env(struct arena *a, const char *const *added, bool keeps_libpq);
+
+#endif

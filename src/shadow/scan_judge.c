@@ -1,0 +1,274 @@
+/* What a statement of a baseline is, by its words: taken, left out or refused, and which roles it names. */
+#include "shadow/scan_int.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+bool token_is(const struct token *t, const char *word)
+{
+    return t->kind == TOKEN_WORD && strlen(word) == (size_t) t->n &&
+           strncasecmp(t->at, word, (size_t) t->n) == 0;
+}
+
+const char *token_name(struct arena *a, const struct token *t)
+{
+    bool is_quoted = t->kind == TOKEN_QUOTED || (t->kind == TOKEN_STRING && *t->at == '\'');
+    char *name = is_quoted ? arena_strndup(a, t->at + 1, (size_t) t->n - 2)
+                           : arena_strndup(a, t->at, (size_t) t->n);
+    char *to = name;
+
+    for (const char *c = name; *c; c++) {
+        *to++ = is_quoted ? *c : (char) tolower((unsigned char) *c);
+        c += is_quoted && c[0] == t->at[0] && c[1] == t->at[0];
+    }
+    *to = '\0';
+    return name;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------- */
+
+static bool is(const struct tokens *t, int i, const char *word)
+{
+    return i >= 0 && i < t->n && token_is(&t->items[i], word);
+}
+
+static bool is_one_of(const struct tokens *t, int i, const char *const *words)
+{
+    for (; *words; words++)
+        if (is(t, i, *words))
+            return true;
+    return false;
+}
+
+/* The first one outside of parentheses from `from` on, or n. */
+static int find(const struct tokens *t, int from, const char *word)
+{
+    int i = from;
+
+    while (i < t->n && !(t->items[i].depth == 0 && is(t, i, word)))
+        i++;
+    return i;
+}
+
+static bool is_char(const struct tokens *t, int i, char c)
+{
+    return i < t->n && t->items[i].kind == TOKEN_OTHER && *t->items[i].at == c;
+}
+
+/* ---- roles ------------------------------------------------------------------------------------- */
+
+static bool names_a_role(const char *name)
+{
+    static const char *const no[] = {"public",       "current_user", "session_user",
+                                     "current_role", "user",         "none",
+                                     "default",      "all",          NULL};
+
+    for (int i = 0; no[i]; i++)
+        if (strcmp(name, no[i]) == 0)
+            return false;
+    return *name && strncmp(name, "pg_", 3) != 0;
+}
+
+static void add_once(struct scan *sc, struct names *to, const char *name)
+{
+    if (names_find(to, name) < 0)
+        names_add(sc->a, to, name);
+}
+
+static void mention(struct scan *sc, const struct tokens *t, int i)
+{
+    if (i >= t->n || t->items[i].kind == TOKEN_OTHER)
+        return;
+    const char *name = token_name(sc->a, &t->items[i]);
+    if (names_a_role(name))
+        add_once(sc, &sc->mentioned, name);
+}
+
+/* a, b, "c" */
+static void mention_list(struct scan *sc, const struct tokens *t, int i)
+{
+    i += is(t, i, "group");
+    mention(sc, t, i);
+    for (; is_char(t, i + 1, ','); i += 2)
+        mention(sc, t, i + 2);
+}
+
+static void mention_grant(struct scan *sc, const struct tokens *t, int at)
+{
+    int to = find(t, at, is(t, at, "grant") ? "to" : "from");
+
+    if (find(t, at, "on") > to) /* a role itself is granted */
+        for (int i = at + 1; i < to; i++)
+            if (is_char(t, i + 1, ',') || i + 1 == to)
+                mention(sc, t, i);
+    mention_list(sc, t, to + 1);
+}
+
+/* Words behind which a role stands, whatever the statement. */
+static void mention_anywhere(struct scan *sc, const struct tokens *t)
+{
+    for (int i = 0; i < t->n && t->items[0].kind == TOKEN_WORD; i++) {
+        if (t->items[i].kind != TOKEN_WORD || t->items[i].depth > 0)
+            continue;
+        if (is(t, i, "owner") && is(t, i + 1, "to"))
+            mention(sc, t, i + 2);
+        else if (is(t, i, "authorization") && !is_char(t, i + 1, '='))
+            mention(sc, t, i + 1);
+        else if (is(t, i, "for") && (is(t, i + 1, "role") || is(t, i + 1, "user")))
+            mention_list(sc, t, i + 2);
+    }
+}
+
+static void mention_roles(struct scan *sc, const struct tokens *t)
+{
+    bool is_alter = is(t, 0, "alter");
+
+    if (is(t, 0, "insert") || is(t, 0, "select") || is(t, 0, "copy"))
+        return;
+    mention_anywhere(sc, t);
+    if (is(t, 0, "grant") || is(t, 0, "revoke"))
+        mention_grant(sc, t, 0);
+    if (is_alter && is(t, 1, "default")) {
+        int grant = find(t, 0, "grant");
+
+        mention_grant(sc, t, grant < t->n ? grant : find(t, 0, "revoke"));
+    }
+    if ((is(t, 0, "create") || is_alter) && is(t, 1, "policy")) {
+        int to = find(t, 2, "to");
+
+        if (!is(t, to - 1, "rename"))
+            mention_list(sc, t, to + 1);
+    }
+    if ((is(t, 0, "create") || is_alter) && is(t, 1, "user") && is(t, 2, "mapping"))
+        mention(sc, t, find(t, 3, "for") + 1);
+    if (is(t, 0, "set"))
+        mention(sc, t, find(t, 1, "role") + 1);
+    if (is(t, 0, "reassign") || (is(t, 0, "drop") && is(t, 1, "owned"))) {
+        mention_list(sc, t, find(t, 0, "by") + 1);
+        mention(sc, t, find(t, 0, "to") + 1);
+    }
+    if (is(t, 0, "comment") && is(t, 2, "role"))
+        mention(sc, t, 3);
+}
+
+/* ---- verdicts ---------------------------------------------------------------------------------- */
+
+static void refuse(struct judgement *j, const char *why, const char *hint)
+{
+    j->verdict = REFUSE;
+    j->why = why;
+    j->hint = hint;
+}
+
+static void judge_copy(const struct tokens *t, struct judgement *j)
+{
+    int from = find(t, 1, "from"), to = find(t, 1, "to");
+    int at = from < to ? from : to;
+
+    if (at == from && is(t, at + 1, "stdin"))
+        j->verdict = TAKE_COPY;
+    else if (at != to || !is(t, at + 1, "stdout"))
+        refuse(j, "COPY from or to a file or a program of the server",
+               "COPY ... FROM stdin with the data below it, as pg_dump writes it.");
+}
+
+static void judge_role(struct scan *sc, const struct tokens *t, struct judgement *j)
+{
+    int at = is(t, 2, "if") ? 4 : 2;
+
+    if (at >= t->n)
+        return;
+    const char *name = token_name(sc->a, &t->items[at]);
+    if (is(t, 0, "create")) {
+        add_once(sc, &sc->created, name);
+        int in = find(t, at, "in");
+        if (in < t->n)
+            mention_list(sc, t, in + 2);
+        j->verdict = WRAP;
+    } else if (is(t, 0, "drop") || names_find(&sc->foreign, name) >= 0 ||
+               find(t, at, "database") < t->n) {
+        j->verdict = DROP; /* for one, other databases of the shadow may need it */
+    } else {
+        mention(sc, t, at);
+    }
+}
+
+static bool is_unsafe_encoding(const char *name)
+{
+    static const char *const words[] = {
+        "sjis", "shiftjis", "shiftjis2004", "mskanji", "win932", "windows932",
+        "big5", "win950",   "windows950",   "gbk",     "win936", "windows936",
+        "uhc",  "win949",   "windows949",   "gb18030", "johab",  NULL};
+    AUTO(str) plain = {0};
+
+    for (; *name; name++)
+        if (isalnum((unsigned char) *name))
+            str_addc(&plain, (char) tolower((unsigned char) *name));
+    for (int i = 0; words[i]; i++)
+        if (strcmp(str_text(&plain), words[i]) == 0)
+            return true;
+    return false;
+}
+
+static void judge_set(struct scan *sc, const struct tokens *t, struct judgement *j)
+{
+    int at = is(t, 1, "session") || is(t, 1, "local") ? 2 : 1;
+    int value = is(t, at, "names") ? at + 1 : at + 2;
+    const char *word = value < t->n ? token_name(sc->a, &t->items[value]) : "";
+
+    if (is(t, at, "standard_conforming_strings"))
+        j->standard_strings = strcmp(word, "off") != 0 && strcmp(word, "false") != 0 &&
+                              strcmp(word, "no") != 0 && strcmp(word, "0") != 0;
+    else if ((is(t, at, "client_encoding") || is(t, at, "names")) && is_unsafe_encoding(word))
+        refuse(j, "an encoding whose characters may hold a backslash",
+               "pg_dump --encoding=UTF8 writes a dump that can be read.");
+    /* Written by a newer pg_dump than the server. */
+    else if (is(t, at, "transaction_timeout") && sc->version < 170000)
+        j->verdict = DROP;
+    else if (is(t, at, "default_tablespace"))
+        j->verdict = DROP;
+}
+
+static void judge_object(struct scan *sc, const struct tokens *t, struct judgement *j)
+{
+    static const char *const roles[] = {"role", "user", "group", NULL};
+    bool is_database = is(t, 1, "database");
+
+    if (is_one_of(t, 1, roles) && !is(t, 2, "mapping"))
+        judge_role(sc, t, j);
+    else if (is(t, 1, "subscription") || (is_database && is(t, 0, "alter")))
+        j->verdict = DROP;
+    else if (is_database)
+        refuse(j, "a baseline makes and drops no databases: it is loaded into one",
+               "Dump a single database: pg_dump --schema-only DATABASE, without --create, and not "
+               "pg_dumpall.");
+    else if (is(t, 1, "tablespace"))
+        refuse(j, "a baseline makes and drops no tablespaces", "pg_dump --no-tablespaces");
+    else if (is(t, 1, "system"))
+        refuse(j, "a baseline changes no settings of the server", NULL);
+}
+
+static bool is_about_server(const struct tokens *t)
+{
+    static const char *const those[] = {"database", "tablespace", "subscription", NULL};
+    int on = find(t, 1, "on");
+
+    return is_one_of(t, on + 1, those);
+}
+
+void scan_judge(struct scan *sc, const struct tokens *t, struct judgement *j)
+{
+    j->verdict = TAKE;
+    if (t->n == 0)
+        return;
+    mention_roles(sc, t);
+    if (is(t, 0, "copy"))
+        judge_copy(t, j);
+    else if (is(t, 0, "set"))
+        judge_set(sc, t, j);
+    else if (is(t, 0, "create") || is(t, 0, "alter") || is(t, 0, "drop"))
+        judge_object(sc, t, j);
+    else if ((is(t, 0, "grant") || is(t, 0, "revoke") || is(t, 0, "comment")) && is_about_server(t))
+        j->verdict = DROP;
+}
