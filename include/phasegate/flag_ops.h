@@ -119,6 +119,7 @@ struct flag_kill_target {
     struct flag_ref ref;
     const char *plan; /* NULL: named by --flag */
     int role;         /* enum flag_role; -1: named by --flag */
+    bool remembered;  /* no file says it: where there is none (any more), it is off */
 };
 
 struct flag_kill_options {
@@ -136,7 +137,9 @@ struct flag_kill_result {
     enum flag_level level, wanted; /* reached, and the highest that is configured */
     bool reached;                  /* off at `wanted` */
     bool in_doubt;                 /* reached or not: something may still change it */
-    int before_percent;            /* drill: where it was and was put back to; -1: not known */
+    int before_percent;            /* drill: where it was; -1: not known */
+    bool put_back;                 /* drill: there again */
+    bool remembered;               /* no file says it */
     int64_t ms;                    /* from the start until it was reached, or until now */
     const char *op_id, *detail;    /* detail NULL: nothing to add */
     int exit_code;                 /* 0, 5, 3 */
@@ -155,6 +158,11 @@ struct flag_kill_report {
 void flag_kill_targets(struct arena *a, const struct flag_ops *ops, const struct plan *const *plans,
                        int n_plans, const char *const *keys, int n_keys,
                        struct flag_kill_target **out, int *out_n);
+/* Those of known that aren't among the targets in *list yet, added to it. plans: of these only; NULL: all. A plan that
+ * is purged is left alone: it has no way back that off would lead to. */
+void flag_kill_add_known(struct arena *a, const struct flag_ops *ops,
+                         const struct known_flag *known, int n_known, const char *const *plans,
+                         int n_plans, struct flag_kill_target **list, int *n);
 /* Every target also in the kill file, where there is one. Never fails: the report says it all. */
 void flag_ops_kill(struct flag_ops *ops, const struct flag_kill_target *targets, int n,
                    const struct flag_kill_options *o, struct arena *a,
@@ -182,6 +190,10 @@ bool flag_journal_load(const struct flag_ops *ops, struct arena *a, struct flag_
 /* Intents without an answer, and answers still in doubt. */
 bool flag_journal_unmatched(const struct flag_ops *ops, struct arena *a, struct flag_entry **out,
                             int *out_n, struct err *err) MUST_CHECK;
+/* Each flag that was ever changed from this host, with the plan it was changed for last; stage NULL. By hand and for no
+ * plan: only when it may be on. */
+bool flag_journal_known(const struct flag_ops *ops, struct arena *a, struct known_flag **out,
+                        int *out_n, struct err *err) MUST_CHECK;
 /* Until when such an entry may still take effect; wall clock. */
 int64_t flag_entry_doubt_ends_ms(const struct flag_ops *ops, const struct flag_entry *e);
 /* Changes that the ledger doesn't have yet, as its rows; and: it has them now. */

@@ -158,6 +158,13 @@ void ledger_flag_change_call(struct arena *a, const struct flag_change *c, struc
 bool ledger_flag_changes(struct db *db, struct arena *a, const char *plan_or_null, int64_t limit,
                          struct flag_change **out, int *out_n, struct err *err); /* newest first */
 
+/* A flag that was set once, and for which plan last. plan, role, stage NULL: none. */
+struct known_flag {
+    const char *key, *plan, *role, *stage;
+};
+bool ledger_known_flags(struct db *db, struct arena *a, const char *environment,
+                        struct known_flag **out, int *out_n, struct err *err);
+
 struct approval {
     const char *plan, *phase, *checksum, *role, *who, *because, *host;
     bool refused;

@@ -372,6 +372,7 @@ struct plan {
     struct require *requires;
     int n_requires;
     struct flag_decl flags[FLAG_ROLES];
+    bool flags_unread; /* the file has mistakes that may hide a flag */
     struct check_list data_checks;
     struct sync sync;
     struct plan_test *tests;

@@ -80,7 +80,9 @@ enum {
     NEED_LEASE = 64, /* takes the lease: --lock-wait */
     MUTATES = 128,   /* the session may write; without it it can't */
     TOLERANT = 256,  /* goes on with the plans that could be understood */
-    NEED_SQL = 512   /* c->plans whose SQL has problems are whole: the others were found good */
+    STRANGERS =
+        1024,      /* named plans that no file has are in c->strangers, for the command to judge */
+    NEED_SQL = 512 /* c->plans whose SQL has problems are whole: the others were found good */
 };
 
 struct command {
@@ -132,6 +134,8 @@ struct context {
     const struct environment *env;
     struct plan **plans;
     int n_plans;
+    const char **strangers;
+    int n_strangers;
     struct flag_service *flags;     /* NULL: the environment has none */
     struct flag_service *kill_file; /* NULL: none */
     struct session *sessions;       /* one per database of env */

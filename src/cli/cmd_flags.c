@@ -1,6 +1,5 @@
 /* flags list|get|set|reconcile */
-#include "cli.h"
-#include "phasegate/flag_ops.h"
+#include "kill_sources.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,6 +9,7 @@ struct row { /* one flag of one plan */
     struct plan *plan;
     enum flag_role role;
     struct flag_ref ref;
+    const struct known_flag *known; /* no file says it, the journal remembers it; NULL: else */
 };
 
 static const char *obs_text(struct arena *a, const struct flag_obs *o)
@@ -45,11 +45,40 @@ static struct row *rows_of(struct context *c, const char *key, int *out_n)
             if (d->key.s && (!key || strcmp(key, d->key.s) == 0))
                 rows[n++] = (struct row) {&c->set.plans[i],
                                           (enum flag_role) r,
-                                          {c->flags, d->key.s, d->bucket_by.s, NULL}};
+                                          {c->flags, d->key.s, d->bucket_by.s, NULL},
+                                          NULL};
         }
     if (key && n == 0)
-        rows[n++] = (struct row) {NULL, FLAG_READ, {c->flags, key, NULL, NULL}};
+        rows[n++] = (struct row) {NULL, FLAG_READ, {c->flags, key, NULL, NULL}, NULL};
     *out_n = n;
+    return rows;
+}
+
+static bool has_row(const struct row *rows, int n, const char *key)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(rows[i].ref.key, key) == 0)
+            return true;
+    return false;
+}
+
+/* With what was set from this host and no file says (any more): a list without it would look complete. */
+static struct row *with_remembered(struct context *c, struct row *rows, int *n)
+{
+    struct known_flag *known = NULL;
+    struct flag_ops ops;
+    AUTO(err) err = {0};
+    int n_known = 0, n_said = *n;
+
+    context_flag_ops(c, &ops);
+    if (!flag_journal_known(&ops, &c->arena, &known, &n_known, &err))
+        out_warn(&c->out, "%s", str_text(&err.message));
+    rows = arena_grow(&c->arena, rows, sizeof *rows * (size_t) *n,
+                      sizeof *rows * (size_t) (*n + n_known + 1));
+    for (int i = 0; i < n_known; i++)
+        if (!has_row(rows, n_said, known[i].key))
+            rows[(*n)++] =
+                (struct row) {NULL, FLAG_READ, {c->flags, known[i].key, NULL, NULL}, &known[i]};
     return rows;
 }
 
@@ -70,15 +99,43 @@ static struct flag_obs *observe(struct context *c, const struct row *rows, int n
 
 /* ---- list, get ---------------------------------------------------------------------------------------- */
 
+static const char *note_of(struct context *c, const struct row *row, const struct flag_obs *o)
+{
+    if (!row->known)
+        return o->why ? o->why : "";
+    return arena_printf(&c->arena, "no file says it: set from this host%s%s", o->why ? "; " : "",
+                        o->why ? o->why : "");
+}
+
+/* Files that may name flags which aren't in the list. */
+static bool is_complete(struct context *c, struct err *err)
+{
+    struct unread_file *unread;
+    int n = 0;
+
+    unread_files(c, true, &unread, &n);
+    if (n == 0)
+        return true;
+    context_show_problems(c, &c->problems);
+    err_set(err, ERR_INPUT, "the flags that %s%s names may be missing in this list", unread[0].file,
+            n > 1 ? arena_printf(&c->arena, " and %d more files", n - 1) : "");
+    return err_hint(err, "phasegate check says what is wrong there; phasegate flags get KEY looks "
+                         "at one flag");
+}
+
 static bool list(struct context *c, const char *key, struct err *err)
 {
     struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
     AUTO(out_table) t = {0};
     int n, unknown = 0;
     struct row *rows = rows_of(c, key, &n);
-    struct flag_obs *set = observe(c, rows, n, FLAG_CONFIGURED);
     bool sdk = key && c->flags->provider->sdk_endpoint;
-    struct flag_obs *seen = sdk ? observe(c, rows, n, FLAG_DELIVERED) : NULL;
+    struct flag_obs *set, *seen;
+
+    if (!key)
+        rows = with_remembered(c, rows, &n);
+    set = observe(c, rows, n, FLAG_CONFIGURED);
+    seen = sdk ? observe(c, rows, n, FLAG_DELIVERED) : NULL;
 
     if (j) {
         json_str(j, "service", c->flags->shown);
@@ -86,20 +143,22 @@ static bool list(struct context *c, const char *key, struct err *err)
     }
     out_table_head(&t, OUT_CELLS("FLAG", "PLAN", "ROLE", "STATE", "CHANGED", "BY", "NOTE"));
     for (int i = 0; i < n; i++) {
-        const char *plan = rows[i].plan ? rows[i].plan->id.s : NULL;
-        const char *role = rows[i].plan ? flag_role_word(rows[i].role) : NULL;
+        const struct known_flag *known = rows[i].known;
+        const char *plan = rows[i].plan ? rows[i].plan->id.s : known ? known->plan : NULL;
+        const char *role = rows[i].plan ? flag_role_word(rows[i].role) : known ? known->role : NULL;
 
         unknown += set[i].state == FLAG_UNKNOWN;
         out_table_row(
             &t, OUT_CELLS(rows[i].ref.key, plan ? plan : "", role ? role : "",
                           obs_text(&c->arena, &set[i]), when_text(&c->arena, set[i].changed_at_ms),
-                          set[i].actor ? set[i].actor : "", set[i].why ? set[i].why : ""));
+                          set[i].actor ? set[i].actor : "", note_of(c, &rows[i], &set[i])));
         if (!j)
             continue;
         json_object_begin(j, NULL);
         json_str(j, "key", rows[i].ref.key);
         json_str(j, "plan", plan);
         json_str(j, "role", role);
+        json_bool(j, "remembered", known != NULL);
         obs_json(j, "configured", &set[i]);
         if (seen)
             obs_json(j, "delivered", &seen[i]);
@@ -114,7 +173,7 @@ static bool list(struct context *c, const char *key, struct err *err)
     if (seen && n)
         out_print(&c->out, "what SDKs see: %s\n", obs_text(&c->arena, &seen[0]));
     if (unknown == 0)
-        return true;
+        return key || is_complete(c, err);
     return err_set(err, ports_interrupted(&c->ports) ? ERR_INTERRUPTED : ERR_UNREACHABLE,
                    "%d of %d flags could not be read from %s", unknown, n, c->flags->shown);
 }

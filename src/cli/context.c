@@ -219,12 +219,16 @@ static bool choose_plans(struct context *c, struct err *err)
     int n = all ? c->set.n_plans : (c->command->needs & NEED_PLAN) ? 1 : c->line.n_args;
 
     c->plans = arena_array(&c->arena, struct plan *, n + 1);
+    c->strangers = arena_array(&c->arena, const char *, n + 1);
     for (int i = 0; i < n; i++) {
-        c->plans[i] = all ? &c->set.plans[i] : context_plan(c, c->line.args[i], err);
-        if (!c->plans[i])
+        if (!all && (c->command->needs & STRANGERS) && !plan_find(&c->set, c->line.args[i])) {
+            c->strangers[c->n_strangers++] = c->line.args[i];
+            continue;
+        }
+        c->plans[c->n_plans] = all ? &c->set.plans[i] : context_plan(c, c->line.args[i], err);
+        if (!c->plans[c->n_plans++])
             return false;
     }
-    c->n_plans = n;
     return true;
 }
 

@@ -22,11 +22,6 @@ enum {
 
 static int64_t mono(const struct kill *k) { return clock_mono_ms(k->ops->ports->clock); }
 
-static const char *role_word(int role)
-{
-    return role < 0 ? "" : flag_role_word((enum flag_role) role);
-}
-
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 static struct flag_entry job_entry(const struct kill *k, struct arena *a, const struct kill_job *j)
@@ -535,17 +530,18 @@ static void job_init(struct kill *k, const struct flag_kill_target *t,
     *r = (struct flag_kill_result) {
         .key = arena_strdup(k->a, t->ref.key),
         .plan = arena_strdup(k->a, t->plan),
-        .role = role_word(t->role),
+        .role = t->role < 0 ? "" : flag_role_word((enum flag_role) t->role),
         .target = arena_strdup(k->a, service->shown),
         .answer = FLAG_NOT_SENT,
         .wanted = flag_service_reach(service, flag_value_percent(0)),
         .before_percent = -1,
+        .remembered = t->remembered,
         .op_id = flag_op_id(k->a, k->ops->ports->clock),
     };
     *j = (struct kill_job) {.ref = t->ref,
                             .r = r,
                             .role = t->role,
-                            .by_name = t->plan == NULL,
+                            .by_name = t->plan == NULL && !t->remembered,
                             .is_file = service == k->ops->kill_file};
     j->ref.service = service;
 }

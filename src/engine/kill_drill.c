@@ -120,6 +120,8 @@ static void put_back(struct kill *k, struct kill_job *j)
         left_off(k, j, str_text(&err.message));
     else if (result.answer != FLAG_OK && result.answer != FLAG_NOCHANGE)
         left_off(k, j, result.detail);
+    else
+        j->r->put_back = true;
 }
 
 void kill_drill(struct kill *k)

@@ -59,6 +59,29 @@ bool ledger_flag_changes(struct db *db, struct arena *a, const char *plan_or_nul
     return true;
 }
 
+bool ledger_known_flags(struct db *db, struct arena *a, const char *environment,
+                        struct known_flag **out, int *out_n, struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+    call_begin(&call, sql_select_known_flags);
+    call_text(&call, environment);
+    if (!ledger_read(db, a, call.sql, &call.params, &rows, err))
+        return false;
+
+    *out = arena_array(a, struct known_flag, rows.n_rows);
+    *out_n = rows.n_rows;
+    for (int i = 0; i < rows.n_rows; i++) {
+        struct reader r = {&rows, i, 0};
+        struct known_flag *k = &(*out)[i];
+        k->key = read_text(&r);
+        k->plan = read_text(&r);
+        k->role = read_text(&r);
+        k->stage = read_text(&r);
+    }
+    return true;
+}
+
 /* ---- approvals ----------------------------------------------------------------------------- */
 
 bool ledger_approval_add(struct db *db, const struct approval *ap, struct err *err)

@@ -7,6 +7,24 @@ static bool has_grown(const struct problem_list *l, int n_before, bool cut_befor
     return l->n > n_before || (l->cut && !cut_before) || l->n == LOAD_MAX_PROBLEMS;
 }
 
+/* Of a file with mistakes: is every entry of flags: a flag that was understood? Without flags: there may be one under
+ * a misspelt key. */
+static bool hides_flags(const struct node *root, const struct plan *plan)
+{
+    const struct node *flags = root ? node_get(root, "flags") : NULL;
+    const enum phase rolled_out_in[FLAG_ROLES] = {PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION};
+    int known = 0;
+
+    if (!flags || flags->kind != NODE_MAP)
+        return true;
+    for (int role = 0; role < FLAG_ROLES; role++) {
+        if (!plan->flags[role].key.s && plan->phases[rolled_out_in[role]].rollout.n > 0)
+            return true;
+        known += plan->flags[role].key.s != NULL;
+    }
+    return known < (int) flags->n;
+}
+
 bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes,
                      size_t n, struct plan *out, struct problem_list *problems)
 {
@@ -28,8 +46,10 @@ bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file,
             plan_validate(&plan, problems);
         plan_checksums_by(&parsing->hasher, a, &plan);
     }
+    bool good = root && !d.failed && !has_grown(problems, n_before, cut_before);
+    plan.flags_unread = !good && hides_flags(root, &plan);
     *out = plan;
-    return root && !d.failed && !has_grown(problems, n_before, cut_before);
+    return good;
 }
 
 bool plan_parse(struct arena *a, const char *path, const char *bytes, size_t n, struct plan *out,

@@ -312,6 +312,7 @@ static void plan_cut_to_head(struct arena *a, struct plan *p)
         .checksum = arena_strdup(a, p->checksum),
         .sync.by = p->sync.by,
         .n_depends_on = p->n_depends_on,
+        .flags_unread = p->flags_unread,
     };
 
     if (p->n_depends_on > 0)
