@@ -15,8 +15,8 @@ struct fact_rel {
     const char *name;
     bool is_target; /* of INSERT, UPDATE, DELETE, MERGE (also within a CTE) */
     bool is_locked; /* FOR UPDATE and its kin */
-    /* All of its columns are taken by * or alias.*, and go on to the output, to INSERT ... SELECT, to UNION or to IN:
-     * not in EXISTS (SELECT * ...), nor below a query that picks some of them. */
+    /* All of its columns are taken by * or alias.*, and go on to the output, to INSERT ... SELECT, to UNION, DISTINCT or
+     * IN: not in EXISTS (SELECT * ...), nor below a query that picks some of them. */
     bool star;
     /* Used as a value: row_to_json(t), t::text, t.*::text, to_jsonb(t); with star, as json_agg(s) FROM (SELECT * FROM
      * t) s. A bare name is taken for the row, though the table may have a column of that name (it's in columns too).

@@ -27,7 +27,7 @@ static const char *const select_seen =
     "  sum(calls) OVER (PARTITION BY query) AS total FROM chosen ORDER BY query, calls DESC, role) "
     "SELECT s.query, s.total::text, replace(coalesce((SELECT substr(o.setting, 13) "
     "  FROM pg_db_role_setting d, unnest(d.setconfig) o(setting) "
-    "  WHERE o.setting LIKE 'search_path=%%' AND d.setrole IN (0, s.userid) AND d.setdatabase IN "
+    "  WHERE o.setting LIKE 'search_path=%' AND d.setrole IN (0, s.userid) AND d.setdatabase IN "
     "    (0, (SELECT oid FROM pg_database WHERE datname = current_database())) "
     "  ORDER BY d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1), $2), "
     "  '\"$user\"', quote_ident(coalesce(s.role, ''))) "

@@ -214,18 +214,25 @@ static struct source *source_of_fields(struct scope *s, const json_t *fields, in
     return name ? source_named(s, schema, name) : NULL;
 }
 
+static bool has_source(const struct scope *s, const struct source *source)
+{
+    for (int i = 0; i < s->n_sources; i++)
+        if (&s->sources[i] == source)
+            return true;
+    return false;
+}
+
 static void take(struct scope *s, const json_t *fields, int n, unsigned taken)
 {
     struct source *source = source_of_fields(s, fields, n);
 
     if (!source)
         return;
-    /* A join's alias stands for several. */
-    for (; s; s = s->outer)
-        if (source >= s->sources && source < s->sources + s->n_sources)
-            for (int i = 0; i < s->n_sources; i++)
-                if (same(s->sources[i].name, source->name))
-                    s->sources[i].taken |= taken;
+    while (!has_source(s, source))
+        s = s->outer;
+    for (int i = 0; i < s->n_sources; i++) /* a join's alias stands for several */
+        if (same(s->sources[i].name, source->name))
+            s->sources[i].taken |= taken;
 }
 
 static void expr_column(struct walk *w, struct scope *s, const json_t *ref)
@@ -335,6 +342,11 @@ static void expr_const(struct walk *w, const json_t *node)
         note_text(w->a, &w->out->literals, text);
 }
 
+static bool is_clock(const char *op) /* CURRENT_DATE, LOCALTIME; not CURRENT_USER */
+{
+    return op && (strstr(op, "TIME") || strstr(op, "DATE"));
+}
+
 /* True: the node was seen to. */
 static bool expr_node(struct walk *w, struct scope *s, const char *kind, const json_t *fields)
 {
@@ -353,8 +365,7 @@ static bool expr_node(struct walk *w, struct scope *s, const char *kind, const j
     else if (strcmp(kind, "TypeName") == 0)
         expr_type(w, fields);
     else if (strcmp(kind, "SQLValueFunction") == 0)
-        w->out->uses_now = w->out->uses_now || strstr(tree_text(fields, "op"), "TIME") ||
-                           strstr(tree_text(fields, "op"), "DATE");
+        w->out->uses_now = w->out->uses_now || is_clock(tree_text(fields, "op"));
     else if (strcmp(kind, "MultiAssignRef") == 0) { /* its source stands in each of its columns */
         int64_t number = json_integer_value(tree_get(fields, "colno"));
         if (number == 1)
@@ -406,7 +417,7 @@ void walk_outputs(struct walk *w, struct scope *s, const json_t *list)
             for (int k = 0; k < s->n_sources; k++)
                 if (n == 0 || (one && same(one->name, s->sources[k].name)))
                     s->sources[k].starred = true;
-            if (one && !(one >= s->sources && one < s->sources + s->n_sources))
+            if (one && !has_source(s, one))
                 take(s, fields, n, TAKEN_STAR); /* of a query around this one */
             continue;
         }
@@ -510,6 +521,10 @@ struct scope *walk_select(struct walk *w, struct scope *outer, const json_t *f)
     s->outputs = tree_list(f, "targetList");
     walk_outputs(w, s, s->outputs);
     walk_expr(w, s, tree_get(f, "distinctClause"));
+    /* Without ON: one more column, and rows are no longer equal. */
+    if (tree_list(f, "distinctClause") &&
+        json_object_size(json_array_get(tree_list(f, "distinctClause"), 0)) == 0)
+        s->taken |= TAKEN_STAR;
     walk_expr(w, s, tree_get(f, "valuesLists"));
     walk_expr(w, s, tree_get(f, "whereClause"));
     walk_order(w, s, tree_list(f, "groupClause"));

@@ -153,7 +153,6 @@ static void change_insert(struct walk *w, struct scope *s, const json_t *f)
     const json_t *conflict = tree_as(tree_get(f, "onConflictClause"), "OnConflictClause");
     const json_t *columns = tree_list(f, "cols"), *item;
     const json_t *select = tree_get(tree_get(f, "selectStmt"), "SelectStmt");
-    const json_t *outputs = tree_list(select, "targetList");
     size_t i;
 
     /* What is inserted doesn't see the table's columns. */
@@ -163,6 +162,9 @@ static void change_insert(struct walk *w, struct scope *s, const json_t *f)
     json_array_foreach((json_t *) columns, i, item)
         walk_expr(w, s, tree_get(tree_as(item, "ResTarget"), "indirection"));
 
+    while (tree_get(select, "larg")) /* of a UNION, the first */
+        select = tree_as(tree_get(select, "larg"), "SelectStmt");
+    const json_t *outputs = tree_list(select, "targetList");
     struct fact_write *to = note_write(w, rel, VERB_INSERT);
     to->positional = !columns && select;
     to->on_conflict = conflict != NULL;
