@@ -1,4 +1,5 @@
 /* check: everything that can be known of the files alone. */
+#include "check_static.h"
 #include "cli.h"
 
 struct findings {
@@ -95,6 +96,8 @@ bool cmd_check(struct context *c, struct err *err)
 {
     struct findings f = {0};
 
+    if (check_static_has_paths(c))
+        return check_static(c, err);
     if (!read_sql(c, err))
         return false;
     narrow(c, &f);

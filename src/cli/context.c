@@ -1,5 +1,6 @@
 /* What a command works with, opened by its needs and no further: --version and kill must be quick. Sessions and
  * the flag service are opened when they're first asked for, so that a command sees its mistakes of usage first. */
+#include "check_static.h"
 #include "cli.h"
 #include "phasegate/io.h"
 
@@ -245,7 +246,7 @@ static void find_state_dir(struct context *c)
 
 bool context_open(struct context *c, struct err *err)
 {
-    unsigned needs = c->command->needs;
+    unsigned needs = check_static_has_paths(c) ? NEED_NOTHING : c->command->needs;
     const char *as = opt_text(c, OPT_AS);
 
     interrupt_install(&interrupt);

@@ -171,7 +171,7 @@ const struct rule rules[] = {
     {"suppression-needs-approver", RULE_PLAN, SEVERITY_ERROR, BOTH,
      "a suppression of this rule needs a named approver"},
     {"suppression-unknown-rule", RULE_PLAN, SEVERITY_ERROR, BOTH,
-     "a suppression names a rule that there isn't"},
+     "a suppression or the project file names a rule that there isn't"},
     {"suppression-unused", RULE_PLAN, SEVERITY_WARNING, BOTH, "a suppression that nothing needs"},
     {"sync-trigger-asymmetric", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "the sync loses or overwrites what one side wrote"},

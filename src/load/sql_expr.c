@@ -79,18 +79,21 @@ static const char *const calm_functions[] = {"now",
                                              "cardinality",
                                              NULL};
 
+enum volatility expr_call_volatility(const json_t *func_call)
+{
+    const char *name = tree_last(tree_get(func_call, "funcname"));
+
+    if (word_in(name, volatile_functions))
+        return IS_VOLATILE;
+    return word_in(name, calm_functions) ? NOT_VOLATILE : MAYBE_VOLATILE;
+}
+
 static bool note_function(void *ctx, const char *kind, const json_t *fields)
 {
     enum volatility *found = ctx;
-    const char *name;
 
-    if (strcmp(kind, "FuncCall") != 0)
-        return true;
-    name = tree_last(tree_get(fields, "funcname"));
-    if (word_in(name, volatile_functions))
-        *found = IS_VOLATILE;
-    else if (!word_in(name, calm_functions) && *found == NOT_VOLATILE)
-        *found = MAYBE_VOLATILE;
+    if (strcmp(kind, "FuncCall") == 0 && expr_call_volatility(fields) > *found)
+        *found = expr_call_volatility(fields);
     return *found != IS_VOLATILE;
 }
 

@@ -41,7 +41,7 @@ struct made *seen_add(struct seen *s, enum made_kind kind, struct sql_rel rel, c
 bool sql_text_facts(struct seen *seen, const struct sql_text *text, struct sql_stmt **out,
                     int *out_n, struct problem_list *problems)
 {
-    AUTO(statements) parts = {0};
+    AUTO(sql_parts) parts = {0};
     struct sql_stmt *stmts;
 
     if (!sql_split(seen->a, text, "the SQL", &parts, problems))

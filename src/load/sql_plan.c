@@ -116,7 +116,7 @@ static void check_undo(struct work_plan *w, struct step *step)
 static void check_applied_when(struct work_plan *w, const struct step *step)
 {
     struct sql_text text = sql_text_of(&step->applied_when);
-    AUTO(statements) parts = {0};
+    AUTO(sql_parts) parts = {0};
     const json_t *query;
 
     if (!sql_split(w->a, &text, "applied_when", &parts, w->problems)) {
@@ -193,7 +193,7 @@ static bool note_column(void *ctx, const char *kind, const json_t *fields)
 }
 
 /* Nothing but one expression: no FROM, no second column, no name. */
-static bool is_expression(const struct statements *parts)
+static bool is_expression(const struct sql_parts *parts)
 {
     static const char *const expected[] = {"targetList", "limitOption", "op", NULL};
     const json_t *query = parts->n == 1 ? tree_get(parts->items[0].node, "SelectStmt") : NULL;
@@ -207,7 +207,7 @@ static bool is_expression(const struct statements *parts)
 }
 
 /* Nothing but what may stand after FROM. */
-static bool is_from(const struct statements *parts)
+static bool is_from(const struct sql_parts *parts)
 {
     static const char *const expected[] = {"fromClause", "limitOption", "op", NULL};
     const json_t *query = parts->n == 1 ? tree_get(parts->items[0].node, "SelectStmt") : NULL;
@@ -267,8 +267,8 @@ static void note_made(struct work_plan *w, struct sync *sync, const struct phase
 /* A part of a statement that phasegate makes. It is pasted in, so it must be one by the grammar: what closes
  * the parenthesis around it would be a statement of its own that nobody has looked at. */
 static bool part_parse(struct work_plan *w, const struct text *part, const char *before,
-                       bool (*is_good)(const struct statements *), const char *expected,
-                       struct statements *out)
+                       bool (*is_good)(const struct sql_parts *), const char *expected,
+                       struct sql_parts *out)
 {
     struct sql_text text = sql_text_of(part);
 
@@ -286,7 +286,7 @@ static bool part_parse(struct work_plan *w, const struct text *part, const char 
     return false;
 }
 
-static bool expression_parse(struct work_plan *w, const struct text *expr, struct statements *out)
+static bool expression_parse(struct work_plan *w, const struct text *expr, struct sql_parts *out)
 {
     return part_parse(w, expr, "SELECT ", is_expression, "one expression over columns of the row",
                       out);
@@ -294,7 +294,7 @@ static bool expression_parse(struct work_plan *w, const struct text *expr, struc
 
 static void expression_columns(struct work_plan *w, const struct text *expr, struct columns *c)
 {
-    AUTO(statements) parts = {0};
+    AUTO(sql_parts) parts = {0};
 
     c->at = expr->at;
     if (expression_parse(w, expr, &parts))
@@ -303,7 +303,7 @@ static void expression_columns(struct work_plan *w, const struct text *expr, str
 
 static void check_expression(struct work_plan *w, const struct text *expr)
 {
-    AUTO(statements) parts = {0};
+    AUTO(sql_parts) parts = {0};
 
     if (expr->s)
         (void) expression_parse(w, expr, &parts);
@@ -311,7 +311,7 @@ static void check_expression(struct work_plan *w, const struct text *expr)
 
 static void check_backfill(struct work_plan *w, const struct backfill *b)
 {
-    AUTO(statements) parts = {0};
+    AUTO(sql_parts) parts = {0};
 
     for (int i = 0; i < b->set.n; i++)
         check_expression(w, &b->set.items[i].value);

@@ -15,7 +15,7 @@ struct parsed {
 static void parsed_auto(struct parsed *p) { pg_query_free_parse_result(p->result); }
 
 /* Columns count characters, as editors do. */
-static struct pos place_of(const struct sql_text *text, size_t offset)
+struct pos sql_place(const struct sql_text *text, size_t offset)
 {
     struct pos at = text->at;
 
@@ -104,13 +104,13 @@ static void say_syntax(const struct sql_text *text, const PgQueryError *error,
 {
     size_t offset = error->cursorpos > 0 ? offset_of_character(text->sql, error->cursorpos - 1) : 0;
 
-    problem_add(problems, place_of(text, offset),
+    problem_add(problems, sql_place(text, offset),
                 "one or more statements of PostgreSQL " PG_MAJORVERSION, NULL, "%s",
                 error->message);
 }
 
 static void add_statement(struct arena *a, const struct sql_text *text, const json_t *raw,
-                          struct statement *out)
+                          struct sql_part *out)
 {
     size_t all = strlen(text->sql);
     json_int_t from = json_integer_value(tree_get(raw, "stmt_location"));
@@ -123,11 +123,13 @@ static void add_statement(struct arena *a, const struct sql_text *text, const js
         end--;
     out->node = tree_get(raw, "stmt");
     out->sql = arena_strndup(a, text->sql + start, end - start);
-    out->at = place_of(text, start);
+    out->at = sql_place(text, start);
+    out->from = start;
+    out->to = end;
 }
 
 bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
-               struct statements *out, struct problem_list *problems)
+               struct sql_parts *out, struct problem_list *problems)
 {
     AUTO(parsed) parsed = {0};
     json_error_t error;
@@ -153,7 +155,7 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
     }
     restore_negatives(tree, text->sql, strlen(text->sql));
     out->tree = tree;
-    out->items = arena_array(a, struct statement, json_array_size(list));
+    out->items = arena_array(a, struct sql_part, json_array_size(list));
     for (size_t i = 0; i < json_array_size(list); i++)
         if (tree_get(json_array_get(list, i), "stmt"))
             add_statement(a, text, json_array_get(list, i), &out->items[out->n++]);

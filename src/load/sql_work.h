@@ -84,7 +84,8 @@ bool is_relation_object(const char *object_type); /* tables, views, sequences, i
 
 enum volatility { NOT_VOLATILE, MAYBE_VOLATILE, IS_VOLATILE };
 enum volatility expr_volatility(const json_t *expr);
-bool expr_is_unique(const json_t *expr); /* another value at each call */
+enum volatility expr_call_volatility(const json_t *func_call); /* of this one call */
+bool expr_is_unique(const json_t *expr);                       /* another value at each call */
 
 /* ---- parts of the derivation ------------------------------------------------------------------- */
 
@@ -143,22 +144,25 @@ struct sql_text {
     bool is_indented;
 };
 
-struct statement {
+struct sql_part {
     json_t *node; /* {"AlterTableStmt": ...}, borrowed from the tree */
     const char *sql;
     struct pos at;
+    size_t from, to; /* in the text */
 };
 
-struct statements {
+struct sql_parts {
     json_t *tree;
-    struct statement *items;
+    struct sql_part *items;
     int n;
 };
 
 /* False: there are problems. `what` names the text in messages: "this step's SQL". */
 bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
-               struct statements *out, struct problem_list *problems);
-static inline void statements_auto(struct statements *s) { json_decref(s->tree); }
+               struct sql_parts *out, struct problem_list *problems);
+static inline void sql_parts_auto(struct sql_parts *s) { json_decref(s->tree); }
+
+struct pos sql_place(const struct sql_text *text, size_t offset); /* columns count characters */
 
 bool sql_text_facts(struct seen *seen, const struct sql_text *text, struct sql_stmt **out,
                     int *out_n, struct problem_list *problems);
