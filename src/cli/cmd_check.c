@@ -96,7 +96,7 @@ bool cmd_check(struct context *c, struct err *err)
 {
     struct findings f = {0};
 
-    if (check_static_has_paths(c))
+    if (opt_has(c, OPT_STATIC))
         return check_static(c, err);
     if (!read_sql(c, err))
         return false;

@@ -176,6 +176,8 @@ static void read_statement(struct lint *l, const struct sql_part *s)
     job = (struct job) {
         .a = l->a, .seen = &l->seen, .out = &l->facts, .node = l->node, .tree = l->tree};
     sql_classify(&job);
+    l->is_soft_drop =
+        l->in == PHASE_CONTRACT && l->facts.drop != DROP_NOT && l->facts.drop != DROP_OTHER;
 }
 
 static void note_span(struct lint *l, const struct sql_part *s, size_t base)
@@ -210,6 +212,8 @@ static void lint_statement(struct lint *l, const struct sql_part *s, size_t base
     } else if (l->r) {
         look_at(l, l->node, is_new);
     }
+    if (l->r && l->of)
+        lint_flags(l);
     if (l->r)
         tx_after(l);
     known_take(l);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define PG_14 14
-
 /* ---- psql ------------------------------------------------------------------------------------------------------ */
 
 static bool begins_copy(const char *line, size_t n)
@@ -124,12 +122,7 @@ void lint_sql_file(struct lint_known *k, const struct lint_file *file,
                    struct report *out, struct suppression_list *sup)
 {
     AUTO(arena) scratch = {0};
-    struct lint l = {.a = &scratch,
-                     .k = k,
-                     .r = out,
-                     .unit = file->set,
-                     .server = PG_14,
-                     .seen = {.a = &scratch}};
+    struct lint l = {.a = &scratch, .k = k, .r = out, .unit = file->set, .seen = {.a = &scratch}};
     int before = sup ? sup->n : 0;
 
     lint_parsed(&l, parse, false);

@@ -119,8 +119,8 @@ struct lint {
     int unit;
     const char *plan, *phase, *step; /* NULL: a file */
     enum phase in;                   /* PHASE_NONE: a file */
-    bool is_soft_drop; /* phasegate hides what this statement drops, and destroys it later */
-    int server;        /* major version at least */
+    bool is_soft_drop;     /* phasegate hides what this statement drops, and destroys it later */
+    const struct plan *of; /* the plan; NULL: a file */
     struct seen seen;
     struct lint_tx *tx;
     struct lint_span *spans; /* of the text so far */
@@ -194,6 +194,7 @@ void lint_create_partition(struct lint *l);
 void lint_alter_domain(struct lint *l);
 void lint_opaque(struct lint *l);
 void lint_set_timeout(struct lint *l);
+void lint_flags(struct lint *l); /* of any statement of a plan */
 /* lint_alter.c */
 void lint_add_column(struct lint *l);
 void lint_alter_type(struct lint *l);

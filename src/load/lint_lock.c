@@ -365,3 +365,38 @@ void lint_set_timeout(struct lint *l)
                  "lock_timeout 0 lets a statement wait for its lock for ever, with all others "
                  "behind it");
 }
+
+/* ---- flags ----------------------------------------------------------------------------------------- */
+
+static bool is_flag(const struct plan *p, const char *word)
+{
+    for (int role = 0; role < FLAG_ROLES; role++)
+        if (p->flags[role].key.s && strcmp(p->flags[role].key.s, word) == 0)
+            return true;
+    return false;
+}
+
+static bool note_flag(void *ctx, const char *kind, const json_t *fields)
+{
+    struct lint *l = ctx;
+    const char *text = NULL;
+
+    if (strcmp(kind, "A_Const") == 0) {
+        json_t *wrapped = json_pack("{s:O}", "A_Const", (json_t *) fields);
+
+        text = tree_string(wrapped);
+        json_decref(wrapped);
+    }
+    if (!text || !is_flag(l->of, text))
+        return true;
+    lint_say(l, "flag-evaluated-inside-migration",
+             "the application asks for flags; a step does the same whatever they say",
+             "the step names flag %s: what it does would hang on when it runs", text);
+    return false;
+}
+
+void lint_flags(struct lint *l)
+{
+    if (strcmp(l->node, "CommentStmt") != 0)
+        tree_walk(l->tree, note_flag, l);
+}
