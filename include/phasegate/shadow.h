@@ -22,7 +22,9 @@ struct shadow;
 struct shadow_options {
     const char *
         bin_dir; /* with initdb and postgres; NULL: PHASEGATE_PG_BIN, else the newest that's found */
-    const char *url; /* --shadow: a server to use instead; NULL: our own */
+    /* --shadow: a server to use instead, its superuser's; NULL: our own. It has to admit roles by password from here.
+     * The database that it names is only connected to. */
+    const char *url;
     const char *const *
         roles; /* roles that releases name: made without login where missing; NULL-terminated or NULL */
     bool superuser_steps;              /* --shadow-superuser: SHADOW_OWNER is one */
@@ -37,6 +39,8 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
  * Everything below does this first. */
 bool shadow_ready(struct shadow *s, struct err *err) MUST_CHECK;
 int shadow_server_version(const struct shadow *s); /* 150020; 0 before it is ready */
+/* The limited role's real name: SHADOW_OWNER, on a server of the user's one of this run's own. */
+const char *shadow_owner(const struct shadow *s);
 /* Everything goes: databases, server, folder. On a server of the user's: our databases and the roles that we made.
  * NULL is nothing to do. */
 void shadow_end(struct shadow *s);
@@ -52,7 +56,12 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err) MUST_CHECK
  * owners (roles that don't exist are made, without login). Any other backslash command is refused with file:line
  * (ERR_INPUT): a baseline may not run programs. Extensions that this server lacks: ERR_INPUT naming extension and
  * package to install. A failing statement: ERR_INPUT with file:line, SQLSTATE and the server's words. Afterwards
- * everything that the superuser made belongs to SHADOW_OWNER, who may create in every schema of it.
+ * everything that the superuser made belongs to SHADOW_OWNER, who is a member of the other owners' roles and grants by
+ * default what they do; no role but our own superuser is one any more; ways out of the database (user mappings,
+ * foreign servers, dblink) are closed. Load before sessions are opened in the role's name.
+ * Left out: CREATE ROLE of one that exists, DROP ROLE, subscriptions, what is said of databases and tablespaces, files
+ * and parts that go back (x.down.sql, U1__x.sql, `-- migrate:down`, `-- +goose Down`). One file after the other, each
+ * in a session that is as new. When a role turns up missing, the database is made anew and loaded again.
  * path: below root; as the project file has it. */
 bool shadow_load(struct shadow *s, const char *name, const char *root, const char *path,
                  struct err *err) MUST_CHECK;
@@ -67,7 +76,9 @@ struct wire_options {
     /* ours: looks at the catalogue. Never for statements on the user's tables: functions that a step wrote (triggers,
      * defaults, checks) would run as the superuser. role is then ignored. */
     bool superuser;
-    const char *role; /* NULL: SHADOW_OWNER. The session can't get back from it by RESET ROLE */
+    /* NULL: SHADOW_OWNER. Made where it is missing. The session can't get back from it by RESET ROLE. ERR_INPUT: on
+     * a server of the user's it is a superuser or near to one. */
+    const char *role;
     const char *search_path; /* as SET takes it: `app, public`; NULL: public */
     const char *time_zone;   /* NULL: UTC */
     int64_t statement_ms;    /* statement_timeout; 0: 5 s */

@@ -80,6 +80,17 @@ static const char take_over[] =
     "EXECUTE 'ALTER ' || r.sql || ' OWNER TO ' || quote_ident(me); "
     "n := n + 1; IF n % 200 = 0 THEN COMMIT; END IF; END LOOP; END $do$";
 
+/* An extension can be dropped by whom it belongs to, and there is no ALTER EXTENSION ... OWNER. Its members stay with
+ * the superuser: they may do what nobody else may. Only on our own server, by hand. */
+static const char take_extensions[] =
+    "DO $do$ DECLARE me oid := to_regrole(quote_ident(current_setting('phasegate.owner'))); BEGIN "
+    "SET LOCAL allow_system_table_mods = on; "
+    "INSERT INTO pg_shdepend (dbid, classid, objid, objsubid, refclassid, refobjid, deptype) "
+    "SELECT d.oid, 'pg_extension'::regclass, e.oid, 0, 'pg_authid'::regclass, me, 'o' "
+    "FROM pg_extension e, pg_database d WHERE d.datname = current_database() AND e.oid >= 16384 "
+    "AND e.extowner = 10; "
+    "UPDATE pg_extension SET extowner = me WHERE oid >= 16384 AND extowner = 10; END $do$";
+
 /* The others that own something: what they may, it may. */
 static const char join_owners[] =
     "DO $do$ DECLARE r record; me text := current_setting('phasegate.owner'); BEGIN "
@@ -165,7 +176,7 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
 {
     AUTO(str) roles = {0};
     AUTO(str) owner = {0};
-    const char *sql[8];
+    const char *sql[9];
     int n = 0;
 
     add_array(&roles, "phasegate.roles", &s->roles_made);
@@ -182,6 +193,8 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
         sql[n++] = join_owners;
         sql[n++] = take_defaults;
         sql[n++] = close_ways_out;
+        if (!s->url)
+            sql[n++] = take_extensions;
     }
     return shadow_within(s, database, sql, n, err);
 }

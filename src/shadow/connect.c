@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 15000 };
+enum { CONNECT_MS = 15000, COME_BACK_MS = 10000 };
 
 void shadow_option(struct str *to, const char *name, const char *value)
 {
@@ -43,7 +43,8 @@ static void add_detail(const struct shadow *s, PGconn *conn, struct err *err)
     err_detail(err, "%.*s", (int) n, text);
 }
 
-static bool connect_error(const struct shadow *s, PGconn *conn, struct err *err)
+static bool connect_error(const struct shadow *s, const struct connect_spec *c, PGconn *conn,
+                          struct err *err)
 {
     const char *state = find_sqlstate(PQerrorMessage(conn));
     /* What a statements file asks of its session: search_path, time zone. */
@@ -51,12 +52,18 @@ static bool connect_error(const struct shadow *s, PGconn *conn, struct err *err)
 
     if (is_setting)
         err_set(err, ERR_INPUT, "the server refuses a setting of this session");
-    else if (s->url)
-        err_set(err, ERR_UNREACHABLE, "can't connect to the server of --shadow");
-    else
+    else if (!s->url)
         err_set(err, ERR_UNREACHABLE, "can't connect to the shadow");
+    else if (c->user)
+        err_set(err, ERR_UNREACHABLE,
+                "the server of --shadow doesn't admit a role that was made for this run");
+    else
+        err_set(err, ERR_UNREACHABLE, "can't connect to the server of --shadow");
     add_detail(s, conn, err);
-    if (s->url && !is_setting)
+    if (s->url && c->user && !is_setting)
+        err_hint(err, "Its pg_hba.conf has to admit roles by password (scram-sha-256) from here: "
+                      "neither peer nor a list of names.");
+    else if (s->url && !is_setting)
         err_hint(err, "Are host, port, user and password right? psql with the same URL says. "
                       "Without --shadow phasegate starts a server of its own.");
     if (state)
@@ -90,7 +97,8 @@ static PGconn *start(struct shadow *s, const struct connect_spec *c)
     return PQconnectStartParams(key, value, 1);
 }
 
-static bool wait_connected(struct shadow *s, PGconn *conn, struct err *err)
+static bool wait_connected(struct shadow *s, const struct connect_spec *c, PGconn *conn,
+                           struct err *err)
 {
     int64_t end = clock_mono_ms(s->clock) + CONNECT_MS;
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
@@ -100,7 +108,7 @@ static bool wait_connected(struct shadow *s, PGconn *conn, struct err *err)
                             .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
 
         if (next == PGRES_POLLING_FAILED || fd.fd < 0)
-            return connect_error(s, conn, err);
+            return connect_error(s, c, conn, err);
         if (shadow_is_interrupted(s))
             return shadow_interrupted(s, err);
         if (clock_mono_ms(s->clock) >= end)
@@ -118,7 +126,8 @@ static void ignore_notice(void *arg, const char *message)
     (void) message;
 }
 
-bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out, struct err *err)
+static bool try_connect(struct shadow *s, const struct connect_spec *c, PGconn **out,
+                        struct err *err)
 {
     PGconn *conn = start(s, c);
 
@@ -126,12 +135,32 @@ bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out
         abort();                                 /* out of memory */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* for the SQLSTATE of a refused connection */
     PQsetNoticeProcessor(conn, ignore_notice, NULL);
-    if (!wait_connected(s, conn, err)) {
+    if (!wait_connected(s, c, conn, err)) {
         PQfinish(conn);
         return false;
     }
     PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
     PQsetnonblocking(conn, 1);
     *out = conn;
+    return true;
+}
+
+/* A server that crashed on a statement takes a moment to come back; until it has noticed, it breaks off. */
+static bool comes_back(const struct shadow *s, const struct err *err)
+{
+    return strncmp(err->sqlstate, "57P0", 4) == 0 ||
+           (s->pg && err_is(err, ERR_UNREACHABLE) && !*err->sqlstate);
+}
+
+bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out, struct err *err)
+{
+    int64_t end = clock_mono_ms(s->clock) + COME_BACK_MS;
+
+    while (!try_connect(s, c, out, err)) {
+        if (!comes_back(s, err) || clock_mono_ms(s->clock) >= end)
+            return false;
+        err_clear(err);
+        poll(NULL, 0, 20);
+    }
     return true;
 }

@@ -14,12 +14,12 @@ static bool get_roles(struct load *l, struct names *out, struct err *err)
 {
     struct wire_result r = {0};
 
-    if (!wire_exec(l->s->admin, &l->arena,
-                   "SELECT rolname FROM pg_catalog.pg_roles WHERE oid >= 16384", true, &r, err))
+    if (!shadow_admin_query(l->s, &l->arena, "SELECT rolname FROM pg_roles WHERE oid >= 16384", &r,
+                            err))
         return false;
     for (int i = 0; i < r.n_rows; i++)
         names_add(&l->arena, out, r.cell[i][0]);
-    return r.ok ? true : shadow_result_err(&r, "looking at the roles", err);
+    return true;
 }
 
 static bool find_foreign(struct load *l, struct err *err)
@@ -47,7 +47,7 @@ static void clear_way(struct load *l)
         AUTO(str) sql = {0};
         AUTO(err) ignored = {0};
 
-        if (at < 0)
+        if (at < 0 || s->url)
             continue;
         str_add(&sql, "DROP ROLE ");
         sql_ident(&sql, s->roles_made.items[at]);
@@ -57,12 +57,12 @@ static void clear_way(struct load *l)
 }
 
 /* Owners of triggers on events and of wrappers of foreign data have to be superusers, when they are made so. It is
- * taken from them after the load. */
+ * taken from them after the load. On a server of the user's another run may be using the role. */
 static bool strengthen(struct load *l, struct err *err)
 {
     struct shadow *s = l->s;
 
-    for (int i = 0; s->is_super && i < s->roles_made.n; i++) {
+    for (int i = 0; !s->url && i < s->roles_made.n; i++) {
         const char *name = s->roles_made.items[i];
         AUTO(str) sql = {0};
 
@@ -102,8 +102,9 @@ static bool adopt_roles(struct load *l, struct err *err)
                                    names_find(&l->scan.foreign, all.items[i]) < 0
                              : true;
 
-        if (is_new && names_find(&s->roles_made, all.items[i]) < 0)
-            names_add(&s->arena, &s->roles_made, all.items[i]);
+        if (is_new && names_find(&s->roles_made, all.items[i]) < 0 &&
+            !shadow_role_adopt(s, all.items[i], err))
+            return false;
     }
     for (int i = 0; s->roles[i]; i++)
         if (!shadow_role_make(s, s->roles[i], err))
@@ -138,7 +139,7 @@ static const char *const *connection_env(struct load *l)
     list[n++] = arena_printf(&l->arena, "PGDATABASE=%s", l->database);
     list[n++] = "PGAPPNAME=phasegate/baseline";
     list[n++] = "PGCLIENTENCODING=UTF8";
-    list[n++] = "PGOPTIONS=-c client_min_messages=error";
+    list[n++] = "PGOPTIONS=-c client_min_messages=error -c lc_messages=C";
     return program_env(&l->arena, list, false);
 }
 

@@ -65,10 +65,12 @@ static const char *best_locale(void)
 
 static bool start_own(struct shadow *s, struct err *err)
 {
-    /* Nothing of it has to survive, nothing has to run besides, and nobody reads its log. */
+    /* Nothing of it has to survive the machine, nothing has to run besides, and nobody reads its log. But a backend
+     * that crashes on a statement must not take what others have done with it. */
     static const char *const settings[] = {"max_connections=30",
                                            "shared_buffers=64MB",
                                            "max_locks_per_transaction=256",
+                                           "synchronous_commit=on",
                                            "max_wal_senders=0",
                                            "max_replication_slots=0",
                                            "wal_level=minimal",
@@ -108,9 +110,19 @@ static bool start_own(struct shadow *s, struct err *err)
     return false;
 }
 
+#define ADMIN_OPTIONS "-c client_min_messages=error -c search_path=pg_catalog"
+
+static bool speak_english(struct shadow *s, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct wire_result r = {0};
+
+    return !s->is_super || wire_exec(s->admin, &a, "SET lc_messages = 'C'", false, &r, err);
+}
+
 static bool open_admin(struct shadow *s, struct err *err)
 {
-    struct connect_spec c = {.options = "-c client_min_messages=error -c search_path=pg_catalog"};
+    struct connect_spec c = {.label = s->run, .options = ADMIN_OPTIONS};
     struct wire_options o = {.statement_ms = SHADOW_ADMIN_MS};
     const char *super;
 
@@ -120,10 +132,37 @@ static bool open_admin(struct shadow *s, struct err *err)
     super = PQparameterStatus(s->admin->conn, "is_superuser");
     s->is_super = super && strcmp(super, "on") == 0;
     if (s->version >= OLDEST_SERVER)
-        return true;
+        return speak_english(s, err);
     err_set(err, ERR_UNREACHABLE,
             "the shadow's server is too old: version %d, expected 14 or newer", s->version / 10000);
     return err_hint(err, "Install a newer one, or name one: --shadow URL.");
+}
+
+bool shadow_admin_wire(struct shadow *s, struct wire **out, struct err *err)
+{
+    if (!wire_is_alive(s->admin)) {
+        wire_close(s->admin);
+        s->admin = NULL;
+        if (!open_admin(s, err))
+            return false;
+        s->held.n = 0; /* locks went with the session */
+    }
+    *out = s->admin;
+    return true;
+}
+
+static void choose_names(struct shadow *s)
+{
+    s->prefix = "";
+    s->owner = SHADOW_OWNER;
+    if (!s->url)
+        return;
+    s->run = arena_printf(&s->arena, "phasegate_shadow_%08x", clock_random(s->clock));
+    s->prefix = arena_printf(&s->arena, "%s_", s->run);
+    s->owner = arena_printf(&s->arena, "%sowner", s->prefix);
+    s->secret =
+        arena_printf(&s->arena, "%08x%08x%08x%08x", clock_random(s->clock), clock_random(s->clock),
+                     clock_random(s->clock), clock_random(s->clock));
 }
 
 static bool start_and_prepare(struct shadow *s, struct err *err)
@@ -214,6 +253,7 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
     s->clock = o->clock;
     s->interrupt = o->interrupt;
     s->locale = best_locale();
+    choose_names(s);
     while (o->roles && o->roles[n])
         n++;
     s->roles = arena_array(&s->arena, const char *, n + 1);
@@ -280,6 +320,8 @@ bool shadow_ready(struct shadow *s, struct err *err)
     return s->is_started ? start_failed(s, err) : shadow_interrupted(s, err);
 }
 
+const char *shadow_owner(const struct shadow *s) { return s->owner; }
+
 int shadow_server_version(const struct shadow *s) { return s->is_ready ? s->version : 0; }
 
 void shadow_end(struct shadow *s)
@@ -295,7 +337,7 @@ void shadow_end(struct shadow *s)
             pthread_cond_wait(&s->changed, &s->lock);
         s->is_ended = true;
         if (s->url)
-            shadow_leave(s);
+            shadow_url_end(s);
         wire_close(s->admin);
         pthread_cond_signal(&s->changed);
         pthread_mutex_unlock(&s->lock);
@@ -321,12 +363,27 @@ bool shadow_result_err(const struct wire_result *r, const char *what, struct err
     return false;
 }
 
+bool shadow_admin_query(struct shadow *s, struct arena *a, const char *sql, struct wire_result *out,
+                        struct err *err)
+{
+    struct wire *admin;
+
+    *out = (struct wire_result) {0};
+    if (!shadow_admin_wire(s, &admin, err))
+        return false;
+    bool good = wire_exec(admin, a, sql, true, out, err);
+    if (!good && err_is(err, ERR_CONNECTION_LOST)) {
+        /* Of a server that crashed on something else. */
+        err_clear(err);
+        good = shadow_admin_wire(s, &admin, err) && wire_exec(admin, a, sql, true, out, err);
+    }
+    return good && !out->ok ? shadow_result_err(out, "preparing the shadow", err) : good;
+}
+
 bool shadow_admin(struct shadow *s, const char *sql, struct err *err)
 {
     AUTO(arena) a = {0};
-    struct wire_result r = {0};
+    struct wire_result r;
 
-    if (!wire_exec(s->admin, &a, sql, false, &r, err))
-        return false;
-    return r.ok ? true : shadow_result_err(&r, "preparing the shadow", err);
+    return shadow_admin_query(s, &a, sql, &r, err);
 }

@@ -69,11 +69,23 @@ static bool own_public(struct shadow *s, const char *database, struct err *err)
     return shadow_within(s, database, &one, 1, err);
 }
 
+static bool look_at_encoding(struct shadow *s, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct wire_result r = {0};
+
+    if (!shadow_admin_query(s, &a,
+                            "SELECT pg_encoding_to_char(encoding) FROM pg_database "
+                            "WHERE datname = 'template0'",
+                            &r, err))
+        return false;
+    s->is_utf8 = r.n_rows > 0 && strcmp(r.cell[0][0], "UTF8") == 0;
+    return true;
+}
+
 bool shadow_prepare(struct shadow *s, struct err *err)
 {
-    s->prefix = "";
-    s->owner = SHADOW_OWNER;
-    if (s->url && !shadow_arrive(s, err))
+    if (s->url && (!shadow_url_begin(s, err) || !look_at_encoding(s, err)))
         return false;
     if (!shadow_role_make(s, s->owner, err))
         return false;
@@ -84,6 +96,17 @@ bool shadow_prepare(struct shadow *s, struct err *err)
 }
 
 /* ---- making and dropping -------------------------------------------------------------------------- */
+
+/* Limited roles can't ask for it themselves. */
+static bool speak_english(struct shadow *s, const char *database, struct err *err)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "ALTER DATABASE ");
+    sql_ident(&sql, database);
+    str_add(&sql, " SET lc_messages = 'C'");
+    return shadow_admin(s, str_text(&sql), err);
+}
 
 static void add_source(const struct shadow *s, struct str *sql, const char *from)
 {
@@ -127,7 +150,7 @@ bool shadow_database(struct shadow *s, const char *name, const char *from, struc
     sql_ident(&sql, s->owner);
     if (!shadow_admin(s, str_text(&sql), err))
         return false;
-    return from || !s->url || own_public(s, real, err);
+    return !s->url || (speak_english(s, real, err) && (from || own_public(s, real, err)));
 }
 
 bool shadow_drop(struct shadow *s, const char *name, struct err *err)

@@ -39,13 +39,17 @@ struct shadow {
     bool is_ready;
     int version;
     bool is_super;          /* we are a superuser there */
+    bool is_utf8;           /* its databases are, unless one says otherwise */
+    const char *run;        /* its name on a server of the user's */
     const char *prefix;     /* of databases and roles: "" on our own server */
     const char *owner;      /* SHADOW_OWNER with the prefix */
     const char *secret;     /* the roles' password on a server of the user's; NULL: none needed */
     struct wire *admin;     /* superuser, in a database that nobody loads into */
     struct names databases; /* as the caller named them */
     struct names sources;   /* parallel: what each is a copy of; "": of nothing */
-    struct names roles_made, logins;
+    struct names roles_made;
+    struct names logins, login_of; /* parallel: on a server of the user's, who logs in for whom */
+    struct names held;             /* likewise, roles that no other run may drop */
 };
 
 /* ---- shadow.c */
@@ -56,6 +60,10 @@ bool shadow_check(struct shadow *s, struct err *err) MUST_CHECK;
 /* A failed statement of our own. */
 bool shadow_result_err(const struct wire_result *r, const char *what, struct err *err);
 bool shadow_admin(struct shadow *s, const char *sql, struct err *err) MUST_CHECK;
+bool shadow_admin_query(struct shadow *s, struct arena *a, const char *sql, struct wire_result *out,
+                        struct err *err) MUST_CHECK;
+/* The superuser's session; a new one when the server has crashed meanwhile. */
+bool shadow_admin_wire(struct shadow *s, struct wire **out, struct err *err) MUST_CHECK;
 bool shadow_is_interrupted(const struct shadow *s);
 bool shadow_interrupted(const struct shadow *s, struct err *err); /* sets err, false */
 
@@ -72,14 +80,18 @@ bool shadow_within(struct shadow *s, const char *database_on_server, const char 
 /* ---- shadow_role.c */
 /* Makes it where it is missing. On our own server it may log in. */
 bool shadow_role_make(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
+/* A baseline has made it. */
+bool shadow_role_adopt(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
 /* The role to connect as in order to be `name`, in the shadow's arena. Never a superuser. */
 bool shadow_role_login(struct shadow *s, const char *name, const char **out,
                        struct err *err) MUST_CHECK;
 
 /* ---- shadow_url.c */
-/* On a server of the user's: what this run is called, and what dead runs left. */
-bool shadow_arrive(struct shadow *s, struct err *err) MUST_CHECK;
-void shadow_leave(struct shadow *s); /* drops our databases and roles */
+/* On a server of the user's: may we, and what dead runs left is removed. */
+bool shadow_url_begin(struct shadow *s, struct err *err) MUST_CHECK;
+/* No other run drops this role while we are there. */
+bool shadow_url_hold(struct shadow *s, const char *role, struct err *err) MUST_CHECK;
+void shadow_url_end(struct shadow *s); /* drops our databases and roles */
 
 /* ---- connect.c */
 struct connect_spec {

@@ -4,86 +4,162 @@
 
 #include <string.h>
 
-static bool role_query(struct shadow *s, struct arena *a, const char *name, struct wire_result *r,
-                       struct err *err)
+/* What a role is allowed that gets it out of its database, itself or by way of another one. */
+static const char look[] =
+    "SELECT EXISTS (SELECT FROM pg_roles u WHERE pg_has_role(r.oid, u.oid, 'MEMBER') AND "
+    "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
+    "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
+    "'pg_create_subscription'))), r.rolcanlogin FROM pg_roles r WHERE r.rolname = ";
+
+struct role {
+    bool exists, is_strong, can_login;
+};
+
+static bool get_role(struct shadow *s, const char *name, struct role *out, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    struct wire_result r = {0};
+
+    str_add(&sql, look);
+    sql_literal(&sql, name);
+    if (!shadow_admin_query(s, &a, str_text(&sql), &r, err))
+        return false;
+    *out = (struct role) {.exists = r.n_rows > 0};
+    if (out->exists) {
+        out->is_strong = strcmp(r.cell[0][0], "t") == 0;
+        out->can_login = strcmp(r.cell[0][1], "t") == 0;
+    }
+    return true;
+}
+
+/* On our own server trust admits whoever may enter its folder. Elsewhere there's a password of this run's; what is
+ * sent of it is its hash, for the sake of the server's log. */
+static bool add_login(struct shadow *s, struct str *sql, const char *name, struct err *err)
+{
+    char *hash;
+
+    str_add(sql, " LOGIN");
+    if (!s->secret)
+        return true;
+    hash = PQencryptPasswordConn(s->admin->conn, s->secret, name, "scram-sha-256");
+    if (!hash)
+        return err_set(err, ERR_UNREACHABLE, "no password for the role %s", name);
+    str_add(sql, " PASSWORD ");
+    sql_literal(sql, hash);
+    PQfreemem(hash);
+    return true;
+}
+
+/* A later run knows by it what was left behind. */
+static bool mark(struct shadow *s, const char *name, struct err *err)
 {
     AUTO(str) sql = {0};
 
-    str_add(&sql, "SELECT rolsuper OR rolcreaterole OR rolreplication, rolcanlogin, "
-                  "pg_catalog.shobj_description(oid, 'pg_authid') "
-                  "FROM pg_catalog.pg_roles WHERE rolname = ");
-    sql_literal(&sql, name);
-    if (!wire_exec(s->admin, a, str_text(&sql), true, r, err))
-        return false;
-    return r->ok ? true : shadow_result_err(r, "preparing the shadow", err);
+    if (!s->url)
+        return true;
+    str_add(&sql, "COMMENT ON ROLE ");
+    sql_ident(&sql, name);
+    str_add(&sql, " IS ");
+    sql_literal(&sql, s->run);
+    return shadow_admin(s, str_text(&sql), err);
 }
 
-/* On our own server trust admits whoever may enter its folder: no password is needed there. */
-static void add_login(const struct shadow *s, struct str *sql)
+static bool create(struct shadow *s, const char *name, struct err *err)
 {
-    str_add(sql, " LOGIN");
-    if (!s->secret)
-        return;
-    str_add(sql, " PASSWORD ");
-    sql_literal(sql, s->secret);
+    bool is_owner = strcmp(name, s->owner) == 0;
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "CREATE ROLE ");
+    sql_ident(&sql, name);
+    str_add(&sql, is_owner && s->superuser_steps ? " SUPERUSER" : " NOSUPERUSER");
+    if ((!s->url || is_owner) && !add_login(s, &sql, name, err))
+        return false;
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    names_add(&s->arena, &s->roles_made, name);
+    return mark(s, name, err);
 }
 
 bool shadow_role_make(struct shadow *s, const char *name, struct err *err)
 {
-    AUTO(arena) a = {0};
-    AUTO(str) sql = {0};
-    struct wire_result r = {0};
-    bool is_owner = strcmp(name, s->owner) == 0;
+    struct role role;
 
-    if (!role_query(s, &a, name, &r, err))
-        return false;
-    if (r.n_rows > 0)
-        return true;
-    str_add(&sql, "CREATE ROLE ");
-    sql_ident(&sql, name);
-    str_add(&sql, is_owner && s->superuser_steps ? " SUPERUSER" : " NOSUPERUSER");
-    if (!s->url || is_owner)
-        add_login(s, &sql);
-    if (!shadow_admin(s, str_text(&sql), err))
-        return false;
+    return shadow_url_hold(s, name, err) && get_role(s, name, &role, err) &&
+           (role.exists || create(s, name, err));
+}
+
+bool shadow_role_adopt(struct shadow *s, const char *name, struct err *err)
+{
     names_add(&s->arena, &s->roles_made, name);
-    return true;
+    return shadow_url_hold(s, name, err) && mark(s, name, err);
 }
 
-static bool is_limited(const char *name)
+static bool too_strong(const char *name, struct err *err)
 {
-    return strncmp(name, "pg_", 3) != 0 && strcmp(name, SHADOW_ADMIN) != 0;
+    err_set(err, ERR_INPUT,
+            "statements can't run as role %s: on the shadow it is a superuser or "
+            "has a superuser's rights",
+            name);
+    return err_hint(err, "Name the role that the application connects as.");
 }
 
-static bool login_own(struct shadow *s, const char *name, struct err *err)
+/* Our own server: the role itself. What a baseline gave it was taken from it after the load. */
+static bool login_own(struct shadow *s, const char *name, const struct role *role, struct err *err)
 {
-    AUTO(arena) a = {0};
     AUTO(str) sql = {0};
-    struct wire_result r = {0};
 
-    if (!is_limited(name)) {
-        err_set(err, ERR_INPUT, "statements can't run as role %s: it has more than a role's rights",
-                name);
-        return err_hint(err, "Name the role that the application connects as.");
-    }
-    if (!shadow_role_make(s, name, err) || !role_query(s, &a, name, &r, err))
-        return false;
-    bool is_strong = strcmp(r.cell[0][0], "t") == 0;
-    bool can_login = strcmp(r.cell[0][1], "t") == 0;
-    if (can_login && (!is_strong || s->superuser_steps))
+    if (role->can_login)
         return true;
     str_add(&sql, "ALTER ROLE ");
     sql_ident(&sql, name);
-    str_add(&sql, " LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'");
-    if (!s->superuser_steps)
-        str_add(&sql, " NOSUPERUSER NOCREATEROLE NOREPLICATION");
+    str_add(&sql, " LOGIN");
     return shadow_admin(s, str_text(&sql), err);
+}
+
+/* The user's server: a role of this run's, which is `name` from its first moment on. Its own rights are that one's:
+ * nothing is above it to come back to. */
+static bool login_elsewhere(struct shadow *s, const char *name, const char **out, struct err *err)
+{
+    int at = names_find(&s->login_of, name);
+    AUTO(str) sql = {0};
+
+    if (at >= 0) {
+        *out = s->logins.items[at];
+        return true;
+    }
+    *out = arena_printf(&s->arena, "%sas_%d", s->prefix, s->logins.n + 1);
+    str_add(&sql, "CREATE ROLE ");
+    sql_ident(&sql, *out);
+    if (!add_login(s, &sql, *out, err))
+        return false;
+    str_add(&sql, " IN ROLE ");
+    sql_ident(&sql, name);
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    names_add(&s->arena, &s->logins, *out);
+    names_add(&s->arena, &s->login_of, name);
+    str_clear(&sql);
+    str_add(&sql, "ALTER ROLE ");
+    sql_ident(&sql, *out);
+    str_add(&sql, " SET role = ");
+    sql_literal(&sql, name);
+    return mark(s, *out, err) && shadow_admin(s, str_text(&sql), err);
 }
 
 bool shadow_role_login(struct shadow *s, const char *name, const char **out, struct err *err)
 {
-    if (!login_own(s, name, err))
-        return false;
+    bool is_owner = strcmp(name, s->owner) == 0;
+    struct role role;
+
     *out = arena_strdup(&s->arena, name);
-    return true;
+    if (strncmp(name, "pg_", 3) == 0)
+        return too_strong(name, err);
+    if (!shadow_role_make(s, name, err) || !get_role(s, name, &role, err))
+        return false;
+    if (is_owner)
+        return true;
+    if (role.is_strong)
+        return too_strong(name, err);
+    return s->url ? login_elsewhere(s, name, out, err) : login_own(s, name, &role, err);
 }

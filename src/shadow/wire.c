@@ -121,6 +121,16 @@ void wire_lose(struct wire *w)
     w->is_busy = false;
 }
 
+bool wire_is_alive(struct wire *w)
+{
+    if (!w || !w->conn)
+        return false;
+    /* The server's last words may be waiting in the socket, and behind them its end. */
+    if (PQconsumeInput(w->conn))
+        (void) !PQconsumeInput(w->conn);
+    return PQstatus(w->conn) == CONNECTION_OK;
+}
+
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
 {
     AUTO(str) text = {0};

@@ -48,6 +48,7 @@ enum wire_wait { WIRE_LOOK, WIRE_GONE, WIRE_STOP };
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms);
 void wire_answered(struct wire *w); /* the statement that was running has ended */
 void wire_lose(struct wire *w);
+bool wire_is_alive(struct wire *w); /* as far as one can tell without asking; NULL isn't */
 /* Sets err, false: the session is gone, or a signal came. */
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err);
 

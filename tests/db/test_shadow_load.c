@@ -163,6 +163,8 @@ static void test_a_dump_is_loaded(void **state)
         "ALTER TABLE app.more OWNER TO shop_owner",
         "CREATE EXTENSION citext",
         "ALTER POLICY own ON orders USING (false)",
+        "COMMENT ON EXTENSION pg_trgm IS 'x'",
+        "DROP EXTENSION pg_trgm",
         "DROP SCHEMA app CASCADE",
     };
 
@@ -388,6 +390,9 @@ static void test_a_step_stays_inside(void **state)
         {"42501", "CREATE FUNCTION f() RETURNS int LANGUAGE internal AS 'x'"},
         {"42501", "SELECT dblink_connect('host=/tmp user=phasegate_admin')"},
         {"42501", "SELECT dblink_connect_u('host=/tmp user=phasegate_admin')"},
+        {"42501", "ALTER FUNCTION dblink_connect_u(text) OWNER TO phasegate_shadow"},
+        {"42501", "GRANT EXECUTE ON FUNCTION dblink(text) TO phasegate_shadow"},
+        {"42501", "ALTER EXTENSION dblink DROP FUNCTION dblink_connect_u(text)"},
         {"42501", "CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw"},
         {"42501", "CREATE USER MAPPING FOR phasegate_shadow SERVER far"},
         {"42501", "CREATE USER MAPPING FOR shop_owner SERVER far"},
