@@ -33,4 +33,8 @@ void str_clear(struct str *s);                 /* empties, keeps the memory */
 void str_free(struct str *s);
 static inline void str_auto(struct str *s) { str_free(s); }
 
+/* Bytes of the well-formed UTF-8 sequence that text starts with, of the n that are left (n > 0), or 0: then *bad is how
+ * many bytes one U+FFFD stands for, the longest start of a sequence that could have become one. */
+size_t str_utf8_length(const char *text, size_t n, size_t *bad);
+
 #endif

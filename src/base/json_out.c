@@ -20,29 +20,6 @@ static void json_newline(struct json_out *j)
         str_add(j->to, "  ");
 }
 
-/* Bytes of the well-formed UTF-8 sequence at p, of n left, or 0. *bad is then how many bytes one
- * U+FFFD stands for: the longest start of a sequence that could have become one. */
-static size_t utf8_length(const unsigned char *p, size_t n, size_t *bad)
-{
-    *bad = 1;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xC2 || p[0] > 0xF4)
-        return 0;
-
-    size_t len = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-    /* The second byte's range rules out overlong forms, surrogates and what is past U+10FFFF. */
-    unsigned char low = p[0] == 0xE0 ? 0xA0 : p[0] == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = p[0] == 0xED ? 0x9F : p[0] == 0xF4 ? 0x8F : 0xBF;
-    for (size_t i = 1; i < len; i++, low = 0x80, high = 0xBF) {
-        if (i == n || p[i] < low || p[i] > high) {
-            *bad = i;
-            return 0;
-        }
-    }
-    return len;
-}
-
 static void json_escape(struct str *to, unsigned char c)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* pairs: byte, letter */
@@ -63,7 +40,7 @@ static void json_quote(struct str *to, const char *text, size_t n)
 
     str_addc(to, '"');
     while (at < n) {
-        size_t bad, len = utf8_length(p + at, n - at, &bad);
+        size_t bad, len = str_utf8_length(text + at, n - at, &bad);
         if (len && p[at] >= 0x20 && p[at] != '"' && p[at] != '\\') {
             at += len;
             continue;

@@ -121,3 +121,26 @@ void str_free(struct str *s)
     free(s->text);
     *s = (struct str) {.ceiling = s->ceiling};
 }
+
+size_t str_utf8_length(const char *text, size_t n, size_t *bad)
+{
+    const unsigned char *p = (const unsigned char *) text;
+
+    *bad = 1;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] < 0xC2 || p[0] > 0xF4)
+        return 0;
+
+    size_t len = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+    /* The second byte's range rules out overlong forms, surrogates and what is past U+10FFFF. */
+    unsigned char low = p[0] == 0xE0 ? 0xA0 : p[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = p[0] == 0xED ? 0x9F : p[0] == 0xF4 ? 0x8F : 0xBF;
+    for (size_t i = 1; i < len; i++, low = 0x80, high = 0xBF) {
+        if (i == n || p[i] < low || p[i] > high) {
+            *bad = i;
+            return 0;
+        }
+    }
+    return len;
+}

@@ -135,7 +135,7 @@ class Mistakes(Case):
         (["show", "machin"], 'show: "machin" is none of machine|rules|schema|config|plans; did you mean machine?'),
         (["show"], "show: needs machine|rules|schema|config|plans"),
         (["show", "rules", "x"], 'show rules: one argument too many: "x"'),
-        (["show", "schema", "plam"], 'show schema: "plam" is none of output, plan, project'),
+        (["show", "schema", "plam"], 'show schema: "plam" is none of check, output, plan, project'),
         (["init", "x"], 'init: one argument too many: "x"'),
         (["new"], "new: needs NAME"),
         (["approve", "p"], "approve: needs PHASE"),
@@ -266,7 +266,7 @@ class Documents(Case):
 
     def test_schemas_are_the_published_ones(self):
         names = run("show", "schema").stdout.split()
-        self.assertEqual(names, ["output", "plan", "project"])
+        self.assertEqual(names, ["check", "output", "plan", "project"])
         for name in names:
             with open(os.path.join(pgtest.SRC, "docs", name + ".schema.json"), encoding="utf-8") as f:
                 text = f.read()
