@@ -17,7 +17,7 @@ struct pg_local_options {
     const char *const *settings; /* "name=value" for the server, NULL-terminated; NULL: none */
     const char *superuser;       /* its name; NULL: postgres */
     const char *locale;          /* of the databases; NULL: C */
-    bool is_confined; /* runs no programs and opens no connections, not even for a superuser */
+    bool is_confined; /* runs no programs, opens no connections, writes only below its folder */
     const struct interrupt *interrupt; /* a signal ends the start: ERR_INTERRUPTED; NULL: none */
 };
 

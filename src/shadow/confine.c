@@ -1,14 +1,19 @@
 #include "shadow/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#if __has_include(<linux/landlock.h>)
+#include <linux/landlock.h>
+#endif
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #define OUR_ARCH AUDIT_ARCH_X86_64
@@ -28,7 +33,7 @@
 #define ALLOW RETURN(SECCOMP_RET_ALLOW)
 #define DENY RETURN(SECCOMP_RET_ERRNO | EACCES)
 
-void confine(const char *program, bool may_connect)
+static void confine_calls(const char *program, bool may_connect)
 {
     const uint32_t never = UINT32_MAX;
     /* The one address that this program's name has now; in the new program it's no text of anybody's. */
@@ -61,16 +66,73 @@ void confine(const char *program, bool may_connect)
     };
     struct sock_fprog filter = {sizeof rules / sizeof *rules, rules};
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }
 
 #else
 
-void confine(const char *program, bool may_connect)
+static void confine_calls(const char *program, bool may_connect)
 {
     (void) program;
     (void) may_connect;
 }
 
 #endif
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+#ifdef LANDLOCK_CREATE_RULESET_VERSION
+
+#ifndef LANDLOCK_ACCESS_FS_REFER /* to move between folders, from the second version on */
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+
+static void allow(int rules, const char *path, uint64_t rights)
+{
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights,
+                                              .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+
+    if (rule.parent_fd < 0)
+        return;
+    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    close(rule.parent_fd);
+}
+
+static void confine_files(const char *writable)
+{
+    const uint64_t file = LANDLOCK_ACCESS_FS_WRITE_FILE;
+    uint64_t all = file | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                   LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                   LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+                   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                   LANDLOCK_ACCESS_FS_MAKE_SYM;
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+    if (version < 1)
+        return;
+    if (version >= 2)
+        all |= LANDLOCK_ACCESS_FS_REFER;
+    struct landlock_ruleset_attr attr = {.handled_access_fs = all};
+    int rules = (int) syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (rules < 0)
+        return;
+    if (writable)
+        allow(rules, writable, all);
+    allow(rules, "/dev/null", file);
+    syscall(SYS_landlock_restrict_self, rules, 0);
+    close(rules);
+}
+
+#else
+
+static void confine_files(const char *writable) { (void) writable; }
+
+#endif
+
+void confine(const char *program, bool may_connect, const char *writable)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return;
+    confine_files(writable);
+    confine_calls(program, may_connect);
+}

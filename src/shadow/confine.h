@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-/* In a child, right before execv(program, ...): from then on it starts no other program and, unless may_connect,
- * reaches no network and no socket of another server. That holds for its children too. `program` has to be the very
- * pointer that is given to execv. Where the kernel can't do it, nothing happens: it's the second line of defence.
- * Async-signal-safe. */
-void confine(const char *program, bool may_connect);
+/* In a child, right before execv(program, ...): from then on it starts no other program, writes no file but below
+ * `writable` (and those that are open) and, unless may_connect, reaches no network and no socket of another server. That
+ * holds for its children too. `program` has to be the very pointer that is given to execv. What the kernel can't do
+ * doesn't happen: it's the second line of defence. Async-signal-safe. */
+void confine(const char *program, bool may_connect, const char *writable);
 
 #endif

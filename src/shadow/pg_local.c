@@ -156,7 +156,7 @@ static pid_t spawn(const struct pg_local *p, const char *const *argv, bool is_co
     if (pid == 0) {
         child_become(p, out_fd);
         if (is_confined)
-            confine(argv[0], false);
+            confine(argv[0], false, str_text(&p->folder));
         if (getppid() == parent)
             execv(argv[0], (char *const *) argv);
         _exit(127);

@@ -116,7 +116,7 @@ static _Noreturn void become(const struct program *p, int in, int out, int errou
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(errout, STDERR_FILENO) >= 0) {
         if (p->is_confined)
-            confine(p->argv[0], true);
+            confine(p->argv[0], true, NULL);
         execve(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
     }
     _exit(127);

@@ -69,6 +69,7 @@ static bool start_own(struct shadow *s, struct err *err)
      * that crashes on a statement must not take what others have done with it. */
     static const char *const settings[] = {"max_connections=30",
                                            "shared_buffers=64MB",
+                                           "dynamic_shared_memory_type=mmap",
                                            "max_locks_per_transaction=256",
                                            "synchronous_commit=on",
                                            "max_wal_senders=0",

@@ -341,13 +341,19 @@ static void test_a_baseline_runs_no_programs(void **state)
     assert_int_not_equal(access("/tmp/phasegate-owned", F_OK), 0);
 }
 
-/* What no scan can see, the server's process isn't able to. */
+/* What no scan can see, the server's process isn't able to: on a Linux with seccomp and Landlock. */
 static void test_not_even_a_superuser_runs_programs(void **state)
 {
     (void) state;
     refused("DO $$BEGIN EXECUTE 'COPY (SELECT 1) TO PROG' || 'RAM ''touch /tmp/phasegate-owned'''; "
             "END$$;",
             "could not execute command", "");
+    refused(
+        "DO $$BEGIN EXECUTE 'COPY (SELECT 1) TO ' || quote_literal('/tmp/phasegate-owned'); END$$;",
+        "Permission denied", "");
+    refused(
+        "CREATE EXTENSION dblink;\nSELECT dblink_connect('host=/tmp/nowhere dbname=x user=y');\n",
+        "dump.sql:2: could not establish connection", "");
     assert_int_not_equal(access("/tmp/phasegate-owned", F_OK), 0);
 }
 
