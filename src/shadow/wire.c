@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOTICE_MS = 2000 };
+
 /* ---- notices ----------------------------------------------------------------------------------- */
 
 static void keep_notice(void *arg, const PGresult *res)
@@ -62,6 +64,7 @@ bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct w
     w->interrupt = s->interrupt;
     w->limit_ms = 2 * o->statement_ms;
     w->pid = PQbackendPID(conn);
+    w->is_local = s->pg != NULL;
     PQsetNoticeReceiver(conn, o->keep_notices ? keep_notice : ignore_notice, w);
     *out = w;
     return true;
@@ -131,6 +134,16 @@ bool wire_is_alive(struct wire *w)
     return PQstatus(w->conn) == CONNECTION_OK;
 }
 
+/* A backend that crashed ends all the others as soon as its server has noticed: a session that is opened earlier would
+ * be one of them. */
+static void wait_for_end(const struct wire *w)
+{
+    int64_t end = clock_mono_ms(w->clock) + NOTICE_MS;
+
+    while (w->is_local && kill(w->pid, 0) == 0 && clock_mono_ms(w->clock) < end)
+        poll(NULL, 0, 5);
+}
+
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
 {
     AUTO(str) text = {0};
@@ -145,6 +158,8 @@ bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
     str_add(&text, w->conn ? PQerrorMessage(w->conn) : "it was lost before");
     while (text.len > 0 && text.text[text.len - 1] == '\n')
         text.text[--text.len] = '\0';
+    if (w->conn)
+        wait_for_end(w);
     wire_lose(w);
     err_set(err, ERR_CONNECTION_LOST, "a session with the shadow was lost");
     return err_detail(err, "%s", str_text(&text));

@@ -30,6 +30,7 @@ struct wire {
     int64_t since;    /* of the wait for the statement that is running; 0: not yet */
     int64_t cancelled, cancelled_last; /* 0: not */
     int pid;
+    bool is_local;            /* a process of this machine's, of our own server */
     bool is_busy, is_copying; /* wire_send without its end; its COPY to us without its end */
     struct wire_rows sent;    /* of it */
     struct wire_result partial;
