@@ -276,8 +276,10 @@ class Outputs(unittest.TestCase):
             self.assertLessEqual(len(text.encode()), 60000)
             n, shown, fence, rows = len(self.open_findings(name)), 0, None, 0
             for line in text.split("\n")[2:]:
-                if fence:
-                    fence = None if line == fence else fence
+                if fence and line == fence:
+                    fence = None
+                elif fence:
+                    self.assertNotIn(fence, line)
                 elif re.match(r"`{3,}text$", line):
                     fence = line[:-4]
                 elif line.startswith("<details>"):
