@@ -118,6 +118,12 @@ struct approvals {
     const struct approval *refused; /* the newest refusal that stands; NULL: none */
 };
 
+struct edit { /* an applied step that reads differently now */
+    const char *phase, *step, *recorded_checksum, *checksum, *recorded_sql, *sql, *applied_by;
+    int64_t applied_at_ms;
+    struct pos at;
+};
+
 struct plan_status {
     const struct plan *plan;
     struct plan_state state;
@@ -130,7 +136,11 @@ struct plan_status {
     struct flag_obs observed[FLAG_ROLES]; /* UNKNOWN when not asked or out of reach */
     struct approvals approvals;           /* of next_phase */
     bool edited;
-    bool accepted; /* compensated by another plan: its id in undone_by */
+    struct edit edit; /* the first of them */
+    const char
+        *sync_broken; /* a sentence; NULL: the trigger is as the plan has it, or there is none */
+    int64_t rows_done, rows_total; /* of the backfill under way; total 0: none, or not known */
+    bool accepted;                 /* compensated by another plan: its id in undone_by */
     const char *undone_by;
 };
 /* with_flags: ask the flag service as well (bounded by 3 s). */
@@ -146,12 +156,18 @@ bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
 struct verdict {
     bool may_run;
     const char *
-        reason; /* JSON word: older_than_window, newer_than_window, flag_below_floor, expand_missing ... */
+        reason; /* JSON word: unknown_release, older_than_window, expand_missing, flag_out_of_turn */
     const char *why; /* sentence */
+    const char *
+        unread; /* a flag that can't be read, and why: the answer goes by where it was left. NULL: none */
     struct release_window window;
 };
 bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
                   struct err *err);
+
+/* Plans that the ledger has begun and not finished, and no file has: without what they are called by. */
+bool engine_lost(struct engine *e, struct arena *a, struct plan_state **out, int *out_n,
+                 struct err *err);
 
 struct ailment {
     const char *what, *where, *mend; /* mend: the command that mends it */
@@ -162,11 +178,6 @@ bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int 
 
 /* ---- signing ------------------------------------------------------------------------------------------ */
 
-struct edit { /* an applied step that reads differently now */
-    const char *phase, *step, *recorded_checksum, *checksum, *recorded_sql, *sql, *applied_by;
-    int64_t applied_at_ms;
-    struct pos at;
-};
 bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n,
                   struct err *err);
 bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a,

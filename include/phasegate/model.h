@@ -497,5 +497,9 @@ struct policy policy_effective(const struct project *p, const struct environment
 /* a before b? By the release list where both are in it; a listed one before an unlisted one; two
  * unlisted ones by dotted number, then text. <0, 0, >0. */
 int release_compare(const struct project *p, const char *a, const char *b);
+/* Is the version in the release list, or a phase bound to it? *near: the nearest known one, NULL: none is near. True
+ * where nobody names any release. */
+bool release_is_known(const struct plan_set *s, struct arena *a, const char *version,
+                      const char **near);
 
 #endif

@@ -12,6 +12,7 @@ struct window_plan {
     const struct plan *plan;
     enum stage stage;
     bool first_write_rung;
+    bool write_is_up; /* the write flag was seen above 0 just now, whatever the stage */
 };
 
 struct window {

@@ -220,6 +220,8 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
 void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enum phase_event ev,
                   const struct dry_run *d);
 struct advance_options advance_options_of(struct context *c);
+/* ERR_USAGE when neither the release list nor a plan names it. NULL: nothing to ask. */
+bool context_release_known(struct context *c, const char *release, struct err *err);
 /* rollback, restore, purge: one shape. */
 bool run_backwards(struct context *c, enum phase_event ev,
                    bool (*fn)(struct engine *, struct plan *, const struct advance_options *,

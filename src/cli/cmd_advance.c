@@ -113,6 +113,8 @@ bool cmd_advance(struct context *c, struct err *err)
         err_set(err, ERR_USAGE, "advance: --confirm names one plan and doesn't go with --all");
         return err_hint(err, "phasegate advance PLAN --release V --confirm PLAN");
     }
+    if (!context_release_known(c, o.release, err))
+        return false;
     if (out_is_json(&c->out))
         json_array_begin(out_json(&c->out), "plans");
     good = every ? all(c, &o, err) : one(c, c->plans[0], &o, err);

@@ -210,6 +210,8 @@ bool cmd_demo(struct context *c, struct err *err)
         show_json(c, &f);
     else if (f.has_traffic && !err_is(err, ERR_INTERRUPTED))
         show_text(c, &f);
+    if (good && f.n_problems == 0)
+        out_say(&c->out, "next: docs/tutorial.md, the same with a plan of your own");
     if (good && f.n_problems > 0)
         c->exit_code = 1;
     return good;

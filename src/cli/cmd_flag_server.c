@@ -11,7 +11,22 @@
 
 static bool token(struct context *c, enum option_id id, const char **out, struct err *err)
 {
-    return !opt_has(c, id) || context_read_secret(c, opt_text(c, id), out, err);
+    struct stat st;
+
+    if (!opt_has(c, id))
+        return true;
+    if (!context_read_secret(c, opt_text(c, id), out, err)) {
+        if (!err->hint.len)
+            err_hint(err,
+                     "a file whose first line is the token: head -c 24 /dev/urandom | base64 > "
+                     "FILE; chmod 600 FILE");
+        return err_note(err, "--%s", option_rows[id].long_name);
+    }
+    if (stat(opt_text(c, id), &st) == 0 && (st.st_mode & 077))
+        out_warn(&c->out, "--%s: others can read %s (mode %04o): chmod 600 %s",
+                 option_rows[id].long_name, opt_text(c, id), (unsigned) st.st_mode & 07777,
+                 opt_text(c, id));
+    return true;
 }
 
 /* The folder of the default state file is ours to make; a folder that was named is not. */

@@ -18,6 +18,8 @@ static bool ask(struct context *c, struct engine *e, void *ctx, struct err *err)
               out_style(&c->out, v.may_run ? STYLE_GOOD : STYLE_BAD), v.may_run ? "yes" : "no",
               out_style(&c->out, STYLE_PLAIN), answer->release, e->db->shown,
               out_clean(&c->arena, v.why ? v.why : "nothing stands against it", false));
+    if (v.unread)
+        out_warn(&c->out, "%s; the answer goes by where it was left", v.unread);
     if (out_is_json(&c->out)) {
         struct json_out *j = out_json(&c->out);
 
@@ -26,6 +28,7 @@ static bool ask(struct context *c, struct engine *e, void *ctx, struct err *err)
         json_bool(j, "may_run", v.may_run);
         json_str(j, "reason", v.reason);
         json_str(j, "why", v.why);
+        json_str(j, "unread_flag", v.unread);
         json_str(j, "oldest", v.window.exists ? v.window.oldest : NULL);
         json_str(j, "newest", v.window.exists ? v.window.newest : NULL);
         json_object_end(j);

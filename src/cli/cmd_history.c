@@ -33,7 +33,16 @@ static void row_json(struct json_out *j, const struct history_row *h)
 static void show_rows(struct context *c, const struct history_row *rows, int n)
 {
     AUTO(out_table) t = {0};
+    const char *release = opt_text(c, OPT_SHOW_RELEASE), *near = NULL;
 
+    if (!n && release) {
+        bool known = release_is_known(&c->set, &c->arena, release, &near);
+        out_print(&c->out, "nothing was done under release %s%s%s%s%s\n",
+                  out_clean(&c->arena, release, false),
+                  known ? "" : ", which neither releases: nor a plan names",
+                  near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        return;
+    }
     if (!n) {
         out_print(&c->out, "nothing was done yet\n");
         return;

@@ -84,7 +84,8 @@ static const char *version_after(struct arena *a, const char *v)
     return arena_printf(a, "%.*s%lld", (int) (part - v), v, n + 1);
 }
 
-/* Releases for the four phases: the planned ones first, then the ones that would follow. */
+/* Releases for the four phases: the planned ones first, then the ones that would follow. One is left out before
+ * contract: the first that does without the old shape. */
 static void choose_releases(struct context *c, const char *out[PHASE_SLOTS])
 {
     const struct project *p = &c->set.project;
@@ -93,12 +94,15 @@ static void choose_releases(struct context *c, const char *out[PHASE_SLOTS])
 
     while (i > 0 && p->releases[i - 1].planned)
         i--;
-    for (; i < p->n_releases && at <= PHASE_LAST; i++)
-        out[at++] = p->releases[i].version.s;
-    for (; at <= PHASE_LAST; at++) {
-        const char *next = version_after(&c->arena, last);
+    for (bool left_out = false; at <= PHASE_LAST; i++) {
+        const char *next =
+            i < p->n_releases ? p->releases[i].version.s : version_after(&c->arena, last);
 
-        out[at] = last = next ? next : arena_printf(&c->arena, "%s.1", last);
+        last = next ? next : arena_printf(&c->arena, "%s.1", last);
+        if (at == PHASE_CONTRACT && !left_out)
+            left_out = true;
+        else
+            out[at++] = last;
     }
 }
 
@@ -142,17 +146,12 @@ static void skeleton(struct context *c, const char *stamp, const char *database,
         str_addf(to, "compensates: %s\n", opt_text(c, OPT_COMPENSATES));
     str_addf(to, "flags:\n  read: {key: %s-read} # safe value: off\n  write: {key: %s-write}\n", id,
              id);
-    str_add(to, "# data_checks: # existing data that would be in the way\n"
-                "#   - {id: nulls, sql: SELECT count(*) FROM t WHERE c IS NULL, expect: \"= 0\"}\n"
-                "# sync: # how old and new stay equal while both are written; the backfill derives "
+    str_add(to, "# sync: # how old and new stay equal while both are written; the backfill derives "
                 "from it\n"
                 "#   table: t\n"
                 "#   forward: {new_column: \"old_column\"}\n"
                 "#   reverse: {old_column: \"new_column\"}\n"
                 "#   by: trigger\n"
-                "# tests: # data steps are tested\n"
-                "#   - {id: odd-rows, given: \"INSERT ...\", after: write_activation, expect: "
-                "[{sql: \"SELECT ...\", expect: \"= 0\"}]}\n"
                 "\nphases:\n");
     str_addf(
         to, "  expand: # additive only; runs before its release is deployed\n    release: \"%s\"\n",
@@ -180,8 +179,10 @@ static void skeleton(struct context *c, const char *stamp, const char *database,
                 "    #  - {id: filled, sql: SELECT count(*) FROM t WHERE new_column IS DISTINCT "
                 "FROM old_column, expect: \"= 0\"}\n");
     str_addf(to,
-             "  contract: # what is to be gone; hidden first, purged after the hold\n    release: "
-             "\"%s\"\n",
+             "  contract: # what is to be gone; hidden first, purged after the hold\n"
+             "    # The release before this one is live beside it, and has to do without the old "
+             "shape already.\n"
+             "    release: \"%s\"\n",
              release[PHASE_CONTRACT]);
     str_add(to, "    steps: []\n"
                 "    #  - {id: drop-old, sql: ALTER TABLE t DROP COLUMN old_column}\n");

@@ -89,7 +89,8 @@ static bool print_commands(struct context *c, struct err *err)
     for (const struct command *k = command_rows; k->name; k++) {
         int own = 0;
 
-        str_addf(&text, "\n## %s\n\n```sh\n%s\n```\n\n%s.\n", k->name, k->example, k->summary);
+        str_addf(&text, "\n## %s\n\n```sh\n%s\n```\n\n%s%s\n", k->name, k->example, k->summary,
+                 strchr(k->summary, '?') ? "" : ".");
         if (*k->about)
             str_addf(&text, "%s\n", k->about);
         str_addf(&text, "\nUsage: `phasegate %s%s%s`\n", k->name, *k->args ? " " : "", k->args);

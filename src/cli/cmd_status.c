@@ -115,15 +115,21 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
              out_style(o, STYLE_PLAIN), stage_word(s->state.stage));
     add_brake(o, a, to, &s->state);
     if (s->state.task)
-        str_addf(to, "  task     %s\n", out_clean(a, s->state.task, false));
+        str_addf(to, "  task     %s%s\n", out_clean(a, s->state.task, false),
+                 s->rows_done ? arena_printf(a, ": %lld of about %lld rows",
+                                             (long long) s->rows_done, (long long) s->rows_total)
+                              : "");
     add_waiting(a, to, &s->state);
     if (s->state.hold_until_ms > 0 && s->state.stage == STAGE_CONTRACT_DONE)
         str_addf(to, "  hold     until %s\n", when_text(a, s->state.hold_until_ms));
     if (s->edited)
         str_addf(to,
-                 "  edited   what was applied reads differently now: phasegate accept %s "
-                 "--because TEXT\n",
-                 s->plan->id.s);
+                 "  edited   step %s of %s reads differently from what was applied (%s:%d): undo "
+                 "the edit, or: phasegate accept %s --because TEXT\n",
+                 s->edit.step, s->edit.phase, s->edit.at.file, s->edit.at.line, s->plan->id.s);
+    if (s->sync_broken)
+        str_addf(to, "  sync     %s (%s:%d)\n", out_clean(a, s->sync_broken, false),
+                 s->plan->sync.at.file, s->plan->sync.at.line);
     if (s->undone_by)
         str_addf(to, "  undone by %s\n", s->undone_by);
     add_approvals(a, to, s);
@@ -249,6 +255,15 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     when_json(j, "hold_until", s->state.hold_until_ms);
     json_bool(j, "verified", s->state.verified);
     json_bool(j, "edited", s->edited);
+    json_str(j, "edited_step", s->edited ? s->edit.step : NULL);
+    json_str(j, "sync_broken", s->sync_broken);
+    if (s->rows_done) {
+        json_int(j, "rows_done", s->rows_done);
+        json_int(j, "rows_total", s->rows_total);
+    } else {
+        json_put_null(j, "rows_done");
+        json_put_null(j, "rows_total");
+    }
     json_str(j, "undone_by", s->undone_by);
     approvals_json(j, &s->approvals);
     flags_json(j, c, s);
@@ -291,6 +306,52 @@ static bool look(struct context *c, struct view *v, struct err *err)
     return true;
 }
 
+/* In the ledger, and in no file: what nobody sees any more isn't up to date. */
+static bool add_lost(struct context *c, struct engine *e, void *ctx, struct err *err)
+{
+    struct view *v = ctx;
+    struct plan_state *lost = NULL;
+    int n = 0;
+
+    if (!engine_lost(e, &c->arena, &lost, &n, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        const struct plan_state *s = &lost[i];
+
+        if (out_is_json(&c->out)) {
+            struct json_out *j = out_json(&c->out);
+            json_object_begin(j, NULL);
+            json_str(j, "plan", s->plan);
+            json_str(j, "stage", stage_word(s->stage));
+            when_json(j, "since", s->stage_since_ms);
+            json_object_end(j);
+        } else {
+            out_table_row(&v->table,
+                          OUT_CELLS(s->plan, stage_word(s->stage), "",
+                                    when_text(&c->arena, s->stage_since_ms), "no file has it",
+                                    s->brake ? brake_word(s->brake) : ""));
+            str_addf(&v->details,
+                     "\n%s%s%s: %s, and no file has it\n  lost     bring its file back, or give it "
+                     "its name back (plan: %s) if it was renamed\n",
+                     out_style(&c->out, STYLE_BOLD), s->plan, out_style(&c->out, STYLE_PLAIN),
+                     stage_word(s->stage), s->plan);
+        }
+        v->n_pending++;
+        v->n++;
+    }
+    return true;
+}
+
+static bool look_for_lost(struct context *c, struct view *v, struct err *err)
+{
+    if (c->line.n_args || !c->env->n_databases)
+        return true;
+    for (int i = 0; i < c->env->n_databases; i++)
+        if (c->env->databases[i].urls.n)
+            return true; /* a fleet: no command works on it yet */
+    return context_each_database(c, add_lost, v, err);
+}
+
 static bool look_json(struct context *c, struct view *v, struct err *err)
 {
     struct json_out *j = out_json(&c->out);
@@ -298,6 +359,12 @@ static bool look_json(struct context *c, struct view *v, struct err *err)
     json_str(j, "environment", c->env->name.s);
     json_array_begin(j, "plans");
     if (!look(c, v, err)) {
+        out_json_drop(&c->out);
+        return false;
+    }
+    json_array_end(j);
+    json_array_begin(j, "lost");
+    if (!look_for_lost(c, v, err)) {
         out_json_drop(&c->out);
         return false;
     }
@@ -313,7 +380,7 @@ bool cmd_status(struct context *c, struct err *err)
     bool json = out_is_json(&c->out);
 
     out_table_head(&v.table, OUT_CELLS("PLAN", "STAGE", "STEPS", "SINCE", "NEXT", "BRAKE"));
-    if (!(json ? look_json(c, &v, err) : look(c, &v, err)))
+    if (!(json ? look_json(c, &v, err) : look(c, &v, err) && look_for_lost(c, &v, err)))
         return false;
     if (!json)
         show_text(c, &v);

@@ -14,8 +14,9 @@ const struct command command_rows[] = {
 
 const struct exit_code_row exit_code_rows[] = {
     {0, "done, clean, or nothing to do"},
-    {1,
-     "a no: findings, a failed gate, check, verification or checklist; nothing was changed by it"},
+    {1, "a no: findings, a failed gate, check, verification or checklist; nothing was changed by "
+        "it, but a failed "
+        "gate takes its flag back and halts the plan"},
     {2, "usage, unreadable input or configuration"},
     {3, "out of reach: database, flag service, tool"},
     {4, "refused by state or policy: not its turn, hold, missing approval, forward-only; `reason` "

@@ -88,8 +88,13 @@ void context_show_problems(struct context *c, const struct problem_list *l)
 /* The loader's error repeats the first problem, which the list has shown. */
 static void sum_up(struct context *c, struct err *err)
 {
-    if (!err_is(err, ERR_INPUT) || c->problems.n < 2)
+    if (!err_is(err, ERR_INPUT) || c->problems.n == 0)
         return;
+    if (c->problems.n == 1) {
+        if (!err->hint.len)
+            err_hint(err, "mend it, then: phasegate check");
+        return;
+    }
     err_set(err, ERR_INPUT, "%d%s problems in the project's files", c->problems.n,
             c->problems.cut ? " or more" : "");
     err_hint(err, "mend them, then: phasegate check");
@@ -153,8 +158,8 @@ bool context_load(struct context *c, bool tolerant, struct err *err)
     }
     if (c->problems.n > (out_is_json(&c->out) ? 0 : 1)) {
         context_show_problems(c, &c->problems);
-        sum_up(c, err);
     }
+    sum_up(c, err);
     return false;
 }
 
@@ -184,9 +189,11 @@ bool context_environment(struct context *c, struct err *err)
         for (int i = 0; i < p->n_environments; i++)
             words[i] = p->environments[i].name.s;
         near = name_nearest(name, words);
-        return err_set(err, ERR_USAGE, "unknown environment \"%s\"; %s has: %s%s%s%s", name,
-                       p->file, str_text(&names), near ? "; did you mean \"" : "", near ? near : "",
-                       near ? "\"?" : "");
+        err_set(err, ERR_USAGE, "unknown environment \"%s\"; %s has: %s%s%s%s", name, p->file,
+                str_text(&names), near ? "; did you mean \"" : "", near ? near : "",
+                near ? "\"?" : "");
+        return err_hint(err, "phasegate -e %s %s ...", near ? near : p->environments[0].name.s,
+                        c->command->name);
     }
     if (p->n_environments > 1) {
         err_set(err, ERR_USAGE, "which environment? %s has several: %s", p->file, str_text(&names));

@@ -43,7 +43,8 @@ void help_general(struct str *to)
 
 void help_command(struct str *to, const struct command *c)
 {
-    str_addf(to, "Example:\n  %s\n\n%s.\n", c->example, c->summary);
+    str_addf(to, "Example:\n  %s\n\n%s%s\n", c->example, c->summary,
+             strchr(c->summary, '?') ? "" : ".");
     if (*c->about)
         str_addf(to, "%s\n", c->about);
     str_addf(to, "\nUsage: phasegate [OPTION...] %s%s%s\n", c->name, *c->args ? " " : "", c->args);

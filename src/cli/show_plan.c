@@ -266,6 +266,19 @@ struct advance_options advance_options_of(struct context *c)
                                      .proof = opt_text(c, OPT_PROOF)};
 }
 
+bool context_release_known(struct context *c, const char *release, struct err *err)
+{
+    const char *near = NULL;
+
+    if (!release || release_is_known(&c->set, &c->arena, release, &near))
+        return true;
+    err_set(err, ERR_USAGE,
+            "unknown release \"%s\": neither releases: of %s nor a plan names it%s%s%s", release,
+            c->set.project.file, near ? "; did you mean \"" : "", near ? near : "",
+            near ? "\"?" : "");
+    return err_hint(err, "releases: in %s is their order: add it there", c->set.project.file);
+}
+
 bool run_backwards(struct context *c, enum phase_event ev,
                    bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
                               struct arena *, struct advance_result *, struct err *),

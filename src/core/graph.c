@@ -241,6 +241,35 @@ static void walk(struct graph *g, int root, struct problem_list *problems,
 
 /* ---- releases ------------------------------------------------------------------------------------- */
 
+/* What isn't listed comes after everything that is: mostly one is missing in the list, or misspelt. */
+static void say_descending(const struct plan_set *s, const struct plan *p, enum phase before,
+                           enum phase phase, struct problem_list *problems)
+{
+    const struct text *earlier = &p->phases[before].release, *release = &p->phases[phase].release;
+    AUTO(arena) scratch = {0};
+    AUTO(str) expected = {0}, hint = {0};
+
+    if (project_release_index(&s->project, earlier->s) >= 0 ||
+        project_release_index(&s->project, release->s) < 0) {
+        problem_add(problems, release->at, "releases that ascend over the phases", NULL,
+                    "%s has release %s, before %s with %s", phase_word(phase), release->s,
+                    phase_word(before), earlier->s);
+        return;
+    }
+    const char **words = arena_array(&scratch, const char *, s->project.n_releases + 1);
+    for (int i = 0; i < s->project.n_releases; i++)
+        words[i] = s->project.releases[i].version.s;
+    const char *near = name_nearest(earlier->s, words);
+    if (near)
+        str_addf(&hint, "did you mean \"%s\"?", near);
+    str_addf(&expected, "%s in releases: of %s, before %s", earlier->s,
+             s->project.file ? s->project.file : "the project", release->s);
+    problem_add(problems, earlier->at, str_text(&expected), near ? str_text(&hint) : NULL,
+                "release %s of %s isn't in releases:, so it comes after every one that is, and %s "
+                "has %s",
+                earlier->s, phase_word(before), phase_word(phase), release->s);
+}
+
 static void check_releases(const struct plan_set *s, const struct plan *p, bool strictly,
                            struct problem_list *problems)
 {
@@ -253,9 +282,7 @@ static void check_releases(const struct plan_set *s, const struct plan *p, bool 
         const char *earlier = before ? p->phases[before].release.s : NULL;
         int c = earlier ? release_compare(&s->project, earlier, release->s) : -1;
         if (c > 0)
-            problem_add(problems, release->at, "releases that ascend over the phases", NULL,
-                        "%s has release %s, before %s with %s", phase_word(phase), release->s,
-                        phase_word(before), earlier);
+            say_descending(s, p, before, phase, problems);
         else if (c == 0 && strictly)
             problem_add(problems, release->at,
                         "a later release for each phase (policy one_phase_per_release)", NULL,

@@ -1,4 +1,5 @@
 #include "phasegate/model.h"
+#include "phasegate/names.h"
 
 #include <string.h>
 
@@ -161,6 +162,39 @@ int release_compare(const struct project *p, const char *a, const char *b)
     if (i >= 0 || j >= 0)
         return i >= 0 ? -1 : 1;
     return compare_versions(a, b);
+}
+
+/* "2.1.0" by "2.1". */
+static bool is_begun_by(const char *whole, const char *part)
+{
+    size_t n = strlen(part);
+
+    return strncmp(whole, part, n) == 0 && whole[n] == '.';
+}
+
+bool release_is_known(const struct plan_set *s, struct arena *a, const char *version,
+                      const char **near)
+{
+    const struct project *prj = &s->project;
+    const char **words =
+        arena_array(a, const char *, prj->n_releases + s->n_plans * PHASE_SLOTS + 1);
+    int n = 0;
+
+    for (int i = 0; i < prj->n_releases; i++)
+        words[n++] = prj->releases[i].version.s;
+    for (int i = 0; i < s->n_plans; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+            if (s->plans[i].phases[ph].release.s)
+                words[n++] = s->plans[i].phases[ph].release.s;
+    *near = NULL;
+    for (int i = 0; i < n; i++)
+        if (strcmp(words[i], version) == 0)
+            return true;
+    *near = name_nearest(version, words);
+    for (int i = 0; i < n && !*near; i++)
+        if (is_begun_by(words[i], version) || is_begun_by(version, words[i]))
+            *near = words[i];
+    return n == 0;
 }
 
 /* ---- policy --------------------------------------------------------------------------------------- */

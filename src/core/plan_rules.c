@@ -109,7 +109,9 @@ static void check_rollout(const struct plan *p, enum phase phase, struct problem
     enum flag_role role = phase == PHASE_DUAL_READ ? FLAG_READ : FLAG_WRITE;
 
     for (int i = 1; i < rollout->n; i++)
-        if (rollout->items[i].percent <= rollout->items[i - 1].percent)
+        /* 0: it was none, which has been said. */
+        if (rollout->items[i].percent > 0 &&
+            rollout->items[i].percent <= rollout->items[i - 1].percent)
             problem_add(problems, rollout->items[i].at, "percentages that ascend", NULL,
                         "%d%% after %d%%", rollout->items[i].percent,
                         rollout->items[i - 1].percent);

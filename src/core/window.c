@@ -61,8 +61,9 @@ static void floor_of_writes(struct arena *a, const struct project *prj,
     const struct phase_plan *dual = &p->phases[PHASE_DUAL_READ],
                             *write = &p->phases[PHASE_WRITE_ACTIVATION];
 
-    if (!wp->first_write_rung || p->sync.by == SYNC_TRIGGER || !write->present ||
-        stage_phase(wp->stage) < PHASE_WRITE_ACTIVATION)
+    bool were_on = wp->first_write_rung && stage_phase(wp->stage) >= PHASE_WRITE_ACTIVATION;
+
+    if ((!were_on && !wp->write_is_up) || p->sync.by == SYNC_TRIGGER || !write->present)
         return;
     floor_at(prj, out, dual->present ? dual->release.s : write->release.s,
              arena_printf(a,

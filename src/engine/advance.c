@@ -129,7 +129,8 @@ static bool run_task(struct work *w, const struct task *t, struct err *err)
     if (t->kind != TASK_STEP || t->step->n_stmts == 0 || t->step->stmts[0].standalone ||
         t->step->no_transaction) {
         db_set_label(w->e->db, session_label(w));
-        if (!lease_describe(w->e->db, t->id, err))
+        /* Status shows it from elsewhere. */
+        if (!lease_describe(w->e->db, t->id, err) || (!t->step && !record_save_state(w, err)))
             return false;
     }
     emit(w, EVENT_START, t->id, "%s", t->title);

@@ -12,6 +12,7 @@
 #define ROWS_MIN 100
 #define ROWS_MAX 50000
 #define TARGET_MS 50
+#define PROGRESS_EVERY_MS 500
 
 struct filler {
     struct backfill_spec spec;
@@ -26,6 +27,7 @@ struct filler {
     int64_t rows, min, max;
     int64_t visited; /* rows between lo and the next bound */
     double target_ms, ms_per_row;
+    int64_t begun_ms, said_ms, rows_before; /* of this run: for its rate */
 };
 
 static void key_list(struct str *s, const struct filler *f)
@@ -348,17 +350,22 @@ static bool batch_with_retry(struct work *w, const struct task *t, struct filler
     }
 }
 
-static void progress(struct work *w, const struct task *t, const struct filler *f, int64_t started)
+/* What an earlier run did took none of this one's time. */
+static void progress(struct work *w, const struct task *t, struct filler *f, bool last)
 {
-    int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
-    struct event ev = {.kind = EVENT_PROGRESS,
-                       .plan = w->p->id.s,
-                       .phase = phase_word(w->phase),
-                       .task = t->id,
-                       .message = "rows",
-                       .number = f->job.rows_done,
-                       .total = f->job.rows_total,
-                       .rate = ms > 0 ? 1000.0 * (double) f->job.rows_done / (double) ms : 0};
+    int64_t now = clock_mono_ms(w->e->ports->clock), ms = now - f->begun_ms;
+    struct event ev = {
+        .kind = EVENT_PROGRESS,
+        .plan = w->p->id.s,
+        .phase = phase_word(w->phase),
+        .task = t->id,
+        .message = "rows",
+        .number = f->job.rows_done,
+        .total = f->job.rows_total,
+        .rate = ms > 0 ? 1000.0 * (double) (f->job.rows_done - f->rows_before) / (double) ms : 0};
+    if (!last && f->said_ms && now - f->said_ms < PROGRESS_EVERY_MS)
+        return;
+    f->said_ms = now;
     events_emit(w->e->ports->events, &ev);
 }
 
@@ -366,8 +373,9 @@ static bool walk(struct work *w, const struct task *t, struct filler *f, struct 
 {
     const char **at = arena_array(w->a, const char *, f->n_keys);
     bool last = false;
-    int64_t begun = clock_mono_ms(w->e->ports->clock);
 
+    f->begun_ms = clock_mono_ms(w->e->ports->clock);
+    f->rows_before = f->job.rows_done;
     for (int turn = 0; !last; turn ^= 1) {
         int64_t changed = 0, started;
         if (!work_may_go_on(w, err) || !next_bound(w, f, at, &last, err))
@@ -386,7 +394,7 @@ static bool walk(struct work *w, const struct task *t, struct filler *f, struct 
             lo[i] = arena_strdup(&f->turns[turn], at[i]);
         f->lo = lo;
         arena_reset(&f->batch);
-        progress(w, t, f, begun);
+        progress(w, t, f, last);
     }
     return true;
 }

@@ -13,30 +13,26 @@ static const char *newest_below(const struct project *prj, const char *below)
     return newest;
 }
 
-/* coming: a state that is about to be written, in place of the stored one; NULL: none. */
-static bool compute(struct engine *e, const struct plan_state *coming, struct arena *a,
-                    struct window *out, struct err *err)
+/* Every plan of the set with its state; what isn't in the ledger is planned. */
+static bool gather(struct engine *e, struct arena *a, struct window_plan **out,
+                   const struct plan_state **out_states, struct err *err)
 {
     struct window_plan *wp = arena_array(a, struct window_plan, e->set->n_plans + 1);
-    struct plan_state *states = NULL;
+    struct plan_state *states = NULL, *of_plan;
     int n = 0;
 
     if (e->has_ledger && !ledger_plan_states(e->db, a, &states, &n, err))
         return false;
+    *out_states = of_plan = arena_array(a, struct plan_state, e->set->n_plans + 1);
     for (int i = 0; i < e->set->n_plans; i++) {
-        const struct plan_state *s = NULL;
         wp[i].plan = &e->set->plans[i];
         for (int j = 0; j < n; j++)
             if (strcmp(states[j].plan, wp[i].plan->id.s) == 0)
-                s = &states[j];
-        if (coming && strcmp(coming->plan, wp[i].plan->id.s) == 0)
-            s = coming;
-        if (s) {
-            wp[i].stage = s->stage;
-            wp[i].first_write_rung = s->first_write_rung;
-        }
+                of_plan[i] = states[j];
+        wp[i].stage = of_plan[i].stage;
+        wp[i].first_write_rung = of_plan[i].first_write_rung;
     }
-    window_compute(a, &e->set->project, e->policy.window, wp, e->set->n_plans, out);
+    *out = wp;
     return true;
 }
 
@@ -51,28 +47,170 @@ static struct release_window as_stored(const struct engine *e, const struct wind
 
 bool window_add(struct work *w, struct txn *t, struct err *err)
 {
+    const struct plan_state *states;
+    struct window_plan *wp;
     struct window win;
 
-    if (!compute(w->e, &w->state, w->a, &win, err))
+    if (!gather(w->e, w->a, &wp, &states, err))
         return false;
+    /* The state that is about to be written, in place of the stored one. */
+    for (int i = 0; i < w->e->set->n_plans; i++)
+        if (strcmp(wp[i].plan->id.s, w->state.plan) == 0) {
+            wp[i].stage = w->state.stage;
+            wp[i].first_write_rung = w->state.first_write_rung;
+        }
+    window_compute(w->a, &w->e->set->project, w->e->policy.window, wp, w->e->set->n_plans, &win);
     struct release_window stored = as_stored(w->e, &win);
     stored.since_ms = now_ms(w->e);
     ledger_release_window_call(w->a, &stored, txn_slot(t));
     return true;
 }
 
+/* ---- the flags as they are now -------------------------------------------------------------------------------- */
+
+struct raised { /* a flag that stands higher than its rollout has got */
+    const struct plan *plan;
+    enum flag_role role;
+    int percent, left;
+};
+
+struct flags_now {
+    struct engine *e;
+    struct arena *a;
+    struct window_plan *plans;
+    const struct plan_state *states;
+    struct flag_ref *refs;
+    int *plan_of;
+    enum flag_role *role_of;
+    int n;
+    struct raised *raised;
+    int n_raised;
+    const char *unread;
+};
+
+/* Before expand no release that knows the flags may run, after the purge nothing depends on them. */
+static void gather_flags(struct flags_now *f)
+{
+    int n = f->e->set->n_plans;
+
+    f->refs = arena_array(f->a, struct flag_ref, n * FLAG_ROLES + 1);
+    f->plan_of = arena_array(f->a, int, n *FLAG_ROLES + 1);
+    f->role_of = arena_array(f->a, enum flag_role, n * FLAG_ROLES + 1);
+    f->raised = arena_array(f->a, struct raised, n * FLAG_ROLES + 1);
+    for (int i = 0; f->e->flags && i < n; i++)
+        for (int r = 0; r < FLAG_ROLES; r++) {
+            const struct flag_decl *d = &f->plans[i].plan->flags[r];
+            if (!d->key.s || f->plans[i].stage < STAGE_EXPAND_DONE ||
+                f->plans[i].stage == STAGE_EXPAND_UNDOING || f->plans[i].stage == STAGE_PURGED)
+                continue;
+            f->refs[f->n] = (struct flag_ref) {.service = f->e->flags,
+                                               .key = d->key.s,
+                                               .bucket_by = d->bucket_by.s,
+                                               .purpose = f->plans[i].plan->id.s};
+            f->plan_of[f->n] = i;
+            f->role_of[f->n++] = (enum flag_role) r;
+        }
+}
+
+/* While its phase runs a flag may be a rung ahead of the ledger: it is journalled once it is settled. */
+static bool is_next_rung(struct flags_now *f, int i, int exposure, bool *out, struct err *err)
+{
+    struct plan *head = (struct plan *) f->plans[f->plan_of[i]].plan, room, *whole;
+    enum phase bound = f->role_of[i] == FLAG_READ ? PHASE_DUAL_READ : PHASE_WRITE_ACTIVATION;
+    int left = f->states[f->plan_of[i]].percent[f->role_of[i]];
+    const struct rung_list *rungs;
+
+    *out = false;
+    if (!stage_is_running(f->plans[f->plan_of[i]].stage))
+        return true;
+    whole = f->e->read_plan(f->e->set, head, f->a, &room, err);
+    if (!whole)
+        return false;
+    rungs = &whole->phases[bound].rollout;
+    for (int k = 0; k < rungs->n; k++)
+        if (rungs->items[k].percent > left) {
+            *out = exposure <= rungs->items[k].percent;
+            return true;
+        }
+    return true;
+}
+
+static bool look_at_flags(struct flags_now *f, struct err *err)
+{
+    struct flag_obs *obs;
+
+    gather_flags(f);
+    obs = arena_array(f->a, struct flag_obs, f->n + 1);
+    if (f->n > 0)
+        flags_observe_all(f->e, f->refs, f->n, f->a, obs);
+    for (int i = 0; i < f->n; i++) {
+        int exposure = flag_exposure(obs[i].state, obs[i].percent);
+        int left = f->states[f->plan_of[i]].percent[f->role_of[i]];
+        bool in_turn = exposure <= left;
+        if (exposure < 0) {
+            if (!f->unread)
+                f->unread = arena_printf(f->a, "flag %s can't be read: %s", f->refs[i].key,
+                                         obs[i].why ? obs[i].why : flag_state_word(obs[i].state));
+            continue;
+        }
+        if (!in_turn && !is_next_rung(f, i, exposure, &in_turn, err))
+            return false;
+        if (!in_turn)
+            f->raised[f->n_raised++] =
+                (struct raised) {f->plans[f->plan_of[i]].plan, f->role_of[i], exposure, left};
+        if (f->role_of[i] == FLAG_WRITE && exposure > 0)
+            f->plans[f->plan_of[i]].write_is_up = true;
+    }
+    return true;
+}
+
+/* Only a release that knows the flag does what it switches on. */
+static void judge_raised(const struct flags_now *f, const char *release, struct verdict *out)
+{
+    for (int i = 0; i < f->n_raised && out->may_run; i++) {
+        const struct raised *r = &f->raised[i];
+        enum phase bound = r->role == FLAG_READ ? PHASE_DUAL_READ : PHASE_WRITE_ACTIVATION;
+        const char *knows = r->plan->phases[bound].release.s;
+        if (!knows || release_compare(&f->e->set->project, release, knows) < 0)
+            continue;
+        out->may_run = false;
+        out->reason = "flag_out_of_turn";
+        out->why = arena_printf(f->a,
+                                "%s flag %s of plan %s is at %d %%, and its rollout has got to "
+                                "%d %%: phasegate flags reconcile",
+                                flag_role_word(r->role), r->plan->flags[r->role].key.s,
+                                r->plan->id.s, r->percent, r->left);
+    }
+}
+
 bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
                   struct err *err)
 {
     const struct project *prj = &e->set->project;
+    struct flags_now f = {.e = e, .a = a};
+    const char *near = NULL;
     struct window win;
 
     memset(out, 0, sizeof *out);
-    if (!compute(e, NULL, a, &win, err))
+    if (!gather(e, a, &f.plans, &f.states, err) || !look_at_flags(&f, err))
         return false;
+    window_compute(a, prj, e->policy.window, f.plans, e->set->n_plans, &win);
     out->window = as_stored(e, &win);
+    out->unread = f.unread;
     out->may_run = true;
-    if (release)
-        out->may_run = window_allows(prj, &win, release, &out->reason, &out->why);
+    if (!release)
+        return true;
+    if (!release_is_known(e->set, a, release, &near)) {
+        out->may_run = false;
+        out->reason = "unknown_release";
+        out->why = arena_printf(a,
+                                "neither releases: of %s nor a plan names it, so nobody knows what "
+                                "comes before it%s%s%s",
+                                prj->file, near ? "; did you mean \"" : "", near ? near : "",
+                                near ? "\"?" : "");
+        return true;
+    }
+    out->may_run = window_allows(prj, &win, release, &out->reason, &out->why);
+    judge_raised(&f, release, out);
     return true;
 }

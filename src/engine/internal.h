@@ -161,6 +161,9 @@ bool flags_check(struct work *w, bool *killed, const char **drift, struct err *e
 bool flags_settle(struct work *w, struct err *err);
 /* What the service says of the plan's flags; UNKNOWN where it is out of reach. Never fails. */
 void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES]);
+/* Likewise of many, side by side. */
+void flags_observe_all(struct engine *e, const struct flag_ref *refs, int n, struct arena *a,
+                       struct flag_obs *out);
 bool work_may_go_on(struct work *w, struct err *err);
 bool halt(struct work *w, enum brake brake, const char *reason, struct err *err);
 
@@ -190,6 +193,8 @@ bool approvals_read(struct work *w, enum phase phase, const char *role, struct a
                     struct err *err);
 /* ": alice (dba), bob (dba)"; "" where the policy names nobody. */
 const char *approvers_text(struct arena *a, const struct policy *pol);
+/* Is this row of a journal a step that this plan has, word for word? (sign.c) */
+bool plan_has_step(const struct plan *p, const struct history_row *row);
 bool dependants_look(struct work *w, struct fact *f, struct err *err); /* dependants.c */
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */

@@ -114,6 +114,34 @@ static bool look_sync(struct look *l, struct fact *f, struct err *err)
     return true;
 }
 
+/* A plan that nothing was done of, whose steps the ledger knows under a name that no file has. */
+static bool look_renamed(struct look *l, struct fact *f, struct err *err)
+{
+    struct arena *a = l->w.a;
+    const struct plan *p = l->w.p;
+    struct plan_state *lost = NULL;
+    int n = 0;
+
+    if (l->w.state.stage != STAGE_PLANNED || !engine_lost(l->w.e, a, &lost, &n, err))
+        return l->w.state.stage != STAGE_PLANNED;
+    for (int i = 0; i < n && f->holds; i++) {
+        struct history_row *rows = NULL;
+        int n_rows = 0;
+        if (!ledger_steps(l->w.e->db, a, lost[i].plan, &rows, &n_rows, err))
+            return false;
+        for (int k = 0; k < n_rows && f->holds; k++)
+            if (plan_has_step(p, &rows[k]))
+                fact_no(f,
+                        arena_printf(a,
+                                     "step %s was applied as one of plan %s, which the ledger has "
+                                     "at \"%s\" and no file: was the plan renamed? (%s)",
+                                     rows[k].step, lost[i].plan, stage_word(lost[i].stage),
+                                     pos_text(a, p->id.at)),
+                        arena_printf(a, "give it its name back: plan: %s", lost[i].plan));
+    }
+    return true;
+}
+
 static bool look_edits(struct look *l, struct fact *f, struct err *err)
 {
     struct edit *edits;
@@ -123,7 +151,7 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
     if (!engine_edits(l->w.e, l->w.p, l->w.a, &edits, &n, err))
         return false;
     if (n == 0)
-        return look_sync(l, f, err);
+        return look_renamed(l, f, err) && (!f->holds || look_sync(l, f, err));
     char when[25];
     time_to_rfc3339(edits[0].applied_at_ms, when);
     fact_no(f,
@@ -419,6 +447,14 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     return true;
 }
 
+static bool is_empty(const struct look *l, enum phase phase)
+{
+    struct script s;
+
+    plan_script(l->w.a, l->w.p, phase, false, &s);
+    return s.n == 0;
+}
+
 /* What a plan that comes first is still to make isn't missed in this one. */
 static bool look_ahead(struct look *l, struct fact *facts, unsigned wanted, struct err *err)
 {
@@ -426,6 +462,13 @@ static bool look_ahead(struct look *l, struct fact *facts, unsigned wanted, stru
 
     if (!(wanted & GUARD_BIT(REQUIREMENTS)) || !f->holds || !facts[GUARD_DEPENDENCIES].holds)
         return true;
+    if (l->phase == PHASE_EXPAND && l->ev == EVENT_ADVANCE && is_empty(l, PHASE_EXPAND)) {
+        fact_no(f,
+                arena_printf(l->w.a, "expand has no step, and nothing else to do (%s)",
+                             pos_text(l->w.a, l->w.p->phases[PHASE_EXPAND].at)),
+                "write its steps, or `expand: {none: the reason}`");
+        return true;
+    }
     if (l->phase == PHASE_CONTRACT && l->ev == EVENT_ADVANCE)
         return foresee_drops(&l->w, f, err);
     return l->phase != PHASE_EXPAND || foresee_sync(&l->w, f, err);

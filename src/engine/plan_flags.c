@@ -263,14 +263,22 @@ bool flags_check(struct work *w, bool *killed, const char **drift, struct err *e
     return true;
 }
 
+void flags_observe_all(struct engine *e, const struct flag_ref *refs, int n, struct arena *a,
+                       struct flag_obs *out)
+{
+    struct work w = {.e = e, .a = a};
+    struct flag_ops ops = ops_of(&w);
+
+    ops.times.total_ms = 3000;
+    flag_ops_observe_all(&ops, refs, n, FLAG_CONFIGURED, NULL, a, out);
+}
+
 void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES])
 {
-    struct flag_ops ops = ops_of(w);
     struct flag_ref refs[FLAG_ROLES];
     struct flag_obs obs[FLAG_ROLES];
     int role_of[FLAG_ROLES], n = 0;
 
-    ops.times.total_ms = 3000;
     memset(out, 0, sizeof *out * FLAG_ROLES);
     for (int r = 0; r < FLAG_ROLES; r++)
         if (w->e->flags && w->p->flags[r].key.s) {
@@ -279,7 +287,7 @@ void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES])
         }
     if (n == 0)
         return;
-    flag_ops_observe_all(&ops, refs, n, FLAG_CONFIGURED, NULL, w->a, obs);
+    flags_observe_all(w->e, refs, n, w->a, obs);
     for (int i = 0; i < n; i++)
         out[role_of[i]] = obs[i];
 }

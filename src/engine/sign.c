@@ -43,6 +43,14 @@ static bool counts(const struct history_row *r)
     return false;
 }
 
+bool plan_has_step(const struct plan *p, const struct history_row *row)
+{
+    const struct step *s =
+        counts(row) && row->checksum ? find_step(p, row->phase, row->step) : NULL;
+
+    return s && s->checksum && strcmp(s->checksum, row->checksum) == 0;
+}
+
 /* A step that was applied and has gone from the plan, or reads differently. */
 bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit **out, int *out_n,
                   struct err *err)

@@ -57,6 +57,21 @@ static enum phase next_present(const struct plan *p, enum stage s)
     return next > PHASE_LAST ? PHASE_NONE : next;
 }
 
+/* How far a backfill is: its job moves with every batch, the plan's state doesn't. */
+static bool look_at_rows(struct work *w, struct plan_status *out, struct err *err)
+{
+    struct backfill_job job = {0};
+    const char *task = w->state.task;
+
+    if (!task || strncmp(task, "backfill/", strlen("backfill/")) != 0)
+        return true;
+    if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, task + strlen("backfill/"), &job, err))
+        return false;
+    out->rows_done = job.rows_done;
+    out->rows_total = job.rows_total;
+    return true;
+}
+
 bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a,
                    struct plan_status *out, struct err *err)
 {
@@ -73,6 +88,11 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         return false;
     w.state.plan = p->id.s;
     out->state = w.state;
+    /* Nothing is waited for any more once a brake is on. */
+    if (w.state.brake != BRAKE_NONE) {
+        out->state.waiting_for = out->state.waiting_holder = out->state.waiting_release = NULL;
+        out->state.waiting_since_ms = out->state.waiting_until_ms = 0;
+    }
     out->next_phase = next_present(p, w.state.stage);
     if (out->next_phase != PHASE_NONE)
         out->next_release = p->phases[out->next_phase].release.s;
@@ -85,6 +105,10 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
     if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
         return false;
     out->edited = n_edits > 0;
+    if (n_edits > 0)
+        out->edit = edits[0];
+    if (e->has_ledger && (!look_at_rows(&w, out, err) || !sync_broken(&w, &out->sync_broken, err)))
+        return false;
     if (out->next_phase != PHASE_NONE &&
         !approvals_read(&w, out->next_phase, NULL, &out->approvals, err))
         return false;
@@ -101,5 +125,23 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         phase_decide(&world, EVENT_ADVANCE, &out->decision);
         decision_with_name(a, p, &out->decision);
     }
+    return true;
+}
+
+bool engine_lost(struct engine *e, struct arena *a, struct plan_state **out, int *out_n,
+                 struct err *err)
+{
+    struct plan_state *all = NULL;
+    int n = 0;
+
+    *out = NULL;
+    *out_n = 0;
+    if (!e->has_ledger || !ledger_plan_states(e->db, a, &all, &n, err))
+        return !e->has_ledger;
+    *out = arena_array(a, struct plan_state, n + 1);
+    for (int i = 0; i < n; i++)
+        if (all[i].stage != STAGE_PLANNED && all[i].stage != STAGE_PURGED &&
+            !plan_find(e->set, all[i].plan))
+            (*out)[(*out_n)++] = all[i];
     return true;
 }

@@ -179,6 +179,28 @@ static bool leads_back(const struct ancestor *a, const struct stat *st)
     return false;
 }
 
+/* The key that names it is to be mended, where it is written at all. */
+static void say_no_folder(struct loading *l, const char *folder, int error)
+{
+    const struct text *key = &l->set->project.plans_dir;
+    __attribute__((cleanup(dir_auto))) DIR *dir = fdopendir(openat(l->root, ".", O_RDONLY));
+    const char *names[257];
+    AUTO(str) hint = {0};
+    int n = 0;
+
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e && n < 256; e = readdir(dir))
+        if (e->d_name[0] != '.' && is_folder(dir, e))
+            names[n++] = arena_strdup(&l->names, e->d_name);
+    names[n] = NULL;
+    const char *near = name_nearest(folder, names);
+    if (near)
+        str_addf(&hint, "did you mean \"%s\"?", near);
+    else
+        str_addf(&hint, "make the folder, or name it in plans: of %s", l->config);
+    problem_add(l->problems, key->at, "a folder beside the project file", str_text(&hint),
+                "\"plans\": the folder %s can't be read: %s", folder, strerror(error));
+}
+
 static void walk_folder(struct loading *l, const char *shown, const struct ancestor *up)
 {
     struct pos at = {shown, 0, 0};
@@ -187,7 +209,11 @@ static void walk_folder(struct loading *l, const char *shown, const struct ances
     struct stat st;
 
     if (!dir || fstat(fd, &st) != 0) {
-        problem_add(l->problems, at, NULL, NULL, "the folder can't be read: %s", strerror(errno));
+        if (up)
+            problem_add(l->problems, at, NULL, NULL, "the folder can't be read: %s",
+                        strerror(errno));
+        else
+            say_no_folder(l, shown, errno);
         return;
     }
     struct ancestor here = {up, st.st_dev, st.st_ino, up ? up->depth + 1 : 1};

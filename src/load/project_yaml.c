@@ -215,9 +215,7 @@ ROWS database_rows[] = {
 static const struct table database_table = {TABLE_AT("database", database_rows, database_decl),
                                             .check = check_database};
 
-static const char *const provider_words[] = {
-    "unleash",      "builtin",   "file",  "http",   "ofrep",
-    "launchdarkly", "flagsmith", "flipt", "gitlab", NULL};
+static const char *const provider_words[] = {"unleash", "builtin", "file", "http", "ofrep", NULL};
 
 static void decode_provider(struct decoder *d, const struct node *n, void *base,
                             const struct field *f)
@@ -383,8 +381,56 @@ ROWS environment_rows[] = {
     {KEY("notify"), .type = FT_WITH, .stored = FT_WITH, .with = decode_notify},
     {KEY("policy"), AT(FT_MAP, environment, policy), .arg = &policy_table},
 };
+/* What only shows when the text is used shows here. */
+static void check_variables(struct decoder *d, const struct text *t)
+{
+    for (const char *at = t->s ? strstr(t->s, "${") : NULL; at; at = strstr(at + 2, "${")) {
+        const char *close = strchr(at, '}');
+        size_t n = close ? (size_t) (close - at) - 2 : 0;
+
+        if (close && n > 0 &&
+            strspn(at + 2, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+                n &&
+            (at[2] < '0' || at[2] > '9'))
+            continue;
+        problem_add(d->problems, t->at, "${NAME}, the name of an environment variable", NULL,
+                    close ? "${ without a name of a variable" : "a ${ without its }");
+        d->failed = true;
+        return;
+    }
+}
+
+static void check_environment(struct decoder *d, const struct node *n, void *base)
+{
+    const struct environment *e = base;
+    const struct flags_decl *f = &e->flags;
+    const struct text *const texts[] = {&f->url,
+                                        &f->token,
+                                        &f->token_file,
+                                        &f->project,
+                                        &f->environment,
+                                        &f->sdk_token,
+                                        &f->sdk_token_file,
+                                        &f->confirm_ofrep,
+                                        &f->kill_file,
+                                        &f->path,
+                                        &f->ca_file,
+                                        &f->set_url,
+                                        &f->get_url,
+                                        &e->live_releases.http_url,
+                                        &e->live_releases.prometheus_url};
+
+    (void) n;
+    for (int i = 0; i < e->n_databases; i++)
+        check_variables(d, &e->databases[i].url);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        check_variables(d, texts[i]);
+    for (int i = 0; i < f->headers.n; i++)
+        check_variables(d, &f->headers.items[i].value);
+}
+
 static const struct table environment_table = {
-    TABLE_AT("environment", environment_rows, environment)};
+    TABLE_AT("environment", environment_rows, environment), .check = check_environment};
 
 /* ---- project -------------------------------------------------------------------------------------- */
 

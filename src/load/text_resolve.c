@@ -52,7 +52,7 @@ bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const c
 
         str_addn(&resolved, s, (size_t) (dollar - s));
         if (!close)
-            return fail_at(err, t, "a ${ without its }: ", "", 0);
+            return fail_at(err, t, "a ${ without its }", "", 0);
         if (!add_variable(t, name, (size_t) (close - name), lookup, ctx, &resolved, err))
             return false;
         s = close + 1;

@@ -8,6 +8,14 @@ from project import BOUND, PHASES, column_plan, full_plan, phase, plan, step
 
 
 class Order(project.Case):
+    def test_a_release_that_nobody_names(self):
+        p = self.project(plans=[column_plan()])
+        for args in (("orders-ref",), ("--all",), ("orders-ref", "--dry-run")):
+            error = p.json("advance", *args, "--release", "1.1", code=2)["error"]
+            self.assertIn('unknown release "1.1": neither releases: of phasegate.yaml nor a plan names it; did you mean "1.1.0"?', error["message"])
+            self.assertIn("add it there", error["hint"])
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+
     def test_one_phase_per_release_all_the_way(self):
         p = self.project(plans=[full_plan()])
         stages = []

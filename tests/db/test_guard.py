@@ -1,7 +1,9 @@
 """guard: may a release run against this database and these flags now? The same in SQL: phasegate.release_window."""
 
+import signal
 import unittest
 
+import pgtest
 import project
 from project import BOUND, PHASES, column_plan, full_plan, phase, plan, step
 
@@ -27,7 +29,61 @@ class Guard(project.Case):
     def test_an_empty_database_and_no_plans(self):
         p = self.project()
         self.assertEqual(self.may(p, "1.0.0"), True)
+
+    def test_a_release_that_nobody_names(self):
+        p = self.project(plans=[full_plan()])
+        self.assertEqual(self.may(p, "9.9.9"), "unknown_release")
+        self.assertIn('did you mean "1.1.0"', p.exits(4, "guard", "--release", "1.1").stdout)
+        p.body["releases"].append({"version": "9.9.9", "planned": True})
+        p.write()
+        p.advance("orders-ref", "1.1.0")
         self.assertEqual(self.may(p, "9.9.9"), True)
+
+    def test_a_release_that_only_a_plan_names(self):
+        body = plan("p", phases={"expand": {"release": "2.0", "steps": [step("t", "CREATE TABLE t ()")]}})
+        p = self.project(plans=[body])
+        self.assertEqual(self.may(p, "2.0"), "expand_missing")
+        p.advance("p", "2.0")
+        self.assertEqual(self.may(p, "2.0"), True)
+
+    def test_a_project_that_names_no_release_asks_for_none(self):
+        p = self.project()
+        del p.body["releases"]
+        p.write()
+        self.assertEqual(self.may(p, "9.9.9"), True)
+
+    def test_a_flag_out_of_turn(self):
+        """A release that knows the flag would do what isn't ready; one that doesn't is as it was."""
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "dual_read")
+        self.assertEqual([r for r in project.RELEASES if self.may(p, r) is not True], [])
+        p.ok("flags", "set", "orders-ref-write", "50", "--because", "a test")
+        self.assertEqual({self.may(p, r) for r in ("1.0.0", "1.1.0", "1.2.0")}, {True})
+        self.assertEqual({self.may(p, r) for r in ("1.3.0", "1.4.0", "1.5.0")}, {"flag_out_of_turn"})
+        self.assertIn("write flag orders-ref-write of plan orders-ref is at 50 %, and its rollout has got to 0 %",
+                      p.exits(4, "guard", "--release", "1.3.0").stdout)
+        p.ok("kill", "orders-ref")
+        self.assertEqual([r for r in project.RELEASES if self.may(p, r) is not True], [])
+
+    def test_writes_on_the_new_shape_as_the_flag_has_them_now(self):
+        p = self.project(plans=[full_plan(sync=APPLICATION)])
+        p.advance_through("orders-ref", "dual_read")
+        self.assertEqual(self.may(p, "1.1.0"), True)
+        p.ok("flags", "set", "orders-ref-write", "50", "--because", "a test")
+        self.assertEqual(self.may(p, "1.1.0"), "older_than_window")
+
+    def test_a_rung_under_way_is_in_turn(self):
+        body = full_plan(pause="1s")
+        p = self.project(plans=[body])
+        p.advance("orders-ref", "1.1.0")
+        p.environment["flags"]["propagation"] = "4s"  # the ledger has the rung only after it
+        p.write()
+        with p.start("advance", "orders-ref", "--release", "1.2.0") as run:
+            pgtest.wait_until(lambda: p.flag("orders-ref-read") == 10, what="the first rung")
+            self.assertEqual(p.db.value("SELECT read_percent FROM phasegate.plan_state"), "0")
+            self.assertEqual(self.may(p, "1.2.0"), True)
+            run.signal(signal.SIGINT)
+            run.wait(30)
 
     def test_a_release_whose_expand_is_missing(self):
         p = self.project(plans=[full_plan()])
@@ -105,6 +161,17 @@ class Guard(project.Case):
     def test_it_needs_no_flag_service(self):
         p = self.project(plans=[full_plan()], flags={"provider": "builtin", "url": "http://127.0.0.1:1", "token": "x" * 32})
         self.assertEqual(self.may(p, "1.0.0"), True)
+
+    def test_a_flag_service_that_is_down_is_said(self):
+        """Applications fall back to off, which every world allows: no reason to say no, and one to tell."""
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.environment["flags"] = {"provider": "builtin", "url": "http://127.0.0.1:1", "token": "x" * 32}
+        p.write()
+        done = p.ok("guard", "--release", "1.2.0")
+        self.assertIn("flag orders-ref-read can't be read", done.stderr)
+        self.assertIn("goes by where it was left", done.stderr)
+        self.assertIn("orders-ref-read", p.json("guard", "--release", "1.2.0")["result"]["databases"][0]["unread_flag"])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,13 @@ class History(project.Case):
         [one] = p.json("history", *more)["result"]["databases"]
         return one["rows"]
 
+    def test_a_release_under_which_nothing_was_done(self):
+        p = self.project(plans=[column_plan()])
+        p.advance("orders-ref", "1.1.0")
+        self.assertEqual(p.ok("history", "--release", "1.2.0").stdout, "nothing was done under release 1.2.0\n")
+        self.assertEqual(p.ok("history", "--release", "1.22.0").stdout, "nothing was done under release 1.22.0, which neither releases: nor "
+                         'a plan names; did you mean "1.2.0"?\n')
+
     def test_nothing_yet(self):
         p = self.project(plans=[full_plan()])
         self.assertEqual(self.rows(p), [])

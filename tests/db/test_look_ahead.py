@@ -95,6 +95,13 @@ class Sync(project.Case):
         p.advance("a-first", "1.1.0")
         p.advance("orders-ref", "1.1.0")
 
+    def test_a_skeleton_has_nothing_to_do(self):
+        p = self.project()
+        p.ok("new", "fresh")
+        dry = p.json("advance", "fresh", "--release", "1.0.0", "--dry-run", code=4)["result"]["plans"][0]
+        self.assertIn("expand has no step, and nothing else to do (plans/", dry["missing"][0]["what"])
+        p.refused("requirement", "advance", "fresh", "--release", "1.0.0")
+
     def test_a_locked_table_keeps_nobody_from_looking(self):
         p = self.project(plans=[full_plan()])
         with p.db.session("BEGIN", "LOCK TABLE orders"):

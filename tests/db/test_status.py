@@ -92,6 +92,89 @@ class Status(project.Case):
         for word in ("missing for the next phase", "held by bob", "customers", "released by"):
             self.assertIn(word, text)
 
+    def test_a_plan_whose_file_is_gone(self):
+        p = self.project(plans=[column_plan("gone"), column_plan(stamp=20260102000000, phases={
+            "expand": phase("expand", steps=[step("t", "CREATE TABLE t ()")])})])
+        p.advance("orders-ref", "1.1.0")
+        p.write_plan(full_plan("gone"))
+        p.advance("gone", "1.1.0")
+        os.unlink(p.path("plans/20260101000000-gone.yaml"))
+        text = p.exits(1, "status", "--exit-code").stdout
+        self.assertIn("1 outstanding of 2 plans", text)
+        self.assertIn("gone: expand done, and no file has it", text)
+        result = p.json("status")["result"]
+        self.assertEqual((result["up_to_date"], result["outstanding"]), (False, 1))
+        self.assertEqual([(l["plan"], l["stage"]) for l in result["lost"]], [("gone", "expand done")])
+        os.unlink(p.path("plans/20260102000000-orders-ref.yaml"))
+        self.assertIn("1 outstanding of 1 plan\n", p.ok("status").stdout, "the other one is finished")
+
+    def test_a_plan_that_was_renamed(self):
+        p = self.project(plans=[full_plan("orders-ref")])
+        p.advance("orders-ref", "1.1.0")
+        os.unlink(p.path("plans/20260101000000-orders-ref.yaml"))
+        p.write_plan(full_plan("other-name", flags={"read": {"key": "orders-ref-read"}, "write": {"key": "orders-ref-write"}}))
+        missing = p.json("advance", "other-name", "--release", "1.1.0", "--dry-run", code=4)["result"]["plans"][0]["missing"]
+        self.assertEqual([m["reason"] for m in missing], ["requirement", "edited"])  # its columns are synced already, too
+        m = missing[1]
+        self.assertIn('step column was applied as one of plan orders-ref, which the ledger has at "expand done" and no file', m["what"])
+        p.exits(4, "advance", "other-name", "--release", "1.1.0")
+        self.assertIn("plan: orders-ref", p.ok("status", "other-name").stdout)
+
+    def test_a_backfill_under_way(self):
+        """From elsewhere: which task, and how many rows so far."""
+        body = full_plan()
+        body["phases"]["dual_read"]["backfill"] = [{"id": "fill", "batch": {"rows": 100, "min": 100, "max": 100}}]
+        p = self.project(plans=[body], baseline=project.ORDERS + "; ANALYZE orders")
+        p.advance("orders-ref", "1.1.0")
+        with p.db.session("BEGIN", "SELECT 1 FROM orders WHERE id = 450 FOR UPDATE") as holder:
+            run = p.start("advance", "orders-ref", "--release", "1.2.0", "--format", "jsonl")
+            pgtest.wait_until(lambda: "lock on" in run.stdout, what="the backfill that waits for the row")
+            s = p.status("orders-ref")
+            self.assertEqual((s["task"], s["rows_done"], s["rows_total"]), ("backfill/fill", 400, 500))
+            self.assertIn("task     backfill/fill: 400 of about 500 rows", p.ok("status", "orders-ref").stdout)
+            run.signal(signal.SIGINT)
+            run.wait(30)
+            holder.run("ROLLBACK")
+        s = p.status("orders-ref")
+        self.assertEqual((s["task"], s["rows_done"]), ("backfill/fill", 400))
+        done = p.ok("--format", "jsonl", "advance", "orders-ref", "--release", "1.2.0")
+        rates = [e["rate"] for e in done.lines if e.get("event") == "progress" or e.get("kind") == "progress"]
+        self.assertTrue(rates)
+        # 100 rows are left; those of the run before took none of this one's time.
+        last = [e for e in done.lines if "progress" in (e.get("event"), e.get("kind"))][-1]
+        self.assertLessEqual(last["rate"], 100 * 1000)
+        s = p.status("orders-ref")
+        self.assertEqual((s["task"], s["rows_done"]), (None, None))
+
+    def test_a_brake_ends_what_was_waited_for(self):
+        p = self.project(plans=[full_plan(pause="1h")])
+        p.advance("orders-ref", "1.1.0")
+        p.exits(5, "advance", "orders-ref", "--release", "1.2.0", "--no-wait")
+        self.assertIn("the pause at 10 %", p.status("orders-ref")["waiting"]["for"])
+        p.ok("pause", "orders-ref")
+        self.assertIsNone(p.status("orders-ref")["waiting"])
+        self.assertNotIn("waits", p.ok("status", "orders-ref").stdout)
+
+    def test_an_edit_is_pointed_at(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.advance("orders-ref", "1.1.0")
+        body["phases"]["expand"]["steps"][1]["sql"] = "CREATE INDEX CONCURRENTLY orders_external_ref ON orders (external_ref, id)"
+        p.write_plan(body)
+        self.assertRegex(p.ok("status", "orders-ref").stdout,
+                         r"step index of expand reads differently from what was applied \(plans/20260101000000-orders-ref.yaml:\d+\): undo the edit, or: phasegate accept")
+        self.assertEqual(p.status("orders-ref")["edited_step"], "index")
+
+    def test_an_edited_sync_is_shown(self):
+        body = full_plan()
+        p = self.project(plans=[body])
+        p.advance("orders-ref", "1.1.0")
+        self.assertIsNone(p.status("orders-ref")["sync_broken"])
+        body["sync"]["forward"]["external_ref"] = "upper(legacy_ref)"
+        p.write_plan(body)
+        self.assertIn("does something else than the plan says", p.status("orders-ref")["sync_broken"])
+        self.assertRegex(p.ok("status", "orders-ref").stdout, r"sync     the sync trigger on orders .*\(plans/20260101000000-orders-ref.yaml:\d+\)")
+
     def test_a_brake_is_shown(self):
         p = self.project(plans=[full_plan()])
         p.advance("orders-ref", "1.1.0")

@@ -375,12 +375,14 @@ class Scaffold(Case):
         for part in ("expand:", "dual_read:", "write_activation:", "contract:", "steps: []", "backfill: []", "verify: []",
                      "reverse:", "undo"):
             self.assertIn(part, text)
-        self.assertEqual(re.findall(r'release: "([^"]+)"', text), ["1.1.0", "1.2.0", "1.3.0", "1.4.0"])
+        self.assertEqual(re.findall(r'release: "([^"]+)"', text), ["1.1.0", "1.2.0", "1.3.0", "1.5.0"])
+        for part in ("tests:", "data_checks:"):  # nothing uses them in this version
+            self.assertNotIn(part, text)
 
     def test_releases_of_the_skeleton(self):
-        for listed, expected in (('{version: "7"}', ["8", "9", "10", "11"]),
-                                 ('{version: "4.1"}, {version: "4.2", planned: true}', ["4.2", "4.3", "4.4", "4.5"]),
-                                 ("{version: spring}", ["spring.1", "spring.2", "spring.3", "spring.4"])):
+        for listed, expected in (('{version: "7"}', ["8", "9", "10", "12"]),
+                                 ('{version: "4.1"}, {version: "4.2", planned: true}', ["4.2", "4.3", "4.4", "4.6"]),
+                                 ("{version: spring}", ["spring.1", "spring.2", "spring.3", "spring.5"])):
             with self.subTest(listed):
                 for name in os.listdir(self.dir):
                     shutil.rmtree(self.path(name)) if os.path.isdir(self.path(name)) else os.unlink(self.path(name))
@@ -421,6 +423,37 @@ class Scaffold(Case):
 
 
 class Check(Case):
+    def problems(self, project):
+        self.write("phasegate.yaml", project)
+        os.makedirs(self.path("plans"), exist_ok=True)
+        done = self.run_here("--format", "json", "check")
+        self.assertEqual(done.rc, 2, done)
+        return done.json["result"]["findings"]
+
+    def test_a_folder_of_plans_that_is_not_there(self):
+        [p] = self.problems(PROJECT.replace("plans: plans/", "plans: plan/") % ("x", "http://127.0.0.1:9"))
+        self.assertEqual((p["file"], p["line"], p["column"]), ("phasegate.yaml", 2, 8))
+        self.assertIn('"plans": the folder plan can\'t be read', p["message"])
+        self.assertEqual(p["hint"], 'did you mean "plans"?')
+
+    def test_a_variable_that_is_not_closed(self):
+        for url, what in (("${DATABASE_URL", "a ${ without its }"), ("${}", "without a name"), ("${A-B}", "without a name")):
+            [p] = self.problems(PROJECT % (url, "http://127.0.0.1:9"))
+            self.assertEqual((p["line"], p["expected"]), (7, "${NAME}, the name of an environment variable"))
+            self.assertIn(what, p["message"])
+        [p] = self.problems(PROJECT.replace("${FLAG_TOKEN}", "${FLAG_TOKEN") % ("x", "http://127.0.0.1:9"))
+        self.assertEqual(p["line"], 8)
+
+    def test_a_provider_of_a_later_version(self):
+        for provider in ("launchdarkly", "flipt"):
+            [p] = self.problems(PROJECT.replace("builtin", provider) % ("x", "http://127.0.0.1:9"))
+            self.assertEqual((p["line"], p["message"]), (8, '"provider" is ' + provider))
+            self.assertIn("unleash", p["expected"])
+
+    def test_a_mistake_has_a_next_command(self):
+        self.problems(PROJECT.replace("builtin", "flipt") % ("x", "http://127.0.0.1:9"))
+        self.assertIn("HINT: mend it, then: phasegate check", self.run_here("status").stderr)
+
     def test_a_finding_of_a_rule(self):
         plan = self.project()
         text = self.read(plan)
@@ -653,6 +686,25 @@ class Secrets(Case):
             for name in names:
                 with open(os.path.join(folder, name), encoding="utf-8") as f:
                     self.assertNotIn(self.SECRET, f.read())
+
+    def test_token_file_of_the_flag_server(self):
+        done = self.run_here("flag-server", "--token-file", "nope", "--port", "0")
+        self.assertEqual(done.rc, 2 if "config" in done.stderr else done.rc, done)
+        self.assertIn("--token-file", done.stderr)
+        self.assertIn("HINT:", done.stderr)
+        self.write("token", "x" * 32 + "\n")
+        os.chmod(self.path("token"), 0o644)
+        with pgtest.start_phasegate(["flag-server", "--token-file", "token", "--port", "0"], cwd=self.dir) as server:
+            pgtest.wait_until(lambda: "http://" in server.stdout, what="the server")
+            self.assertIn("others can read token (mode 0644): chmod 600 token", server.stderr)
+            server.signal(signal.SIGTERM)
+            server.wait(20)
+        os.chmod(self.path("token"), 0o600)
+        with pgtest.start_phasegate(["flag-server", "--token-file", "token", "--port", "0"], cwd=self.dir) as server:
+            pgtest.wait_until(lambda: "http://" in server.stdout, what="the server")
+            self.assertNotIn("others can read", server.stderr)
+            server.signal(signal.SIGTERM)
+            server.wait(20)
 
     def test_token_file(self):
         self.write("phasegate.yaml", (PROJECT % ("x", "http://127.0.0.1:9")).replace('token: "${FLAG_TOKEN}"',

@@ -224,6 +224,30 @@ static void the_release_list_decides(void **state)
                              "releases that ascend over the phases");
 }
 
+/* The one that is missing in the list is pointed at, and not the one that it seems to come after. */
+static void a_release_that_is_not_listed_is_said(void **state)
+{
+    static const struct row row = {"a", 1, {NULL}, {NULL, "2.1.0", "2.2.0", "2.3.0", "2.5.0"}};
+    struct release listed[] = {{.version = TEXT("2.1.0")},
+                               {.version = TEXT("2.2.0")},
+                               {.version = TEXT("2.4.0")},
+                               {.version = TEXT("2.5.0")}};
+    AUTO(made) m = {0};
+
+    (void) state;
+    make(&m, &row, 1);
+    m.set.project.releases = listed;
+    m.set.project.n_releases = 4;
+    m.set.project.file = "phasegate.yaml";
+    m.set.plans[0].phases[PHASE_WRITE_ACTIVATION].release.at.line = 77;
+    plan_set_validate(&m.set, &m.problems);
+    assert_says(&m.problems,
+                "x.yaml:77:1: release 2.3.0 of write_activation isn't in releases:, so it comes "
+                "after every one that is, and contract has 2.5.0; expected 2.3.0 in releases: of "
+                "phasegate.yaml, before 2.5.0");
+    assert_says(&m.problems, "did you mean \"2.");
+}
+
 static void one_release_for_two_phases_names_the_policy(void **state)
 {
     static const struct row row = {"a", 1, {NULL}, {NULL, "1", "1", "2", "3"}};
@@ -339,6 +363,7 @@ int main(void)
         cmocka_unit_test(validating_twice_says_it_once),
         cmocka_unit_test(releases_ascend_over_the_phases),
         cmocka_unit_test(the_release_list_decides),
+        cmocka_unit_test(a_release_that_is_not_listed_is_said),
         cmocka_unit_test(one_release_for_two_phases_names_the_policy),
         cmocka_unit_test(order_is_by_dependency_then_time),
         cmocka_unit_test(empty_set_has_no_order),

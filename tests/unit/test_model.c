@@ -292,6 +292,29 @@ static void environment_goes_before_project(void **state)
 
 /* ---- finding --------------------------------------------------------------------------------------- */
 
+static void releases_are_known(void **state)
+{
+    static struct release listed[] = {{.version.s = "2.1.0"}, {.version.s = "2.3.0"}};
+    struct plan plan = {.phases[PHASE_CONTRACT].release.s = "3.0"};
+    struct plan_set set = {
+        .project = {.releases = listed, .n_releases = 2}, .plans = &plan, .n_plans = 1};
+    static const struct {
+        const char *version, *near;
+        bool known;
+    } rows[] = {{"2.1.0", NULL, true},   {"3.0", NULL, true},         {"2.33.0", "2.3.0", false},
+                {"2.1", "2.1.0", false}, {"2.1.0.1", "2.1.0", false}, {"winter", NULL, false}};
+    struct plan_set nothing = {.n_plans = 0};
+    AUTO(arena) a = {0};
+    const char *near;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(release_is_known(&set, &a, rows[i].version, &near), rows[i].known);
+        assert_true(rows[i].near ? near && strcmp(near, rows[i].near) == 0 : !near);
+    }
+    assert_true(release_is_known(&nothing, &a, "2.1.0", &near));
+}
+
 static void things_are_found(void **state)
 {
     struct gate gates[] = {{.name = TEXT("a")}, {.name = TEXT("b")}};
@@ -328,7 +351,7 @@ int main(void)
         cmocka_unit_test(conditions_parse),    cmocka_unit_test(conditions_hold),
         cmocka_unit_test(numbers_are_ordered), cmocka_unit_test(releases_compare),
         cmocka_unit_test(policy_has_defaults), cmocka_unit_test(environment_goes_before_project),
-        cmocka_unit_test(things_are_found),
+        cmocka_unit_test(releases_are_known),  cmocka_unit_test(things_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

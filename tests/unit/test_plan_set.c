@@ -163,7 +163,8 @@ static void missing_things_are_said(void **state)
     plan_set_free(&set);
     folder_add(&f, "phasegate.yaml", "phasegate: 1\nplans: changes\n");
     assert_false(plan_set_load(f.path, NULL, &set, &problems, &err));
-    assert_non_null(strstr(str_text(&err.message), "changes: the folder can't be read"));
+    assert_non_null(strstr(str_text(&err.message), "phasegate.yaml:2:8: \"plans\": the folder "
+                                                   "changes can't be read"));
 }
 
 static bool is_b(void *ctx, struct plan *p)

@@ -211,6 +211,20 @@ static void test_several_plans(void **state)
     assert_non_null(strstr(w.oldest_why, "plan early"));
 }
 
+/* Seen up before its turn: the floor rises as after the first rung, and a trigger keeps both sides equal. */
+static void test_a_write_flag_that_is_up(void **state)
+{
+    (void) state;
+    for (int by = SYNC_NONE; by <= SYNC_APPLICATION; by++) {
+        struct plan p = plan_of((enum sync_by) by);
+        struct window_plan wp = {.plan = &p, .stage = STAGE_DUAL_READ_DONE, .write_is_up = true};
+        struct window w;
+        AUTO(arena) a = {0};
+        window_compute(&a, &project, 1, &wp, 1, &w);
+        check_window(&w, by == SYNC_TRIGGER ? NULL : "4.3", NULL, "a write flag that is up");
+    }
+}
+
 static void test_allows(void **state)
 {
     (void) state;
@@ -254,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_how_far_back_a_contract_goes),
         cmocka_unit_test(test_plans_without_some_phases),
         cmocka_unit_test(test_several_plans),
+        cmocka_unit_test(test_a_write_flag_that_is_up),
         cmocka_unit_test(test_allows),
     };
 
