@@ -450,6 +450,14 @@ class Check(Case):
             self.assertEqual((p["line"], p["message"]), (8, '"provider" is ' + provider))
             self.assertIn("unleash", p["expected"])
 
+    def test_a_percentage_that_is_none_is_said_once(self):
+        path = self.project()
+        text = self.read(path)
+        self.assertIn("{percent: 10, pause: 15m}\n      - {percent: 100}", text)
+        self.write(path, text.replace("{percent: 10, pause: 15m}\n      - {percent: 100}", "{percent: 50}\n      - {percent: 110}"))
+        [p] = self.run_here("--format", "json", "check").json["result"]["findings"]
+        self.assertIn('"percent" is 110', p["message"])
+
     def test_a_mistake_has_a_next_command(self):
         self.problems(PROJECT.replace("builtin", "flipt") % ("x", "http://127.0.0.1:9"))
         self.assertIn("HINT: mend it, then: phasegate check", self.run_here("status").stderr)
