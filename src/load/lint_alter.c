@@ -96,22 +96,6 @@ static void look_filled(struct lint *l, const struct new_column *c)
         lint_rel_text(l, l->rel));
 }
 
-static bool has_fk_sibling(const struct lint *l)
-{
-    json_t *item;
-    size_t i;
-
-    json_array_foreach(tree_list(l->tree, "cmds"), i, item)
-    {
-        const json_t *cmd = tree_as(item, "AlterTableCmd");
-
-        if (tree_is(cmd, "subtype", "AT_AddConstraint") &&
-            tree_is(tree_as(tree_get(cmd, "def"), "Constraint"), "contype", "CONSTR_FOREIGN"))
-            return true;
-    }
-    return false;
-}
-
 static void look_inline(struct lint *l, struct new_column *c, const json_t *constraint)
 {
     const char *type = tree_text(constraint, "contype");
@@ -177,7 +161,7 @@ void lint_add_column(struct lint *l)
         look_inline(l, &c, tree_as(item, "Constraint"));
     look_type(l, &c);
     look_filled(l, &c);
-    if (c.fk && (c.has_default || has_fk_sibling(l)))
+    if (c.fk && c.has_default)
         lint_say(
             l, "fk-validated-in-place",
             "ADD COLUMN alone; then ADD FOREIGN KEY ... NOT VALID, and VALIDATE in another step",
@@ -313,6 +297,16 @@ static void look_at_rewrite(struct lint *l, const struct known_column *c, const 
                  lint_rel_text(l, l->rel), l->name);
 }
 
+/* Types that no other one is stored like (but a domain over them). */
+static bool is_stored_alone(const struct sql_type *t)
+{
+    static const char *const words[] = {"int2",  "int8",   "float4", "float8", "bool",
+                                        "date",  "uuid",   "json",   "jsonb",  "bytea",
+                                        "money", "timetz", NULL};
+
+    return t->text && t->is_builtin && !t->is_array && word_in(t->name, words);
+}
+
 void lint_alter_type(struct lint *l)
 {
     const struct known_column *c = known_column(l->own, l->name);
@@ -336,6 +330,12 @@ void lint_alter_type(struct lint *l)
             lint_rel_text(l, l->rel), l->name);
         break;
     case TYPE_UNKNOWN:
+        if (is_stored_alone(&to)) {
+            lint_warn(l, "type-change-rewrites", WAY_OUT,
+                      "the table is rewritten under ACCESS EXCLUSIVE unless %s.%s is %s already",
+                      lint_rel_text(l, l->rel), l->name, type_word(l->a, &to));
+            break;
+        }
         lint_unsure(
             l, "type-change-rewrites", WAY_OUT,
             "the table is rewritten unless the old type of %s.%s is stored like the new one",
@@ -359,15 +359,19 @@ void lint_storage(struct lint *l)
 {
     const char *subtype = tree_text(l->cmd, "subtype");
     bool is_logged = subtype && strcmp(subtype, "AT_SetLogged") == 0;
-    bool to_heap = subtype && strcmp(subtype, "AT_SetAccessMethod") == 0 && l->name &&
-                   strcmp(l->name, "heap") == 0;
+    bool is_default =
+        l->name && (strcmp(l->name, "heap") == 0 || strcmp(l->name, "pg_default") == 0);
 
     if (is_logged && l->own && l->own->is_whole && !l->own->is_unlogged)
         return;
-    if (to_heap) {
-        lint_unsure(l, "storage-rewrite", NULL,
-                    "SET ACCESS METHOD heap rewrites %s unless it is one",
-                    lint_rel_text(l, l->rel));
+    if (is_logged && !(l->own && l->own->is_unlogged)) {
+        lint_unsure(l, "storage-rewrite", "a maintenance window",
+                    "SET LOGGED rewrites %s if it is unlogged", lint_rel_text(l, l->rel));
+        return;
+    }
+    if (is_default) {
+        lint_unsure(l, "storage-rewrite", NULL, "%s %s rewrites %s unless it is there already",
+                    l->facts.kind, l->name, lint_rel_text(l, l->rel));
         return;
     }
     say_storage(l, "a new table, sync and backfill; or a maintenance window");

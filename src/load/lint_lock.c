@@ -13,8 +13,14 @@ void lint_index(struct lint *l)
     if (tree_flag(l->tree, "concurrent") || (l->own && l->own->kind == KNOWN_MATVIEW))
         return;
     /* ON ONLY: of a partitioned table it's an entry in the catalogue. */
-    if (is_only && !(l->own && l->own->is_whole && !l->own->is_partitioned))
+    if (is_only && l->own && l->own->is_partitioned)
         return;
+    if (is_only && !(l->own && l->own->is_whole)) {
+        lint_unsure(l, "index-not-concurrent", NULL,
+                    "CREATE INDEX ON ONLY builds the index unless %s is partitioned",
+                    lint_rel_text(l, l->rel));
+        return;
+    }
     lint_say(
         l, "index-not-concurrent",
         l->own && l->own->is_partitioned

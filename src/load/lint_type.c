@@ -16,8 +16,6 @@ static const struct {
     {"varbit", "bit", false},     {"int4", "oid", false},    {"oid", "int4", false},
 };
 
-static bool has_word(const char *const *words, const char *word) { return word_in(word, words); }
-
 static bool is_oid_like(const char *name)
 {
     static const char *const words[] = {
@@ -25,7 +23,7 @@ static bool is_oid_like(const char *name)
         "regoper",       "regoperator",  "regrole", "regnamespace", "regconfig",
         "regdictionary", "regcollation", NULL};
 
-    return has_word(words, name);
+    return word_in(name, words);
 }
 
 static const char *plain(const char *name) { return is_oid_like(name) ? "oid" : name; }
@@ -40,35 +38,53 @@ static bool numeric_grows(int64_t from, int64_t to)
     return from >= 0 && (a & 0x7ff) == (b & 0x7ff) && (b >> 16) >= (a >> 16);
 }
 
-/* interval: the range of fields in the upper half, the precision in the lower. */
+/* Seconds have six digits at most: six are as good as no limit. */
+enum { DIGITS_MOST = 6 };
+
+static bool digits_grow(int64_t from, int64_t to)
+{
+    return to < 0 || to >= DIGITS_MOST || (from >= 0 && to >= from);
+}
+
+/* interval: the fields it takes in the upper half, the digits of seconds in the lower. The smallest field decides:
+ * second 0, minute 1, hour 2, day 3, month 4, year 5. */
+static int least_field(int64_t typmod)
+{
+    static const int bits[] = {12, 11, 10, 3, 1, 2};
+
+    for (int i = 0; typmod >= 0 && i < 6; i++)
+        if (typmod >> 16 & 1 << bits[i])
+            return i;
+    return 0;
+}
+
 static bool interval_grows(int64_t from, int64_t to)
 {
-    if (to < 0)
-        return true;
-    if (from < 0)
-        return false;
-    return (from >> 16) == (to >> 16) && (to & 0xffff) >= (from & 0xffff);
+    int64_t old_digits = from < 0 ? 0xffff : from & 0xffff, digits = to & 0xffff;
+
+    return to < 0 || (least_field(to) <= least_field(from) &&
+                      (digits >= DIGITS_MOST || digits >= old_digits));
 }
 
 /* Of one type: does the new typmod take all values of the old as they are? */
 static enum type_change typmod_change(const struct sql_type *from, const struct sql_type *to)
 {
-    static const char *const grow[] = {"varchar",   "varbit",      "time", "timetz",
-                                       "timestamp", "timestamptz", NULL};
+    static const char *const grow[] = {"varchar", "varbit", NULL};
+    static const char *const times[] = {"time", "timetz", "timestamp", "timestamptz", NULL};
 
     if (!from->typmod_known || !to->typmod_known)
         return TYPE_UNKNOWN;
     if (from->typmod == to->typmod)
         return TYPE_SAME;
-    if (has_word(grow, from->name))
+    if (word_in(from->name, grow))
         return to->typmod < 0 || (from->typmod >= 0 && to->typmod >= from->typmod) ? TYPE_FREE
                                                                                    : TYPE_REWRITES;
     if (strcmp(from->name, "numeric") == 0)
         return numeric_grows(from->typmod, to->typmod) ? TYPE_FREE : TYPE_REWRITES;
+    if (word_in(from->name, times))
+        return digits_grow(from->typmod, to->typmod) ? TYPE_FREE : TYPE_REWRITES;
     if (strcmp(from->name, "interval") == 0)
-        return interval_grows(from->typmod, to->typmod) ? TYPE_FREE
-               : from->typmod < 0                       ? TYPE_REWRITES
-                                                        : TYPE_UNKNOWN;
+        return interval_grows(from->typmod, to->typmod) ? TYPE_FREE : TYPE_REWRITES;
     if (strcmp(from->name, "bpchar") == 0)
         return to->typmod < 0 ? TYPE_FREE : TYPE_REWRITES;
     return TYPE_REWRITES;
@@ -89,22 +105,17 @@ static enum type_change builtin_change(const struct sql_type *from, const struct
         return TYPE_FREE; /* oid and its kin: one operator class */
     if (strcmp(from->name, to->name) == 0)
         return typmod_change(from, to);
-    if (is_timestamp_pair(a, b) && to->typmod_known && from->typmod_known)
-        return to->typmod < 0 || (from->typmod >= 0 && to->typmod >= from->typmod) ? TYPE_NEEDS_UTC
-                                                                                   : TYPE_REWRITES;
+    if (is_timestamp_pair(a, b) && to->typmod_known)
+        return to->typmod < 0 || to->typmod >= DIGITS_MOST ? TYPE_NEEDS_UTC : TYPE_REWRITES;
     for (size_t i = 0; i < sizeof binary / sizeof *binary; i++) {
         enum type_change change;
 
         if (strcmp(binary[i].from, a) != 0 || strcmp(binary[i].to, b) != 0)
             continue;
         as_new.name = to->name;
-        if (strcmp(b, "varchar") == 0 && strcmp(a, "varchar") != 0)
-            as_new.typmod = -1, as_new.typmod_known = true;
-        if (strcmp(b, "bpchar") == 0 || strcmp(b, "varbit") == 0 || strcmp(b, "bit") == 0)
-            as_new.typmod = strcmp(b, "varbit") == 0 ? from->typmod : -1;
-        if (strcmp(b, "text") == 0 || strcmp(b, "inet") == 0 || strcmp(b, "oid") == 0 ||
-            strcmp(b, "int4") == 0)
-            as_new.typmod = to->typmod;
+        /* A cast leaves no length: the one of the new type is brought about by a function. */
+        as_new.typmod = -1;
+        as_new.typmod_known = true;
         change = typmod_change(&as_new, to);
         if (change != TYPE_SAME && change != TYPE_FREE)
             return change;

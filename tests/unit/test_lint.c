@@ -38,7 +38,7 @@ static void test_indexes(void **state)
          ""},
         {NULL, "BEGIN; CREATE INDEX CONCURRENTLY i ON t (a); COMMIT",
          "concurrently-in-transaction"},
-        {NULL, "CREATE INDEX i ON ONLY t (a)", ""},
+        {NULL, "CREATE INDEX i ON ONLY t (a)", "?index-not-concurrent"},
         {T, "CREATE INDEX i ON ONLY t (a)", "index-not-concurrent"},
         {NULL, "CREATE TABLE t (a int); CREATE INDEX ON t (a)", ""},
         {NULL, "CREATE TABLE public.t (a int); CREATE INDEX ON t (a)", ""},
@@ -169,7 +169,8 @@ static void test_columns(void **state)
 static void test_types(void **state)
 {
     static const struct row rows[] = {
-        {NULL, "ALTER TABLE t ALTER a TYPE bigint", "?type-change-rewrites"},
+        {NULL, "ALTER TABLE t ALTER a TYPE bigint", "~type-change-rewrites"},
+        {NULL, "ALTER TABLE t ALTER a TYPE text", "?type-change-rewrites"},
         {NULL, "ALTER TABLE t ALTER a TYPE bigint USING upper(a)::bigint", "type-change-rewrites"},
         {T, "ALTER TABLE t ALTER a TYPE bigint", "type-change-rewrites"},
         {T, "ALTER TABLE t ALTER a TYPE int", ""},
@@ -226,7 +227,7 @@ static void test_partitions_and_storage(void **state)
         {NULL, "ALTER TABLE p DETACH PARTITION c", "partition-detach-not-concurrent"},
         {NULL, "ALTER TABLE p DETACH PARTITION c CONCURRENTLY", ""},
         {NULL, "ALTER TABLE t SET UNLOGGED", "storage-rewrite"},
-        {NULL, "ALTER TABLE t SET LOGGED", "storage-rewrite"},
+        {NULL, "ALTER TABLE t SET LOGGED", "?storage-rewrite"},
         {"CREATE TABLE t (a int)", "ALTER TABLE t SET LOGGED", ""},
         {NULL, "ALTER TABLE t SET TABLESPACE s", "storage-rewrite"},
         {NULL, "CLUSTER t USING i", "storage-rewrite"},
