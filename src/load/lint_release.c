@@ -483,6 +483,10 @@ void lint_plan_releases(struct release_facts *rf, const struct plan *p, struct r
             p->phases[ph].present && p->phases[ph].release.s
                 ? project_release_index(&rf->set->project, p->phases[ph].release.s)
                 : -1;
+    /* Expand of a release that is still to come follows the newest one; what comes after it has releases in between
+     * that nobody knows yet. */
+    if (p->phases[PHASE_EXPAND].present && v.phase_release[PHASE_EXPAND] < 0)
+        v.phase_release[PHASE_EXPAND] = rf->set->project.n_releases;
     if (!rf->o->shadow_follows)
         look_sync(&v);
     if (!rf->o->releases)

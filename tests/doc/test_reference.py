@@ -183,7 +183,7 @@ class Phases(Case):
     def test_rules(self):
         rules = json.loads(run("show", "rules", "--format", "json"))["result"]["rules"]
         text = "| rule | class | severity | found by | what it finds |\n|---|---|---|---|---|\n" + "".join(
-            "| `%s` | %s | %s | %s | %s |\n" % (r["rule"], r["class"], r["severity"], ", ".join(r["by"]), r["title"])
+            "| [`%s`](../rules/%s.md) | %s | %s | %s | %s |\n" % (r["rule"], r["rule"], r["class"], r["severity"], ", ".join(r["by"]), r["title"])
             for r in rules)
         self.assert_written(page("reference", "phases.md"), "rules", text)
 
