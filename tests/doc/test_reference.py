@@ -607,7 +607,7 @@ class Links(Case):
     def test_the_index_names_every_page(self):
         index = read(page("README.md"))
         for path in glob.glob(page("**", "*.md"), recursive=True):
-            if path != page("README.md"):
+            if path != page("README.md") and os.path.dirname(path) != page("rules"):  # reference/phases.md names those
                 self.assertIn("(%s)" % os.path.relpath(path, DOCS), index)
 
 
