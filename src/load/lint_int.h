@@ -105,6 +105,18 @@ const struct known_function *known_function_find(const struct lint_known *k, str
 const char **known_names(
     struct arena *a, const json_t *list); /* of String or IndexElem nodes; "" for an expression */
 
+/* Adding; lint_take.c's part of it. */
+struct known_rel *known_add_rel(struct lint_known *k, enum known_kind kind, struct sql_rel rel,
+                                int unit);
+struct known_column *known_add_column(struct lint_known *k, struct known_rel *rel,
+                                      const char *name);
+struct known_constraint *known_add_constraint(struct lint_known *k, struct known_rel *rel,
+                                              const char *name, const char *type);
+struct known_rel *known_rel_or_add(struct lint_known *k, struct sql_rel rel);
+void known_add_index(struct lint_known *k, struct sql_rel name, struct known_rel *table,
+                     const char **keys, bool is_partial, int unit);
+void known_read_check(struct lint_known *k, struct known_constraint *c, const json_t *expr);
+
 /* ---- one text ------------------------------------------------------------------------------------------- */
 
 struct lint_span { /* where a statement stands in its text */
