@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -285,6 +286,7 @@ bool check_static_files(const char *const *paths, int n, const struct project *p
         return false;
     for (int i = 0; i < files.n; i++) /* findings point at them */
         files.items[i].path = arena_strdup(&out->arena, files.items[i].path);
+    json_object_seed(0); /* jansson's, while there is one thread */
     pthread_mutex_init(&c.lock, NULL);
     pthread_cond_init(&c.changed, NULL);
     n_threads = count_threads(files.n);
