@@ -78,7 +78,9 @@ bool engine_restore(struct engine *e, struct plan *p, const struct advance_optio
 bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o,
                   struct arena *a, struct advance_result *out, struct err *err);
 bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err);
-bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err);
+/* *next: the command that goes on from here, in arena a; NULL: none. */
+bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct arena *a,
+                   const char **next, struct err *err);
 
 /* ---- looking: none of these writes anything anywhere ------------------------------------------------- */
 
@@ -124,6 +126,11 @@ struct edit { /* an applied step that reads differently now */
     struct pos at;
 };
 
+struct kill_pending {      /* from this host, and not in the ledger yet */
+    const char *what, *by; /* what NULL: none */
+    int64_t at_ms;
+};
+
 struct plan_status {
     const struct plan *plan;
     struct plan_state state;
@@ -132,6 +139,7 @@ struct plan_status {
     const char *next_release;             /* release that the next phase is bound to */
     const char *next_command;             /* what to type next */
     struct decision decision;             /* for advance with next_release */
+    struct kill_pending kill;             /* the next advance or resume takes it over */
     bool pending;                         /* something is left to do */
     struct flag_obs observed[FLAG_ROLES]; /* UNKNOWN when not asked or out of reach */
     struct approvals approvals;           /* of next_phase */
@@ -175,6 +183,10 @@ struct ailment {
 };
 bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int *out_n,
                    struct err *err);
+
+/* "url: phasegate.yaml:18:7, from the variable FLAG_URL": which setting of the flag service to look at when it fails
+ * like this. why NULL: it doesn't answer. Never a value. */
+const char *flags_where(struct arena *a, const struct environment *env, const char *why);
 
 /* ---- signing ------------------------------------------------------------------------------------------ */
 

@@ -305,21 +305,26 @@ static void show_drift(struct context *c, const struct row *row, int left,
     json_object_end(out_json(o));
 }
 
-static void show_doubts(struct context *c, const struct flag_ops *ops,
-                        const struct flag_entry *entries, int n)
+/* How many are still open. What is past its time can't take effect any more: the flag is what it reads. */
+static int show_doubts(struct context *c, const struct flag_ops *ops,
+                       const struct flag_entry *entries, int n)
 {
     struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
+    int n_open = 0;
 
     if (j)
         json_array_begin(j, "in_doubt");
     for (int i = 0; i < n; i++) {
         int64_t until = flag_entry_doubt_ends_ms(ops, &entries[i]);
+        bool open = until > clock_wall_ms(c->clock);
 
-        out_print(&c->out, "%s: a write to %d %% (%s, %s) is in doubt until %s\n", entries[i].key,
+        n_open += open;
+        out_print(&c->out, "%s: a write to %d %% (%s, %s) %s in doubt until %s%s\n", entries[i].key,
                   entries[i].desired, entries[i].op_id,
                   entries[i].actor ? out_clean(&c->arena, entries[i].actor, false) : "?",
-                  when_text(&c->arena, until));
-        if (!j)
+                  open ? "is" : "was", when_text(&c->arena, until),
+                  open ? "" : "; what the flag reads now stands");
+        if (!j || !open)
             continue;
         json_object_begin(j, NULL);
         json_str(j, "key", entries[i].key);
@@ -332,6 +337,7 @@ static void show_doubts(struct context *c, const struct flag_ops *ops,
     }
     if (j)
         json_array_end(j);
+    return n_open;
 }
 
 static bool reconcile(struct context *c, const char *key, struct err *err)
@@ -366,7 +372,7 @@ static bool reconcile(struct context *c, const char *key, struct err *err)
     }
     if (out_is_json(&c->out))
         json_array_end(out_json(&c->out));
-    show_doubts(c, &ops, doubts, n_doubts);
+    n_doubts = show_doubts(c, &ops, doubts, n_doubts);
     c->exit_code = n_doubts ? 5 : tally.unknown ? 3 : tally.drifted ? 1 : 0;
     return true;
 }

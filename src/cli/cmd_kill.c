@@ -173,6 +173,27 @@ static void finish_strangers(struct context *c, const struct kill_sources *s,
     }
 }
 
+/* A refusal stays one however often it is asked: then it is the setting that has to be mended. */
+static void say_what_helps(struct context *c, const struct flag_kill_report *r)
+{
+    const struct flag_kill_result *refused = NULL;
+
+    for (int i = 0; i < r->n && !refused; i++)
+        if (r->results[i].exit_code &&
+            (r->results[i].answer == FLAG_AUTH || r->results[i].answer == FLAG_REJECTED))
+            refused = &r->results[i];
+    if (refused && !opt_has(c, OPT_DRILL))
+        out_warn(&c->out,
+                 "not every flag is off: the flag service refuses (%s); then the same "
+                 "command again",
+                 flags_where(&c->arena, c->env,
+                             refused->answer == FLAG_AUTH ? "token" : refused->detail));
+    else
+        out_say(&c->out, "not every flag is known to be off: run the same command again%s",
+                opt_has(c, OPT_WATCH) ? ""
+                                      : ", or with --watch to go on until nothing is in doubt");
+}
+
 static void finish(struct context *c, const struct kill_sources *s,
                    const struct flag_kill_report *r)
 {
@@ -180,9 +201,7 @@ static void finish(struct context *c, const struct kill_sources *s,
         out_warn(&c->out, "the local journal couldn't be written: %s", r->journal_error);
     c->exit_code = r->exit_code;
     if (r->exit_code)
-        out_say(&c->out, "not every flag is known to be off: run the same command again%s",
-                opt_has(c, OPT_WATCH) ? ""
-                                      : ", or with --watch to go on until nothing is in doubt");
+        say_what_helps(c, r);
     finish_unread(c, s);
     finish_strangers(c, s, r);
     if (r->n == 0 && !s->n_unread)

@@ -70,6 +70,18 @@ static void add_brake(const struct out *o, struct arena *a, struct str *to,
              when_text(a, s->brake_since_ms));
 }
 
+static void add_kill(const struct out *o, struct arena *a, struct str *to,
+                     const struct kill_pending *k)
+{
+    if (k->what)
+        str_addf(to,
+                 "  %skilled%s    %s%s%s, at %s; the ledger hears of it from the next advance or "
+                 "resume on this host\n",
+                 out_style(o, STYLE_BAD), out_style(o, STYLE_PLAIN), out_clean(a, k->what, false),
+                 k->by ? ", by " : "", k->by ? out_clean(a, k->by, false) : "",
+                 when_text(a, k->at_ms));
+}
+
 static void add_waiting(struct arena *a, struct str *to, const struct plan_state *s)
 {
     if (!s->waiting_for)
@@ -114,12 +126,14 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
     str_addf(to, "\n%s%s%s: %s\n", out_style(o, STYLE_BOLD), s->plan->id.s,
              out_style(o, STYLE_PLAIN), stage_word(s->state.stage));
     add_brake(o, a, to, &s->state);
+    add_kill(o, a, to, &s->kill);
     if (s->state.task)
         str_addf(to, "  task     %s%s\n", out_clean(a, s->state.task, false),
                  s->rows_done ? arena_printf(a, ": %lld of about %lld rows",
                                              (long long) s->rows_done, (long long) s->rows_total)
                               : "");
-    add_waiting(a, to, &s->state);
+    if (s->state.brake == BRAKE_NONE && !s->kill.what)
+        add_waiting(a, to, &s->state);
     if (s->state.hold_until_ms > 0 && s->state.stage == STAGE_CONTRACT_DONE)
         str_addf(to, "  hold     until %s\n", when_text(a, s->state.hold_until_ms));
     if (s->edited)
@@ -152,8 +166,10 @@ static void add_text(const struct context *c, struct arena *a, struct view *v,
 
     out_table_row(&v->table, OUT_CELLS(s->plan->id.s, stage_word(s->state.stage), steps_text(a, s),
                                        when_text(a, s->state.stage_since_ms), next_text(a, s),
-                                       s->state.brake ? brake_word(s->state.brake) : ""));
-    if (s->state.brake)
+                                       s->state.brake ? brake_word(s->state.brake)
+                                       : s->kill.what ? brake_word(BRAKE_KILLED)
+                                                      : ""));
+    if (s->state.brake || s->kill.what)
         out_table_style(&v->table, 5, STYLE_BAD);
     if (wanted || v->n == 0)
         add_details(c, a, &v->details, s);
@@ -250,6 +266,9 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_str(j, "brake_reason", s->state.brake_reason);
     json_str(j, "brake_by", s->state.brake_by);
     when_json(j, "brake_since", s->state.brake_since_ms);
+    json_str(j, "kill_pending", s->kill.what);
+    json_str(j, "kill_pending_by", s->kill.by);
+    when_json(j, "kill_pending_at", s->kill.at_ms);
     json_str(j, "task", s->state.task);
     waiting_json(j, &s->state);
     when_json(j, "hold_until", s->state.hold_until_ms);

@@ -148,6 +148,8 @@ static bool advance_killed(struct demo *d, enum phase phase, struct err *err)
 {
     struct demo_phase *p = phase_begin(d, phase_word(phase), d->plan->phases[phase].release.s);
 
+    const char *next = NULL;
+
     d->f->kill.phase = phase_word(phase);
     demo_kill_arm(d, d->plan->flags[FLAG_WRITE].key.s);
     bool good = advance(d, phase, err);
@@ -161,7 +163,7 @@ static bool advance_killed(struct demo *d, enum phase phase, struct err *err)
     if (!look_at_kill(d, err))
         return false;
     demo_watch_types(d, "resume %s --because \"cause found and mended\"", d->plan->id.s);
-    if (!engine_resume(&d->engine, d->plan, "cause found and mended", err))
+    if (!engine_resume(&d->engine, d->plan, "cause found and mended", d->a, &next, err))
         return false;
     d->f->kill.resumed_ms = demo_ms(d);
     good = advance(d, phase, err);

@@ -71,7 +71,7 @@ bool work_may_go_on(struct work *w, struct err *err)
     if (!known)
         return false;
     if (now.brake == BRAKE_NONE || w->undoing)
-        return true;
+        return flags_watch_kills(w, mono, err);
     return ledger_plan_state(w->e->db, w->a, w->p->id.s, &w->state, err) && brake_is_on(w, err);
 }
 
@@ -87,6 +87,8 @@ bool halt(struct work *w, enum brake brake, const char *reason, struct err *err)
     if (brake == BRAKE_KILLED && w->state.first_write_rung && w->p->sync.by != SYNC_TRIGGER &&
         !verification_void(w, err))
         return false;
+    w->state.waiting_for = w->state.waiting_holder = w->state.waiting_release = NULL;
+    w->state.waiting_since_ms = w->state.waiting_until_ms = 0;
     return record_transition(w, d.row, ev, reason, err);
 }
 
@@ -234,6 +236,9 @@ static bool repeat_once(struct work *w, struct err *err)
 static bool advance_once(struct work *w, struct err *err)
 {
     if (is_finished_for(w)) {
+        /* Hidden, with its flags down, is no end: the old shape has to come back. */
+        if (w->state.stage == STAGE_CONTRACT_DONE && !flags_settle(w, err))
+            return false;
         w->out->nothing_to_do = !w->o->force;
         return w->out->nothing_to_do || repeat_once(w, err);
     }
@@ -330,6 +335,10 @@ static bool rollback_once(struct work *w, struct err *err)
     w->undoing = true;
     if (has_arrived(w, true))
         return true;
+    w->phase = stage_phase(w->state.stage);
+    struct decision unread = {0};
+    if (!undo_can_read_flags(w, &unread))
+        return engine_refuse(w->p, ev, &unread, err);
     if (!take(w, ev, NULL, err))
         return false;
     w->phase = stage_phase(w->state.stage);
@@ -429,16 +438,16 @@ bool engine_pause(struct engine *e, const struct plan *p, const char *because, s
 /* What a kill took back is the new starting point: the rungs are climbed again from there. */
 static bool rebase_after_kill(struct work *w, struct err *err)
 {
-    bool killed = false;
-    const char *drift = NULL;
+    struct flags_seen seen;
 
     if (w->state.brake != BRAKE_KILLED || !w->e->flags)
         return true;
-    if (!flags_check(w, &killed, &drift, err))
-        return false;
-    if (!drift || killed)
+    flags_check(w, &seen);
+    if (!seen.drift || seen.killed)
         return true;
-    err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", w->p->id.s, drift);
+    err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", w->p->id.s, seen.drift);
+    if (seen.release)
+        err_hint(err, "%s", seen.release);
     return err_reason(err, "flag_in_doubt");
 }
 
@@ -451,20 +460,21 @@ static bool see_kill(struct work *w, struct err *err)
     return true;
 }
 
-bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct err *err)
+bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct arena *a,
+                   const char **next, struct err *err)
 {
-    AUTO(arena) a = {0};
     AUTO(err) ignored = {0};
     static const struct advance_options none;
     struct work w;
     struct decision d;
 
+    *next = NULL;
     if (!e->has_ledger) {
         err_set(err, ERR_REFUSED,
                 "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
         return err_reason(err, "not_paused");
     }
-    bool ok = work_open(&w, e, (struct plan *) p, &none, &a, err) && see_kill(&w, err);
+    bool ok = work_open(&w, e, (struct plan *) p, &none, a, err) && see_kill(&w, err);
     if (ok) {
         struct world world = {.stage = w.state.stage, .brake = w.state.brake};
         phase_decide(&world, EVENT_RESUME, &d);
@@ -473,6 +483,7 @@ bool engine_resume(struct engine *e, const struct plan *p, const char *because, 
         ok = d.go ? rebase_after_kill(&w, err) &&
                         record_transition(&w, d.row, EVENT_RESUME, because, err)
                   : engine_refuse(p, EVENT_RESUME, &d, err);
+        *next = next_move(&w);
     }
     if (db_is_usable(e->db))
         (void) !lease_release(e->db, &ignored);

@@ -1,6 +1,8 @@
 /* What is half done, broken or drifted, each with the command that mends it. Looks only. */
 #include "internal.h"
 
+#include "phasegate/flag_ops.h"
+
 struct list {
     struct arena *a;
     struct ailment *items;
@@ -18,6 +20,176 @@ static void ail(struct list *l, bool grave, const char *what, const char *where,
     l->items[l->n++] =
         (struct ailment) {.what = what, .where = where, .mend = mend, .grave = grave};
 }
+
+/* ---- flags ------------------------------------------------------------------------------------------- */
+
+/* The flags of the plans that have begun and aren't purged, gathered first and asked side by side: a service that is
+ * down costs one time-out, and is one finding. */
+struct flag_look {
+    const struct plan **plans; /* of each flag; heads are enough */
+    struct plan_state *states;
+    enum flag_role *roles;
+    struct flag_ref *refs;
+    int n;
+};
+
+static void gather_flags(struct engine *e, struct arena *a, const struct plan_state *states, int n,
+                         struct flag_look *out)
+{
+    *out = (struct flag_look) {.plans = arena_array(a, const struct plan *, n *FLAG_ROLES + 1),
+                               .states = arena_array(a, struct plan_state, n * FLAG_ROLES + 1),
+                               .roles = arena_array(a, enum flag_role, n * FLAG_ROLES + 1),
+                               .refs = arena_array(a, struct flag_ref, n * FLAG_ROLES + 1)};
+    for (int i = 0; i < n; i++) {
+        const struct plan *p = plan_find(e->set, states[i].plan);
+
+        for (int r = 0; p && states[i].stage != STAGE_PURGED && r < FLAG_ROLES; r++) {
+            if (!p->flags[r].key.s)
+                continue;
+            out->plans[out->n] = p;
+            out->states[out->n] = states[i];
+            out->roles[out->n] = (enum flag_role) r;
+            out->refs[out->n++] = (struct flag_ref) {.service = e->flags,
+                                                     .key = p->flags[r].key.s,
+                                                     .bucket_by = p->flags[r].bucket_by.s};
+        }
+    }
+}
+
+static void ail_kill(struct engine *e, struct list *l, const struct plan *p,
+                     const struct plan_state *s, bool *killed)
+{
+    struct work w = {.e = e, .p = (struct plan *) p, .a = l->a, .state = *s};
+    struct kill_pending k;
+    char when[25];
+
+    *killed = flags_kill_pending(&w, &k);
+    if (!*killed)
+        return;
+    time_to_rfc3339(k.at_ms, when);
+    ail(l, true,
+        arena_printf(l->a, "%s, by %s, at %s, and the ledger hasn't heard of it", k.what,
+                     k.by ? k.by : "somebody", when),
+        p->id.s, arena_printf(l->a, "phasegate resume %s, once the cause is gone", p->id.s));
+}
+
+static void ail_flag(struct list *l, const struct flag_look *f, int i, const struct flag_obs *obs)
+{
+    const struct plan_state *s = &f->states[i];
+    const char *key = f->refs[i].key, *id = f->plans[i]->id.s;
+    const char *role = flag_role_word(f->roles[i]);
+    int left = s->percent[f->roles[i]], now = flag_exposure(obs->state, obs->percent);
+    const char *by = obs->actor ? arena_printf(l->a, ", by %s", obs->actor) : "";
+
+    if (now == left || (now >= 0 && now < left && s->brake == BRAKE_KILLED))
+        return;
+    if (now >= 0 && now < left)
+        ail(l, true,
+            arena_printf(l->a,
+                         "%s flag %s is %s and was left at %d %%%s: a kill that no advance has met",
+                         role, key, flag_state_word(obs->state), left, by),
+            id, arena_printf(l->a, "phasegate resume %s, once the cause is gone", id));
+    else if (now > left)
+        ail(l, true,
+            arena_printf(l->a, "%s flag %s is at %d %% and was left at %d %%%s", role, key, now,
+                         left, by),
+            id,
+            arena_printf(l->a,
+                         "phasegate flags reconcile says by whom; phasegate flags set %s %d puts "
+                         "it back",
+                         key, left));
+    else
+        ail(l, true,
+            arena_printf(l->a, "%s flag %s is %s: %s", role, key, flag_state_word(obs->state),
+                         obs->why ? obs->why : "no reason was given"),
+            id, "the flag as it was left, in the flag service");
+}
+
+static void ail_unreadable(struct engine *e, struct list *l, int n, int n_all, const char *why)
+{
+    ail(l, true,
+        arena_printf(l->a, "%d of %d flags can't be read: %s", n, n_all,
+                     why ? why : "no reason was given"),
+        e->flags->shown,
+        arena_printf(l->a, "see why the flag service says so (%s)",
+                     flags_where(l->a, e->env, why)));
+}
+
+static void ail_flags(struct engine *e, struct list *l, const struct flag_look *f)
+{
+    struct flag_obs *obs = arena_array(l->a, struct flag_obs, f->n + 1);
+    struct work w = {.e = e, .a = l->a};
+    struct flag_ops ops = flags_ops(&w);
+    const char *why = NULL;
+    int n_unknown = 0;
+    bool killed = false;
+
+    flag_ops_observe_all(&ops, f->refs, f->n, FLAG_CONFIGURED, NULL, l->a, obs);
+    for (int i = 0; i < f->n; i++) {
+        if (i == 0 || f->plans[i] != f->plans[i - 1])
+            ail_kill(e, l, f->plans[i], &f->states[i], &killed);
+        if (obs[i].state == FLAG_UNKNOWN) {
+            n_unknown++;
+            why = why ? why : obs[i].why;
+        } else if (!killed) {
+            ail_flag(l, f, i, &obs[i]);
+        }
+    }
+    if (n_unknown)
+        ail_unreadable(e, l, n_unknown, f->n, why);
+}
+
+/* Writes whose outcome nobody knows yet; what this host's journal has of them. */
+static void ail_doubts(struct engine *e, struct list *l)
+{
+    struct work w = {.e = e, .a = l->a};
+    struct flag_ops ops = flags_ops(&w);
+    struct flag_entry *d = NULL;
+    AUTO(err) err = {0};
+    char when[25];
+    int n = 0;
+
+    if (!flag_journal_unmatched(&ops, l->a, &d, &n, &err)) {
+        ail(l, true, arena_strdup(l->a, str_text(&err.message)), e->state_dir,
+            "a state folder that can be read: PHASEGATE_STATE_DIR");
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        int64_t ends = flag_entry_doubt_ends_ms(&ops, &d[i]);
+        if (ends <= now_ms(e))
+            continue;
+        time_to_rfc3339(ends, when);
+        ail(l, true,
+            arena_printf(l->a, "a %s of flag %s to %d %% by %s is in doubt until %s", d[i].verb,
+                         d[i].key, d[i].desired, d[i].actor ? d[i].actor : "somebody", when),
+            d[i].plan, "wait until then; phasegate flags reconcile shows what became of it");
+    }
+}
+
+static bool flag_ailments(struct engine *e, struct list *l, struct err *err)
+{
+    struct plan_state *states = NULL;
+    struct flag_look f;
+    int n = 0;
+
+    if (!ledger_plan_states(e->db, l->a, &states, &n, err))
+        return false;
+    gather_flags(e, l->a, states, n, &f);
+    if (f.n == 0)
+        return true;
+    if (!e->flags) {
+        ail(l, true,
+            arena_printf(l->a, "environment %s has no flag service, and %d flags of its plans",
+                         e->env->name.s, f.n),
+            e->env->name.s, "add flags: to the environment in phasegate.yaml");
+        return true;
+    }
+    ail_flags(e, l, &f);
+    ail_doubts(e, l);
+    return true;
+}
+
+/* ---- the rest ---------------------------------------------------------------------------------------- */
 
 static bool invalid_indexes(struct engine *e, struct list *l, struct err *err)
 {
@@ -65,6 +237,7 @@ static bool plan_ailments(struct engine *e, struct plan *p, struct arena *scratc
     int n = 0;
     struct history_row *rows;
     struct plan room, *whole;
+    struct kill_pending kill;
 
     if (!ledger_plan_state(e->db, scratch, p->id.s, &s, err) ||
         !(whole = e->read_plan(e->set, p, scratch, &room, err)) ||
@@ -87,12 +260,16 @@ static bool plan_ailments(struct engine *e, struct plan *p, struct arena *scratc
                 arena_printf(l->a,
                              "phasegate advance %s --release %s: it observes the catalogue first",
                              p->id.s, rows[i].release ? rows[i].release : "V"));
+    struct work w = {.e = e, .p = whole, .a = scratch, .state = s};
     if (stage_is_running(s.stage) || stage_is_undoing(s.stage))
         ail(l, false, arena_printf(l->a, "plan %s is at \"%s\"", p->id.s, stage_word(s.stage)),
             p->id.s,
             stage_is_undoing(s.stage)
                 ? arena_printf(l->a, "phasegate %s %s",
                                s.stage == STAGE_CONTRACT_UNDOING ? "restore" : "rollback", p->id.s)
+            : s.brake != BRAKE_NONE || flags_kill_pending(&w, &kill)
+                ? arena_printf(l->a, "phasegate resume %s first: it is %s", p->id.s,
+                               brake_word(s.brake == BRAKE_NONE ? BRAKE_KILLED : s.brake))
                 : arena_printf(l->a, "phasegate advance %s goes on with it", p->id.s));
     if (s.brake != BRAKE_NONE)
         ail(l, false,
@@ -162,7 +339,7 @@ bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int 
         for (int i = 0; i < e->set->n_plans; i++, arena_reset(&scratch))
             if (!plan_ailments(e, &e->set->plans[i], &scratch, &l, err))
                 return err_note(err, "plan %s", e->set->plans[i].id.s);
-        if (!orphans(e, &l, err) || !runs(e, &l, err) ||
+        if (!orphans(e, &l, err) || !flag_ailments(e, &l, err) || !runs(e, &l, err) ||
             !ledger_history_verify(e->db, a, &rows, &chain_ok, &broken, err))
             return false;
         if (!chain_ok)

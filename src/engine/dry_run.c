@@ -234,7 +234,7 @@ static bool dry_task(struct dry *d, const struct task *t, struct err *err)
     return true;
 }
 
-static void dry_flag_down(struct dry *d, enum flag_role role)
+static void dry_flag_down(struct dry *d, const struct flag_obs *seen, enum flag_role role)
 {
     struct work *w = &d->w;
     struct task t = {.kind = TASK_RUNG,
@@ -243,13 +243,18 @@ static void dry_flag_down(struct dry *d, enum flag_role role)
                      .flag = role,
                      .rung = arena_new(w->a, struct rung)};
 
-    if (!w->p->flags[role].key.s || !undo_takes_flag(w, role) || w->state.percent[role] == 0)
+    if (!w->p->flags[role].key.s || !undo_takes_flag(w, role))
+        return;
+    /* A run that died may have left it higher than the state says. */
+    int seen_at = flag_exposure(seen[role].state, seen[role].percent);
+    int from = w->state.percent[role] > seen_at ? w->state.percent[role] : seen_at;
+    if (from <= 0)
         return;
     struct dry_step *s = add(d, &t);
     s->status = "would run";
     s->request = arena_printf(w->a, "set %s to 0 %% at %s, read it back", w->p->flags[role].key.s,
                               w->e->flags ? w->e->flags->shown : "no flag service");
-    s->undo = arena_printf(w->a, "the rollout, from %d %% down", w->state.percent[role]);
+    s->undo = arena_printf(w->a, "the rollout, from %d %% down", from);
 }
 
 /* The statements of a text one by one, and the strongest of their locks. */
@@ -323,9 +328,12 @@ static bool dry_undo(struct dry *d, struct err *err)
 {
     struct work *w = &d->w;
     const struct history_row **order = undo_order(w);
+    struct flag_obs seen[FLAG_ROLES] = {0};
 
-    dry_flag_down(d, FLAG_READ);
-    dry_flag_down(d, FLAG_WRITE);
+    if (undo_takes_flag(w, FLAG_READ) || undo_takes_flag(w, FLAG_WRITE))
+        flags_observe(w, seen);
+    dry_flag_down(d, seen, FLAG_READ);
+    dry_flag_down(d, seen, FLAG_WRITE);
     if (!dry_restore(d, err))
         return false;
     for (int i = 0; i < w->n_steps; i++)
@@ -361,6 +369,8 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
     out->phase = d.w.phase;
     if (out->phase == PHASE_NONE)
         return true;
+    if (ev == EVENT_ROLLBACK)
+        undo_can_read_flags(&d.w, &out->decision);
     if (ev == EVENT_ROLLBACK || ev == EVENT_RESTORE)
         return dry_undo(&d, err);
     plan_script(a, p, out->phase, ev == EVENT_PURGE, &s);

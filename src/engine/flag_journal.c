@@ -332,7 +332,7 @@ static void watch_entry(void *ctx, const json_t *j)
     if (w->killed || !type || !verb || !key || !op || strcmp(type, "intent") != 0 ||
         strcmp(key, w->key) != 0)
         return;
-    if (strcmp(verb, "kill") != 0 && strcmp(verb, "drill") != 0)
+    if (strcmp(verb, "kill") != 0 && (w->no_drills || strcmp(verb, "drill") != 0))
         return;
     if (w->own_op && strcmp(op, w->own_op) == 0)
         return;
@@ -340,6 +340,7 @@ static void watch_entry(void *ctx, const json_t *j)
     w->kill_op = arena_strdup(w->arena, op);
     w->kill_actor = text_of(w->arena, j, "actor");
     w->kill_host = text_of(w->arena, j, "host");
+    w->kill_reason = text_of(w->arena, j, "reason");
 }
 
 static void watch_read(struct flag_watch *w, void (*one)(void *, const json_t *))

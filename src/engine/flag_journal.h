@@ -15,9 +15,10 @@ bool flag_journal_answers(const struct flag_ops *ops, const struct flag_entry *e
 struct flag_watch {
     const struct flag_ops *ops;
     const char *key, *own_op; /* own_op NULL: none yet */
+    bool no_drills;           /* a drill isn't what is watched for: it puts the flag back */
     size_t seen;              /* bytes read so far, whole lines */
     bool killed;
-    const char *kill_op, *kill_actor, *kill_host; /* in arena */
+    const char *kill_op, *kill_actor, *kill_host, *kill_reason; /* in arena */
     struct arena *arena;
 };
 /* From now on. What is in the journal already is not news. */

@@ -6,6 +6,8 @@
  * in which it could still land is over. */
 #include "flag_set.h"
 
+#include "phasegate/names.h"
+
 #include <string.h>
 
 int64_t set_mono(const struct set *s) { return clock_mono_ms(s->ops->ports->clock); }
@@ -356,6 +358,20 @@ static bool confirm(struct set *s)
     return true;
 }
 
+static void say_changed(struct set *s)
+{
+    const struct flag_set_result *out = s->out;
+
+    if (s->said)
+        return;
+    s->said = true;
+    flag_emit(s->ops, EVENT_FLAG, s->r->plan, s->r->ref->key, "%s: %s to %s, %s", s->r->ref->key,
+              flag_obs_text(s->a, &out->before), flag_obs_text(s->a, &out->after),
+              out->answer == FLAG_OK || out->answer == FLAG_NOCHANGE
+                  ? flag_level_word(out->level)
+                  : flag_answer_word(out->answer));
+}
+
 /* Nobody may have changed it while it spread. */
 static bool wait_bound(struct set *s)
 {
@@ -364,8 +380,11 @@ static bool wait_bound(struct set *s)
 
     if (s->r->no_bound || bound <= 0)
         return true;
-    flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key,
-              "until every application has it: %lld s", (long long) (bound / 1000));
+    AUTO(str) text = {0};
+    duration_to_text(&text, bound);
+    say_changed(s);
+    flag_emit(s->ops, EVENT_WAIT, s->r->plan, s->r->ref->key, "until every application has it: %s",
+              str_text(&text));
     if (!set_rest(s, bound))
         return false;
     if (flag_service_reach(s->r->ref->service, s->r->desired) < FLAG_CONFIGURED)
@@ -459,12 +478,24 @@ static bool outlast_strangers(struct set *s)
     return true;
 }
 
+/* By hand, and most likely mistyped: nothing is made for it, and it isn't off already either. */
+static bool is_nobodys(const struct set *s)
+{
+    return s->out->before.state == FLAG_ABSENT && !s->r->plan && !s->r->ensure &&
+           !s->r->seen_before;
+}
+
 static bool run(struct set *s, struct err *err, bool *journal_failed)
 {
     if (!wait_for_others(s) || !read_before(s))
         return false;
     if (!is_as_expected(s) || (set_is_killed(s) && !set_end_killed(s)))
         return false;
+
+    if (is_nobodys(s))
+        return set_end(s, FLAG_NOT_FOUND,
+                       arena_printf(s->a, "there is no flag \"%s\" at %s, and no plan that has it",
+                                    s->r->ref->key, s->r->ref->service->shown));
 
     struct flag_entry intent = entry_of(s);
     if (!flag_journal_intents(s->ops, &intent, 1, err)) {
@@ -498,11 +529,7 @@ bool flag_ops_set(struct flag_ops *ops, const struct flag_set_request *r, struct
     if (s.journalled) {
         set_journal_answer(&s, out->answer != FLAG_IN_DOUBT);
         record(&s);
-        flag_emit(ops, EVENT_FLAG, r->plan, r->ref->key, "%s: %s to %s, %s", r->ref->key,
-                  flag_obs_text(a, &out->before), flag_obs_text(a, &out->after),
-                  out->answer == FLAG_OK || out->answer == FLAG_NOCHANGE
-                      ? flag_level_word(out->level)
-                      : flag_answer_word(out->answer));
+        say_changed(&s);
     }
     return !journal_failed;
 }
@@ -524,7 +551,9 @@ bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_re
         err_set(err, ERR_IN_DOUBT, "%s", why);
         return err_reason(err, "flag_in_doubt");
     case FLAG_NOT_SENT:
-    case FLAG_RATE_LIMITED: return err_set(err, ERR_UNREACHABLE, "%s", why);
+    case FLAG_RATE_LIMITED:
+        err_set(err, ERR_UNREACHABLE, "%s", why);
+        return err_hint(err, "once the flag service answers, the same command goes on from here");
     case FLAG_AUTH: return err_set(err, ERR_CONFIG, "%s", why);
     case FLAG_CONFLICT:
         err_set(err, ERR_REFUSED, "%s", why);
@@ -538,6 +567,9 @@ bool flag_set_verdict(const struct flag_set_request *r, const struct flag_set_re
         err_set(err, ERR_REFUSED, "%s", why);
         return err_reason(err, "flag_approval");
     case FLAG_NOT_FOUND:
+        err_set(err, ERR_REFUSED, "%s", why);
+        err_hint(err, "phasegate flags list shows the keys of all plans");
+        return err_reason(err, "flag_rejected");
     case FLAG_REJECTED: break;
     }
     err_set(err, ERR_REFUSED, "%s", why);

@@ -13,10 +13,10 @@ struct set {
     struct flag_times t;
     struct flag_watch watch;
     int64_t start_mono, start_wall;
-    int unanswered; /* writes whose answer never came */
-    bool journalled;
-    bool strangers;      /* somebody else's raise may still land after our switching off */
-    int64_t doubt_since; /* mono; of the latest of them */
+    int unanswered;        /* writes whose answer never came */
+    bool journalled, said; /* said: the change was reported */
+    bool strangers;        /* somebody else's raise may still land after our switching off */
+    int64_t doubt_since;   /* mono; of the latest of them */
 };
 
 int64_t set_mono(const struct set *s);

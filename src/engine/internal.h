@@ -20,9 +20,12 @@ struct work {
     enum phase phase;
     bool undoing;
     int task_no, n_tasks;
-    const char *guards[4]; /* questions whether a step is in place that may come again; step.c */
-    int64_t brake_seen_ms; /* monotonic: when the brake was last looked at; 0: not yet */
-    int64_t began_ms;      /* wall clock, of an advance: a kill since then stops it */
+    const char *guards[4];    /* questions whether a step is in place that may come again; step.c */
+    int64_t brake_seen_ms;    /* monotonic: when the brake was last looked at; 0: not yet */
+    int64_t began_ms;         /* wall clock, of an advance: a kill since then stops it */
+    int64_t kills_seen_ms;    /* monotonic: when the journal was last looked at for kills */
+    struct flag_watch *kills; /* one for each role; NULL: not begun */
+    const char *kill_by;      /* whose kill is being taken over; NULL: not known */
     struct advance_result *out;
     int out_cap;
 };
@@ -147,6 +150,8 @@ bool undo_covers(const struct history_row *r);
 bool undo_loses(struct work *w, const struct history_row *r);
 /* Does undoing the phase take this flag to 0? */
 bool undo_takes_flag(const struct work *w, enum flag_role role);
+/* Undoing needs to see the flags that it takes down: a refusal is added when it can't. */
+bool undo_can_read_flags(struct work *w, struct decision *d);
 /* Is undoing this phase lossless, and if not, what would be lost? */
 bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *err);
 
@@ -154,11 +159,36 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
 
 bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
                        struct err *err);
-/* Observe; sets state to killed where exposure is lower than we left it. *drifted: higher, or can't tell. */
-bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err);
-/* Brakes that somebody else put on meanwhile: false with ERR_STOPPED/ERR_INTERRUPTED when the work must end. */
-/* First thing of an advance: a kill seen is taken over and ends it (ERR_REFUSED "killed"). */
+struct flags_seen {
+    bool killed; /* exposure is lower than we left it: the state says so now */
+    const char *
+        drift; /* the kill; or what is higher, in doubt or can't be read; NULL: all is as it was left */
+    const char *holder;  /* who did it, or what doesn't answer */
+    const char *release; /* what ends it */
+};
+/* Observes the plan's flags and compares. */
+void flags_check(struct work *w, struct flags_seen *out);
+/* kill_seen.c. First thing of an advance: a kill seen is taken over and ends it (ERR_REFUSED "killed"). */
 bool flags_settle(struct work *w, struct err *err);
+/* All the while: a kill from this host since the run began halts the plan and ends the run (ERR_STOPPED "killed"). */
+bool flags_no_kill(struct work *w, struct err *err);
+/* The same, once a second. */
+bool flags_watch_kills(struct work *w, int64_t mono, struct err *err);
+/* A kill from this host that the ledger hasn't met. Looks at the journal only. */
+bool flags_kill_pending(struct work *w, struct kill_pending *out);
+/* The brake for that, and the error. */
+bool stop_at_kill(struct work *w, const char *what, struct err *err);
+/* What is said of a flag that a kill took down: by whom goes to w->kill_by. */
+const char *kill_text(struct work *w, const char *key, const char *seen, int left,
+                      const char *actor_or_null);
+/* Below where its rollout left it, once a kill was taken over or the old shape restored: a sentence; NULL: none. */
+const char *flags_behind(const struct work *w);
+/* What goes on with a plan as it stands, a brake aside: a command line. NULL: nothing is left. */
+const char *next_move(struct work *w);
+struct flag_ops;
+struct flag_ops flags_ops(struct work *w);
+/* Brings what the journal of this host has into the ledger. */
+bool flags_catch_up(struct work *w, struct flag_ops *ops, struct err *err);
 /* What the service says of the plan's flags; UNKNOWN where it is out of reach. Never fails. */
 void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES]);
 /* Likewise of many, side by side. */

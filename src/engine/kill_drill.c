@@ -27,7 +27,8 @@ static bool is_busy_elsewhere(struct kill *k, const struct kill_job *j)
     if (!flag_journal_unmatched(k->ops, &scratch, &list, &n, &err))
         return false;
     for (int i = 0; i < n; i++)
-        if (strcmp(list[i].key, j->ref.key) == 0)
+        if (strcmp(list[i].key, j->ref.key) == 0 &&
+            flag_entry_doubt_ends_ms(k->ops, &list[i]) > clock_wall_ms(k->ops->ports->clock))
             return true;
     return false;
 }

@@ -54,6 +54,9 @@ static void look_release(struct look *l, struct fact *f)
                 arena_printf(a, "%s is bound to release %s, which comes after %s",
                              phase_word(l->phase), bound, given),
                 cmd);
+    else if (is_running_phase(l))
+        fact_no(f, arena_printf(a, "%s of release %s isn't finished", phase_word(l->phase), bound),
+                cmd);
     else
         fact_no(f,
                 arena_printf(a, "%s is bound to release %s, which was passed over on the way to %s",
@@ -251,9 +254,9 @@ static bool look_go(struct look *l, struct fact *f, struct err *err)
 
 static bool look_flags_known(struct look *l, struct fact *f, struct err *err)
 {
-    bool killed = false;
-    const char *drift = NULL;
+    struct flags_seen seen;
 
+    (void) err;
     fact_yes(f);
     if (!l->w.p->flags[FLAG_READ].key.s && !l->w.p->flags[FLAG_WRITE].key.s)
         return true;
@@ -267,13 +270,11 @@ static bool look_flags_known(struct look *l, struct fact *f, struct err *err)
                 "add flags: to the environment in phasegate.yaml");
         return true;
     }
-    if (!flags_check(&l->w, &killed, &drift, err))
-        return false;
-    if (killed) {
-        fact_no(f, drift,
-                arena_printf(l->w.a, "phasegate resume %s, once the cause is gone", l->w.p->id.s));
-    } else if (drift)
-        fact_no(f, drift, "phasegate flags reconcile");
+    flags_check(&l->w, &seen);
+    if (seen.drift) {
+        fact_no(f, seen.drift, seen.release);
+        f->holder = seen.holder;
+    }
     return true;
 }
 
@@ -289,7 +290,12 @@ static void look_flags_full(struct look *l, struct fact *f)
         fact_no(f,
                 arena_printf(l->w.a, "%s flag %s is at %d %%, contract needs 100 %%",
                              flag_role_word((enum flag_role) r), d->key.s, l->w.state.percent[r]),
-                arena_printf(l->w.a, "phasegate advance %s: roll it out again", l->w.p->id.s));
+                arena_printf(l->w.a,
+                             l->w.state.stage == STAGE_CONTRACT_DONE
+                                 ? "phasegate restore %s: the old shape first, then phasegate "
+                                   "advance rolls it out again"
+                                 : "phasegate advance %s: roll it out again",
+                             l->w.p->id.s));
     }
 }
 

@@ -14,7 +14,7 @@ static bool record_change(void *ctx, const struct flag_change *row, struct err *
     return db_is_usable(w->e->db) && db_exec(w->e->db, c.sql, &c.params, err);
 }
 
-static struct flag_ops ops_of(struct work *w)
+struct flag_ops flags_ops(struct work *w)
 {
     return (struct flag_ops) {.ports = w->e->ports,
                               .service = w->e->flags,
@@ -40,7 +40,7 @@ static struct flag_ref ref_of(struct work *w, enum flag_role role)
 }
 
 /* What kills and crashed runs of this host did goes into the ledger; it is keyed by op id, so twice is once. */
-static bool catch_up(struct work *w, struct flag_ops *ops, struct err *err)
+bool flags_catch_up(struct work *w, struct flag_ops *ops, struct err *err)
 {
     struct flag_change *rows = NULL;
     int n = 0;
@@ -62,6 +62,17 @@ static void left_at(struct work *w, enum flag_role role, int percent)
     w->state.rung_confirmed_ms = percent > 0 ? server_now_ms(w->e) : 0;
 }
 
+static void left_unsettled(struct work *w, enum flag_role role, int percent)
+{
+    AUTO(err) ignored = {0};
+
+    left_at(w, role, percent);
+    if (percent > 0)
+        w->state.rung_confirmed_ms += flag_service_propagation_ms(w->e->flags);
+    /* What ended the wait is said, not that it couldn't be written down: the next run looks at the flag. */
+    (void) !record_save_state(w, &ignored);
+}
+
 /* Nothing is lost: what was sent is in the journal, and the next run begins by looking at it. */
 static void stopped_by_signal(const struct flag_set_request *r, const struct flag_set_result *res,
                               struct err *err)
@@ -78,40 +89,10 @@ static void stopped_by_signal(const struct flag_set_request *r, const struct fla
     err_hint(err, "the same command goes on from here");
 }
 
-/* A kill of a flag that was off already leaves nothing lower than before, and is one all the same: nothing goes
- * up after it in a run that began before it. */
-static const char *kill_since(struct work *w, struct flag_ops *ops)
-{
-    struct flag_entry *e = NULL;
-    int n = 0;
-    AUTO(err) ignored = {0};
-
-    if (!w->began_ms || !flag_journal_load(ops, w->a, &e, &n, &ignored))
-        return NULL;
-    for (int i = n - 1; i >= 0; i--)
-        for (int r = 0; r < FLAG_ROLES; r++)
-            if (w->p->flags[r].key.s && strcmp(w->p->flags[r].key.s, e[i].key) == 0 &&
-                strcmp(e[i].verb, "kill") == 0 && e[i].at_ms >= w->began_ms)
-                return arena_printf(w->a,
-                                    "flag \"%s\" was killed by %s while this run was going on",
-                                    e[i].key, e[i].actor ? e[i].actor : "somebody");
-    return NULL;
-}
-
-static bool stop_at_kill(struct work *w, const char *what, struct err *err)
-{
-    if (!halt(w, BRAKE_KILLED, what, err))
-        return false;
-    err_set(err, ERR_STOPPED, "%s", what);
-    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
-             w->p->id.s);
-    return err_reason(err, "killed");
-}
-
 bool flags_set_percent(struct work *w, enum flag_role role, int percent, const char *reason,
                        struct err *err)
 {
-    struct flag_ops ops = ops_of(w);
+    struct flag_ops ops = flags_ops(w);
     struct flag_ref ref = ref_of(w, role);
     /* Off is off, however high it stands: a run that died may have left it higher than the state says. */
     bool down = percent == 0 || percent < w->state.percent[role];
@@ -124,11 +105,10 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
                                  .seen_before = w->state.percent[role] > 0,
                                  .ensure = !down};
     struct flag_set_result res;
-    const char *killed = down ? NULL : kill_since(w, &ops);
 
-    if (killed)
-        return stop_at_kill(w, killed, err);
-    if (!catch_up(w, &ops, err) || !flag_ops_set(&ops, &r, w->a, &res, err))
+    if (!down && !flags_no_kill(w, err))
+        return false;
+    if (!flags_catch_up(w, &ops, err) || !flag_ops_set(&ops, &r, w->a, &res, err))
         return false;
     if (res.preempted && !down) {
         left_at(w, role, 0);
@@ -137,6 +117,9 @@ bool flags_set_percent(struct work *w, enum flag_role role, int percent, const c
             return false;
     }
     if (!flag_set_verdict(&r, &res, err)) {
+        /* It is there, and only its spreading wasn't waited for: the pause begins when that is over. */
+        if (res.interrupted && res.answer <= FLAG_NOCHANGE && res.level >= FLAG_CONFIGURED)
+            left_unsettled(w, role, percent);
         if (res.interrupted)
             stopped_by_signal(&r, &res, err);
         return err_note(err, "%s flag %s to %d %%", flag_role_word(role), ref.key, percent);
@@ -170,16 +153,30 @@ static bool is_our_own(struct work *w, struct flag_ops *ops, const char *key, in
     return false;
 }
 
+/* The first thing found is what is said, but a kill goes before everything. */
+static void see(struct flags_seen *out, const char *drift, const char *holder, const char *release)
+{
+    if (out->drift)
+        return;
+    out->drift = drift;
+    out->holder = holder;
+    out->release = release;
+}
+
 /* Somebody's write that may still take effect: nothing but a kill goes before it. Our own unfinished one
  * doesn't block: the same absolute value is asked for again. */
-static const char *doubt_of_others(struct work *w, struct flag_ops *ops)
+static void see_doubt_of_others(struct work *w, struct flag_ops *ops, struct flags_seen *out)
 {
     struct flag_entry *e = NULL;
     int n = 0;
     AUTO(err) ignored = {0};
 
-    if (!flag_journal_unmatched(ops, w->a, &e, &n, &ignored))
-        return arena_printf(w->a, "the flag journal can't be read: %s", str_text(&ignored.message));
+    if (!flag_journal_unmatched(ops, w->a, &e, &n, &ignored)) {
+        see(out,
+            arena_printf(w->a, "the flag journal can't be read: %s", str_text(&ignored.message)),
+            "the state folder", "a state folder that can be read: PHASEGATE_STATE_DIR");
+        return;
+    }
     for (int i = 0; i < n; i++) {
         bool mine = false, ours = e[i].plan && strcmp(e[i].plan, w->p->id.s) == 0;
         for (int r = 0; r < FLAG_ROLES; r++)
@@ -189,85 +186,109 @@ static const char *doubt_of_others(struct work *w, struct flag_ops *ops)
             continue;
         char when[25];
         time_to_rfc3339(ends, when);
-        return arena_printf(w->a, "a %s of flag %s by %s is in doubt until %s", e[i].verb, e[i].key,
-                            e[i].actor ? e[i].actor : "somebody", when);
+        see(out,
+            arena_printf(w->a, "a %s of flag %s by %s is in doubt until %s", e[i].verb, e[i].key,
+                         e[i].actor ? e[i].actor : "somebody", when),
+            e[i].actor, arena_printf(w->a, "time alone: nothing is in doubt after %s", when));
+        return;
     }
-    return NULL;
+}
+
+static void see_drift(struct work *w, struct flags_seen *out, const char *key, const char *what,
+                      const struct flag_obs *obs, const char *actor, int left)
+{
+    if (obs->state == FLAG_UNKNOWN)
+        see(out, what, NULL,
+            arena_printf(w->a, "see to the flag service (%s), then the same command again",
+                         flags_where(w->a, w->e->env, obs->why)));
+    else if (obs->state == FLAG_ARCHIVED || obs->state == FLAG_COMPLEX)
+        see(out, what, actor ? actor : "somebody else",
+            arena_printf(w->a, "the flag as it was left, at %s", w->e->flags->shown));
+    else
+        see(out, what, actor ? actor : "somebody else",
+            arena_printf(w->a,
+                         "phasegate flags reconcile says by whom; phasegate flags set %s %d puts "
+                         "it back to where it was left",
+                         key, left));
 }
 
 /* A flag that we left at 0 needn't exist; anything above 0, or unreadable, is somebody else's doing. */
-static const char *not_off(struct work *w, struct flag_ops *ops, const struct flag_ref *ref,
-                           int *exposure)
+static void see_not_off(struct work *w, struct flag_ops *ops, const struct flag_ref *ref,
+                        struct flags_seen *out)
 {
     struct flag_obs obs;
+    const char *what;
 
     flag_ops_observe_all(ops, ref, 1, FLAG_CONFIGURED, NULL, w->a, &obs);
-    *exposure = flag_exposure(obs.state, obs.percent);
+    int exposure = flag_exposure(obs.state, obs.percent);
     if (obs.state == FLAG_ARCHIVED)
-        return arena_printf(w->a, "flag \"%s\" is archived: nothing can be rolled out with it",
+        what = arena_printf(w->a, "flag \"%s\" is archived: nothing can be rolled out with it",
                             ref->key);
-    if (*exposure == 0)
-        return NULL;
-    if (*exposure > 0)
-        return arena_printf(w->a, "flag \"%s\" is at %d %% and was left off%s%s", ref->key,
-                            *exposure, obs.actor ? ", by " : "", obs.actor ? obs.actor : "");
-    return arena_printf(w->a, "flag \"%s\" %s: %s", ref->key,
-                        obs.state == FLAG_COMPLEX ? "isn't ours alone" : "can't be read",
-                        obs.why ? obs.why : "no reason was given");
+    else if (exposure == 0 || (exposure > 0 && is_our_own(w, ops, ref->key, exposure)))
+        return;
+    else if (exposure > 0)
+        what = arena_printf(w->a, "flag \"%s\" is at %d %% and was left off%s%s", ref->key,
+                            exposure, obs.actor ? ", by " : "", obs.actor ? obs.actor : "");
+    else
+        what = arena_printf(w->a, "flag \"%s\" %s: %s", ref->key,
+                            obs.state == FLAG_COMPLEX ? "isn't ours alone" : "can't be read",
+                            obs.why ? obs.why : "no reason was given");
+    see_drift(w, out, ref->key, what, &obs, obs.actor, 0);
 }
 
-static void check_left_off(struct work *w, struct flag_ops *ops, enum flag_role role,
-                           const char **drift)
+static void see_killed(struct work *w, enum flag_role role, const struct flag_drift *d,
+                       struct flags_seen *out)
+{
+    int left = w->state.percent[role], now = flag_exposure(d->obs.state, d->obs.percent);
+
+    out->killed = true;
+    out->drift = kill_text(
+        w, w->p->flags[role].key.s,
+        now > 0 ? arena_printf(w->a, "%d %%", now) : flag_state_word(d->obs.state), left, d->actor);
+    out->holder = w->kill_by;
+    out->release = arena_printf(w->a, "phasegate resume %s, once the cause is gone", w->p->id.s);
+    left_at(w, role, now > 0 ? now : 0);
+    w->state.rung_confirmed_ms = 0;
+}
+
+static void check_one(struct work *w, struct flag_ops *ops, enum flag_role role,
+                      struct flags_seen *out)
 {
     struct flag_ref ref = ref_of(w, role);
-    int exposure = 0;
-    const char *what = not_off(w, ops, &ref, &exposure);
+    int left = w->state.percent[role];
+    struct flag_drift d;
 
-    bool ours = exposure > 0 && is_our_own(w, ops, ref.key, exposure);
-    if (what && !ours && !*drift)
-        *drift = what;
+    if (left == 0) {
+        see_not_off(w, ops, &ref, out);
+        return;
+    }
+    flag_ops_drift(ops, &ref, left, w->a, &d);
+    int exposure = flag_exposure(d.obs.state, d.obs.percent);
+    /* The rung that asked for it is gone through again, with its pause and its gates. */
+    bool ours =
+        d.kind == FLAG_DRIFT_HOLD && exposure > left && is_our_own(w, ops, ref.key, exposure);
+    if (d.kind == FLAG_DRIFT_KILL_SEEN)
+        see_killed(w, role, &d, out);
+    else if (d.kind != FLAG_DRIFT_NONE && !ours)
+        see_drift(w, out, ref.key, d.detail, &d.obs, d.actor, left);
 }
 
-bool flags_check(struct work *w, bool *killed, const char **drift, struct err *err)
+void flags_check(struct work *w, struct flags_seen *out)
 {
-    struct flag_ops ops = ops_of(w);
+    struct flag_ops ops = flags_ops(w);
 
-    (void) err;
-    *killed = false;
-    *drift = doubt_of_others(w, &ops);
-    for (int r = 0; r < FLAG_ROLES; r++) {
-        struct flag_ref ref = ref_of(w, (enum flag_role) r);
-        struct flag_drift d;
-        if (!ref.key)
-            continue;
-        if (w->state.percent[r] == 0) {
-            check_left_off(w, &ops, (enum flag_role) r, drift);
-            continue;
-        }
-        flag_ops_drift(&ops, &ref, w->state.percent[r], w->a, &d);
-        int exposure = flag_exposure(d.obs.state, d.obs.percent);
-        if (d.kind == FLAG_DRIFT_NONE)
-            continue;
-        /* The rung that asked for it is gone through again, with its pause and its gates. */
-        if (d.kind == FLAG_DRIFT_HOLD && exposure > w->state.percent[r] &&
-            is_our_own(w, &ops, ref.key, exposure))
-            continue;
-        if (d.kind == FLAG_DRIFT_KILL_SEEN) {
-            *killed = true;
-            left_at(w, (enum flag_role) r, exposure > 0 ? exposure : 0);
-            w->state.rung_confirmed_ms = 0;
-        }
-        if (!*drift || d.kind == FLAG_DRIFT_KILL_SEEN)
-            *drift = d.detail;
-    }
-    return true;
+    memset(out, 0, sizeof *out);
+    see_doubt_of_others(w, &ops, out);
+    for (int r = 0; r < FLAG_ROLES; r++)
+        if (w->p->flags[r].key.s)
+            check_one(w, &ops, (enum flag_role) r, out);
 }
 
 void flags_observe_all(struct engine *e, const struct flag_ref *refs, int n, struct arena *a,
                        struct flag_obs *out)
 {
     struct work w = {.e = e, .a = a};
-    struct flag_ops ops = ops_of(&w);
+    struct flag_ops ops = flags_ops(&w);
 
     ops.times.total_ms = 3000;
     flag_ops_observe_all(&ops, refs, n, FLAG_CONFIGURED, NULL, a, out);
@@ -290,53 +311,4 @@ void flags_observe(struct work *w, struct flag_obs out[FLAG_ROLES])
     flags_observe_all(w->e, refs, n, w->a, obs);
     for (int i = 0; i < n; i++)
         out[role_of[i]] = obs[i];
-}
-
-/* A kill during contract leaves its mark: once the old shape is restored, a flag that its rollout had taken up
- * is down, and has to climb again before contract may begin. */
-static const char *fell_behind(const struct work *w)
-{
-    const enum phase bound[FLAG_ROLES] = {PHASE_DUAL_READ, PHASE_WRITE_ACTIVATION};
-
-    if (w->state.stage != STAGE_DUAL_READ_DONE && w->state.stage != STAGE_WRITE_ACTIVATION_DONE)
-        return NULL;
-    for (int r = 0; r < FLAG_ROLES; r++) {
-        const struct rung_list *l = &w->p->phases[bound[r]].rollout;
-        bool late =
-            r == FLAG_READ && (w->p->sync.by == SYNC_COHORT || w->p->sync.by == SYNC_APPLICATION);
-        enum phase done = late ? PHASE_WRITE_ACTIVATION : bound[r];
-        if (!w->p->flags[r].key.s || l->n == 0 || !stage_has_finished(w->state.stage, done))
-            continue;
-        if (w->state.percent[r] < l->items[l->n - 1].percent)
-            return arena_printf(w->a, "%s flag %s was taken back to %d %%",
-                                flag_role_word((enum flag_role) r), w->p->flags[r].key.s,
-                                w->state.percent[r]);
-    }
-    return NULL;
-}
-
-/* Before anything moves: kills from elsewhere are taken over into the state, with their brake. */
-bool flags_settle(struct work *w, struct err *err)
-{
-    bool killed = false;
-    const char *drift = NULL;
-    struct flag_ops ops = ops_of(w);
-
-    if (!w->e->flags || (!w->p->flags[FLAG_READ].key.s && !w->p->flags[FLAG_WRITE].key.s) ||
-        w->state.stage < STAGE_DUAL_READ_RUNNING || w->state.stage == STAGE_PURGED ||
-        w->state.brake != BRAKE_NONE)
-        return true;
-    if (!catch_up(w, &ops, err) || !flags_check(w, &killed, &drift, err))
-        return false;
-    const char *behind = killed ? NULL : fell_behind(w);
-    if (!killed && !behind)
-        return true;
-    if (behind)
-        drift = behind;
-    if (!halt(w, BRAKE_KILLED, drift, err))
-        return false;
-    err_set(err, ERR_REFUSED, "plan %s was killed: %s", w->p->id.s, drift);
-    err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
-             w->p->id.s);
-    return err_reason(err, "killed");
 }

@@ -135,7 +135,9 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
         w->state.brake = row->to_brake;
         w->state.brake_since_ms = row->to_brake == BRAKE_NONE ? 0 : now;
         w->state.brake_reason = row->to_brake == BRAKE_NONE ? NULL : why;
-        w->state.brake_by = row->to_brake == BRAKE_NONE ? NULL : w->e->actor;
+        w->state.brake_by = row->to_brake == BRAKE_NONE           ? NULL
+                            : ev == EVENT_KILL_SEEN && w->kill_by ? w->kill_by
+                                                                  : w->e->actor;
     }
     w->state.checksum = w->p->checksum;
     txn_begin(w, &t, w->e->policy.lock_timeout_ms, w->e->policy.statement_timeout_ms);

@@ -95,8 +95,7 @@ static bool ask(struct work *w, struct asked *q, bool *failed, bool *waits, stru
 
 static bool watch_flags(struct work *w, struct vigil *v, bool *hold, struct err *err)
 {
-    bool killed = false;
-    const char *drift = NULL;
+    struct flags_seen seen;
     int64_t now = clock_mono_ms(w->e->ports->clock);
 
     *hold = v->hold;
@@ -104,21 +103,14 @@ static bool watch_flags(struct work *w, struct vigil *v, bool *hold, struct err 
         return true;
     v->drift_ms = now + DRIFT_EVERY_MS;
     *hold = v->hold = false;
-    if (!flags_check(w, &killed, &drift, err))
-        return false;
-    if (killed) {
-        if (!halt(w, BRAKE_KILLED, drift, err))
-            return false;
-        err_set(err, ERR_STOPPED, "%s", drift);
-        err_hint(err, "phasegate resume %s, once the cause is gone, then the same command again",
-                 w->p->id.s);
-        return err_reason(err, "killed");
-    }
-    if (!drift)
+    flags_check(w, &seen);
+    if (seen.killed)
+        return stop_at_kill(w, seen.drift, err);
+    if (!seen.drift)
         return record_wait(w, NULL, NULL, NULL, 0, err);
     *hold = v->hold = true;
     v->drift_ms = now + HELD_EVERY_MS;
-    return record_wait(w, drift, "somebody else", "phasegate flags reconcile", 0, err);
+    return record_wait(w, seen.drift, seen.holder, seen.release, 0, err);
 }
 
 /* Asks every gate that is due. *open: all of them have passed as often as they must. */

@@ -12,22 +12,40 @@ static void count_steps(struct work *w, enum phase phase, struct plan_status *ou
         out->steps_done += task_is_done(w, &s.tasks[i]);
 }
 
-static const char *next_command(struct work *w, const struct plan_status *s)
+/* The present phase that comes next: absent ones are passed over. */
+static enum phase next_present(const struct plan *p, enum stage s)
+{
+    enum phase next = stage_next_phase(s);
+
+    while (next != PHASE_NONE && next <= PHASE_LAST && !p->phases[next].present)
+        next++;
+    return next > PHASE_LAST ? PHASE_NONE : next;
+}
+
+const char *next_move(struct work *w)
 {
     const char *id = w->p->id.s;
+    bool behind = flags_behind(w) != NULL;
+    enum phase next = next_present(w->p, w->state.stage);
 
-    if (w->state.brake != BRAKE_NONE && w->state.stage != STAGE_PURGED)
-        return arena_printf(w->a, "phasegate resume %s", id);
-    if (w->state.stage == STAGE_CONTRACT_UNDOING)
+    if (w->state.stage == STAGE_CONTRACT_UNDOING ||
+        (behind && w->state.stage == STAGE_CONTRACT_DONE))
         return arena_printf(w->a, "phasegate restore %s", id);
     if (stage_is_undoing(w->state.stage))
         return arena_printf(w->a, "phasegate rollback %s", id);
     if (w->state.stage == STAGE_CONTRACT_DONE || w->state.stage == STAGE_PURGING)
         return arena_printf(w->a, "phasegate purge %s --confirm %s", id, id);
-    if (s->next_phase == PHASE_NONE)
+    if (next == PHASE_NONE)
         return NULL;
     return arena_printf(w->a, "phasegate advance %s --release %s", id,
-                        s->next_release ? s->next_release : "V");
+                        w->p->phases[next].release.s ? w->p->phases[next].release.s : "V");
+}
+
+static const char *next_command(struct work *w, const struct plan_status *s)
+{
+    if ((w->state.brake != BRAKE_NONE && w->state.stage != STAGE_PURGED) || s->kill.what)
+        return arena_printf(w->a, "phasegate resume %s", w->p->id.s);
+    return next_move(w);
 }
 
 /* A plan that compensates this one and has got somewhere: this one's schema was mended forward. */
@@ -45,16 +63,6 @@ static bool find_undoer(struct work *w, const char **out, struct err *err)
             *out = p->id.s;
     }
     return true;
-}
-
-/* The present phase that comes next: absent ones are passed over. */
-static enum phase next_present(const struct plan *p, enum stage s)
-{
-    enum phase next = stage_next_phase(s);
-
-    while (next != PHASE_NONE && next <= PHASE_LAST && !p->phases[next].present)
-        next++;
-    return next > PHASE_LAST ? PHASE_NONE : next;
 }
 
 /* How far a backfill is: its job moves with every batch, the plan's state doesn't. */
@@ -101,6 +109,7 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
     out->pending = w.state.stage != STAGE_PURGED &&
                    (out->next_phase != PHASE_NONE || w.state.stage >= STAGE_CONTRACT_DONE ||
                     stage_is_undoing(w.state.stage));
+    flags_kill_pending(&w, &out->kill);
     out->next_command = next_command(&w, out);
     if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
         return false;

@@ -252,6 +252,32 @@ bool undo_takes_flag(const struct work *w, enum flag_role role)
            (w->phase == PHASE_WRITE_ACTIVATION && w->p->sync.by != SYNC_TRIGGER);
 }
 
+bool undo_can_read_flags(struct work *w, struct decision *d)
+{
+    struct flag_obs seen[FLAG_ROLES];
+
+    if (!w->e->flags || (!undo_takes_flag(w, FLAG_READ) && !undo_takes_flag(w, FLAG_WRITE)))
+        return true;
+    flags_observe(w, seen);
+    for (int r = 0; r < FLAG_ROLES; r++) {
+        const char *key = w->p->flags[r].key.s, *why = seen[r].why;
+
+        if (!key || !undo_takes_flag(w, (enum flag_role) r) || seen[r].state != FLAG_UNKNOWN)
+            continue;
+        struct fact f;
+        fact_no(&f,
+                arena_printf(w->a, "flag \"%s\" can't be read: %s", key,
+                             why ? why : "no reason was given"),
+                arena_printf(w->a, "see to the flag service (%s), then the same command again",
+                             flags_where(w->a, w->e->env, why)));
+        d->go = false;
+        d->refusals[d->n_refusals++] =
+            (struct refusal) {.reason = guard_word(GUARD_FLAGS_KNOWN), .fact = f};
+        return false;
+    }
+    return true;
+}
+
 static bool flags_down(struct work *w, struct err *err)
 {
     if (undo_takes_flag(w, FLAG_READ) && !flag_down(w, FLAG_READ, err))

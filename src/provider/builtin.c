@@ -105,6 +105,23 @@ static enum flag_next put(struct flag_call *call, struct http_req *out, int perc
     return FLAG_REQUEST;
 }
 
+/* A url with a wrong path gets a 404 as well, and it says nothing about any flag. */
+static bool is_elsewhere(const struct http_res *res)
+{
+    json_auto_t *root = res->status == 404 ? provider_json(res) : NULL;
+    const char *message = json_string_value(json_object_get(root, "message"));
+
+    return message && strcmp(message, "no such endpoint") == 0;
+}
+
+static enum flag_next elsewhere(struct flag_call *call, bool is_write)
+{
+    static const char what[] = "%s answers, but has no such endpoint: its url leads elsewhere";
+
+    return is_write ? provider_done(call, FLAG_REJECTED, what, call->ref->service->shown)
+                    : provider_unreadable(call, what, call->ref->service->shown);
+}
+
 static enum flag_next absent(struct flag_call *call, struct http_req *out)
 {
     if (call->seen_before && call->verb != FLAG_DO_ENSURE)
@@ -148,6 +165,8 @@ static enum flag_next after_read(struct flag_call *call, const struct http_res *
 {
     if (flag_classify(call, res, false, true))
         return FLAG_FINISHED;
+    if (is_elsewhere(res))
+        return elsewhere(call, false);
     if (res->status == 404)
         return absent(call, out);
     if (res->status != 200)
@@ -179,6 +198,8 @@ static enum flag_next after_put(struct flag_call *call, const struct http_res *r
     if (res->status == 412)
         return provider_done(call, FLAG_CONFLICT, "flag \"%s\" was changed meanwhile",
                              call->ref->key);
+    if (is_elsewhere(res))
+        return elsewhere(call, true);
     if (res->status == 404)
         return provider_done(call, FLAG_NOT_FOUND, "no flag \"%s\" at %s", call->ref->key,
                              call->ref->service->shown);
@@ -191,6 +212,8 @@ static enum flag_next after_off(struct flag_call *call, const struct http_res *r
 {
     if (flag_classify(call, res, true, true))
         return FLAG_FINISHED;
+    if (is_elsewhere(res))
+        return elsewhere(call, true);
     if (res->status == 404)
         return provider_done(call, FLAG_NOT_FOUND, "no flag \"%s\" at %s", call->ref->key,
                              call->ref->service->shown);

@@ -1,10 +1,13 @@
 """kill says that all is well only when it is: flags that no file says, files that don't say their flags."""
 
+import json
 import os
+import signal
 import socket
 import time
 import unittest
 
+import pgtest
 import project
 from project import full_plan, phase, plan
 
@@ -183,6 +186,315 @@ class Sources(project.Case):
     def test_nothing_to_do(self):
         p = self.project(plans=[project.column_plan()])
         self.assertIn("nothing to do", p.ok("kill", "--all").stdout)
+
+
+class Seen(project.Case):
+    """Who moves or looks at a plan hears of its kill."""
+
+    def reads(self, pause="60s"):
+        return plan("reads", phases={"dual_read": phase("dual_read", rollout=[{"percent": 5, "pause": pause}, {"percent": 100}])},
+                    flags={"read": {"key": "reads-read"}})
+
+    def test_a_pause_ends_within_seconds(self):
+        p = self.project(plans=[self.reads()])
+        run = p.start("advance", "reads", "--release", "1.2.0")
+        self.addCleanup(run.close)
+        pgtest.wait_until(lambda: "the pause at 5 %" in run.stderr, 30, what="the pause\n" + run.stderr)
+        begun = time.monotonic()
+        p.ok("kill", "reads", "--because", "customers call", "--as", "carol")
+        done = run.wait(30)
+        self.assertLess(time.monotonic() - begun, 8)
+        self.assertEqual(done.rc, 5, done)
+        self.assertIn("was killed by carol", done.stderr)
+        self.assertIn("customers call", done.stderr)
+        status = p.status("reads")
+        self.assertEqual((status["brake"], status["brake_by"], status["waiting"]), ("killed", "carol", None))
+        self.assertIn("customers call", status["brake_reason"])
+        self.assertEqual(status["flags"][0]["left_at_percent"], 0)
+        self.assertIn("phasegate advance reads --release 1.2.0 goes on", p.ok("resume", "reads").stdout)
+
+    def test_a_drill_in_a_pause_is_no_kill(self):
+        p = self.project(plans=[self.reads("4s")])
+        with p.start("advance", "reads", "--release", "1.2.0") as run:
+            pgtest.wait_until(lambda: "the pause at 5 %" in run.stderr, 30, what="the pause\n" + run.stderr)
+            p.ok("kill", "reads", "--drill")
+            self.assertEqual(run.wait(40).rc, 0, run.stderr)
+        self.assertEqual(p.flag("reads-read"), 100)
+
+    def test_the_reason_reaches_the_ledger(self):
+        p = self.project(plans=[self.reads()])
+        p.exits(5, "advance", "reads", "--release", "1.2.0", "--no-wait")
+        p.ok("kill", "reads", "--because", "errors since 02:40", "--as", "carol")
+        p.refused("killed", "advance", "reads", "--release", "1.2.0")
+        self.assertEqual(p.db.psql("SELECT brake, brake_by, brake_reason LIKE '%errors since 02:40' FROM phasegate.plan_state"),
+                         [["killed", "carol", "t"]])
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.migration_history WHERE description LIKE '%errors since 02:40%'"), "1")
+        line = next(s for s in p.ok("status", "reads").stdout.splitlines() if s.startswith("  killed"))
+        self.assertEqual(line.count("carol"), 1, line)
+
+    def test_a_kill_while_the_database_was_down(self):
+        p = self.project(plans=[self.reads()])
+        p.exits(5, "advance", "reads", "--release", "1.2.0", "--no-wait")
+        p.ok("kill", "reads", "--because", "all is down", env={"DATABASE_URL": "host=/nowhere"})
+        status = p.status("reads")
+        self.assertEqual(status["brake"], None)
+        self.assertIn("all is down", status["kill_pending"])
+        self.assertEqual(status["next_command"], "phasegate resume reads")
+        self.assertRegex(p.ok("status", "reads").stdout, "  killed    flag .reads-read. was killed: all is down, by ")
+        done = p.exits(1, "doctor")
+        self.assertIn("all is down", done.stdout)
+        p.ok("resume", "reads")
+        status = p.status("reads")
+        self.assertEqual((status["brake"], status["kill_pending"]), (None, None))
+
+
+class Hidden(project.Case):
+    """A kill when contract has hidden the old shape: every hint leads on."""
+
+    def test_the_way_out(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.ok("kill", "orders-ref")
+        steps, last = [], None
+        for _ in range(12):
+            status = p.status("orders-ref")
+            command = status["next_command"]
+            self.assertNotEqual(command, last, "in a circle: %s" % steps)
+            steps.append(command)
+            done = p.run(*command.split()[1:])
+            self.assertIn(done.rc, (0, 4), done)
+            if done.rc == 4:
+                last = None
+                continue
+            last = command
+            if p.stage("orders-ref") == "contract done" and p.flag("orders-ref-write") == 100:
+                break
+        self.assertEqual((p.stage("orders-ref"), p.flag("orders-ref-read"), p.flag("orders-ref-write")), ("contract done", 100, 100), steps)
+        self.assertIn("phasegate restore orders-ref", steps)
+
+    def test_advance_is_not_up_to_date(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.ok("kill", "orders-ref")
+        p.refused("killed", "advance", "orders-ref", "--release", "1.5.0")
+        self.assertIn("phasegate restore orders-ref goes on", p.ok("resume", "orders-ref").stdout)
+        error = p.refused("flags_not_full", "advance", "orders-ref", "--release", "1.5.0")
+        self.assertIn("phasegate restore orders-ref", error["hint"])
+        p.ok("restore", "orders-ref")
+        error = p.refused("killed", "advance", "orders-ref", "--release", "1.5.0")
+        self.assertIn("phasegate advance orders-ref --release 1.3.0", error["hint"])
+        p.ok("resume", "orders-ref")
+        error = p.refused("not_its_turn", "advance", "orders-ref", "--release", "1.5.0")
+        self.assertIn("write_activation of release 1.3.0 isn't finished", error["message"])
+        p.advance("orders-ref", "1.3.0")
+        p.advance("orders-ref", "1.5.0")
+
+
+class Doctor(project.Case):
+    """doctor looks at the flags, too."""
+
+    def begin(self, **more):
+        p = self.project(plans=[full_plan()], **more)
+        p.advance_through("orders-ref", "dual_read")
+        return p
+
+    def findings(self, p, code=1):
+        return [(f["what"], f["where"], f["mend"], f["grave"]) for f in p.json("doctor", code=code)["result"]["findings"]]
+
+    def write(self, p, key, on):
+        with open(p.path("flags.json"), encoding="utf-8") as f:
+            doc = json.load(f)
+        doc["flags"].setdefault(key, dict(doc["flags"]["orders-ref-read"]))
+        doc["flags"][key].pop("targeting", None)
+        doc["flags"][key].update(state="ENABLED", defaultVariant="on" if on else "off")
+        p.put("flags.json", json.dumps(doc))
+
+    def test_well(self):
+        p = self.begin()
+        self.assertEqual(self.findings(p, 0), [])
+
+    def test_higher_and_lower(self):
+        p = self.begin()
+        self.write(p, "orders-ref-write", True)
+        (what, where, mend, grave), = self.findings(p)
+        self.assertIn("write flag orders-ref-write is at 100 % and was left at 0 %", what)
+        self.assertEqual((where, grave), ("orders-ref", True))
+        self.assertIn("phasegate flags set orders-ref-write 0", mend)
+        self.write(p, "orders-ref-write", False)
+        self.write(p, "orders-ref-read", False)
+        (what, where, mend, grave), = self.findings(p)
+        self.assertIn("read flag orders-ref-read is off and was left at 100 %", what)
+        self.assertIn("phasegate resume orders-ref", mend)
+
+    def test_what_cannot_be_read_is_said_once(self):
+        p = self.begin()
+        p.put("flags.json", "{")
+        (what, where, mend, grave), = self.findings(p)
+        self.assertIn("2 of 2 flags can't be read", what)
+        self.assertRegex(mend, r"path: phasegate\.yaml:\d+:\d+")
+        self.assertTrue(grave)
+
+    def test_a_write_in_doubt(self):
+        p = self.begin()
+        entry = [{"t": "intent", "op": "0123", "key": "orders-ref-read", "verb": "set", "desired": 50, "actor": "carol",
+                  "at": int(time.time() * 1000)}]
+        with open(p.path(".phasegate/flags-staging.jsonl"), "a", encoding="utf-8") as f:
+            f.write(json.dumps(entry) + "\n")
+        (what, _, mend, _), = self.findings(p)
+        self.assertIn("a set of flag orders-ref-read to 50 % by carol is in doubt until", what)
+        self.assertIn("wait", mend)
+        error = p.refused("flag_in_doubt", "advance", "orders-ref", "--release", "1.3.0")
+        self.assertIn("time alone", error["hint"])
+        self.assertIn("Held by carol", error["detail"])
+
+    def test_a_killed_plan_is_not_to_be_advanced(self):
+        p = self.project(plans=[Seen.reads(self)])
+        p.exits(5, "advance", "reads", "--release", "1.2.0", "--no-wait")
+        p.ok("kill", "reads")
+        p.refused("killed", "advance", "reads", "--release", "1.2.0")
+        found = self.findings(p, 0)
+        self.assertEqual(len(found), 2, found)
+        for what, _, mend, _ in found:
+            self.assertNotIn("phasegate advance", mend)
+
+
+class Doubt(project.Case):
+    def test_reconcile_ends_with_the_window(self):
+        p = self.project(plans=[Seen.reads(self)])
+        p.exits(5, "advance", "reads", "--release", "1.2.0", "--no-wait")
+
+        def entry(ago_s):
+            return [{"t": "intent", "op": "0123%d" % ago_s, "key": "reads-read", "verb": "set", "desired": 5, "plan": "reads",
+                     "actor": "carol", "at": int((time.time() - ago_s) * 1000)}]
+        path = p.path(".phasegate/flags-staging.jsonl")
+        with open(path, "a", encoding="utf-8") as f:
+            f.write(json.dumps(entry(3600)) + "\n")
+        done = p.ok("flags", "reconcile")
+        self.assertIn("as it was left", done.stdout)
+        self.assertIn("was in doubt until", done.stdout)
+        self.assertEqual(p.json("flags", "reconcile")["result"]["in_doubt"], [])
+        with open(path, "a", encoding="utf-8") as f:
+            f.write(json.dumps(entry(0)) + "\n")
+        self.assertIn("is in doubt until", p.exits(5, "flags", "reconcile").stdout)
+
+
+class Interrupted(project.Case):
+    def test_the_ledger_knows_of_a_rung_whose_spreading_was_not_waited_for(self):
+        flags = {"provider": "file", "path": "flags.json", "propagation": "20s"}
+        body = plan("reads", phases={"dual_read": phase("dual_read", rollout=[{"percent": 10, "pause": "1s"}, {"percent": 100}])},
+                    flags={"read": {"key": "reads-read"}})
+        p = self.project(plans=[body], flags=flags)
+        run = p.start("-v", "advance", "reads", "--release", "1.2.0")
+        self.addCleanup(run.close)
+        pgtest.wait_until(lambda: p.flag("reads-read") == 10 and "until every application has it" in run.stderr, 30,
+                          what="the flag\n" + run.stderr)
+        lines = run.stderr.splitlines()
+        self.assertIn("until every application has it: 20s", run.stderr)
+        changed = next(i for i, line in enumerate(lines) if "to 10 %" in line and "configured" in line)
+        waits = next(i for i, line in enumerate(lines) if "until every application" in line)
+        self.assertLess(changed, waits, run.stderr)
+        run.signal(signal.SIGINT)
+        self.assertEqual(run.wait(20).rc, 130)
+        self.assertEqual(p.status("reads")["flags"][0]["left_at_percent"], 10)
+        dry = p.ok("rollback", "reads", "--dry-run").stdout
+        self.assertIn("set reads-read to 0 %", dry)
+        # The rung isn't settled by that: its spreading and its pause are still to come.
+        answer = p.json("advance", "reads", "--release", "1.2.0", "--no-wait", code=5)
+        self.assertEqual(answer["error"]["reason"], "waiting")
+        p.ok("rollback", "reads")
+        self.assertEqual(p.flag("reads-read"), 0)
+
+    def test_a_dry_run_shows_what_a_dead_run_left(self):
+        p = self.project(plans=[Seen.reads(self)])
+        p.exits(5, "advance", "reads", "--release", "1.2.0", "--no-wait")
+        p.db.psql("UPDATE phasegate.plan_state SET read_percent = 0, rung_confirmed_at = NULL")
+        self.assertIn("set reads-read to 0 %", p.ok("rollback", "reads", "--dry-run").stdout)
+
+
+class Back(project.Case):
+    def test_rollback_without_the_service_changes_nothing(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "dual_read")
+        with open(p.path("flags.json"), encoding="utf-8") as f:
+            good = f.read()
+        p.put("flags.json", "{")
+        begun = time.monotonic()
+        error = p.refused("flag_in_doubt", "rollback", "orders-ref")
+        self.assertLess(time.monotonic() - begun, 20)
+        self.assertRegex(error["hint"], r"path: phasegate\.yaml:\d+:\d+")
+        self.assertEqual(p.stage("orders-ref"), "dual_read done")
+        dry = p.exits(4, "rollback", "orders-ref", "--dry-run")
+        self.assertNotIn("Would go ahead", dry.stdout)
+        self.assertIn("can't be read", dry.stdout)
+        p.put("flags.json", good)
+        p.ok("rollback", "orders-ref")
+
+
+class Service(project.Case):
+    """What a kill and its kin say when the service, or the way to it, is wrong."""
+
+    TOKEN = "0123456789abcdef0123456789abcdef"
+
+    def begin(self):
+        p = self.project(plans=[full_plan()], flags={"provider": "builtin", "url": "${FLAG_URL}", "token": "${FLAG_TOKEN}",
+                                                     "propagation": "500ms"})
+        p.put("token", self.TOKEN + "\n")
+        os.chmod(p.path("token"), 0o600)
+        server = p.start("flag-server", "--port", "0", "--token-file", "token", "--state", "flags.state.json")
+        self.addCleanup(server.close)
+        self.url = pgtest.wait_until(lambda: server.stdout.strip(), 20, what="the flag server\n" + server.stderr)
+        p.env.update(FLAG_URL=self.url, FLAG_TOKEN=self.TOKEN)
+        return p
+
+    def test_the_wrong_token(self):
+        p = self.begin()
+        p.advance_through("orders-ref", "dual_read")
+        for token in ("wrong-token-0123456789", ""):
+            done = p.exits(3, "kill", "orders-ref", "--wait", "2s", env={"FLAG_TOKEN": token})
+            self.assertNotIn("run the same command again", done.stderr)
+            self.assertRegex(done.stderr, r"token: phasegate\.yaml:\d+:\d+, from the variable FLAG_TOKEN")
+        found = p.json("doctor", code=1, env={"FLAG_TOKEN": "wrong-token-0123456789"})["result"]["findings"]
+        self.assertEqual(len(found), 1, found)
+        self.assertIn("2 of 2 flags can't be read", found[0]["what"])
+        self.assertIn("from the variable FLAG_TOKEN", found[0]["mend"])
+        error = p.refused("flag_in_doubt", "advance", "orders-ref", "--release", "1.3.0",
+                          env={"FLAG_TOKEN": "wrong-token-0123456789"})
+        self.assertIn("from the variable FLAG_TOKEN", error["hint"])
+
+    def test_the_wrong_path(self):
+        p = self.begin()
+        p.advance_through("orders-ref", "dual_read")
+        wrong = {"FLAG_URL": self.url + "/api"}
+        done = p.exits(3, "flags", "list", env=wrong)
+        self.assertNotIn("absent", done.stdout)
+        done = p.exits(3, "kill", "orders-ref", "--wait", "2s", "--write-now", env=wrong)
+        self.assertIn("NOT SENT", done.stdout)
+        self.assertNotIn("IN DOUBT", done.stdout)
+        self.assertRegex(done.stderr, r"url: phasegate\.yaml:\d+:\d+, from the variable FLAG_URL")
+        p.ok("kill", "orders-ref")
+        p.ok("resume", "orders-ref")
+
+    def test_a_flag_that_never_was(self):
+        p = self.begin()
+        begun = time.monotonic()
+        for percent in ("5", "off"):
+            answer = p.json("flags", "set", "never-seen", percent, code=4)
+            self.assertIn('there is no flag "never-seen"', answer["error"]["message"])
+            self.assertIn("phasegate flags list", answer["error"]["hint"])
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_a_drill_that_is_refused_puts_nothing_back(self):
+        p = self.begin()
+        p.advance_through("orders-ref", "dual_read")
+        entry = {"t": "intent", "op": "0123", "key": "orders-ref-read", "verb": "set", "desired": 50, "actor": "carol"}
+        with open(p.path(".phasegate/flags-staging.jsonl"), "a", encoding="utf-8") as f:
+            f.write(json.dumps([dict(entry, at=int(time.time() * 1000))]) + "\n")
+        done = p.exits(3, "kill", "--drill", "--flag", "orders-ref-read")
+        self.assertIn("in doubt", done.stdout)
+        self.assertNotIn("put back", done.stdout)
+        with open(p.path(".phasegate/flags-staging.jsonl"), "w", encoding="utf-8") as f:
+            f.write(json.dumps([dict(entry, at=int((time.time() - 3600) * 1000))]) + "\n")  # long over
+        self.assertIn("put back to 100 %", p.ok("kill", "--drill", "--flag", "orders-ref-read").stdout)
 
 
 class List(project.Case):
