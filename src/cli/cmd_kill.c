@@ -50,6 +50,14 @@ static void show_text(struct context *c, const struct flag_kill_report *r, bool 
     }
 }
 
+static const char *stage_in_ledger(const struct kill_sources *s, const char *plan)
+{
+    for (int i = 0; plan && i < s->n_ledger; i++)
+        if (s->ledger[i].plan && s->ledger[i].stage && strcmp(s->ledger[i].plan, plan) == 0)
+            return s->ledger[i].stage;
+    return NULL;
+}
+
 static void json_unread(struct json_out *j, const struct kill_sources *s)
 {
     json_array_begin(j, "unread");
@@ -98,6 +106,7 @@ static void show_json(struct context *c, const struct kill_sources *s,
         json_bool(j, "reached", k->reached);
         json_bool(j, "in_doubt", k->in_doubt);
         json_bool(j, "remembered", k->remembered);
+        json_str(j, "stage", stage_in_ledger(s, k->plan));
         if (k->before_percent >= 0)
             json_int(j, "before_percent", k->before_percent);
         json_int(j, "ms", k->ms);
@@ -173,6 +182,32 @@ static void finish_strangers(struct context *c, const struct kill_sources *s,
     }
 }
 
+/* Off leads to the old shape: where that is hidden or gone, off isn't safe by itself. */
+static void say_hidden(struct context *c, const struct kill_sources *s,
+                       const struct flag_kill_report *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        const char *plan = r->results[i].plan, *stage = stage_in_ledger(s, plan);
+        enum stage at;
+
+        if ((i > 0 && plan && r->results[i - 1].plan &&
+             strcmp(r->results[i - 1].plan, plan) == 0) ||
+            !stage || !stage_from_word(stage, &at) || at < STAGE_CONTRACT_RUNNING)
+            continue;
+        plan = out_clean(&c->arena, plan, false);
+        if (at >= STAGE_PURGING)
+            out_warn(&c->out,
+                     "plan %s is %s: what its flags lead to when off is destroyed; if requests "
+                     "fail now: phasegate flags set KEY 100",
+                     plan, stage);
+        else
+            out_warn(&c->out,
+                     "plan %s is at %s: the old shape is hidden, and off leads to it: phasegate "
+                     "restore %s brings it back",
+                     plan, stage, plan);
+    }
+}
+
 /* A refusal stays one however often it is asked: then it is the setting that has to be mended. */
 static void say_what_helps(struct context *c, const struct flag_kill_report *r)
 {
@@ -202,6 +237,8 @@ static void finish(struct context *c, const struct kill_sources *s,
     c->exit_code = r->exit_code;
     if (r->exit_code)
         say_what_helps(c, r);
+    if (!opt_has(c, OPT_DRILL))
+        say_hidden(c, s, r);
     finish_unread(c, s);
     finish_strangers(c, s, r);
     if (r->n == 0 && !s->n_unread)

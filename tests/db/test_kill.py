@@ -272,6 +272,24 @@ class Hidden(project.Case):
         self.assertEqual((p.stage("orders-ref"), p.flag("orders-ref-read"), p.flag("orders-ref-write")), ("contract done", 100, 100), steps)
         self.assertIn("phasegate restore orders-ref", steps)
 
+    def test_kill_says_where_off_leads_to(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "write_activation")
+        self.assertNotIn("hidden", p.ok("kill", "orders-ref", "--drill").stderr)
+        p.advance("orders-ref", "1.5.0")
+        done = p.ok("kill", "orders-ref")
+        self.assertEqual(done.stderr.count("phasegate restore orders-ref"), 1, done)
+        p.ok("restore", "orders-ref")
+        self.assertNotIn("hidden", p.ok("kill", "orders-ref").stderr)
+
+    def test_kill_says_that_the_old_shape_is_destroyed(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        done = p.ok("kill", "--all")
+        self.assertIn("plan orders-ref is purged", done.stderr)
+        self.assertIn("destroyed", done.stderr)
+
     def test_advance_is_not_up_to_date(self):
         p = self.project(plans=[full_plan()])
         p.advance_through("orders-ref", "contract")
