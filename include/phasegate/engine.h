@@ -43,7 +43,7 @@ struct advance_options {
     bool force;          /* run applied steps again */
     bool no_wait;        /* stop (ERR_STOPPED) where a pause would be waited out */
     const char *confirm; /* plan name typed for a point of no return; NULL */
-    const char *proof;   /* file, or NULL */
+    const char *proof;   /* what was proved of the transition, for the journal; NULL: nothing was */
     bool glance;         /* observing for somebody who looks often: no table is read whole */
 };
 
@@ -62,7 +62,7 @@ struct advance_result {
     struct task_report *tasks;
     int n_tasks;
     struct decision decision; /* when refused: everything that's missing */
-    const char *proof;        /* "missing": check's proof isn't part of this yet */
+    const char *proof; /* "proved", or "missing": no release has statements to prove it with */
 };
 
 /* All refusals as one ERR_REFUSED: the first is the message, the rest are details; reason is the first's. */

@@ -50,10 +50,19 @@ struct report_summary {
     int64_t duration_ms;
 };
 
+/* A phase of a plan that was gone through from a schema of this shape: what a proof from a file is taken for. */
+struct proved {
+    const char *plan, *phase;
+    const char *checksum;  /* of the phase, as the plan said it */
+    const char *catalogue; /* shape of the schema before the phase, 16 hex digits */
+};
+
 struct report {
     struct arena arena;
     struct finding *findings;
     int n, cap;
+    struct proved *proofs;
+    int n_proofs;
     struct report_summary summary;
     bool is_static;             /* no server was asked */
     const char *server_version; /* of the shadow: "15.8"; NULL: none */

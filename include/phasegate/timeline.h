@@ -11,17 +11,22 @@
  * A flag has only its safe value up to its first rung, and either value in every world from then on: a kill, a
  * rollback or a cold start without the flag service can bring back either at any time.
  *
+ * Before the first release's expand nothing is live: of what ran before that release nothing is known.
+ *
  * Rolling a phase back leads through the states it came by. A phase is taken to go back only as long as the
- * release it's bound to is the newest: later than that `rollback` proves the actual world first.
+ * release it's bound to is the newest and nothing of what comes after it has begun: later than that `rollback`
+ * proves the actual world first. A purge is taken to come before the next release.
  *
  * Plans that are bound to the same release and touch the same tables may be anywhere relative to one another:
  * those states are enumerated too (`from` isn't the state before then). Plans that touch nothing in common can't
- * tell each other apart, so their products aren't.
+ * tell each other apart, so their products aren't. A place where a world of the same state has the same flags or
+ * more has no world of its own.
  */
 #ifndef PHASEGATE_TIMELINE_H
 #define PHASEGATE_TIMELINE_H
 
 #include "phasegate/phase.h"
+#include "phasegate/str.h"
 
 struct timeline_release {
     const char *version;
@@ -85,6 +90,16 @@ struct timeline_options {
 /* Everything lives in arena a, and refers to the set. Plans must be whole (not heads). */
 void timeline_build(struct arena *a, const struct plan_set *set, const struct timeline_options *o,
                     struct timeline *out);
+/* Only what one transition leads through, from the database as it is: the baseline is then what is there, with
+ * every earlier step applied. plan and release must be the set's and in the timeline. */
+struct timeline_next {
+    const char *plan, *release;
+    enum phase phase;
+    bool is_purge;
+};
+void timeline_build_next(struct arena *a, const struct plan_set *set,
+                         const struct timeline_options *o, const struct timeline_next *next,
+                         struct timeline *out);
 int timeline_release_index(const struct timeline *t, const char *version); /* -1: not in it */
 int timeline_flag_index(const struct timeline *t, const char *key);        /* -1: no plan's */
 /* May a release be live in this world? Consumers always are. */
@@ -93,5 +108,12 @@ bool world_has_release(const struct timeline *t, const struct timeline_world *w,
 const char *state_title(struct arena *a, const struct timeline *t, int state);
 /* Could the two meet at a table? Compared by name; a plan whose tables can't be known meets every other. */
 bool plans_interfere(const struct plan *a, const struct plan *b);
+
+/* For people. cells: [n_worlds], how many cells each world has; NULL: not known, and not shown. Both add to out.
+ * A table: a world in each row, with its kind, the step that made its state, who is live, what the flags may say
+ * (off: only the safe value; either: both), and its cells. */
+void timeline_text(const struct timeline *t, const int *cells, struct str *out);
+/* A mermaid flowchart: a box for each state of the database with its worlds, an arrow for each step. */
+void timeline_mermaid(const struct timeline *t, const int *cells, struct str *out);
 
 #endif

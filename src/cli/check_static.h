@@ -19,5 +19,9 @@ struct context;
 /* Are SQL files or folders among the arguments, and --static given? Then the project isn't loaded. */
 bool check_static_has_paths(const struct context *c);
 bool check_static(struct context *c, struct err *err) MUST_CHECK;
+/* The texts of the baseline and the statements of all releases, for lint_plans, with the suppressions in them. What
+ * can't be read in them is in c->problems. */
+bool check_read_files(struct context *c, struct lint_options *o, struct suppression_list *sup,
+                      struct report *r, struct err *err) MUST_CHECK;
 
 #endif

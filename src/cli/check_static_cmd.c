@@ -16,68 +16,6 @@ bool check_static_has_paths(const struct context *c)
     return false;
 }
 
-/* ---- output -------------------------------------------------------------------------------------------------- */
-
-static void show_finding(struct context *c, const struct finding *f)
-{
-    struct out *o = &c->out;
-    enum out_style style = f->allowed_because                ? STYLE_FAINT
-                           : f->severity == SEVERITY_ERROR   ? STYLE_BAD
-                           : f->severity == SEVERITY_WARNING ? STYLE_WARN
-                                                             : STYLE_PLAIN;
-
-    out_print(o, "%s:%d:%d: %s%s%s: %s [%s]\n", f->at.file ? f->at.file : "-", f->at.line,
-              f->at.col, out_style(o, style),
-              f->allowed_because ? "allowed" : severity_word(f->severity),
-              out_style(o, STYLE_PLAIN), out_clean(&c->arena, f->message, false), f->rule->id);
-    if (f->help)
-        out_print(o, "    %s\n", out_clean(&c->arena, f->help, false));
-}
-
-static void finding_json(struct json_out *j, const struct finding *f)
-{
-    json_object_begin(j, NULL);
-    json_str(j, "rule", f->rule->id);
-    json_str(j, "class", rule_class_word(f->rule->class));
-    json_str(j, "severity", severity_word(f->severity));
-    json_str(j, "plan", f->plan);
-    json_str(j, "phase", f->phase);
-    json_str(j, "step", f->step);
-    json_str(j, "release", f->release);
-    json_str(j, "statement", f->statement);
-    json_str(j, "file", f->at.file);
-    json_int(j, "line", f->at.line);
-    json_int(j, "column", f->at.col);
-    json_str(j, "message", f->message);
-    json_str(j, "help", f->help);
-    json_str(j, "allowed_because", f->allowed_because);
-    json_object_end(j);
-}
-
-static void show(struct context *c, const struct report *r, const char *what, int n)
-{
-    const struct report_summary *s = &r->summary;
-    struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
-
-    for (int i = 0; !j && i < r->n; i++)
-        show_finding(c, &r->findings[i]);
-    out_print(&c->out, "%d %s: %d errors, %d warnings, %d notes, %d allowed\n", n, what, s->errors,
-              s->warnings, s->notes, s->allowed);
-    if (!j)
-        return;
-    json_array_begin(j, "findings");
-    for (int i = 0; i < r->n; i++)
-        finding_json(j, &r->findings[i]);
-    json_array_end(j);
-    json_object_begin(j, "summary");
-    json_int(j, what, n);
-    json_int(j, "errors", s->errors);
-    json_int(j, "warnings", s->warnings);
-    json_int(j, "notes", s->notes);
-    json_int(j, "allowed", s->allowed);
-    json_object_end(j);
-}
-
 /* ---- files ---------------------------------------------------------------------------------------------------- */
 
 /* The project file, where there is one: its release list and severities hold for files too. */
@@ -122,9 +60,7 @@ static bool check_files(struct context *c, struct err *err)
     severities_apply(&project.policy, &r);
     suppress_apply(&sup, &project.policy, &r);
     report_finish(&r);
-    show(c, &r, "files", n);
-    c->exit_code = report_fails(&r, SEVERITY_ERROR) ? 1 : 0;
-    return true;
+    return check_show(c, &r, err);
 }
 
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
@@ -215,60 +151,10 @@ static bool read_statements(struct context *c, struct lint_options *o, struct su
     return true;
 }
 
-static bool read_plans(struct context *c, struct suppression_list *sup, struct report *r,
-                       struct err *err)
+bool check_read_files(struct context *c, struct lint_options *o, struct suppression_list *sup,
+                      struct report *r, struct err *err)
 {
-    for (int i = 0; i < c->set.n_plans; i++) {
-        struct plan *p = &c->set.plans[i];
-
-        if (!plan_set_fill(&c->set, p, err))
-            return false;
-        if (!plan_sql_facts(&c->set, p, &c->problems, err)) {
-            if (!err_is(err, ERR_INPUT) || c->problems.n == 0)
-                return false;
-            err_clear(err);
-        }
-    }
-    for (int i = 0; i < c->n_plans; i++)
-        suppress_read_plan(sup, r, &c->set.project, c->plans[i]);
-    return true;
+    return read_baseline(c, o, err) && read_statements(c, o, sup, r, err);
 }
 
-static bool is_asked_for(void *ctx, const struct plan *p)
-{
-    const struct context *c = ctx;
-
-    for (int i = 0; i < c->n_plans; i++)
-        if (c->plans[i] == p)
-            return true;
-    return false;
-}
-
-static bool check_plans(struct context *c, struct err *err)
-{
-    AUTO(report) r = {.is_static = true};
-    struct suppression_list sup = {0};
-    struct policy policy = policy_effective(&c->set.project, NULL);
-    struct lint_options o = {.window = policy.window};
-
-    if (!read_baseline(c, &o, err) || !read_statements(c, &o, &sup, &r, err) ||
-        !read_plans(c, &sup, &r, err))
-        return false;
-    lint_problems(&c->set, &c->problems, &r);
-    if (c->problems.n > 0) {
-        context_show_problems(c, &c->problems);
-        return err_set(err, ERR_INPUT, "%d problems in the project's files", c->problems.n);
-    }
-    lint_plans(&c->set, &o, is_asked_for, c, &r);
-    severities_apply(&c->set.project.policy, &r);
-    suppress_apply(&sup, &policy, &r);
-    report_finish(&r);
-    show(c, &r, "plans", c->n_plans);
-    c->exit_code = report_fails(&r, SEVERITY_ERROR) ? 1 : 0;
-    return true;
-}
-
-bool check_static(struct context *c, struct err *err)
-{
-    return check_static_has_paths(c) ? check_files(c, err) : check_plans(c, err);
-}
+bool check_static(struct context *c, struct err *err) { return check_files(c, err); }

@@ -56,6 +56,8 @@ struct command_line {
     int n_args;
     const char **keys; /* of --flag, which may be given several times */
     int n_keys;
+    const char **outputs; /* of --output likewise */
+    int n_outputs;
 };
 
 /* Everything lives in a. False: ERR_USAGE; what was understood so far is in out (the format, the command). */
@@ -119,6 +121,8 @@ struct session { /* one database of the environment */
     struct engine engine;
 };
 
+struct shown_file;
+
 struct context {
     const struct command *command;
     struct command_line line;
@@ -141,6 +145,7 @@ struct context {
     struct session *sessions;       /* one per database of env */
     int n_sessions;
     bool flags_tried;
+    struct shown_file *shown_files;                 /* whose lines were shown */
     const char *run_id, *actor, *state_dir, *label; /* label: application_name */
     int exit_code;
 };
@@ -197,6 +202,11 @@ bool context_read_secret(struct context *c, const char *path, const char **out,
 bool context_resolve(struct context *c, const struct text *t, const char **out,
                      struct err *err) MUST_CHECK;
 
+/* prove.c: the proof that beginning the next phase asks for. *out: what was proved, for the journal; NULL: nothing
+ * was, since no release has statements, or this begins none. ERR_NO with the findings shown: it isn't safe. */
+bool prove_transition(struct context *c, struct engine *e, struct plan *p, const char *release,
+                      const char **out, struct err *err) MUST_CHECK;
+
 /* ask.c: the plan's name for a point of no return; NULL where there's nobody to ask. */
 const char *ask_plan_name(struct context *c, const struct plan *p, const char *why);
 
@@ -227,6 +237,16 @@ bool run_backwards(struct context *c, enum phase_event ev,
                    bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
                               struct arena *, struct advance_result *, struct err *),
                    struct err *err) MUST_CHECK;
+
+/* cmd_check.c: a finished report in every format that was asked for, and the exit code that it gives. */
+struct report;
+bool check_show(struct context *c, const struct report *r, struct err *err) MUST_CHECK;
+
+/* check_files.c: the line of a file that is shown under a finding, and what changed since a commit. */
+const char *check_line(void *ctx, const char *file,
+                       int line); /* ctx: the context; NULL: no such line */
+bool check_changed_files(struct context *c, const char *since, struct text_list *out,
+                         struct err *err) MUST_CHECK;
 
 /* help.c */
 void help_general(struct str *to);

@@ -38,7 +38,7 @@ static bool advance_one(struct context *c, struct engine *e, struct plan *p,
         return false;
     show_advance(c, p, &r);
     if (!r.nothing_to_do && r.proof && strcmp(r.proof, "missing") == 0)
-        out_say(&c->out, "no compatibility proof was asked for: it is not part of this version");
+        out_say(&c->out, "no compatibility proof: no release of the project lists statements");
     return true;
 }
 
@@ -48,7 +48,11 @@ static bool one(struct context *c, struct plan *p, const struct advance_options 
 
     if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err))
         return false;
-    return opt_has(c, OPT_DRY_RUN) ? dry_run(c, e, p, o, err) : advance_one(c, e, p, *o, err);
+    if (opt_has(c, OPT_DRY_RUN))
+        return dry_run(c, e, p, o, err);
+    struct advance_options proved = *o;
+    return prove_transition(c, e, p, o->release, &proved.proof, err) &&
+           advance_one(c, e, p, proved, err);
 }
 
 /* Which plans have a phase for this release? In order: what others depend on comes first. */

@@ -1,110 +1,324 @@
-/* check: everything that can be known of the files alone. */
+/* check: what the files show, then the proof on a shadow. */
 #include "check_static.h"
 #include "cli.h"
 
-struct findings {
-    int by_rule, unreadable, shown;
+#include "phasegate/check.h"
+#include "phasegate/lint.h"
+#include "phasegate/report_out.h"
+#include "phasegate/rules.h"
+
+#include <stdlib.h>
+
+struct checking {
+    struct context *c;
+    struct report report;
+    struct timeline timeline;
+    struct shadow *shadow;
+    struct suppression_list suppressions;
 };
 
-/* With plans named, only what concerns them and the project file. */
-static bool concerns(const struct context *c, const struct problem *p)
+/* ---- what is asked for ------------------------------------------------------------------------------------- */
+
+static bool no_format(const char *name, struct err *err)
 {
-    if (c->line.n_args == 0 || !p->at.file ||
-        (c->set.project.file && strcmp(p->at.file, c->set.project.file) == 0))
+    AUTO(str) names = {0};
+
+    for (const struct report_format *f = report_formats; f->name; f++)
+        str_addf(&names, "%s%s", f == report_formats ? "" : ", ", f->name);
+    err_set(err, ERR_USAGE, "\"%s\" is no format of findings; there are %s", name,
+            str_text(&names));
+    return err_hint(err, "phasegate check --help");
+}
+
+static bool check_formats(struct context *c, struct err *err)
+{
+    const char *format = opt_text(c, OPT_CHECK_FORMAT);
+
+    if (format && !report_format_find(format) &&
+        !(opt_has(c, OPT_EXPLAIN) && strcmp(format, "mermaid") == 0))
+        return no_format(format, err);
+    for (int i = 0; i < c->line.n_outputs; i++) {
+        const char *o = c->line.outputs[i];
+        size_t n = strcspn(o, "=");
+
+        if (!o[n] || !o[n + 1]) {
+            err_set(err, ERR_USAGE, "--output: \"%s\" isn't FORMAT=FILE", o);
+            return err_hint(err, "phasegate check -o sarif=phasegate.sarif");
+        }
+        if (!report_format_find(arena_strndup(&c->arena, o, n)))
+            return no_format(arena_strndup(&c->arena, o, n), err);
+    }
+    return true;
+}
+
+static bool is_wanted(const struct context *c, const char *plan)
+{
+    if (c->line.n_args == 0)
         return true;
-    for (int i = 0; i < c->n_plans; i++)
-        if (strcmp(c->plans[i]->file, p->at.file) == 0)
+    for (int i = 0; plan && i < c->line.n_args; i++)
+        if (strcmp(c->line.args[i], plan) == 0)
             return true;
     return false;
 }
 
-/* Heads were found good while they were loaded. */
-static bool read_sql(struct context *c, struct err *err)
+/* ---- loading -------------------------------------------------------------------------------------------------- */
+
+/* Everything has to be readable: a proof over half of the plans is none. */
+static bool unreadable(struct context *c, struct err *err)
 {
-    for (int i = 0; i < c->n_plans; i++)
-        if (!c->plans[i]->is_head && !plan_sql_facts(&c->set, c->plans[i], &c->problems, err)) {
-            if (!err_is(err, ERR_INPUT) || !c->problems.n)
-                return false;
-            err_clear(err);
-        }
-    return true;
+    context_show_problems(c, &c->problems);
+    err_set(err, ERR_INPUT, "%d%s %s in the project's files", c->problems.n,
+            c->problems.cut ? " or more" : "", c->problems.n == 1 ? "problem" : "problems");
+    return err_hint(err, "mend %s, then: phasegate check", c->problems.n == 1 ? "it" : "them");
 }
 
-/* Keeps in the list what concerns the plans asked for. */
-static void narrow(struct context *c, struct findings *f)
+/* Whether a restriction is safe where it stands is the shadow's to say. */
+static void leave_to_shadow(struct checking *k)
 {
-    struct problem_list *l = &c->problems;
+    struct problem_list *l = &k->c->problems;
     int n = 0;
 
     for (int i = 0; i < l->n; i++) {
-        if (!concerns(c, &l->items[i]))
-            continue;
-        f->by_rule += l->items[i].rule != NULL;
-        f->unreadable += l->items[i].rule == NULL;
-        l->items[n++] = l->items[i];
+        const struct problem *p = &l->items[i];
+        if (opt_has(k->c, OPT_STATIC) || !p->rule || strcmp(p->rule, "expand-not-additive") != 0 ||
+            !strstr(p->message, " is restrictive: "))
+            l->items[n++] = *p;
     }
     l->n = n;
 }
 
-static void show_text(struct context *c, const struct findings *f)
+static bool load(struct checking *k, struct err *err)
 {
-    struct out *o = &c->out;
+    struct context *c = k->c;
 
-    for (int i = 0; i < c->problems.n; i++) {
-        AUTO(str) text = {0};
-
-        problem_text(&text, &c->problems.items[i]);
-        out_print(o, "%s\n", out_clean(&c->arena, str_text(&text), true));
+    c->has_set = true;
+    if (!plan_set_load(NULL, context_config(c), &c->set, &c->problems, err)) {
+        if (c->problems.n == 0)
+            return false;
+        err_clear(err);
+        return unreadable(c, err);
     }
-    if (c->problems.cut)
-        out_print(o, "... and more: only the first %d are shown\n", LOAD_MAX_PROBLEMS);
-    out_print(o, "%s%d %s: %s%s", out_style(o, c->problems.n ? STYLE_BAD : STYLE_GOOD), c->n_plans,
-              c->n_plans == 1 ? "plan" : "plans", c->problems.n ? "" : "clean",
-              out_style(o, STYLE_PLAIN));
-    if (f->unreadable)
-        out_print(o, "%d %s", f->unreadable, f->unreadable == 1 ? "problem" : "problems");
-    if (f->by_rule)
-        out_print(o, "%s%d %s of rules", f->unreadable ? ", " : "", f->by_rule,
-                  f->by_rule == 1 ? "finding" : "findings");
-    out_print(o, "\n");
-    out_say(
-        o,
-        "files, SQL and rules were checked; the compatibility proof is not part of this version");
+    for (int i = 0; i < c->set.n_plans; i++)
+        if (!plan_sql_facts(&c->set, &c->set.plans[i], &c->problems, err)) {
+            if (!err_is(err, ERR_INPUT) || !c->problems.n)
+                return false;
+            err_clear(err);
+        }
+    leave_to_shadow(k);
+    lint_problems(&c->set, &c->problems, &k->report);
+    if (c->problems.n)
+        return unreadable(c, err);
+    for (int i = 0; i < c->line.n_args; i++)
+        if (!context_plan(c, c->line.args[i], err))
+            return false;
+    return true;
 }
 
-static void show_json(struct context *c, const struct findings *f)
-{
-    struct json_out *j = out_json(&c->out);
+/* ---- the shadow -------------------------------------------------------------------------------------------------- */
 
-    json_array_begin(j, "plans");
-    for (int i = 0; i < c->n_plans; i++) {
-        json_object_begin(j, NULL);
-        json_str(j, "plan", c->plans[i]->id.s);
-        json_str(j, "file", c->plans[i]->file);
-        json_str(j, "checksum", c->plans[i]->checksum);
-        json_object_end(j);
+static const char *or_env(struct context *c, enum option_id id, const char *name)
+{
+    return opt_has(c, id) ? opt_text(c, id) : c->host->ops->env(c->host, name);
+}
+
+static bool begin_shadow(struct checking *k, struct err *err)
+{
+    struct context *c = k->c;
+    struct shadow_options o = {.url = or_env(c, OPT_SHADOW, "PHASEGATE_SHADOW"),
+                               .superuser_steps = opt_has(c, OPT_SHADOW_SUPERUSER),
+                               .clock = c->clock,
+                               .interrupt = c->ports.interrupt};
+
+    if (opt_has(c, OPT_STATIC))
+        return true;
+    return shadow_begin(&o, &k->shadow, err);
+}
+
+static int64_t window_of(const struct context *c)
+{
+    if (opt_has(c, OPT_WINDOW))
+        return c->line.number[OPT_WINDOW];
+    return policy_effective(&c->set.project, NULL).window;
+}
+
+static bool prove(struct checking *k, struct err *err)
+{
+    struct context *c = k->c;
+    struct check_options o = {.ports = &c->ports,
+                              .shadow = k->shadow,
+                              .window = window_of(c),
+                              .baseline_from =
+                                  or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM"),
+                              .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS)};
+
+    if (o.window < 1)
+        return err_set(err, ERR_USAGE,
+                       "--window: at least 1: the release before N is what this is about");
+    k->report.is_static = opt_has(c, OPT_STATIC);
+    if (k->report.is_static) {
+        struct timeline_options t = {.window = o.window};
+        timeline_build(&k->report.arena, &c->set, &t, &k->timeline);
+        return true;
     }
-    json_array_end(j);
-    problems_json(j, "findings", &c->problems);
-    json_bool(j, "cut", c->problems.cut);
-    json_int(j, "by_rule", f->by_rule);
-    json_int(j, "unreadable", f->unreadable);
-    json_str(j, "compatibility_proof", "not part of this version");
+    if (check_prove(&c->set, &o, &k->report, &k->timeline, &c->problems, err))
+        return true;
+    if (c->problems.n == 0)
+        return false;
+    err_clear(err);
+    return unreadable(c, err);
+}
+
+static bool every_plan(void *ctx, const struct plan *p) { return is_wanted(ctx, p->id.s); }
+
+/* What the texts say by themselves. */
+static bool lint(struct checking *k, struct err *err)
+{
+    struct context *c = k->c;
+    struct lint_options o = {.window = window_of(c), .shadow_follows = !opt_has(c, OPT_STATIC)};
+
+    if (!check_read_files(c, &o, &k->suppressions, &k->report, err))
+        return false;
+    if (c->problems.n)
+        return unreadable(c, err);
+    lint_plans(&c->set, &o, every_plan, c, &k->report);
+    return true;
+}
+
+/* Severities of the project file, then what was set aside by name. */
+static void settle(struct checking *k)
+{
+    struct context *c = k->c;
+    struct policy policy = policy_effective(&c->set.project, NULL);
+
+    for (int i = 0; i < c->set.n_plans; i++)
+        suppress_read_plan(&k->suppressions, &k->report, &c->set.project, &c->set.plans[i]);
+    severities_apply(&policy, &k->report);
+    suppress_apply(&k->suppressions, &policy, &k->report);
+}
+
+/* ---- narrowing --------------------------------------------------------------------------------------------------- */
+
+static bool is_in(const struct text_list *l, const char *file)
+{
+    for (int i = 0; file && i < l->n; i++)
+        if (strcmp(l->items[i].s, file) == 0)
+            return true;
+    return false;
+}
+
+static bool touches(const struct finding *f, const struct text_list *changed)
+{
+    bool any = is_in(changed, f->at.file);
+
+    for (int i = 0; i < f->n_places; i++)
+        any |= is_in(changed, f->places[i].at.file);
+    return any;
+}
+
+/* The world was whole; shown is what was asked for. */
+static bool narrow(struct checking *k, struct err *err)
+{
+    struct context *c = k->c;
+    struct text_list changed = {0};
+    struct report *r = &k->report;
+    bool since = opt_has(c, OPT_SINCE);
+    int n = 0;
+
+    if (since && !check_changed_files(c, opt_text(c, OPT_SINCE), &changed, err))
+        return false;
+    /* What the project file or the baseline says concerns everything. */
+    bool all = !since || is_in(&changed, c->set.project.file) ||
+               is_in(&changed, c->set.project.baseline.s);
+    for (int i = 0; i < r->n; i++)
+        if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
+            (all || touches(&r->findings[i], &changed)))
+            r->findings[n++] = r->findings[i];
+    r->n = n;
+    return true;
+}
+
+/* ---- showing --------------------------------------------------------------------------------------------------------- */
+
+static struct report_out_options out_options(struct context *c, bool terminal)
+{
+    return (struct report_out_options) {.line = check_line,
+                                        .ctx = c,
+                                        .colour = terminal && c->out.data_colour,
+                                        .verbose = c->out.verbosity > 0};
+}
+
+static bool write_files(struct context *c, const struct report *r, struct err *err)
+{
+    for (int i = 0; i < c->line.n_outputs; i++) {
+        const char *o = c->line.outputs[i];
+        size_t n = strcspn(o, "=");
+        const struct report_format *f = report_format_find(arena_strndup(&c->arena, o, n));
+        struct report_out_options options = out_options(c, false);
+        AUTO(str) text = {.ceiling = (size_t) 1 << 30};
+
+        f->write(&options, r, &text);
+        if (!c->host->ops->write_atomic(c->host, o + n + 1, str_text(&text), text.len, 0644, err))
+            return err_note(err, "--output %s", o);
+    }
+    return true;
+}
+
+static void show_report(struct context *c, const struct report *r)
+{
+    const char *name = opt_text(c, OPT_CHECK_FORMAT);
+    const struct report_format *f = report_format_find(name ? name : "text");
+    struct report_out_options options = out_options(c, true);
+    AUTO(str) text = {.ceiling = (size_t) 1 << 30};
+
+    f->write(&options, r, &text);
+    /* It is a document of its own, not one inside our envelope. */
+    c->out.format = OUT_TEXT;
+    out_print(&c->out, "%s", str_text(&text));
+}
+
+static bool fails(const struct context *c, const struct report *r)
+{
+    const char *word = opt_text(c, OPT_FAIL_ON);
+    enum severity at = SEVERITY_ERROR;
+
+    if (word && strcmp(word, "never") == 0)
+        return false;
+    return report_fails(r, word && severity_from_word(word, &at) ? at : SEVERITY_ERROR);
+}
+
+bool check_show(struct context *c, const struct report *r, struct err *err)
+{
+    if (!write_files(c, r, err))
+        return false;
+    show_report(c, r);
+    c->exit_code = fails(c, r) ? 1 : 0;
+    return true;
+}
+
+static bool run_check(struct checking *k, struct err *err)
+{
+    struct context *c = k->c;
+
+    if (!check_formats(c, err) || !begin_shadow(k, err) || !load(k, err))
+        return false;
+    int64_t began = clock_mono_ms(c->clock);
+    if (!lint(k, err) || !prove(k, err))
+        return false;
+    settle(k);
+    if (!narrow(k, err))
+        return false;
+    report_finish(&k->report);
+    k->report.summary.duration_ms = clock_mono_ms(c->clock) - began;
+    return check_show(c, &k->report, err);
 }
 
 bool cmd_check(struct context *c, struct err *err)
 {
-    struct findings f = {0};
+    struct checking k = {.c = c};
+    bool ok = check_static_has_paths(c) ? check_formats(c, err) && check_static(c, err)
+                                        : run_check(&k, err);
 
-    if (opt_has(c, OPT_STATIC))
-        return check_static(c, err);
-    if (!read_sql(c, err))
-        return false;
-    narrow(c, &f);
-    if (out_is_json(&c->out))
-        show_json(c, &f);
-    else
-        show_text(c, &f);
-    c->exit_code = f.unreadable ? 2 : f.by_rule ? 1 : 0;
-    return true;
+    shadow_end(k.shadow);
+    report_free(&k.report);
+    return ok;
 }

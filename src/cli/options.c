@@ -48,9 +48,10 @@ static bool takes(const struct command *c, enum option_id id)
     return false;
 }
 
+/* A command's own option goes before a global one of the same name. */
 static enum option_id find_long(const struct command *c, const char *name, size_t n)
 {
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (int i = OPT_COUNT - 1; i >= 0; i--)
         if (takes(c, (enum option_id) i) && strlen(option_rows[i].long_name) == n &&
             strncmp(option_rows[i].long_name, name, n) == 0)
             return (enum option_id) i;
@@ -153,12 +154,14 @@ static bool set_option(struct parser *p, enum option_id id, const char *value, s
     if (o->arg && !check_value(p, id, value, err))
         return false;
     /* The last one would win in silence: for a kill that's a flag left on. */
-    if (o->arg && p->out->given[id] && id != OPT_FLAG) {
+    if (o->arg && p->out->given[id] && id != OPT_FLAG && id != OPT_OUTPUT) {
         err_set(err, ERR_USAGE, "--%s is given twice", o->long_name);
         return hint_help(p, err);
     }
     if (id == OPT_FLAG)
         p->out->keys[p->out->n_keys++] = value;
+    if (id == OPT_OUTPUT)
+        p->out->outputs[p->out->n_outputs++] = value;
     p->out->given[id]++;
     p->out->text[id] = value;
     return true;
@@ -239,6 +242,9 @@ static void look_ahead(struct parser *p)
             value = p->argv[++i];
         if (id == OPT_FORMAT && value)
             p->out->text[OPT_FORMAT] = value;
+        /* Its other formats are for findings: errors stay text. */
+        if (id == OPT_CHECK_FORMAT && value && strcmp(value, "json") == 0)
+            p->out->text[OPT_FORMAT] = value;
     }
 }
 
@@ -293,6 +299,7 @@ bool command_line_parse(struct arena *a, int argc, char **argv, struct command_l
     memset(out, 0, sizeof *out);
     out->args = arena_array(a, const char *, argc + 1);
     out->keys = arena_array(a, const char *, argc + 1);
+    out->outputs = arena_array(a, const char *, argc + 1);
     look_ahead(&p);
     if (p.raw_command && !out->command)
         return unknown_command(&p, p.raw_command, err);

@@ -194,7 +194,7 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
     if (d->no_return < 0)
         out_print(o, "No point of no return in it.\n");
     if (d->proof && strcmp(d->proof, "missing") == 0)
-        out_print(o, "Compatibility proof: missing; it is not part of this version.\n");
+        out_print(o, "Compatibility proof: made when it runs, where releases list statements.\n");
     if (d->decision.go) {
         out_print(o, "%sWould go ahead%s%s%s.\n", out_style(o, STYLE_GOOD),
                   out_style(o, STYLE_PLAIN), d->decision.row ? ": " : "",
@@ -263,7 +263,7 @@ struct advance_options advance_options_of(struct context *c)
                                      .force = opt_has(c, OPT_FORCE),
                                      .no_wait = opt_has(c, OPT_NO_WAIT),
                                      .confirm = opt_text(c, OPT_CONFIRM),
-                                     .proof = opt_text(c, OPT_PROOF)};
+                                     .proof = NULL};
 }
 
 bool context_release_known(struct context *c, const char *release, struct err *err)

@@ -68,6 +68,8 @@ const struct rule rules[] = {
      "a step reads a flag: its effect depends on when it runs"},
     {"flag-removed-while-old-release-reads-it", RULE_FLAG, SEVERITY_ERROR, BY_STATIC,
      "a flag ends while a release of the window still asks for it"},
+    {"foreign-table-of-fk-locked", RULE_LOCK, SEVERITY_WARNING, BY_SHADOW,
+     "a change locks the table on the other side of a foreign key as well"},
     {"function-overload-ambiguous", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "a new overload makes a call of a live release ambiguous"},
     {"function-signature-changed", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,

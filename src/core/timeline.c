@@ -1,11 +1,9 @@
 /* The worlds that plans and releases can meet. */
-#include "phasegate/timeline.h"
+#include "timeline_int.h"
 
 #include "phasegate/problem.h"
 
 #include <string.h>
-
-#define MAX_PRODUCT 256 /* states of interleaved plans, for each release */
 
 const char *world_kind_word(enum world_kind k)
 {
@@ -20,30 +18,7 @@ const char *world_kind_word(enum world_kind k)
 
 /* ---- the life of a plan: every task that changes the database or a flag, in order -------------------- */
 
-struct life_task {
-    enum phase phase;
-    bool is_purge;
-    const struct task *task;
-    int release; /* index; -1: bound to none */
-};
-
-struct life {
-    struct life_task *tasks;
-    int n;
-};
-
-struct builder {
-    struct arena *a;
-    const struct plan_set *set;
-    struct timeline *t;
-    int64_t window;
-    struct life *lives; /* [n_plans] */
-    int *done;          /* where the walk stands: tasks done, for each plan */
-    int state;          /* and in which state that left the database */
-    int cap_states, cap_worlds;
-};
-
-static bool changes_database(const struct task *t)
+bool task_changes_database(const struct task *t)
 {
     switch (t->kind) {
     case TASK_STEP:
@@ -83,7 +58,7 @@ static void add_life(struct builder *b, const struct plan *p, enum phase phase, 
     for (int i = 0; i < s.n; i++) {
         const struct task *t = &s.tasks[i];
 
-        if ((!changes_database(t) && t->kind != TASK_RUNG) || is_repeated(out, t))
+        if ((!task_changes_database(t) && t->kind != TASK_RUNG) || is_repeated(out, t))
             continue;
         out->tasks = arena_grow(b->a, out->tasks, sizeof *out->tasks * (size_t) out->n,
                                 sizeof *out->tasks * (size_t) (out->n + 1));
@@ -192,7 +167,7 @@ static int add_state(struct builder *b, struct timeline_state s)
     return t->n_states++;
 }
 
-static const bool *flags_of(struct builder *b)
+static const bool *flags_of(const struct builder *b)
 {
     struct timeline *t = b->t;
     bool *either = arena_array(b->a, bool, t->n_flags + 1);
@@ -237,9 +212,9 @@ static void world_after(struct builder *b, enum world_kind kind, int release)
 
 /* ---- one release's stretch ----------------------------------------------------------------------------------- */
 
-static bool is_in_stretch(const struct life_task *l, int release, bool before)
+bool is_in_stretch(const struct life_task *l, const struct stretch *s)
 {
-    return l->release == release && (l->phase == PHASE_EXPAND) == before;
+    return l->release == s->release && (l->phase == PHASE_EXPAND) == s->before;
 }
 
 static enum world_kind kind_of(const struct life_task *l)
@@ -259,19 +234,37 @@ static void add_task_world(struct builder *b, const struct life_task *l, int rel
         world_after(b, kind_of(l), release);
 }
 
-/* Takes one task of a plan: the database moves on, or a flag gets its second value. */
-static void take(struct builder *b, int plan, int release)
+/* Has the stretch a world already that asks as much? Plans that meet come to some places by more than one way. */
+static bool has_world(const struct builder *b, int since)
+{
+    const bool *either = flags_of(b);
+
+    for (int i = since; i < b->t->n_worlds; i++) {
+        bool has = b->t->worlds[i].state == b->state;
+
+        for (int f = 0; has && f < b->t->n_flags; f++)
+            has = b->t->worlds[i].either[f] || !either[f];
+        if (has)
+            return true;
+    }
+    return false;
+}
+
+void timeline_take(struct builder *b, int plan, const struct stretch *s, int known)
 {
     const struct life_task *l = &b->lives[plan].tasks[b->done[plan]++];
 
-    if (changes_database(l->task))
+    if (known >= 0)
+        b->state = known;
+    else if (task_changes_database(l->task))
         b->state = add_state(b, (struct timeline_state) {.from = b->state,
                                                          .by = STATE_TASK,
                                                          .plan = plan,
                                                          .phase = l->phase,
                                                          .is_purge = l->is_purge,
                                                          .task = l->task});
-    add_task_world(b, l, release);
+    if (!has_world(b, s->first_world))
+        add_task_world(b, l, s->release);
 }
 
 /* Out of the hold and in again: what is hidden comes back as it was. */
@@ -294,216 +287,60 @@ static bool hides(const struct life *l, int upto)
     return false;
 }
 
-static void walk_plan(struct builder *b, int plan, int release, bool before)
+static void walk_plan(struct builder *b, int plan, const struct stretch *s)
 {
     const struct life *l = &b->lives[plan];
 
-    while (b->done[plan] < l->n && is_in_stretch(&l->tasks[b->done[plan]], release, before)) {
+    while (b->done[plan] < l->n && is_in_stretch(&l->tasks[b->done[plan]], s)) {
         const struct life_task *next = &l->tasks[b->done[plan]];
 
         if (next->is_purge && (b->done[plan] == 0 || !l->tasks[b->done[plan] - 1].is_purge) &&
             hides(l, b->done[plan]))
-            restore(b, plan, release);
-        take(b, plan, release);
+            restore(b, plan, s->release);
+        timeline_take(b, plan, s, -1);
     }
 }
 
-/* ---- plans that meet ---------------------------------------------------------------------------------------- */
-
-struct tables {
-    const char **names;
-    int n;
-    bool unknown;
-};
-
-static void add_table(struct arena *a, struct tables *t, const char *name)
+/* Group by group: what plans that don't meet do in turn is the same in any order. */
+static void walk_group(struct builder *b, const struct stretch *s, const bool *group)
 {
-    if (!name)
-        return;
-    t->names = arena_grow(a, t->names, sizeof *t->names * (size_t) t->n,
-                          sizeof *t->names * (size_t) (t->n + 1));
-    t->names[t->n++] = name;
-}
-
-static void tables_of_steps(struct arena *a, const struct step_list *l, struct tables *t)
-{
-    for (int i = 0; i < l->n; i++) {
-        if (l->items[i].command.n > 0)
-            t->unknown = true;
-        for (int k = 0; k < l->items[i].n_stmts; k++) {
-            const struct sql_stmt *s = &l->items[i].stmts[k];
-
-            add_table(a, t, s->table);
-            if (!s->table || s->class == SQL_UNKNOWN)
-                t->unknown = true;
-        }
-    }
-}
-
-static void tables_of(struct arena *a, const struct plan *p, struct tables *t)
-{
-    add_table(a, t, p->sync.table.s);
-    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
-        const struct phase_plan *f = &p->phases[ph];
-
-        tables_of_steps(a, &f->steps, t);
-        tables_of_steps(a, &f->finish, t);
-        for (int i = 0; i < f->backfill.n; i++) {
-            add_table(a, t, f->backfill.items[i].table.s);
-            add_table(a, t, f->backfill.items[i].insert_into.s);
-        }
-    }
-}
-
-bool plans_interfere(const struct plan *p, const struct plan *q)
-{
-    AUTO(arena) a = {0};
-    struct tables x = {0}, y = {0};
-
-    tables_of(&a, p, &x);
-    tables_of(&a, q, &y);
-    if (x.unknown || y.unknown)
-        return true;
-    for (int i = 0; i < x.n; i++)
-        for (int k = 0; k < y.n; k++)
-            if (strcmp(x.names[i], y.names[k]) == 0)
-                return true;
-    return false;
-}
-
-/* May the plan take its next task with the others where they stand? */
-static bool deps_allow(struct builder *b, int plan)
-{
-    const struct plan *p = b->t->plans[plan];
-
-    for (int i = 0; i < p->n_depends_on; i++) {
-        const struct plan_dep *d = &p->depends_on[i];
-
-        for (int k = 0; k < b->t->n_plans; k++) {
-            const struct life *l = &b->lives[k];
-
-            if (strcmp(b->t->plans[k]->id.s, d->plan.s) == 0 && b->done[k] < l->n &&
-                !l->tasks[b->done[k]].is_purge && l->tasks[b->done[k]].phase <= d->phase)
-                return false;
-        }
-    }
-    return true;
-}
-
-static int find_state(const struct builder *b, int since, const int *done)
-{
-    for (int i = since; i < b->t->n_states; i++)
-        if (b->t->states[i].by != STATE_RESTORE &&
-            memcmp(b->t->states[i].done, done, sizeof *done * (size_t) b->t->n_plans) == 0)
-            return i;
-    return -1;
-}
-
-/* Every way to be in the middle of several plans that meet: depth first over what each may take next. A
- * place where only a flag moved shares its state with the place before, and has a world of its own. */
-struct product {
-    struct builder *b;
-    const int *plans;
-    int n, release, first_state;
-    bool before;
-    int budget;
-    const int **seen; /* [budget]: vectors that were visited */
-    int n_seen;
-};
-
-static bool product_seen(struct product *p)
-{
-    size_t size = sizeof(int) * (size_t) p->b->t->n_plans;
-
-    for (int i = 0; i < p->n_seen; i++)
-        if (memcmp(p->seen[i], p->b->done, size) == 0)
-            return true;
-    int *copy = arena_array(p->b->a, int, p->b->t->n_plans + 1);
-    memcpy(copy, p->b->done, size);
-    p->seen[p->n_seen++] = copy;
-    return false;
-}
-
-static void product_walk(struct product *p)
-{
-    struct builder *b = p->b;
-
-    for (int i = 0; i < p->n; i++) {
-        int plan = p->plans[i], state = b->state, known;
-        const struct life *l = &b->lives[plan];
-
-        if (b->done[plan] == l->n || l->tasks[b->done[plan]].is_purge ||
-            !is_in_stretch(&l->tasks[b->done[plan]], p->release, p->before) || !deps_allow(b, plan))
-            continue;
-        if (p->n_seen == p->budget) {
-            b->t->n_cut++;
-            return;
-        }
-        b->done[plan]++;
-        known = find_state(b, p->first_state, b->done);
-        b->done[plan]--;
-        if (known >= 0) {
-            b->done[plan]++;
-            b->state = known;
-        } else {
-            take(b, plan, p->release);
-        }
-        if (!product_seen(p))
-            product_walk(p);
-        b->done[plan]--;
-        b->state = state;
-    }
-}
-
-/* Plans of this stretch that meet at least one other of it. */
-static int meeting_plans(struct builder *b, int release, bool before, int *out)
-{
-    int n = 0, all = 0;
-    int *in = arena_array(b->a, int, b->t->n_plans + 1);
-
-    for (int i = 0; i < b->t->n_plans; i++)
-        for (int k = 0; k < b->lives[i].n; k++)
-            if (is_in_stretch(&b->lives[i].tasks[k], release, before)) {
-                in[all++] = i;
-                break;
-            }
-    for (int i = 0; i < all; i++)
-        for (int k = 0; k < all; k++)
-            if (i != k && plans_interfere(b->t->plans[in[i]], b->t->plans[in[k]])) {
-                out[n++] = in[i];
-                break;
-            }
-    return n;
-}
-
-static void walk_products(struct builder *b, int release, bool before, int state,
-                          const int *done_before)
-{
-    int *plans = arena_array(b->a, int, b->t->n_plans + 1);
-    int n = meeting_plans(b, release, before, plans), end = b->state;
-    int *after = arena_array(b->a, int, b->t->n_plans + 1);
-
-    if (n < 2)
-        return;
-    struct product p = {b, plans, n, release, state, before, MAX_PRODUCT, NULL, 0};
-    p.seen = arena_array(b->a, const int *, MAX_PRODUCT + 1);
-    memcpy(after, b->done, sizeof *after * (size_t) b->t->n_plans);
-    memcpy(b->done, done_before, sizeof *after * (size_t) b->t->n_plans);
-    b->state = state;
-    product_walk(&p);
-    memcpy(b->done, after, sizeof *after * (size_t) b->t->n_plans);
-    b->state = end;
-}
-
-static void walk_stretch(struct builder *b, int release, bool before)
-{
-    int state = b->state;
+    int state = b->state, n = 0;
     int *done = arena_array(b->a, int, b->t->n_plans + 1);
 
     memcpy(done, b->done, sizeof *done * (size_t) b->t->n_plans);
     for (int i = 0; i < b->t->n_plans; i++)
-        walk_plan(b, i, release, before);
-    walk_products(b, release, before, state, done);
+        if (group[i]) {
+            walk_plan(b, i, s);
+            n++;
+        }
+    if (n > 1)
+        walk_products(b, s, group, state, done);
+}
+
+static void walk_stretch(struct builder *b, int release, bool before)
+{
+    struct stretch s = {release, before, b->t->n_worlds};
+    bool *group = arena_array(b->a, bool, b->t->n_plans + 1),
+         *walked = arena_array(b->a, bool, b->t->n_plans + 1);
+
+    for (int i = 0; i < b->t->n_plans; i++) {
+        if (walked[i] || !takes_part(b, i, &s))
+            continue;
+        gather_group(b, i, &s, group);
+        walk_group(b, &s, group);
+        for (int k = 0; k < b->t->n_plans; k++)
+            walked[k] |= group[k];
+    }
+}
+
+static bool has_expand(const struct builder *b, int release)
+{
+    const struct stretch s = {release, true, 0};
+
+    for (int i = 0; i < b->t->n_plans; i++)
+        if (b->lives[i].n > 0 && is_in_stretch(&b->lives[i].tasks[0], &s))
+            return true;
+    return false;
 }
 
 void timeline_build(struct arena *a, const struct plan_set *set, const struct timeline_options *o,
@@ -521,13 +358,64 @@ void timeline_build(struct arena *a, const struct plan_set *set, const struct ti
     gather_lives(&b);
     b.done = arena_array(a, int, out->n_plans + 1);
     b.state = add_state(&b, (struct timeline_state) {.from = -1, .plan = -1});
-    add_world(&b, WORLD_BASELINE, 0, 0, out->n_releases > 0 ? 0 : -1);
+    /* Of what ran before the first release nothing is known, nor whether that one ran before its expand. */
+    bool is_first_live = out->n_releases > 0 && !has_expand(&b, 0);
+    add_world(&b, WORLD_BASELINE, 0, 0, is_first_live ? 0 : -1);
     for (int r = 0; r < out->n_releases; r++) {
         walk_stretch(&b, r, true);
-        if (r > 0)
+        if (r > 0 || !is_first_live)
             world_after(&b, WORLD_ROLLING, r);
         walk_stretch(&b, r, false);
     }
+}
+
+static int plan_index(const struct timeline *t, const char *id)
+{
+    for (int i = 0; i < t->n_plans; i++)
+        if (strcmp(t->plans[i]->id.s, id) == 0)
+            return i;
+    return -1;
+}
+
+void timeline_build_next(struct arena *a, const struct plan_set *set,
+                         const struct timeline_options *o, const struct timeline_next *next,
+                         struct timeline *out)
+{
+    struct builder b = {.a = a, .set = set, .t = out, .window = o->window};
+    const struct plan **order = arena_array(a, const struct plan *, set->n_plans + 1);
+    int plan, release;
+
+    memset(out, 0, sizeof *out);
+    plan_set_order(set, order);
+    out->plans = order;
+    out->n_plans = set->n_plans;
+    gather_releases(&b);
+    gather_flags(&b);
+    gather_lives(&b);
+    plan = plan_index(out, next->plan);
+    release = timeline_release_index(out, next->release);
+    /* Nobody looked where the other plans stand: their flags may say anything. Of this one's, those that
+     * earlier phases have raised. */
+    b.done = arena_array(a, int, out->n_plans + 1);
+    for (int i = 0; i < out->n_plans; i++)
+        b.done[i] = b.lives[i].n;
+    const struct life *l = &b.lives[plan];
+    b.done[plan] = 0;
+    while (b.done[plan] < l->n && (l->tasks[b.done[plan]].phase < next->phase ||
+                                   (l->tasks[b.done[plan]].phase == next->phase &&
+                                    l->tasks[b.done[plan]].is_purge < next->is_purge)))
+        b.done[plan]++;
+    b.state = add_state(&b, (struct timeline_state) {.from = -1, .plan = -1});
+    if (next->phase == PHASE_EXPAND)
+        world_before(&b, WORLD_BASELINE, release);
+    else
+        world_after(&b, WORLD_BASELINE, release);
+    struct stretch s = {release, next->phase == PHASE_EXPAND, 0};
+    while (b.done[plan] < l->n && l->tasks[b.done[plan]].phase == next->phase &&
+           l->tasks[b.done[plan]].is_purge == next->is_purge)
+        timeline_take(&b, plan, &s, -1);
+    if (next->phase == PHASE_EXPAND)
+        world_after(&b, WORLD_ROLLING, release);
 }
 
 const char *state_title(struct arena *a, const struct timeline *t, int state)

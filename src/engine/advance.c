@@ -297,7 +297,7 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
     static const struct advance_options none;
 
     memset(out, 0, sizeof *out);
-    out->proof = "missing";
+    out->proof = o && o->proof ? "proved" : "missing";
     int64_t began_ms = now_ms(e);
     for (int attempt = 0;; attempt++) {
         struct work w;

@@ -1,6 +1,7 @@
 /* ALTER TABLE: each sub-command has its condition and its reverse; several are taken back by one ALTER TABLE,
  * the last first. */
 #include "load/sql_work.h"
+#include "phasegate/names.h"
 
 #include <string.h>
 
@@ -144,8 +145,19 @@ static void alter_type(struct piece *p)
 {
     struct sql_type type;
 
-    if (tree_type(p->job->a, tree_get(p->def, "typeName"), &type) && type.typmod_known)
-        p->applied = column_where(p, cond_type_is(p->job->a, &type));
+    const json_t *collate = tree_get(p->def, "collClause");
+
+    if (!tree_type(p->job->a, tree_get(p->def, "typeName"), &type) || !type.typmod_known)
+        return;
+    const char *is = cond_type_is(p->job->a, &type);
+    if (collate) {
+        AUTO(str) name = {0};
+        struct sql_rel c = tree_name(tree_list(tree_as(collate, "CollateClause"), "collname"), 0);
+        sql_qualified(&name, c.schema, c.name ? c.name : "");
+        is = arena_printf(p->job->a, "%s AND a.attcollation = pg_catalog.to_regcollation(%s)", is,
+                          quoted_literal(p->job->a, str_text(&name)));
+    }
+    p->applied = column_where(p, is);
 }
 
 static void add_identity(struct piece *p)

@@ -107,5 +107,15 @@ void report_write_json(const struct report_out_options *o, const struct report *
     for (int i = 0; i < r->n; i++)
         add_finding(&j, &a, &r->findings[i], prints[i]);
     json_array_end(&j);
+    json_array_begin(&j, "proofs");
+    for (int i = 0; i < r->n_proofs; i++) {
+        json_object_begin(&j, NULL);
+        json_str(&j, "plan", r->proofs[i].plan);
+        json_str(&j, "phase", r->proofs[i].phase);
+        json_str(&j, "checksum", r->proofs[i].checksum);
+        json_str(&j, "catalogue", r->proofs[i].catalogue);
+        json_object_end(&j);
+    }
+    json_array_end(&j);
     json_object_end(&j);
 }

@@ -1,0 +1,36 @@
+/* check: the proof that release N stays compatible with N-1.
+ *
+ * The timeline of worlds is replayed on a shadow, and the statements of every release that may be live are put to
+ * each state of the database: prepared afresh, held across the changes, and run. What fails, or means something
+ * else than it did, is a finding.
+ */
+#ifndef PHASEGATE_CHECK_H
+#define PHASEGATE_CHECK_H
+
+#include "phasegate/load.h"
+#include "phasegate/ports.h"
+#include "phasegate/report.h"
+#include "phasegate/shadow.h"
+#include "phasegate/suppress.h"
+#include "phasegate/timeline.h"
+
+struct check_options {
+    struct ports *ports;
+    struct shadow *shadow; /* begun; the caller ends it */
+    int64_t window;
+    const char *baseline_from; /* URL, resolved: a secret; NULL: the project's baseline */
+    bool allow_commands;       /* run command: steps */
+    struct suppression_list *suppressions; /* those in statements are added; NULL: not wanted */
+    const struct timeline_next *next;      /* only this transition; NULL: all that the plans say */
+};
+
+/* Everything the replay finds is added to out. Plans must be whole and have their SQL facts. t: the timeline that
+ * was gone through, in out's arena. False: nothing could be proved (no shadow, unreadable baseline or statements:
+ * problems has them). */
+bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
+                 struct timeline *t, struct problem_list *problems, struct err *err) MUST_CHECK;
+
+/* The shape of a live database's schema, as report's proofs have it. Reads only. */
+bool check_live_shape(struct db *db, struct arena *a, const char **out, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,45 @@
+-- Release 1.3.0: and written to either, by the write flag. The trigger fills the other one.
+
+-- name: GetCustomer :one
+-- when: customers-email-read=off
+-- args: (1)
+SELECT id, name, mail AS email, joined_at FROM customers WHERE id = $1;
+
+-- name: GetCustomer :one
+-- when: customers-email-read=on
+-- args: (1)
+SELECT id, name, email, joined_at FROM customers WHERE id = $1;
+
+-- name: FindCustomer :one
+-- when: customers-email-read=off
+-- args: ('ada@example.com')
+SELECT id, name FROM customers WHERE mail = $1;
+
+-- name: FindCustomer :one
+-- when: customers-email-read=on
+-- args: ('ada@example.com')
+SELECT id, name FROM customers WHERE email = $1;
+
+-- name: AddCustomer :one
+-- when: customers-email-write=off
+-- args: ('Ada', 'ada@example.com')
+INSERT INTO customers (name, mail) VALUES ($1, $2) RETURNING id;
+
+-- name: AddCustomer :one
+-- when: customers-email-write=on
+-- args: ('Ada', 'ada@example.com')
+INSERT INTO customers (name, email) VALUES ($1, $2) RETURNING id;
+
+-- name: ChangeAddress :exec
+-- when: customers-email-write=off
+-- args: (1, 'countess@example.com')
+UPDATE customers SET mail = $2 WHERE id = $1;
+
+-- name: ChangeAddress :exec
+-- when: customers-email-write=on
+-- args: (1, 'countess@example.com')
+UPDATE customers SET email = $2 WHERE id = $1;
+
+-- name: NewestCustomers :many
+-- args: (10)
+SELECT id, name, joined_at FROM customers ORDER BY joined_at DESC, id LIMIT $1;

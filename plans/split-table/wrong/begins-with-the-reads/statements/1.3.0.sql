@@ -1,0 +1,46 @@
+-- Release 1.3.0: as 1.2.0.
+
+-- name: GetAddress :one
+-- when: customer-addresses-read=off
+-- args: (1)
+SELECT street, city FROM customers WHERE id = $1;
+
+-- name: GetAddress :one
+-- when: customer-addresses-read=on
+-- args: (1)
+SELECT street, city FROM customer_addresses WHERE customer_id = $1;
+
+-- name: ListCity :many
+-- when: customer-addresses-read=off
+-- args: ('Vienna')
+SELECT id, name FROM customers WHERE city = $1 ORDER BY id;
+
+-- name: ListCity :many
+-- when: customer-addresses-read=on
+-- args: ('Vienna')
+SELECT c.id, c.name
+  FROM customers c JOIN customer_addresses a ON a.customer_id = c.id
+ WHERE a.city = $1
+ ORDER BY c.id;
+
+-- name: AddCustomer :one
+-- tx: AddCustomer
+-- args: ('Ada', 'Ring 1', 'Vienna')
+INSERT INTO customers (name, street, city) VALUES ($1, $2, $3) RETURNING id;
+
+-- name: AddAddress :exec
+-- tx: AddCustomer
+-- args: ('Ring 1', 'Vienna')
+INSERT INTO customer_addresses (customer_id, street, city)
+VALUES (currval(pg_get_serial_sequence('customers', 'id')), $1, $2);
+
+-- name: Move :exec
+-- tx: Move
+-- args: (1, 'Quai 2', 'Graz')
+UPDATE customers SET street = $2, city = $3 WHERE id = $1;
+
+-- name: MoveAddress :exec
+-- tx: Move
+-- args: (1, 'Quai 2', 'Graz')
+INSERT INTO customer_addresses (customer_id, street, city) VALUES ($1, $2, $3)
+    ON CONFLICT (customer_id) DO UPDATE SET street = excluded.street, city = excluded.city;

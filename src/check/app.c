@@ -1,0 +1,338 @@
+/* The statements of every release, as queries in sessions. */
+#include "check/work.h"
+
+bool description_same(const struct description *a, const struct description *b)
+{
+    if (a->n_params != b->n_params || a->n_columns != b->n_columns)
+        return false;
+    for (int i = 0; i < a->n_params; i++)
+        if (a->params[i] != b->params[i])
+            return false;
+    for (int i = 0; i < a->n_columns; i++)
+        if (a->columns[i].type != b->columns[i].type ||
+            a->columns[i].typmod != b->columns[i].typmod ||
+            strcmp(a->columns[i].name, b->columns[i].name) != 0)
+            return false;
+    return true;
+}
+
+/* A key that no plan declares may say anything at any time. */
+bool app_is_possible(const struct proof *p, const struct timeline_world *w,
+                     const struct statement *s)
+{
+    for (int i = 0; i < s->n_when; i++) {
+        int f = timeline_flag_index(&p->t, s->when[i].flag);
+        if (f >= 0 && !w->either[f] && s->when[i].on)
+            return false;
+    }
+    return true;
+}
+
+/* ---- how strict a release's client is ------------------------------------------------------------------ */
+
+/* What each client does by default, from its own documentation; docs/reference/drivers.md has the sources.
+ * wire: does it decode results by the types it saw before? session: does it keep statements prepared on the server
+ * over a change of the schema, and fail with 0A000 then? */
+static const struct {
+    const char *driver;
+    bool binary, prepared;
+} drivers[] = {
+    {"pgjdbc", false, true},        {"pgx", true, true},        {"npgsql", true, false},
+    {"psycopg3", false, true},      {"psycopg2", false, false}, {"rails", false, true},
+    {"node-pg", false, false},      {"pdo", false, true},       {"sqlx", true, true},
+    {"asyncpg", true, true},        {"libpq", false, false},    {"lib-pq", false, false},
+    {"sqlalchemy", false, false},   {"django", false, false},   {"ecto", true, true},
+    {"tokio-postgres", true, true}, {"r2dbc", true, false},
+};
+
+static int driver_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (strcmp(name, drivers[i].driver) == 0)
+            return (int) i;
+    return -1;
+}
+
+/* A misspelt preset would make a client look harmless. */
+static bool check_driver(const struct release *r, struct problem_list *problems, struct err *err)
+{
+    const char *words[sizeof drivers / sizeof *drivers + 1] = {NULL}, *near;
+    AUTO(str) all = {0};
+
+    if (!r || !r->driver.s || driver_find(r->driver.s) >= 0)
+        return true;
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        words[i] = drivers[i].driver;
+        str_addf(&all, "%s%s", i ? ", " : "one of: ", words[i]);
+    }
+    str_add(&all, ", or {protocol: binary, prepared: true}");
+    near = name_nearest(r->driver.s, words);
+    AUTO(str) hint = {0};
+    if (near)
+        str_addf(&hint, "did you mean \"%s\"?", near);
+    problem_add(problems, r->driver.at, str_text(&all), near ? str_text(&hint) : NULL,
+                "unknown driver \"%s\"", r->driver.s);
+    return err_set(err, ERR_INPUT, "unknown driver \"%s\"", r->driver.s);
+}
+
+static struct strictness strictness_of(const struct release *r)
+{
+    bool binary = false, prepared = false;
+
+    if (r && r->driver_protocol.s)
+        binary = strcmp(r->driver_protocol.s, "binary") == 0;
+    if (r)
+        prepared = r->driver_prepared;
+    int i = r && r->driver.s ? driver_find(r->driver.s) : -1;
+    if (i >= 0) {
+        binary |= drivers[i].binary;
+        prepared |= drivers[i].prepared;
+    }
+    return (struct strictness) {binary ? SEVERITY_ERROR : SEVERITY_WARNING,
+                                prepared ? SEVERITY_ERROR : SEVERITY_WARNING};
+}
+
+/* ---- sessions -------------------------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int session_for(struct proof *p, const struct release *r, const struct statement *s)
+{
+    const char *role = s->role ? s->role : r->session_role.s;
+    const char *path = r->session_search_path.s, *zone = r->session_timezone.s;
+
+    for (int i = 0; i < p->n_sessions; i++)
+        if (same_text(p->sessions[i].role, role) && same_text(p->sessions[i].search_path, path) &&
+            same_text(p->sessions[i].time_zone, zone))
+            return i;
+    p->sessions = arena_grow(p->a, p->sessions, sizeof *p->sessions * (size_t) p->n_sessions,
+                             sizeof *p->sessions * (size_t) (p->n_sessions + 1));
+    p->sessions[p->n_sessions] = (struct app_session) {role, path, zone, NULL};
+    return p->n_sessions++;
+}
+
+bool sessions_open(struct proof *p, struct err *err)
+{
+    for (int i = 0; i < p->n_sessions; i++) {
+        const struct app_session *s = &p->sessions[i];
+        struct wire_options o = {.database = p->database,
+                                 .role = s->role,
+                                 .search_path = s->search_path,
+                                 .time_zone = s->time_zone};
+
+        if (!s->wire && !wire_open(p->shadow, &o, &p->sessions[i].wire, err))
+            return false;
+    }
+    return true;
+}
+
+void sessions_close(struct proof *p)
+{
+    for (int i = 0; i < p->n_sessions; i++) {
+        wire_close(p->sessions[i].wire);
+        p->sessions[i].wire = NULL;
+    }
+    for (int i = 0; i < p->n_queries; i++)
+        for (int k = 0; k < p->queries[i].n_holds; k++)
+            p->queries[i].holds[k].is_open = false;
+}
+
+/* ---- queries --------------------------------------------------------------------------------------------- */
+
+static bool same_args(const struct statement *a, const struct statement *b)
+{
+    if (a->n_args != b->n_args)
+        return false;
+    for (int i = 0; i < a->n_args; i++) {
+        if (a->args[i].n != b->args[i].n)
+            return false;
+        for (int k = 0; k < a->args[i].n; k++)
+            if (strcmp(a->args[i].items[k].sql, b->args[i].items[k].sql) != 0)
+                return false;
+    }
+    return true;
+}
+
+/* By text: a table of places, so that a hundred thousand statements don't take their square. */
+struct places {
+    int *slots;
+    size_t n;
+};
+
+static uint64_t print_of(const struct statement *s, int session, const char *tx)
+{
+    return print_text(print_text(PRINT_START, s->dollar_sql), tx) + (uint64_t) session * 31;
+}
+
+static struct query *query_for(struct proof *p, struct places *places, const struct statement *s,
+                               int session)
+{
+    size_t at = print_of(s, session, s->tx) % places->n;
+
+    for (; places->slots[at]; at = (at + 1) % places->n) {
+        struct query *q = &p->queries[places->slots[at] - 1];
+        /* Statements of a transaction run after the others of it, which may differ from release to release. */
+        if (q->session == session && !s->tx && !q->s->tx && strcmp(q->sql, s->dollar_sql) == 0 &&
+            same_args(q->s, s))
+            return q;
+    }
+    places->slots[at] = ++p->n_queries;
+    struct query *q = &p->queries[p->n_queries - 1];
+    *q = (struct query) {.s = s, .sql = s->dollar_sql, .session = session, .probed_state = -1};
+    statement_facts(p->a, s, &q->facts);
+    q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
+    q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);
+    q->shape = arena_array(p->a, const struct description *, p->t.n_states);
+    q->run = arena_array(p->a, const struct outcome *, p->t.n_states);
+    q->fresh = arena_array(p->a, bool, p->t.n_states);
+    return q;
+}
+
+static int first_world(const struct proof *p, int release, const struct statement *s)
+{
+    for (int i = 0; i < p->t.n_worlds; i++)
+        if (world_has_release(&p->t, &p->t.worlds[i], release) &&
+            app_is_possible(p, &p->t.worlds[i], s))
+            return i;
+    return -1;
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------ */
+
+struct loaded {
+    struct statements statements;
+    const struct release *from;
+    bool none; /* listed without statements */
+};
+
+static bool load_one(struct proof *p, const struct release *r, struct loaded *out,
+                     struct problem_list *problems, struct err *err)
+{
+    enum param_style style = PARAMS_DOLLAR;
+
+    out->from = r;
+    out->none = r->statements.n == 0;
+    (void) !param_style_from_word(r->params.s, &style);
+    return out->none || statements_load(p->a, p->set->project.root, &r->statements, style,
+                                        &out->statements, problems, err);
+}
+
+/* A release that isn't written yet is taken to run what the newest one before it runs. */
+static bool load_releases(struct proof *p, struct loaded *all, struct problem_list *problems,
+                          struct err *err)
+{
+    int n = p->t.n_releases + p->t.n_consumers, newest = -1;
+
+    for (int i = 0; i < n; i++) {
+        const struct timeline_release *r = &p->t.releases[i];
+
+        if (r->is_projected && !(r->listed && r->listed->statements.n > 0)) {
+            if (newest >= 0)
+                all[i] = all[newest];
+            all[i].none = false;
+            continue;
+        }
+        if (!load_one(p, r->listed, &all[i], problems, err))
+            return false;
+        if (!r->is_consumer && all[i].statements.n > 0)
+            newest = i;
+    }
+    return true;
+}
+
+static void report_none(struct proof *p, const struct timeline_release *r)
+{
+    struct finding *f = report_add(p->report, "cell-untested", r->listed->at,
+                                   "%s %s has no statements: nothing is known of what it runs",
+                                   r->is_consumer ? "consumer" : "release", r->version);
+
+    f->release = r->version;
+    f->help = "list its files in statements:, or mark it planned: true";
+}
+
+static void add_app(struct proof *p, struct places *places, int release, const struct loaded *l)
+{
+    for (int i = 0; i < l->statements.n; i++) {
+        const struct statement *s = &l->statements.items[i];
+        struct app_statement *a = &p->app[p->n_app++];
+
+        *a = (struct app_statement) {.s = s, .release = release, .hold = -1};
+        a->q = query_for(p, places, s, session_for(p, l->from, s));
+        a->first_world = first_world(p, release, s);
+    }
+}
+
+static bool contradict(const struct statement *a, const struct statement *b)
+{
+    for (int i = 0; i < a->n_when; i++)
+        for (int k = 0; k < b->n_when; k++)
+            if (a->when[i].on != b->when[k].on && strcmp(a->when[i].flag, b->when[k].flag) == 0)
+                return true;
+    return false;
+}
+
+/* Can the statement join those that were chosen to come before a? One variant of a call does: the first one. */
+static bool goes_before(const struct app_statement *s, const struct app_statement *a)
+{
+    if (!s->s->tx || strcmp(s->s->tx, a->s->tx) != 0 || contradict(s->s, a->s) ||
+        strcmp(s->s->name, a->s->name) == 0)
+        return false;
+    for (int i = 0; i < a->q->n_before; i++)
+        if (contradict(s->s, a->q->before[i]->s) ||
+            strcmp(s->s->name, a->q->before[i]->s->name) == 0)
+            return false;
+    return true;
+}
+
+/* What comes before a statement in its transaction: those of the same release and group above it, of which the
+ * flags of all can hold. */
+static void find_transactions(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        struct app_statement *a = &p->app[i];
+        int first = i;
+
+        if (!a->s->tx)
+            continue;
+        while (first > 0 && p->app[first - 1].release == a->release)
+            first--;
+        a->q->before = arena_array(p->a, struct query *, i - first + 1);
+        for (int k = first; k < i; k++)
+            if (goes_before(&p->app[k], a))
+                a->q->before[a->q->n_before++] = p->app[k].q;
+    }
+}
+
+bool app_load(struct proof *p, struct problem_list *problems, struct err *err)
+{
+    int n = p->t.n_releases + p->t.n_consumers, total = 0;
+    struct loaded *all = arena_array(p->a, struct loaded, n + 1);
+
+    if (!load_releases(p, all, problems, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!check_driver(p->t.releases[i].listed, problems, err))
+            return false;
+    p->strict = arena_array(p->a, struct strictness, n + 1);
+    for (int i = 0; i < n; i++) {
+        total += all[i].statements.n;
+        p->strict[i] = strictness_of(all[i].from);
+        if (all[i].none)
+            report_none(p, &p->t.releases[i]);
+        if (p->o->suppressions && p->t.releases[i].listed == all[i].from)
+            suppress_read_statements(p->o->suppressions, p->report, &p->set->project,
+                                     p->t.releases[i].version, &all[i].statements);
+    }
+    p->app = arena_array(p->a, struct app_statement, total + 1);
+    p->queries = arena_array(p->a, struct query, total + 1);
+    struct places places = {NULL, (size_t) total * 2 + 17};
+    places.slots = arena_array(p->a, int, places.n);
+    for (int i = 0; i < n; i++)
+        add_app(p, &places, i, &all[i]);
+    find_transactions(p);
+    p->report->summary.statements = total;
+    return true;
+}

@@ -1,0 +1,235 @@
+/* With what a statement is run: the author's example rows, else values that fit the columns they go to. */
+#include "check/work.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NEW_ROW 7 /* variant of what an INSERT gives, so that it isn't one of the seeds' */
+
+/* ---- what a parameter is for -------------------------------------------------------------------------- */
+
+struct param {
+    const struct cat_relation *relation; /* of the column it meets; NULL: unknown */
+    const struct cat_column *column;
+    bool is_written, by_insert;
+};
+
+static bool is_name(char c)
+{
+    return isalnum((unsigned char) c) || c == '_' || c == '"' || c == '$';
+}
+
+/* The name that stands before "$n" with an operator between: "o.id = $1", "lower(name) LIKE $2". */
+static const char *compared_name(struct arena *a, const char *sql, int n)
+{
+    char mark[16];
+    int len = snprintf(mark, sizeof mark, "$%d", n);
+
+    for (const char *s = strstr(sql, mark); s; s = strstr(s + 1, mark)) {
+        const char *e = s;
+        if (isdigit((unsigned char) s[len]))
+            continue;
+        while (e > sql && (isspace((unsigned char) e[-1]) || strchr("=<>!(~%", e[-1])))
+            e--;
+        for (const char *const *w = (const char *const[]) {"ANY", "any", "IN", "in", "LIKE", "like",
+                                                           "ILIKE", "ilike", NULL};
+             *w; w++) {
+            size_t k = strlen(*w);
+            if ((size_t) (e - sql) > k && memcmp(e - k, *w, k) == 0 && !is_name(e[-(long) k - 1]))
+                e -= k;
+        }
+        while (e > sql && (isspace((unsigned char) e[-1]) || strchr("=<>!(~", e[-1])))
+            e--;
+        const char *end = e;
+        while (e > sql && is_name(e[-1]))
+            e--;
+        if (e == end)
+            continue;
+        return *e == '"' ? arena_strndup(a, e + 1, (size_t) (end - e) - 2)
+                         : arena_strndup(a, e, (size_t) (end - e));
+    }
+    return NULL;
+}
+
+static const char *path_of(const struct proof *p, const struct query *q)
+{
+    return p->sessions[q->session].search_path;
+}
+
+static void find_written(const struct proof *p, const struct query *q, int n, struct param *out)
+{
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r = cat_find(&p->now, path_of(p, q), w->schema, w->table);
+
+        for (int k = 0; r && k < w->columns.n; k++)
+            if (w->params && w->params[k] == n) {
+                out->relation = r;
+                out->column = cat_column(r, w->columns.items[k].s);
+                out->is_written = true;
+                out->by_insert = w->verb == VERB_INSERT;
+            }
+        /* Without a column list the parameters of VALUES go by place. */
+        if (r && w->positional && q->facts.writes[i].columns.n == 0 && n <= r->n_columns &&
+            q->facts.n_rels == 1) {
+            out->relation = r;
+            out->column = &r->columns[n - 1];
+            out->is_written = out->by_insert = true;
+        }
+    }
+}
+
+static void find_compared(const struct proof *p, const struct query *q, int n, struct param *out)
+{
+    const char *name = compared_name(p->scratch, q->sql, n);
+
+    for (int i = 0; name && !out->column && i < q->facts.n_rels; i++) {
+        const struct cat_relation *r =
+            cat_find(&p->now, path_of(p, q), q->facts.rels[i].schema, q->facts.rels[i].name);
+        const struct cat_column *c = r ? cat_column(r, name) : NULL;
+        if (c) {
+            out->relation = r;
+            out->column = c;
+        }
+    }
+}
+
+static struct param param_of(const struct proof *p, const struct query *q, int n)
+{
+    struct param out = {0};
+
+    find_written(p, q, n, &out);
+    if (!out.column)
+        find_compared(p, q, n, &out);
+    return out;
+}
+
+const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,
+                                       const struct cat_relation **r)
+{
+    struct param out = {0};
+
+    find_compared(p, q, param, &out);
+    *r = out.relation;
+    return out.column;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------- */
+
+static bool is_key(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if ((r->constraints[i].type == 'p' || r->constraints[i].type == 'u') &&
+                r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}
+
+static const char *parents_value(const struct proof *p, const struct param *m)
+{
+    for (int i = 0; i < m->relation->n_constraints; i++) {
+        const struct cat_constraint *k = &m->relation->constraints[i];
+        const struct seed *s = k->type == 'f' ? seed_of(p, k->other) : NULL;
+
+        for (int c = 0; s && c < k->n_columns; c++) {
+            const struct cat_column *other = cat_column_number(s->shape, k->other_columns[c]);
+            if (k->columns[c] == m->column->number && other)
+                return seed_value(s, other->name);
+        }
+    }
+    return NULL;
+}
+
+static const char *value_for(struct proof *p, struct query *q, const struct description *d, int n,
+                             int attempt)
+{
+    struct param m = param_of(p, q, n);
+    const struct cat_column *c = m.column;
+    const char *v = NULL;
+
+    if (!c)
+        return value_of(p->a, &p->now, d->params[n - 1], 0, -1, 1 + attempt);
+    if (m.is_written) {
+        v = parents_value(p, &m);
+        if (!v && attempt > 0)
+            v = value_from_checks(p->a, m.relation, c, attempt - 1);
+        if (!v)
+            v = value_of(p->a, &p->now, c->type, c->base, c->typmod,
+                         m.by_insert && is_key(m.relation, c) ? NEW_ROW + attempt : 1 + attempt);
+        return v;
+    }
+    const struct seed *s = seed_of(p, m.relation->oid);
+    if (s && cat_column(s->shape, c->name))
+        v = seed_value(s, c->name);
+    /* An array where a list is asked for: = ANY ($1). */
+    if (v && d->params[n - 1] != c->type && d->params[n - 1] != c->base) {
+        const char *own = value_of(p->a, &p->now, d->params[n - 1], 0, -1, 1);
+        return own ? v : arena_printf(p->a, "{%s}", v);
+    }
+    return v ? v : value_of(p->a, &p->now, d->params[n - 1], c->base, c->typmod, 1 + attempt);
+}
+
+static void generate(struct proof *p, struct query *q, const struct description *d, int attempt)
+{
+    struct arg_set *set = &q->sets[0];
+
+    set->n = d->n_params;
+    set->values = arena_array(p->a, const char *, d->n_params + 1);
+    for (int i = 0; i < d->n_params; i++)
+        set->values[i] = value_for(p, q, d, i + 1, attempt);
+}
+
+/* An expression is worth what the shadow makes of it. */
+static const char *evaluate(struct proof *p, const struct statement_arg *arg)
+{
+    AUTO(err) ignored = {0};
+    struct wire_result r = {0};
+    struct wire_op op = {.kind = WIRE_RUN,
+                         .sql = arena_printf(p->scratch, "SELECT (%s)::pg_catalog.text", arg->sql),
+                         .keep_rows = true,
+                         .sync = true};
+
+    if (arg->is_literal)
+        return arg->value;
+    if (!wire_run(p->owner, p->scratch, &op, 1, &r, &ignored) || !r.ok || r.n_rows != 1)
+        return NULL;
+    return arena_strdup(p->a, r.cell[0][0]);
+}
+
+void args_make(struct proof *p, struct query *q, const struct description *d)
+{
+    int n = q->s->n_args;
+
+    q->has_args = true;
+    q->sets = arena_array(p->a, struct arg_set, n + 1);
+    for (int i = 0; i < n; i++) {
+        struct arg_set *set = &q->sets[q->n_sets];
+        if (q->s->args[i].n != d->n_params)
+            continue;
+        q->n_sets++;
+        set->is_given = true;
+        set->n = d->n_params;
+        set->values = arena_array(p->a, const char *, set->n + 1);
+        for (int k = 0; k < set->n; k++)
+            set->values[k] = evaluate(p, &q->s->args[i].items[k]);
+    }
+    if (q->n_sets > 0)
+        return;
+    q->n_sets = 1;
+    generate(p, q, d, 0);
+}
+
+bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int attempt)
+{
+    const struct description *d = NULL;
+
+    (void) why;
+    for (int i = 0; i < p->t.n_states && !d; i++)
+        d = q->shape[i];
+    if (!d || q->sets[0].is_given || attempt > 8 || d->n_params == 0)
+        return false;
+    generate(p, q, d, attempt);
+    return true;
+}

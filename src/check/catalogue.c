@@ -1,0 +1,465 @@
+/* Reading the shadow's catalogue. */
+#include "check/catalogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t print_text(uint64_t h, const char *text)
+{
+    for (const char *s = text ? text : "\1"; *s; s++)
+        h = (h ^ (unsigned char) *s) * UINT64_C(1099511628211);
+    return (h ^ 0xff) * UINT64_C(1099511628211);
+}
+
+#define OURS                                                                                       \
+    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"
+#define NOT_OF_EXTENSION(catalog, oid)                                                             \
+    "NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = '" catalog                 \
+    "'::pg_catalog.regclass AND x.objid = " oid " AND x.deptype = 'e')"
+
+enum {
+    Q_RELATIONS,
+    Q_COLUMNS,
+    Q_CONSTRAINTS,
+    Q_INDEXES,
+    Q_TRIGGERS,
+    Q_POLICIES,
+    Q_USES,
+    Q_ENUMS,
+    Q_FUNCTIONS,
+    Q_OTHERS,
+    Q_COUNT
+};
+
+/* The first columns are for us and may hold oids; from the one named in first_printed on they become part of the
+ * relation's print. */
+static const int first_printed[Q_COUNT] = {
+    [Q_RELATIONS] = 2, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 4,
+    [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 1,
+};
+
+static const char *const queries[Q_COUNT] = {
+    [Q_RELATIONS] =
+        "SELECT c.oid, c.relfilenode, n.nspname, c.relname, "
+        "pg_catalog.pg_get_userbyid(c.relowner), c.relkind, c.relrowsecurity, "
+        "c.relforcerowsecurity, c.relacl, c.relpersistence, c.reloptions, "
+        "CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END, "
+        "CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END, "
+        "pg_catalog.pg_get_expr(c.relpartbound, c.oid), "
+        "(SELECT pg_catalog.string_agg(i.inhparent::pg_catalog.regclass::pg_catalog.text, ',' "
+        "ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid), "
+        "c.relreplident, CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.concat_ws(',', "
+        "s.seqtypid, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcycle) FROM "
+        "pg_catalog.pg_sequence s WHERE s.seqrelid = c.oid) END "
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND " OURS " ORDER BY c.oid",
+    [Q_COLUMNS] =
+        "SELECT a.attrelid, a.atttypid, COALESCE(b.oid, a.atttypid), a.atttypmod, t.typelem, "
+        "a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), "
+        "pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typtype, t.typcategory, "
+        "CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::pg_catalog.regcollation "
+        "END, a.attnotnull, a.attgenerated, a.attidentity, a.attacl, CASE WHEN t.typtype = 'd' "
+        "THEN "
+        "(SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid), ' ' ORDER BY "
+        "k.conname) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) END "
+        "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN "
+        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = "
+        "a.atttypid LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = "
+        "a.attnum LEFT JOIN LATERAL (WITH RECURSIVE up AS (SELECT t.oid, t.typtype, t.typbasetype "
+        "UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM up JOIN pg_catalog.pg_type u ON "
+        "u.oid = up.typbasetype) SELECT up.oid FROM up WHERE up.typtype <> 'd' LIMIT 1) b ON "
+        "t.typtype = 'd' WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', "
+        "'v', 'm', 'f') AND " OURS " ORDER BY a.attrelid, a.attnum",
+    [Q_CONSTRAINTS] =
+        "SELECT k.conrelid, k.confrelid, pg_catalog.array_to_string(k.conkey, ' '), "
+        "pg_catalog.array_to_string(k.confkey, ' '), k.conname, k.contype, "
+        "pg_catalog.pg_get_constraintdef(k.oid), k.convalidated FROM pg_catalog.pg_constraint k "
+        "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid "
+        "= c.relnamespace WHERE k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND " OURS
+        " ORDER BY k.conrelid, k.conname",
+    [Q_INDEXES] =
+        "SELECT i.indrelid, x.oid, x.relfilenode, x.relname, pg_catalog.pg_get_indexdef(x.oid), "
+        "i.indisunique, i.indisvalid, i.indkey, i.indpred IS NOT NULL FROM pg_catalog.pg_index i "
+        "JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON "
+        "n.oid = x.relnamespace WHERE " OURS " ORDER BY i.indrelid, x.relname",
+    [Q_TRIGGERS] =
+        "SELECT t.tgrelid, t.tgname, pg_catalog.pg_get_triggerdef(t.oid), t.tgenabled, "
+        "pg_catalog.md5(p.prosrc) FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid "
+        "= t.tgfoid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n "
+        "ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " OURS
+        " ORDER BY t.tgrelid, t.tgname",
+    [Q_POLICIES] =
+        "SELECT p.polrelid, p.polname, pg_catalog.concat_ws(' ', p.polcmd, p.polpermissive, "
+        "(SELECT pg_catalog.string_agg(r.rolname, ',' ORDER BY r.rolname) FROM pg_catalog.pg_roles "
+        "r WHERE r.oid = ANY (p.polroles)), pg_catalog.pg_get_expr(p.polqual, p.polrelid), "
+        "pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_catalog.pg_policy p ORDER BY "
+        "p.polrelid, p.polname",
+    [Q_USES] =
+        "SELECT DISTINCT r.ev_class, d.refobjid FROM pg_catalog.pg_rewrite r JOIN "
+        "pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND "
+        "d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
+        "d.refobjid <> r.ev_class JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN "
+        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE " OURS " ORDER BY 1, 2",
+    [Q_ENUMS] = "SELECT t.oid, n.nspname, t.typname, e.enumlabel FROM pg_catalog.pg_type t JOIN "
+                "pg_catalog.pg_namespace n ON n.oid = t.typnamespace JOIN pg_catalog.pg_enum e ON "
+                "e.enumtypid = t.oid WHERE " OURS " ORDER BY t.oid, e.enumsortorder",
+    [Q_FUNCTIONS] =
+        "SELECT n.nspname, p.proname, pg_catalog.concat_ws(' ', "
+        "pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid), "
+        "p.provolatile, p.prosecdef, p.proacl, p.prokind, pg_catalog.md5(p.prosrc), p.prosqlbody "
+        "IS NOT NULL) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
+        "p.pronamespace WHERE " OURS
+        " AND " NOT_OF_EXTENSION("pg_catalog.pg_proc", "p.oid") " ORDER BY p.proname, 1, 3",
+    [Q_OTHERS] =
+        "SELECT pg_catalog.concat_ws('|', (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', n.nspname, n.nspacl), ',' ORDER BY "
+        "n.nspname) FROM pg_catalog.pg_namespace n WHERE " OURS "), "
+        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.roleid::pg_catalog.regrole, "
+        "m.member::pg_catalog.regrole), ',' ORDER BY m.roleid, m.member) FROM "
+        "pg_catalog.pg_auth_members m), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.array_to_string(s.setconfig, ' '), ',' ORDER BY "
+        "s.setrole) FROM pg_catalog.pg_db_role_setting s), "
+        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast), (SELECT pg_catalog.count(*) FROM "
+        "pg_catalog.pg_operator), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', "
+        "t.typname, t.typnotnull, t.typdefault, t.typacl), ',' ORDER BY t.oid) FROM "
+        "pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE "
+        "t.typtype IN ('d', 'r', 'm') AND " OURS "), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.conname, k.convalidated, "
+        "pg_catalog.pg_get_constraintdef(k.oid)), ',' ORDER BY k.oid) FROM "
+        "pg_catalog.pg_constraint k WHERE k.contypid <> 0))",
+};
+
+struct reader {
+    struct arena *a;
+    struct catalogue *c;
+    const struct wire_result *r; /* [Q_COUNT] */
+    int at[Q_COUNT];             /* the next row of each */
+};
+
+static unsigned number(const char *s) { return s ? (unsigned) strtoul(s, NULL, 10) : 0; }
+static bool is_true(const char *s) { return s && *s == 't'; }
+
+/* Places of owner and privileges in the queries above. */
+static bool is_of_server(int q, int column)
+{
+    return (q == Q_RELATIONS && (column == 4 || column == 8)) || (q == Q_COLUMNS && column == 15);
+}
+
+static void print_cell(struct cat_relation *rel, int q, int column, const char *text)
+{
+    rel->fingerprint = print_text(rel->fingerprint, text);
+    if (!is_of_server(q, column))
+        rel->shape = print_text(rel->shape, text);
+}
+
+/* The rows of this relation, from rd->at[q] on; how many. They become part of its print. */
+static int rows_of(struct reader *rd, int q, struct cat_relation *rel)
+{
+    const struct wire_result *r = &rd->r[q];
+    int n = 0;
+
+    while (rd->at[q] < r->n_rows && number(r->cell[rd->at[q]][0]) < rel->oid)
+        rd->at[q]++;
+    for (; rd->at[q] + n < r->n_rows && number(r->cell[rd->at[q] + n][0]) == rel->oid; n++)
+        for (int k = first_printed[q]; k && k < r->n_columns; k++)
+            print_cell(rel, q, k, r->cell[rd->at[q] + n][k]);
+    return n;
+}
+
+static const char **row_at(const struct reader *rd, int q, int i)
+{
+    return rd->r[q].cell[rd->at[q] + i];
+}
+
+static void numbers(const char *text, int *out, int *n)
+{
+    char *end = NULL;
+
+    *n = 0;
+    for (const char *s = text; s && *s && *n < CAT_KEYS; s = end) {
+        long v = strtol(s, &end, 10);
+        if (end == s)
+            return;
+        out[(*n)++] = (int) v;
+    }
+}
+
+static void read_columns(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_COLUMNS, rel);
+
+    rel->columns = arena_array(rd->a, struct cat_column, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char **c = row_at(rd, Q_COLUMNS, i);
+        rel->columns[rel->n_columns++] = (struct cat_column) {
+            .type = number(c[1]),
+            .base = number(c[2]),
+            .typmod = c[3] ? (int) strtol(c[3], NULL, 10) : -1,
+            .element = number(c[4]),
+            .number = (int) number(c[5]),
+            .name = c[6],
+            .type_text = c[7],
+            .fallback = c[8],
+            .kind = c[9][0],
+            .category = c[10][0],
+            .collation = c[11],
+            .not_null = is_true(c[12]),
+            .is_generated = c[13] && c[13][0],
+            .is_identity = c[14] && c[14][0],
+            .is_identity_always = c[14] && c[14][0] == 'a',
+            .domain_checks = c[16],
+        };
+    }
+}
+
+static void read_constraints(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_CONSTRAINTS, rel), ignored;
+
+    rel->constraints = arena_array(rd->a, struct cat_constraint, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char **c = row_at(rd, Q_CONSTRAINTS, i);
+        struct cat_constraint *k = &rel->constraints[rel->n_constraints++];
+
+        k->other = number(c[1]);
+        numbers(c[2], k->columns, &k->n_columns);
+        numbers(c[3], k->other_columns, &ignored);
+        k->name = c[4];
+        k->type = c[5][0];
+        k->definition = c[6];
+        k->validated = is_true(c[7]);
+    }
+}
+
+static void read_indexes(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_INDEXES, rel);
+
+    rel->indexes = arena_array(rd->a, struct cat_index, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char **c = row_at(rd, Q_INDEXES, i);
+        rel->indexes[rel->n_indexes++] = (struct cat_index) {
+            .oid = number(c[1]),
+            .filenode = number(c[2]),
+            .name = c[3],
+            .definition = c[4],
+            .is_unique = is_true(c[5]),
+            .is_valid = is_true(c[6]),
+            .columns = c[7],
+            .is_partial = is_true(c[8]),
+        };
+    }
+}
+
+static void read_named(struct reader *rd, int q, struct cat_relation *rel, struct cat_named **out,
+                       int *out_n)
+{
+    int n = rows_of(rd, q, rel);
+
+    *out = arena_array(rd->a, struct cat_named, n + 1);
+    for (int i = 0; i < n; i++)
+        (*out)[(*out_n)++] = (struct cat_named) {row_at(rd, q, i)[1], row_at(rd, q, i)[2]};
+}
+
+static void read_uses(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_USES, rel);
+
+    rel->uses = arena_array(rd->a, unsigned, n + 1);
+    for (int i = 0; i < n; i++)
+        rel->uses[rel->n_uses++] = number(row_at(rd, Q_USES, i)[1]);
+}
+
+static void read_relation(struct reader *rd, int row)
+{
+    const char **c = rd->r[Q_RELATIONS].cell[row];
+    struct cat_relation *rel = &rd->c->relations[rd->c->n_relations++];
+
+    *rel = (struct cat_relation) {.oid = number(c[0]),
+                                  .filenode = number(c[1]),
+                                  .schema = c[2],
+                                  .name = c[3],
+                                  .owner = c[4],
+                                  .kind = c[5][0],
+                                  .has_rls = is_true(c[6]),
+                                  .fingerprint = PRINT_START,
+                                  .shape = PRINT_START};
+    for (int k = first_printed[Q_RELATIONS]; k < rd->r[Q_RELATIONS].n_columns; k++)
+        print_cell(rel, Q_RELATIONS, k, c[k]);
+    read_columns(rd, rel);
+    read_constraints(rd, rel);
+    read_indexes(rd, rel);
+    read_named(rd, Q_TRIGGERS, rel, &rel->triggers, &rel->n_triggers);
+    read_named(rd, Q_POLICIES, rel, &rel->policies, &rel->n_policies);
+    read_uses(rd, rel);
+}
+
+static void read_enums(struct reader *rd)
+{
+    const struct wire_result *r = &rd->r[Q_ENUMS];
+    struct catalogue *c = rd->c;
+
+    c->enums = arena_array(rd->a, struct cat_enum, r->n_rows + 1);
+    for (int i = 0; i < r->n_rows; i++) {
+        struct cat_enum *e = c->n_enums ? &c->enums[c->n_enums - 1] : NULL;
+        if (!e || e->type != number(r->cell[i][0])) {
+            e = &c->enums[c->n_enums++];
+            *e = (struct cat_enum) {
+                .type = number(r->cell[i][0]), .schema = r->cell[i][1], .name = r->cell[i][2]};
+        }
+        e->labels = arena_grow(rd->a, e->labels, sizeof *e->labels * (size_t) e->n_labels,
+                               sizeof *e->labels * (size_t) (e->n_labels + 1));
+        e->labels[e->n_labels++] = r->cell[i][3];
+    }
+}
+
+static void read_functions(struct reader *rd)
+{
+    const struct wire_result *r = &rd->r[Q_FUNCTIONS];
+    struct catalogue *c = rd->c;
+
+    c->functions = arena_array(rd->a, struct cat_function, r->n_rows + 1);
+    for (int i = 0; i < r->n_rows; i++)
+        c->functions[c->n_functions++] = (struct cat_function) {
+            r->cell[i][0], r->cell[i][1], print_text(PRINT_START, r->cell[i][2])};
+}
+
+static void assemble(struct arena *a, const struct wire_result *results, struct catalogue *out)
+{
+    struct reader rd = {.a = a, .c = out, .r = results};
+
+    memset(out, 0, sizeof *out);
+    out->relations = arena_array(a, struct cat_relation, results[Q_RELATIONS].n_rows + 1);
+    for (int i = 0; i < results[Q_RELATIONS].n_rows; i++)
+        read_relation(&rd, i);
+    read_enums(&rd);
+    read_functions(&rd);
+    out->others = print_text(PRINT_START, results[Q_OTHERS].cell[0][0]);
+}
+
+bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, struct err *err)
+{
+    struct wire_op ops[Q_COUNT] = {0};
+    struct wire_result results[Q_COUNT] = {0};
+
+    for (int i = 0; i < Q_COUNT; i++)
+        ops[i] =
+            (struct wire_op) {.kind = WIRE_RUN, .sql = queries[i], .keep_rows = true, .sync = true};
+    if (!wire_run(w, a, ops, Q_COUNT, results, err))
+        return false;
+    for (int i = 0; i < Q_COUNT; i++)
+        if (!results[i].ok)
+            return err_set(err, ERR_BUG, "the shadow's catalogue can't be read: %s",
+                           results[i].message);
+    assemble(a, results, out);
+    return true;
+}
+
+bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out, struct err *err)
+{
+    struct wire_result results[Q_COUNT] = {0};
+
+    for (int i = 0; i < Q_COUNT; i++) {
+        struct db_rows rows = {0};
+        if (!db_query(db, a, queries[i], &DB_NO_PARAMS, &rows, err))
+            return err_note(err, "catalogue of %s", db->shown);
+        results[i] = (struct wire_result) {
+            .ok = true, .n_rows = rows.n_rows, .n_columns = rows.n_cols, .cell = rows.cell};
+    }
+    assemble(a, results, out);
+    return true;
+}
+
+uint64_t cat_shape(const struct catalogue *c)
+{
+    uint64_t h = PRINT_START;
+
+    /* Summed up: oids, and with them the order, differ from server to server. */
+    for (int i = 0; i < c->n_relations; i++)
+        if (strncmp(c->relations[i].schema, "phasegate", strlen("phasegate")) != 0)
+            h += c->relations[i].shape * UINT64_C(0x9e3779b97f4a7c15);
+    for (int i = 0; i < c->n_enums; i++)
+        for (int k = 0; k < c->enums[i].n_labels; k++)
+            h += print_text(print_text(PRINT_START + (uint64_t) k, c->enums[i].name),
+                            c->enums[i].labels[k]);
+    return h;
+}
+
+/* ---- looking things up ------------------------------------------------------------------------------- */
+
+const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid)
+{
+    int lo = 0, hi = c->n_relations;
+
+    while (lo < hi) {
+        int mid = (lo + hi) / 2;
+        if (c->relations[mid].oid < oid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < c->n_relations && c->relations[lo].oid == oid ? &c->relations[lo] : NULL;
+}
+
+static const struct cat_relation *find_in(const struct catalogue *c, const char *schema, size_t n,
+                                          const char *name)
+{
+    for (int i = 0; i < c->n_relations; i++)
+        if (strcmp(c->relations[i].name, name) == 0 && strlen(c->relations[i].schema) == n &&
+            memcmp(c->relations[i].schema, schema, n) == 0)
+            return &c->relations[i];
+    return NULL;
+}
+
+const struct cat_relation *cat_find(const struct catalogue *c, const char *path, const char *schema,
+                                    const char *name)
+{
+    if (schema)
+        return find_in(c, schema, strlen(schema), name);
+    for (const char *s = path ? path : "public"; *s;) {
+        const struct cat_relation *found;
+        size_t n = strcspn(s, ","), skip = strspn(s, " \t\"'"), end = n;
+
+        while (end > skip && strchr(" \t\"'", s[end - 1]))
+            end--;
+        if (end > skip && (found = find_in(c, s + skip, end - skip, name)))
+            return found;
+        s += n + (s[n] == ',');
+    }
+    return NULL;
+}
+
+const struct cat_column *cat_column(const struct cat_relation *r, const char *name)
+{
+    for (int i = 0; i < r->n_columns; i++)
+        if (strcmp(r->columns[i].name, name) == 0)
+            return &r->columns[i];
+    return NULL;
+}
+
+const struct cat_column *cat_column_number(const struct cat_relation *r, int n)
+{
+    for (int i = 0; i < r->n_columns; i++)
+        if (r->columns[i].number == n)
+            return &r->columns[i];
+    return NULL;
+}
+
+const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type)
+{
+    for (int i = 0; i < c->n_enums; i++)
+        if (c->enums[i].type == type)
+            return &c->enums[i];
+    return NULL;
+}
+
+uint64_t cat_function_print(const struct catalogue *c, const char *name)
+{
+    const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+    uint64_t h = 0;
+
+    for (int i = 0; i < c->n_functions; i++)
+        if (strcmp(c->functions[i].name, last) == 0)
+            h = h * 31 + c->functions[i].fingerprint;
+    return h;
+}

@@ -1,0 +1,112 @@
+/* catalogue: what the shadow's catalogue says about the user's objects, in one state of the database.
+ *
+ * A relation's fingerprint changes when anything changes that may matter to a statement on it: columns, types,
+ * defaults, constraints, indexes, triggers, policies, privileges, a view's query. What isn't tied to a relation
+ * (functions, enums, casts, privileges of schemas) has fingerprints of its own. Fingerprints hold no oids: they
+ * are the same in another run.
+ */
+#ifndef PHASEGATE_CHECK_CATALOGUE_H
+#define PHASEGATE_CHECK_CATALOGUE_H
+
+#include "phasegate/shadow.h"
+
+struct cat_column {
+    const char *name;
+    int number;
+    unsigned type, base; /* base: of a domain, its innermost type; else type */
+    int typmod;
+    const char *type_text;     /* "character varying(20)" */
+    const char *fallback;      /* default or generation expression; NULL: none */
+    char kind;                 /* pg_type.typtype: b, c, d, e, p, r, m */
+    char category;             /* pg_type.typcategory: N, S, D, B, A, E ... */
+    unsigned element;          /* of an array */
+    const char *collation;     /* NULL: the type's own */
+    const char *domain_checks; /* of its domain; NULL: none */
+    bool not_null, is_generated, is_identity, is_identity_always;
+};
+
+#define CAT_KEYS 32 /* columns of a constraint, PostgreSQL's INDEX_MAX_KEYS */
+
+struct cat_constraint {
+    const char *name, *definition;
+    char type;      /* p, u, f, c, x, n */
+    unsigned other; /* f: the table it points at */
+    int columns[CAT_KEYS], other_columns[CAT_KEYS], n_columns;
+    bool validated;
+};
+
+struct cat_index {
+    const char *name, *definition;
+    bool is_unique, is_valid, is_partial;
+    const char *columns; /* numbers, "1 3"; 0 is an expression */
+    unsigned oid, filenode;
+};
+
+struct cat_named { /* triggers, policies */
+    const char *name, *definition;
+};
+
+struct cat_relation {
+    unsigned oid, filenode;
+    const char *schema, *name, *owner;
+    char kind; /* r, p, v, m, f, S */
+    bool has_rls;
+    struct cat_column *columns;
+    int n_columns;
+    struct cat_constraint *constraints;
+    int n_constraints;
+    struct cat_index *indexes;
+    int n_indexes;
+    struct cat_named *triggers, *policies;
+    int n_triggers, n_policies;
+    unsigned *uses; /* relations that a view reads */
+    int n_uses;
+    uint64_t fingerprint;
+    uint64_t shape; /* the same without owner and privileges, which differ from server to server */
+};
+
+struct cat_enum {
+    unsigned type;
+    const char *schema, *name;
+    const char **labels;
+    int n_labels;
+};
+
+struct cat_function {
+    const char *schema, *name;
+    uint64_t fingerprint;
+};
+
+struct catalogue {
+    struct cat_relation *relations; /* ascending by oid */
+    int n_relations;
+    struct cat_enum *enums;
+    int n_enums;
+    struct cat_function *functions; /* ascending by name */
+    int n_functions;
+    uint64_t others; /* casts, operators, domains, privileges of schemas, roles, settings */
+};
+
+/* Over the shapes of everything that isn't phasegate's own: two databases of which it is equal take a step alike. */
+uint64_t cat_shape(const struct catalogue *c);
+/* The same of a live database. */
+bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out,
+                         struct err *err) MUST_CHECK;
+bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out,
+                    struct err *err) MUST_CHECK;
+const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid); /* NULL: none */
+/* By name; schema NULL: the first schema of path ("app, public") that has it. */
+const struct cat_relation *cat_find(const struct catalogue *c, const char *path, const char *schema,
+                                    const char *name);
+const struct cat_column *cat_column(const struct cat_relation *r,
+                                    const char *name); /* NULL: none */
+const struct cat_column *cat_column_number(const struct cat_relation *r, int number);
+const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type);
+/* Of the user's functions of this name ("name" or "schema.name"), over all overloads; 0: there is none. */
+uint64_t cat_function_print(const struct catalogue *c, const char *name);
+
+/* FNV-1a, for telling states apart; not for anything that must withstand malice. */
+uint64_t print_text(uint64_t h, const char *text_or_null);
+#define PRINT_START UINT64_C(14695981039346656037)
+
+#endif

@@ -1,0 +1,394 @@
+/* DDL safety, as the shadow shows it: which locks a step's statements take on tables that were there before, and
+ * what work is done while they are held.
+ *
+ * Locks come from the session's own pg_locks, rewrites from relfilenode, scans and index builds from what the
+ * server says at DEBUG1 (texts of tablecmds.c and index.c, pinned by tests for each version). A statement that
+ * can't run in a transaction is watched from another session.
+ */
+#include "check/work.h"
+
+#include <stdlib.h>
+
+enum work_kind { WORK_NOTHING, WORK_SCAN, WORK_INDEX, WORK_FOREIGN_KEY, WORK_REWRITE };
+
+struct seen_lock {
+    unsigned relation;
+    enum lock_mode mode;
+};
+
+struct watch {
+    struct proof *p;
+    int state;
+    const struct step *step;
+    struct seen_lock *locks; /* on relations that were there before the step */
+    int n_locks;
+    int strongest_at; /* statement that first took ACCESS EXCLUSIVE; -1: none */
+};
+
+/* ---- what the server says -------------------------------------------------------------------------------- */
+
+/* DEBUG1 texts: `rewriting table "t"`, `verifying table "t"`, `building index "i" on table "t" serially`,
+ * `validating foreign key constraint "f"`. */
+static enum work_kind work_of(const char *notice, const char **table, struct arena *a)
+{
+    static const struct {
+        const char *text, *before;
+        enum work_kind kind;
+    } texts[] = {
+        {"rewriting table", "rewriting table", WORK_REWRITE},
+        {"verifying table", "verifying table", WORK_SCAN},
+        {"building index", "on table", WORK_INDEX},
+        {"validating foreign key constraint", "validating foreign key constraint",
+         WORK_FOREIGN_KEY},
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(notice, texts[i].text)) {
+            *table = quoted_name(a, notice, texts[i].before);
+            return texts[i].kind;
+        }
+    return WORK_NOTHING;
+}
+
+static enum lock_mode mode_of(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum lock_mode mode;
+    } words[] = {
+        {"AccessShareLock", LOCK_AS},  {"RowShareLock", LOCK_RS},
+        {"RowExclusiveLock", LOCK_RE}, {"ShareUpdateExclusiveLock", LOCK_SUE},
+        {"ShareLock", LOCK_S},         {"ShareRowExclusiveLock", LOCK_SRE},
+        {"ExclusiveLock", LOCK_E},     {"AccessExclusiveLock", LOCK_AE},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i].word, word) == 0)
+            return words[i].mode;
+    return LOCK_NONE;
+}
+
+/* What the same phase made a step earlier nobody uses yet. */
+static bool is_new(const struct watch *w, unsigned relation)
+{
+    const struct timeline_state *s = &w->p->t.states[w->state];
+
+    for (int i = 0; i < w->p->n_born; i++)
+        if (w->p->born[i].relation == relation)
+            return w->p->born[i].plan == s->plan && w->p->born[i].phase == s->phase;
+    return false;
+}
+
+/* p->now is still what was there before the step. */
+static const struct cat_relation *table_before(const struct watch *w, const char *name)
+{
+    const struct catalogue *c = &w->p->now;
+
+    for (int i = 0; name && i < c->n_relations; i++)
+        if (strcmp(c->relations[i].name, name) == 0 && c->relations[i].kind != 'S' &&
+            !is_new(w, c->relations[i].oid))
+            return &c->relations[i];
+    return NULL;
+}
+
+/* ---- locks --------------------------------------------------------------------------------------------------- */
+
+static bool read_locks(struct watch *w, struct wire *by, int pid, struct err *err)
+{
+    struct proof *p = w->p;
+    struct wire_result r = {0};
+    const char *sql = arena_printf(
+        p->scratch,
+        "SELECT l.relation, l.mode FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid "
+        "= "
+        "l.relation WHERE l.pid = %d AND l.granted AND l.locktype = 'relation' AND l.database = "
+        "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = "
+        "pg_catalog.current_database()) AND c.relkind IN ('r', 'p', 'm', 'f')",
+        pid);
+
+    if (!wire_exec(by, p->scratch, sql, true, &r, err))
+        return false;
+    w->locks = arena_array(p->scratch, struct seen_lock, r.n_rows + 1);
+    w->n_locks = 0;
+    for (int i = 0; r.ok && i < r.n_rows; i++) {
+        unsigned oid = (unsigned) strtoul(r.cell[i][0], NULL, 10);
+        if (cat_by_oid(&p->now, oid) && !is_new(w, oid))
+            w->locks[w->n_locks++] = (struct seen_lock) {oid, mode_of(r.cell[i][1])};
+    }
+    return true;
+}
+
+static enum lock_mode mode_on(const struct watch *w, unsigned relation)
+{
+    enum lock_mode strongest = LOCK_NONE;
+
+    for (int i = 0; i < w->n_locks; i++)
+        if ((relation == 0 || w->locks[i].relation == relation) && w->locks[i].mode > strongest)
+            strongest = w->locks[i].mode;
+    return strongest;
+}
+
+static const struct cat_relation *most_locked(const struct watch *w)
+{
+    enum lock_mode strongest = mode_on(w, 0);
+
+    for (int i = 0; i < w->n_locks; i++)
+        if (w->locks[i].mode == strongest)
+            return cat_by_oid(&w->p->now, w->locks[i].relation);
+    return NULL;
+}
+
+/* ---- findings ---------------------------------------------------------------------------------------------------- */
+
+static struct finding *ddl_finding(struct watch *w, const char *rule, const struct sql_stmt *s,
+                                   const char *message)
+{
+    struct proof *p = w->p;
+    const struct timeline_state *st = &p->t.states[w->state];
+    struct finding *f = report_add(p->report, rule, s->at, "%s", message);
+
+    f->plan = p->t.plans[st->plan]->id.s;
+    f->phase = phase_word(st->phase);
+    f->step = w->step->id.s;
+    return f;
+}
+
+static const char *blocked_words(enum lock_mode m)
+{
+    return m == LOCK_AE ? "reads and writes wait" : "writes wait";
+}
+
+/* The safe way, by what the statement is (PostgreSQL's manual, ALTER TABLE and CREATE INDEX, Notes). */
+static const char *safe_way(const struct sql_stmt *s, enum work_kind k)
+{
+    if (strstr(s->kind, "ATTACH"))
+        return "add a CHECK that matches the partition's bound first, NOT VALID and then VALIDATE";
+    if (strstr(s->kind, "REINDEX"))
+        return "REINDEX ... CONCURRENTLY";
+    if (strstr(s->kind, "REFRESH"))
+        return "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view";
+    if (strstr(s->kind, "CREATE") && k == WORK_INDEX)
+        return "CREATE INDEX CONCURRENTLY, in a step of its own";
+    if (k == WORK_INDEX)
+        return "CREATE UNIQUE INDEX CONCURRENTLY first, then ADD CONSTRAINT ... USING INDEX";
+    if (k == WORK_FOREIGN_KEY)
+        return "ADD CONSTRAINT ... NOT VALID, then VALIDATE CONSTRAINT in a step of its own";
+    if (k == WORK_SCAN && strstr(s->kind, "NOT NULL"))
+        return "ADD CONSTRAINT ... CHECK (column IS NOT NULL) NOT VALID, VALIDATE it in a step of "
+               "its own, then SET "
+               "NOT NULL, then drop the check";
+    if (k == WORK_SCAN)
+        return "ADD CONSTRAINT ... NOT VALID, then VALIDATE CONSTRAINT in a step of its own";
+    return "a new column or table, filled by a backfill, and the old one dropped in contract";
+}
+
+static void report_work(struct watch *w, const struct sql_stmt *s, enum work_kind k,
+                        const char *table, enum lock_mode mode)
+{
+    static const char *const does[] = {
+        [WORK_SCAN] = "reads every row of",
+        [WORK_INDEX] = "builds an index over",
+        [WORK_FOREIGN_KEY] = "compares every row of",
+        [WORK_REWRITE] = "rewrites",
+    };
+    struct finding *f = ddl_finding(
+        w, "work-under-strong-lock", s,
+        arena_printf(w->p->a, "%s %s table \"%s\" under %s: %s until it is done", s->kind, does[k],
+                     table ? table : "?", lock_mode_word(mode), blocked_words(mode)));
+
+    f->help = safe_way(s, k);
+}
+
+/* Everything the statement did that takes as long as the table is large. */
+static bool judge_work(struct watch *w, const struct sql_stmt *s, const struct text_list *notices)
+{
+    struct proof *p = w->p;
+    bool any = false;
+
+    for (int i = 0; i < notices->n; i++) {
+        const char *table = NULL;
+        enum work_kind k = work_of(notices->items[i].s, &table, p->scratch);
+        const struct cat_relation *r =
+            k == WORK_FOREIGN_KEY ? most_locked(w) : table_before(w, table);
+        enum lock_mode mode = r ? mode_on(w, 0) : LOCK_NONE;
+
+        if (k == WORK_NOTHING || !r || mode < LOCK_S)
+            continue;
+        report_work(w, s, k, r->name, mode);
+        any = true;
+        break;
+    }
+    return any;
+}
+
+/* CLUSTER, SET LOGGED and their kin say nothing: the file of the table is another one. */
+static bool judge_files(struct watch *w, const struct sql_stmt *s, struct err *err)
+{
+    struct proof *p = w->p;
+    struct wire_result r = {0};
+
+    if (strncmp(s->kind, "TRUNCATE", 8) == 0 || strncmp(s->kind, "DROP", 4) == 0)
+        return true;
+    if (!wire_exec(p->owner, p->scratch,
+                   "SELECT c.oid, c.relfilenode FROM pg_catalog.pg_class c WHERE c.relkind IN "
+                   "('r', 'm') AND "
+                   "c.relfilenode <> 0 AND c.oid >= 16384",
+                   true, &r, err))
+        return false;
+    for (int i = 0; r.ok && i < r.n_rows; i++) {
+        const struct cat_relation *before =
+            cat_by_oid(&p->now, (unsigned) strtoul(r.cell[i][0], NULL, 10));
+        if (before && before->filenode != (unsigned) strtoul(r.cell[i][1], NULL, 10) &&
+            mode_on(w, before->oid) >= LOCK_S) {
+            report_work(w, s, WORK_REWRITE, before->name, mode_on(w, before->oid));
+            return true;
+        }
+    }
+    return true;
+}
+
+static void judge_after(struct watch *w, int i, const struct sql_stmt *s, bool worked)
+{
+    if (w->strongest_at < 0 || i <= w->strongest_at || worked)
+        return;
+    const struct sql_stmt *first = &w->step->stmts[w->strongest_at];
+    if (s->class != SQL_DATA)
+        return;
+    struct finding *f =
+        ddl_finding(w, "statement-after-access-exclusive", s,
+                    arena_printf(w->p->a,
+                                 "%s runs while the %s of line %d holds ACCESS EXCLUSIVE: "
+                                 "reads and writes wait until it is done",
+                                 s->kind, first->kind, first->at.line));
+    f->help = "a step of its own, or a backfill:";
+}
+
+static void judge_foreign(struct watch *w, const struct sql_stmt *s)
+{
+    struct proof *p = w->p;
+
+    if (strstr(s->kind, "FOREIGN KEY") || !s->table)
+        return;
+    for (int i = 0; i < w->n_locks; i++) {
+        const struct cat_relation *r = cat_by_oid(&p->now, w->locks[i].relation);
+        if (w->locks[i].mode != LOCK_AE || !r || strcmp(r->name, s->table) == 0)
+            continue;
+        for (int k = 0; k < p->now.n_relations; k++)
+            for (int c = 0; c < p->now.relations[k].n_constraints; c++) {
+                const struct cat_constraint *fk = &p->now.relations[k].constraints[c];
+                bool links =
+                    fk->type == 'f' &&
+                    ((fk->other == r->oid && strcmp(p->now.relations[k].name, s->table) == 0) ||
+                     (p->now.relations[k].oid == r->oid && cat_by_oid(&p->now, fk->other) &&
+                      strcmp(cat_by_oid(&p->now, fk->other)->name, s->table) == 0));
+                if (!links)
+                    continue;
+                struct finding *f = ddl_finding(
+                    w, "foreign-table-of-fk-locked", s,
+                    arena_printf(
+                        p->a, "%s takes ACCESS EXCLUSIVE on \"%s\" too, through foreign key \"%s\"",
+                        s->kind, r->name, fk->name));
+                f->help = "drop the foreign key in a step of its own before";
+                return;
+            }
+    }
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+/* Only outside a transaction, says PostgreSQL. */
+static bool runs_alone(const struct sql_stmt *s)
+{
+    static const char *const words[] = {"CONCURRENTLY", "VACUUM",       "DATABASE", "TABLESPACE",
+                                        "SUBSCRIPTION", "ALTER SYSTEM", NULL};
+
+    for (const char *const *w = words; *w; w++)
+        if (strstr(s->kind, *w) || (s->standalone && strcasestr(s->sql, *w)))
+            return true;
+    return false;
+}
+
+static bool run_alone(struct watch *w, const struct sql_stmt *s, struct wire_result *out,
+                      int *failed, struct err *err)
+{
+    struct proof *p = w->p;
+    struct text_list notices = {0};
+    bool done = false;
+    struct watch most = *w;
+
+    memset(out, 0, sizeof *out);
+    if (!wire_send(p->owner, s->sql, err))
+        return false;
+    while (!done) {
+        if (!wire_poll(p->owner, p->scratch, 2, &done, out, err))
+            return false;
+        if (!done && !read_locks(&most, p->root, wire_pid(p->owner), err))
+            return false;
+        if (mode_on(&most, 0) > mode_on(w, 0)) {
+            w->locks = most.locks;
+            w->n_locks = most.n_locks;
+        }
+    }
+    *failed = out->ok ? -1 : 0;
+    wire_notices(p->owner, p->scratch, &notices);
+    /* What was over before anybody could look is known from the parse tree. */
+    if (w->n_locks > 0 && !strstr(s->kind, "CONCURRENTLY"))
+        (void) judge_work(w, s, &notices);
+    return true;
+}
+
+static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wire_result *out,
+                    bool tell, struct err *err)
+{
+    struct proof *p = w->p;
+    struct text_list notices = {0};
+    int findings = p->report->n;
+    bool worked;
+
+    if (!wire_exec(p->owner, p->scratch, s->sql, false, out, err))
+        return false;
+    wire_notices(p->owner, p->scratch, &notices);
+    if (!out->ok)
+        return true;
+    if (!read_locks(w, p->owner, wire_pid(p->owner), err))
+        return false;
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    if (!tell)
+        return true;
+    worked = judge_work(w, s, &notices);
+    if (!worked && !judge_files(w, s, err))
+        return false;
+    judge_after(w, i, s, p->report->n > findings);
+    judge_foreign(w, s);
+    if (w->strongest_at < 0 && mode_on(w, 0) == LOCK_AE)
+        w->strongest_at = i;
+    return true;
+}
+
+bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct wire_result *out,
+             int *failed, struct err *err)
+{
+    struct watch w = {.p = p, .state = state, .step = s, .strongest_at = -1};
+    struct wire_result end = {0};
+    bool alone = s->n_stmts == 1 && (s->no_transaction || runs_alone(&s->stmts[0]));
+
+    *failed = -1;
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    if (alone)
+        return run_alone(&w, &s->stmts[0], out, failed, err);
+    if (!wire_exec(p->owner, p->scratch, "BEGIN", false, &end, err))
+        return false;
+    for (int i = 0; i < s->n_stmts && *failed < 0; i++) {
+        if (!run_one(&w, i, &s->stmts[i], out, tell, err))
+            return false;
+        if (!out->ok)
+            *failed = i;
+    }
+    if (!wire_exec(p->owner, p->scratch, *failed < 0 ? "COMMIT" : "ROLLBACK", false, &end, err))
+        return false;
+    if (*failed < 0 && !end.ok) {
+        *out = end;
+        *failed = s->n_stmts;
+    }
+    return true;
+}

@@ -1,0 +1,234 @@
+/* Restrictions against what live writers may hand in: NULL and the limits of each parameter that a restricted table
+ * takes. What worked before the step and fails after it isn't proved to be safe.
+ */
+#include "check/work.h"
+
+#define TRIES_MAX 4000
+#define VALUES_MAX 12
+
+struct limit_try {
+    const struct app_statement *a;
+    int param; /* 1-based */
+    const char *column, *value;
+    const char **args;
+    bool worked; /* before the step */
+};
+
+struct limits {
+    struct limit_try *tries;
+    int n;
+};
+
+/* ---- whom a step may restrict ---------------------------------------------------------------------------- */
+
+static bool may_restrict(const struct sql_stmt *s)
+{
+    return s->table && (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE ||
+                        strstr(s->kind, "UNIQUE") || strstr(s->kind, "ADD CONSTRAINT") ||
+                        strstr(s->kind, "TYPE"));
+}
+
+static bool restricts(const struct task *t, const char *table)
+{
+    if (t->kind != TASK_STEP || !t->step)
+        return false;
+    for (int i = 0; i < t->step->n_stmts; i++)
+        if (may_restrict(&t->step->stmts[i]) && strcmp(t->step->stmts[i].table, table) == 0)
+            return true;
+    return false;
+}
+
+static bool is_live_from(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->t.n_worlds; i++)
+        if (p->t.worlds[i].state >= state &&
+            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
+            app_is_possible(p, &p->t.worlds[i], a->s))
+            return true;
+    return false;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------- */
+
+static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
+                      const char **out)
+{
+    static const char *const numbers[] = {"0", "-1", "32767", "2147483647", "987654", NULL};
+    const struct seed *s = seed_of(p, r->oid);
+    const struct cat_enum *e = cat_enum_of(&p->now, c->base);
+    int n = 0;
+
+    out[n++] = NULL;
+    if (s && seed_value(s, c->name))
+        out[n++] = seed_value(s, c->name);
+    for (int i = 0; e && i < e->n_labels && n < VALUES_MAX; i++)
+        out[n++] = e->labels[i];
+    if (c->category == 'S') {
+        int longest = c->typmod > 4 ? c->typmod - 4 : 300;
+        char *text = arena_alloc(p->a, (size_t) longest + 1);
+        memset(text, 'y', (size_t) longest);
+        out[n++] = "";
+        out[n++] = text;
+    }
+    for (int i = 0; c->category == 'N' && numbers[i]; i++)
+        out[n++] = numbers[i];
+    if (c->category == 'B') {
+        out[n++] = "true";
+        out[n++] = "false";
+    }
+    return n;
+}
+
+static void add_tries(struct proof *p, const struct app_statement *a, const struct task *t,
+                      struct limits *l)
+{
+    const struct query *q = a->q;
+    const struct arg_set *base = &q->sets[0];
+
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+
+        for (int k = 0; r && restricts(t, r->name) && w->params && k < w->columns.n; k++) {
+            const struct cat_column *c = cat_column(r, w->columns.items[k].s);
+            const char *values[VALUES_MAX + 8];
+            int n =
+                c && w->params[k] > 0 && w->params[k] <= base->n ? values_for(p, r, c, values) : 0;
+
+            for (int v = 0; v < n && l->n < TRIES_MAX; v++) {
+                struct limit_try *try = &l->tries[l->n++];
+                *try = (struct limit_try) {a,
+                                           w->params[k],
+                                           c->name,
+                                           values[v],
+                                           arena_array(p->scratch, const char *, base->n + 1),
+                                           false};
+                memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
+                try->args[w->params[k] - 1] = values[v];
+            }
+        }
+    }
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+/* Alone in its transaction: what comes before it in the application's is run as well. */
+static bool run_try(struct proof *p, const struct limit_try *t, struct wire_result *out,
+                    struct err *err)
+{
+    struct query copy = *t->a->q;
+    struct arg_set set = {t->args, copy.sets[0].n, false};
+    bool reached = false;
+
+    copy.sets = &set;
+    if (!probe_run(p, &copy, out, &reached, err))
+        return false;
+    out->ok = out->ok && reached;
+    out->skipped = !reached;
+    return true;
+}
+
+static bool was_told(const struct limits *l, int upto)
+{
+    for (int i = 0; i < upto; i++)
+        if (l->tries[i].a == l->tries[upto].a && !l->tries[i].worked &&
+            l->tries[i].value == (const char *) l)
+            return true;
+    return false;
+}
+
+static void report_try(struct proof *p, const struct limit_try *t, int state,
+                       const struct wire_result *r)
+{
+    const struct timeline_world *w = NULL;
+
+    for (int i = 0; i < p->t.n_worlds && !w; i++)
+        if (p->t.worlds[i].state >= state &&
+            world_has_release(&p->t, &p->t.worlds[i], t->a->release) &&
+            app_is_possible(p, &p->t.worlds[i], t->a->s))
+            w = &p->t.worlds[i];
+    const char *value = !t->value               ? "NULL"
+                        : strlen(t->value) > 40 ? "a text of full length"
+                                                : arena_printf(p->a, "'%s'", t->value);
+    struct finding *f = finding_of_state(
+        p, t->a, w, state, "unproven-write",
+        arena_printf(p->a,
+                     "with $%d (\"%s\") = %s it worked before this step and fails after it: %s",
+                     t->param, t->column, value, r->message),
+        "keep such values out in the statement (COALESCE, a cast) in a release before this one; a "
+        "check in the "
+        "application can't be seen from here");
+    f->sqlstate = arena_strdup(p->a, r->sqlstate);
+    f->probe = "X";
+    p->limited = arena_grow(p->a, p->limited, sizeof *p->limited * (size_t) p->n_limited,
+                            sizeof *p->limited * (size_t) (p->n_limited + 1));
+    p->limited[p->n_limited++] = (struct limited) {t->a, state, (int) (f - p->report->findings)};
+}
+
+bool limits_before(struct proof *p, int state, struct limits **out, struct err *err)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    struct limits *l = NULL;
+    bool any = false;
+
+    *out = NULL;
+    if (s->by != STATE_TASK || !s->task->step || s->task->kind != TASK_STEP || p->told[state])
+        return true;
+    for (int i = 0; i < s->task->step->n_stmts; i++)
+        any |= may_restrict(&s->task->step->stmts[i]);
+    if (!any || !sessions_open(p, err))
+        return any ? false : true;
+    l = arena_new(p->scratch, struct limits);
+    l->tries = arena_array(p->scratch, struct limit_try, TRIES_MAX);
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        if (a->q->runs && a->q->n_sets > 0 && is_live_from(p, a, state) &&
+            !p->t.releases[a->release].is_projected)
+            add_tries(p, a, s->task, l);
+    }
+    for (int i = 0; i < l->n; i++) {
+        struct wire_result r = {0};
+        if (!run_try(p, &l->tries[i], &r, err))
+            return false;
+        l->tries[i].worked = r.ok;
+    }
+    *out = l;
+    return true;
+}
+
+/* What fails with its own values as well isn't about values, and is told of by itself. */
+static bool runs_still(struct proof *p, const struct app_statement *a, bool *out, struct err *err)
+{
+    struct wire_result r = {0};
+    bool reached = false;
+
+    if (!probe_run(p, a->q, &r, &reached, err))
+        return false;
+    *out = r.ok && reached;
+    return true;
+}
+
+bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
+{
+    bool still = false;
+
+    for (int i = 0; l && i < l->n; i++) {
+        struct wire_result r = {0};
+
+        if ((i == 0 || l->tries[i].a != l->tries[i - 1].a) &&
+            !runs_still(p, l->tries[i].a, &still, err))
+            return false;
+        if (!still || !l->tries[i].worked || was_told(l, i))
+            continue;
+        if (!run_try(p, &l->tries[i], &r, err))
+            return false;
+        if (r.ok || r.skipped)
+            continue;
+        report_try(p, &l->tries[i], state, &r);
+        /* One finding a statement: the first value tells enough. */
+        l->tries[i].worked = false;
+        l->tries[i].value = (const char *) l;
+    }
+    return true;
+}

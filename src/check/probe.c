@@ -1,0 +1,527 @@
+/* Putting queries to a state of the database. */
+#include "check/work.h"
+
+/* ---- what a query touches ----------------------------------------------------------------------------- */
+
+struct surface {
+    const struct proof *p;
+    uint64_t h;
+    unsigned
+        seen[64]; /* relations that are in it already; more than these are counted twice, no harm */
+    int n_seen;
+};
+
+static void add_relation(struct surface *s, const struct cat_relation *r, bool written, int depth)
+{
+    if (!r || depth > 8)
+        return;
+    for (int i = 0; i < s->n_seen; i++)
+        if (s->seen[i] == r->oid)
+            return;
+    if (s->n_seen < 64)
+        s->seen[s->n_seen++] = r->oid;
+    s->h = s->h * 31 + r->fingerprint;
+    for (int i = 0; i < r->n_uses; i++)
+        add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written, depth + 1);
+    if (!written)
+        return;
+    /* A row that is written meets its parents and its children; a trigger may meet anything. */
+    for (int i = 0; i < r->n_constraints; i++)
+        if (r->constraints[i].type == 'f')
+            add_relation(s, cat_by_oid(&s->p->now, r->constraints[i].other), false, depth + 1);
+    for (int i = 0; i < s->p->now.n_relations; i++)
+        for (int k = 0; k < s->p->now.relations[i].n_constraints; k++)
+            if (s->p->now.relations[i].constraints[k].other == r->oid)
+                add_relation(s, &s->p->now.relations[i], false, depth + 1);
+    if (r->n_triggers > 0 || r->n_policies > 0)
+        for (int i = 0; i < s->p->now.n_relations; i++)
+            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
+}
+
+static uint64_t everything(const struct proof *p)
+{
+    uint64_t h = p->now.others;
+
+    for (int i = 0; i < p->now.n_relations; i++)
+        h = h * 31 + p->now.relations[i].fingerprint;
+    for (int i = 0; i < p->now.n_functions; i++)
+        h = h * 31 + p->now.functions[i].fingerprint;
+    return h;
+}
+
+uint64_t query_surface(const struct proof *p, const struct query *q)
+{
+    struct surface s = {.p = p, .h = p->now.others};
+    const char *path = p->sessions[q->session].search_path;
+
+    if (!q->facts.parsed || q->is_run_alone)
+        return everything(p);
+    for (int i = 0; i < q->facts.n_rels; i++) {
+        const struct fact_rel *f = &q->facts.rels[i];
+        const struct cat_relation *r = cat_find(&p->now, path, f->schema, f->name);
+
+        if (r)
+            add_relation(&s, r, f->is_target, 0);
+        else
+            s.h = print_text(s.h, f->name);
+    }
+    for (int i = 0; i < q->facts.functions.n; i++) {
+        uint64_t h = cat_function_print(&p->now, q->facts.functions.items[i].s);
+        /* A user's function may read anything. */
+        s.h = s.h * 31 + h;
+        if (h)
+            s.h = s.h * 31 + everything(p);
+    }
+    for (int i = 0; i < p->now.n_enums; i++)
+        for (int k = 0; k < p->now.enums[i].n_labels; k++)
+            s.h = print_text(s.h, p->now.enums[i].labels[k]);
+    return s.h;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------ */
+
+struct jobs {
+    struct wire_op *ops;
+    struct wire_result *results;
+    int n, cap;
+    bool opens; /* transactions */
+};
+
+static struct wire_op *job_op(struct proof *p, struct jobs *j, struct wire_op op)
+{
+    if (j->n == j->cap) {
+        int cap = j->cap ? 2 * j->cap : 256;
+        j->ops = arena_grow(p->scratch, j->ops, sizeof *j->ops * (size_t) j->cap,
+                            sizeof *j->ops * (size_t) cap);
+        j->cap = cap;
+    }
+    j->ops[j->n] = op;
+    return &j->ops[j->n++];
+}
+
+static bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err)
+{
+    if (j->n == 0)
+        return true;
+    /* Nothing may stay open that the next step would wait for. */
+    if (j->opens)
+        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
+    j->results = arena_array(p->scratch, struct wire_result, j->n);
+    return wire_run(p->sessions[session].wire, p->scratch, j->ops, j->n, j->results, err);
+}
+
+static const struct outcome *outcome_of(struct proof *p, const struct wire_result *r, char probe)
+{
+    static const struct outcome good = {.ok = true, .probe = 'P'};
+
+    if (r->ok)
+        return &good;
+    struct outcome *o = arena_new(p->a, struct outcome);
+    o->probe = probe;
+    o->sqlstate = arena_strdup(p->a, r->sqlstate);
+    o->message = arena_strdup(p->a, r->message ? r->message : "no answer");
+    o->context = arena_strdup(p->a, r->context);
+    o->position = r->position;
+    return o;
+}
+
+static const struct description *description_of(struct proof *p, const struct wire_result *r)
+{
+    struct description *d = arena_new(p->a, struct description);
+    unsigned *params = arena_array(p->a, unsigned, r->n_params + 1);
+    struct wire_column *columns = arena_array(p->a, struct wire_column, r->n_columns + 1);
+
+    if (r->n_params > 0)
+        memcpy(params, r->param_types, sizeof *params * (size_t) r->n_params);
+    for (int i = 0; i < r->n_columns; i++) {
+        columns[i] = r->columns[i];
+        columns[i].name = arena_strdup(p->a, r->columns[i].name);
+    }
+    *d = (struct description) {r->n_params, r->n_columns, params, columns};
+    return d;
+}
+
+/* ---- which queries a state is about ------------------------------------------------------------------------ */
+
+/* Anything that isn't planned for good (SET, BEGIN) is only prepared. */
+static bool can_run(const struct query *q)
+{
+    /* What only the server can read is one statement, or it wouldn't have prepared it. */
+    return !q->facts.parsed || (q->facts.is_one_statement && !q->facts.is_utility);
+}
+
+/* P and D: each query that touches something that isn't as it was. */
+static bool prepare_all(struct proof *p, int state, int session, struct err *err)
+{
+    struct jobs j = {0};
+    int *of = arena_array(p->scratch, int, p->n_queries + 1), n = 0;
+
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        if (q->session != session)
+            continue;
+        uint64_t surface = query_surface(p, q);
+        if (q->probed_state >= 0 && surface == q->surface) {
+            q->plan[state] = q->plan[q->probed_state];
+            q->shape[state] = q->shape[q->probed_state];
+            continue;
+        }
+        q->surface = surface;
+        of[n++] = i;
+        job_op(p, &j, (struct wire_op) {.kind = WIRE_PREPARE, .name = "", .sql = q->sql});
+        job_op(p, &j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
+    }
+    if (!jobs_run(p, &j, session, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        struct query *q = &p->queries[of[i]];
+        const struct wire_result *r = &j.results[2 * i];
+
+        q->plan[state] = outcome_of(p, r[0].ok ? &r[1] : &r[0], 'P');
+        q->shape[state] = r[0].ok && r[1].ok ? description_of(p, &r[1]) : NULL;
+        q->probed_state = state;
+        q->fresh[state] = true;
+    }
+    return true;
+}
+
+/* Run in a transaction that is taken back, with what comes before it in its own. held NULL: prepared afresh. */
+static void job_run(struct proof *p, struct jobs *j, struct query *q, const char *held, int set)
+{
+    const struct arg_set *args = &q->sets[set];
+
+    j->opens = true;
+    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK"});
+    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "BEGIN"});
+    for (int i = 0; i < q->n_before; i++) {
+        const struct query *b = q->before[i];
+        if (b->runs && b->n_sets > 0)
+            job_op(p, j,
+                   (struct wire_op) {.kind = WIRE_RUN,
+                                     .sql = b->sql,
+                                     .args = b->sets[0].values,
+                                     .n_args = b->sets[0].n});
+    }
+    job_op(p, j,
+           (struct wire_op) {.kind = held ? WIRE_RUN_PREPARED : WIRE_RUN,
+                             .name = held,
+                             .sql = held ? NULL : q->sql,
+                             .args = args->values,
+                             .n_args = args->n});
+    job_op(
+        p, j,
+        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true});
+}
+
+/* The result that tells: the query's own, or that of the constraints that waited. */
+static const struct wire_result *run_result(const struct wire_result *first, int n_ops)
+{
+    const struct wire_result *own = &first[n_ops - 2], *end = &first[n_ops - 1];
+
+    return own->ok ? end : own;
+}
+
+static int ops_of(const struct query *q)
+{
+    int n = 4;
+
+    for (int i = 0; i < q->n_before; i++)
+        n += q->before[i]->runs && q->before[i]->n_sets > 0;
+    return n;
+}
+
+/* Did what came before it fail? Then nothing is known of this one. */
+static bool was_reached(const struct wire_result *first, int n_ops)
+{
+    return !first[n_ops - 2].skipped;
+}
+
+static bool run_once(struct proof *p, struct query *q, const char *held, int set,
+                     struct wire_result *out, bool *reached, struct err *err)
+{
+    struct jobs j = {0};
+    int n = ops_of(q);
+
+    job_run(p, &j, q, held, set);
+    if (!jobs_run(p, &j, q->session, err))
+        return false;
+    *out = *run_result(j.results, n);
+    *reached = was_reached(j.results, n);
+    return true;
+}
+
+bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
+               struct err *err)
+{
+    return run_once(p, q, NULL, 0, out, reached, err);
+}
+
+/* Are there arguments with which it runs here? */
+static bool first_run(struct proof *p, struct query *q, int state, struct err *err)
+{
+    struct wire_result r = {0};
+    bool reached = true;
+
+    if (!q->has_args)
+        args_make(p, q, q->shape[state]);
+    for (int attempt = 1;; attempt++) {
+        if (!run_once(p, q, NULL, 0, &r, &reached, err))
+            return false;
+        q->runs = r.ok && reached;
+        /* Other values help against constraints and formats, not against what runs for ever. */
+        bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0;
+        if (q->runs || !reached || !by_value || !args_mend(p, q, &r, attempt))
+            break;
+    }
+    q->run[state] = outcome_of(p, &r, 'X');
+    return true;
+}
+
+static bool explain(struct proof *p, struct query *q, int state, struct err *err)
+{
+    AUTO(str) nulls = {0};
+    struct jobs j = {0};
+    bool generic = shadow_server_version(p->shadow) >= 160000;
+
+    for (int i = 0; i < q->shape[state]->n_params; i++)
+        str_addf(&nulls, "%sNULL", i ? ", " : "(");
+    if (nulls.len)
+        str_add(&nulls, ")");
+    job_op(p, &j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK"});
+    if (generic) {
+        job_op(
+            p, &j,
+            (struct wire_op) {.kind = WIRE_RUN,
+                              .sql = arena_printf(p->scratch, "EXPLAIN (GENERIC_PLAN) %s", q->sql),
+                              .sync = true});
+    } else {
+        job_op(
+            p, &j,
+            (struct wire_op) {.kind = WIRE_RUN, .sql = "SET plan_cache_mode = force_generic_plan"});
+        job_op(p, &j,
+               (struct wire_op) {.kind = WIRE_PREPARE, .name = "phasegate_e", .sql = q->sql});
+        job_op(p, &j,
+               (struct wire_op) {.kind = WIRE_RUN,
+                                 .sql = arena_printf(p->scratch, "EXPLAIN EXECUTE phasegate_e%s",
+                                                     str_text(&nulls)),
+                                 .sync = true});
+        job_op(p, &j,
+               (struct wire_op) {.kind = WIRE_RUN, .sql = "DEALLOCATE phasegate_e", .sync = true});
+        job_op(p, &j,
+               (struct wire_op) {.kind = WIRE_RUN, .sql = "RESET plan_cache_mode", .sync = true});
+    }
+    if (!jobs_run(p, &j, q->session, err))
+        return false;
+    const struct wire_result *r = &j.results[generic ? 1 : 3];
+    if (!r->ok && !r->skipped)
+        q->plan[state] = outcome_of(p, r, 'E');
+    return true;
+}
+
+/* ---- holds --------------------------------------------------------------------------------------------------- */
+
+/* What a client that meets the query first in this state keeps prepared. A shape that is held already is held
+ * alike by everybody. */
+static int hold_for(struct proof *p, struct query *q, int state)
+{
+    if (q->n_holds > 0 && description_same(q->holds[q->n_holds - 1].shape, q->shape[state]))
+        return q->n_holds - 1;
+    q->holds = arena_grow(p->a, q->holds, sizeof *q->holds * (size_t) q->n_holds,
+                          sizeof *q->holds * (size_t) (q->n_holds + 1));
+    q->holds[q->n_holds] = (struct hold) {
+        .state = state,
+        .shape = q->shape[state],
+        .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
+        .at = arena_array(p->a, const struct outcome *, p->t.n_states),
+    };
+    return q->n_holds++;
+}
+
+/* Prepares what is to be held from this state on and isn't yet in the session. */
+static bool open_holds(struct proof *p, int state, int session, struct err *err)
+{
+    struct jobs j = {0};
+    struct hold **of = arena_array(p->scratch, struct hold *, p->n_app + 1);
+
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        for (int k = 0; q->session == session && k < q->n_holds; k++) {
+            struct hold *h = &q->holds[k];
+            if (h->is_open || h->state != state)
+                continue;
+            of[j.n] = h;
+            job_op(p, &j,
+                   (struct wire_op) {
+                       .kind = WIRE_PREPARE, .name = h->name, .sql = q->sql, .sync = true});
+        }
+    }
+    if (!jobs_run(p, &j, session, err))
+        return false;
+    for (int i = 0; i < j.n; i++) /* opens no transaction: one job a hold */
+        of[i]->is_open = j.results[i].ok;
+    return true;
+}
+
+/* ---- a state --------------------------------------------------------------------------------------------------- */
+
+static bool is_met(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->t.n_worlds; i++)
+        if (p->t.worlds[i].state == state &&
+            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
+            app_is_possible(p, &p->t.worlds[i], a->s))
+            return true;
+    return false;
+}
+
+/* A query may prepare in an earlier state than it runs in: the column is there, and the trigger that fills the other
+ * one isn't yet. So it is tried again until it runs. */
+static bool begin_runs(struct proof *p, int state, int session, struct err *err)
+{
+    int from = p->t.states[state].from;
+
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        if (q->session != session || q->runs || !q->shape[state] || !can_run(q))
+            continue;
+        if (q->has_args && q->probed_state != state)
+            q->run[state] = from >= 0 ? q->run[from] : NULL;
+        else if (!first_run(p, q, state, err))
+            return false;
+    }
+    return true;
+}
+
+static void meet(struct proof *p, int state, int session)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        struct app_statement *a = &p->app[i];
+        if (a->q->session != session || a->hold >= 0 || a->failed_first || !is_met(p, a, state))
+            continue;
+        if (a->q->shape[state] && can_run(a->q))
+            a->hold = hold_for(p, a->q, state);
+        else if (!a->q->shape[state])
+            a->failed_first = true;
+    }
+}
+
+struct turn { /* one job of a batch of runs */
+    struct query *q;
+    struct hold *hold; /* NULL: afresh */
+    int first, n_ops;
+};
+
+static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n, int session,
+                      int state, struct err *err)
+{
+    if (!jobs_run(p, j, session, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        const struct wire_result *first = &j->results[turns[i].first];
+        const struct wire_result *r = run_result(first, turns[i].n_ops);
+        const struct outcome *o = was_reached(first, turns[i].n_ops) ? outcome_of(p, r, 'X') : NULL;
+
+        if (turns[i].hold) {
+            if (o && !o->ok && strcmp(o->sqlstate, "0A000") == 0 &&
+                strstr(o->message, "cached plan"))
+                ((struct outcome *) (uintptr_t) o)->probe = 'H';
+            turns[i].hold->at[state] = o;
+        } else {
+            turns[i].q->run[state] = o;
+        }
+    }
+    return true;
+}
+
+/* X and H: what is held, run as it is held. */
+static bool run_holds(struct proof *p, int state, int session, struct err *err)
+{
+    struct jobs j = {0};
+    int n = 0, room = 1;
+
+    for (int i = 0; i < p->n_queries; i++)
+        room += p->queries[i].n_holds;
+    struct turn *turns = arena_array(p->scratch, struct turn, room);
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        for (int k = 0; q->session == session && k < q->n_holds; k++) {
+            struct hold *h = &q->holds[k];
+            int from = p->t.states[state].from;
+            if (!h->is_open || !q->runs)
+                continue;
+            if (q->probed_state != state && from >= 0 && h->at[from]) {
+                h->at[state] = h->at[from];
+                continue;
+            }
+            turns[n++] = (struct turn) {q, h, j.n, ops_of(q)};
+            job_run(p, &j, q, h->name, 0);
+        }
+    }
+    return run_batch(p, &j, turns, n, session, state, err);
+}
+
+/* X afresh: where nothing is held, where what is held no longer runs, where the types of parameters changed, and
+ * for the author's other rows. */
+static bool run_fresh(struct proof *p, int state, int session, struct err *err)
+{
+    struct jobs j = {0};
+    struct turn *turns = arena_array(p->scratch, struct turn, p->n_queries + 1);
+    int n = 0;
+
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        const struct hold *h = q->n_holds ? &q->holds[q->n_holds - 1] : NULL;
+        int from = p->t.states[state].from;
+
+        if (q->session != session || !q->runs || !q->shape[state] || q->run[state])
+            continue;
+        if (q->probed_state != state && from >= 0 && q->run[from]) {
+            q->run[state] = q->run[from];
+            continue;
+        }
+        if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state])) {
+            q->run[state] = h->at[state];
+            continue;
+        }
+        turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q)};
+        job_run(p, &j, q, NULL, 0);
+    }
+    return run_batch(p, &j, turns, n, session, state, err);
+}
+
+static bool explain_rest(struct proof *p, int state, int session, struct err *err)
+{
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+        if (q->session == session && q->probed_state == state && q->shape[state] && !q->runs &&
+            can_run(q) && !explain(p, q, state, err))
+            return false;
+    }
+    return true;
+}
+
+bool probe_hold_again(struct proof *p, int state, struct err *err)
+{
+    if (!sessions_open(p, err))
+        return false;
+    for (int s = 0; s < p->n_sessions; s++)
+        if (!open_holds(p, state, s, err))
+            return false;
+    return true;
+}
+
+bool probe_state(struct proof *p, int state, struct err *err)
+{
+    if (!sessions_open(p, err))
+        return false;
+    for (int s = 0; s < p->n_sessions; s++) {
+        if (!prepare_all(p, state, s, err) || !begin_runs(p, state, s, err))
+            return false;
+        meet(p, state, s);
+        if (!open_holds(p, state, s, err) || !run_holds(p, state, s, err) ||
+            !run_fresh(p, state, s, err) || !explain_rest(p, state, s, err))
+            return false;
+        arena_reset(p->scratch);
+    }
+    return true;
+}

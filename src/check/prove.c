@@ -1,0 +1,116 @@
+/* The proof: the timeline, state by state, on the shadow. */
+#include "check/work.h"
+
+static void proof_close(struct proof *p)
+{
+    sessions_close(p);
+    wire_close(p->root);
+    wire_close(p->owner);
+    arena_free(&p->catalogues[0]);
+    arena_free(&p->catalogues[1]);
+}
+
+static bool load_baseline(struct proof *p, struct err *err)
+{
+    const struct text *baseline = &p->set->project.baseline;
+
+    if (!shadow_database(p->shadow, "baseline", NULL, err))
+        return false;
+    if (p->o->baseline_from)
+        return shadow_load_from(p->shadow, "baseline", p->o->baseline_from, err);
+    return !baseline->s ||
+           shadow_load(p->shadow, "baseline", p->set->project.root, baseline->s, err);
+}
+
+static bool replay_all(struct proof *p, struct err *err)
+{
+    for (int s = 0; s < p->t.n_states; s++) {
+        if (!replay_to(p, s, err) || !probe_state(p, s, err))
+            return false;
+        p->shapes[s] = cat_shape(&p->now);
+        silent_state(p, s);
+        if (!writes_probe(p, s, err))
+            return false;
+    }
+    return true;
+}
+
+/* The state of the database in which a phase of a plan begins; -1: it doesn't. A phase that only raises flags
+ * begins where its release was rolled out. */
+static int begins_in(const struct proof *p, int plan, enum phase phase, bool is_purge)
+{
+    int release = timeline_release_index(&p->t, p->t.plans[plan]->phases[phase].release.s);
+
+    for (int s = 1; s < p->t.n_states; s++) {
+        const struct timeline_state *t = &p->t.states[s];
+        if (t->by == STATE_TASK && t->plan == plan && t->phase == phase && t->is_purge == is_purge)
+            return t->from;
+    }
+    for (int i = 0; !is_purge && i < p->t.n_worlds; i++)
+        if (p->t.worlds[i].release == release && p->t.worlds[i].kind == WORLD_FLAGS)
+            return p->t.worlds[i].state;
+    return -1;
+}
+
+static void note_proofs(struct proof *p)
+{
+    struct report *r = p->report;
+
+    r->proofs = arena_array(p->a, struct proved, p->t.n_plans * PHASE_SLOTS + 1);
+    for (int i = 0; i < p->t.n_plans; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+            const struct plan *plan = p->t.plans[i];
+            int state = plan->phases[ph].present ? begins_in(p, i, (enum phase) ph, false) : -1;
+
+            if (state >= 0)
+                r->proofs[r->n_proofs++] = (struct proved) {
+                    plan->id.s, phase_word((enum phase) ph), plan->phase_checksum[ph],
+                    arena_printf(p->a, "%016llx", (unsigned long long) p->shapes[state])};
+        }
+}
+
+bool check_live_shape(struct db *db, struct arena *a, const char **out, struct err *err)
+{
+    struct catalogue c = {0};
+
+    if (!catalogue_read_live(db, a, &c, err))
+        return false;
+    *out = arena_printf(a, "%016llx", (unsigned long long) cat_shape(&c));
+    return true;
+}
+
+bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
+                 struct timeline *t, struct problem_list *problems, struct err *err)
+{
+    AUTO(arena) scratch = {0};
+    struct proof p = {.set = set,
+                      .o = o,
+                      .report = out,
+                      .a = &out->arena,
+                      .scratch = &scratch,
+                      .shadow = o->shadow};
+    struct timeline_options to = {.window = o->window};
+
+    if (o->next)
+        timeline_build_next(p.a, set, &to, o->next, &p.t);
+    else
+        timeline_build(p.a, set, &to, &p.t);
+    p.broken = arena_array(p.a, bool, p.t.n_states);
+    p.told = arena_array(p.a, bool, p.t.n_states);
+    bool ok = app_load(&p, problems, err);
+    p.shapes = arena_array(p.a, uint64_t, p.t.n_states);
+    p.stale = arena_array(p.a, bool, p.n_app + 1);
+    ok = ok && load_baseline(&p, err) && replay_all(&p, err);
+    if (ok) {
+        int v = shadow_server_version(p.shadow);
+        verdict_all(&p);
+        note_proofs(&p);
+        out->server_version = arena_printf(p.a, "%d.%d", v / 10000, v % 10000);
+        out->summary.plans = p.t.n_plans;
+        out->summary.releases = p.t.n_releases;
+        out->summary.worlds = p.t.n_worlds;
+        *t = p.t;
+    }
+    proof_close(&p);
+    return ok;
+}

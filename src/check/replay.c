@@ -1,0 +1,552 @@
+/* The shadow's database from state to state, as the engine would take it there. */
+#include "check/work.h"
+
+#include <stdlib.h>
+
+/* A soft drop's hidden name carries the day on which it happens; here no day may show. */
+#define HIDDEN_AT INT64_C(0)
+
+#define DATABASE "proof"
+#define TEMPLATE "baseline"
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+/* The statements in one transaction of the steps' role; out is the one that failed. */
+static bool run_list(struct proof *p, const char *const *sql, int n, struct wire_result *out,
+                     int *failed, struct err *err)
+{
+    *failed = -1;
+    *out = (struct wire_result) {.ok = true};
+    struct wire_op *ops = arena_array(p->scratch, struct wire_op, n + 3);
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, n + 3);
+
+    ops[0] = (struct wire_op) {.kind = WIRE_RUN, .sql = "BEGIN"};
+    for (int i = 0; i < n; i++)
+        ops[i + 1] = (struct wire_op) {.kind = WIRE_RUN, .sql = sql[i]};
+    ops[n + 1] = (struct wire_op) {.kind = WIRE_RUN, .sql = "COMMIT", .sync = true};
+    /* After a failure the transaction is still open, and the next step may want none. */
+    ops[n + 2] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+    if (!wire_run(p->owner, p->scratch, ops, n + 3, r, err))
+        return false;
+    for (int i = 0; i < n + 2; i++)
+        if (!r[i].ok) {
+            *out = r[i];
+            *failed = i > 0 ? i - 1 : 0;
+            return true;
+        }
+    return true;
+}
+
+static bool run_sql_list(struct proof *p, const struct sql_list *l, struct wire_result *out,
+                         struct err *err)
+{
+    int failed;
+
+    return run_list(p, l->items, l->n, out, &failed, err);
+}
+
+/* One boolean; anything else is false. */
+static bool ask(struct proof *p, const char *sql, bool *out, struct err *err)
+{
+    struct wire_op op = {.kind = WIRE_RUN, .sql = sql, .keep_rows = true, .sync = true};
+    struct wire_result r = {0};
+
+    if (!wire_run(p->owner, p->scratch, &op, 1, &r, err))
+        return false;
+    *out = r.ok && r.n_rows == 1 && r.cell[0][0] && r.cell[0][0][0] == 't';
+    return true;
+}
+
+/* A state that is come to again has been told of. */
+static struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
+                                    const char *message)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    struct finding *f = report_add(p->report, rule, at, "%s", message);
+
+    f->plan = p->t.plans[s->plan]->id.s;
+    f->phase = phase_word(s->phase);
+    f->step = s->task && s->task->step ? s->task->step->id.s : s->task ? s->task->id : NULL;
+    return f;
+}
+
+static void report_failure(struct proof *p, int state, struct pos at, const struct wire_result *r)
+{
+    bool no_extension = strstr(r->message, "extension") &&
+                        (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
+    struct finding *f =
+        step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
+                     arena_printf(p->a, "the step fails: %s", r->message));
+
+    f->sqlstate = arena_strdup(p->a, r->sqlstate);
+    f->help = r->detail || r->hint
+                  ? arena_printf(p->a, "%s%s%s", r->detail ? r->detail : "",
+                                 r->detail && r->hint ? "; " : "", r->hint ? r->hint : "")
+                  : "what comes after it is checked as if the step had not been there";
+    p->broken[state] = true;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------- */
+
+static bool is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err)
+{
+    *out = false;
+    if (s->applied_when.s)
+        return ask(p, s->applied_when.s, out, err);
+    for (int i = 0; i < s->n_stmts; i++) {
+        bool is = false;
+        if (!s->stmts[i].applied_when)
+            return true;
+        if (!ask(p, s->stmts[i].applied_when, &is, err))
+            return false;
+        if (!is)
+            return true;
+    }
+    *out = s->n_stmts > 0;
+    return true;
+}
+
+/* An integrity violation is about rows, and the rows are ours: without them once more. */
+static bool is_about_rows(const struct wire_result *r)
+{
+    return strncmp(r->sqlstate, "23", 2) == 0 || strcmp(r->sqlstate, "22003") == 0 ||
+           strcmp(r->sqlstate, "22001") == 0 || strcmp(r->sqlstate, "22P02") == 0;
+}
+
+static bool forget_rows(struct proof *p, const struct step *s, bool *any, struct err *err)
+{
+    *any = false;
+    for (int i = 0; i < s->n_stmts; i++) {
+        bool removed = false;
+        if (!seed_remove(p, s->stmts[i].schema, s->stmts[i].table, &removed, err))
+            return false;
+        *any |= removed;
+    }
+    return true;
+}
+
+static bool is_not_null_without_default(const struct sql_stmt *s, const struct wire_result *r)
+{
+    return strcmp(r->sqlstate, "23502") == 0 && strstr(s->kind, "ADD COLUMN");
+}
+
+/* "postgresql >= 15", as the engine reads it. */
+static bool applies(const struct proof *p, const struct step *s)
+{
+    struct cond c;
+    const char *version = s->dbms.s ? s->dbms.s + strcspn(s->dbms.s, "<>=!") : "";
+    AUTO(arena) a = {0};
+
+    if (!s->dbms.s)
+        return true;
+    if (strncmp(s->dbms.s, "postgres", strlen("postgres")) != 0)
+        return false;
+    int v = shadow_server_version(p->shadow);
+    return !*version || !cond_parse(version, &c) ||
+           cond_holds(&c, arena_printf(&a, "%d.%d", v / 10000, v % 10000), NULL);
+}
+
+static bool apply_step(struct proof *p, int state, const struct step *s, struct err *err)
+{
+    struct wire_result r = {0};
+    bool in_place = false, any = false;
+    int failed = -1;
+
+    if (!applies(p, s))
+        return true;
+    if (s->command.n > 0) {
+        struct finding *f =
+            step_finding(p, state, "cell-untested", s->at,
+                         "a command: step isn't run: what it does to the schema is not known");
+        f->help = "--allow-commands runs it on the shadow";
+        return true;
+    }
+    if (!is_in_place(p, s, &in_place, err) || in_place)
+        return in_place;
+    if (!ddl_run(p, state, s, !p->told[state], &r, &failed, err))
+        return false;
+    if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
+        !is_not_null_without_default(&s->stmts[failed], &r)) {
+        if (!forget_rows(p, s, &any, err) ||
+            (any && !ddl_run(p, state, s, !p->told[state], &r, &failed, err)))
+            return false;
+    }
+    if (failed >= 0)
+        report_failure(p, state, failed < s->n_stmts ? s->stmts[failed].at : s->at, &r);
+    return true;
+}
+
+/* ---- sync, backfill ------------------------------------------------------------------------------------------ */
+
+static int renamed_columns(struct proof *p, int plan, struct renamed *out)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->n_hidden; i++)
+        if (p->hidden[i].plan == plan && p->hidden[i].column)
+            out[n++] = (struct renamed) {p->hidden[i].column, p->hidden[i].hidden_name};
+    return n;
+}
+
+static bool install_sync(struct proof *p, int state, int plan, struct err *err)
+{
+    struct renamed *renamed = arena_array(p->scratch, struct renamed, p->n_hidden + 1);
+    struct sql_list l = {0};
+    struct wire_result r = {0};
+
+    sync_install_sql(p->scratch, p->t.plans[plan], renamed, renamed_columns(p, plan, renamed), &l);
+    if (!run_sql_list(p, &l, &r, err))
+        return false;
+    if (!r.ok)
+        report_failure(p, state, p->t.plans[plan]->sync.at, &r);
+    return true;
+}
+
+static bool remove_sync(struct proof *p, int state, int plan, struct err *err)
+{
+    struct sql_list l = {0};
+    struct wire_result r = {0};
+
+    sync_remove_sql(p->scratch, p->t.plans[plan], &l);
+    if (!run_sql_list(p, &l, &r, err))
+        return false;
+    if (!r.ok)
+        report_failure(p, state, p->t.plans[plan]->sync.at, &r);
+    return true;
+}
+
+static const char *backfill_sql(struct proof *p, const struct plan *plan, const struct backfill *b)
+{
+    struct backfill_spec s;
+    const char *why = NULL;
+    AUTO(str) sql = {0};
+
+    if (b->insert_into.s) {
+        str_add(&sql, "INSERT INTO ");
+        sql_qualified(&sql, NULL, b->insert_into.s);
+        for (int i = 0; i < b->insert_columns.n; i++) {
+            str_add(&sql, i ? ", " : " (");
+            sql_ident(&sql, b->insert_columns.items[i].s);
+        }
+        str_addf(&sql, "%s %s", b->insert_columns.n ? ")" : "", b->insert_select.s);
+        return arena_strdup(p->scratch, str_text(&sql));
+    }
+    if (b->via.n > 0 || !backfill_spec_of(p->scratch, plan, b, &s, &why))
+        return NULL;
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, s.schema, s.table);
+    for (int i = 0; i < s.set.n; i++) {
+        str_add(&sql, i ? ", " : " SET ");
+        sql_ident(&sql, s.set.items[i].key.s);
+        str_addf(&sql, " = (%s)", s.set.items[i].value.s);
+    }
+    if (s.from)
+        str_addf(&sql, " FROM %s", s.from);
+    str_addf(&sql, " WHERE (%s)", s.todo);
+    if (s.match)
+        str_addf(&sql, " AND (%s)", s.match);
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+static bool run_backfill(struct proof *p, int state, const struct plan *plan,
+                         const struct backfill *b, struct err *err)
+{
+    const char *sql = backfill_sql(p, plan, b);
+    const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
+    struct wire_result r = {0};
+    int failed;
+
+    if (!sql)
+        return true;
+    if (!fills_probe(p, state, plan, b, sql, err))
+        return false;
+    if (!run_list(p, list, 2, &r, &failed, err))
+        return false;
+    if (failed >= 0)
+        report_failure(p, state, b->at, &r);
+    return true;
+}
+
+/* ---- soft drops ---------------------------------------------------------------------------------------------- */
+
+static void list_add(struct proof *p, struct sql_list *l, const char *sql)
+{
+    l->items = arena_grow(p->a, l->items, sizeof *l->items * (size_t) l->n,
+                          sizeof *l->items * (size_t) (l->n + 1));
+    l->items[l->n++] = arena_strdup(p->a, sql);
+}
+
+static struct hidden *hide_new(struct proof *p, const struct task *task, int plan)
+{
+    p->hidden = arena_grow(p->a, p->hidden, sizeof *p->hidden * (size_t) p->n_hidden,
+                           sizeof *p->hidden * (size_t) (p->n_hidden + 1));
+    p->hidden[p->n_hidden] = (struct hidden) {.task = task, .plan = plan};
+    return &p->hidden[p->n_hidden++];
+}
+
+/* What the catalogue says an index, constraint or trigger is, so that it can be made again. */
+static void definition_of(struct proof *p, const struct sql_stmt *s, struct hidden *h)
+{
+    AUTO(str) sql = {0};
+
+    list_add(p, &h->drop, s->sql);
+    for (int i = 0; i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int k = 0; s->drop == DROP_INDEX && k < r->n_indexes; k++)
+            if (s->object && strcmp(r->indexes[k].name, s->object) == 0)
+                list_add(p, &h->restore, r->indexes[k].definition);
+        if (!s->table || strcmp(r->name, s->table) != 0 || !s->object)
+            continue;
+        for (int k = 0; s->drop == DROP_TRIGGER && k < r->n_triggers; k++)
+            if (strcmp(r->triggers[k].name, s->object) == 0)
+                list_add(p, &h->restore, r->triggers[k].definition);
+        for (int k = 0; s->drop == DROP_CONSTRAINT && k < r->n_constraints; k++)
+            if (strcmp(r->constraints[k].name, s->object) == 0) {
+                str_add(&sql, "ALTER TABLE ");
+                sql_qualified(&sql, r->schema, r->name);
+                str_add(&sql, " ADD CONSTRAINT ");
+                sql_ident(&sql, s->object);
+                str_addf(&sql, " %s", r->constraints[k].definition);
+                list_add(p, &h->restore, str_text(&sql));
+            }
+    }
+}
+
+static void hide_column(struct proof *p, const struct sql_stmt *s, const struct cat_relation *r,
+                        struct hidden *h)
+{
+    const struct cat_column *c = cat_column(r, s->object);
+    bool in_key = false;
+
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            in_key |= r->constraints[i].type == 'p' && r->constraints[i].columns[k] == c->number;
+    struct column_facts f = {.schema = r->schema,
+                             .table = r->name,
+                             .column = s->object,
+                             .not_null = c->not_null && !c->is_identity && !in_key};
+    h->table = r->name;
+    h->column = s->object;
+    h->hidden_name = soft_drop_name(p->a, s->object, HIDDEN_AT);
+    soft_drop_column_sql(p->a, &f, h->hidden_name, &h->drop, &h->restore, &h->purge);
+}
+
+/* False: it isn't there (any more): nothing to hide. */
+static bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h)
+{
+    const char *name = s->drop == DROP_VIEW && s->object ? s->object : s->table;
+    const struct cat_relation *r = name ? cat_find(&p->now, NULL, s->schema, name) : NULL;
+
+    if (s->drop == DROP_INDEX || s->drop == DROP_CONSTRAINT || s->drop == DROP_TRIGGER) {
+        definition_of(p, s, h);
+        return true;
+    }
+    if (!r || (s->drop == DROP_COLUMN && !cat_column(r, s->object)))
+        return false;
+    if (s->drop == DROP_COLUMN) {
+        hide_column(p, s, r, h);
+        return true;
+    }
+    const char *kind = s->drop == DROP_TABLE             ? "TABLE"
+                       : strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW"
+                                                         : "VIEW";
+    soft_drop_relation_sql(p->a, kind, r->schema, r->name, soft_drop_name(p->a, r->name, HIDDEN_AT),
+                           &h->drop, &h->restore, &h->purge);
+    return true;
+}
+
+static bool run_hidden(struct proof *p, int state, struct hidden *h, const struct sql_list *l,
+                       struct err *err)
+{
+    struct wire_result r = {0};
+
+    for (int i = 0; l->n == 1 && i < 1; i++)
+        if (strstr(l->items[0], "CONCURRENTLY")) {
+            if (!wire_exec(p->owner, p->scratch, l->items[0], false, &r, err))
+                return false;
+            if (!r.ok)
+                report_failure(p, state, h->task->step->stmts[0].at, &r);
+            return true;
+        }
+    if (!run_sql_list(p, l, &r, err))
+        return false;
+    if (!r.ok)
+        report_failure(p, state, h->task->step->stmts[0].at, &r);
+    return true;
+}
+
+static bool follows_sync(const struct proof *p, const struct hidden *h)
+{
+    const struct sync *s = &p->t.plans[h->plan]->sync;
+
+    return h->column && s->by == SYNC_TRIGGER && strcmp(s->table.s, h->table) == 0;
+}
+
+static bool soft_drop(struct proof *p, int state, const struct task *t, int plan, struct err *err)
+{
+    struct hidden *h = hide_new(p, t, plan);
+
+    if (!hide_plan(p, &t->step->stmts[0], h)) {
+        p->n_hidden--;
+        return true;
+    }
+    int at = p->n_hidden - 1;
+    return run_hidden(p, state, h, &h->drop, err) &&
+           (p->broken[state] || !follows_sync(p, &p->hidden[at]) ||
+            install_sync(p, state, plan, err));
+}
+
+static bool purge_drop(struct proof *p, int state, const struct task *t, int plan, struct err *err)
+{
+    for (int i = 0; i < p->n_hidden; i++)
+        if (p->hidden[i].plan == plan && p->hidden[i].task->step == t->step) {
+            struct hidden h = p->hidden[i];
+            memmove(&p->hidden[i], &p->hidden[i + 1], sizeof h * (size_t) (p->n_hidden - i - 1));
+            p->n_hidden--;
+            return run_hidden(p, state, &h, &h.purge, err);
+        }
+    return true;
+}
+
+/* Everything that the plan hides comes back, and the sync's function with it. */
+static bool restore_plan(struct proof *p, int state, int plan, bool back, struct err *err)
+{
+    int n = p->n_hidden;
+    bool sync = false;
+
+    for (int k = 0; k < n; k++) {
+        int i = back ? n - 1 - k : k;
+        if (p->hidden[i].plan != plan)
+            continue;
+        sync |= follows_sync(p, &p->hidden[i]);
+        if (!run_hidden(p, state, &p->hidden[i], back ? &p->hidden[i].restore : &p->hidden[i].drop,
+                        err))
+            return false;
+    }
+    if (!sync)
+        return true;
+    p->n_hidden = back ? 0 : n;
+    bool ok = install_sync(p, state, plan, err);
+    p->n_hidden = n;
+    return ok;
+}
+
+/* ---- from state to state -------------------------------------------------------------------------------------- */
+
+static bool apply_task(struct proof *p, int state, struct err *err)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    const struct task *t = s->task;
+
+    switch (t->kind) {
+    case TASK_STEP: return apply_step(p, state, t->step, err);
+    case TASK_SYNC_INSTALL: return install_sync(p, state, s->plan, err);
+    case TASK_SYNC_REMOVE: return remove_sync(p, state, s->plan, err);
+    case TASK_BACKFILL: return run_backfill(p, state, p->t.plans[s->plan], t->backfill, err);
+    case TASK_SOFT_DROP: return soft_drop(p, state, t, s->plan, err);
+    case TASK_PURGE_DROP: return purge_drop(p, state, t, s->plan, err);
+    case TASK_VERIFY:
+    case TASK_COMPARE:
+    case TASK_RUNG:
+    case TASK_GATES: return true;
+    }
+    return true;
+}
+
+static bool open_database(struct proof *p, struct err *err)
+{
+    struct wire_options root = {.database = DATABASE, .superuser = true, .search_path = "''"};
+    struct wire_options owner = {.database = DATABASE, .keep_notices = true, .statement_ms = 30000};
+
+    /* Where the functions of sync triggers live. */
+    static const char *const own_schema =
+        "CREATE SCHEMA IF NOT EXISTS phasegate AUTHORIZATION " SHADOW_OWNER;
+    struct wire_result r = {0};
+
+    p->database = DATABASE;
+    return shadow_database(p->shadow, DATABASE, TEMPLATE, err) &&
+           wire_open(p->shadow, &root, &p->root, err) &&
+           wire_exec(p->root, p->scratch, own_schema, false, &r, err) &&
+           wire_open(p->shadow, &owner, &p->owner, err);
+}
+
+static bool read_now(struct proof *p, struct err *err)
+{
+    p->before = p->now;
+    p->turn = !p->turn;
+    arena_reset(&p->catalogues[p->turn]);
+    return catalogue_read(p->root, &p->catalogues[p->turn], &p->now, err);
+}
+
+static bool start_over(struct proof *p, struct err *err)
+{
+    sessions_close(p);
+    wire_close(p->root);
+    wire_close(p->owner);
+    p->root = p->owner = NULL;
+    p->n_hidden = p->n_born = 0;
+    p->state = 0;
+    if (p->database && !shadow_drop(p->shadow, DATABASE, err))
+        return false;
+    p->n_seeds = 0;
+    return open_database(p, err) && catalogue_read(p->root, p->a, &p->baseline, err) &&
+           read_now(p, err) && seed_tables(p, err);
+}
+
+static void note_births(struct proof *p, const struct timeline_state *s)
+{
+    for (int i = 0; i < p->now.n_relations; i++) {
+        unsigned oid = p->now.relations[i].oid;
+        if (cat_by_oid(&p->before, oid))
+            continue;
+        p->born = arena_grow(p->a, p->born, sizeof *p->born * (size_t) p->n_born,
+                             sizeof *p->born * (size_t) (p->n_born + 1));
+        p->born[p->n_born++] = (struct born) {oid, s->plan, s->phase};
+    }
+}
+
+static bool step_to(struct proof *p, int state, struct err *err)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    struct limits *limits = NULL;
+
+    if (!limits_before(p, state, &limits, err))
+        return false;
+    if (!(s->by == STATE_RESTORE ? restore_plan(p, state, s->plan, true, err)
+                                 : apply_task(p, state, err)))
+        return false;
+    p->state = state;
+    if (!read_now(p, err) || !limits_after(p, state, limits, err))
+        return false;
+    note_births(p, s);
+    p->told[state] = true;
+    return true;
+}
+
+/* The states between the baseline and this one, as they come. */
+static bool walk_to(struct proof *p, int state, struct err *err)
+{
+    int from = p->t.states[state].from;
+
+    if (from > 0 && !walk_to(p, from, err))
+        return false;
+    return (state == 0 || step_to(p, state, err)) && probe_hold_again(p, state, err);
+}
+
+bool replay_to(struct proof *p, int state, struct err *err)
+{
+    int from = p->t.states[state].from;
+
+    if (state == 0)
+        return start_over(p, err);
+    /* Out of a restored state into what follows the hidden one: what came back is hidden again. */
+    if (p->t.states[p->state].by == STATE_RESTORE && p->t.states[p->state].from == from) {
+        if (!restore_plan(p, p->state, p->t.states[p->state].plan, false, err))
+            return false;
+        p->state = from;
+    }
+    if (p->state == from)
+        return step_to(p, state, err);
+    return start_over(p, err) && walk_to(p, from, err) && step_to(p, state, err);
+}

@@ -1,0 +1,401 @@
+/* What no error shows: a statement that goes on working and means something else. Parse tree against catalogue, for
+ * each state against the one before it.
+ */
+#include "check/work.h"
+
+#include <stdlib.h>
+
+struct look {
+    struct proof *p;
+    int state;
+    const struct app_statement *a;
+    const struct timeline_world *w;
+    const char *path;
+};
+
+/* ---- findings ------------------------------------------------------------------------------------------- */
+
+static struct finding *add(struct look *l, const char *rule, const char *message, const char *help)
+{
+    return finding_of_state(l->p, l->a, l->w, l->state, rule, message, help);
+}
+
+static const struct cat_relation *was(const struct look *l, const struct fact_rel *f)
+{
+    return cat_find(&l->p->before, l->path, f->schema, f->name);
+}
+
+static const struct cat_relation *is(const struct look *l, const struct fact_rel *f)
+{
+    return cat_find(&l->p->now, l->path, f->schema, f->name);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool names(const struct text_list *l, const char *name)
+{
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].s, name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- defaults ---------------------------------------------------------------------------------------------- */
+
+static void look_at_defaults(struct look *l, const struct fact_write *f)
+{
+    const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
+    const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
+
+    if (f->verb != VERB_INSERT || !before || !now || f->positional)
+        return;
+    for (int i = 0; i < before->n_columns; i++) {
+        const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
+        bool left_out = !names(&f->columns, b->name) || names(&f->defaulted, b->name);
+
+        /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
+        if (!left_out || !n || !b->fallback || b->is_generated ||
+            same_text(b->fallback, n->fallback) || n->is_identity)
+            continue;
+        add(l, "insert-relied-on-default",
+            arena_printf(l->p->a, "the INSERT leaves out \"%s\", whose default was %s and is %s",
+                         b->name, b->fallback, n->fallback ? n->fallback : "gone"),
+            "give the column a value in a release before this one");
+    }
+}
+
+/* ---- joins and rows by name ------------------------------------------------------------------------------------ */
+
+static int shared_columns(const struct cat_relation *a, const struct cat_relation *b)
+{
+    int n = 0;
+
+    for (int i = 0; a && b && i < a->n_columns; i++)
+        n += cat_column(b, a->columns[i].name) != NULL;
+    return n;
+}
+
+static void look_at_natural_joins(struct look *l)
+{
+    const struct statement_facts *f = &l->a->q->facts;
+
+    if (!f->uses_natural_join)
+        return;
+    for (int i = 0; i < f->n_rels; i++)
+        for (int k = i + 1; k < f->n_rels; k++)
+            if (shared_columns(was(l, &f->rels[i]), was(l, &f->rels[k])) !=
+                shared_columns(is(l, &f->rels[i]), is(l, &f->rels[k]))) {
+                add(l, "natural-join-drift",
+                    arena_printf(
+                        l->p->a,
+                        "\"%s\" and \"%s\" are joined NATURAL, by other columns than before",
+                        f->rels[i].name, f->rels[k].name),
+                    "join USING the columns that are meant, in a release before this one");
+                return;
+            }
+}
+
+static bool same_columns(const struct cat_relation *a, const struct cat_relation *b)
+{
+    if (a->n_columns != b->n_columns)
+        return false;
+    for (int i = 0; i < a->n_columns; i++)
+        if (strcmp(a->columns[i].name, b->columns[i].name) != 0 ||
+            strcmp(a->columns[i].type_text, b->columns[i].type_text) != 0)
+            return false;
+    return true;
+}
+
+static void look_at_rel(struct look *l, const struct fact_rel *f)
+{
+    const struct cat_relation *before = was(l, f), *now = is(l, f);
+    const char *role = l->p->sessions[l->a->q->session].role;
+
+    if (!before || !now)
+        return;
+    if (f->whole_row && !same_columns(before, now))
+        add(l, "whole-row-shape-drift",
+            arena_printf(
+                l->p->a,
+                "a whole row of \"%s\" is taken as one value, which has other fields than before",
+                f->name),
+            "name the fields, in a release before this one");
+    /* What the name meant is still there, and the name means something else. */
+    if (before->oid != now->oid && cat_by_oid(&l->p->now, before->oid) &&
+        strcmp(cat_by_oid(&l->p->now, before->oid)->name, before->name) == 0 &&
+        strcmp(cat_by_oid(&l->p->now, before->oid)->schema, before->schema) == 0)
+        add(l, "name-shadowed",
+            arena_printf(l->p->a, "\"%s\" was %s.%s and is %s.%s now, by the search_path", f->name,
+                         before->schema, before->name, now->schema, now->name),
+            "write the schema in front of the name, in a release before this one");
+    if (role && strcmp(role, now->owner) != 0) {
+        bool differs = before->has_rls != now->has_rls ||
+                       (now->has_rls && before->n_policies != now->n_policies);
+        for (int i = 0; !differs && now->has_rls && i < now->n_policies; i++)
+            differs = strcmp(before->policies[i].definition, now->policies[i].definition) != 0;
+        if (differs)
+            add(l, "row-visibility-changed",
+                arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
+                             f->name, role),
+                "make the policies first, and check what the role sees with them");
+    }
+}
+
+static void look_at_places(struct look *l, const struct fact_write *f)
+{
+    const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
+    const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
+
+    if (f->positional && before && now && before->oid == now->oid && !same_columns(before, now))
+        add(l, "positional-insert-or-star",
+            arena_printf(l->p->a,
+                         "an INSERT without a column list goes by the order of the columns of "
+                         "\"%s\", which have changed",
+                         f->table),
+            "name the columns, in a release before this one");
+}
+
+/* ---- types that mean something else ------------------------------------------------------------------------------- */
+
+static bool is_timestamp(const char *type) { return strncmp(type, "timestamp", 9) == 0; }
+
+static void look_at_meaning(struct look *l, const struct fact_rel *f)
+{
+    const struct cat_relation *before = was(l, f), *now = is(l, f);
+
+    for (int i = 0; before && now && i < before->n_columns; i++) {
+        const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
+        const char *what = NULL;
+
+        if (!n || (!f->star && !f->whole_row && !names(&l->a->q->facts.columns, b->name)))
+            continue;
+        if (is_timestamp(b->type_text) && is_timestamp(n->type_text) && b->type != n->type)
+            what = arena_printf(
+                l->p->a, "\"%s\" was %s and is %s: what it shows goes by the session's TimeZone",
+                b->name, b->type_text, n->type_text);
+        else if (b->type == n->type && !same_text(b->collation, n->collation))
+            what = arena_printf(l->p->a, "\"%s\" is compared and sorted by another collation",
+                                b->name);
+        if (what)
+            add(l, "session-meaning-changed", what,
+                "a new column, read by the releases that know what it means");
+    }
+}
+
+/* ---- labels of enums -------------------------------------------------------------------------------------------------- */
+
+static bool has_label(const struct cat_enum *e, const char *label)
+{
+    for (int i = 0; e && i < e->n_labels; i++)
+        if (strcmp(e->labels[i], label) == 0)
+            return true;
+    return false;
+}
+
+static bool knows(const struct statement *s, const char *label)
+{
+    for (int i = 0; i < s->knows.n; i++)
+        if (strcmp(s->knows.items[i].value.s, label) == 0)
+            return true;
+    return false;
+}
+
+static bool writes_type(const struct proof *p, const struct query *q, unsigned type, bool by_param)
+{
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+        for (int k = 0; r && k < w->columns.n; k++) {
+            const struct cat_column *c = cat_column(r, w->columns.items[k].s);
+            if (c && c->type == type && (!by_param || (w->params && w->params[k] > 0)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* May this statement write the label? It says so itself, or its code knows the label and hands it in. */
+static bool may_write(const struct proof *p, const struct app_statement *a, unsigned type,
+                      const char *label)
+{
+    if (names(&a->q->facts.literals, label) && writes_type(p, a->q, type, false))
+        return true;
+    return knows(a->s, label) && writes_type(p, a->q, type, true);
+}
+
+static bool anybody_writes(const struct proof *p, unsigned type, const char *label)
+{
+    for (int i = 0; i < p->n_app; i++)
+        if (may_write(p, &p->app[i], type, label) || knows(p->app[i].s, label))
+            return true;
+    return false;
+}
+
+/* Can a row with the label be there while the reader's release is live? */
+static bool is_written_beside(const struct look *l, unsigned type, const char *label,
+                              bool writer_known)
+{
+    const struct proof *p = l->p;
+    const struct plan *plan = p->t.plans[p->t.states[l->state].plan];
+    int flag = timeline_flag_index(&p->t, plan->flags[FLAG_WRITE].key.s);
+    int bound = timeline_release_index(&p->t, plan->phases[p->t.states[l->state].phase].release.s);
+
+    for (int i = 0; i < p->t.n_worlds; i++) {
+        const struct timeline_world *w = &p->t.worlds[i];
+        if (w->state < l->state || !world_has_release(&p->t, w, l->a->release) ||
+            !app_is_possible(p, w, l->a->s))
+            continue;
+        if (!writer_known && (flag >= 0 ? w->either[flag] : w->newest >= bound))
+            return true;
+        for (int k = 0; writer_known && k < p->n_app; k++)
+            if (world_has_release(&p->t, w, p->app[k].release) &&
+                app_is_possible(p, w, p->app[k].s) && may_write(p, &p->app[k], type, label))
+                return true;
+    }
+    return false;
+}
+
+static bool reads_type(const struct description *d, unsigned type)
+{
+    for (int i = 0; d && i < d->n_columns; i++)
+        if (d->columns[i].type == type)
+            return true;
+    return false;
+}
+
+/* The first release from which every reader beside it knows the label: it may be written from there on. */
+static const char *known_from(const struct look *l, unsigned type, const char *label)
+{
+    const struct timeline *t = &l->p->t;
+    const struct timeline_state *s = &t->states[l->state];
+    int bound = timeline_release_index(t, t->plans[s->plan]->phases[s->phase].release.s);
+
+    for (int r = bound + 1; r < t->n_releases; r++) {
+        bool known = !t->releases[r].is_projected;
+        for (int i = 0; known && i < l->p->n_app; i++) {
+            const struct app_statement *a = &l->p->app[i];
+            bool is_live = t->releases[a->release].is_consumer ||
+                           (a->release <= r && a->release >= r - (int) l->p->o->window);
+            known = !is_live || knows(a->s, label) || !reads_type(a->q->shape[l->state], type);
+        }
+        if (known)
+            return t->releases[r].version;
+    }
+    return NULL;
+}
+
+static void look_at_enums(struct look *l)
+{
+    const struct description *d = l->a->q->shape[l->state];
+
+    for (int i = 0; d && i < l->p->now.n_enums; i++) {
+        const struct cat_enum *e = &l->p->now.enums[i],
+                              *before = cat_enum_of(&l->p->before, e->type);
+        bool read = reads_type(d, e->type);
+
+        /* A label that took another's place is a renaming: statements that name the old one fail. */
+        for (int k = 0; read && before && e->n_labels > before->n_labels && k < e->n_labels; k++) {
+            if (has_label(before, e->labels[k]) || knows(l->a->s, e->labels[k]) ||
+                !is_written_beside(l, e->type, e->labels[k],
+                                   anybody_writes(l->p, e->type, e->labels[k])))
+                continue;
+            struct finding *f = add(
+                l, "enum-value-unknown-to-old-reader",
+                arena_printf(l->p->a,
+                             "rows may hold '%s' of enum \"%s\", which its code may not know",
+                             e->labels[k], e->name),
+                arena_printf(
+                    l->p->a,
+                    "let a release that knows it (-- knows: %s=%s) ship before one that writes it",
+                    e->name, e->labels[k]));
+            f->safe_from = known_from(l, e->type, e->labels[k]);
+        }
+    }
+}
+
+/* ---- what CASCADE took along ------------------------------------------------------------------------ */
+
+static struct finding *cascade(struct proof *p, int state, const struct sql_stmt *s,
+                               const char *message)
+{
+    const struct timeline_state *t = &p->t.states[state];
+    struct finding *f = report_add(p->report, "dependents-cascaded", s->at, "%s", message);
+
+    f->plan = p->t.plans[t->plan]->id.s;
+    f->phase = phase_word(t->phase);
+    f->step = t->task->step->id.s;
+    f->help = "drop or change what depends on it in steps of their own, so that each is seen";
+    return f;
+}
+
+static void look_at_cascade(struct proof *p, int state)
+{
+    const struct task *t = p->t.states[state].task;
+    const struct sql_stmt *s = t && t->step && t->step->n_stmts > 0 ? &t->step->stmts[0] : NULL;
+
+    if (!s || !strcasestr(s->sql, "cascade"))
+        return;
+    for (int i = 0; i < p->before.n_relations; i++) {
+        const struct cat_relation *b = &p->before.relations[i], *n = cat_by_oid(&p->now, b->oid);
+        bool meant = s->table && strcmp(b->name, s->table) == 0;
+
+        if (!n && !meant && b->kind != 'S')
+            cascade(
+                p, state, s,
+                arena_printf(p->a, "CASCADE drops \"%s\" as well, which depends on it", b->name));
+        for (int k = 0; n && !meant && k < b->n_constraints; k++) {
+            bool there = b->constraints[k].type != 'f';
+            for (int m = 0; m < n->n_constraints; m++)
+                there |= strcmp(n->constraints[m].name, b->constraints[k].name) == 0;
+            if (!there)
+                cascade(p, state, s,
+                        arena_printf(p->a, "CASCADE drops foreign key \"%s\" of \"%s\" as well",
+                                     b->constraints[k].name, b->name));
+        }
+    }
+}
+
+/* ---- a state ------------------------------------------------------------------------------------------------------------ */
+
+static const struct timeline_world *world_of(const struct proof *p, const struct app_statement *a,
+                                             int state)
+{
+    for (int i = 0; i < p->t.n_worlds; i++)
+        if (p->t.worlds[i].state == state &&
+            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
+            app_is_possible(p, &p->t.worlds[i], a->s))
+            return &p->t.worlds[i];
+    return NULL;
+}
+
+/* A state that lies in the releases' past: who comes to live later meets what it made all the same. Only those
+ * who were there before can be surprised by it. */
+void silent_state(struct proof *p, int state)
+{
+    if (state == 0 || p->t.states[state].by == STATE_RESTORE)
+        return;
+    look_at_cascade(p, state);
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct timeline_world *w = world_of(p, a, state);
+        struct look l = {p, state, a, w, p->sessions[a->q->session].search_path};
+
+        if (!w || !a->q->facts.parsed || !a->q->fresh[state] ||
+            p->t.releases[a->release].is_projected)
+            continue;
+        for (int k = 0; k < a->q->facts.n_writes; k++) {
+            look_at_defaults(&l, &a->q->facts.writes[k]);
+            look_at_places(&l, &a->q->facts.writes[k]);
+        }
+        look_at_natural_joins(&l);
+        for (int k = 0; k < a->q->facts.n_rels; k++) {
+            look_at_rel(&l, &a->q->facts.rels[k]);
+            look_at_meaning(&l, &a->q->facts.rels[k]);
+        }
+        look_at_enums(&l);
+    }
+}

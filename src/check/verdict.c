@@ -1,0 +1,558 @@
+/* What the outcomes mean: which statement of which release breaks in which world, by which step. */
+#include "check/work.h"
+
+/* ---- outcomes by world --------------------------------------------------------------------------------- */
+
+enum level { LEVEL_FINE, LEVEL_WIRE, LEVEL_SESSION, LEVEL_STATEMENT };
+
+struct trouble {
+    enum level level;
+    const struct outcome *outcome; /* STATEMENT, SESSION */
+};
+
+/* A statement by itself: prepared afresh, planned, run. */
+static const struct outcome *failure_at(const struct query *q, int state)
+{
+    const struct outcome *plan = q->plan[state], *run = q->run[state];
+
+    if (plan && !plan->ok)
+        return plan;
+    return q->runs && run && !run->ok ? run : NULL;
+}
+
+/* NULL outcome at LEVEL_WIRE; .level LEVEL_FINE: no trouble of that level there. */
+static struct trouble trouble_at(const struct app_statement *a, int state, enum level level)
+{
+    const struct query *q = a->q;
+    const struct hold *h = a->hold >= 0 ? &q->holds[a->hold] : NULL;
+    const struct outcome *o = failure_at(q, state), *held = h ? h->at[state] : NULL;
+    struct trouble fine = {LEVEL_FINE, NULL};
+
+    if (held && held->ok)
+        held = NULL;
+    switch (level) {
+    case LEVEL_STATEMENT:
+        if (!o && held && held->probe != 'H')
+            o = held;
+        return o ? (struct trouble) {level, o} : fine;
+    /* What fails by itself says nothing about shapes. */
+    case LEVEL_SESSION:
+        return !o && held && held->probe == 'H' ? (struct trouble) {level, held} : fine;
+    case LEVEL_WIRE:
+        return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state])
+                   ? (struct trouble) {level, NULL}
+                   : fine;
+    case LEVEL_FINE: return fine;
+    }
+    return fine;
+}
+
+/* The state that broke it: the first on the way from the newest fine one to this. -1: it never was fine. */
+static int culprit_of(const struct proof *p, const struct app_statement *a, int state,
+                      enum level level)
+{
+    int last = state;
+
+    for (int s = p->t.states[state].from; s >= 0; s = p->t.states[s].from) {
+        if (a->q->plan[s] && trouble_at(a, s, level).level == LEVEL_FINE)
+            return last;
+        last = s;
+    }
+    return -1;
+}
+
+static const struct task *task_of(const struct proof *p, int state)
+{
+    return state > 0 ? p->t.states[state].task : NULL;
+}
+
+/* Of the step that made a state, the statement that it's about. */
+static const struct sql_stmt *stmt_of(const struct proof *p, int state)
+{
+    const struct task *t = task_of(p, state);
+
+    return t && t->step && t->step->n_stmts > 0 ? &t->step->stmts[0] : NULL;
+}
+
+static struct pos place_of(const struct proof *p, int state)
+{
+    const struct sql_stmt *s = stmt_of(p, state);
+    const struct task *t = task_of(p, state);
+    const struct plan *plan = p->t.plans[p->t.states[state].plan];
+
+    if (s)
+        return s->at;
+    if (t && t->step)
+        return t->step->at;
+    if (t && t->backfill)
+        return t->backfill->at;
+    return plan->sync.by != SYNC_NONE ? plan->sync.at : plan->phases[p->t.states[state].phase].at;
+}
+
+/* ---- which rule --------------------------------------------------------------------------------------------- */
+
+static bool is_writer(const struct query *q) { return q->facts.n_writes > 0; }
+
+/* Values of our own making that a new restriction refuses prove nothing of the application's, for good or bad. */
+static bool is_ours(const struct outcome *o, const struct query *q)
+{
+    bool by_param = false;
+
+    for (int i = 0; i < q->facts.n_writes; i++)
+        for (int k = 0; q->facts.writes[i].params && k < q->facts.writes[i].columns.n; k++)
+            by_param |= q->facts.writes[i].params[k] > 0;
+    return by_param && q->n_sets > 0 && !q->sets[0].is_given && strcmp(o->sqlstate, "23502") != 0;
+}
+
+static const char *rule_of_writes(const struct outcome *o, const struct query *q)
+{
+    bool insert = false;
+
+    for (int i = 0; i < q->facts.n_writes; i++)
+        insert |= q->facts.writes[i].verb == VERB_INSERT;
+    if (strcmp(o->sqlstate, "23502") == 0 && insert)
+        return "insert-omits-required-column";
+    if (strncmp(o->sqlstate, "23", 2) == 0)
+        return is_ours(o, q) ? "unproven-write" : "restriction-breaks-old-writes";
+    if (strcmp(o->sqlstate, "22001") == 0 || strcmp(o->sqlstate, "22003") == 0)
+        return "type-narrowed-for-old-writes";
+    if (strcmp(o->sqlstate, "P0001") == 0)
+        return "old-path-trigger-effect";
+    return NULL;
+}
+
+/* A failure that only running shows, with names: it happened inside a routine. */
+static bool is_in_routine(const struct outcome *o)
+{
+    return o->context &&
+           (strstr(o->context, "PL/pgSQL function") || strstr(o->context, "SQL function"));
+}
+
+static const char *rule_of(const struct proof *p, const struct outcome *o, const struct query *q,
+                           int culprit)
+{
+    static const struct {
+        const char *sqlstate, *rule;
+    } by_state[] = {
+        {"42702", "ambiguous-column-after-add"},   {"42601", "star-arity-broken"},
+        {"42725", "function-overload-ambiguous"},  {"42501", "grants-missing-for-app-role"},
+        {"42P10", "on-conflict-target-lost"},      {"428C9", "generated-takes-over-column"},
+        {"55000", "view-shim-rejects-old-writes"},
+    };
+    const struct sql_stmt *s = stmt_of(p, culprit);
+    const char *rule = o->probe == 'X' && is_writer(q) ? rule_of_writes(o, q) : NULL;
+
+    if (o->probe == 'H')
+        return "held-plan-result-changed";
+    if (rule)
+        return rule;
+    if (o->probe == 'X' && is_in_routine(o) && strncmp(o->sqlstate, "42", 2) == 0)
+        return "routine-body-broken";
+    if (strcmp(o->sqlstate, "42704") == 0 && strstr(q->sql, "ON CONSTRAINT"))
+        return "on-conflict-target-lost";
+    if (strcmp(o->sqlstate, "22P02") == 0 && strstr(o->message, "for enum"))
+        return "enum-value-renamed";
+    if (s && strcmp(o->sqlstate, "42883") == 0 && strstr(s->kind, "FUNCTION"))
+        return "function-signature-changed";
+    for (size_t i = 0; i < sizeof by_state / sizeof *by_state; i++)
+        if (strcmp(o->sqlstate, by_state[i].sqlstate) == 0)
+            return by_state[i].rule;
+    return "old-query-fails";
+}
+
+/* ---- the first release at which the step would be safe ---------------------------------------------------- */
+
+static bool hurts(const struct proof *p, const struct app_statement *a, int culprit,
+                  enum level level)
+{
+    int before = p->t.states[culprit].from;
+    const struct query *q = a->q;
+
+    if (failure_at(q, culprit))
+        return before < 0 || !failure_at(q, before);
+    for (int i = 0; i < p->n_limited; i++)
+        if (p->limited[i].a == a && p->limited[i].state == culprit)
+            return true;
+    return level < LEVEL_STATEMENT && before >= 0 && q->shape[before] && q->shape[culprit] &&
+           !description_same(q->shape[before], q->shape[culprit]);
+}
+
+/* Does a statement work only from the step on? Then it can't come after a release that has it. */
+static bool needs(const struct app_statement *a, const struct timeline_state *s, int culprit)
+{
+    const struct query *q = a->q;
+
+    return q->plan[s->from] && failure_at(q, s->from) && q->plan[culprit] &&
+           !failure_at(q, culprit);
+}
+
+static const char *safe_from(const struct proof *p, int culprit, enum level level)
+{
+    const struct timeline_state *s = &p->t.states[culprit];
+    int bound = timeline_release_index(&p->t, p->t.plans[s->plan]->phases[s->phase].release.s);
+
+    for (int r = bound + 1; r < p->t.n_releases; r++) {
+        bool safe = true;
+        for (int i = 0; safe && i < p->n_app; i++) {
+            int of = p->app[i].release;
+            bool is_consumer = p->t.releases[of].is_consumer;
+            bool is_live = is_consumer || (of <= r && of >= r - (int) p->o->window);
+            /* Contract comes after its release is deployed, expand before. */
+            bool is_before = is_consumer || (s->phase == PHASE_EXPAND ? of < r : of <= r);
+            safe = !(is_live && hurts(p, &p->app[i], culprit, level)) &&
+                   !(is_before && needs(&p->app[i], s, culprit));
+        }
+        if (safe && !p->t.releases[r].is_projected)
+            return p->t.releases[r].version;
+    }
+    return NULL;
+}
+
+/* ---- findings -------------------------------------------------------------------------------------------------- */
+
+static const char *kind_of(const struct timeline_world *w, int release)
+{
+    if (w->kind == WORLD_CONTRACT || w->kind == WORLD_RESTORED || w->kind == WORLD_PURGED)
+        return "contract";
+    return w->kind == WORLD_FLAGS && release < w->newest ? "rollback" : "rolling";
+}
+
+static void flags_of(struct proof *p, const struct statement *s, struct finding *f)
+{
+    f->flags.items = arena_array(p->a, struct pair, s->n_when + 1);
+    for (int i = 0; i < s->n_when; i++)
+        f->flags.items[f->flags.n++] =
+            (struct pair) {{.s = s->when[i].flag}, {.s = s->when[i].on ? "on" : "off"}};
+}
+
+static void name_step(struct proof *p, struct finding *f, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+
+    f->plan = p->t.plans[s->plan]->id.s;
+    f->phase = phase_word(s->phase);
+    f->step = !s->task ? NULL : s->task->step ? s->task->step->id.s : s->task->id;
+}
+
+static const char *type_name(const struct proof *p, unsigned type)
+{
+    for (int i = 0; i < p->now.n_relations; i++)
+        for (int k = 0; k < p->now.relations[i].n_columns; k++)
+            if (p->now.relations[i].columns[k].type == type)
+                return p->now.relations[i].columns[k].type_text;
+    for (int i = 0; i < p->baseline.n_relations; i++)
+        for (int k = 0; k < p->baseline.relations[i].n_columns; k++)
+            if (p->baseline.relations[i].columns[k].type == type)
+                return p->baseline.relations[i].columns[k].type_text;
+    return NULL;
+}
+
+static const char *shape_words(struct proof *p, const struct description *a,
+                               const struct description *b, bool *params_only)
+{
+    *params_only = false;
+    if (a->n_columns != b->n_columns)
+        return arena_printf(p->a, "the result has %d columns instead of %d", b->n_columns,
+                            a->n_columns);
+    for (int i = 0; i < a->n_columns; i++) {
+        const char *from = type_name(p, a->columns[i].type), *to = type_name(p, b->columns[i].type);
+        if (strcmp(a->columns[i].name, b->columns[i].name) != 0)
+            return arena_printf(p->a, "column %d of the result is called \"%s\" instead of \"%s\"",
+                                i + 1, b->columns[i].name, a->columns[i].name);
+        if (a->columns[i].type != b->columns[i].type)
+            return arena_printf(p->a, "column \"%s\" of the result is %s instead of %s",
+                                a->columns[i].name, to ? to : "another type",
+                                from ? from : "what it was");
+        if (a->columns[i].typmod != b->columns[i].typmod)
+            return arena_printf(p->a, "column \"%s\" of the result has another length or precision",
+                                a->columns[i].name);
+    }
+    *params_only = true;
+    for (int i = 0; i < a->n_params; i++)
+        if (i < b->n_params && a->params[i] != b->params[i]) {
+            const char *from = type_name(p, a->params[i]), *to = type_name(p, b->params[i]);
+            return arena_printf(p->a, "parameter $%d is %s instead of %s", i + 1,
+                                to ? to : "another type", from ? from : "what it was");
+        }
+    return "the number of parameters changed";
+}
+
+static const char *way_out(struct proof *p, const struct app_statement *a, const struct finding *f,
+                           const struct timeline_world *w)
+{
+    const char *version = p->t.releases[a->release].version;
+    const char *flags = f->flags.n ? arena_printf(p->a, " when %s is %s", f->flags.items[0].key.s,
+                                                  f->flags.items[0].value.s)
+                                   : "";
+
+    if (f->safe_from)
+        return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s or later",
+                            p->t.releases[a->release].is_consumer ? "consumer" : "release", version,
+                            a->s->name, flags, f->safe_from);
+    if (strcmp(f->level, "statement") != 0)
+        return arena_printf(
+            p->a, "name the columns, and cast what changes its type, in a release before this one");
+    return arena_printf(
+        p->a, "%s %s runs %s%s while %s is live beside it; no listed release is free of it",
+        p->t.releases[a->release].is_consumer ? "consumer" : "release", version, a->s->name, flags,
+        w->newest >= 0 ? p->t.releases[w->newest].version : "it");
+}
+
+static struct finding *add_finding(struct proof *p, const struct app_statement *a,
+                                   const struct timeline_world *w, const char *rule, struct pos at,
+                                   const struct outcome *o, const char *message)
+{
+    struct finding *f = report_add(p->report, rule, at, "%s", message);
+
+    f->release = p->t.releases[a->release].version;
+    f->statement = a->s->name;
+    f->kind = kind_of(w, a->release);
+    if (o) {
+        f->sqlstate = o->sqlstate;
+        f->probe = arena_printf(p->a, "%c", o->probe);
+    }
+    flags_of(p, a->s, f);
+    finding_place(p->report, f, a->s->sql_at, f->release, f->statement);
+    return f;
+}
+
+struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
+                                 const struct timeline_world *w, int state, const char *rule,
+                                 const char *message, const char *help)
+{
+    struct finding *f = add_finding(p, a, w, rule, place_of(p, state), NULL, message);
+
+    name_step(p, f, state);
+    f->level = "statement";
+    f->probe = "S";
+    f->help = help;
+    return f;
+}
+
+/* What nobody has written yet can't be proved: it is said, and held against the release once it is there. */
+static bool is_unwritten(const struct proof *p, const struct app_statement *a)
+{
+    return p->t.releases[a->release].is_projected;
+}
+
+static void report_trouble(struct proof *p, const struct app_statement *a,
+                           const struct timeline_world *w, int culprit, struct trouble t)
+{
+    const struct query *q = a->q;
+    const char *rule, *message;
+    bool params_only = false;
+
+    if (t.level == LEVEL_WIRE) {
+        message = shape_words(p, q->holds[a->hold].shape, q->shape[w->state], &params_only);
+        rule = params_only ? "parameter-type-changed" : "result-shape-changed";
+    } else {
+        message = t.outcome->message;
+        rule = rule_of(p, t.outcome, q, culprit);
+    }
+    struct finding *f = add_finding(p, a, w, is_unwritten(p, a) ? "not-yet-provable" : rule,
+                                    place_of(p, culprit), t.outcome, message);
+    name_step(p, f, culprit);
+    f->level = t.level == LEVEL_WIRE ? "wire" : t.level == LEVEL_SESSION ? "session" : "statement";
+    if (t.level == LEVEL_WIRE)
+        f->probe = "D";
+    if (!is_unwritten(p, a) && t.level == LEVEL_WIRE)
+        f->severity = p->strict[a->release].wire;
+    if (!is_unwritten(p, a) && t.level == LEVEL_SESSION)
+        f->severity = p->strict[a->release].session;
+    if (is_unwritten(p, a)) {
+        f->help = arena_printf(
+            p->a,
+            "list the statements of %s once it is written: this is an error then, unless "
+            "they are others",
+            f->release);
+        return;
+    }
+    /* Whatever the rule says of its kind in general: this one was seen to fail. */
+    if (t.level == LEVEL_STATEMENT)
+        f->severity = SEVERITY_ERROR;
+    f->safe_from = safe_from(p, culprit, t.level);
+    f->help = way_out(p, a, f, w);
+}
+
+/* It never worked so far: is it the baseline's fault, or does it come too early? */
+static void report_never(struct proof *p, const struct app_statement *a,
+                         const struct timeline_world *w, const struct outcome *o)
+{
+    int works = -1;
+
+    for (int s = 0; s < p->t.n_states && works < 0; s++)
+        if (a->q->plan[s] && !failure_at(a->q, s))
+            works = s;
+    if (works < 0 && a->q->never)
+        return;
+    if (works < 0) {
+        a->q->never = true;
+        struct finding *f =
+            add_finding(p, a, w, "failing-at-baseline", a->s->sql_at, o, o->message);
+        f->help =
+            "it fails in every state of the database that there is, with or without the plans";
+        return;
+    }
+    bool by_expand = p->t.states[works].phase == PHASE_EXPAND;
+    struct finding *f = add_finding(p, a, w,
+                                    is_unwritten(p, a) ? "not-yet-provable"
+                                    : by_expand        ? "expand-after-code"
+                                                       : "new-query-needs-later-state",
+                                    place_of(p, works), o, o->message);
+    name_step(p, f, works);
+    f->level = "statement";
+    const struct plan *plan = p->t.plans[p->t.states[works].plan];
+    f->help = arena_printf(
+        p->a,
+        by_expand ? "%s runs in release %s, and works only from this step on: bind %s of %s to %s "
+                    "or earlier, or put the statement behind the plan's flag"
+                  : "%s runs in release %s, and works only from this step on, which comes after "
+                    "that is deployed: bind %s of %s to a release before %s, make what it needs in "
+                    "expand, or put the statement behind the plan's flag",
+        a->s->name, f->release, phase_word(p->t.states[works].phase), plan->id.s, f->release);
+}
+
+/* One finding for each statement, step and level: the first world that shows it. */
+#define TOLD_MAX 64
+
+struct told {
+    int culprit;
+    enum level level;
+};
+
+static void judge_world(struct proof *p, const struct app_statement *a,
+                        const struct timeline_world *w, enum level level, struct told *told, int *n)
+{
+    struct trouble t = trouble_at(a, w->state, level);
+    int culprit = t.level == LEVEL_FINE ? -1 : culprit_of(p, a, w->state, level);
+
+    if (t.level == LEVEL_FINE || *n == TOLD_MAX)
+        return;
+    for (int k = 0; k < *n; k++)
+        if (told[k].culprit == culprit && told[k].level == level)
+            return;
+    told[(*n)++] = (struct told) {culprit, level};
+    if (culprit >= 0)
+        report_trouble(p, a, w, culprit, t);
+    else if (level == LEVEL_STATEMENT)
+        report_never(p, a, w, t.outcome);
+}
+
+static void judge(struct proof *p, const struct app_statement *a)
+{
+    struct told told[TOLD_MAX];
+    int n = 0;
+
+    for (int i = 0; i < p->t.n_worlds; i++) {
+        const struct timeline_world *w = &p->t.worlds[i];
+
+        if (!world_has_release(&p->t, w, a->release) || !app_is_possible(p, w, a->s))
+            continue;
+        judge_world(p, a, w, LEVEL_STATEMENT, told, &n);
+        judge_world(p, a, w, LEVEL_SESSION, told, &n);
+        judge_world(p, a, w, LEVEL_WIRE, told, &n);
+    }
+}
+
+/* ---- counting -------------------------------------------------------------------------------------------------- */
+
+static void count(struct proof *p)
+{
+    struct report_summary *s = &p->report->summary;
+
+    for (int i = 0; i < p->n_app; i++)
+        for (int k = 0; k < p->t.n_worlds; k++) {
+            const struct app_statement *a = &p->app[i];
+            const struct timeline_world *w = &p->t.worlds[k];
+
+            if (!world_has_release(&p->t, w, a->release) || !app_is_possible(p, w, a->s))
+                continue;
+            s->cells++;
+            if (!a->q->plan[w->state]) {
+                s->untested++;
+                continue;
+            }
+            s->probed++;
+            s->carried += !a->q->fresh[w->state];
+            if (!a->q->runs)
+                s->by_plan++;
+            else if (a->q->sets[0].is_given)
+                s->by_args++;
+            else
+                s->by_generated++;
+        }
+}
+
+/* Statements that write and that no arguments were found for: nothing that only running shows is known of them. */
+static void report_unrun(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct query *q = a->q;
+        int first = -1;
+
+        for (int s = 0; s < p->t.n_states && first < 0; s++)
+            if (q->run[s] && !q->run[s]->ok)
+                first = s;
+        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
+            continue;
+        bool too_long = strcmp(q->run[first]->sqlstate, "57014") == 0;
+        if (!is_writer(q) && !too_long && !q->sets[0].is_given)
+            continue;
+        bool given = q->sets[0].is_given;
+        struct finding *f = add_finding(
+            p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",
+            a->s->sql_at, q->run[first],
+            arena_printf(p->a,
+                         given ? "it fails with its own -- args: %s"
+                               : "no arguments were found with which it runs: %s",
+                         q->run[first]->message));
+        if (!given)
+            f->severity = SEVERITY_NOTE;
+        f->help =
+            given ? "give example values that it takes" : "give an example row: -- args: (1, 'x')";
+    }
+}
+
+/* Newer than the parser, or no SQL: the server's answers are all that there is. */
+static void report_unparsed(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct outcome *o = a->q->plan[0];
+
+        if (a->q->facts.parsed || a->first_world < 0 ||
+            (o && !o->ok && strcmp(o->sqlstate, "42601") == 0))
+            continue;
+        struct finding *f =
+            add_finding(p, a, &p->t.worlds[a->first_world], "statement-unparsed",
+                        statement_pos_of(a->s, a->q->facts.why_at), NULL,
+                        arena_printf(p->a, "our parser can't read it: %s",
+                                     a->q->facts.why ? a->q->facts.why : "unknown"));
+        f->help =
+            "the server was asked all the same; what only a parse tree shows isn't known of it";
+    }
+}
+
+/* Only now is it known what the later releases make of the step. */
+static void cure_limits(struct proof *p)
+{
+    for (int i = 0; i < p->n_limited; i++) {
+        struct finding *f = &p->report->findings[p->limited[i].finding];
+
+        f->safe_from = safe_from(p, p->limited[i].state, LEVEL_STATEMENT);
+        if (f->safe_from)
+            f->help = arena_printf(p->a, "%s; or bind this to %s or later", f->help, f->safe_from);
+    }
+}
+
+void verdict_all(struct proof *p)
+{
+    cure_limits(p);
+    report_unparsed(p);
+    for (int i = 0; i < p->n_app; i++)
+        if (p->app[i].first_world >= 0)
+            judge(p, &p->app[i]);
+    report_unrun(p);
+    count(p);
+}

@@ -1,0 +1,226 @@
+/* work: what the rooms of the proof share. Not for other layers.
+ *
+ * Statements that several releases run alike are one `query`: it is probed once a state. What a release's client
+ * holds prepared is a `hold`: one for each shape that the query had when a release met it first.
+ */
+#ifndef PHASEGATE_CHECK_WORK_H
+#define PHASEGATE_CHECK_WORK_H
+
+#include "check/catalogue.h"
+#include "phasegate/check.h"
+#include "phasegate/generate.h"
+#include "phasegate/names.h"
+#include "phasegate/statement_facts.h"
+#include "phasegate/timeline.h"
+
+#include <string.h>
+
+/* ---- what the shadow said ------------------------------------------------------------------------- */
+
+struct outcome {
+    bool ok;
+    char probe;                               /* P, E, H, X */
+    const char *sqlstate, *message, *context; /* when not ok */
+    int position;
+};
+
+struct description {
+    int n_params, n_columns;
+    const unsigned *params;
+    const struct wire_column *columns;
+};
+bool description_same(const struct description *a, const struct description *b);
+
+struct arg_set {
+    const char **values; /* [n]; NULL entries are SQL NULL */
+    int n;
+    bool is_given; /* -- args:, else generated */
+};
+
+struct hold {
+    int state; /* in which it was prepared */
+    const struct description *shape;
+    const char *name;
+    bool is_open;              /* prepared in the session as it is now */
+    const struct outcome **at; /* [n_states]: running what is held; NULL: not probed there */
+};
+
+/* How sure a client's protocol makes a change of shapes or of held plans hurt. */
+struct strictness {
+    enum severity wire, session;
+};
+
+struct query {
+    const struct statement *s;
+    const char *sql; /* $n */
+    struct statement_facts facts;
+    int session;       /* index into sessions */
+    bool is_run_alone; /* utility and the like: X doesn't apply */
+    struct arg_set *sets;
+    int n_sets;
+    bool has_args; /* sets were looked for */
+    bool never;    /* that it works nowhere was said */
+    bool runs;     /* with its first set it ran in the first state that it was tried in */
+    struct hold *holds;
+    int n_holds;
+    struct query **before; /* of its transaction: the statements that come first */
+    int n_before;
+    uint64_t surface;                 /* of what it touches, when it was probed last */
+    int probed_state;                 /* -1: never */
+    const struct outcome **plan;      /* [n_states] P and E; NULL: not looked at */
+    const struct description **shape; /* [n_states]; NULL: doesn't prepare */
+    const struct outcome **run;       /* [n_states] X, prepared afresh; NULL: not run */
+    bool *fresh;                      /* [n_states]: probed there, not carried over */
+};
+
+struct app_statement { /* one statement of one release */
+    const struct statement *s;
+    int release;       /* index into the timeline's */
+    struct query *q;   /* NULL: not one statement that can be asked for */
+    int first_world;   /* in which it may run; -1: none */
+    int hold;          /* index into q->holds once its first state was reached; -1 */
+    bool failed_first; /* failed where it was met first */
+};
+
+struct app_session {
+    const char *role, *search_path, *time_zone;
+    struct wire *wire;
+};
+
+struct seed { /* a row that we made or found: texts by column */
+    unsigned relation;
+    const struct cat_relation *shape; /* as it was then */
+    const char **values;              /* by place in shape->columns */
+};
+
+struct hidden { /* a soft drop that is in place on the shadow */
+    const struct task *task;
+    int plan;
+    const char *table, *column, *hidden_name; /* column NULL: not one */
+    struct sql_list drop, restore, purge;
+};
+
+struct born { /* a relation that a task made */
+    unsigned relation;
+    int plan;
+    enum phase phase;
+};
+
+struct limited { /* a step refuses what a statement may be given */
+    const struct app_statement *a;
+    int state, finding; /* index into the report's, which isn't sorted before the end */
+};
+
+struct proof {
+    const struct plan_set *set;
+    const struct check_options *o;
+    struct report *report;
+    struct arena *a;       /* lives as long as the report */
+    struct arena *scratch; /* emptied after every state */
+    struct timeline t;
+    struct shadow *shadow;
+    const char *database;
+    struct wire *root;  /* superuser: the catalogue, seeds */
+    struct wire *owner; /* plan steps */
+    struct catalogue baseline, before, now;
+    struct arena catalogues[2]; /* before and now in turn */
+    int turn;
+    struct app_session *sessions;
+    int n_sessions;
+    struct query *queries;
+    int n_queries, cap_queries;
+    struct app_statement *app;
+    int n_app;
+    struct strictness *strict; /* [releases + consumers] */
+    struct seed *seeds;
+    int n_seeds, cap_seeds;
+    struct hidden *hidden;
+    int n_hidden;
+    struct limited *limited;
+    int n_limited;
+    struct born *born;
+    int n_born;
+    uint64_t *shapes; /* [n_states]: of the schema */
+    int state;        /* in which the shadow's database is */
+    bool *broken;     /* [n_states]: its task failed on the shadow */
+    bool *stale;      /* [n_app]: W has told of it */
+    bool *told;       /* [n_states]: was come to before: its findings are there */
+};
+
+/* ---- rooms -------------------------------------------------------------------------------------------- */
+
+/* app.c: the statements of every release, as queries. */
+bool app_load(struct proof *p, struct problem_list *problems, struct err *err);
+bool app_is_possible(const struct proof *p, const struct timeline_world *w,
+                     const struct statement *s);
+bool sessions_open(struct proof *p, struct err *err);
+void sessions_close(struct proof *p);
+
+/* values.c: a value of a type, another for each variant (1, 2, ...). NULL: none is known. */
+const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, unsigned base,
+                     int typmod, int variant);
+/* Values that the checks on a column mention, the nth (0-based); NULL: no more. */
+const char *value_from_checks(struct arena *a, const struct cat_relation *r,
+                              const struct cat_column *col, int n);
+/* The name between the quotes after `before` in a server's message; NULL: there is none. */
+const char *quoted_name(struct arena *a, const char *message, const char *before);
+
+/* seed.c: a few rows in every table, so that statements meet some. */
+bool seed_tables(struct proof *p, struct err *err);
+/* Takes away the rows that we made in a table: a step may be right for real data and wrong for ours. */
+bool seed_remove(struct proof *p, const char *schema_or_null, const char *table, bool *removed,
+                 struct err *err);
+const struct seed *seed_of(const struct proof *p, unsigned relation); /* NULL: none */
+const char *seed_value(const struct seed *s, const char *column);     /* NULL: none */
+
+/* args.c: with what a query is run. */
+void args_make(struct proof *p, struct query *q, const struct description *d);
+/* After a failure: other arguments, that may do better. False: no idea. */
+bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int attempt);
+
+/* replay.c: the database from state to state. */
+bool replay_to(struct proof *p, int state, struct err *err);
+
+/* probe.c: every query that the state may have changed. */
+bool probe_state(struct proof *p, int state, struct err *err);
+/* Prepares again what was held from this state on: the sessions are new ones. */
+bool probe_hold_again(struct proof *p, int state, struct err *err);
+uint64_t query_surface(const struct proof *p, const struct query *q);
+
+/* verdict.c: what the outcomes mean. */
+/* A finding on a statement in a world, blamed on the step that made the state. */
+struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
+                                 const struct timeline_world *w, int state, const char *rule,
+                                 const char *message, const char *help);
+void verdict_all(struct proof *p);
+
+/* args.c: the column that a parameter is compared with; NULL: none that is known. */
+const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,
+                                       const struct cat_relation **r);
+
+/* probe.c: once, in a transaction that is taken back; reached: what comes before it worked. */
+bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
+               struct err *err);
+
+/* limits.c: before and after a step that may restrict; *out is in the scratch arena, NULL: it doesn't. */
+struct limits;
+bool limits_before(struct proof *p, int state, struct limits **out, struct err *err);
+bool limits_after(struct proof *p, int state, struct limits *l, struct err *err);
+
+/* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
+bool fills_probe(struct proof *p, int state, const struct plan *plan, const struct backfill *b,
+                 const char *sql, struct err *err);
+
+/* writes.c: W. */
+bool writes_probe(struct proof *p, int state, struct err *err);
+
+/* silent.c: S, against the state before. */
+void silent_state(struct proof *p, int state);
+
+/* ddl.c: locks, rewrites and scans of one transaction of a step. */
+/* Runs a step's statements; tell: with findings on what they hold up. failed: which of them, n_stmts for the
+ * COMMIT, -1 none; out is its answer. */
+bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct wire_result *out,
+             int *failed, struct err *err);
+
+#endif

@@ -1,0 +1,444 @@
+/* W: whichever way a flag says, a call must give the same answer, whatever was written before by whichever branch of
+ * whichever live release.
+ */
+#include "check/writes.h"
+
+#include <stdlib.h>
+
+#define KEYS_MAX 4
+
+struct sequence {
+    const struct writer *writers[2];
+    int n;
+};
+
+/* Can they write one after the other, and the pair be asked then? */
+static bool can_follow(const struct sequence *seq, const struct pair_of *q)
+{
+    int now = 0;
+
+    for (int i = 0; i < seq->n; i++) {
+        if (seq->writers[i]->last < now)
+            return false;
+        now = seq->writers[i]->first > now ? seq->writers[i]->first : now;
+    }
+    return q->last >= now;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+
+struct ops {
+    struct wire_op *op;
+    int n;
+};
+
+static void add_op(struct ops *o, const char *sql, const struct arg_set *set, bool keep, bool sync)
+{
+    o->op[o->n++] = (struct wire_op) {.kind = WIRE_RUN,
+                                      .sql = sql,
+                                      .args = set ? set->values : NULL,
+                                      .n_args = set ? set->n : 0,
+                                      .keep_rows = keep,
+                                      .sync = sync};
+}
+
+static void add_written(struct str *sql, const struct cat_relation *r, const struct cat_column *c)
+{
+    str_add(sql, "SELECT ");
+    sql_ident(sql, c->name);
+    str_add(sql, "::pg_catalog.text FROM ");
+    sql_qualified(sql, r->schema, r->name);
+    str_add(sql, " WHERE xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid AND ");
+    sql_ident(sql, c->name);
+    str_add(sql, " IS NOT NULL");
+}
+
+struct key {
+    const struct cat_relation *r;
+    const struct cat_column *c;
+    int param;
+};
+
+/* The column by which a reader picks its row, and the table that it's of. */
+static bool key_of(struct proof *p, const struct app_statement *a, struct key *out)
+{
+    for (int n = 1; n <= a->q->sets[0].n; n++) {
+        out->c = args_compared(p, a->q, n, &out->r);
+        out->param = n;
+        if (out->c)
+            return true;
+    }
+    return false;
+}
+
+/* Keys of the rows that this transaction wrote, on either side. */
+static const char *written_sql(struct proof *p, const struct key *a, const struct key *b)
+{
+    AUTO(str) sql = {0};
+
+    add_written(&sql, a->r, a->c);
+    str_add(&sql, " UNION ");
+    add_written(&sql, b->r, b->c);
+    str_addf(&sql, " ORDER BY 1 LIMIT %d", KEYS_MAX);
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+static int compare_rows(const struct wire_result *x, int i, const struct wire_result *y, int k)
+{
+    for (int c = 0; c < x->n_columns; c++) {
+        const char *a = x->cell[i][c], *b = y->cell[k][c];
+        int order = !a || !b ? (a != NULL) - (b != NULL) : strcmp(a, b);
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+/* The same rows; in the same order only where both ask for one. */
+static bool same_rows(const struct wire_result *x, const struct wire_result *y, bool ordered)
+{
+    bool *used;
+    bool same = x->n_rows == y->n_rows && x->n_columns == y->n_columns;
+
+    if (!same)
+        return false;
+    used = calloc((size_t) y->n_rows + 1, sizeof *used);
+    for (int i = 0; same && i < x->n_rows; i++) {
+        bool found = false;
+        for (int k = ordered ? i : 0; !found && k < (ordered ? i + 1 : y->n_rows); k++)
+            if (!used[k] && compare_rows(x, i, y, k) == 0)
+                used[k] = found = true;
+        same = found;
+    }
+    free(used);
+    return same;
+}
+
+/* The row that makes the difference. */
+static const char *row_words(struct proof *p, const struct wire_result *r,
+                             const struct wire_result *other)
+{
+    AUTO(str) s = {.ceiling = 200};
+    int row = -1;
+
+    if (r->n_rows == 0)
+        return "nothing";
+    for (int i = 0; i < r->n_rows && row < 0 && r->n_columns == other->n_columns; i++) {
+        row = i;
+        for (int k = 0; k < other->n_rows && row == i; k++)
+            if (compare_rows(r, i, other, k) == 0)
+                row = -1;
+    }
+    if (row < 0 && r->n_rows < other->n_rows)
+        return "no such row";
+    row = row < 0 ? 0 : row;
+    for (int c = 0; c < r->n_columns; c++)
+        str_addf(&s, "%s%s", c ? ", " : "(", r->cell[row][c] ? r->cell[row][c] : "NULL");
+    str_add(&s, r->n_rows > 1 ? "), ..." : ")");
+    return arena_strdup(p->a, str_text(&s));
+}
+
+static const char *when_words(struct proof *p, const struct statement *s)
+{
+    AUTO(str) t = {0};
+
+    for (int i = 0; i < s->n_when; i++)
+        str_addf(&t, "%s%s=%s", i ? ", " : "", s->when[i].flag, s->when[i].on ? "on" : "off");
+    return arena_strdup(p->a, str_text(&t));
+}
+
+static const char *sequence_words(struct proof *p, const struct sequence *q)
+{
+    AUTO(str) s = {0};
+
+    if (q->n == 0)
+        return "for a row from before";
+    for (int i = 0; i < q->n; i++) {
+        const struct writer *w = q->writers[i];
+        const struct statement *flagged = w->items[0]->s;
+
+        str_addf(&s, "%s%s of %s", i ? " and then " : "after ",
+                 w->n > 1 ? w->items[0]->s->tx : w->items[0]->s->name,
+                 p->t.releases[w->items[0]->release].version);
+        for (int m = 0; m < w->n && !flagged->n_when; m++)
+            flagged = w->items[m]->s;
+        if (flagged->n_when)
+            str_addf(&s, " (%s)", when_words(p, flagged));
+    }
+    return arena_strdup(p->a, str_text(&s));
+}
+
+/* ---- findings ------------------------------------------------------------------------------------------------------ */
+
+/* Where the flag that brings the second answer is raised. */
+static struct pos raised_at(const struct proof *p, const struct app_statement *a,
+                            const struct app_statement *b, const struct plan **out,
+                            const char **phase)
+{
+    for (int i = 0; i < p->t.n_plans; i++)
+        for (int r = 0; r < FLAG_ROLES; r++) {
+            const struct plan *plan = p->t.plans[i];
+            const struct phase_plan *ph =
+                &plan->phases[r == FLAG_READ ? PHASE_DUAL_READ : PHASE_WRITE_ACTIVATION];
+            for (int k = 0; plan->flags[r].key.s && k < a->s->n_when + b->s->n_when; k++) {
+                const struct statement_when *w =
+                    k < a->s->n_when ? &a->s->when[k] : &b->s->when[k - a->s->n_when];
+                if (strcmp(w->flag, plan->flags[r].key.s) != 0)
+                    continue;
+                *out = plan;
+                *phase = phase_word(r == FLAG_READ ? PHASE_DUAL_READ : PHASE_WRITE_ACTIVATION);
+                return ph->rollout.n ? ph->rollout.items[0].at : plan->flags[r].at;
+            }
+        }
+    return a->s->at;
+}
+
+static bool is_of_the_past(const struct sequence *q)
+{
+    bool past = q->n == 0;
+
+    for (int i = 0; i < q->n; i++)
+        past |= q->writers[i]->before_sync;
+    return past;
+}
+
+static void report_stale(struct scene *s, const struct pair_of *q, const struct sequence *seq,
+                         const struct wire_result *x, const struct wire_result *y)
+{
+    struct proof *p = s->p;
+    const struct plan *plan = NULL;
+    const char *phase = NULL;
+    struct pos at = raised_at(p, q->a, q->b, &plan, &phase);
+    struct finding *f = report_add(
+        p->report, "stale-new-value", at, "%s, %s of release %s answers %s when %s and %s when %s",
+        sequence_words(p, seq), q->a->s->name, p->t.releases[q->a->release].version,
+        row_words(p, x, y), when_words(p, q->a->s), row_words(p, y, x), when_words(p, q->b->s));
+
+    f->level = "statement";
+    f->kind = "rolling";
+    f->probe = "W";
+    f->plan = plan ? plan->id.s : NULL;
+    f->phase = phase;
+    f->release = p->t.releases[q->a->release].version;
+    f->statement = q->a->s->name;
+    f->help = is_of_the_past(seq)
+                  ? "fill the past before the read flag's first rung, or fall back to the "
+                    "old column where the "
+                    "new one is empty"
+                  : "both sides must be kept by every writer: a sync trigger, or writers "
+                    "of both; or -- differs: "
+                    "says why the answers may differ";
+    finding_place(p->report, f, q->a->s->sql_at, f->release, f->statement);
+    finding_place(p->report, f, q->b->s->sql_at, f->release, f->statement);
+}
+
+/* ---- a sequence ---------------------------------------------------------------------------------------------------- */
+
+static void add_reads(struct scene *s, struct ops *o, const struct pair_of *q,
+                      const struct arg_set *x, const struct arg_set *y)
+{
+    (void) s;
+    add_op(o, "SAVEPOINT w", NULL, false, false);
+    add_op(o, q->a->q->sql, x, true, false);
+    add_op(o, q->b->q->sql, y, true, true);
+    add_op(o, "ROLLBACK TO SAVEPOINT w", NULL, false, true);
+}
+
+static bool judge_reads(struct scene *s, int pair, const struct sequence *seq,
+                        const struct wire_result *r)
+{
+    const struct pair_of *q = &s->pairs[pair];
+    bool ordered = q->a->q->facts.has_order_by && q->b->q->facts.has_order_by;
+
+    if (!r[1].ok || !r[2].ok || r[1].skipped || r[2].skipped || same_rows(&r[1], &r[2], ordered))
+        return false;
+    if (s->trial < 0)
+        report_stale(s, q, seq, &r[1], &r[2]);
+    return true;
+}
+
+static const struct arg_set *with_key(struct proof *p, const struct app_statement *a, int param,
+                                      const char *key)
+{
+    struct arg_set *set = arena_new(p->scratch, struct arg_set);
+
+    *set = (struct arg_set) {arena_array(p->scratch, const char *, a->q->sets[0].n + 1),
+                             a->q->sets[0].n, false};
+    memcpy(set->values, a->q->sets[0].values, sizeof *set->values * (size_t) set->n);
+    set->values[param - 1] = key;
+    return set;
+}
+
+static int add_writers(struct ops *o, const struct sequence *seq)
+{
+    for (int i = 0; i < seq->n; i++) {
+        /* The sync's trigger looks at it. */
+        add_op(o,
+               seq->writers[i]->before_sync ? "SET LOCAL phasegate.backfill = 'on'"
+                                            : "SET LOCAL phasegate.backfill = 'off'",
+               NULL, false, false);
+        for (int m = 0; m < seq->writers[i]->n; m++) {
+            const struct query *q = seq->writers[i]->items[m]->q;
+            add_op(o, q->sql, &q->sets[0], false, false);
+        }
+    }
+    return o->n;
+}
+
+static int room_for(const struct sequence *seq)
+{
+    int n = 8;
+
+    for (int i = 0; i < seq->n; i++)
+        n += seq->writers[i]->n + 1;
+    return n;
+}
+
+/* What was written may be other rows than those that the readers' arguments name. */
+static bool read_keys(struct scene *s, int pair, const struct sequence *seq, const struct key *ka,
+                      const struct key *kb, const struct wire_result *keys, struct err *err)
+{
+    struct proof *p = s->p;
+    const struct pair_of *q = &s->pairs[pair];
+
+    for (int k = 0; !s->told[pair] && k < keys->n_rows; k++) {
+        struct ops more = {arena_array(p->scratch, struct wire_op, 8), 0};
+        struct wire_result *got = arena_array(p->scratch, struct wire_result, 8);
+        add_reads(s, &more, q, with_key(p, q->a, ka->param, keys->cell[k][0]),
+                  with_key(p, q->b, kb->param, keys->cell[k][0]));
+        if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, more.op, more.n, got, err))
+            return false;
+        s->told[pair] = judge_reads(s, pair, seq, got);
+    }
+    return true;
+}
+
+static bool run_sequence(struct scene *s, int pair, const struct sequence *seq, struct err *err)
+{
+    struct proof *p = s->p;
+    const struct pair_of *q = &s->pairs[pair];
+    struct key ka = {0}, kb = {0};
+    bool by_key = key_of(p, q->a, &ka) && key_of(p, q->b, &kb) && seq->n > 0 &&
+                  ka.c->category == kb.c->category;
+    struct ops o = {arena_array(p->scratch, struct wire_op, room_for(seq)), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, room_for(seq));
+
+    if (!can_follow(seq, q))
+        return true;
+    add_op(&o, "ROLLBACK", NULL, false, false);
+    add_op(&o, "BEGIN", NULL, false, false);
+    int keys_at = add_writers(&o, seq);
+    add_op(&o, by_key ? written_sql(p, &ka, &kb) : "SELECT 1 WHERE false", NULL, true, true);
+    int reads_at = o.n;
+    add_reads(s, &o, q, &q->a->q->sets[0], &q->b->q->sets[0]);
+    if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, o.op, o.n, r, err))
+        return false;
+    if (!r[keys_at].ok || r[keys_at].skipped)
+        return true; /* the writers can't follow one another like this */
+    s->told[pair] = judge_reads(s, pair, seq, &r[reads_at]);
+    return read_keys(s, pair, seq, &ka, &kb, &r[keys_at], err);
+}
+
+/* The shortest way to an answer that differs is the one to tell. */
+static bool run_pair(struct scene *s, int pair, struct err *err)
+{
+    struct sequence none = {{NULL, NULL}, 0};
+    int *with = arena_array(s->p->scratch, int, s->n_writers + 1), n = 0;
+
+    if (!run_sequence(s, pair, &none, err))
+        return false;
+    for (int i = 0; i < s->n_writers; i++)
+        if (writer_concerns(s->p, &s->writers[i], &s->pairs[pair]))
+            with[n++] = i;
+    for (int i = 0; i < n && !s->told[pair]; i++) {
+        struct sequence one = {{&s->writers[with[i]], NULL}, 1};
+        if (!run_sequence(s, pair, &one, err))
+            return false;
+    }
+    for (int i = 0; i < n * n && !s->told[pair]; i++) {
+        struct sequence two = {{&s->writers[with[i / n]], &s->writers[with[i % n]]}, 2};
+        if (!run_sequence(s, pair, &two, err))
+            return false;
+    }
+    return true;
+}
+
+static bool end_all(struct proof *p, struct err *err)
+{
+    struct wire_result r = {0};
+    struct wire_op op = {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+
+    for (int i = 0; i < p->n_sessions; i++)
+        if (!wire_run(p->sessions[i].wire, p->scratch, &op, 1, &r, err))
+            return false;
+    return true;
+}
+
+/* Is the call still asked in two ways by that release, and do all who live with it answer it alike? */
+static bool is_safe_at(struct proof *p, int state, const char *call, int release, bool *safe,
+                       struct err *err)
+{
+    struct scene s = {.p = p, .state = state, .trial = release};
+
+    *safe = false;
+    scene_set(&s);
+    for (int i = 0; i < s.n_pairs; i++)
+        *safe |= s.pairs[i].a->release == release && strcmp(s.pairs[i].a->s->name, call) == 0;
+    for (int i = 0; i < s.n_pairs && *safe; i++) {
+        if (!run_pair(&s, i, err))
+            return false;
+        *safe = !s.told[i];
+    }
+    return true;
+}
+
+/* The first release at which the flag could be raised: by then every writer beside it keeps both sides. */
+static bool cure(struct proof *p, int state, const struct pair_of *q, struct finding *f,
+                 struct err *err)
+{
+    const struct plan *plan = f->plan ? plan_find(p->set, f->plan) : NULL;
+    int bound =
+        plan ? timeline_release_index(&p->t, plan->phases[phase_from_word(f->phase)].release.s) : 0;
+    bool safe = false;
+
+    for (int r = bound + 1; r < p->t.n_releases && !safe; r++) {
+        if (p->t.releases[r].is_projected)
+            continue;
+        if (!is_safe_at(p, state, q->a->s->name, r, &safe, err))
+            return false;
+        if (safe)
+            f->safe_from = p->t.releases[r].version;
+    }
+    return true;
+}
+
+/* Told once: what is stale stays so, in later releases as well. */
+static void mark_told(struct proof *p, const struct pair_of *q)
+{
+    for (int i = 0; i < p->n_app; i++)
+        if (p->app[i].s->n_when > 0 && strcmp(p->app[i].s->name, q->a->s->name) == 0 &&
+            strcmp(p->app[i].s->when[0].flag, q->a->s->when[0].flag) == 0)
+            p->stale[i] = true;
+}
+
+bool writes_probe(struct proof *p, int state, struct err *err)
+{
+    struct scene s = {.p = p, .state = state, .trial = -1};
+
+    scene_set(&s);
+    for (int i = 0; i < s.n_pairs; i++) {
+        if (p->stale[s.pairs[i].a - p->app])
+            continue;
+        if (!run_pair(&s, i, err))
+            return false;
+        if (!s.told[i])
+            continue;
+        mark_told(p, &s.pairs[i]);
+        /* Rows from before stay as they are, however late they are read. */
+        if (s.filled && !cure(p, state, &s.pairs[i], &p->report->findings[p->report->n - 1], err))
+            return false;
+    }
+    bool ok = s.n_pairs == 0 || end_all(p, err);
+    arena_reset(p->scratch);
+    return ok;
+}

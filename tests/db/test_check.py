@@ -1,0 +1,298 @@
+"""check: the proof that each release stays compatible with the one before it, on a real shadow."""
+
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+import check_project
+from project import plan, step
+
+T = "CREATE TABLE t (id int PRIMARY KEY, old text, n int)"
+GET = "-- name: Get\n-- args: (1)\nSELECT old FROM t WHERE id = $1;\n"
+OTHER = "-- name: Other\n-- args: (1)\nSELECT n FROM t WHERE id = $1;\n"
+SOURCE = os.environ.get("PHASEGATE_SRC", os.path.join(os.path.dirname(__file__), "../.."))
+
+
+def expand(release, *sql):
+    return {"release": release, "steps": [step("s%d" % i, s) for i, s in enumerate(sql)]}
+
+
+def drop_old(release):
+    return plan("drop-old", phases={"contract": expand(release, "ALTER TABLE t DROP COLUMN old")})
+
+
+class Worlds(check_project.Case):
+    def test_the_example_is_green(self):
+        done = check_project.Done(subprocess.run([os.environ["PHASEGATE_BIN"], "check", "--format", "json"],
+                                                 cwd=os.path.join(SOURCE, "plans/demo"), capture_output=True, text=True))
+        self.assertEqual((done.rc, done.findings), (0, []), done)
+        s = done.json["summary"]
+        self.assertEqual(s["cells"], s["probed"])
+        self.assertEqual((s["plans"], s["releases"]), (1, 6))
+
+    def test_contract_while_the_release_before_reads_it(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
+        f = self.red(p, "old-query-fails", safe_from="1.2.0", release="1.0.0", statement="Get", kind="contract", sqlstate="42703",
+                     plan="drop-old", phase="contract", step="s0", file="plans/20260101000000-drop-old.yaml")
+        [place] = f["places"]
+        self.assertLessEqual({"file": "statements/1.0.0.sql", "line": 3, "release": "1.0.0", "statement": "Get"}.items(), place.items())
+        self.assertIn('column "old" does not exist', f["message"])
+
+    def test_contract_once_nobody_reads_it(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.2.0")])
+        self.clean(p)
+
+    def test_a_wider_window_reaches_further_back(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER, "1.3.0": OTHER}, plans=[drop_old("1.2.0")])
+        self.clean(p)
+        self.red(p, "old-query-fails", "--window", "2", safe_from="1.3.0")
+
+    def test_a_consumer_is_live_in_every_world(self):
+        p = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, consumers={"reporting": GET}, plans=[drop_old("1.1.0")])
+        self.red(p, "old-query-fails", release="reporting", safe_from=None)
+
+    def test_code_before_its_column(self):
+        new = "-- name: Get\n-- args: (1)\nSELECT fresh FROM t WHERE id = $1;\n"
+        late = plan("fresh", phases={"dual_read": expand("1.2.0", "ALTER TABLE t ADD COLUMN fresh text")})
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": new, "1.2.0": new}, plans=[late])
+        self.red(p, "new-query-needs-later-state", release="1.1.0")
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": new, "1.2.0": new},
+                         plans=[plan("fresh", phases={"expand": expand("1.2.0", "ALTER TABLE t ADD COLUMN fresh text")})])
+        self.red(p, "expand-after-code", release="1.1.0")
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": new, "1.2.0": new},
+                         plans=[plan("fresh", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN fresh text")})])
+        self.clean(p)
+
+    def test_a_release_that_nobody_has_written(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET, "1.2.0": None, "1.3.0": None}, planned=("1.2.0", "1.3.0"),
+                         plans=[drop_old("1.3.0")])
+        self.red(p, "not-yet-provable", severity="note")
+
+    def test_a_listed_release_without_statements(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": None}, plans=[drop_old("1.1.0")])
+        done = p.check()
+        self.assertEqual(done.rc, 1)
+        self.assertIn(("error", "cell-untested"), self.rules(done))
+
+    def test_what_fails_without_any_plan(self):
+        broken = GET + "-- name: Broken\nSELECT nothing FROM t;\n"
+        p = self.project(baseline=T, releases={"1.0.0": broken, "1.1.0": broken}, plans=[plan("a", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN x int")})])
+        done = p.check()
+        self.assertEqual([f["rule"] for f in done.findings], ["failing-at-baseline"], done)
+        self.assertEqual(done.rc, 0)
+
+
+FLAGS = {"read": {"key": "new-read"}, "write": {"key": "new-write"}}
+BOTH = """-- name: Get
+-- when: new-read=off
+-- args: (1)
+SELECT old AS v FROM t WHERE id = $1;
+-- name: Get
+-- when: new-read=on
+-- args: (1)
+SELECT fresh AS v FROM t WHERE id = $1;
+-- name: Put
+-- args: (1, 'v')
+UPDATE t SET old = $2 WHERE id = $1;
+"""
+SYNC = {"table": "t", "forward": {"fresh": "old"}, "reverse": {"old": "fresh"}, "by": "trigger"}
+
+
+def widen(backfill=True, sync=SYNC, **more):
+    dual = {"release": "1.2.0", "rollout": [{"percent": 100}]}
+    if backfill:
+        dual["backfill"] = [{"id": "fill"} if sync else {"id": "fill", "table": "t", "set": {"fresh": "old"}, "where": "fresh IS DISTINCT FROM old"}]
+    body = plan("widen", flags=FLAGS, phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN fresh text"), "dual_read": dual,
+                                              "write_activation": {"release": "1.3.0", "rollout": [{"percent": 100}]}}, **more)
+    if sync:
+        body["sync"] = sync
+    return body
+
+
+class Flags(check_project.Case):
+    releases = {"1.0.0": GET, "1.1.0": GET, "1.2.0": BOTH, "1.3.0": BOTH}
+
+    def test_both_branches_agree(self):
+        self.clean(self.project(baseline=T, releases=self.releases, plans=[widen()]))
+
+    def test_reads_switched_before_the_past_is_filled(self):
+        f = self.red(self.project(baseline=T, releases=self.releases, plans=[widen(backfill=False)]), "stale-new-value")
+        self.assertIn("a row from before", f["message"])
+
+    def test_a_writer_that_keeps_one_side_only(self):
+        f = self.red(self.project(baseline=T, releases=self.releases, plans=[widen(sync=None)]), "stale-new-value")
+        self.assertIn("after Put", f["message"])
+
+    def test_an_answer_that_may_differ(self):
+        differs = BOTH.replace("-- when: new-read=on", "-- when: new-read=on\n-- differs: shows the new format")
+        self.clean(self.project(baseline=T, releases={**self.releases, "1.2.0": differs, "1.3.0": differs}, plans=[widen(backfill=False)]))
+
+    def test_a_backfill_that_fills_again(self):
+        p = widen()
+        p["phases"]["dual_read"]["backfill"] = [{"id": "fill", "table": "t", "set": {"n": "n + 1"}, "where": "n IS NOT NULL"}, {"id": "more"}]
+        self.red(self.project(baseline=T, releases=self.releases, plans=[p]), "backfill-not-idempotent-or-races-old-writers")
+
+
+class Restrictions(check_project.Case):
+    def test_null_from_a_live_writer(self):
+        put = "-- name: Put\n-- args: (7, 'x')\nINSERT INTO t (id, old) VALUES ($1, $2);\n"
+        p = self.project(baseline=T, releases={"1.0.0": put, "1.1.0": put}, plans=[plan("nn", phases={"contract": expand(
+            "1.1.0", "ALTER TABLE t ADD CONSTRAINT old_there CHECK (old IS NOT NULL) NOT VALID")})])
+        f = self.red(p, "unproven-write")
+        self.assertIn("NULL", f["message"])
+        kept = put.replace("$2)", "COALESCE($2, ''))")
+        self.clean(self.project(baseline=T, releases={"1.0.0": kept, "1.1.0": kept}, plans=[plan("nn", phases={"contract": expand(
+            "1.1.0", "ALTER TABLE t ADD CONSTRAINT old_there CHECK (old IS NOT NULL) NOT VALID")})]))
+
+
+class Ddl(check_project.Case):
+    def one(self, *sql, baseline=T):
+        return self.project(baseline=baseline, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("ddl", phases={"contract": expand("1.1.0", *sql)})])
+
+    def test_work_while_everybody_waits(self):
+        for sql in ("CREATE INDEX i ON t (n)", "ALTER TABLE t ADD CONSTRAINT c CHECK (n > 0)", "ALTER TABLE t ALTER old SET NOT NULL",
+                    "ALTER TABLE t ADD COLUMN r float DEFAULT random()", "ALTER TABLE t ADD UNIQUE (n)"):
+            with self.subTest(sql=sql):
+                done = self.one(sql).check()
+                self.assertIn(("error", "work-under-strong-lock"), self.rules(done), done)
+
+    def test_what_holds_nobody_up(self):
+        for sql in (["CREATE INDEX CONCURRENTLY i ON t (n)"], ["ALTER TABLE t ADD COLUMN c text DEFAULT 'x'"],
+                    ["ALTER TABLE t ADD CONSTRAINT c CHECK (n > -5) NOT VALID", "ALTER TABLE t VALIDATE CONSTRAINT c"],
+                    ["CREATE TABLE u (id int PRIMARY KEY, n int CHECK (n > 0))", "CREATE INDEX un ON u (n)"]):
+            with self.subTest(sql=sql):
+                self.clean(self.one(*sql))
+
+
+class Hostile(check_project.Case):
+    """Plan SQL runs as a role that can't leave the shadow."""
+
+    def test_steps_that_reach_out(self):
+        mark = os.path.join(tempfile.gettempdir(), "phasegate-check-mark")
+        for sql in ("COPY t TO PROGRAM 'touch %s'" % mark, "SELECT pg_read_file('/etc/passwd')", "COPY t TO '%s'" % mark,
+                    "DO $$ BEGIN EXECUTE 'COPY t TO PROGRAM ''touch %s'''; END $$" % mark, "SET ROLE postgres",
+                    "ALTER SYSTEM SET fsync = on", "CREATE ROLE me SUPERUSER"):
+            with self.subTest(sql=sql):
+                p = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("evil", phases={"contract": expand("1.1.0", sql)})])
+                done = p.check()
+                self.assertNotEqual(done.rc, 0, done)
+                self.assertFalse(os.path.exists(mark))
+
+    def test_a_statement_that_never_ends(self):
+        slow = OTHER + "-- name: Slow\nSELECT pg_sleep(1000);\n-- name: Loop\nWITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r;\n"
+        p = self.project(baseline=T, releases={"1.0.0": slow, "1.1.0": slow}, plans=[plan("a", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN x int")})])
+        done = p.check()
+        self.assertEqual(done.rc, 0, done)
+        self.assertIn(("note", "cell-untested"), self.rules(done))
+
+    def test_a_step_that_fails(self):
+        p = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("a", phases={"expand": expand("1.1.0", "ALTER TABLE missing ADD COLUMN x int")})])
+        f = self.red(p, "step-fails-on-shadow", sqlstate="42P01", step="s0")
+        self.assertIn('relation "missing" does not exist', f["message"])
+
+    def test_no_server_programs(self):
+        p = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[drop_old("1.0.0")])
+        done = p.check(env={"PHASEGATE_PG_BIN": "/nonexistent"})
+        self.assertEqual(done.rc, 3, done)
+        self.assertIn("postgresql", done.json["error"]["hint"])
+
+    def test_a_project_that_cant_be_read(self):
+        p = self.project(baseline=T, releases={"1.0.0": "-- nmae: Get\nSELECT 1;\n"}, plans=[drop_old("1.0.0")])
+        done = p.check()
+        self.assertEqual(done.rc, 2, done)
+
+
+class Suppressions(check_project.Case):
+    def with_comment(self, comment):
+        body = plan("drop-old", phases={"contract": expand("1.1.0", comment + "\nALTER TABLE t DROP COLUMN old")})
+        return self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER, "1.3.0": None}, planned=("1.3.0",), plans=[body])
+
+    def test_set_aside_by_name(self):
+        p = self.with_comment("-- phasegate: allow old-query-fails until 1.3.0 because 1.0.0 is off since Monday approved-by ada")
+        done = p.check()
+        self.assertEqual(done.rc, 0, done)
+        self.assertEqual(done.json["summary"]["allowed"], 1)
+
+    def test_without_an_approver(self):
+        p = self.with_comment("-- phasegate: allow old-query-fails until 1.3.0 because 1.0.0 is off since Monday")
+        done = p.check()
+        self.assertEqual(done.rc, 1, done)
+        self.assertIn(("error", "suppression-needs-approver"), self.rules(done))
+
+    def test_expired(self):
+        p = self.with_comment("-- phasegate: allow old-query-fails until 1.2.0 because 1.0.0 is off since Monday approved-by ada")
+        done = p.check()
+        self.assertEqual(done.rc, 1, done)
+        self.assertIn(("error", "suppression-expired"), self.rules(done))
+
+    def test_misspelt(self):
+        p = self.with_comment("-- phasegate: allow old-query-fail until 1.3.0 because x approved-by ada")
+        done = p.check()
+        self.assertIn(("error", "suppression-unknown-rule"), self.rules(done))
+
+    def test_severities_of_the_project(self):
+        star = "-- name: Get\n-- args: (1)\nSELECT * FROM t WHERE id = $1;\n"
+        add = [plan("a", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN x int")})]
+        p = self.project(baseline=T, releases={"1.0.0": star, "1.1.0": star}, plans=add, project={"policy": {"rules": {"held-plan-result-changed": "error"}}})
+        self.assertEqual(p.check().rc, 1)
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER}, plans=[drop_old("1.1.0")], project={"policy": {"rules": {"old-query-fails": "note"}}})
+        done = p.check()
+        self.assertEqual(done.rc, 1)
+        self.assertIn(("error", "severity-below-gate"), self.rules(done))
+
+
+class Outputs(check_project.Case):
+    def test_same_input_same_bytes(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
+        one, two = p.run("check"), p.run("check")
+        self.assertEqual(one.stdout, two.stdout)
+        self.assertEqual(one.rc, 1)
+        self.assertIn("plans/20260101000000-drop-old.yaml:", one.stdout)
+        self.assertIn("error[old-query-fails]", one.stdout)
+
+    def test_several_formats_at_once(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
+        formats = ("json", "sarif", "junit", "github", "gitlab", "markdown", "text")
+        args = [a for f in formats for a in ("-o", "%s=out.%s" % (f, f))]
+        done = p.run("check", *args)
+        self.assertEqual(done.rc, 1, done)
+        for f in formats:
+            self.assertGreater(os.path.getsize(os.path.join(p.dir, "out." + f)), 50)
+        with open(os.path.join(p.dir, "out.json")) as f:
+            self.assertEqual(json.load(f)["summary"]["errors"], 1)
+
+    def test_usage(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[drop_old("1.0.0")])
+        for args in (("--format", "xml"), ("-o", "sarif"), ("-o", "nothing=x"), ("--window", "0"), ("--fail-on", "sometimes")):
+            with self.subTest(args=args):
+                self.assertEqual(p.run("check", *args).rc, 2)
+
+    def test_fail_on(self):
+        star = "-- name: Get\n-- args: (1)\nSELECT * FROM t WHERE id = $1;\n"
+        p = self.project(baseline=T, releases={"1.0.0": star, "1.1.0": star}, plans=[plan("a", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN x int")})])
+        self.assertEqual(p.run("check").rc, 0)
+        self.assertEqual(p.run("check", "--fail-on", "warning").rc, 1)
+        self.assertEqual(p.run("check", "--fail-on", "never").rc, 0)
+
+    def test_since(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
+        git = lambda *a: subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *a], cwd=p.dir, check=True, capture_output=True)
+        git("init", "-q")
+        git("add", "-A")
+        git("commit", "-qm", "all")
+        self.assertEqual(p.run("check", "--since", "HEAD").rc, 0)
+        p.write("statements/1.0.0.sql", GET + "\n")
+        self.assertEqual(p.run("check", "--since", "HEAD").rc, 1)
+        self.assertEqual(p.run("check", "--since", "nowhere").rc, 2)
+
+    def test_nothing_is_left_behind(self):
+        with tempfile.TemporaryDirectory(prefix="pg-tmp.", dir="/tmp") as tmp:
+            os.chmod(tmp, 0o777)
+            done = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[drop_old("1.0.0")]).check(env={"TMPDIR": tmp})
+            self.assertEqual((done.rc, os.listdir(tmp)), (0, []), done)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,281 @@
+"""Cases of tests/data/compat/cases.txt: what a change of the schema does to a statement that a live release runs.
+
+    for case in compat.load(path):
+        truth = compat.experiment(cluster, case)   # what the server itself shows
+        done = compat.check(case, url)             # what `phasegate check` says
+
+The experiment prepares and runs the old statement before the change, runs what is still held after it, and prepares
+and runs it afresh in a new session. It asks the server, never phasegate.
+"""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pgtest
+
+# What an expectation says of the statement: the rest of the rules is about the step.
+WIRE = {"result-shape-changed", "parameter-type-changed"}
+HELD = {"held-plan-result-changed"}
+SILENT = {"insert-relied-on-default", "whole-row-shape-drift", "natural-join-drift", "row-visibility-changed", "name-shadowed",
+          "session-meaning-changed", "enum-value-unknown-to-old-reader", "old-path-trigger-effect"}
+FAILS = {"old-query-fails", "ambiguous-column-after-add", "star-arity-broken", "routine-body-broken", "type-narrowed-for-old-writes",
+         "insert-omits-required-column", "restriction-breaks-old-writes", "unproven-write", "generated-takes-over-column",
+         "on-conflict-target-lost", "function-overload-ambiguous", "function-signature-changed", "enum-value-renamed",
+         "old-path-trigger-effect", "grants-missing-for-app-role", "view-shim-rejects-old-writes", "dependents-cascaded",
+         "sync-trigger-asymmetric", "stale-new-value"}
+ABOUT_STATEMENTS = WIRE | HELD | SILENT | FAILS | {"cell-untested", "failing-at-baseline", "new-query-needs-later-state",
+                                                   "expand-after-code", "step-fails-on-shadow", "statement-unparsed"}
+ROLES = ("app", "reader")
+
+
+class Case(dict):
+    @property
+    def name(self):
+        return self["name"]
+
+    def expected(self):
+        """{(severity, rule)}"""
+        if self["expect"] == "nothing":
+            return set()
+        return {tuple(e.split()) for e in self["expect"].split(", ")}
+
+
+def load(path):
+    """A case: `== name`, then `key: value` lines; an indented line goes on with the value before it."""
+    cases, key = [], None
+    with open(path) as f:
+        for line in f:
+            line = line.rstrip("\n")
+            if line.startswith("== "):
+                cases.append(Case(name=line[3:].strip(), phase="expand"))
+            elif line.startswith(" ") and cases:
+                cases[-1][key] += "\n" + line.strip()
+            elif line and not line.startswith("#"):
+                key, value = line.split(":", 1)
+                cases[-1][key] = value.strip()
+    for case in cases:
+        missing = {"baseline", "change", "old", "expect"} - set(case)
+        assert not missing, (case.name, missing)
+    return cases
+
+
+# ---- the experiment -------------------------------------------------------------------------------------------
+
+_numbers = itertools.count(1)
+_PLANNED = re.compile(r"\s*(?:--[^\n]*\n\s*)*(select|insert|update|delete|merge|with|values|table)\b", re.I)
+
+
+def _session(case):
+    sql = ["SET search_path = %s;" % case.get("search_path", "public"), "SET TimeZone = '%s';" % case.get("timezone", "UTC")]
+    if "role" in case:
+        sql.append("SET ROLE %s;" % case["role"])
+    return sql
+
+
+def _tries(case):
+    return [t.strip() for t in case.get("try", case.get("args", "")).split(" | ")]
+
+
+def _run(case, name, mark):
+    """Every example in turn, in one transaction that is taken back."""
+    old, sql = case.get("plain", case["old"]), ["BEGIN;"]
+    for t in _tries(case):
+        sql.append("EXECUTE %s%s;" % (name, t) if _PLANNED.match(old) else old + ";")
+        sql.append("\\echo @%s :SQLSTATE :LAST_ERROR_MESSAGE" % mark)
+    if "look" in case:
+        sql += [case["look"] + ";", "\\echo @%s :SQLSTATE :LAST_ERROR_MESSAGE" % mark]
+    sql += ["SET CONSTRAINTS ALL IMMEDIATE;", "\\echo @%s :SQLSTATE :LAST_ERROR_MESSAGE" % mark, "ROLLBACK;"]
+    return sql
+
+
+def _shape(case, name, mark):
+    if not _PLANNED.match(case.get("plain", case["old"])):
+        return []
+    return ["SELECT parameter_types FROM pg_prepared_statements WHERE name = '%s';" % name,
+            "EXECUTE %s%s \\gdesc" % (name, _tries(case)[0]), "\\echo @%s" % mark]
+
+
+def _prepare(case, name):
+    old = case.get("plain", case["old"])
+    if not _PLANNED.match(old):
+        return []
+    return ["PREPARE %s AS %s;" % (name, old), "\\echo @prepare-%s :SQLSTATE :LAST_ERROR_MESSAGE" % name]
+
+
+def script(case):
+    sql = ["\\set VERBOSITY sqlstate", "SET client_min_messages = error;", case["baseline"] + ";"]
+    sql += [case["data"] + ";"] if "data" in case else []
+    sql += _session(case) + _prepare(case, "held") + _run(case, "held", "before") + _shape(case, "held", "shape-before")
+    sql += ["RESET ROLE;", "SET search_path = public;", "SET TimeZone = 'UTC';", "\\echo @start-of-change",
+            case["change"] + ";", "\\echo @change :SQLSTATE :LAST_ERROR_MESSAGE"]
+    sql += [case["after"] + ";", "\\echo @after :SQLSTATE :LAST_ERROR_MESSAGE"] if "after" in case else []
+    sql += _session(case) + _run(case, "held", "held") + ["\\c", "SET client_min_messages = error;"] + _session(case)
+    sql += _prepare(case, "fresh") + _run(case, "fresh", "fresh") + _shape(case, "fresh", "shape-fresh")
+    return "\n".join(sql) + "\n"
+
+
+class Truth:
+    """What the server showed: kinds is a subset of {"fails", "held", "wire", "silent"}; why for each."""
+
+    def __init__(self):
+        self.kinds, self.why, self.invalid, self.marks = set(), [], None, {}
+
+    def add(self, kind, why):
+        self.kinds.add(kind)
+        self.why.append("%s: %s" % (kind, why))
+
+    def __repr__(self):
+        return "; ".join(self.why) or "works as before"
+
+
+def experiment(cluster, case):
+    name = "truth_%d_%d" % (os.getpid(), next(_numbers))
+    cluster.psql('CREATE DATABASE "%s" TEMPLATE template0' % name)
+    try:
+        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", cluster.url(name)], input=script(case), capture_output=True,
+                              text=True, timeout=60)
+    finally:
+        cluster.psql('DROP DATABASE "%s" WITH (FORCE)' % name)
+    return _judge(done.stdout, done.stderr)
+
+
+def _judge(stdout, stderr):
+    t, rows, marks = Truth(), [], {}
+    for line in stdout.splitlines():
+        if not line.startswith("@"):
+            rows.append(line)
+            continue
+        mark, _, said = line[1:].partition(" ")
+        marks.setdefault(mark, []).append((said[:5], said[6:], tuple(rows)))
+        rows = []
+    t.marks = marks
+    for mark in ("prepare-held", "before", "change", "after"):
+        for state, message, _ in marks.get(mark, []):
+            if state != "00000":
+                t.invalid = "%s: %s %s" % (mark, state, message)
+    if "change" not in marks or "fresh" not in marks:
+        t.invalid = "the script stopped: " + stderr
+    if t.invalid:
+        return t
+    bad = [m for m in marks.get("prepare-fresh", []) + marks["fresh"] if m[0] != "00000"]
+    held = [m for m in marks["held"] if m[0] != "00000"]
+    if bad:
+        t.add("fails", " ".join(bad[0][:2]))
+    elif held and held[0][0] == "0A000":
+        t.add("held", " ".join(held[0][:2]))
+    elif held:
+        t.add("fails", "held only: " + " ".join(held[0][:2]))
+    if not bad and marks.get("shape-before", [()])[0][-1:] != marks.get("shape-fresh", [()])[0][-1:]:
+        t.add("wire", "%s -> %s" % (marks["shape-before"][0][2], marks["shape-fresh"][0][2]))
+    elif not bad and [m[2] for m in marks["before"]] != [m[2] for m in marks["fresh"]]:
+        t.add("silent", "%s -> %s" % ([m[2] for m in marks["before"]], [m[2] for m in marks["fresh"]]))
+    return t
+
+
+def disagreement(case, truth):
+    """Why the expectation of a case isn't what the server shows; None: it is."""
+    rules = {r for _, r in case.expected()}
+    if truth.invalid:
+        return truth.invalid
+    if "judged" in case:
+        return None
+    if "fails" in truth.kinds and not rules & FAILS:
+        return "it fails and the case doesn't expect that"
+    if "silent" in truth.kinds and not rules & SILENT:
+        return "it answers otherwise and the case doesn't expect that"
+    if "held" in truth.kinds and not rules & HELD:
+        return "what is held fails and the case doesn't expect that"
+    if "wire" in truth.kinds and not rules & (WIRE | HELD):
+        return "its shape changes and the case doesn't expect that"
+    if rules & FAILS and not truth.kinds & {"fails", "silent"}:
+        return "the case expects a failure"
+    if rules & SILENT and not truth.kinds & {"fails", "silent"}:
+        return "the case expects another meaning"
+    if rules & HELD and "held" not in truth.kinds:
+        return "the case expects that what is held fails"
+    if rules & WIRE and not truth.kinds & {"wire", "held"}:
+        return "the case expects another shape"
+    return None
+
+
+# ---- phasegate --------------------------------------------------------------------------------------------------
+
+def _release(case, version, statements):
+    row = {"version": version, "statements": statements}
+    for key in ("driver", "params"):
+        if key in case:
+            row[key] = case[key]
+    session = {k: case[f] for k, f in (("role", "role"), ("search_path", "search_path"), ("timezone", "timezone")) if f in case}
+    if session:
+        row["session"] = session
+    return row
+
+
+def write_project(case, folder):
+    for sub in ("plans", "statements"):
+        os.makedirs(os.path.join(folder, sub))
+
+    def write(name, text):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+
+    head = "".join(h + "\n" for h in case.get("head", "").split("\n") if h)
+    args = "".join("-- args: %s\n" % a for a in case.get("args", "").split(" | ") if a)
+    write("baseline.sql", case["baseline"] + ";\n")
+    write("statements/1.sql", "-- name: Old\n%s%s%s;\n" % (head, args, case["old"]) + case.get("more", "").replace("@@", "--") + "\n")
+    write("statements/2.sql", "-- name: New\n%s;\n" % case.get("new", "SELECT 1"))
+    releases = [_release(case, v, "statements/%d.sql" % (1 if v == "1.0.0" else 2)) for v in ("1.0.0", "1.1.0", "1.2.0")]
+    write("phasegate.yaml", json.dumps({"phasegate": 1, "plans": "plans/", "baseline": "baseline.sql", "releases": releases}))
+    phases = {p: {"none": "not needed"} for p in ("expand", "dual_read", "write_activation", "contract")}
+    step = {"id": "change", "sql": case["change"]}
+    if "CONCURRENTLY" in case["change"]:
+        step["transaction"] = "none"
+    phases[case["phase"]] = {"release": case.get("bound", "1.1.0"), "steps": [step]}
+    write("plans/20261114093000-change.yaml", json.dumps({"phasegate": 1, "plan": "change", "timestamp": 20261114093000,
+                                                          "title": "t", "author": "me", "phases": phases}, indent=1))
+
+
+class Checked:
+    def __init__(self, run):
+        self.rc, self.text = run.returncode, run.stdout + run.stderr
+        if run.stdout.startswith("{"):
+            self.found = {(f["severity"], f["rule"]) for f in json.loads(run.stdout).get("findings", [])}
+        else:
+            self.found = set(re.findall(r"(error|warning|note)\[([a-z-]+)\]", run.stdout))
+
+    def about_statements(self):
+        return {f for f in self.found if f[1] in ABOUT_STATEMENTS and f[0] != "note"}
+
+
+def check(case, url=None):
+    """Runs `phasegate check` on a project of the case; url: a server to use for the shadow."""
+    folder = tempfile.mkdtemp(prefix="compat-")
+    try:
+        write_project(case, folder)
+        command = [pgtest.BIN, "check", "--format", "json"]
+        command += ["--shadow", url] if url else []
+        command += ["--window", case["window"]] if "window" in case else []
+        return Checked(subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120))
+    finally:
+        shutil.rmtree(folder)
+
+
+def verdict(case, checked):
+    """(missed, alarms): what was expected and not found, and what was found though the statement goes on working."""
+    expected = case.expected()
+    missed = expected - checked.found
+    found = checked.about_statements()
+    if checked.rc not in (0, 1):
+        return expected or {("exit", str(checked.rc))}, found
+    alarms = set()
+    for severity, rule in found - expected:
+        # Beside a failure, that the held plan or the shape changes as well is no news.
+        if rule in WIRE | HELD and any(r in FAILS | WIRE | HELD for _, r in expected) and severity == "warning":
+            continue
+        alarms.add((severity, rule))
+    return missed, alarms
