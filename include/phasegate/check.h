@@ -21,7 +21,8 @@ struct check_options {
     const char *baseline_from; /* URL, resolved: a secret; NULL: the project's baseline */
     bool allow_commands;       /* run command: steps */
     struct suppression_list *suppressions; /* those in statements are added; NULL: not wanted */
-    const struct timeline_next *next;      /* only this transition; NULL: all that the plans say */
+    int **cells; /* out: how many cells each world has, in the report's arena; NULL: not wanted */
+    const struct timeline_next *next; /* only this transition; NULL: all that the plans say */
 };
 
 /* Everything the replay finds is added to out. Plans must be whole and have their SQL facts. t: the timeline that

@@ -459,7 +459,10 @@ static void judge(struct proof *p, const struct app_statement *a)
 static void count(struct proof *p)
 {
     struct report_summary *s = &p->report->summary;
+    int *cells = arena_array(p->a, int, p->t.n_worlds + 1);
 
+    if (p->o->cells)
+        *p->o->cells = cells;
     for (int i = 0; i < p->n_app; i++)
         for (int k = 0; k < p->t.n_worlds; k++) {
             const struct app_statement *a = &p->app[i];
@@ -468,6 +471,7 @@ static void count(struct proof *p)
             if (!world_has_release(&p->t, w, a->release) || !app_is_possible(p, w, a->s))
                 continue;
             s->cells++;
+            cells[k]++;
             if (!a->q->plan[w->state]) {
                 s->untested++;
                 continue;

@@ -15,6 +15,7 @@ struct checking {
     struct timeline timeline;
     struct shadow *shadow;
     struct suppression_list suppressions;
+    int *cells; /* of each world; NULL: nobody counted */
 };
 
 /* ---- what is asked for ------------------------------------------------------------------------------------- */
@@ -134,6 +135,21 @@ static bool begin_shadow(struct checking *k, struct err *err)
     return shadow_begin(&o, &k->shadow, err);
 }
 
+/* Without a schema and without statements there's no world to go through. */
+static bool has_world(struct context *c)
+{
+    const struct project *p = &c->set.project;
+    bool any = p->baseline.s || or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM");
+
+    for (int i = 0; i < p->n_releases; i++)
+        any |= p->releases[i].statements.n > 0;
+    for (int i = 0; i < p->n_consumers; i++)
+        any |= p->consumers[i].statements.n > 0;
+    return any;
+}
+
+static bool is_static(struct context *c) { return opt_has(c, OPT_STATIC) || !has_world(c); }
+
 static int64_t window_of(const struct context *c)
 {
     if (opt_has(c, OPT_WINDOW))
@@ -149,15 +165,22 @@ static bool prove(struct checking *k, struct err *err)
                               .window = window_of(c),
                               .baseline_from =
                                   or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM"),
-                              .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS)};
+                              .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS),
+                              .cells = &k->cells};
 
     if (o.window < 1)
         return err_set(err, ERR_USAGE,
                        "--window: at least 1: the release before N is what this is about");
-    k->report.is_static = opt_has(c, OPT_STATIC);
+    k->report.is_static = is_static(c);
+    if (!opt_has(c, OPT_STATIC) && k->report.is_static)
+        out_say(&c->out,
+                "nothing to prove: the project has neither a baseline nor statements of releases; "
+                "only the files were checked");
     if (k->report.is_static) {
         struct timeline_options t = {.window = o.window};
         timeline_build(&k->report.arena, &c->set, &t, &k->timeline);
+        k->report.summary.plans = k->timeline.n_plans;
+        k->report.summary.releases = k->timeline.n_releases;
         return true;
     }
     if (check_prove(&c->set, &o, &k->report, &k->timeline, &c->problems, err))
@@ -174,7 +197,7 @@ static bool every_plan(void *ctx, const struct plan *p) { return is_wanted(ctx, 
 static bool lint(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
-    struct lint_options o = {.window = window_of(c), .shadow_follows = !opt_has(c, OPT_STATIC)};
+    struct lint_options o = {.window = window_of(c), .shadow_follows = !is_static(c)};
 
     if (!check_read_files(c, &o, &k->suppressions, &k->report, err))
         return false;
@@ -295,6 +318,20 @@ bool check_show(struct context *c, const struct report *r, struct err *err)
     return true;
 }
 
+/* The timeline instead of findings. */
+static void explain(struct checking *k)
+{
+    const char *format = opt_text(k->c, OPT_CHECK_FORMAT);
+    AUTO(str) text = {.ceiling = (size_t) 1 << 28};
+
+    if (format && strcmp(format, "mermaid") == 0)
+        timeline_mermaid(&k->timeline, k->cells, &text);
+    else
+        timeline_text(&k->timeline, k->cells, &text);
+    k->c->out.format = OUT_TEXT;
+    out_print(&k->c->out, "%s", str_text(&text));
+}
+
 static bool run_check(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
@@ -309,7 +346,11 @@ static bool run_check(struct checking *k, struct err *err)
         return false;
     report_finish(&k->report);
     k->report.summary.duration_ms = clock_mono_ms(c->clock) - began;
-    return check_show(c, &k->report, err);
+    if (!opt_has(c, OPT_EXPLAIN))
+        return check_show(c, &k->report, err);
+    explain(k);
+    c->exit_code = fails(c, &k->report) ? 1 : 0;
+    return write_files(c, &k->report, err);
 }
 
 bool cmd_check(struct context *c, struct err *err)

@@ -18,10 +18,20 @@ static void option_line(struct str *to, enum option_id id)
     str_add(to, "\n");
 }
 
-static void global_options(struct str *to)
+/* Has the command one of its own by this name? */
+static bool is_replaced(const struct command *c, enum option_id global)
+{
+    for (int i = 0; c && c->options[i] != OPT_COUNT; i++)
+        if (strcmp(option_rows[c->options[i]].long_name, option_rows[global].long_name) == 0)
+            return true;
+    return false;
+}
+
+static void global_options(struct str *to, const struct command *c)
 {
     for (int i = 0; i <= OPT_LAST_GLOBAL; i++)
-        option_line(to, (enum option_id) i);
+        if (!is_replaced(c, (enum option_id) i))
+            option_line(to, (enum option_id) i);
 }
 
 void help_general(struct str *to)
@@ -34,7 +44,7 @@ void help_general(struct str *to)
     for (const struct command *c = command_rows; c->name; c++)
         str_addf(to, "  %-12s %s\n", c->name, c->summary);
     str_add(to, "\nOptions of every command:\n");
-    global_options(to);
+    global_options(to, NULL);
     str_add(to, "\nExit codes:\n");
     for (const struct exit_code_row *e = exit_code_rows; e->meaning; e++)
         str_addf(to, "  %3d  %s\n", e->code, e->meaning);
@@ -53,5 +63,5 @@ void help_command(struct str *to, const struct command *c)
     for (int i = 0; c->options[i] != OPT_COUNT; i++)
         option_line(to, c->options[i]);
     str_add(to, "\nOptions of every command:\n");
-    global_options(to);
+    global_options(to, c);
 }

@@ -37,7 +37,7 @@ OWNER = {
     "arena": "base", "err": "base", "json_out": "base", "names": "base", "str": "base",
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core", "window": "core",
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
-    "report": "core", "report_out": "out", "timeline": "core", "pg_local": "shadow", "check": "check",
+    "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider",
 }
 
