@@ -459,15 +459,17 @@ static bool open_database(struct proof *p, struct err *err)
     struct wire_options root = {.database = DATABASE, .superuser = true, .search_path = "''"};
     struct wire_options owner = {.database = DATABASE, .keep_notices = true, .statement_ms = 30000};
 
-    /* Where the functions of sync triggers live. */
-    static const char *const own_schema =
-        "CREATE SCHEMA IF NOT EXISTS phasegate AUTHORIZATION " SHADOW_OWNER;
     struct wire_result r = {0};
+    AUTO(str) own_schema = {0};
+
+    /* Where the functions of sync triggers live. */
+    str_add(&own_schema, "CREATE SCHEMA IF NOT EXISTS phasegate AUTHORIZATION ");
+    sql_ident(&own_schema, shadow_owner(p->shadow));
 
     p->database = DATABASE;
     return shadow_database(p->shadow, DATABASE, TEMPLATE, err) &&
            wire_open(p->shadow, &root, &p->root, err) &&
-           wire_exec(p->root, p->scratch, own_schema, false, &r, err) &&
+           wire_exec(p->root, p->scratch, str_text(&own_schema), false, &r, err) &&
            wire_open(p->shadow, &owner, &p->owner, err);
 }
 

@@ -242,6 +242,10 @@ bool run_backwards(struct context *c, enum phase_event ev,
 struct report;
 bool check_show(struct context *c, const struct report *r, struct err *err) MUST_CHECK;
 
+/* check_against.c: what was applied in an environment and edited since, as findings. */
+bool check_against(struct context *c, const char *environment, struct report *r,
+                   struct err *err) MUST_CHECK;
+
 /* check_files.c: the line of a file that is shown under a finding, and what changed since a commit. */
 const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */

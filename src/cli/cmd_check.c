@@ -264,10 +264,23 @@ static bool narrow(struct checking *k, struct err *err)
 
 static struct report_out_options out_options(struct context *c, bool terminal)
 {
+    const char *word = opt_text(c, OPT_FAIL_ON);
+    enum severity at = SEVERITY_ERROR;
+    const char **plans = arena_array(&c->arena, const char *, c->set.n_plans + 1);
+    int n = 0;
+
+    if (word)
+        (void) !severity_from_word(word, &at);
+    for (int i = 0; c->has_set && i < c->set.n_plans; i++)
+        if (is_wanted(c, c->set.plans[i].id.s))
+            plans[n++] = c->set.plans[i].id.s;
     return (struct report_out_options) {.line = check_line,
                                         .ctx = c,
                                         .colour = terminal && c->out.data_colour,
-                                        .verbose = c->out.verbosity > 0};
+                                        .verbose = c->out.verbosity > 0,
+                                        .plans = n ? plans : NULL,
+                                        .project_file = c->set.project.file,
+                                        .fail_on = at};
 }
 
 static bool write_files(struct context *c, const struct report *r, struct err *err)
@@ -339,7 +352,8 @@ static bool run_check(struct checking *k, struct err *err)
     if (!check_formats(c, err) || !begin_shadow(k, err) || !load(k, err))
         return false;
     int64_t began = clock_mono_ms(c->clock);
-    if (!lint(k, err) || !prove(k, err))
+    if (!lint(k, err) || !prove(k, err) ||
+        (opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
         return false;
     settle(k);
     if (!narrow(k, err))

@@ -9,6 +9,8 @@
 const struct rule rules[] = {
     {"ambiguous-column-after-add", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "a new column makes an unqualified name of a live statement ambiguous"},
+    {"applied-step-edited", RULE_PLAN, SEVERITY_ERROR, BY_SHADOW,
+     "a step that was applied reads differently now"},
     {"array-or-check-surprise", RULE_REWRITE, SEVERITY_ERROR, BOTH,
      "a change of type that looks free reads or rewrites the table"},
     {"backfill-not-idempotent-or-races-old-writers", RULE_DATA, SEVERITY_ERROR, BY_SHADOW,

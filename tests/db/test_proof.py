@@ -94,6 +94,20 @@ class Proof(project.Case):
         p.exits(2, "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
         p.exits(2, "advance", "orders-ref", "--release", "1.1.0", "--proof", "nothing.json")
 
+    def test_edits_of_what_was_applied(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.body["baseline"] = "baseline.sql"
+        p.put("baseline.sql", project.ORDERS + ";\n")
+        p.write()
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        p.ok("check", "--against", "staging")
+        edited = full_plan()
+        edited["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar"
+        p.write_plan(edited)
+        done = p.exits(1, "check", "--against", "staging")
+        self.assertIn("error[applied-step-edited]", done.stdout)
+        p.exits(2, "check", "--against", "nowhere")
+
     def test_without_statements_it_is_said(self):
         p = self.project(plans=[full_plan()])
         done = p.ok("advance", "orders-ref", "--release", "1.1.0")
