@@ -38,7 +38,7 @@ static bool advance_one(struct context *c, struct engine *e, struct plan *p,
         return false;
     show_advance(c, p, &r);
     if (!r.nothing_to_do && r.proof && strcmp(r.proof, "missing") == 0)
-        out_say(&c->out, "no compatibility proof: no release of the project lists statements");
+        out_say(&c->out, "no compatibility proof was asked for: --prove makes one");
     return true;
 }
 

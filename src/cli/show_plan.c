@@ -194,7 +194,7 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
     if (d->no_return < 0)
         out_print(o, "No point of no return in it.\n");
     if (d->proof && strcmp(d->proof, "missing") == 0)
-        out_print(o, "Compatibility proof: made when it runs, where releases list statements.\n");
+        out_print(o, "Compatibility proof: none asked for; advance --prove makes one.\n");
     if (d->decision.go) {
         out_print(o, "%sWould go ahead%s%s%s.\n", out_style(o, STYLE_GOOD),
                   out_style(o, STYLE_PLAIN), d->decision.row ? ": " : "",

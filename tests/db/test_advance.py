@@ -241,7 +241,7 @@ class DryRun(project.Case):
         self.assertEqual(s["column"]["file"], "plans/20260101000000-orders-ref.yaml")
         text = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run").stdout
         for word in ("nothing is written", "ALTER TABLE orders ADD COLUMN external_ref text", "ACCESS EXCLUSIVE",
-                     "No point of no return", "proof: missing", "Would go ahead"):
+                     "No point of no return", "proof: none asked for", "Would go ahead"):
             self.assertIn(word, text)
 
     def test_rollouts_show_their_requests(self):

@@ -1,4 +1,4 @@
-"""advance proves its transition on a shadow of the database as it is, and says in the journal what was proved."""
+"""advance --prove proves its transition on a shadow of the database as it is, and says in the journal what was proved."""
 
 import json
 import unittest
@@ -38,7 +38,7 @@ class Proof(project.Case):
     def test_proved_and_recorded(self):
         p = self.with_statements(RIGHT, [full_plan()])
         for ph in project.PHASES:
-            done = p.json("advance", "orders-ref", "--release", BOUND[ph])
+            done = p.json("advance", "orders-ref", "--release", BOUND[ph], "--prove")
             self.assertEqual(done["result"]["plans"][0]["proof"], "proved")
         proofs = [d for d in self.journal(p) if "; proof: " in d]
         self.assertEqual(len(proofs), 4, self.journal(p))
@@ -50,7 +50,7 @@ class Proof(project.Case):
         for ph in project.PHASES[:3]:
             p.ok("advance", "orders-ref", "--release", BOUND[ph])
         before = p.columns()
-        done = p.exits(1, "advance", "orders-ref", "--release", "1.5.0")
+        done = p.exits(1, "advance", "orders-ref", "--release", "1.5.0", "--prove")
         self.assertIn("old-query-fails", done.stderr)
         self.assertIn("1.4.0", done.stderr)
         self.assertIn("isn't proved to be safe", done.stderr)
@@ -62,7 +62,7 @@ class Proof(project.Case):
         p = self.with_statements(dict(RIGHT, **{"1.0.0": OLD + "-- name: Report\nSELECT n FROM report;\n",
                                                 "1.1.0": OLD + "-- name: Report\nSELECT n FROM report;\n"}), [full_plan()])
         p.db.psql("CREATE VIEW report AS SELECT count(*) AS n FROM orders")
-        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        p.ok("advance", "orders-ref", "--release", "1.1.0", "--prove")
 
     def test_a_proof_from_a_file(self):
         p = self.with_statements(RIGHT, [full_plan()])
@@ -108,14 +108,15 @@ class Proof(project.Case):
         self.assertIn("error[applied-step-edited]", done.stdout)
         p.exits(2, "check", "--against", "nowhere")
 
-    def test_without_statements_it_is_said(self):
+    def test_nothing_to_prove_with(self):
         p = self.project(plans=[full_plan()])
+        self.assertIn("no release of the project lists statements", p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--prove")["message"])
         done = p.ok("advance", "orders-ref", "--release", "1.1.0")
-        self.assertIn("no compatibility proof: no release of the project lists statements", done.stderr)
+        self.assertIn("no compatibility proof was asked for: --prove makes one", done.stderr)
 
     def test_no_server_programs(self):
         p = self.with_statements(RIGHT, [full_plan()])
-        done = p.exits(3, "advance", "orders-ref", "--release", "1.1.0", env={"PHASEGATE_PG_BIN": "/nonexistent"})
+        done = p.exits(3, "advance", "orders-ref", "--release", "1.1.0", "--prove", env={"PHASEGATE_PG_BIN": "/nonexistent"})
         self.assertIn("--shadow", done.stderr)
         self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
 
