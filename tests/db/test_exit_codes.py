@@ -372,7 +372,7 @@ class Json(project.Case):
     def test_every_command(self):
         p = self.project(plans=[full_plan()])
         release = {"expand": "1.1.0", "dual_read": "1.2.0", "write_activation": "1.3.0", "contract": "1.5.0"}
-        commands = [(0, "status"), (0, "check"), (0, "doctor"), (0, "history"), (0, "show", "machine"), (0, "show", "config"),
+        commands = [(0, "status"), (0, "doctor"), (0, "history"), (0, "show", "machine"), (0, "show", "config"),
                     (0, "show", "rules"), (0, "show", "plans"), (0, "show", "schema"), (4, "guard", "--release", "1.1.0"),
                     (0, "advance", "orders-ref", "--release", "1.1.0", "--dry-run"), (4, "pause", "orders-ref"),
                     (0, "approve", "orders-ref", "expand")]
