@@ -64,6 +64,12 @@ def load(path):
     return cases
 
 
+def make_roles(cluster):
+    """Those that cases grant to: on a server of our own they are the shadow's to make."""
+    for role in ROLES:
+        cluster.psql("DO $$ BEGIN CREATE ROLE %s; EXCEPTION WHEN duplicate_object THEN NULL; END $$" % role)
+
+
 # ---- the experiment -------------------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
@@ -279,3 +285,8 @@ def verdict(case, checked):
             continue
         alarms.add((severity, rule))
     return missed, alarms
+
+
+def is_miss(case, checked):
+    """Is there trouble that nothing told of? Another rule than the one expected is a mistake, but no miss."""
+    return bool({r for _, r in case.expected()} & (WIRE | HELD | SILENT | FAILS)) and not checked.about_statements()
