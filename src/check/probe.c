@@ -25,6 +25,9 @@ static void add_relation(struct surface *s, const struct cat_relation *r, bool w
         add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written, depth + 1);
     if (!written)
         return;
+    for (int i = 0; i < s->p->now.n_relations; i++)
+        if (s->p->now.relations[i].kind == 'S')
+            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
     /* A row that is written meets its parents and its children; a trigger may meet anything. */
     for (int i = 0; i < r->n_constraints; i++)
         if (r->constraints[i].type == 'f')
@@ -47,6 +50,17 @@ static uint64_t everything(const struct proof *p)
     for (int i = 0; i < p->now.n_functions; i++)
         h = h * 31 + p->now.functions[i].fingerprint;
     return h;
+}
+
+/* "name" or "schema.name", as a text; NULL: there is no such relation. */
+static const struct cat_relation *named_by(const struct proof *p, const char *path,
+                                           const char *text)
+{
+    const char *dot = strchr(text, '.');
+
+    if (!dot)
+        return cat_find(&p->now, path, NULL, text);
+    return cat_find(&p->now, path, arena_strndup(p->scratch, text, (size_t) (dot - text)), dot + 1);
 }
 
 uint64_t query_surface(const struct proof *p, const struct query *q)
@@ -72,6 +86,9 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
         if (h)
             s.h = s.h * 31 + everything(p);
     }
+    /* A constant may be meant for a regclass: nextval('orders_id_seq'). */
+    for (int i = 0; i < q->facts.literals.n; i++)
+        add_relation(&s, named_by(p, path, q->facts.literals.items[i].s), false, 0);
     for (int i = 0; i < p->now.n_enums; i++)
         for (int k = 0; k < p->now.enums[i].n_labels; k++)
             s.h = print_text(s.h, p->now.enums[i].labels[k]);
