@@ -237,6 +237,19 @@ static bool set_role(struct proof *p, const char *value, struct err *err)
     return wire_run(p->root, p->scratch, &op, 1, &result, err);
 }
 
+/* Past the rows that were made: what a statement takes from a sequence isn't there yet. */
+static bool move_sequences(struct proof *p, struct err *err)
+{
+    struct wire_result result = {0};
+
+    return wire_exec(
+        p->root, p->scratch,
+        "SELECT pg_catalog.setval(s.seqrelid, least(s.seqstart + 1000 * s.seqincrement, "
+        "s.seqmax)) FROM pg_catalog.pg_sequence s WHERE s.seqincrement > 0 AND s.seqstart "
+        "< s.seqmax",
+        false, &result, err);
+}
+
 bool seed_tables(struct proof *p, struct err *err)
 {
     const struct catalogue *c = &p->baseline;
@@ -256,7 +269,7 @@ bool seed_tables(struct proof *p, struct err *err)
             if (!make_row(p, o.out[i], k, err))
                 return false;
     }
-    return set_role(p, "origin", err);
+    return set_role(p, "origin", err) && move_sequences(p, err);
 }
 
 bool seed_remove(struct proof *p, const char *schema, const char *table, bool *removed,
