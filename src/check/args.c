@@ -221,15 +221,35 @@ void args_make(struct proof *p, struct query *q, const struct description *d)
     generate(p, q, d, 0);
 }
 
+/* The author's row is taken already, by one that was made here: the same with another key. */
+static bool other_key(struct proof *p, struct query *q, const struct description *d, int attempt)
+{
+    bool any = false;
+
+    for (int i = 0; i < d->n_params && i < q->sets[0].n; i++) {
+        struct param m = param_of(p, q, i + 1);
+        const char *v;
+
+        if (!m.column || !m.by_insert || !is_key(m.relation, m.column) ||
+            (v = value_of(p->a, &p->now, m.column->type, m.column->base, m.column->typmod,
+                          NEW_ROW + attempt)) == NULL)
+            continue;
+        q->sets[0].values[i] = v;
+        any = true;
+    }
+    return any;
+}
+
 bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int attempt)
 {
     const struct description *d = NULL;
 
-    (void) why;
     for (int i = 0; i < p->t.n_states && !d; i++)
         d = q->shape[i];
-    if (!d || q->sets[0].is_given || attempt > 8 || d->n_params == 0)
+    if (!d || attempt > 8 || d->n_params == 0)
         return false;
+    if (q->sets[0].is_given)
+        return strcmp(why->sqlstate, "23505") == 0 && other_key(p, q, d, attempt);
     generate(p, q, d, attempt);
     return true;
 }
