@@ -45,6 +45,26 @@ static bool names(const struct text_list *l, const char *name)
 
 /* ---- defaults ---------------------------------------------------------------------------------------------- */
 
+/* Which sequence it is, and how it's called, is nothing to the writer. */
+static bool is_nextval(const char *fallback)
+{
+    return fallback && strncmp(fallback, "nextval(", 8) == 0;
+}
+
+/* A view without a default of its own has that of the table below it. */
+static const char *fallback_of(const struct look *l, const struct cat_relation *r,
+                               const struct cat_column *c)
+{
+    for (int i = 0; !c->fallback && r->kind == 'v' && i < r->n_uses; i++) {
+        const struct cat_relation *below = cat_by_oid(&l->p->now, r->uses[i]);
+        const struct cat_column *same = below ? cat_column(below, c->name) : NULL;
+
+        if (same && same->fallback)
+            return same->fallback;
+    }
+    return c->fallback;
+}
+
 static void look_at_defaults(struct look *l, const struct fact_write *f)
 {
     const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
@@ -58,7 +78,8 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
 
         /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
         if (!left_out || !n || !b->fallback || b->is_generated ||
-            same_text(b->fallback, n->fallback) || n->is_identity)
+            same_text(b->fallback, fallback_of(l, now, n)) || n->is_identity ||
+            (is_nextval(b->fallback) && is_nextval(n->fallback)))
             continue;
         add(l, "insert-relied-on-default",
             arena_printf(l->p->a, "the INSERT leaves out \"%s\", whose default was %s and is %s",
