@@ -146,7 +146,8 @@ static const char *rule_of(const struct proof *p, const struct outcome *o, const
         return "held-plan-result-changed";
     if (rule)
         return rule;
-    if (o->probe == 'X' && is_in_routine(o) && strncmp(o->sqlstate, "42", 2) == 0)
+    if (o->probe == 'X' && is_in_routine(o) && strncmp(o->sqlstate, "42", 2) == 0 &&
+        strcmp(o->sqlstate, "42501") != 0)
         return "routine-body-broken";
     if (strcmp(o->sqlstate, "42704") == 0 && strstr(q->sql, "ON CONSTRAINT"))
         return "on-conflict-target-lost";
