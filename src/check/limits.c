@@ -50,6 +50,25 @@ static bool is_live_from(const struct proof *p, const struct app_statement *a, i
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
+enum { T_INT8 = 20, T_NUMERIC = 1700 }; /* pg_type.dat */
+
+/* As many digits as the column has room for; without a limit more than any other number has. */
+static const char *numeric_limit(struct proof *p, int typmod)
+{
+    int digits = typmod < 4 ? 40 : ((typmod - 4) >> 16) & 0xffff,
+        scale = typmod < 4 ? 0 : (typmod - 4) & 0x7ff;
+    char *text = arena_alloc(p->a, (size_t) digits + 3);
+
+    if (scale > digits)
+        return "0";
+    memset(text, '9', (size_t) (digits - scale));
+    if (scale == 0)
+        return text;
+    text[digits - scale] = '.';
+    memset(text + (digits - scale) + 1, '9', (size_t) scale);
+    return text;
+}
+
 static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
                       const char **out)
 {
@@ -72,6 +91,10 @@ static int values_for(struct proof *p, const struct cat_relation *r, const struc
     }
     for (int i = 0; c->category == 'N' && numbers[i]; i++)
         out[n++] = numbers[i];
+    if (c->base == T_INT8)
+        out[n++] = "9223372036854775807";
+    if (c->base == T_NUMERIC)
+        out[n++] = numeric_limit(p, c->typmod);
     if (c->category == 'B') {
         out[n++] = "true";
         out[n++] = "false";
