@@ -175,13 +175,18 @@ static struct query *query_for(struct proof *p, struct places *places, const str
     for (; places->slots[at]; at = (at + 1) % places->n) {
         struct query *q = &p->queries[places->slots[at] - 1];
         /* Statements of a transaction run after the others of it, which may differ from release to release. */
-        if (q->session == session && !s->tx && !q->s->tx && strcmp(q->sql, s->dollar_sql) == 0 &&
-            same_args(q->s, s))
+        if (q->session == session && !s->tx && !q->s->tx &&
+            strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s))
             return q;
     }
     places->slots[at] = ++p->n_queries;
     struct query *q = &p->queries[p->n_queries - 1];
-    *q = (struct query) {.s = s, .sql = s->dollar_sql, .session = session, .probed_state = -1};
+    const char *instead = stand_in(p->a, s->dollar_sql);
+    *q = (struct query) {.s = s,
+                         .sql = instead ? instead : s->dollar_sql,
+                         .is_stand_in = instead != NULL,
+                         .session = session,
+                         .probed_state = -1};
     statement_facts(p->a, s, &q->facts);
     q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
     q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);

@@ -198,12 +198,39 @@ static const char *evaluate(struct proof *p, const struct statement_arg *arg)
     return arena_strdup(p->a, r.cell[0][0]);
 }
 
+/* MERGE and ON CONFLICT DO UPDATE go one way where the row is there, and another where it isn't. */
+static void add_other_way(struct proof *p, struct query *q, const struct description *d)
+{
+    struct arg_set *other = &q->sets[1];
+    bool upsert = false, merge = q->facts.verb == VERB_MERGE;
+
+    for (int i = 0; i < q->facts.n_writes; i++)
+        upsert |= q->facts.writes[i].on_conflict;
+    if (!upsert && !merge)
+        return;
+    *other = (struct arg_set) {arena_array(p->a, const char *, d->n_params + 1), d->n_params, false,
+                               false};
+    for (int i = 0; i < d->n_params; i++) {
+        struct param m = param_of(p, q, i + 1);
+        const struct seed *s = m.column ? seed_of(p, m.relation->oid) : NULL;
+        const char *v = NULL;
+
+        if (merge)
+            v = value_of(p->a, &p->now, d->params[i], m.column ? m.column->base : 0,
+                         m.column ? m.column->typmod : -1, NEW_ROW + 1);
+        else if (s && m.by_insert && is_key(m.relation, m.column))
+            v = seed_value(s, m.column->name);
+        other->values[i] = v ? v : q->sets[0].values[i];
+    }
+    q->n_sets = 2;
+}
+
 void args_make(struct proof *p, struct query *q, const struct description *d)
 {
     int n = q->s->n_args;
 
     q->has_args = true;
-    q->sets = arena_array(p->a, struct arg_set, n + 1);
+    q->sets = arena_array(p->a, struct arg_set, n + 2);
     for (int i = 0; i < n; i++) {
         struct arg_set *set = &q->sets[q->n_sets];
         if (q->s->args[i].n != d->n_params)
@@ -219,14 +246,16 @@ void args_make(struct proof *p, struct query *q, const struct description *d)
         return;
     q->n_sets = 1;
     generate(p, q, d, 0);
+    add_other_way(p, q, d);
 }
 
 /* The author's row is taken already, by one that was made here: the same with another key. */
-static bool other_key(struct proof *p, struct query *q, const struct description *d, int attempt)
+static bool other_key(struct proof *p, struct query *q, const struct description *d,
+                      struct arg_set *set, int attempt)
 {
     bool any = false;
 
-    for (int i = 0; i < d->n_params && i < q->sets[0].n; i++) {
+    for (int i = 0; i < d->n_params && i < set->n; i++) {
         struct param m = param_of(p, q, i + 1);
         const char *v;
 
@@ -234,13 +263,14 @@ static bool other_key(struct proof *p, struct query *q, const struct description
             (v = value_of(p->a, &p->now, m.column->type, m.column->base, m.column->typmod,
                           NEW_ROW + attempt)) == NULL)
             continue;
-        q->sets[0].values[i] = v;
+        set->values[i] = v;
         any = true;
     }
     return any;
 }
 
-bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int attempt)
+bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
+               int attempt)
 {
     const struct description *d = NULL;
 
@@ -248,8 +278,10 @@ bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, 
         d = q->shape[i];
     if (!d || attempt > 8 || d->n_params == 0)
         return false;
-    if (q->sets[0].is_given)
-        return strcmp(why->sqlstate, "23505") == 0 && other_key(p, q, d, attempt);
+    if (q->sets[set].is_given)
+        return strcmp(why->sqlstate, "23505") == 0 && other_key(p, q, d, &q->sets[set], attempt);
+    if (set > 0)
+        return false;
     generate(p, q, d, attempt);
     return true;
 }

@@ -163,6 +163,8 @@ static const struct description *description_of(struct proof *p, const struct wi
 /* Anything that isn't planned for good (SET, BEGIN) is only prepared. */
 static bool can_run(const struct query *q)
 {
+    if (q->is_stand_in || (q->facts.is_one_statement && runs_as_utility(q->sql)))
+        return true;
     /* What only the server can read is one statement, or it wouldn't have prepared it. */
     return !q->facts.parsed || (q->facts.is_one_statement && !q->facts.is_utility);
 }
@@ -273,6 +275,21 @@ bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *
     return run_once(p, q, NULL, 0, out, reached, err);
 }
 
+/* Other rows only tell of steps that they ran before. */
+static bool first_run_of(struct proof *p, struct query *q, int set, struct err *err)
+{
+    struct wire_result r = {0};
+    bool reached = true;
+
+    for (int attempt = 1;; attempt++) {
+        if (!run_once(p, q, NULL, set, &r, &reached, err))
+            return false;
+        q->sets[set].runs = r.ok && reached;
+        if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
+            return true;
+    }
+}
+
 /* Are there arguments with which it runs here? */
 static bool first_run(struct proof *p, struct query *q, int state, struct err *err)
 {
@@ -287,10 +304,13 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
         q->runs = r.ok && reached;
         /* Other values help against constraints and formats, not against what runs for ever. */
         bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0;
-        if (q->runs || !reached || !by_value || !args_mend(p, q, &r, attempt))
+        if (q->runs || !reached || !by_value || !args_mend(p, q, &r, 0, attempt))
             break;
     }
     q->run[state] = outcome_of(p, &r, 'X');
+    for (int set = 1; q->runs && set < q->n_sets; set++)
+        if (!first_run_of(p, q, set, err))
+            return false;
     return true;
 }
 
@@ -425,9 +445,12 @@ static void meet(struct proof *p, int state, int session)
 struct turn { /* one job of a batch of runs */
     struct query *q;
     struct hold *hold; /* NULL: afresh */
-    int first, n_ops;
+    int first, n_ops, set;
 };
 
+static bool is_failure(const struct outcome *o) { return o && !o->ok; }
+
+/* Of several rows the one that fails is the one that tells. */
 static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n, int session,
                       int state, struct err *err)
 {
@@ -443,7 +466,7 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n
                 strstr(o->message, "cached plan"))
                 ((struct outcome *) (uintptr_t) o)->probe = 'H';
             turns[i].hold->at[state] = o;
-        } else {
+        } else if (turns[i].set == 0 ? !is_failure(turns[i].q->run[state]) : is_failure(o)) {
             turns[i].q->run[state] = o;
         }
     }
@@ -470,7 +493,7 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 h->at[state] = h->at[from];
                 continue;
             }
-            turns[n++] = (struct turn) {q, h, j.n, ops_of(q)};
+            turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
             job_run(p, &j, q, h->name, 0);
         }
     }
@@ -482,15 +505,25 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
 static bool run_fresh(struct proof *p, int state, int session, struct err *err)
 {
     struct jobs j = {0};
-    struct turn *turns = arena_array(p->scratch, struct turn, p->n_queries + 1);
-    int n = 0;
+    int n = 0, room = 1;
+
+    for (int i = 0; i < p->n_queries; i++)
+        room += p->queries[i].n_sets + 1;
+    struct turn *turns = arena_array(p->scratch, struct turn, room);
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         const struct hold *h = q->n_holds ? &q->holds[q->n_holds - 1] : NULL;
         int from = p->t.states[state].from;
 
-        if (q->session != session || !q->runs || !q->shape[state] || q->run[state])
+        if (q->session != session || !q->runs || !q->shape[state])
+            continue;
+        for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
+            if (q->sets[set].runs) {
+                turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), set};
+                job_run(p, &j, q, NULL, set);
+            }
+        if (q->run[state])
             continue;
         if (q->probed_state != state && from >= 0 && q->run[from]) {
             q->run[state] = q->run[from];
@@ -500,7 +533,7 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             q->run[state] = h->at[state];
             continue;
         }
-        turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q)};
+        turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), 0};
         job_run(p, &j, q, NULL, 0);
     }
     return run_batch(p, &j, turns, n, session, state, err);
@@ -511,7 +544,7 @@ static bool explain_rest(struct proof *p, int state, int session, struct err *er
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         if (q->session == session && q->probed_state == state && q->shape[state] && !q->runs &&
-            can_run(q) && !explain(p, q, state, err))
+            can_run(q) && !runs_as_utility(q->sql) && !explain(p, q, state, err))
             return false;
     }
     return true;

@@ -81,6 +81,9 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
             same_text(b->fallback, fallback_of(l, now, n)) || n->is_identity ||
             (is_nextval(b->fallback) && is_nextval(n->fallback)))
             continue;
+        /* It fails, and that is told of. */
+        if (n->not_null && !fallback_of(l, now, n))
+            continue;
         add(l, "insert-relied-on-default",
             arena_printf(l->p->a, "the INSERT leaves out \"%s\", whose default was %s and is %s",
                          b->name, b->fallback, n->fallback ? n->fallback : "gone"),

@@ -137,7 +137,7 @@ static const char *rule_of(const struct proof *p, const struct outcome *o, const
         {"42702", "ambiguous-column-after-add"},   {"42601", "star-arity-broken"},
         {"42725", "function-overload-ambiguous"},  {"42501", "grants-missing-for-app-role"},
         {"42P10", "on-conflict-target-lost"},      {"428C9", "generated-takes-over-column"},
-        {"55000", "view-shim-rejects-old-writes"},
+        {"55000", "view-shim-rejects-old-writes"}, {"44000", "view-shim-rejects-old-writes"},
     };
     const struct sql_stmt *s = stmt_of(p, culprit);
     const char *rule = o->probe == 'X' && is_writer(q) ? rule_of_writes(o, q) : NULL;

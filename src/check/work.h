@@ -35,6 +35,7 @@ struct arg_set {
     const char **values; /* [n]; NULL entries are SQL NULL */
     int n;
     bool is_given; /* -- args:, else generated */
+    bool runs;     /* of the second and later: ran where the first did */
 };
 
 struct hold {
@@ -55,6 +56,7 @@ struct query {
     const char *sql; /* $n */
     struct statement_facts facts;
     int session;       /* index into sessions */
+    bool is_stand_in;  /* sql isn't the author's: see stand_in() */
     bool is_run_alone; /* utility and the like: X doesn't apply */
     struct arg_set *sets;
     int n_sets;
@@ -176,7 +178,8 @@ const char *seed_value(const struct seed *s, const char *column);     /* NULL: n
 /* args.c: with what a query is run. */
 void args_make(struct proof *p, struct query *q, const struct description *d);
 /* After a failure: other arguments, that may do better. False: no idea. */
-bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int attempt);
+bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
+               int attempt);
 
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
@@ -197,6 +200,12 @@ void verdict_all(struct proof *p);
 /* args.c: the column that a parameter is compared with; NULL: none that is known. */
 const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,
                                        const struct cat_relation **r);
+
+/* stand_in.c: what is asked instead of COPY to or from the client, which no prepared statement can be; NULL: the
+ * statement itself. */
+const char *stand_in(struct arena *a, const char *sql);
+/* A utility statement that can run in a transaction and be taken back: CALL, TRUNCATE, LOCK. */
+bool runs_as_utility(const char *sql);
 
 /* probe.c: once, in a transaction that is taken back; reached: what comes before it worked. */
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,

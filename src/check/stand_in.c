@@ -1,0 +1,90 @@
+/* What is put to the shadow instead of a statement that can't be put there as it is. */
+#include "check/work.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+/* Past blanks and comments. */
+static const char *skip(const char *s)
+{
+    for (;;) {
+        while (isspace((unsigned char) *s))
+            s++;
+        if (s[0] == '-' && s[1] == '-')
+            s += strcspn(s, "\n");
+        else if (s[0] == '/' && s[1] == '*' && strstr(s, "*/"))
+            s = strstr(s, "*/") + 2;
+        else
+            return s;
+    }
+}
+
+static bool starts(const char *s, const char *word)
+{
+    size_t n = strlen(word);
+
+    return strncasecmp(s, word, n) == 0 && !isalnum((unsigned char) s[n]) && s[n] != '_';
+}
+
+/* Past what begins at s: a quoted text, something in parentheses, or one character. */
+static const char *past(const char *s)
+{
+    char quote = *s;
+
+    if (quote == '"' || quote == '\'') {
+        for (s++; *s && *s != quote; s++)
+            ;
+        return *s ? s + 1 : s;
+    }
+    if (quote != '(')
+        return s + 1;
+    for (s++; *s && *s != ')';)
+        s = past(s);
+    return *s ? s + 1 : s;
+}
+
+/* COPY t (a, b) TO STDOUT reads what SELECT a, b FROM t reads; COPY ... FROM STDIN writes what INSERT writes. */
+static const char *copy_stand_in(struct arena *a, const char *sql)
+{
+    const char *from = skip(skip(sql) + strlen("copy")), *at = from, *list = NULL;
+
+    for (; *at; at = past(at)) {
+        bool is_word = at > from && (isspace((unsigned char) at[-1]) || strchr(")\"", at[-1]));
+
+        if (is_word && (starts(at, "to") || starts(at, "from")))
+            break;
+        if (*at == '(' && at > from)
+            list = at;
+    }
+    if (!*at)
+        return NULL;
+    const char *end = at;
+    while (end > from && isspace((unsigned char) end[-1]))
+        end--;
+    if (*from == '(')
+        return arena_strndup(a, from + 1, (size_t) (end - from) - 2);
+    const char *name = arena_strndup(a, from, (size_t) ((list ? list : end) - from));
+    const char *columns = list ? arena_strndup(a, list + 1, (size_t) (end - list) - 2) : "*";
+    if (starts(at, "to"))
+        return arena_printf(a, "SELECT %s FROM %s", columns, name);
+    if (!list)
+        return arena_printf(a, "INSERT INTO %s SELECT * FROM %s WHERE false", name, name);
+    return arena_printf(a, "INSERT INTO %s (%s) SELECT %s FROM %s WHERE false", name, columns,
+                        columns, name);
+}
+
+const char *stand_in(struct arena *a, const char *sql)
+{
+    return starts(skip(sql), "copy") ? copy_stand_in(a, sql) : NULL;
+}
+
+bool runs_as_utility(const char *sql)
+{
+    static const char *const words[] = {"call", "truncate", "lock", "refresh"};
+    const char *s = skip(sql);
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (starts(s, words[i]))
+            return true;
+    return false;
+}
