@@ -161,6 +161,13 @@ static bool was_told(const struct limits *l, int upto)
     return false;
 }
 
+void limited_add(struct proof *p, const struct app_statement *a, int state, const struct finding *f)
+{
+    p->limited = arena_grow(p->a, p->limited, sizeof *p->limited * (size_t) p->n_limited,
+                            sizeof *p->limited * (size_t) (p->n_limited + 1));
+    p->limited[p->n_limited++] = (struct limited) {a, state, (int) (f - p->report->findings)};
+}
+
 static void report_try(struct proof *p, const struct limit_try *t, int state,
                        const struct wire_result *r)
 {
@@ -184,9 +191,7 @@ static void report_try(struct proof *p, const struct limit_try *t, int state,
         "application can't be seen from here");
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->probe = "X";
-    p->limited = arena_grow(p->a, p->limited, sizeof *p->limited * (size_t) p->n_limited,
-                            sizeof *p->limited * (size_t) (p->n_limited + 1));
-    p->limited[p->n_limited++] = (struct limited) {t->a, state, (int) (f - p->report->findings)};
+    limited_add(p, t->a, state, f);
 }
 
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err)
@@ -223,12 +228,19 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
 /* What fails with its own values as well isn't about values, and is told of by itself. */
 static bool runs_still(struct proof *p, const struct app_statement *a, bool *out, struct err *err)
 {
-    struct wire_result r = {0};
-    bool reached = false;
+    *out = true;
+    for (int set = 0; *out && set < a->q->n_sets; set++) {
+        struct query copy = *a->q;
+        struct wire_result r = {0};
+        bool reached = false;
 
-    if (!probe_run(p, a->q, &r, &reached, err))
-        return false;
-    *out = r.ok && reached;
+        if (set > 0 && !a->q->sets[set].runs)
+            continue;
+        copy.sets = &a->q->sets[set];
+        if (!probe_run(p, &copy, &r, &reached, err))
+            return false;
+        *out = r.ok && reached;
+    }
     return true;
 }
 

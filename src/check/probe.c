@@ -1,100 +1,6 @@
 /* Putting queries to a state of the database. */
 #include "check/work.h"
 
-/* ---- what a query touches ----------------------------------------------------------------------------- */
-
-struct surface {
-    const struct proof *p;
-    uint64_t h;
-    unsigned
-        seen[64]; /* relations that are in it already; more than these are counted twice, no harm */
-    int n_seen;
-};
-
-static void add_relation(struct surface *s, const struct cat_relation *r, bool written, int depth)
-{
-    if (!r || depth > 8)
-        return;
-    for (int i = 0; i < s->n_seen; i++)
-        if (s->seen[i] == r->oid)
-            return;
-    if (s->n_seen < 64)
-        s->seen[s->n_seen++] = r->oid;
-    s->h = s->h * 31 + r->fingerprint;
-    for (int i = 0; i < r->n_uses; i++)
-        add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written, depth + 1);
-    if (!written)
-        return;
-    for (int i = 0; i < s->p->now.n_relations; i++)
-        if (s->p->now.relations[i].kind == 'S')
-            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
-    /* A row that is written meets its parents and its children; a trigger may meet anything. */
-    for (int i = 0; i < r->n_constraints; i++)
-        if (r->constraints[i].type == 'f')
-            add_relation(s, cat_by_oid(&s->p->now, r->constraints[i].other), false, depth + 1);
-    for (int i = 0; i < s->p->now.n_relations; i++)
-        for (int k = 0; k < s->p->now.relations[i].n_constraints; k++)
-            if (s->p->now.relations[i].constraints[k].other == r->oid)
-                add_relation(s, &s->p->now.relations[i], false, depth + 1);
-    if (r->n_triggers > 0 || r->n_policies > 0)
-        for (int i = 0; i < s->p->now.n_relations; i++)
-            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
-}
-
-static uint64_t everything(const struct proof *p)
-{
-    uint64_t h = p->now.others;
-
-    for (int i = 0; i < p->now.n_relations; i++)
-        h = h * 31 + p->now.relations[i].fingerprint;
-    for (int i = 0; i < p->now.n_functions; i++)
-        h = h * 31 + p->now.functions[i].fingerprint;
-    return h;
-}
-
-/* "name" or "schema.name", as a text; NULL: there is no such relation. */
-static const struct cat_relation *named_by(const struct proof *p, const char *path,
-                                           const char *text)
-{
-    const char *dot = strchr(text, '.');
-
-    if (!dot)
-        return cat_find(&p->now, path, NULL, text);
-    return cat_find(&p->now, path, arena_strndup(p->scratch, text, (size_t) (dot - text)), dot + 1);
-}
-
-uint64_t query_surface(const struct proof *p, const struct query *q)
-{
-    struct surface s = {.p = p, .h = p->now.others};
-    const char *path = p->sessions[q->session].search_path;
-
-    if (!q->facts.parsed || q->is_run_alone)
-        return everything(p);
-    for (int i = 0; i < q->facts.n_rels; i++) {
-        const struct fact_rel *f = &q->facts.rels[i];
-        const struct cat_relation *r = cat_find(&p->now, path, f->schema, f->name);
-
-        if (r)
-            add_relation(&s, r, f->is_target, 0);
-        else
-            s.h = print_text(s.h, f->name);
-    }
-    for (int i = 0; i < q->facts.functions.n; i++) {
-        uint64_t h = cat_function_print(&p->now, q->facts.functions.items[i].s);
-        /* A user's function may read anything. */
-        s.h = s.h * 31 + h;
-        if (h)
-            s.h = s.h * 31 + everything(p);
-    }
-    /* A constant may be meant for a regclass: nextval('orders_id_seq'). */
-    for (int i = 0; i < q->facts.literals.n; i++)
-        add_relation(&s, named_by(p, path, q->facts.literals.items[i].s), false, 0);
-    for (int i = 0; i < p->now.n_enums; i++)
-        for (int k = 0; k < p->now.enums[i].n_labels; k++)
-            s.h = print_text(s.h, p->now.enums[i].labels[k]);
-    return s.h;
-}
-
 /* ---- jobs ------------------------------------------------------------------------------------------------ */
 
 struct jobs {
@@ -226,10 +132,15 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
                              .name = held,
                              .sql = held ? NULL : q->sql,
                              .args = args->values,
-                             .n_args = args->n});
+                             .n_args = args->n,
+                             .keep_rows = q->keeps_rows});
     job_op(
         p, j,
         (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true});
+    if (q->leaves)
+        job_op(
+            p, j,
+            (struct wire_op) {.kind = WIRE_RUN, .sql = q->leaves, .keep_rows = true, .sync = true});
 }
 
 /* The result that tells: the query's own, or that of the constraints that waited. */
@@ -240,6 +151,7 @@ static const struct wire_result *run_result(const struct wire_result *first, int
     return own->ok ? end : own;
 }
 
+/* Up to the constraints that waited; what the query leaves behind is looked at after that. */
 static int ops_of(const struct query *q)
 {
     int n = 4;
@@ -255,24 +167,53 @@ static bool was_reached(const struct wire_result *first, int n_ops)
     return !first[n_ops - 2].skipped;
 }
 
-static bool run_once(struct proof *p, struct query *q, const char *held, int set,
-                     struct wire_result *out, bool *reached, struct err *err)
+static const struct outcome *outcome_of_run(struct proof *p, const struct query *q,
+                                            const struct wire_result *first, int n_ops)
+{
+    const struct outcome *o = outcome_of(p, run_result(first, n_ops), 'X');
+
+    if (!o->ok || (!q->keeps_rows && !q->leaves))
+        return o;
+    struct outcome *with = arena_new(p->a, struct outcome);
+    *with = *o;
+    with->answer = answer_of(q->leaves ? &first[n_ops] : &first[n_ops - 2]);
+    with->database = p->n_databases;
+    return with;
+}
+
+/* told: the outcome; NULL: not asked for. */
+static bool run_once(struct proof *p, struct query *q, int set, struct wire_result *out,
+                     bool *reached, const struct outcome **told, struct err *err)
 {
     struct jobs j = {0};
     int n = ops_of(q);
 
-    job_run(p, &j, q, held, set);
+    job_run(p, &j, q, NULL, set);
     if (!jobs_run(p, &j, q->session, err))
         return false;
     *out = *run_result(j.results, n);
     *reached = was_reached(j.results, n);
+    if (told)
+        *told = outcome_of_run(p, q, j.results, n);
     return true;
 }
 
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
                struct err *err)
 {
-    return run_once(p, q, NULL, 0, out, reached, err);
+    return run_once(p, q, 0, out, reached, NULL, err);
+}
+
+bool probe_answer(struct proof *p, struct query *q, uint64_t *out, struct err *err)
+{
+    struct wire_result r = {0};
+    const struct outcome *o = NULL;
+    bool reached = false;
+
+    if (!run_once(p, q, 0, &r, &reached, &o, err))
+        return false;
+    *out = o->answer;
+    return true;
 }
 
 /* Other rows only tell of steps that they ran before. */
@@ -282,7 +223,7 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
     bool reached = true;
 
     for (int attempt = 1;; attempt++) {
-        if (!run_once(p, q, NULL, set, &r, &reached, err))
+        if (!run_once(p, q, set, &r, &reached, NULL, err))
             return false;
         q->sets[set].runs = r.ok && reached;
         if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
@@ -296,10 +237,12 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
     struct wire_result r = {0};
     bool reached = true;
 
-    if (!q->has_args)
+    if (!q->has_args) {
         args_make(p, q, q->shape[state]);
+        answer_prepare(p, q);
+    }
     for (int attempt = 1;; attempt++) {
-        if (!run_once(p, q, NULL, 0, &r, &reached, err))
+        if (!run_once(p, q, 0, &r, &reached, &q->run[state], err))
             return false;
         q->runs = r.ok && reached;
         /* Other values help against constraints and formats, not against what runs for ever. */
@@ -307,7 +250,6 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
         if (q->runs || !reached || !by_value || !args_mend(p, q, &r, 0, attempt))
             break;
     }
-    q->run[state] = outcome_of(p, &r, 'X');
     for (int set = 1; q->runs && set < q->n_sets; set++)
         if (!first_run_of(p, q, set, err))
             return false;
@@ -458,8 +400,9 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n
         return false;
     for (int i = 0; i < n; i++) {
         const struct wire_result *first = &j->results[turns[i].first];
-        const struct wire_result *r = run_result(first, turns[i].n_ops);
-        const struct outcome *o = was_reached(first, turns[i].n_ops) ? outcome_of(p, r, 'X') : NULL;
+        const struct outcome *o = was_reached(first, turns[i].n_ops)
+                                      ? outcome_of_run(p, turns[i].q, first, turns[i].n_ops)
+                                      : NULL;
 
         if (turns[i].hold) {
             if (o && !o->ok && strcmp(o->sqlstate, "0A000") == 0 &&

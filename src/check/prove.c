@@ -28,7 +28,11 @@ static bool replay_all(struct proof *p, struct err *err)
         if (!replay_to(p, s, err) || !probe_state(p, s, err))
             return false;
         p->shapes[s] = cat_shape(&p->now);
+        int since = p->report->n;
         silent_state(p, s);
+        unique_state(p, s);
+        if (!answers_state(p, s, since, err))
+            return false;
         if (!writes_probe(p, s, err))
             return false;
     }
@@ -97,6 +101,8 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
         timeline_build(p.a, set, &to, &p.t);
     p.broken = arena_array(p.a, bool, p.t.n_states);
     p.told = arena_array(p.a, bool, p.t.n_states);
+    p.forgot = arena_array(p.a, bool, p.t.n_states);
+    p.told_unique = arena_array(p.a, bool, p.t.n_states);
     bool ok = app_load(&p, problems, err);
     p.shapes = arena_array(p.a, uint64_t, p.t.n_states);
     p.stale = arena_array(p.a, bool, p.n_app + 1);

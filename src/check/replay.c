@@ -167,8 +167,10 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         return false;
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
         !is_not_null_without_default(&s->stmts[failed], &r)) {
-        if (!forget_rows(p, s, &any, err) ||
-            (any && !ddl_run(p, state, s, !p->told[state], &r, &failed, err)))
+        if (!forget_rows(p, s, &any, err))
+            return false;
+        p->forgot[state] |= any;
+        if (any && !ddl_run(p, state, s, !p->told[state], &r, &failed, err))
             return false;
     }
     if (failed >= 0)
@@ -488,6 +490,7 @@ static bool start_over(struct proof *p, struct err *err)
     wire_close(p->owner);
     p->root = p->owner = NULL;
     p->n_hidden = p->n_born = 0;
+    p->n_databases++;
     p->state = 0;
     if (p->database && !shadow_drop(p->shadow, DATABASE, err))
         return false;

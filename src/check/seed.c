@@ -33,7 +33,7 @@ static struct seed *seed_add(struct proof *p, const struct cat_relation *r, cons
         p->cap_seeds = cap;
     }
     struct seed *s = &p->seeds[p->n_seeds++];
-    *s = (struct seed) {r->oid, r, arena_array(p->a, const char *, r->n_columns + 1)};
+    *s = (struct seed) {r->oid, false, r, arena_array(p->a, const char *, r->n_columns + 1)};
     for (int i = 0; i < r->n_columns; i++)
         s->values[i] = arena_strdup(p->a, cells[i]);
     return s;
@@ -222,7 +222,7 @@ static bool find_row(struct proof *p, const struct cat_relation *r, bool *found,
         return false;
     *found = result.ok && result.n_rows > 0;
     if (*found && r->n_columns)
-        seed_add(p, r, result.cell[0]);
+        seed_add(p, r, result.cell[0])->is_found = true;
     return true;
 }
 

@@ -133,6 +133,23 @@ static bool same_columns(const struct cat_relation *a, const struct cat_relation
     return true;
 }
 
+/* Is there a policy that lets everybody at every row, and none that takes some away again? As the catalogue query
+ * writes them: command, permissive, roles where they are named, expressions. */
+static bool shows_all(const struct cat_relation *r, const struct fact_rel *f)
+{
+    bool all = false;
+
+    for (int i = 0; i < r->n_policies; i++) {
+        const char *d = r->policies[i].definition;
+
+        if (strncmp(d + 1, " t ", 3) != 0)
+            return false;
+        all |= (d[0] == '*' || (d[0] == 'r' && !f->is_target)) &&
+               (strcmp(d + 4, "true") == 0 || strcmp(d + 4, "true true") == 0);
+    }
+    return all;
+}
+
 static void look_at_rel(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
@@ -155,7 +172,8 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
             arena_printf(l->p->a, "\"%s\" was %s.%s and is %s.%s now, by the search_path", f->name,
                          before->schema, before->name, now->schema, now->name),
             "write the schema in front of the name, in a release before this one");
-    if (role && strcmp(role, now->owner) != 0) {
+    if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
+        !(before->has_rls == false && shows_all(now, f))) {
         bool differs = before->has_rls != now->has_rls ||
                        (now->has_rls && before->n_policies != now->n_policies);
         for (int i = 0; !differs && now->has_rls && i < now->n_policies; i++)
@@ -385,8 +403,8 @@ static void look_at_cascade(struct proof *p, int state)
 
 /* ---- a state ------------------------------------------------------------------------------------------------------------ */
 
-static const struct timeline_world *world_of(const struct proof *p, const struct app_statement *a,
-                                             int state)
+const struct timeline_world *world_met(const struct proof *p, const struct app_statement *a,
+                                       int state)
 {
     for (int i = 0; i < p->t.n_worlds; i++)
         if (p->t.worlds[i].state == state &&
@@ -405,7 +423,7 @@ void silent_state(struct proof *p, int state)
     look_at_cascade(p, state);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
-        const struct timeline_world *w = world_of(p, a, state);
+        const struct timeline_world *w = world_met(p, a, state);
         struct look l = {p, state, a, w, p->sessions[a->q->session].search_path};
 
         if (!w || !a->q->facts.parsed || !a->q->fresh[state] ||

@@ -21,6 +21,8 @@ struct outcome {
     bool ok;
     char probe;                               /* P, E, H, X */
     const char *sqlstate, *message, *context; /* when not ok */
+    uint64_t answer;                          /* a sum over what it gave or left; 0: not known */
+    int database; /* which of the shadow's databases that was, in turn */
     int position;
 };
 
@@ -55,9 +57,11 @@ struct query {
     const struct statement *s;
     const char *sql; /* $n */
     struct statement_facts facts;
-    int session;       /* index into sessions */
-    bool is_stand_in;  /* sql isn't the author's: see stand_in() */
-    bool is_run_alone; /* utility and the like: X doesn't apply */
+    int session;        /* index into sessions */
+    bool keeps_rows;    /* its rows are its answer */
+    const char *leaves; /* else: the query whose rows are, run after it; NULL: not known */
+    bool is_stand_in;   /* sql isn't the author's: see stand_in() */
+    bool is_run_alone;  /* utility and the like: X doesn't apply */
     struct arg_set *sets;
     int n_sets;
     bool has_args; /* sets were looked for */
@@ -91,6 +95,7 @@ struct app_session {
 
 struct seed { /* a row that we made or found: texts by column */
     unsigned relation;
+    bool is_found;                    /* the baseline's: there may be any number of them */
     const struct cat_relation *shape; /* as it was then */
     const char **values;              /* by place in shape->columns */
 };
@@ -142,11 +147,14 @@ struct proof {
     int n_limited;
     struct born *born;
     int n_born;
-    uint64_t *shapes; /* [n_states]: of the schema */
-    int state;        /* in which the shadow's database is */
-    bool *broken;     /* [n_states]: its task failed on the shadow */
-    bool *stale;      /* [n_app]: W has told of it */
-    bool *told;       /* [n_states]: was come to before: its findings are there */
+    uint64_t *shapes;  /* [n_states]: of the schema */
+    int state;         /* in which the shadow's database is */
+    bool *broken;      /* [n_states]: its task failed on the shadow */
+    bool *stale;       /* [n_app]: W has told of it */
+    bool *forgot;      /* [n_states]: rows of ours had to go for its step */
+    bool *told_unique; /* [n_states]: unique.c was there */
+    int n_databases;   /* how often the shadow's database was made anew */
+    bool *told;        /* [n_states]: was come to before: its findings are there */
 };
 
 /* ---- rooms -------------------------------------------------------------------------------------------- */
@@ -222,6 +230,23 @@ bool fills_probe(struct proof *p, int state, const struct plan *plan, const stru
 
 /* writes.c: W. */
 bool writes_probe(struct proof *p, int state, struct err *err);
+
+/* The first world of a state in which the statement may run; NULL: none. */
+const struct timeline_world *world_met(const struct proof *p, const struct app_statement *a,
+                                       int state);
+
+/* answers.c: how an answer is had: rows that are kept, or a query afterwards. */
+void answer_prepare(struct proof *p, struct query *q);
+uint64_t answer_of(const struct wire_result *r);
+/* Another answer than in the state before; since: the findings from there on are about this state. */
+bool answers_state(struct proof *p, int state, int since, struct err *err);
+/* probe.c: the answer, once more. */
+bool probe_answer(struct proof *p, struct query *q, uint64_t *out, struct err *err);
+
+/* unique.c: new uniqueness against those who write its columns. */
+void unique_state(struct proof *p, int state);
+void limited_add(struct proof *p, const struct app_statement *a, int state,
+                 const struct finding *f);
 
 /* silent.c: S, against the state before. */
 void silent_state(struct proof *p, int state);

@@ -1,0 +1,154 @@
+/* Uniqueness that a step adds, against writers of its columns: whether two rows get the same values isn't for one run
+ * to show. Catalogue and parse tree tell who may collide.
+ */
+#include "check/work.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+struct key { /* a new index that refuses rows */
+    const struct cat_relation *r;
+    const struct cat_index *index;
+};
+
+static bool is_exclusion(const struct cat_relation *r, const struct cat_index *index)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        if (r->constraints[i].type == 'x' && strcmp(r->constraints[i].name, index->name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_number(const char *columns, int number)
+{
+    char *end = NULL;
+
+    for (const char *s = columns; *s; s = end) {
+        long v = strtol(s, &end, 10);
+        if (end == s)
+            return false;
+        if (v == number)
+            return true;
+    }
+    return false;
+}
+
+/* An index that was there before and is at least as strict: over some of the columns, and over all rows. */
+static bool was_unique(const struct cat_relation *before, const struct cat_index *index)
+{
+    for (int i = 0; i < before->n_indexes; i++) {
+        const struct cat_index *b = &before->indexes[i];
+        bool within = b->is_unique && !b->is_partial && b->is_valid && !has_number(b->columns, 0);
+
+        for (int c = 0; within && c < before->n_columns; c++)
+            within = !has_number(b->columns, before->columns[c].number) ||
+                     has_number(index->columns, before->columns[c].number);
+        if (within || (b->is_unique && strcmp(b->definition, index->definition) == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool mentions(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *s = strstr(text, name); s; s = strstr(s + 1, name))
+        if ((s == text || (!isalnum((unsigned char) s[-1]) && s[-1] != '_')) &&
+            !isalnum((unsigned char) s[n]) && s[n] != '_')
+            return true;
+    return false;
+}
+
+/* The columns of the index, and what its expressions name: after the parenthesis, so not the table. */
+static bool is_of_key(const struct key *k, const struct cat_column *c)
+{
+    const char *body = strchr(k->index->definition, '(');
+
+    return has_number(k->index->columns, c->number) ||
+           (has_number(k->index->columns, 0) && body && mentions(body, c->name));
+}
+
+static bool names(const struct text_list *l, const char *name)
+{
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].s, name) == 0)
+            return true;
+    return false;
+}
+
+static const struct cat_column *written_of(const struct key *k, const struct fact_write *w)
+{
+    for (int i = 0; i < k->r->n_columns; i++) {
+        const struct cat_column *c = &k->r->columns[i];
+        bool is = w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
+
+        if (is && is_of_key(k, c))
+            return c;
+    }
+    return NULL;
+}
+
+/* The writer says itself what is to happen then. */
+static bool yields(const struct fact_write *w)
+{
+    return w->verb == VERB_DELETE || (w->on_conflict && !w->conflict_has_target);
+}
+
+static bool was_limited(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->n_limited; i++)
+        if (p->limited[i].a == a && p->limited[i].state == state)
+            return true;
+    return false;
+}
+
+static void look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                    int state, const struct key *k)
+{
+    const char *path = p->sessions[a->q->session].search_path;
+    const struct query *q = a->q;
+    bool fails = (q->plan[state] && !q->plan[state]->ok) || (q->run[state] && !q->run[state]->ok);
+
+    for (int i = 0; !fails && i < q->facts.n_writes && !was_limited(p, a, state); i++) {
+        const struct fact_write *f = &q->facts.writes[i];
+        const struct cat_column *c = NULL;
+
+        if (!yields(f) && cat_find(&p->now, path, f->schema, f->table) == k->r)
+            c = written_of(k, f);
+        if (!c)
+            continue;
+        struct finding *found = finding_of_state(
+            p, a, w, state, "unproven-write",
+            arena_printf(p->a,
+                         "it writes \"%s\", and from this step on \"%s\" refuses a second row "
+                         "with the same values",
+                         c->name, k->index->name),
+            "let the statement say what is to happen then (ON CONFLICT DO NOTHING), in a release "
+            "before this one; that the application never writes a value twice can't be seen from "
+            "here");
+        limited_add(p, a, state, found);
+    }
+}
+
+void unique_state(struct proof *p, int state)
+{
+    if (state == 0 || p->t.states[state].by != STATE_TASK || p->told_unique[state])
+        return;
+    p->told_unique[state] = true;
+    for (int r = 0; r < p->now.n_relations; r++) {
+        struct key k = {&p->now.relations[r], NULL};
+        const struct cat_relation *before = cat_by_oid(&p->before, k.r->oid);
+
+        for (int i = 0; before && i < k.r->n_indexes; i++) {
+            k.index = &k.r->indexes[i];
+            if (!(k.index->is_unique || is_exclusion(k.r, k.index)) || was_unique(before, k.index))
+                continue;
+            for (int n = 0; n < p->n_app; n++) {
+                const struct timeline_world *w = world_met(p, &p->app[n], state);
+                if (w && !p->t.releases[p->app[n].release].is_projected)
+                    look_at(p, &p->app[n], w, state, &k);
+            }
+        }
+    }
+}
