@@ -443,6 +443,15 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
     return run_batch(p, &j, turns, n, session, state, err);
 }
 
+/* What is held goes on calling the function it found; a new session may find another one. */
+static bool calls_functions(const struct proof *p, const struct query *q)
+{
+    for (int i = 0; i < q->facts.functions.n; i++)
+        if (cat_function_print(&p->now, q->facts.functions.items[i].s))
+            return true;
+    return false;
+}
+
 /* X afresh: where nothing is held, where what is held no longer runs, where the types of parameters changed, and
  * for the author's other rows. */
 static bool run_fresh(struct proof *p, int state, int session, struct err *err)
@@ -472,7 +481,8 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             q->run[state] = q->run[from];
             continue;
         }
-        if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state])) {
+        if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state]) &&
+            !calls_functions(p, q)) {
             q->run[state] = h->at[state];
             continue;
         }
