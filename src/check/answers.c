@@ -93,22 +93,34 @@ static bool is_definition(const struct sql_stmt *s)
     return false;
 }
 
-/* A step that leaves every row as it is, and what the server does with it its own business. */
-static bool keeps_rows(const struct proof *p, int state)
+bool changes_rows(const struct proof *p, int state)
+{
+    const struct task *t = p->t.states[state].task;
+
+    if (!t || (t->kind != TASK_STEP && t->kind != TASK_BACKFILL))
+        return false;
+    if (t->kind == TASK_BACKFILL || t->step->command.n > 0 || p->forgot[state])
+        return true;
+    for (int i = 0; i < t->step->n_stmts; i++)
+        if (!is_definition(&t->step->stmts[i]))
+            return true;
+    return false;
+}
+
+/* A step that leaves the rows as they are, and that may make something else of them: an index doesn't. */
+static bool may_matter(const struct proof *p, int state)
 {
     static const char *const indifferent[] = {"INDEX", "CONSTRAINT", "UNIQUE", "PRIMARY",
                                               "COMMENT"};
     const struct task *t = p->t.states[state].task;
     bool matters = false;
 
-    if (!t || t->kind != TASK_STEP || t->step->command.n > 0 || p->forgot[state])
+    if (!t || t->kind != TASK_STEP || changes_rows(p, state))
         return false;
     for (int i = 0; i < t->step->n_stmts; i++) {
         const struct sql_stmt *s = &t->step->stmts[i];
         bool is = true;
 
-        if (!is_definition(s))
-            return false;
         for (size_t k = 0; k < sizeof indifferent / sizeof *indifferent; k++)
             is = is && !strstr(s->kind, indifferent[k]);
         matters |= is;
@@ -133,7 +145,7 @@ static bool differs(const struct proof *p, const struct query *q, int state)
     const struct outcome *before = q->run[from], *now = q->run[state];
 
     return before && now && before != now && before->ok && now->ok && before->answer &&
-           now->answer && before->database == now->database && before->answer != now->answer &&
+           now->answer && before->rows == now->rows && before->answer != now->answer &&
            q->shape[from] && q->shape[state] && description_same(q->shape[from], q->shape[state]) &&
            !is_volatile(q);
 }
@@ -194,7 +206,7 @@ static bool is_steady(struct proof *p, struct query *q, int state, bool *out, st
 
 bool answers_state(struct proof *p, int state, int since, struct err *err)
 {
-    if (state == 0 || p->t.states[state].by != STATE_TASK || !keeps_rows(p, state))
+    if (state == 0 || p->t.states[state].by != STATE_TASK || !may_matter(p, state))
         return true;
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];

@@ -177,7 +177,7 @@ static const struct outcome *outcome_of_run(struct proof *p, const struct query 
     struct outcome *with = arena_new(p->a, struct outcome);
     *with = *o;
     with->answer = answer_of(q->leaves ? &first[n_ops] : &first[n_ops - 2]);
-    with->database = p->n_databases;
+    with->rows = p->n_rows;
     return with;
 }
 

@@ -490,7 +490,7 @@ static bool start_over(struct proof *p, struct err *err)
     wire_close(p->owner);
     p->root = p->owner = NULL;
     p->n_hidden = p->n_born = 0;
-    p->n_databases++;
+    p->n_rows++;
     p->state = 0;
     if (p->database && !shadow_drop(p->shadow, DATABASE, err))
         return false;
@@ -522,6 +522,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
                                  : apply_task(p, state, err)))
         return false;
     p->state = state;
+    p->n_rows += changes_rows(p, state);
     if (!read_now(p, err) || !limits_after(p, state, limits, err))
         return false;
     note_births(p, s);

@@ -77,16 +77,34 @@ static bool names(const struct text_list *l, const char *name)
     return false;
 }
 
-static const struct cat_column *written_of(const struct key *k, const struct fact_write *w)
+static bool writes(const struct fact_write *w, const struct cat_column *c)
 {
+    return w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
+}
+
+/* A column of the key that the statement writes; NULL: none, or one of the others keeps its rows apart. A column that
+ * the plans made is filled by what they made beside it, from columns that were apart before. */
+static const struct cat_column *written_of(const struct proof *p, const struct key *k,
+                                           const struct fact_write *w)
+{
+    const struct cat_relation *first = cat_by_oid(&p->baseline, k->r->oid);
+    const struct cat_column *found = NULL;
+
     for (int i = 0; i < k->r->n_columns; i++) {
         const struct cat_column *c = &k->r->columns[i];
-        bool is = w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
 
-        if (is && is_of_key(k, c))
-            return c;
+        if (!is_of_key(k, c))
+            continue;
+        if (writes(w, c)) {
+            found = c;
+            continue;
+        }
+        bool is_new = !first || !cat_column(first, c->name);
+        bool is_null = w->verb == VERB_INSERT && !c->fallback && !c->is_identity;
+        if (is_new || (is_null && has_number(k->index->columns, c->number)) || c->is_identity)
+            return NULL;
     }
-    return NULL;
+    return found;
 }
 
 /* The writer says itself what is to happen then. */
@@ -115,7 +133,7 @@ static void look_at(struct proof *p, const struct app_statement *a, const struct
         const struct cat_column *c = NULL;
 
         if (!yields(f) && cat_find(&p->now, path, f->schema, f->table) == k->r)
-            c = written_of(k, f);
+            c = written_of(p, k, f);
         if (!c)
             continue;
         struct finding *found = finding_of_state(

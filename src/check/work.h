@@ -22,7 +22,7 @@ struct outcome {
     char probe;                               /* P, E, H, X */
     const char *sqlstate, *message, *context; /* when not ok */
     uint64_t answer;                          /* a sum over what it gave or left; 0: not known */
-    int database; /* which of the shadow's databases that was, in turn */
+    int rows;                                 /* over which rows: see n_rows */
     int position;
 };
 
@@ -153,7 +153,7 @@ struct proof {
     bool *stale;       /* [n_app]: W has told of it */
     bool *forgot;      /* [n_states]: rows of ours had to go for its step */
     bool *told_unique; /* [n_states]: unique.c was there */
-    int n_databases;   /* how often the shadow's database was made anew */
+    int n_rows;        /* how often the rows of the database changed, or were made anew */
     bool *told;        /* [n_states]: was come to before: its findings are there */
 };
 
@@ -238,6 +238,7 @@ const struct timeline_world *world_met(const struct proof *p, const struct app_s
 /* answers.c: how an answer is had: rows that are kept, or a query afterwards. */
 void answer_prepare(struct proof *p, struct query *q);
 uint64_t answer_of(const struct wire_result *r);
+bool changes_rows(const struct proof *p, int state);
 /* Another answer than in the state before; since: the findings from there on are about this state. */
 bool answers_state(struct proof *p, int state, int since, struct err *err);
 /* probe.c: the answer, once more. */
