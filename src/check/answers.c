@@ -161,8 +161,10 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
         if (strstr(s->stmts[i].kind, "ADD COLUMN") || strstr(s->stmts[i].kind, "CREATE TABLE"))
             rule = "name-shadowed";
         else if (strstr(s->stmts[i].kind, "FUNCTION"))
-            rule = has_word(s->stmts[i].sql, "replace") ? "function-signature-changed"
-                                                        : "name-shadowed";
+            rule =
+                strncmp(s->stmts[i].kind, "CREATE", 6) != 0 || has_word(s->stmts[i].sql, "replace")
+                    ? "function-signature-changed"
+                    : "name-shadowed";
         else if (has_word(s->stmts[i].sql, "rename value"))
             rule = "enum-value-renamed";
     return rule;

@@ -113,9 +113,15 @@ static bool is_about_rows(const struct wire_result *r)
            strcmp(r->sqlstate, "22001") == 0 || strcmp(r->sqlstate, "22P02") == 0;
 }
 
-static bool forget_rows(struct proof *p, const struct step *s, bool *any, struct err *err)
+static bool forget_rows(struct proof *p, const struct step *s, const struct wire_result *r,
+                        bool *any, struct err *err)
 {
+    /* ATTACH PARTITION is about the partition's rows, and names the parent. */
+    const char *named = quoted_name(p->scratch, r->message, "relation");
+
     *any = false;
+    if (named && !seed_remove(p, NULL, named, any, err))
+        return false;
     for (int i = 0; i < s->n_stmts; i++) {
         bool removed = false;
         if (!seed_remove(p, s->stmts[i].schema, s->stmts[i].table, &removed, err))
@@ -167,7 +173,7 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         return false;
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
         !is_not_null_without_default(&s->stmts[failed], &r)) {
-        if (!forget_rows(p, s, &any, err))
+        if (!forget_rows(p, s, &r, &any, err))
             return false;
         p->forgot[state] |= any;
         if (any && !ddl_run(p, state, s, !p->told[state], &r, &failed, err))

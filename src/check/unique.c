@@ -77,6 +77,21 @@ static bool names(const struct text_list *l, const char *name)
     return false;
 }
 
+/* gen_random_uuid(), nextval(): never the same twice. */
+static bool is_fresh(const struct query *q, const struct fact_write *w, const struct cat_column *c)
+{
+    bool makes = false, is_expression = false;
+
+    for (int i = 0; i < q->facts.functions.n; i++)
+        makes |= strstr(q->facts.functions.items[i].s, "uuid") != NULL ||
+                 strstr(q->facts.functions.items[i].s, "nextval") != NULL;
+    for (int i = 0; i < w->columns.n; i++)
+        if (strcmp(w->columns.items[i].s, c->name) == 0)
+            is_expression = w->params && w->params[i] == 0 && w->literals.n > i &&
+                            w->literals.items[i].s == NULL;
+    return makes && is_expression;
+}
+
 static bool writes(const struct fact_write *w, const struct cat_column *c)
 {
     return w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
@@ -84,8 +99,8 @@ static bool writes(const struct fact_write *w, const struct cat_column *c)
 
 /* A column of the key that the statement writes; NULL: none, or one of the others keeps its rows apart. A column that
  * the plans made is filled by what they made beside it, from columns that were apart before. */
-static const struct cat_column *written_of(const struct proof *p, const struct key *k,
-                                           const struct fact_write *w)
+static const struct cat_column *written_of(const struct proof *p, const struct query *q,
+                                           const struct key *k, const struct fact_write *w)
 {
     const struct cat_relation *first = cat_by_oid(&p->baseline, k->r->oid);
     const struct cat_column *found = NULL;
@@ -95,6 +110,8 @@ static const struct cat_column *written_of(const struct proof *p, const struct k
 
         if (!is_of_key(k, c))
             continue;
+        if (writes(w, c) && is_fresh(q, w, c))
+            return NULL;
         if (writes(w, c)) {
             found = c;
             continue;
@@ -133,7 +150,7 @@ static void look_at(struct proof *p, const struct app_statement *a, const struct
         const struct cat_column *c = NULL;
 
         if (!yields(f) && cat_find(&p->now, path, f->schema, f->table) == k->r)
-            c = written_of(p, k, f);
+            c = written_of(p, q, k, f);
         if (!c)
             continue;
         struct finding *found = finding_of_state(

@@ -19,7 +19,7 @@ class Truth(unittest.TestCase):
             truths = list(pool.map(lambda c: compat.experiment(pg, c), cases))
         wrong = ["%s: %s (%s)" % (c.name, why, t) for c, t in zip(cases, truths) for why in [compat.disagreement(c, t)] if why]
         self.assertEqual(wrong, [], "\n".join(wrong))
-        self.assertLess(sum("judged" in c for c in cases), 5)
+        self.assertLess(sum("judged" in c for c in cases), 10)
         self.assertEqual(len({c.name for c in cases}), len(cases), "two cases have one name")
 
     def test_the_experiment_sees_each_kind_of_trouble(self):

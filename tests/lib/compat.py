@@ -22,7 +22,7 @@ import pgtest
 WIRE = {"result-shape-changed", "parameter-type-changed"}
 HELD = {"held-plan-result-changed"}
 SILENT = {"insert-relied-on-default", "whole-row-shape-drift", "natural-join-drift", "row-visibility-changed", "name-shadowed",
-          "session-meaning-changed", "enum-value-unknown-to-old-reader", "old-path-trigger-effect"}
+          "session-meaning-changed", "function-signature-changed", "enum-value-renamed", "enum-value-unknown-to-old-reader", "old-path-trigger-effect"}
 FAILS = {"old-query-fails", "ambiguous-column-after-add", "star-arity-broken", "routine-body-broken", "type-narrowed-for-old-writes",
          "insert-omits-required-column", "restriction-breaks-old-writes", "unproven-write", "generated-takes-over-column",
          "on-conflict-target-lost", "function-overload-ambiguous", "function-signature-changed", "enum-value-renamed",
