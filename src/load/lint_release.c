@@ -285,6 +285,33 @@ static bool asks_for(const struct statement *s, const char *key, bool on)
     return false;
 }
 
+static bool has_old_branch(const struct view *v, int release, const char *key)
+{
+    const struct statements *list = statements_of(v->rf, release);
+
+    for (int i = 0; list && i < list->n; i++)
+        if (asks_for(&list->items[i], key, false))
+            return true;
+    return false;
+}
+
+/* The first release with statements in whose window nobody asks for the flag; NULL: there is none. */
+static const char *flag_gone_from(const struct view *v, const char *key)
+{
+    const struct project *project = &v->rf->set->project;
+
+    for (int r = v->phase_release[PHASE_CONTRACT] + 1; r < project->n_releases; r++) {
+        const struct statements *own = statements_of(v->rf, r);
+        bool gone = own && own->n > 0;
+
+        for (int k = r; gone && k >= 0 && k >= r - v->window; k--)
+            gone = !has_old_branch(v, k, key);
+        if (gone)
+            return version_of(v, r);
+    }
+    return NULL;
+}
+
 static void flags_removed(struct view *v, enum phase phase, const struct step *step,
                           const struct sql_stmt *s)
 {
@@ -312,6 +339,7 @@ static void flags_removed(struct view *v, enum phase phase, const struct step *s
                                          "contract ends what flag %s chooses, and release %s still "
                                          "has its old branch",
                                          key, version_of(v, r)));
+                found->safe_from = arena_strdup(&v->r->arena, flag_gone_from(v, key));
                 place(v, found, r, i);
                 v->said_flag = true;
             }
