@@ -1,0 +1,99 @@
+"""plans/: every worked plan is clean, and each of its wrong variants is found for the reason that its page gives.
+
+A variant is laid over the plan: files of the same name take the place of its own. wrong/expected.json says what
+`check` finds in each: exactly these rules, steps, statements and safe_from; `also` names rules that may stand beside them."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+SRC = os.environ.get("PHASEGATE_SRC", os.path.join(os.path.dirname(__file__), "../.."))
+BIN = os.environ.get("PHASEGATE_BIN", "phasegate")
+PLANS = os.path.join(SRC, "plans")
+NAMES = ("drop-table", "enum-value", "int-to-bigint-key", "json-to-columns", "move-column", "not-null", "rename-column",
+         "split-table")
+
+
+def read(*path):
+    with open(os.path.join(PLANS, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def expected(name):
+    return json.loads(read(name, "wrong", "expected.json"))
+
+
+def summed_up(findings):
+    """One entry for each rule, step and safe_from: whether two messages are one finding is no matter here."""
+    found = {}
+    for f in findings:
+        key = tuple(f.get(k) for k in ("rule", "plan", "phase", "step", "safe_from"))
+        found.setdefault(key, set()).update("%s %s" % (p["release"], p["statement"]) for p in f["places"])
+    return found
+
+
+class WorkedPlans(unittest.TestCase):
+    def check(self, name, variant=None):
+        folder = tempfile.mkdtemp(prefix="phasegate-worked-")
+        self.addCleanup(shutil.rmtree, folder)
+        project = os.path.join(folder, name)
+        shutil.copytree(os.path.join(PLANS, name), project, ignore=shutil.ignore_patterns("wrong"))
+        if variant:
+            shutil.copytree(os.path.join(PLANS, name, "wrong", variant), project, dirs_exist_ok=True)
+        done = subprocess.run([BIN, "check", "--format", "json"], cwd=project, capture_output=True, text=True, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        return done.returncode, json.loads(done.stdout)
+
+    def test_every_folder_is_known(self):
+        self.assertEqual(sorted(set(os.listdir(PLANS)) - {"demo"}), sorted(NAMES))
+        for name in NAMES:
+            folders = [e for e in os.listdir(os.path.join(PLANS, name, "wrong")) if e != "expected.json"]
+            self.assertEqual(sorted(folders), sorted(expected(name)), name)
+
+    def test_each_plan_is_clean(self):
+        for name in NAMES:
+            with self.subTest(plan=name):
+                code, report = self.check(name)
+                self.assertEqual((code, report["findings"]), (0, []))
+                s = report["summary"]
+                self.assertEqual(s["probed"], s["cells"])
+                self.assertGreater(s["cells"], 0)
+
+    def test_each_wrong_variant_is_found_for_its_reason(self):
+        for name in NAMES:
+            for variant, want in expected(name).items():
+                with self.subTest(plan=name, variant=variant):
+                    code, report = self.check(name, variant)
+                    found = summed_up(f for f in report["findings"] if f["rule"] not in want.get("also", ()))
+                    self.assertEqual(code, 1)
+                    self.assertEqual(found, {tuple(f[k] for k in ("rule", "plan", "phase", "step", "safe_from")): set(f["statements"])
+                                             for f in want["findings"]})
+
+    def test_the_same_files_give_the_same_words(self):
+        def words():
+            return self.check("move-column", "stops-too-early")[1]["findings"]
+
+        self.assertEqual(words(), words())
+
+    def test_the_pages_say_what_is_expected(self):
+        for name in NAMES:
+            page = read(name, "README.md")
+            rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+            self.assertEqual(sorted(rows), sorted(expected(name)), name)
+            for variant, want in expected(name).items():
+                for f in want["findings"]:
+                    self.assertIn("`%s`" % f["rule"], rows[variant])
+                    self.assertTrue(rows[variant].endswith("| %s |" % (f["safe_from"] or "no release")), rows[variant])
+
+    def test_the_overview_names_each(self):
+        with open(os.path.join(SRC, "docs", "worked-plans.md"), encoding="utf-8") as f:
+            overview = f.read()
+        for name in NAMES:
+            self.assertIn("(../plans/%s/README.md)" % name, overview)
+
+
+if __name__ == "__main__":
+    unittest.main()
