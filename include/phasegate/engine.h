@@ -62,7 +62,7 @@ struct advance_result {
     struct task_report *tasks;
     int n_tasks;
     struct decision decision; /* when refused: everything that's missing */
-    const char *proof; /* "proved", or "missing": nobody asked for it */
+    const char *proof;        /* "proved", or "missing": nobody asked for it */
 };
 
 /* All refusals as one ERR_REFUSED: the first is the message, the rest are details; reason is the first's. */

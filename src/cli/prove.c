@@ -173,7 +173,9 @@ bool prove_transition(struct context *c, struct engine *e, struct plan *p, const
     if (!file && !opt_has(c, OPT_PROVE))
         return true;
     if (!file && !has_statements(&c->set.project)) {
-        err_set(err, ERR_REFUSED, "--prove: there is nothing to prove with: no release of the project lists statements");
+        err_set(
+            err, ERR_REFUSED,
+            "--prove: there is nothing to prove with: no release of the project lists statements");
         err_reason(err, "proof");
         return err_hint(err, "phasegate capture --release V gathers them from the database");
     }

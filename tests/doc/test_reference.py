@@ -538,8 +538,9 @@ class Examples(Case):
                           encoding="utf-8") as f:
                     f.write(text)
             said = yaml.load(project, yaml.BaseLoader)
-            named = [said.get("baseline")] + [r.get("statements") for r in said.get("releases", []) + said.get("consumers", [])]
-            for name in [n for n in named if isinstance(n, str)]:
+            named = [r.get("statements") for r in said.get("releases", []) + said.get("consumers", [])]
+            named = [said.get("baseline")] + [n for one in named for n in (one if isinstance(one, list) else [one])]
+            for name in [n for n in named if n]:
                 full = os.path.join(folder, name)
                 os.makedirs(os.path.dirname(full), exist_ok=True)
                 with open(full, "w", encoding="utf-8") as f:

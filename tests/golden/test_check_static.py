@@ -28,7 +28,7 @@ class CheckStatic(unittest.TestCase):
         return done
 
     def findings(self, *args, code):
-        found = json.loads(self.run_check(*args, "--format", "json", code=code).stdout)["result"]["findings"]
+        found = json.loads(self.run_check(*args, "--format", "json", code=code).stdout)["findings"]
         return [(f["file"], f["line"], f["rule"], f["severity"]) for f in found]
 
     def test_exit_codes(self):
