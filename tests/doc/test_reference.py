@@ -544,7 +544,7 @@ class Examples(Case):
                 full = os.path.join(folder, name)
                 os.makedirs(os.path.dirname(full), exist_ok=True)
                 with open(full, "w", encoding="utf-8") as f:
-                    f.write("-- name: One\nSELECT 1;\n")
+                    f.write("-- name: %s\nSELECT 1;\n" % re.sub(r"\W", "_", name))
             for command in (["check", "--static", "--fail-on", "never"], ["show", "plans"], ["show", "config", "-e", self.first_environment(project)]):
                 done = pgtest.run_phasegate(command, cwd=folder)
                 self.assertEqual(done.rc, 0, "%s: %s" % (path, done))

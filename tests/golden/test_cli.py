@@ -432,7 +432,7 @@ class Check(Case):
         os.makedirs(self.path("plans"), exist_ok=True)
         done = self.run_here("--format", "json", "check")
         self.assertEqual(done.rc, 2, done)
-        return done.json["result"]["findings"]
+        return done.json["problems"]
 
     def test_a_folder_of_plans_that_is_not_there(self):
         [p] = self.problems(PROJECT.replace("plans: plans/", "plans: plan/") % ("x", "http://127.0.0.1:9"))
@@ -459,7 +459,7 @@ class Check(Case):
         text = self.read(path)
         self.assertIn("{percent: 10, pause: 15m}\n      - {percent: 100}", text)
         self.write(path, text.replace("{percent: 10, pause: 15m}\n      - {percent: 100}", "{percent: 50}\n      - {percent: 110}"))
-        [p] = self.run_here("--format", "json", "check").json["result"]["findings"]
+        [p] = self.run_here("--format", "json", "check").json["problems"]
         self.assertIn('"percent" is 110', p["message"])
 
     def test_a_mistake_has_a_next_command(self):
