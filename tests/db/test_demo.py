@@ -94,7 +94,7 @@ class Demo(unittest.TestCase):
     def test_text_without_a_terminal(self):
         rc, out, err = self.finish(self.start(*QUICK))
         self.assertEqual(rc, 0, out + err)
-        self.assertEqual(err, "")
+        self.assertEqual(err, "next: docs/tutorial.md, the same with a plan of your own\n")
         self.assertNotIn("\033", out)
         self.assertNotIn("\r", out)
         for word in PHASES[:4]:
