@@ -142,6 +142,21 @@ static const char *parents_value(const struct proof *p, const struct param *m)
     return NULL;
 }
 
+/* An UPDATE that leaves the row as it is would show nothing: another value than the row's. */
+static const char *updated_value(struct proof *p, const struct param *m)
+{
+    const struct cat_column *c = m->column;
+    const struct seed *s = seed_of(p, m->relation->oid);
+    const char *old = s && cat_column(s->shape, c->name) ? seed_value(s, c->name) : NULL, *v = NULL;
+
+    for (int variant = NEW_ROW; variant < NEW_ROW + 3; variant++) {
+        v = value_of(p->a, &p->now, c->type, c->base, c->typmod, variant);
+        if (!v || !old || strcmp(v, old) != 0)
+            break;
+    }
+    return v;
+}
+
 static const char *value_for(struct proof *p, struct query *q, const struct description *d, int n,
                              int attempt)
 {
@@ -155,10 +170,14 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
         v = parents_value(p, &m);
         if (!v && attempt > 0)
             v = value_from_checks(p->a, m.relation, c, attempt - 1);
-        if (!v)
-            v = value_of(p->a, &p->now, c->type, c->base, c->typmod,
-                         m.by_insert && is_key(m.relation, c) ? NEW_ROW + attempt : 1 + attempt);
-        return v;
+        if (v)
+            return v;
+        if (!m.by_insert && attempt == 0)
+            return updated_value(p, &m);
+        int variant = !m.by_insert            ? attempt
+                      : is_key(m.relation, c) ? NEW_ROW + attempt
+                                              : 1 + attempt;
+        return value_of(p->a, &p->now, c->type, c->base, c->typmod, variant);
     }
     const struct seed *s = seed_of(p, m.relation->oid);
     if (s && cat_column(s->shape, c->name))

@@ -245,8 +245,9 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
         if (!run_once(p, q, 0, &r, &reached, &q->run[state], err))
             return false;
         q->runs = r.ok && reached;
-        /* Other values help against constraints and formats, not against what runs for ever. */
-        bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0;
+        /* Other values help against constraints, formats and triggers, not against what runs for ever. */
+        bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0 ||
+                        strcmp(r.sqlstate, "P0001") == 0;
         if (q->runs || !reached || !by_value || !args_mend(p, q, &r, 0, attempt))
             break;
     }

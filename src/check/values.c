@@ -105,7 +105,7 @@ const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, 
     case T_INTERVAL: return arena_printf(a, "%d days", variant);
     case T_UUID: return arena_printf(a, "00000000-0000-4000-8000-%012d", variant);
     case T_JSON:
-    case T_JSONB: return "{}";
+    case T_JSONB: return variant < 3 ? "{}" : arena_printf(a, "{\"x\": %d}", variant);
     case T_JSONPATH: return "$";
     case T_XML: return "<x/>";
     case T_INET: return arena_printf(a, "10.0.0.%d", variant % 256);

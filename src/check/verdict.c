@@ -376,6 +376,27 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     f->help = way_out(p, a, f, w);
 }
 
+static void report_never_anywhere(struct proof *p, const struct app_statement *a,
+                                  const struct timeline_world *w, const struct outcome *o)
+{
+    const char *missing = missing_rule(p, a, o);
+
+    if (a->q->never)
+        return;
+    a->q->never = true;
+    struct finding *f = add_finding(p, a, w, missing ? missing : "failing-at-baseline",
+                                    a->s->sql_at, o, o->message);
+    f->help =
+        !missing
+            ? "it fails in every state of the database that there is, with or without the plans"
+        : missing[0] == 'g'
+            ? "GRANT it in the step that makes it, before the release is deployed"
+            : "no step makes what it needs: make it in expand of a plan, bound to that release "
+              "or an earlier one";
+    if (missing)
+        f->level = "statement";
+}
+
 /* It never worked so far: is it the baseline's fault, or does it come too early? */
 static void report_never(struct proof *p, const struct app_statement *a,
                          const struct timeline_world *w, const struct outcome *o)
@@ -385,14 +406,8 @@ static void report_never(struct proof *p, const struct app_statement *a,
     for (int s = 0; s < p->t.n_states && works < 0; s++)
         if (a->q->plan[s] && !failure_at(a->q, s))
             works = s;
-    if (works < 0 && a->q->never)
-        return;
     if (works < 0) {
-        a->q->never = true;
-        struct finding *f =
-            add_finding(p, a, w, "failing-at-baseline", a->s->sql_at, o, o->message);
-        f->help =
-            "it fails in every state of the database that there is, with or without the plans";
+        report_never_anywhere(p, a, w, o);
         return;
     }
     bool by_expand = p->t.states[works].phase == PHASE_EXPAND;

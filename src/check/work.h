@@ -205,6 +205,10 @@ struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
                                  const char *message, const char *help);
 void verdict_all(struct proof *p);
 
+/* missing.c: the rule, when a release that isn't the first needs what no step makes; NULL: it isn't that. */
+const char *missing_rule(const struct proof *p, const struct app_statement *a,
+                         const struct outcome *o);
+
 /* args.c: the column that a parameter is compared with; NULL: none that is known. */
 const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,
                                        const struct cat_relation **r);

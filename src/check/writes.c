@@ -202,6 +202,32 @@ static bool is_of_the_past(const struct sequence *q)
     return past;
 }
 
+static bool has_sync(const struct proof *p, int state, const struct plan *plan)
+{
+    for (; state >= 0; state = p->t.states[state].from) {
+        const struct timeline_state *at = &p->t.states[state];
+        if (at->by != STATE_TASK || !at->task || p->t.plans[at->plan] != plan)
+            continue;
+        if (at->task->kind == TASK_SYNC_INSTALL || at->task->kind == TASK_SYNC_REMOVE)
+            return at->task->kind == TASK_SYNC_INSTALL;
+    }
+    return false;
+}
+
+/* Did the trigger see all that was written? Then it's the trigger that doesn't keep both sides. */
+static bool is_the_syncs(const struct scene *s, const struct sequence *q, const struct plan *plan)
+{
+    bool all = plan && q->n > 0 && !is_of_the_past(q) && has_sync(s->p, s->state, plan);
+
+    for (int i = 0; all && i < q->n; i++)
+        for (int m = 0; all && m < q->writers[i]->n; m++) {
+            const struct statement_facts *f = &q->writers[i]->items[m]->q->facts;
+            for (int k = 0; all && k < f->n_writes; k++)
+                all = strcmp(f->writes[k].table, plan->sync.table.s) == 0;
+        }
+    return all;
+}
+
 static void report_stale(struct scene *s, const struct pair_of *q, const struct sequence *seq,
                          const struct wire_result *x, const struct wire_result *y)
 {
@@ -209,10 +235,12 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
     const struct plan *plan = NULL;
     const char *phase = NULL;
     struct pos at = raised_at(p, q->a, q->b, &plan, &phase);
-    struct finding *f = report_add(
-        p->report, "stale-new-value", at, "%s, %s of release %s answers %s when %s and %s when %s",
-        sequence_words(p, seq), q->a->s->name, p->t.releases[q->a->release].version,
-        row_words(p, x, y), when_words(p, q->a->s), row_words(p, y, x), when_words(p, q->b->s));
+    bool by_sync = is_the_syncs(s, seq, plan);
+    struct finding *f =
+        report_add(p->report, by_sync ? "sync-trigger-asymmetric" : "stale-new-value", at,
+                   "%s, %s of release %s answers %s when %s and %s when %s", sequence_words(p, seq),
+                   q->a->s->name, p->t.releases[q->a->release].version, row_words(p, x, y),
+                   when_words(p, q->a->s), row_words(p, y, x), when_words(p, q->b->s));
 
     f->level = "statement";
     f->kind = "rolling";
@@ -221,13 +249,16 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
     f->phase = phase;
     f->release = p->t.releases[q->a->release].version;
     f->statement = q->a->s->name;
-    f->help = is_of_the_past(seq)
-                  ? "fill the past before the read flag's first rung, or fall back to the "
-                    "old column where the "
-                    "new one is empty"
-                  : "both sides must be kept by every writer: a sync trigger, or writers "
-                    "of both; or -- differs: "
-                    "says why the answers may differ";
+    f->help =
+        by_sync
+            ? "forward and reverse of sync have to undo each other for every value that is written"
+        : is_of_the_past(seq)
+            ? "fill the past before the read flag's first rung, or fall back to the "
+              "old column where the "
+              "new one is empty"
+            : "both sides must be kept by every writer: a sync trigger, or writers "
+              "of both; or -- differs: "
+              "says why the answers may differ";
     finding_place(p->report, f, q->a->s->sql_at, f->release, f->statement);
     finding_place(p->report, f, q->b->s->sql_at, f->release, f->statement);
 }

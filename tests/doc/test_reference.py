@@ -575,6 +575,9 @@ class Examples(Case):
                 elif set(said) == {"live_releases"}:
                     part = "".join("    " + line + "\n" for line in block.text.splitlines())
                     projects.append((where, "phasegate: 1\nenvironments:\n  local:\n" + part))
+                elif set(said) == {"session"}:
+                    part = "".join("    " + line + "\n" for line in block.text.splitlines())
+                    projects.append((where, PROJECT % "" + 'releases:\n  - version: "1.0.0"\n    statements: s.sql\n' + part))
                 elif set(said) == {"policy"}:
                     projects.append((where, PROJECT % "" + block.text))
                 else:

@@ -7,11 +7,13 @@ Examples are fenced blocks; the words behind the language say what they are:
     yaml bad plan | yaml good plan      a plan, of a small project
     yaml bad project | good project     more of its phasegate.yaml
     sql baseline                        its baseline
+    yaml release                        more of every release there
     sql release 1.0.0 [1.1.0 ...]       what those releases run; `sql bad release`, `sql good release`: of one side
 
 The rule must be found in the bad one and not in the good one.
 """
 
+import concurrent.futures
 import json
 import os
 import re
@@ -22,24 +24,12 @@ import unittest
 
 import pgtest
 
+APPLIED = "applied-step-edited"  # is about a database that the good plan was applied to
 PAGES = os.path.join(pgtest.SRC, "docs", "rules")
 
-# Their examples are files of the same form, but it takes a server to find them: the replay's tests run them.
-NOT_RUN_HERE = {
-    "applied-step-edited", "foreign-table-of-fk-locked", "ambiguous-column-after-add", "backfill-not-idempotent-or-races-old-writers", "cell-untested", "dependents-cascaded",
-    "enum-value-renamed", "enum-value-unknown-to-old-reader", "expand-after-code", "extension-missing",
-    "failing-at-baseline", "function-overload-ambiguous", "function-signature-changed", "generated-takes-over-column",
-    "grants-missing-for-app-role", "held-plan-result-changed", "insert-omits-required-column", "insert-relied-on-default",
-    "name-shadowed", "natural-join-drift", "new-query-needs-later-state", "not-yet-provable", "old-path-trigger-effect",
-    "old-query-fails", "on-conflict-target-lost", "parameter-type-changed", "restriction-breaks-old-writes",
-    "result-shape-changed", "routine-body-broken", "row-visibility-changed", "session-meaning-changed", "stale-new-value",
-    "star-arity-broken", "step-fails-on-shadow", "sync-trigger-asymmetric", "type-narrowed-for-old-writes", "unproven-write",
-    "view-shim-rejects-old-writes", "whole-row-shape-drift",
-}
 
-
-def run(*args, cwd=None):
-    done = subprocess.run([pgtest.BIN, *args], capture_output=True, text=True, cwd=cwd)
+def run(*args, cwd=None, env=None):
+    done = subprocess.run([pgtest.BIN, *args], capture_output=True, text=True, cwd=cwd, env=dict(os.environ, **(env or {})))
     return done
 
 
@@ -73,6 +63,7 @@ def files_of(found, side, folder):
 def project_of(found, side, folder):
     """The project of one side."""
     project = "phasegate: 1\nplans: plans/\n"
+    more = ""
     releases = {}
     for words, text in found:
         about = [w for w in words[1:] if w != side]
@@ -85,15 +76,17 @@ def project_of(found, side, folder):
         elif about == ["baseline"]:
             write(folder, "baseline.sql", text)
             project += "baseline: baseline.sql\n"
+        elif words[0] == "yaml" and about == ["release"]:
+            more = "".join("    " + line + "\n" for line in text.splitlines())
         elif about[:1] == ["release"]:
             releases.update((version, text) for version in about[1:])
     project += "releases:\n"
     for version in sorted(releases, key=lambda v: [int(n) for n in v.split(".")]):
         write(folder, "statements/%s.sql" % version, releases[version])
-        project += '  - {version: "%s", statements: statements/%s.sql}\n' % (version, version)
+        project += '  - version: "%s"\n    statements: statements/%s.sql\n' % (version, version) + more
     project += "environments:\n  production: {databases: {default: {url: \"${DATABASE_URL}\"}}}\n"
     write(folder, "phasegate.yaml", project)
-    return ["--static"]
+    return []
 
 
 class Rules(unittest.TestCase):
@@ -115,12 +108,12 @@ class Rules(unittest.TestCase):
                 for side in ("bad", "good"):
                     self.assertTrue(any(w[:2] == ["sql", side] or w == ["yaml", side, "plan"] for w, _ in blocks(rule["rule"])))
 
-    def findings(self, rule, side):
+    def findings(self, rule, side, *more):
         folder = tempfile.mkdtemp(prefix="rule.")
         try:
             found = blocks(rule)
             is_plan = any(words == ["yaml", side, "plan"] for words, _ in found)
-            args = (project_of if is_plan else files_of)(found, side, folder)
+            args = project_of(found, side, folder) + list(more or ["--static"]) if is_plan else files_of(found, side, folder)
             done = run("check", *args, "--format", "json", cwd=folder)
             self.assertIn(done.returncode, (0, 1), done.stderr + done.stdout)
             return [f for f in json.loads(done.stdout)["findings"]
@@ -128,23 +121,44 @@ class Rules(unittest.TestCase):
         finally:
             shutil.rmtree(folder)
 
+    def assert_page(self, rule, bad, good):
+        self.assertIn(rule, [f["rule"] for f in bad])
+        self.assertNotIn(rule, [f["rule"] for f in good])
+        self.assertEqual([f for f in good if f["severity"] == "error"], [])
+
     def test_examples_without_a_server(self):
-        for rule in (r["rule"] for r in rules() if r["rule"] not in NOT_RUN_HERE):
+        for rule in (r["rule"] for r in rules() if "static" in r["by"]):
             with self.subTest(rule=rule):
-                self.assertIn(rule, [f["rule"] for f in self.findings(rule, "bad")])
-                good = self.findings(rule, "good")
-                self.assertNotIn(rule, [f["rule"] for f in good])
-                self.assertEqual([f for f in good if f["severity"] == "error"], [])
+                self.assert_page(rule, self.findings(rule, "bad"), self.findings(rule, "good"))
 
-    def test_all_others_are_the_shadows(self):
-        self.assertEqual(NOT_RUN_HERE, {r["rule"] for r in rules() if r["by"] == ["shadow"]})
+    def test_examples_on_the_shadow(self):
+        """All on one server, a few at a time."""
+        url = pgtest.cluster().url()
+        names = [r["rule"] for r in rules() if r["by"] == ["shadow"] and r["rule"] != APPLIED]
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            asked = [(rule, [pool.submit(self.findings, rule, side, "--shadow", url) for side in ("bad", "good")])
+                     for rule in names]
+            for rule, sides in asked:
+                with self.subTest(rule=rule):
+                    self.assert_page(rule, *(side.result() for side in sides))
 
-    def test_plans_of_the_others_can_be_read(self):
-        """What needs a server must at least be a project that loads, each side."""
-        for rule in sorted(NOT_RUN_HERE):
-            for side in ("bad", "good"):
-                with self.subTest(rule=rule, side=side):
-                    self.findings(rule, side)
+    def test_example_of_an_edit(self):
+        db = pgtest.cluster().create_database()
+        self.addCleanup(db.drop)
+        folder = tempfile.mkdtemp(prefix="rule.")
+        self.addCleanup(shutil.rmtree, folder)
+        env = {"DATABASE_URL": db.url, "PHASEGATE_SHADOW": pgtest.cluster().url()}
+        found, told = blocks(APPLIED), {}
+        project_of(found, "good", folder)
+        with open(os.path.join(folder, "baseline.sql"), encoding="utf-8") as f:
+            db.psql(f.read())
+        done = run("advance", "example", "--release", "1.0.0", cwd=folder, env=env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for side in ("bad", "good"):
+            project_of(found, side, folder)
+            done = run("check", "--against", "production", "--format", "json", cwd=folder, env=env)
+            told[side] = json.loads(done.stdout)["findings"]
+        self.assert_page(APPLIED, told["bad"], told["good"])
 
 
 if __name__ == "__main__":
