@@ -31,18 +31,18 @@ bool app_is_possible(const struct proof *p, const struct timeline_world *w,
 /* ---- how strict a release's client is ------------------------------------------------------------------ */
 
 /* What each client does by default, from its own documentation; docs/reference/drivers.md has the sources.
- * wire: does it decode results by the types it saw before? session: does it keep statements prepared on the server
- * over a change of the schema, and fail with 0A000 then? */
+ * binary: does it ask for results in binary form, whose bytes mean something only together with the type it saw
+ * before? prepared: does it keep statements prepared on the server over a change of the schema? */
 static const struct {
     const char *driver;
     bool binary, prepared;
 } drivers[] = {
-    {"pgjdbc", false, true},        {"pgx", true, true},        {"npgsql", true, false},
-    {"psycopg3", false, true},      {"psycopg2", false, false}, {"rails", false, true},
-    {"node-pg", false, false},      {"pdo", false, true},       {"sqlx", true, true},
-    {"asyncpg", true, true},        {"libpq", false, false},    {"lib-pq", false, false},
-    {"sqlalchemy", false, false},   {"django", false, false},   {"ecto", true, true},
-    {"tokio-postgres", true, true}, {"r2dbc", true, false},
+    {"pgjdbc", true, true},          {"pgx", true, true},        {"npgsql", true, false},
+    {"psycopg3", false, true},       {"psycopg2", false, false}, {"rails", false, true},
+    {"node-pg", false, false},       {"pdo", false, true},       {"sqlx", true, true},
+    {"asyncpg", true, true},         {"libpq", false, false},    {"lib-pq", false, false},
+    {"sqlalchemy", false, false},    {"django", false, false},   {"ecto", true, true},
+    {"tokio-postgres", true, false}, {"r2dbc", false, true},
 };
 
 static int driver_find(const char *name)

@@ -509,6 +509,20 @@ class Json(Case):
         play(self, lab, "json-output.md", 4)
 
 
+class Drivers(Case):
+    """drivers.md and the presets of the proof"""
+
+    def test_presets(self):
+        source = read(os.path.join(pgtest.SRC, "src", "check", "app.c"))
+        table = re.search(r"\} drivers\[\] = \{(.*?)\n\};", source, re.S)[1]
+        rows = re.findall(r'\{"([\w-]+)", (true|false), (true|false)\}', table)
+        self.assertEqual(len(rows), table.count('"') // 2)
+        written = read(page("reference", "drivers.md")).split("<!-- drivers -->")[1].split("<!-- end -->")[0]
+        said = re.findall(r"^\| `([\w-]+)` \| (yes|no) \| (yes|no) \| \[.+\]\(https://\S+\).* \|$", written, re.M)
+        words = {"true": "yes", "false": "no"}
+        self.assertEqual(said, [(name, words[prepared], words[binary]) for name, binary, prepared in rows])
+
+
 PROJECT = "phasegate: 1\nenvironments: {local: {databases: {default: {url: x}}%s}}\n"
 PLAN = """phasegate: 1
 plan: example
@@ -611,7 +625,8 @@ class Links(Case):
 
     def test_named_files_are_there(self):
         for path in markdown():
-            for name in re.findall(r"\b(?:src|tests|include|docs|deploy|cmake)/[\w./-]+\.\w+\b", read(path)):
+            text = re.sub(r"https?://\S+", "", read(path))
+            for name in re.findall(r"\b(?:src|tests|include|docs|deploy|cmake)/[\w./-]+\.\w+\b", text):
                 if not re.search(r"_x\b|/x\b|NNNN", name):
                     self.assertTrue(os.path.exists(os.path.join(pgtest.SRC, name)), "%s names %s" % (path, name))
 
