@@ -69,6 +69,24 @@ bool shadow_load(struct shadow *s, const char *name, const char *root, const cha
 bool shadow_load_from(struct shadow *s, const char *name, const char *url,
                       struct err *err) MUST_CHECK;
 
+/* ---- programs ---------------------------------------------------------------------------------- */
+
+enum { SHADOW_COMMAND_LATE = -1 };
+
+struct shadow_command {
+    const char *database;
+    const char *const *argv; /* argv[0] is looked for on PATH; NULL-terminated */
+    const char *label;       /* application_name of its sessions */
+    int64_t limit_ms;        /* then it's ended; 0: never */
+};
+
+/* Runs a program of the user's on a database, as SHADOW_OWNER: it finds the way there in DATABASE_URL and in libpq's
+ * own variables, and has no other variables than those that programs need to run (PATH, HOME, ...). output: what it
+ * said, the last 64 KiB, without our secrets. out_code: its exit code, 128 + signal, 127 when there's no such program,
+ * SHADOW_COMMAND_LATE. False: interrupted, or it couldn't be tried. */
+bool shadow_command(struct shadow *s, const struct shadow_command *c, struct str *output,
+                    int *out_code, struct err *err) MUST_CHECK;
+
 /* ---- sessions ---------------------------------------------------------------------------------- */
 
 struct wire_options {

@@ -46,7 +46,7 @@ static bool run_sql_list(struct proof *p, const struct sql_list *l, struct wire_
 }
 
 /* One boolean; anything else is false. */
-static bool ask(struct proof *p, const char *sql, bool *out, struct err *err)
+bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err)
 {
     struct wire_op op = {.kind = WIRE_RUN, .sql = sql, .keep_rows = true, .sync = true};
     struct wire_result r = {0};
@@ -58,8 +58,8 @@ static bool ask(struct proof *p, const char *sql, bool *out, struct err *err)
 }
 
 /* A state that is come to again has been told of. */
-static struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
-                                    const char *message)
+struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
+                             const char *message)
 {
     const struct timeline_state *s = &p->t.states[state];
     struct finding *f = report_add(p->report, rule, at, "%s", message);
@@ -88,16 +88,16 @@ static void report_failure(struct proof *p, int state, struct pos at, const stru
 
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
-static bool is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err)
+bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err)
 {
     *out = false;
     if (s->applied_when.s)
-        return ask(p, s->applied_when.s, out, err);
+        return steps_ask(p, s->applied_when.s, out, err);
     for (int i = 0; i < s->n_stmts; i++) {
         bool is = false;
         if (!s->stmts[i].applied_when)
             return true;
-        if (!ask(p, s->stmts[i].applied_when, &is, err))
+        if (!steps_ask(p, s->stmts[i].applied_when, &is, err))
             return false;
         if (!is)
             return true;
@@ -160,14 +160,9 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
 
     if (!applies(p, s))
         return true;
-    if (s->command.n > 0) {
-        struct finding *f =
-            step_finding(p, state, "cell-untested", s->at,
-                         "a command: step isn't run: what it does to the schema is not known");
-        f->help = "--allow-commands runs it on the shadow";
-        return true;
-    }
-    if (!is_in_place(p, s, &in_place, err) || in_place)
+    if (s->command.n > 0)
+        return command_step(p, state, s, err);
+    if (!step_is_in_place(p, s, &in_place, err) || in_place)
         return in_place;
     if (!ddl_run(p, state, s, !p->told[state], &r, &failed, err))
         return false;

@@ -192,6 +192,16 @@ bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, 
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
 
+struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
+                             const char *message);
+/* Is its result there already? */
+bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err);
+/* As the steps' role: one boolean; anything else is false. */
+bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err);
+
+/* command.c: a command: step, where it may be run. */
+bool command_step(struct proof *p, int state, const struct step *s, struct err *err);
+
 /* probe.c: every query that the state may have changed. */
 bool probe_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */

@@ -119,7 +119,10 @@ static bool load(struct checking *k, struct err *err)
 
 static const char *or_env(struct context *c, enum option_id id, const char *name)
 {
-    return opt_has(c, id) ? opt_text(c, id) : c->host->ops->env(c->host, name);
+    const char *set = c->host->ops->env(c->host, name);
+
+    /* A secret that a CI hasn't is an empty variable there. */
+    return opt_has(c, id) ? opt_text(c, id) : set && *set ? set : NULL;
 }
 
 static bool begin_shadow(struct checking *k, struct err *err)

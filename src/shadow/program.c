@@ -117,7 +117,10 @@ static _Noreturn void become(const struct program *p, int in, int out, int errou
         dup2(errout, STDERR_FILENO) >= 0) {
         if (p->is_confined)
             confine(p->argv[0], true, NULL);
-        execve(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
+        if (p->is_foreign)
+            execvpe(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
+        else
+            execve(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
     }
     _exit(127);
 }
@@ -147,15 +150,19 @@ static bool drain(int fd, struct str *to)
     return n == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-/* False: a signal came. */
-static bool wait_for(struct shadow *s, pid_t pid, int fd, struct str *errout, int *status)
+/* False: a signal came, or its time is over. */
+static bool wait_for(struct shadow *s, const struct program *p, pid_t pid, int fd,
+                     struct str *errout, int *status)
 {
+    int64_t begun = clock_mono_ms(s->clock);
     bool is_closed = false;
 
     while (waitpid(pid, status, WNOHANG) == 0) {
         struct pollfd look = {.fd = is_closed ? -1 : fd, .events = POLLIN};
 
         if (shadow_is_interrupted(s))
+            return false;
+        if (p->limit_ms > 0 && clock_mono_ms(s->clock) - begun > p->limit_ms)
             return false;
         poll(&look, 1, is_closed ? 2 : SHADOW_SLICE_MS);
         is_closed = is_closed || drain(fd, errout);
@@ -185,7 +192,11 @@ static pid_t start(const struct program *p, int fds[2])
         fcntl(fds[0], F_SETFL, O_NONBLOCK);
         pid = fork();
         if (pid == 0)
-            become(p, p->in_fd >= 0 ? p->in_fd : null, p->out_fd >= 0 ? p->out_fd : null, fds[1]);
+            become(p, p->in_fd >= 0 ? p->in_fd : null,
+                   p->is_foreign    ? fds[1]
+                   : p->out_fd >= 0 ? p->out_fd
+                                    : null,
+                   fds[1]);
         if (pid > 0)
             setpgid(pid, pid);
         close(fds[1]);
@@ -205,12 +216,17 @@ bool program_run(struct shadow *s, const struct program *p, struct str *errout, 
 
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "can't start %s: %s", p->argv[0], strerror(errno));
-    bool good = wait_for(s, pid, fds[0], errout, &status);
+    bool good = wait_for(s, p, pid, fds[0], errout, &status), is_late = false;
     if (!good) {
+        is_late = !shadow_is_interrupted(s);
         end_child(s, pid, &status);
-        shadow_interrupted(s, err);
+        drain(fds[0], errout);
     }
+    if (p->is_foreign)
+        kill(-pid, SIGKILL); /* what it left in the background */
     close(fds[0]);
-    *out_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return good;
+    *out_code = is_late             ? SHADOW_COMMAND_LATE
+                : WIFEXITED(status) ? WEXITSTATUS(status)
+                                    : 128 + WTERMSIG(status);
+    return good || is_late || shadow_interrupted(s, err);
 }

@@ -9,9 +9,13 @@ struct program {
     const char *const *env;  /* all of it, NULL-terminated */
     int in_fd, out_fd;       /* -1: none */
     bool is_confined;        /* it starts no program itself */
+    bool
+        is_foreign; /* argv[0] is looked for on PATH, both outputs are errout, nothing outlives it */
+    int64_t limit_ms; /* it is ended then; 0: it has all the time */
 };
 
-/* Its end, or a signal's (ERR_INTERRUPTED, and it is ended). errout gets the last 64 KiB of what it said. */
+/* Its end, or a signal's (ERR_INTERRUPTED, and it is ended). out_code: SHADOW_COMMAND_LATE when its time was over;
+ * 127 when it can't be started. errout gets the last 64 KiB of what it said. */
 bool program_run(struct shadow *s, const struct program *p, struct str *errout, int *out_code,
                  struct err *err) MUST_CHECK;
 /* Beside the server's programs, else on PATH. False: nowhere; err says so. */

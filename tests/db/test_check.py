@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 import check_project
+import pgtest
 from project import plan, step
 
 T = "CREATE TABLE t (id int PRIMARY KEY, old text, n int)"
@@ -292,6 +293,75 @@ class Outputs(check_project.Case):
             os.chmod(tmp, 0o777)
             done = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[drop_old("1.0.0")]).check(env={"TMPDIR": tmp})
             self.assertEqual((done.rc, os.listdir(tmp)), (0, []), done)
+
+
+class Commands(check_project.Case):
+    """command: steps: a pull request's code, run only on the shadow and only when asked for."""
+
+    ADD = "import os,subprocess,sys; sys.exit(subprocess.call(['psql', os.environ['DATABASE_URL'], '-qc', 'ALTER TABLE t ADD COLUMN fresh text']))"
+    THERE = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'fresh')"
+    NEW = "-- name: Fresh\n-- args: (1)\nSELECT fresh FROM t WHERE id = $1;\n"
+
+    def with_command(self, *command, **more):
+        s = dict({"id": "tool", "command": list(command), "applied_when": self.THERE, "undo": {"none": "tests"}}, **more)
+        return self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET + self.NEW},
+                            plans=[plan("tool", phases={"expand": {"release": "1.1.0", "steps": [s]}})])
+
+    def test_not_without_the_option(self):
+        p = self.with_command("touch", "here")
+        done = p.check()
+        self.assertEqual(done.rc, 1, done)
+        [f] = [f for f in done.findings if f["rule"] == "cell-untested"]
+        self.assertEqual((f["severity"], f["step"]), ("error", "tool"))
+        self.assertIn("--allow-commands", f["help"])
+        self.assertFalse(os.path.exists(p.dir + "/here"))
+
+    def test_its_changes_are_proved(self):
+        self.clean(self.with_command("python3", "-c", self.ADD), "--allow-commands")
+
+    def test_on_a_server_of_the_users(self):
+        self.clean(self.with_command("python3", "-c", self.ADD), "--allow-commands", "--shadow", pgtest.cluster().url())
+
+    def test_what_is_in_place_is_not_run(self):
+        p = self.with_command("touch", "here", applied_when="SELECT true")
+        p.check("--allow-commands")
+        self.assertFalse(os.path.exists(p.dir + "/here"))
+
+    def test_it_must_have_done_it(self):
+        p = self.with_command("true")
+        self.assertIn("applied_when is still false", self.failure(p)["message"])
+
+    def failure(self, p, **more):
+        done = p.check("--allow-commands", **more)
+        self.assertEqual(done.rc, 1, done)
+        [f] = [f for f in done.findings if f["rule"] == "step-fails-on-shadow"]
+        return f
+
+    def test_what_it_said(self):
+        f = self.failure(self.with_command("sh", "-c", "echo first; echo nothing to do with $DATABASE_URL >&2; exit 7"))
+        self.assertIn("command sh ended with exit code 7: nothing to do with DATABASE_URL", f["message"])
+        self.assertIn("first", f["help"])
+
+    def test_no_such_program(self):
+        self.assertIn("command no-such-program-here can't be started", self.failure(self.with_command("no-such-program-here"))["message"])
+
+    def test_time_is_up(self):
+        f = self.failure(self.with_command("sh", "-c", "sleep 600 & sleep 600", statement_timeout="1s"))
+        self.assertIn("didn't end within 1 s", f["message"])
+
+    def test_it_knows_only_the_shadow(self):
+        """No variable of ours but those that programs need, and a role that may do no more than steps may."""
+        p = self.with_command("sh", "-c", "env >env.txt; psql -XAtc 'SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user' >>env.txt; "
+                              "psql \"$DATABASE_URL\" -qc 'ALTER TABLE t ADD COLUMN fresh text'")
+        secrets = {"DATABASE_URL": "postgresql://real/production", "PGHOST": "real", "UNLEASH_TOKEN": "t0ken",
+                   "PHASEGATE_SHADOW": "", "GITHUB_TOKEN": "t0ken"}
+        done = p.check("--allow-commands", env=secrets)
+        self.assertEqual(done.rc, 0, done)
+        with open(p.dir + "/env.txt") as f:
+            seen = f.read()
+        for word in ("real", "t0ken", "PHASEGATE"):
+            self.assertNotIn(word, seen)
+        self.assertIn("phasegate_shadow|f", seen)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+/* command: steps, which run a pull request's code: only where somebody said so. */
+#include "check/work.h"
+
+/* As long as a build may take, and no longer than a job waits. */
+enum { LIMIT_MS = 5 * 60 * 1000, HELP_BYTES = 2000 };
+
+/* The last line that isn't empty: tools end with what went wrong. */
+static const char *last_line(struct proof *p, const char *text)
+{
+    size_t n = strlen(text), from;
+
+    while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+        n--;
+    for (from = n; from > 0 && text[from - 1] != '\n'; from--)
+        ;
+    return arena_strndup(p->a, text + from, n - from);
+}
+
+/* Whole lines from the end of it. */
+static const char *tail_of(struct proof *p, const char *text)
+{
+    size_t n = strlen(text);
+    const char *from = text;
+
+    while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+        n--;
+    if (n > HELP_BYTES) {
+        from = memchr(text + n - HELP_BYTES, '\n', HELP_BYTES);
+        from = from ? from + 1 : text + n - HELP_BYTES;
+    }
+    return arena_strndup(p->a, from, (size_t) (text + n - from));
+}
+
+static const char *words_of(struct proof *p, const char *name, int code, int64_t limit_ms,
+                            const char *said)
+{
+    const char *how =
+        code == SHADOW_COMMAND_LATE
+            ? arena_printf(p->scratch, "didn't end within %d s", (int) (limit_ms / 1000))
+        : code == 127 && !*said ? "can't be started"
+                                : arena_printf(p->scratch, "ended with exit code %d", code);
+
+    return arena_printf(p->a, "the step fails: command %s %s%s%s", name, how, *said ? ": " : "",
+                        *said ? last_line(p, said) : "");
+}
+
+static bool run(struct proof *p, const struct step *s, const char **why, const char **help,
+                struct err *err)
+{
+    const char **argv = arena_array(p->scratch, const char *, s->command.n + 1);
+    int64_t limit = s->statement_timeout_ms != MODEL_UNSET && s->statement_timeout_ms > 0
+                        ? s->statement_timeout_ms
+                        : LIMIT_MS;
+    AUTO(str) said = {0};
+    int code = 0;
+
+    for (int i = 0; i < s->command.n; i++)
+        argv[i] = s->command.items[i].s;
+    struct shadow_command c = {.database = p->database,
+                               .argv = argv,
+                               .label = arena_printf(p->scratch, "phasegate/check/%s", s->id.s),
+                               .limit_ms = limit};
+    *why = NULL;
+    if (!shadow_command(p->shadow, &c, &said, &code, err))
+        return false;
+    if (code != 0) {
+        *why = words_of(p, argv[0], code, limit, str_text(&said));
+        *help = said.len ? arena_printf(p->a, "it said: %s", tail_of(p, str_text(&said)))
+                         : "it said nothing; it is given DATABASE_URL, libpq's variables and PATH, "
+                           "and no other variables of ours";
+    }
+    return true;
+}
+
+/* Where only one transition is looked at the tool is about to be run: whoever does so is told, and not held up. */
+static void report_not_run(struct proof *p, int state, const struct step *s)
+{
+    struct finding *f;
+
+    if (p->told[state])
+        return;
+    f = step_finding(p, state, "cell-untested", s->at,
+                     "a command: step isn't run: what it does to the schema is not known");
+    f->help = "--allow-commands runs it on the shadow";
+    if (p->o->next)
+        f->severity = SEVERITY_WARNING;
+}
+
+/* As the engine does: not when its result is there already, and afterwards it must be. */
+bool command_step(struct proof *p, int state, const struct step *s, struct err *err)
+{
+    const char *why = NULL, *help = NULL;
+    bool in_place = false;
+
+    if (!step_is_in_place(p, s, &in_place, err) || in_place)
+        return in_place;
+    if (!p->o->allow_commands) {
+        report_not_run(p, state, s);
+        return true;
+    }
+    if (!run(p, s, &why, &help, err))
+        return false;
+    if (!why && s->applied_when.s) {
+        if (!steps_ask(p, s->applied_when.s, &in_place, err))
+            return false;
+        if (!in_place)
+            why = "the step fails: the command ended well, but applied_when is still false";
+    }
+    if (why && !p->told[state])
+        step_finding(p, state, "step-fails-on-shadow", s->at, why)->help = help;
+    p->broken[state] |= why != NULL;
+    return true;
+}
