@@ -72,6 +72,23 @@ static void add_names(struct context *c, const struct str *from, struct text_lis
     }
 }
 
+/* Where the project lies in its repository; NULL: at its root, or in none. Services count from there. */
+const char *check_prefix(struct context *c)
+{
+    const char *root = c->set.project.root ? c->set.project.root : ".";
+    const char *argv[] = {"git", "-C", root, "rev-parse", "--show-prefix", NULL};
+    AUTO(str) prefix = {0};
+    AUTO(str) said = {0};
+    AUTO(err) ignored = {0};
+    int code = 0;
+
+    if (!c->host->ops->run(c->host, argv, NULL, 30000, &prefix, &said, &code, &ignored) ||
+        code != 0)
+        return NULL;
+    size_t n = strcspn(str_text(&prefix), "\n");
+    return n > 0 ? arena_strndup(&c->arena, str_text(&prefix), n) : NULL;
+}
+
 /* From where the branch left, to the files as they lie there; new ones that git doesn't know yet as well. */
 bool check_changed_files(struct context *c, const char *since, struct text_list *out,
                          struct err *err)

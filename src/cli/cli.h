@@ -249,6 +249,8 @@ bool check_against(struct context *c, const char *environment, struct report *r,
 /* check_files.c: the line of a file that is shown under a finding, and what changed since a commit. */
 const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */
+const char *check_prefix(
+    struct context *c); /* "db/": of the project in its repository; NULL: none */
 bool check_changed_files(struct context *c, const char *since, struct text_list *out,
                          struct err *err) MUST_CHECK;
 

@@ -265,7 +265,18 @@ static bool narrow(struct checking *k, struct err *err)
 
 /* ---- showing --------------------------------------------------------------------------------------------------------- */
 
-static struct report_out_options out_options(struct context *c, bool terminal)
+/* Services are told where a file lies in the repository, people where it lies from here. */
+static bool is_for_service(const char *format)
+{
+    static const char *const services[] = {"sarif", "github", "gitlab"};
+
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+        if (strcmp(format, services[i]) == 0)
+            return true;
+    return false;
+}
+
+static struct report_out_options out_options(struct context *c, const char *format, bool terminal)
 {
     const char *word = opt_text(c, OPT_FAIL_ON);
     enum severity at = SEVERITY_ERROR;
@@ -282,6 +293,7 @@ static struct report_out_options out_options(struct context *c, bool terminal)
                                         .colour = terminal && c->out.data_colour,
                                         .verbose = c->out.verbosity > 0,
                                         .plans = n ? plans : NULL,
+                                        .prefix = is_for_service(format) ? check_prefix(c) : NULL,
                                         .project_file = c->set.project.file,
                                         .fail_on = at};
 }
@@ -292,7 +304,7 @@ static bool write_files(struct context *c, const struct report *r, struct err *e
         const char *o = c->line.outputs[i];
         size_t n = strcspn(o, "=");
         const struct report_format *f = report_format_find(arena_strndup(&c->arena, o, n));
-        struct report_out_options options = out_options(c, false);
+        struct report_out_options options = out_options(c, f->name, false);
         AUTO(str) text = {.ceiling = (size_t) 1 << 30};
 
         f->write(&options, r, &text);
@@ -306,7 +318,7 @@ static void show_report(struct context *c, const struct report *r)
 {
     const char *name = opt_text(c, OPT_CHECK_FORMAT);
     const struct report_format *f = report_format_find(name ? name : "text");
-    struct report_out_options options = out_options(c, true);
+    struct report_out_options options = out_options(c, f->name, true);
     AUTO(str) text = {.ceiling = (size_t) 1 << 30};
 
     f->write(&options, r, &text);

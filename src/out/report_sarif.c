@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define ROOT "%SRCROOT%"
-#define HOME "https://phasegate.invalid/"
 
 struct sarif {
     struct json_out j;
@@ -65,6 +64,25 @@ static const char *level_of(enum severity s)
     return s == SEVERITY_OFF ? "none" : severity_word(s);
 }
 
+/* No helpUri: it has to be absolute, and the pages are where somebody has put phasegate's documentation. */
+static void add_help(struct sarif *s, const struct rule *rule)
+{
+    struct json_out *j = &s->j;
+
+    json_object_begin(j, "help");
+    json_str(j, "text",
+             arena_printf(
+                 &s->a,
+                 "Why, examples and the way out: docs/rules/%s.md of phasegate's documentation.",
+                 rule->id));
+    json_str(j, "markdown",
+             arena_printf(&s->a,
+                          "**%s**: %s.\n\nWhy, examples and the way out: `docs/rules/%s.md` of "
+                          "phasegate's documentation.",
+                          rule->id, rule->title, rule->id));
+    json_object_end(j);
+}
+
 static void add_rule(struct sarif *s, const struct rule *rule)
 {
     struct json_out *j = &s->j;
@@ -72,8 +90,7 @@ static void add_rule(struct sarif *s, const struct rule *rule)
     json_object_begin(j, NULL);
     json_str(j, "id", rule->id);
     add_text(j, "shortDescription", rule->title);
-    json_str(j, "helpUri", arena_printf(&s->a, HOME "rules/%s", rule->id));
-    add_text(j, "help", arena_printf(&s->a, "docs/rules/%s.md", rule->id));
+    add_help(s, rule);
     json_object_begin(j, "defaultConfiguration");
     json_str(j, "level", level_of(rule->severity));
     json_object_end(j);
@@ -205,7 +222,6 @@ static void add_tool(struct sarif *s)
     json_object_begin(j, "tool");
     json_object_begin(j, "driver");
     json_str(j, "name", "phasegate");
-    json_str(j, "informationUri", HOME);
     json_str(j, "version", s->o->version ? s->o->version : PHASEGATE_VERSION);
     add_rules(s);
     json_object_end(j);

@@ -79,6 +79,23 @@ class CheckStatic(unittest.TestCase):
         self.write("phasegate.yaml", project % ("1.0.0", "policy: {rules: {index-not-concurrent: warning}}\n"))
         self.assertEqual(self.findings("m", code=0), [("m/a.sql", 1, "index-not-concurrent", "warning")])
 
+    def test_services_count_from_the_root_of_the_repository(self):
+        repo = self.dir
+        subprocess.run(["git", "init", "-q", repo], check=True, env=dict(os.environ, GIT_CONFIG_GLOBAL=os.devnull))
+        self.dir = os.path.join(repo, "services/my shop")
+        self.write("m/a.sql", "CREATE INDEX ON t (a);")
+        self.write("phasegate.yaml", "phasegate: 1\nenvironments: {local: {databases: {default: {url: x}}}}\n")
+        shown = {f: self.run_check("m", "--format", f, "-o", "sarif=out.sarif", code=1).stdout
+                 for f in ("text", "json", "github", "gitlab", "sarif")}
+        with open(os.path.join(self.dir, "out.sarif")) as f:
+            self.assertEqual(f.read(), shown["sarif"])
+        [result] = json.loads(shown["sarif"])["runs"][0]["results"]
+        self.assertEqual(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "services/my%20shop/m/a.sql")
+        self.assertIn("file=services/my shop/m/a.sql,", shown["github"])
+        self.assertEqual(json.loads(shown["gitlab"])[0]["location"]["path"], "services/my shop/m/a.sql")
+        self.assertTrue(shown["text"].startswith("m/a.sql:1:"), shown["text"])
+        self.assertEqual(json.loads(shown["json"])["findings"][0]["file"], "m/a.sql")
+
 
 if __name__ == "__main__":
     unittest.main()
