@@ -1,5 +1,5 @@
 """docs/reference/findings.md says what is written: its examples are of the golden reports, its keys of the schema.
-deploy/ci: the jobs and the hook are well-formed and name files and formats that there are.
+deploy/ci: the jobs are well-formed and name files and formats that there are.
 
 PHASEGATE_BLESS=1 writes the table of keys anew.
 """
@@ -7,9 +7,7 @@ PHASEGATE_BLESS=1 writes the table of keys anew.
 import json
 import os
 import re
-import stat
 import subprocess
-import tempfile
 import unittest
 
 import console
@@ -93,10 +91,12 @@ class Jobs(unittest.TestCase):
 
     def check_outputs(self, script):
         """name of each file that is written, by format"""
-        formats = re.findall(r"(?:--format|-o) (\w+)", script)
+        formats = re.findall(r"(?:--format|-o) \"?(\w+)", script)
+        self.assertIn('phasegate -C "$PHASEGATE_DIR" check ', script)
         self.assertTrue(formats)
         self.assertLessEqual(set(formats), set(FORMATS))
-        return dict(re.findall(r"-o (\w+)=(\S+)", script))
+        # Where the service looks for them, whichever folder the project is in.
+        return dict(re.findall(r'-o "(\w+)=\$(?:GITHUB_WORKSPACE|CI_PROJECT_DIR)/([^"/]+)"', script))
 
     def test_github(self):
         job = yaml.load(read(CI, "github-actions.yml"), yaml.BaseLoader)
@@ -104,6 +104,7 @@ class Jobs(unittest.TestCase):
         self.assertEqual(job["permissions"], {"contents": "read", "security-events": "write"})
         (check,) = job["jobs"].values()
         steps = check["steps"]
+        self.assertEqual(check["env"], {"PHASEGATE_DIR": "."})
         self.assertEqual((steps[0]["uses"], steps[0]["with"]["fetch-depth"]), ("actions/checkout@v4", "0"))
         for step in steps:
             self.assertEqual(len({"uses", "run"} & set(step)), 1)
@@ -111,7 +112,7 @@ class Jobs(unittest.TestCase):
             self.assertNotIn("${{", step.get("run", ""))
             if "run" in step:
                 self.check_shell(step["run"])
-        (run,) = [s["run"] for s in steps if "phasegate check" in s.get("run", "")]
+        (run,) = [s["run"] for s in steps if " check " in s.get("run", "")]
         self.assertIn("--since", run)
         written = self.check_outputs(run)
         (upload,) = [s for s in steps if "upload-sarif" in s.get("uses", "")]
@@ -123,7 +124,7 @@ class Jobs(unittest.TestCase):
         job = yaml.load(read(CI, "gitlab-ci.yml"), yaml.BaseLoader)["phasegate"]
         for line in job["before_script"] + job["script"]:
             self.check_shell(line)
-        self.assertEqual(job["variables"]["GIT_DEPTH"], "0")
+        self.assertEqual(job["variables"], {"GIT_DEPTH": "0", "PHASEGATE_DIR": "."})
         written = self.check_outputs("\n".join(job["script"]))
         self.assertEqual(job["artifacts"]["reports"], {"junit": written["junit"], "codequality": written["gitlab"]})
         self.assertEqual(job["artifacts"]["when"], "always")
@@ -139,67 +140,6 @@ class Jobs(unittest.TestCase):
     def check_shell(self, script):
         done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""), script)
-
-    # ---- the hook -----------------------------------------------------------------------------
-
-    def git(self, *args, **more):
-        env = dict(self.env, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_SYSTEM=os.devnull)
-        return subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *args], cwd=self.repo,
-                              env=env, capture_output=True, text=True, timeout=60, **more)
-
-    def begin(self, code, is_there=True):
-        """A repository with the hook, and a phasegate that notes how it was called."""
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.repo, tools = os.path.join(folder.name, "repo"), os.path.join(folder.name, "bin")
-        self.calls = os.path.join(folder.name, "calls")
-        os.makedirs(os.path.join(self.repo, "db"))
-        os.makedirs(tools)
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-        for tool in ("git", "sh", "cat"):  # no phasegate but this one
-            os.symlink(subprocess.run(["sh", "-c", "command -v " + tool], capture_output=True, text=True).stdout.strip(),
-                       os.path.join(tools, tool))
-        self.env["PATH"] = tools
-        if is_there:
-            path = os.path.join(tools, "phasegate")
-            with open(path, "w", encoding="utf-8") as f:
-                f.write('#!/bin/sh\necho "${PWD##*/} $*" >> "%s"\nexit %d\n' % (self.calls, code))
-            os.chmod(path, 0o755)
-        self.assertEqual(self.git("init", "-q").returncode, 0)
-        with open(os.path.join(self.repo, ".git", "hooks", "pre-commit"), "w", encoding="utf-8") as f:
-            f.write(read(CI, "pre-commit"))
-        os.chmod(f.name, 0o755)
-
-    def commit(self, name):
-        with open(os.path.join(self.repo, name), "w", encoding="utf-8") as f:
-            f.write(name)
-        self.git("add", name)
-        return self.git("commit", "-q", "-m", name)
-
-    def test_hook(self):
-        path = os.path.join(CI, "pre-commit")
-        self.assertTrue(os.stat(path).st_mode & stat.S_IXUSR)
-        for shell in ("sh", "bash"):
-            done = subprocess.run([shell, "-n", path], capture_output=True, text=True)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.begin(0)
-        self.assertEqual(self.commit("a").returncode, 0)
-        self.assertEqual(self.commit("b").returncode, 0)
-        self.env["PHASEGATE_DIR"] = "db"
-        self.assertEqual(self.commit("c").returncode, 0)
-        self.assertEqual(read(self.calls).splitlines(), ["repo check --static", "repo check --static --since HEAD",
-                                                         "db check --static --since HEAD"])
-
-    def test_hook_says_no(self):
-        self.begin(1)
-        self.assertEqual(self.commit("a").returncode, 1)
-        self.assertNotEqual(self.git("rev-parse", "-q", "--verify", "HEAD").returncode, 0)
-
-    def test_hook_without_phasegate(self):
-        self.begin(0, is_there=False)
-        done = self.commit("a")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("phasegate isn't installed", done.stderr)
 
 
 if __name__ == "__main__":
