@@ -134,6 +134,8 @@ struct sql_stmt {
     const char *undo;    /* reverse statement, or NULL */
     bool undo_lossless;  /* the reverse loses no data that existed before the step */
     enum drop_kind drop; /* contract: what is to be gone */
+    struct text_list
+        relations; /* names of all that it names, the main one too, without their schemas */
 };
 
 /* ---- steps ------------------------------------------------------------------------------------- */
@@ -175,6 +177,7 @@ struct backfill {
     bool on_bad_row_stop;
     struct pair_list throttle; /* raw name -> value; read by the backfill engine */
     struct text_list via;
+    struct text_list relations; /* that its expressions name; filled by plan_sql_facts */
     struct pos at;
 };
 

@@ -106,7 +106,8 @@ int timeline_flag_index(const struct timeline *t, const char *key);        /* -1
 bool world_has_release(const struct timeline *t, const struct timeline_world *w, int release);
 /* What led to a state, for people: "column (expand of accounts)". */
 const char *state_title(struct arena *a, const struct timeline *t, int state);
-/* Could the two meet at a table? Compared by name; a plan whose tables can't be known meets every other. */
+/* Could the two meet at a table, as the one that a statement changes or as one that it names (a foreign key's, a
+ * view's, a backfill's)? Compared by name; a plan whose tables can't be known meets every other. */
 bool plans_interfere(const struct plan *a, const struct plan *b);
 
 /* For people. cells: [n_worlds], how many cells each world has; NULL: not known, and not shown. Both add to out.

@@ -218,7 +218,8 @@ static void item_json(struct json_out *j, const struct captured *item)
     json_str(j, "name", item->name);
     json_int(j, "calls", item->calls);
     json_str(j, "sql", item->existing ? item->existing->sql : item->text);
-    json_str(j, "types", item->types);
+    if (!item->existing) /* those of a statement that is there stand in its file */
+        json_str(j, "types", item->types);
     json_str(j, "file", item->existing ? item->existing->at.file : NULL);
     json_int(j, "line", item->existing ? item->existing->at.line : 0);
     json_object_end(j);

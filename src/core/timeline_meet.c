@@ -22,6 +22,12 @@ static void add_table(struct arena *a, struct tables *t, const char *name)
     t->names[t->n++] = name;
 }
 
+static void add_tables(struct arena *a, struct tables *t, const struct text_list *names)
+{
+    for (int i = 0; i < names->n; i++)
+        add_table(a, t, names->items[i].s);
+}
+
 static void tables_of_steps(struct arena *a, const struct step_list *l, struct tables *t)
 {
     for (int i = 0; i < l->n; i++) {
@@ -31,6 +37,7 @@ static void tables_of_steps(struct arena *a, const struct step_list *l, struct t
             const struct sql_stmt *s = &l->items[i].stmts[k];
 
             add_table(a, t, s->table);
+            add_tables(a, t, &s->relations);
             if (!s->table || s->class == SQL_UNKNOWN)
                 t->unknown = true;
         }
@@ -48,6 +55,7 @@ static void tables_of(struct arena *a, const struct plan *p, struct tables *t)
         for (int i = 0; i < f->backfill.n; i++) {
             add_table(a, t, f->backfill.items[i].table.s);
             add_table(a, t, f->backfill.items[i].insert_into.s);
+            add_tables(a, t, &f->backfill.items[i].relations);
         }
     }
 }

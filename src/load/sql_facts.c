@@ -61,6 +61,7 @@ bool sql_text_facts(struct seen *seen, const struct sql_text *text, struct sql_s
             job.node = "statement";
         sql_classify(&job);
         sql_derive(&job);
+        sql_relations(seen->a, parts.items[i].node, &stmts[i].relations);
     }
     *out = stmts;
     *out_n = parts.n;

@@ -301,24 +301,38 @@ static void expression_columns(struct work_plan *w, const struct text *expr, str
         tree_walk(parts.tree, note_column, c);
 }
 
-static void check_expression(struct work_plan *w, const struct text *expr)
+static void check_expression(struct work_plan *w, const struct text *expr, struct text_list *rels)
 {
     AUTO(sql_parts) parts = {0};
 
-    if (expr->s)
-        (void) expression_parse(w, expr, &parts);
+    if (expr->s && expression_parse(w, expr, &parts))
+        sql_relations(w->a, parts.tree, rels);
 }
 
-static void check_backfill(struct work_plan *w, const struct backfill *b)
+/* Only what it names: whether it is a query is for others to say. */
+static void note_select(struct work_plan *w, const struct text *select, struct text_list *rels)
+{
+    AUTO(problem_list) ignored = {0};
+    struct sql_text text = {select->s, select->at, false};
+    AUTO(sql_parts) parts = {0};
+
+    if (select->s && sql_split(w->a, &text, "the SQL", &parts, &ignored))
+        sql_relations(w->a, parts.tree, rels);
+}
+
+static void check_backfill(struct work_plan *w, struct backfill *b)
 {
     AUTO(sql_parts) parts = {0};
 
+    b->relations = (struct text_list) {0};
     for (int i = 0; i < b->set.n; i++)
-        check_expression(w, &b->set.items[i].value);
-    check_expression(w, &b->match);
-    check_expression(w, &b->where);
-    if (b->from.s)
-        (void) part_parse(w, &b->from, "SELECT FROM ", is_from, "tables, as after FROM", &parts);
+        check_expression(w, &b->set.items[i].value, &b->relations);
+    check_expression(w, &b->match, &b->relations);
+    check_expression(w, &b->where, &b->relations);
+    note_select(w, &b->insert_select, &b->relations);
+    if (b->from.s &&
+        part_parse(w, &b->from, "SELECT FROM ", is_from, "tables, as after FROM", &parts))
+        sql_relations(w->a, parts.tree, &b->relations);
 }
 
 static void sync_columns(struct work_plan *w, const struct pair_list *pairs, struct text_list *out)

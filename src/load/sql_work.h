@@ -53,6 +53,8 @@ struct job {
     enum work work;
 };
 
+/* sql_relations.c: names of all relations below a node, each once, without their schemas. */
+void sql_relations(struct arena *a, const json_t *node, struct text_list *out);
 void sql_classify(struct job *j);
 void sql_derive(struct job *j);
 

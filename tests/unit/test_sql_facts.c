@@ -573,6 +573,46 @@ static void test_derived_texts_parse(void **state)
     }
 }
 
+static void test_relations(void **state)
+{
+    static const struct {
+        const char *sql, *names;
+    } cases[] = {
+        {"ALTER TABLE a.t ADD c int", "t "},
+        {"ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (x) REFERENCES s.u (id) NOT VALID", "t u "},
+        {"CREATE TABLE n (x int REFERENCES u, LIKE o)", "n u o "},
+        {"CREATE VIEW v AS SELECT * FROM t JOIN u USING (x) WHERE x IN (SELECT y FROM w)",
+         "v t u w "},
+        {"CREATE INDEX i ON t (x) WHERE y", "t "},
+        {"INSERT INTO t SELECT * FROM u", "t u "},
+        {"UPDATE t SET x = (SELECT max(y) FROM u) FROM w", "t u w "},
+        {"DROP TABLE a, s.b CASCADE", "a b "},
+        {"DROP VIEW v", "v "},
+        {"DROP TRIGGER g ON t", "t "},
+        {"DROP FUNCTION f()", ""},
+        {"TRUNCATE a, b", "a b "},
+        {"ALTER TABLE p ATTACH PARTITION c DEFAULT", "p c "},
+        {"GRANT SELECT ON a, b TO r", "a b "},
+        {"LOCK TABLE a, b", "a b "},
+        {"CREATE SEQUENCE s OWNED BY NONE", "s "},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO(arena) a = {0};
+        AUTO(problem_list) problems = {0};
+        AUTO(str) names = {0};
+        struct sql_stmt *s = NULL;
+        int n = 0;
+
+        assert_true(sql_facts(&a, cases[i].sql, (struct pos) {0}, &s, &n, &problems));
+        for (int k = 0; k < s->relations.n; k++)
+            str_addf(&names, "%s ", s->relations.items[k].s);
+        if (strcmp(str_text(&names), cases[i].names) != 0)
+            fail_msg("%s\n names: %s\n not:   %s", cases[i].sql, str_text(&names), cases[i].names);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_undo_texts),
         cmocka_unit_test(test_derived_texts_parse),
+        cmocka_unit_test(test_relations),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

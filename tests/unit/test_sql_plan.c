@@ -1,5 +1,6 @@
 /* What the phases of a plan allow, by the text of its SQL; the author's own texts; sync's columns. */
 #include "phasegate/load.h"
+#include "phasegate/timeline.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -277,12 +278,57 @@ static void test_again(void **state)
     assert_int_equal(err.kind, ERR_INPUT);
 }
 
+/* Plans meet at whatever both of them name. */
+static void test_plans_that_meet(void **state)
+{
+    static const struct {
+        const char *phase, *where, *steps;
+        bool meets; /* a plan that changes u */
+    } others[] = {
+        {"expand", "steps", "      - {id: a, sql: ALTER TABLE t ADD c int}\n", false},
+        {"expand", "steps", "      - {id: a, sql: ALTER TABLE s.u ADD c int}\n", true},
+        {"expand", "steps", "      - {id: a, sql: CREATE VIEW v AS SELECT x FROM t}\n", false},
+        {"expand", "steps",
+         "      - {id: a, sql: CREATE VIEW v AS SELECT x FROM t JOIN u USING (x)}\n", true},
+        {"dual_read", "steps",
+         "      - {id: a, sql: ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (x) REFERENCES u NOT "
+         "VALID}\n",
+         true},
+        {"contract", "steps", "      - {id: a, sql: \"DROP TABLE t, u\"}\n", true},
+        {"dual_read", "backfill", "      - {id: a, table: t, set: {c: x}, where: c IS NULL}\n",
+         false},
+        {"dual_read", "backfill",
+         "      - {id: a, table: t, set: {c: u.x}, from: u, match: u.id = t.id, where: t.c IS "
+         "NULL}\n",
+         true},
+        {"dual_read", "backfill",
+         "      - {id: a, table: t, set: {c: (SELECT x FROM u LIMIT 1)}, where: c IS NULL}\n",
+         true},
+    };
+    AUTO(loaded) u = {0};
+    AUTO(err) err = {0};
+
+    (void) state;
+    load(&u, with_steps(&u.set.arena, "expand", "steps",
+                        "      - {id: a, sql: ALTER TABLE u ADD d int}\n"));
+    assert_true(plan_sql_facts(&u.set, &u.plan, &u.problems, &err));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        AUTO(loaded) l = {0};
+
+        load(&l, with_steps(&l.set.arena, others[i].phase, others[i].where, others[i].steps));
+        assert_true(plan_sql_facts(&l.set, &l.plan, &l.problems, &err));
+        if (plans_interfere(&u.plan, &l.plan) != others[i].meets)
+            fail_msg("%s", others[i].steps);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phases),           cmocka_unit_test(test_new_only_within_a_phase),
         cmocka_unit_test(test_sync_columns),     cmocka_unit_test(test_sync_refuses),
         cmocka_unit_test(test_sync_error_place), cmocka_unit_test(test_again),
+        cmocka_unit_test(test_plans_that_meet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
