@@ -14,6 +14,17 @@
 #include "phasegate/suppress.h"
 #include "phasegate/timeline.h"
 
+/* What earlier runs found out, so that only what a change touches is put to the shadow again. Only for a shadow of
+ * our own, and for a baseline from files. */
+struct check_cache {
+    /* Everything that answers depend on and that isn't in plans and statements: the program, the server's build, the
+     * baseline's content, the day. NULL: nothing is kept. */
+    const char *salt;
+    const char *text; /* what a run left, of whatever salt */
+    size_t n;
+    struct str *out; /* what this run leaves */
+};
+
 struct check_options {
     struct ports *ports;
     struct shadow *shadow; /* begun; the caller ends it */
@@ -22,6 +33,7 @@ struct check_options {
     bool allow_commands;       /* run command: steps */
     struct suppression_list *suppressions; /* those in statements are added; NULL: not wanted */
     int **cells; /* out: how many cells each world has, in the report's arena; NULL: not wanted */
+    const struct check_cache *cache; /* NULL: every cell is probed */
     const struct timeline_next *next; /* only this transition; NULL: all that the plans say */
 };
 

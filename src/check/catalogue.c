@@ -140,6 +140,10 @@ static const char *const queries[Q_COUNT] = {
         "pg_catalog.pg_constraint k WHERE k.contypid <> 0))",
 };
 
+static const char *const names[Q_COUNT] = {
+    "phasegate_0", "phasegate_1", "phasegate_2", "phasegate_3", "phasegate_4",
+    "phasegate_5", "phasegate_6", "phasegate_7", "phasegate_8", "phasegate_9"};
+
 struct reader {
     struct arena *a;
     struct catalogue *c;
@@ -348,14 +352,26 @@ static void assemble(struct arena *a, const struct wire_result *results, struct 
     out->others = print_text(PRINT_START, results[Q_OTHERS].cell[0][0]);
 }
 
+bool catalogue_prepare(struct wire *w, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct wire_op ops[Q_COUNT] = {0};
+    struct wire_result results[Q_COUNT] = {0};
+
+    for (int i = 0; i < Q_COUNT; i++)
+        ops[i] = (struct wire_op) {
+            .kind = WIRE_PREPARE, .name = names[i], .sql = queries[i], .sync = true};
+    return wire_run(w, &a, ops, Q_COUNT, results, err);
+}
+
 bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, struct err *err)
 {
     struct wire_op ops[Q_COUNT] = {0};
     struct wire_result results[Q_COUNT] = {0};
 
     for (int i = 0; i < Q_COUNT; i++)
-        ops[i] =
-            (struct wire_op) {.kind = WIRE_RUN, .sql = queries[i], .keep_rows = true, .sync = true};
+        ops[i] = (struct wire_op) {
+            .kind = WIRE_RUN_PREPARED, .name = names[i], .keep_rows = true, .sync = true};
     if (!wire_run(w, a, ops, Q_COUNT, results, err))
         return false;
     for (int i = 0; i < Q_COUNT; i++)

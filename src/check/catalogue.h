@@ -92,6 +92,8 @@ uint64_t cat_shape(const struct catalogue *c);
 /* The same of a live database. */
 bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out,
                          struct err *err) MUST_CHECK;
+/* Once for each session that is to read: it is read after every step. */
+bool catalogue_prepare(struct wire *w, struct err *err) MUST_CHECK;
 bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out,
                     struct err *err) MUST_CHECK;
 const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid); /* NULL: none */

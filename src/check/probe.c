@@ -92,6 +92,12 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
             continue;
         }
         q->surface = surface;
+        cache_enter(p, q, state);
+        if (cache_plan(q, state)) {
+            q->probed_state = state;
+            q->fresh[state] = true;
+            continue;
+        }
         of[n++] = i;
         job_op(p, &j, (struct wire_op) {.kind = WIRE_PREPARE, .name = "", .sql = q->sql});
         job_op(p, &j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
@@ -311,6 +317,7 @@ static int hold_for(struct proof *p, struct query *q, int state)
     q->holds[q->n_holds] = (struct hold) {
         .state = state,
         .shape = q->shape[state],
+        .chain = q->chain,
         .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
         .at = arena_array(p->a, const struct outcome *, p->t.n_states),
     };
@@ -366,8 +373,10 @@ static bool begin_runs(struct proof *p, int state, int session, struct err *err)
             continue;
         if (q->has_args && q->probed_state != state)
             q->run[state] = from >= 0 ? q->run[from] : NULL;
-        else if (!first_run(p, q, state, err))
+        else if (!cache_first(q, state) && !first_run(p, q, state, err))
             return false;
+        else
+            cache_note_first(q, state);
     }
     return true;
 }
@@ -410,6 +419,7 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n
                 strstr(o->message, "cached plan"))
                 ((struct outcome *) (uintptr_t) o)->probe = 'H';
             turns[i].hold->at[state] = o;
+            cache_note_hold(p, turns[i].q, turns[i].hold, o);
         } else if (turns[i].set == 0 ? !is_failure(turns[i].q->run[state]) : is_failure(o)) {
             turns[i].q->run[state] = o;
         }
@@ -437,6 +447,8 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 h->at[state] = h->at[from];
                 continue;
             }
+            if (cache_hold(q, h, &h->at[state]))
+                continue;
             turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
             job_run(p, &j, q, h->name, 0);
         }
@@ -469,7 +481,8 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
         const struct hold *h = q->n_holds ? &q->holds[q->n_holds - 1] : NULL;
         int from = p->t.states[state].from;
 
-        if (q->session != session || !q->runs || !q->shape[state])
+        if (q->session != session || !q->runs || !q->shape[state] ||
+            (q->probed_state == state && cache_run(q, state)))
             continue;
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
             if (q->sets[set].runs) {
@@ -498,7 +511,8 @@ static bool explain_rest(struct proof *p, int state, int session, struct err *er
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         if (q->session == session && q->probed_state == state && q->shape[state] && !q->runs &&
-            can_run(q) && !runs_as_utility(q->sql) && !explain(p, q, state, err))
+            !cache_plan(q, state) && can_run(q) && !runs_as_utility(q->sql) &&
+            !explain(p, q, state, err))
             return false;
     }
     return true;
@@ -525,6 +539,9 @@ bool probe_state(struct proof *p, int state, struct err *err)
         if (!open_holds(p, state, s, err) || !run_holds(p, state, s, err) ||
             !run_fresh(p, state, s, err) || !explain_rest(p, state, s, err))
             return false;
+        for (int i = 0; i < p->n_queries; i++)
+            if (p->queries[i].session == s && p->queries[i].probed_state == state)
+                cache_note(p, &p->queries[i], state);
         arena_reset(p->scratch);
     }
     return true;

@@ -3,6 +3,7 @@
 
 static void proof_close(struct proof *p)
 {
+    cache_end(p);
     sessions_close(p);
     wire_close(p->root);
     wire_close(p->owner);
@@ -25,7 +26,10 @@ static bool load_baseline(struct proof *p, struct err *err)
 static bool replay_all(struct proof *p, struct err *err)
 {
     for (int s = 0; s < p->t.n_states; s++) {
-        if (!replay_to(p, s, err) || !probe_state(p, s, err))
+        if (!replay_to(p, s, err))
+            return false;
+        cache_state(p, s);
+        if (!probe_state(p, s, err))
             return false;
         p->shapes[s] = cat_shape(&p->now);
         int since = p->report->n;
@@ -105,10 +109,15 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
     p.told_unique = arena_array(p.a, bool, p.t.n_states);
     bool ok = app_load(&p, problems, err);
     p.shapes = arena_array(p.a, uint64_t, p.t.n_states);
+    p.rows_print = arena_array(p.a, uint64_t, p.t.n_states);
     p.stale = arena_array(p.a, bool, p.n_app + 1);
+    ok = ok && shadow_ready(p.shadow, err);
+    if (ok)
+        cache_begin(&p);
     ok = ok && load_baseline(&p, err) && replay_all(&p, err);
     if (ok) {
         int v = shadow_server_version(p.shadow);
+        cache_write(&p);
         verdict_all(&p);
         note_proofs(&p);
         out->server_version = arena_printf(p.a, "%d.%d", v / 10000, v % 10000);

@@ -473,7 +473,7 @@ static bool open_database(struct proof *p, struct err *err)
     return shadow_database(p->shadow, DATABASE, TEMPLATE, err) &&
            wire_open(p->shadow, &root, &p->root, err) &&
            wire_exec(p->root, p->scratch, str_text(&own_schema), false, &r, err) &&
-           wire_open(p->shadow, &owner, &p->owner, err);
+           catalogue_prepare(p->root, err) && wire_open(p->shadow, &owner, &p->owner, err);
 }
 
 static bool read_now(struct proof *p, struct err *err)
@@ -482,6 +482,42 @@ static bool read_now(struct proof *p, struct err *err)
     p->turn = !p->turn;
     arena_reset(&p->catalogues[p->turn]);
     return catalogue_read(p->root, &p->catalogues[p->turn], &p->now, err);
+}
+
+/* Rows as they are from before the plan: triggers of a sync that is in place already leave them alone. */
+static bool seed_past(struct proof *p, struct err *err)
+{
+    struct wire_result r = {0};
+
+    return wire_exec(p->root, p->scratch, "SET phasegate.backfill = 'on'", false, &r, err) &&
+           seed_tables(p, err) &&
+           wire_exec(p->root, p->scratch, "SET phasegate.backfill = 'off'", false, &r, err);
+}
+
+/* The database as it is has run the backfills of the phases that are done. Of the other plans nobody has looked
+ * where they stand: what of them can't run here isn't needed here. */
+static bool fill_past(struct proof *p, struct err *err)
+{
+    const struct timeline_next *next = p->o->next;
+
+    for (int i = 0; next && i < p->t.n_plans; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+            const struct plan *plan = p->t.plans[i];
+            bool is_own = strcmp(plan->id.s, next->plan) == 0;
+
+            if (is_own && ph >= (int) next->phase)
+                continue;
+            for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
+                const char *sql = backfill_sql(p, plan, &plan->phases[ph].backfill.items[k]);
+                const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
+                struct wire_result r = {0};
+                int failed;
+
+                if (sql && !run_list(p, list, 2, &r, &failed, err))
+                    return false;
+            }
+        }
+    return true;
 }
 
 static bool start_over(struct proof *p, struct err *err)
@@ -496,8 +532,11 @@ static bool start_over(struct proof *p, struct err *err)
     if (p->database && !shadow_drop(p->shadow, DATABASE, err))
         return false;
     p->n_seeds = 0;
-    return open_database(p, err) && catalogue_read(p->root, p->a, &p->baseline, err) &&
-           read_now(p, err) && seed_tables(p, err);
+    if (!open_database(p, err) || !catalogue_read(p->root, p->a, &p->baseline, err))
+        return false;
+    p->before = p->now;
+    p->now = p->baseline; /* which lives longer than either of the two in turn */
+    return seed_past(p, err) && fill_past(p, err);
 }
 
 static void note_births(struct proof *p, const struct timeline_state *s)
@@ -524,7 +563,8 @@ static bool step_to(struct proof *p, int state, struct err *err)
         return false;
     p->state = state;
     p->n_rows += changes_rows(p, state);
-    if (!read_now(p, err) || !limits_after(p, state, limits, err))
+    if (!seed_move_sequences(p, 2 * state, err) || !read_now(p, err) ||
+        !limits_after(p, state, limits, err))
         return false;
     note_births(p, s);
     p->told[state] = true;

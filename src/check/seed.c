@@ -77,6 +77,56 @@ struct row {
     const char **values; /* for each column; NULL: left to its default */
 };
 
+static bool has_key(const struct pair_list *l, const char *column)
+{
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].key.s, column) == 0)
+            return true;
+    return false;
+}
+
+static bool is_table_of(const struct cat_relation *r, const struct text *schema,
+                        const struct text *table)
+{
+    return table->s && strcmp(table->s, r->name) == 0 &&
+           (!schema->s || strcmp(schema->s, r->schema) == 0);
+}
+
+static bool makes_column(const struct plan *plan, const struct cat_relation *r, const char *column)
+{
+    const struct step_list *steps = &plan->phases[PHASE_EXPAND].steps;
+
+    for (int i = 0; i < steps->n; i++)
+        for (int k = 0; k < steps->items[i].n_stmts; k++) {
+            const struct sql_stmt *s = &steps->items[i].stmts[k];
+            if (strstr(s->kind, "ADD COLUMN") && s->table && strcmp(s->table, r->name) == 0 &&
+                s->object && strcmp(s->object, column) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* Does a plan make and fill this column? A row from before the plan has nothing in it, also where the column is
+ * there. */
+static bool is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
+                              const struct cat_column *c)
+{
+    for (int i = 0; i < p->t.n_plans && !c->not_null; i++) {
+        const struct plan *plan = p->t.plans[i];
+        if (is_table_of(r, &plan->sync.schema, &plan->sync.table) &&
+            has_key(&plan->sync.forward, c->name))
+            return true;
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+            for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
+                const struct backfill *b = &plan->phases[ph].backfill.items[k];
+                if (is_table_of(r, &b->schema, &b->table) && has_key(&b->set, c->name) &&
+                    makes_column(plan, r, c->name))
+                    return true;
+            }
+    }
+    return false;
+}
+
 static bool is_left_out(const struct cat_column *c)
 {
     return c->is_generated || c->is_identity || (c->fallback && strstr(c->fallback, "nextval("));
@@ -119,7 +169,7 @@ static void fill_row(struct proof *p, struct row *row)
         const struct cat_column *c = &row->r->columns[i];
         const char *parent = parents_value(p, row->r, c, row->variant);
 
-        if (is_left_out(c))
+        if (is_left_out(c) || is_filled_by_plan(p, row->r, c))
             row->values[i] = NULL;
         else if (parent)
             row->values[i] = parent;
@@ -177,37 +227,95 @@ static bool next_values(struct proof *p, struct row *row, const struct wire_resu
     return moved;
 }
 
-static bool make_row(struct proof *p, const struct cat_relation *r, int variant, struct err *err)
+static struct row row_start(struct proof *p, const struct cat_relation *r, int variant)
 {
     struct row row = {r, variant, arena_array(p->scratch, int, r->n_columns + 1),
                       arena_array(p->scratch, const char *, r->n_columns + 1)};
 
     for (int i = 0; i < r->n_columns; i++)
         row.nth[i] = -1;
-    for (int try = 0; try < MEND_TRIES; try++) {
-        const char **args = arena_array(p->scratch, const char *, r->n_columns + 1);
-        struct wire_op op = {.kind = WIRE_RUN, .args = args, .keep_rows = true, .sync = true};
-        struct wire_result result = {0};
+    return row;
+}
 
-        fill_row(p, &row);
-        op.sql = insert_sql(p, &row, args, &op.n_args);
+static struct wire_op row_op(struct proof *p, struct row *row)
+{
+    const char **args = arena_array(p->scratch, const char *, row->r->n_columns + 1);
+    struct wire_op op = {.kind = WIRE_RUN, .args = args, .keep_rows = true, .sync = true};
+
+    fill_row(p, row);
+    op.sql = insert_sql(p, row, args, &op.n_args);
+    return op;
+}
+
+/* It was refused once: other values, until it is taken or nothing is left to try. A table that stays empty is said by
+ * what needs its rows. */
+static bool mend_row(struct proof *p, struct row *row, const struct wire_result *refused,
+                     struct err *err)
+{
+    struct wire_result result = *refused;
+
+    for (int try = 1; try < MEND_TRIES && next_values(p, row, &result); try++) {
+        struct wire_op op = row_op(p, row);
+
         if (!wire_run(p->root, p->scratch, &op, 1, &result, err))
             return false;
         if (result.ok) {
             if (result.n_rows == 1)
-                seed_add(p, r, result.cell[0]);
+                seed_add(p, row->r, result.cell[0]);
             return true;
         }
-        if (!next_values(p, &row, &result))
-            return true; /* the table stays empty; what needs its rows says so */
     }
     return true;
 }
 
-static bool find_row(struct proof *p, const struct cat_relation *r, bool *found, struct err *err)
+/* A row in each of these tables, none of which points at another of them. */
+static bool make_rows(struct proof *p, const struct cat_relation **tables, int n, int variant,
+                      struct err *err)
+{
+    struct row *rows = arena_array(p->scratch, struct row, n + 1);
+    struct wire_op *ops = arena_array(p->scratch, struct wire_op, n + 1);
+    struct wire_result *results = arena_array(p->scratch, struct wire_result, n + 1);
+
+    for (int i = 0; i < n; i++) {
+        rows[i] = row_start(p, tables[i], variant);
+        ops[i] = row_op(p, &rows[i]);
+    }
+    if (n > 0 && !wire_run(p->root, p->scratch, ops, n, results, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        if (results[i].ok && results[i].n_rows == 1)
+            seed_add(p, tables[i], results[i].cell[0]);
+        if (!results[i].ok && !mend_row(p, &rows[i], &results[i], err))
+            return false;
+    }
+    return true;
+}
+
+static bool points_into(const struct cat_relation *r, const struct cat_relation **tables, int n)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; r->constraints[i].type == 'f' && k < n; k++)
+            if (tables[k]->oid == r->constraints[i].other)
+                return true;
+    return false;
+}
+
+/* In the order of foreign keys, as many tables at once as don't wait for each other. */
+static bool make_all(struct proof *p, const struct cat_relation **tables, int n, struct err *err)
+{
+    for (int from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && !points_into(tables[to], tables + from, to - from); to++)
+            continue;
+        for (int k = 1; k <= SEED_ROWS; k++)
+            if (!make_rows(p, tables + from, to - from, k, err))
+                return false;
+    }
+    return true;
+}
+
+static const char *first_row_sql(struct proof *p, const struct cat_relation *r)
 {
     AUTO(str) sql = {0};
-    struct wire_result result = {0};
 
     str_add(&sql, "SELECT ");
     for (int i = 0; i < r->n_columns; i++) {
@@ -217,12 +325,28 @@ static bool find_row(struct proof *p, const struct cat_relation *r, bool *found,
     str_add(&sql, r->n_columns ? " FROM " : "1 FROM ");
     sql_qualified(&sql, r->schema, r->name);
     str_add(&sql, " LIMIT 1");
-    struct wire_op op = {.kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
-    if (!wire_run(p->root, p->scratch, &op, 1, &result, err))
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+/* Those that have rows keep them; the others go to the front of the list: how many. */
+static bool find_rows(struct proof *p, const struct cat_relation **tables, int *n, struct err *err)
+{
+    struct wire_op *ops = arena_array(p->scratch, struct wire_op, *n + 1);
+    struct wire_result *results = arena_array(p->scratch, struct wire_result, *n + 1);
+    int empty = 0;
+
+    for (int i = 0; i < *n; i++)
+        ops[i] = (struct wire_op) {
+            .kind = WIRE_RUN, .sql = first_row_sql(p, tables[i]), .keep_rows = true, .sync = true};
+    if (*n > 0 && !wire_run(p->root, p->scratch, ops, *n, results, err))
         return false;
-    *found = result.ok && result.n_rows > 0;
-    if (*found && r->n_columns)
-        seed_add(p, r, result.cell[0])->is_found = true;
+    for (int i = 0; i < *n; i++) {
+        if (!results[i].ok || results[i].n_rows == 0)
+            tables[empty++] = tables[i];
+        else if (tables[i]->n_columns)
+            seed_add(p, tables[i], results[i].cell[0])->is_found = true;
+    }
+    *n = empty;
     return true;
 }
 
@@ -237,17 +361,23 @@ static bool set_role(struct proof *p, const char *value, struct err *err)
     return wire_run(p->root, p->scratch, &op, 1, &result, err);
 }
 
-/* Past the rows that were made: what a statement takes from a sequence isn't there yet. */
-static bool move_sequences(struct proof *p, struct err *err)
+/* Past the rows that were made, and past what the statements took in the states before: the numbers that a statement
+ * takes don't depend on how many ran before it. A step may have moved one farther. */
+#define NUMBERS_EACH 1000
+
+bool seed_move_sequences(struct proof *p, int nth, struct err *err)
 {
+    const char *sql = arena_printf(
+        p->scratch,
+        "SELECT pg_catalog.setval(x.seqrelid, x.target) FROM (SELECT s.seqrelid, least(s.seqstart "
+        "+ %lld * s.seqincrement, s.seqmax) AS target FROM pg_catalog.pg_sequence s WHERE "
+        "s.seqincrement > 0 AND s.seqstart < s.seqmax) x WHERE "
+        "COALESCE(pg_catalog.pg_sequence_last_value(x.seqrelid), 0) < x.target",
+        NUMBERS_EACH * (nth + 1LL));
+    struct wire_op op = {.kind = WIRE_RUN, .sql = sql, .sync = true};
     struct wire_result result = {0};
 
-    return wire_exec(
-        p->root, p->scratch,
-        "SELECT pg_catalog.setval(s.seqrelid, least(s.seqstart + 1000 * s.seqincrement, "
-        "s.seqmax)) FROM pg_catalog.pg_sequence s WHERE s.seqincrement > 0 AND s.seqstart "
-        "< s.seqmax",
-        false, &result, err);
+    return wire_run(p->root, p->scratch, &op, 1, &result, err);
 }
 
 bool seed_tables(struct proof *p, struct err *err)
@@ -261,15 +391,9 @@ bool seed_tables(struct proof *p, struct err *err)
         visit(&o, i);
     if (!set_role(p, "replica", err))
         return false;
-    for (int i = 0; i < o.n; i++) {
-        bool found = false;
-        if (!find_row(p, o.out[i], &found, err))
-            return false;
-        for (int k = 1; !found && k <= SEED_ROWS; k++)
-            if (!make_row(p, o.out[i], k, err))
-                return false;
-    }
-    return set_role(p, "origin", err) && move_sequences(p, err);
+    if (!find_rows(p, o.out, &o.n, err) || !make_all(p, o.out, o.n, err))
+        return false;
+    return set_role(p, "origin", err) && seed_move_sequences(p, 0, err);
 }
 
 bool seed_remove(struct proof *p, const char *schema, const char *table, bool *removed,

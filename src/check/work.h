@@ -24,6 +24,7 @@ struct outcome {
     uint64_t answer;                          /* a sum over what it gave or left; 0: not known */
     int rows;                                 /* over which rows: see n_rows */
     int position;
+    bool is_kept; /* an earlier run's */
 };
 
 struct description {
@@ -40,8 +41,32 @@ struct arg_set {
     bool runs;     /* of the second and later: ran where the first did */
 };
 
+/* cache.c: what is kept of a query's probing with one chain. */
+struct record_hold {
+    uint64_t since; /* the hold's chain */
+    const struct outcome *outcome;
+};
+
+struct record {
+    uint64_t key;
+    const char *text; /* as it was read; NULL: this run's */
+    size_t n_text;
+    const struct outcome *plan, *run, *first; /* first: see begin_runs */
+    const struct description *shape;
+    const char *shape_text;
+    struct arg_set *sets;
+    int n_sets;
+    const char *leaves;
+    struct record_hold *holds;
+    int n_holds;
+    bool is_whole; /* read, and usable */
+    bool is_noted, is_new, is_unkept;
+    bool has_first, runs, keeps_rows;
+};
+
 struct hold {
     int state; /* in which it was prepared */
+    uint64_t chain; /* the query's then */
     const struct description *shape;
     const char *name;
     bool is_open;              /* prepared in the session as it is now */
@@ -72,6 +97,8 @@ struct query {
     struct query **before; /* of its transaction: the statements that come first */
     int n_before;
     uint64_t surface;                 /* of what it touches, when it was probed last */
+    uint64_t chain;                   /* of all that its outcomes depend on; 0: nothing is kept */
+    struct record *record;            /* of this chain; NULL: nothing is kept */
     int probed_state;                 /* -1: never */
     const struct outcome **plan;      /* [n_states] P and E; NULL: not looked at */
     const struct description **shape; /* [n_states]; NULL: doesn't prepare */
@@ -148,6 +175,8 @@ struct proof {
     struct born *born;
     int n_born;
     uint64_t *shapes;  /* [n_states]: of the schema */
+    struct cache *cache; /* NULL: nothing is kept */
+    uint64_t *rows_print; /* [n_states]: of the data that steps have changed */
     int state;         /* in which the shadow's database is */
     bool *broken;      /* [n_states]: its task failed on the shadow */
     bool *stale;       /* [n_app]: W has told of it */
@@ -177,6 +206,8 @@ const char *quoted_name(struct arena *a, const char *message, const char *before
 
 /* seed.c: a few rows in every table, so that statements meet some. */
 bool seed_tables(struct proof *p, struct err *err);
+/* Before statements are put to a state for the nth time, 0-based. */
+bool seed_move_sequences(struct proof *p, int nth, struct err *err);
 /* Takes away the rows that we made in a table: a step may be right for real data and wrong for ours. */
 bool seed_remove(struct proof *p, const char *schema_or_null, const char *table, bool *removed,
                  struct err *err);
@@ -207,6 +238,21 @@ bool probe_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */
 bool probe_hold_again(struct proof *p, int state, struct err *err);
 uint64_t query_surface(const struct proof *p, const struct query *q);
+
+/* cache.c: what an earlier run found out. Each of the asking ones is false when that isn't known. */
+void cache_begin(struct proof *p);
+void cache_end(struct proof *p);
+void cache_state(struct proof *p, int state); /* after the replay to it */
+void cache_enter(struct proof *p, struct query *q, int state); /* its surface is another one */
+bool cache_plan(struct query *q, int state);
+bool cache_first(struct query *q, int state);
+bool cache_hold(const struct query *q, const struct hold *h, const struct outcome **out);
+bool cache_run(struct query *q, int state);
+void cache_note_first(struct query *q, int state);
+void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
+                     const struct outcome *o);
+void cache_note(struct proof *p, struct query *q, int state);
+void cache_write(struct proof *p);
 
 /* verdict.c: what the outcomes mean. */
 /* A finding on a statement in a world, blamed on the step that made the state. */

@@ -457,6 +457,8 @@ bool writes_probe(struct proof *p, int state, struct err *err)
     struct scene s = {.p = p, .state = state, .trial = -1};
 
     scene_set(&s);
+    if (s.n_pairs > 0 && !seed_move_sequences(p, 2 * state + 1, err))
+        return false;
     for (int i = 0; i < s.n_pairs; i++) {
         if (p->stale[s.pairs[i].a - p->app])
             continue;

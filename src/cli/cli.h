@@ -202,6 +202,9 @@ bool context_read_secret(struct context *c, const char *path, const char **out,
 bool context_resolve(struct context *c, const struct text *t, const char **out,
                      struct err *err) MUST_CHECK;
 
+/* cache_folder.c: NULL: there's no place for it. */
+const char *cache_folder(struct context *c, struct arena *a);
+
 /* prove.c: the proof that beginning the next phase asks for. *out: what was proved, for the journal; NULL: nothing
  * was, since no release has statements, or this begins none. ERR_NO with the findings shown: it isn't safe. */
 bool prove_transition(struct context *c, struct engine *e, struct plan *p, const char *release,

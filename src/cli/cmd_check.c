@@ -1,6 +1,7 @@
 /* check: what the files show, then the proof on a shadow. */
 #include "check_static.h"
 #include "cli.h"
+#include "probe_cache.h"
 
 #include "phasegate/check.h"
 #include "phasegate/lint.h"
@@ -160,6 +161,22 @@ static int64_t window_of(const struct context *c)
     return policy_effective(&c->set.project, NULL).window;
 }
 
+static bool prove_with_cache(struct checking *k, struct check_options *o, struct err *err)
+{
+    struct context *c = k->c;
+    struct probe_cache cache = {0};
+
+    /* What a server of the user's answers may depend on more than we know of it. */
+    if (!o->baseline_from && !or_env(c, OPT_SHADOW, "PHASEGATE_SHADOW"))
+        probe_cache_read(c, &cache);
+    o->cache = &cache.cache;
+    bool ok = check_prove(&c->set, o, &k->report, &k->timeline, &c->problems, err);
+    if (ok)
+        probe_cache_write(c, &cache);
+    probe_cache_free(&cache);
+    return ok;
+}
+
 static bool prove(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
@@ -186,7 +203,7 @@ static bool prove(struct checking *k, struct err *err)
         k->report.summary.releases = k->timeline.n_releases;
         return true;
     }
-    if (check_prove(&c->set, &o, &k->report, &k->timeline, &c->problems, err))
+    if (prove_with_cache(k, &o, err))
         return true;
     if (c->problems.n == 0)
         return false;

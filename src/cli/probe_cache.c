@@ -1,0 +1,109 @@
+#include "probe_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define CACHE_MAX ((size_t) 64 << 20)
+
+/* The program as it is on the disk: a build with other probes has other answers. */
+static void add_program(struct str *to)
+{
+    struct stat st = {0};
+
+    if (stat("/proc/self/exe", &st) != 0)
+        st.st_size = 0;
+    str_addf(to, "%s %lld %lld.%09ld", PHASEGATE_VERSION, (long long) st.st_size,
+             (long long) st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+/* Answers may depend on what day it is: what is kept doesn't outlive it. */
+static void add_day(struct context *c, struct str *to)
+{
+    str_addf(to, " day %lld", (long long) (clock_wall_ms(c->clock) / INT64_C(86400000)));
+}
+
+static bool add_baseline(struct context *c, struct str *to)
+{
+    const struct project *p = &c->set.project;
+    AUTO(str) path = {0}, bytes = {0};
+    AUTO(err) ignored = {0};
+    char hex[65];
+
+    if (!p->baseline.s)
+        return true;
+    str_addf(&path, "%s/%s", p->root, p->baseline.s);
+    if (!c->host->ops->read_file(c->host, str_text(&path), (size_t) 1 << 30, &bytes, &ignored))
+        return false;
+    sha256_hex(str_text(&bytes), bytes.len, hex);
+    str_addf(to, " baseline %s", hex);
+    return true;
+}
+
+/* One file a project: its folder, as it was named, is what tells them apart. */
+static const char *path_of(struct context *c)
+{
+    const char *folder = cache_folder(c, &c->arena);
+    const char *where = c->set.project.root;
+    char hex[65];
+
+    if (!folder)
+        return NULL;
+    char *real = realpath(where, NULL);
+    sha256_hex(real ? real : where, strlen(real ? real : where), hex);
+    free(real);
+    return arena_printf(&c->arena, "%s/check-%.16s.jsonl", folder, hex);
+}
+
+void probe_cache_read(struct context *c, struct probe_cache *k)
+{
+    AUTO(str) salt = {0};
+    AUTO(err) ignored = {0};
+
+    k->path = path_of(c);
+    add_program(&salt);
+    add_day(c, &salt);
+    str_addf(&salt, " superuser %d", opt_has(c, OPT_SHADOW_SUPERUSER));
+    if (!k->path || !add_baseline(c, &salt))
+        return;
+    k->text.ceiling = CACHE_MAX + 1;
+    k->out.ceiling = CACHE_MAX;
+    if (!c->host->ops->read_file(c->host, k->path, CACHE_MAX, &k->text, &ignored))
+        str_clear(&k->text);
+    k->cache = (struct check_cache) {.salt = arena_strdup(&c->arena, str_text(&salt)),
+                                     .text = str_text(&k->text),
+                                     .n = k->text.len,
+                                     .out = &k->out};
+}
+
+/* Each folder on the way; the last one is for nobody else. */
+static void make_folders(const char *path)
+{
+    AUTO(str) part = {0};
+
+    for (const char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
+        str_clear(&part);
+        str_addn(&part, path, (size_t) (s - path));
+        (void) mkdir(str_text(&part), 0700);
+    }
+}
+
+void probe_cache_write(struct context *c, struct probe_cache *k)
+{
+    AUTO(err) ignored = {0};
+
+    if (!k->cache.salt || k->out.len == 0 || k->out.full)
+        return;
+    if (k->out.len == k->text.len && memcmp(k->out.text, k->text.text, k->out.len) == 0)
+        return;
+    make_folders(k->path);
+    (void) !c->host->ops->write_atomic(c->host, k->path, str_text(&k->out), k->out.len, 0600,
+                                       &ignored);
+}
+
+void probe_cache_free(struct probe_cache *k)
+{
+    str_free(&k->text);
+    str_free(&k->out);
+}

@@ -1,0 +1,193 @@
+"""`check` with what an earlier run found out says the same as without: after any edit, with any file in its place."""
+
+import glob
+import json
+import os
+import random
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+
+import check_project
+import project
+
+SRC = os.environ.get("PHASEGATE_SRC", os.path.join(os.path.dirname(__file__), "../.."))
+PLANS = os.path.join(SRC, "plans")
+
+
+class Cached:
+    """A project in a folder, checked with a cache that stays and with one that is empty."""
+
+    def __init__(self, case, folder):
+        self.folder = folder
+        self.kept = tempfile.mkdtemp(prefix="phasegate-kept-")
+        case.addCleanup(shutil.rmtree, self.kept, True)
+        self.case = case
+
+    def run(self, cache):
+        env = dict(os.environ, PHASEGATE_CACHE=cache)
+        done = subprocess.run([os.environ["PHASEGATE_BIN"], "check", "--format", "json"], cwd=self.folder, env=env,
+                              capture_output=True, text=True, timeout=120)
+        self.case.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        report = json.loads(done.stdout)
+        del report["summary"]["duration_ms"]
+        return report
+
+    def warm(self):
+        return self.run(self.kept)
+
+    def cold(self):
+        empty = tempfile.mkdtemp(prefix="phasegate-empty-")
+        try:
+            return self.run(empty)
+        finally:
+            shutil.rmtree(empty)
+
+    def same(self, what):
+        warm = self.warm()
+        self.case.assertEqual(warm, self.cold(), what)
+        return warm
+
+    def file(self):
+        found = glob.glob(self.kept + "/check-*.jsonl")
+        self.case.assertEqual(len(found), 1, os.listdir(self.kept))
+        return found[0]
+
+    def lines(self):
+        with open(self.file()) as f:
+            return f.read().splitlines()
+
+
+BASE = """
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE customer (id bigint PRIMARY KEY, name text NOT NULL, mood mood NOT NULL DEFAULT 'good');
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customer (id), total int NOT NULL, note text);
+CREATE TABLE item (id bigint PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders (id), sku text NOT NULL);
+CREATE VIEW dear AS SELECT id, total FROM orders WHERE total > 100;
+"""
+STATEMENTS = """
+-- name: Customer
+SELECT id, name, mood FROM customer WHERE id = $1;
+-- name: Cheer
+UPDATE customer SET mood = $2 WHERE id = $1;
+-- name: Order
+-- tx: Place
+INSERT INTO orders (id, customer_id, total) VALUES ($1, $2, $3);
+-- name: Item
+-- tx: Place
+INSERT INTO item (id, order_id, sku) VALUES ($1, $2, $3);
+-- name: Star
+SELECT * FROM orders WHERE customer_id = $1;
+-- name: Dear
+-- args: (100)
+SELECT id FROM dear WHERE total < $1;
+-- name: Notes
+SELECT note FROM orders WHERE note LIKE $1;
+-- name: Today
+SELECT count(*) FROM orders WHERE now() > '2026-01-01';
+-- name: Sku
+SELECT DISTINCT sku FROM item ORDER BY sku;
+"""
+STEPS = ["ALTER TABLE orders ADD COLUMN ref text", "ALTER TABLE customer ADD COLUMN email text", "CREATE INDEX ON item (sku)",
+         "ALTER TABLE item ADD COLUMN qty int NOT NULL DEFAULT 1", "ALTER TYPE mood ADD VALUE 'fine'",
+         "CREATE TABLE audit (id bigint PRIMARY KEY)", "ALTER TABLE orders ADD CONSTRAINT small CHECK (total < 1000) NOT VALID",
+         "CREATE OR REPLACE VIEW dear AS SELECT id, total, note FROM orders WHERE total > 100",
+         "CREATE UNIQUE INDEX once ON item (sku)", "ALTER TABLE customer ALTER COLUMN name SET DEFAULT 'x'"]
+WRONG = ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE customer RENAME COLUMN name TO title",
+         "ALTER TABLE orders ALTER COLUMN total TYPE text", "ALTER TABLE item ADD COLUMN must int NOT NULL",
+         "DROP VIEW dear", "UPDATE orders SET total = total + 1", "ALTER TABLE orders ALTER COLUMN total TYPE bigint USING total + 5"]
+
+
+class CheckCache(check_project.Case):
+    def write_plan(self, p, steps):
+        contract = [s for s in steps if s in WRONG]
+        steps = [s for s in steps if s not in WRONG]
+        body = project.plan("grow", timestamp=20261114093000, phases={
+            "expand": {"release": "1.1.0", "steps": [{"id": "s%d" % i, "sql": s} for i, s in enumerate(steps)]},
+            "dual_read": {"none": "x"}, "write_activation": {"none": "x"},
+            "contract": {"release": "1.2.0", "steps": [{"id": "c%d" % i, "sql": s} for i, s in enumerate(contract)]} if contract
+            else {"none": "x"}})
+        p.write("plans/20261114093000-grow.yaml", json.dumps(body, indent=1))
+
+    def start(self):
+        p = self.project(baseline=BASE, releases={v: STATEMENTS for v in ("1.0.0", "1.1.0", "1.2.0")})
+        self.write_plan(p, STEPS[:4])
+        return p, Cached(self, p.dir)
+
+    def test_the_second_run_says_the_same_and_leaves_the_same(self):
+        p, c = self.start()
+        first = c.warm()
+        lines = c.lines()
+        self.assertGreater(len(lines), 15)
+        self.assertEqual(stat.S_IMODE(os.stat(c.file()).st_mode), 0o600)
+        self.assertEqual(c.same("again"), first)
+        self.assertEqual(c.lines(), lines)
+
+    def test_only_what_a_change_touches_is_asked_again(self):
+        """What is asked again stands in the file as a new line."""
+        p, c = self.start()
+        c.warm()
+        before = set(c.lines())
+        self.write_plan(p, STEPS[:2] + ["CREATE INDEX other ON item (sku)"])
+        c.same("another last step")
+        new = [line for line in c.lines() if line not in before]
+        self.assertTrue(new)
+        self.assertLess(len(new), len(before) / 3)
+
+    def test_edits_at_random(self):
+        p, c = self.start()
+        rng = random.Random(20261121)
+        for turn in range(int(os.environ.get("TURNS", "12"))):
+            steps = rng.sample(STEPS, rng.randrange(1, 6)) + rng.sample(WRONG, rng.choice((0, 0, 1, 2)))
+            self.write_plan(p, steps)
+            if turn % 4 == 3:
+                p.write("statements/1.1.0.sql", STATEMENTS.replace("total < $1", "total < $1 + %d" % turn))
+            if turn % 5 == 4:
+                p.write("baseline.sql", BASE + "INSERT INTO customer VALUES (%d, 'x', 'bad');" % turn)
+            c.same(steps)
+
+    def test_whatever_stands_in_the_file(self):
+        p, c = self.start()
+        want = c.warm()
+        with open(c.file(), "rb") as f:
+            whole = f.read()
+        head, _, rest = whole.partition(b"\n")
+        key = rest.partition(b"\n")[0][:24]
+        for text in (b"", b"\n\n\n", b"{}", whole[: len(whole) // 2], head + b"\n" + key + b'"}\n', b"\0" * 4096, rest,
+                     whole.replace(b'"p":1', b'"p":"zz"'), whole.replace(b'[23', b'["no.such"'), whole.replace(b'"v":[', b'"v":[[1],'),
+                     b"\xff\xfe" + whole, head + b"\n" + b"[" * 100000):
+            with open(c.file(), "wb") as f:
+                f.write(text)
+            self.assertEqual(c.warm()["summary"]["cells"], want["summary"]["cells"], text[:80])
+            if not text.startswith(head) or len(text) < len(whole) // 2:
+                self.assertEqual(c.warm(), want, text[:80])
+
+    def test_where_nothing_can_be_kept(self):
+        p, c = self.start()
+        for cache in ("/dev/null/x", "/proc/x"):
+            self.assertEqual(c.run(cache), c.cold())
+
+    def test_worked_plans(self):
+        """From the plan to each of its wrong variants and back."""
+        for name in sorted(os.listdir(PLANS)):
+            wrong = os.path.join(PLANS, name, "wrong")
+            if not os.path.isdir(wrong):
+                continue
+            folder = tempfile.mkdtemp(prefix="phasegate-worked-")
+            self.addCleanup(shutil.rmtree, folder, True)
+            right = os.path.join(folder, "p")
+            shutil.copytree(os.path.join(PLANS, name), right, ignore=shutil.ignore_patterns("wrong"))
+            c = Cached(self, right)
+            clean = c.warm()
+            for variant in sorted(v for v in os.listdir(wrong) if os.path.isdir(os.path.join(wrong, v))):
+                shutil.copytree(os.path.join(wrong, variant), right, dirs_exist_ok=True)
+                c.same((name, variant))
+                shutil.rmtree(right)
+                shutil.copytree(os.path.join(PLANS, name), right, ignore=shutil.ignore_patterns("wrong"))
+            self.assertEqual(c.warm(), clean, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
