@@ -244,9 +244,53 @@ static bool runs_still(struct proof *p, const struct app_statement *a, bool *out
     return true;
 }
 
+static bool writes_restricted(const struct proof *p, const struct app_statement *a,
+                              const struct task *t)
+{
+    const struct query *q = a->q;
+
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+        if (r && restricts(t, r->name))
+            return true;
+    }
+    return false;
+}
+
+/* It was never seen to run: then nothing shows that the step lets it through. */
+static void report_unrun_writers(struct proof *p, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+
+    for (int i = 0; !p->broken[state] && i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct timeline_world *w = world_met(p, a, state);
+        struct finding *f;
+
+        if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
+            p->t.releases[a->release].is_projected || !writes_restricted(p, a, s->task))
+            continue;
+        const char *why = a->q->run[s->from] ? a->q->run[s->from]->message : "";
+        f = finding_of_state(
+            p, a, w, state, "unproven-write",
+            arena_printf(p->a,
+                         "nothing shows that it still works after this step: no arguments were "
+                         "found with which it runs before it%s%s",
+                         *why ? ": " : "", why),
+            "give the statement an example row that is taken: -- args: (1, 'x')");
+        f->probe = "X";
+        limited_add(p, a, state, f);
+    }
+}
+
 bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 {
     bool still = false;
+
+    if (l)
+        report_unrun_writers(p, state);
 
     for (int i = 0; l && i < l->n; i++) {
         struct wire_result r = {0};

@@ -504,6 +504,15 @@ static void count(struct proof *p)
         }
 }
 
+/* Did anything that it touches change? */
+static bool is_touched(const struct proof *p, const struct query *q)
+{
+    for (int s = 1; s < p->t.n_states; s++)
+        if (q->fresh[s])
+            return true;
+    return false;
+}
+
 /* Statements that write and that no arguments were found for: nothing that only running shows is known of them. */
 static void report_unrun(struct proof *p)
 {
@@ -529,7 +538,7 @@ static void report_unrun(struct proof *p)
                                : "no arguments were found with which it runs: %s",
                          q->run[first]->message));
         if (!given)
-            f->severity = SEVERITY_NOTE;
+            f->severity = is_touched(p, q) ? SEVERITY_WARNING : SEVERITY_NOTE;
         f->help =
             given ? "give example values that it takes" : "give an example row: -- args: (1, 'x')";
     }

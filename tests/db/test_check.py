@@ -147,6 +147,19 @@ class Restrictions(check_project.Case):
         self.clean(self.project(baseline=T, releases={"1.0.0": kept, "1.1.0": kept}, plans=[plan("nn", phases={"contract": expand(
             "1.1.0", "ALTER TABLE t ADD CONSTRAINT old_there CHECK (old IS NOT NULL) NOT VALID")})]))
 
+    def test_a_writer_that_was_never_seen_to_run(self):
+        """A check that no value of ours satisfies: what isn't known to run isn't proved by running."""
+        base = T.rstrip().rstrip(";") + "; ALTER TABLE t ADD CONSTRAINT odd CHECK (old ~ '^T-[0-9]{4}$')"
+        put = "-- name: Put\nINSERT INTO t (id, old, n) VALUES ($1, $2, $3);\n"
+        step = [plan("nn", phases={"contract": expand("1.1.0", "ALTER TABLE t ADD CONSTRAINT n_there CHECK (n IS NOT NULL) NOT VALID")})]
+        f = self.red(self.project(baseline=base, releases={"1.0.0": put, "1.1.0": put}, plans=step), "unproven-write")
+        self.assertIn("no arguments were found", f["message"])
+        given = put.replace("\nINSERT", "\n-- args: (7, 'T-1234', 1)\nINSERT").replace("$3", "COALESCE($3, 0)")
+        self.clean(self.project(baseline=base, releases={"1.0.0": given, "1.1.0": given}, plans=step))
+        adds = [plan("add", phases={"expand": expand("1.1.0", "ALTER TABLE t ADD COLUMN more text")})]
+        done = self.project(baseline=base, releases={"1.0.0": put, "1.1.0": put}, plans=adds).check()
+        self.assertEqual((done.rc, self.rules(done)), (0, [("warning", "cell-untested")]), done)
+
 
 class Ddl(check_project.Case):
     def one(self, *sql, baseline=T):
