@@ -1,4 +1,4 @@
-"""What the benchmarks share. Run by hand: tests/bench/kill, tests/bench/advance, tests/bench/startup.
+"""What the benchmarks share. Run by hand: tests/bench/kill, advance, check, static, startup.
 
 Each takes turns (A B A B ...) over what it compares, prints a table for people, the machine's numbers, and
 last one line of JSON: {"bench": name, "runs": n, "ratios": {...}, "figures": {...}}. A ratio is the median of
@@ -65,6 +65,15 @@ def run(command, expect=0, **more):
         raise SystemExit("%s: exit %d\n%s%s" % (" ".join(map(str, command)), done.returncode,
                                                 done.stdout.decode()[-2000:], done.stderr.decode()[-2000:]))
     return ms
+
+
+def peak_mb(command, env=None):
+    """Of the program alone, as the system saw it."""
+    done = subprocess.run(["/usr/bin/env", "python3", "-c",
+                           "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, "
+                           "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)",
+                           *command], capture_output=True, text=True, check=True, env=env)
+    return int(done.stdout) / 1024
 
 
 class Turns:
