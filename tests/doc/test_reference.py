@@ -229,6 +229,7 @@ class Environment(Case):
         for path, text in sources("src").items():
             if path != "src/io/fault.c":  # not in a release; in HACKING.md
                 there |= set(re.findall(r'getenv\("([A-Z_]+)"\)', text))
+                there |= set(re.findall(r'(?:->env\(c->host, |or_env\(c, \w+, )"([A-Z_]+)"\)', text))
         rows = {r.strip("`") for r in first_column(read(self.PAGE), "variable")}
         self.assertEqual(rows, there)
 
@@ -555,7 +556,7 @@ class Examples(Case):
             named = [r.get("statements") for r in said.get("releases", []) + said.get("consumers", [])]
             named = [said.get("baseline")] + [n for one in named for n in (one if isinstance(one, list) else [one])]
             for name in [n for n in named if n]:
-                full = os.path.join(folder, name)
+                full = os.path.join(folder, name + "all.sql" if name.endswith("/") else name)
                 os.makedirs(os.path.dirname(full), exist_ok=True)
                 with open(full, "w", encoding="utf-8") as f:
                     f.write("-- name: %s\nSELECT 1;\n" % re.sub(r"\W", "_", name))

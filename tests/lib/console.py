@@ -9,7 +9,7 @@
 The blocks of a page run in order in one bash. Not compared: run ids at the start of a line (a terminal doesn't show
 them), how long something took, times of day, how many spaces there are, empty lines at the end. Every other difference fails with the line of
 the page. Names of files in a sentence that ends in a colon,
-right above a ```yaml block, say what the reader is to write into which file.
+right above a ```yaml or ```sql block, say what the reader is to write into which file.
 """
 
 import fnmatch
@@ -145,7 +145,7 @@ class Shell:
 
 def write_file(shell, block, replace):
     """What the reader was told to write. Where the file is there under another time, its timestamp stays."""
-    named = re.findall(r"`([\w./*-]+\.yaml)`[^`]*:$", block.above)
+    named = re.findall(r"`([\w./*-]+\.%s)`[^`]*:$" % block.language, block.above)
     if not named:
         return None
     folder = shell.folder()
@@ -167,7 +167,7 @@ def play(path, shell, replace=lambda text: text, hooks=None):
     for block in blocks(path):
         for words in [w for w in waiting if w in block.above]:
             waiting.pop(words)()
-        if block.language == "yaml":
+        if block.language in ("yaml", "sql"):
             write_file(shell, block, replace)
         if block.language != "console":
             continue
