@@ -210,6 +210,11 @@ const char *cache_folder(struct context *c, struct arena *a);
 bool prove_transition(struct context *c, struct engine *e, struct plan *p, const char *release,
                       const char **out, struct err *err) MUST_CHECK;
 
+/* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
+bool expand_restricts(struct context *c, struct plan *p);
+bool refuse_unproven(struct context *c, struct plan *p, enum phase phase,
+                     struct err *err) MUST_CHECK;
+
 /* ask.c: the plan's name for a point of no return; NULL where there's nobody to ask. */
 const char *ask_plan_name(struct context *c, const struct plan *p, const char *why);
 

@@ -74,21 +74,6 @@ static bool unreadable(struct context *c, struct err *err)
     return err_hint(err, "mend %s, then: phasegate check", c->problems.n == 1 ? "it" : "them");
 }
 
-/* Whether a restriction is safe where it stands is the shadow's to say. */
-static void leave_to_shadow(struct checking *k)
-{
-    struct problem_list *l = &k->c->problems;
-    int n = 0;
-
-    for (int i = 0; i < l->n; i++) {
-        const struct problem *p = &l->items[i];
-        if (opt_has(k->c, OPT_STATIC) || !p->rule || strcmp(p->rule, "expand-not-additive") != 0 ||
-            !strstr(p->message, " is restrictive: "))
-            l->items[n++] = *p;
-    }
-    l->n = n;
-}
-
 static bool load(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
@@ -106,7 +91,6 @@ static bool load(struct checking *k, struct err *err)
                 return false;
             err_clear(err);
         }
-    leave_to_shadow(k);
     lint_problems(&c->set, &c->problems, &k->report);
     if (c->problems.n)
         return unreadable(c, err);

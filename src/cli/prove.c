@@ -171,7 +171,9 @@ bool prove_transition(struct context *c, struct engine *e, struct plan *p, const
     *out = NULL;
     const char *file = opt_text(c, OPT_PROOF);
     if (!file && !opt_has(c, OPT_PROVE))
-        return true;
+        return !expand_restricts(c, p) ||
+               (engine_status(e, p, false, &c->arena, &s, err) &&
+                (!begins(c, &s, release) || refuse_unproven(c, p, s.next_phase, err)));
     if (!file && !has_statements(&c->set.project)) {
         err_set(
             err, ERR_REFUSED,

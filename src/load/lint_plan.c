@@ -190,6 +190,26 @@ static void lint_contract(struct report *r, const struct plan *p)
             "hold: 0 leaves no time to miss what is gone");
 }
 
+/* Only a server can tell whether live writers keep to it. */
+static void lint_expand(struct report *r, const struct plan *p)
+{
+    const struct phase_plan *e = &p->phases[PHASE_EXPAND];
+
+    for (int i = 0; i < e->steps.n + e->finish.n; i++) {
+        const struct step *step =
+            i < e->steps.n ? &e->steps.items[i] : &e->finish.items[i - e->steps.n];
+
+        for (int k = 0; k < step->n_stmts; k++)
+            if (step->stmts[k].class == SQL_RESTRICTIVE)
+                say(r, p, step, "unproven-write", step->stmts[k].at,
+                    "check without --static asks a server, with the statements of the releases; or "
+                    "move it to finish: of a later phase, or to contract",
+                    arena_printf(&r->arena, "%s is restrictive: %s", step->stmts[k].kind,
+                                 step->stmts[k].class_why ? step->stmts[k].class_why : ""))
+                    ->phase = phase_word(PHASE_EXPAND);
+    }
+}
+
 /* ---- all plans ---------------------------------------------------------------------------------------------------- */
 
 void lint_plans(const struct plan_set *set, const struct lint_options *o,
@@ -212,6 +232,8 @@ void lint_plans(const struct plan_set *set, const struct lint_options *o,
             continue;
         lint_fks(k, out);
         lint_contract(out, order[i]);
+        if (!o->shadow_follows)
+            lint_expand(out, order[i]);
         lint_plan_releases(facts, order[i], out);
     }
 }

@@ -26,20 +26,17 @@ static struct sql_text sql_text_of(const struct text *t)
 
 /* ---- what a phase allows ------------------------------------------------------------------------- */
 
+/* What is restrictive in expand may hurt live writers: that is for the proof to say, or for whoever can't make one. */
 static void check_class(struct work_plan *w, const struct sql_stmt *s)
 {
-    bool refuses = s->class == SQL_RESTRICTIVE || (s->class == SQL_DATA && s->class_why);
     const char *what = arena_printf(w->a, "%s is %s: %s", s->kind, sql_class_word(s->class),
                                     s->class_why ? s->class_why : "");
 
     if (s->class == SQL_DESTRUCTIVE && w->phase != PHASE_CONTRACT)
         refuse(w, s->at, "destructive-outside-contract", "move it to the contract phase", what);
-    else if (refuses && w->phase == PHASE_EXPAND && s->class == SQL_DATA)
+    else if (w->phase == PHASE_EXPAND && s->class == SQL_DATA && s->class_why)
         refuse(w, s->at, "expand-not-additive",
                "fill existing rows with backfill: in dual_read or write_activation", what);
-    else if (refuses && w->phase == PHASE_EXPAND)
-        refuse(w, s->at, "expand-not-additive",
-               "move it to finish: of a later phase, or to contract", what);
 }
 
 static void check_statement(struct work_plan *w, const struct step *step, const struct sql_stmt *s)

@@ -308,6 +308,38 @@ class Outputs(check_project.Case):
             self.assertEqual((done.rc, os.listdir(tmp)), (0, []), done)
 
 
+class Restrictions(check_project.Case):
+    """In expand: where every live writer keeps to it, as a server shows."""
+
+    KEEPS = "-- name: Set\nUPDATE t SET n = least(greatest($1::int, 0), 9) WHERE id = $2;\n"
+    MAY_NOT = "-- name: Set\nUPDATE t SET n = $1 WHERE id = $2;\n"
+    CHECK = "ALTER TABLE t ADD CONSTRAINT digit CHECK (n BETWEEN 0 AND 9) NOT VALID"
+
+    def restricted(self, writes, sql=CHECK):
+        releases = {"1.0.0": GET + writes, "1.1.0": GET + writes}
+        return self.project(baseline=T, releases=releases, plans=[plan("digit", phases={"expand": expand("1.1.0", sql)})])
+
+    def test_proved(self):
+        self.clean(self.restricted(self.KEEPS))
+
+    def test_not_proved(self):
+        self.red(self.restricted(self.MAY_NOT), "unproven-write", release="1.0.0", statement="Set", phase="expand", step="s0")
+
+    def test_nobody_can_tell_without_a_server(self):
+        f = self.red(self.restricted(self.KEEPS), "unproven-write", "--static", phase="expand", step="s0")
+        self.assertIn("is restrictive", f["message"])
+        self.assertIn("without --static", f["help"])
+
+    def test_what_destroys_is_refused_all_the_same(self):
+        self.red(self.restricted(self.KEEPS, "ALTER TABLE t DROP COLUMN n"), "destructive-outside-contract", "--static")
+
+    def test_other_commands_take_the_plan(self):
+        p = self.restricted(self.KEEPS)
+        for command in (["show", "plans"], ["new", "another"]):
+            done = p.run(*command)
+            self.assertEqual(done.rc, 0, done)
+
+
 class Commands(check_project.Case):
     """command: steps: a pull request's code, run only on the shadow and only when asked for."""
 

@@ -20,6 +20,9 @@ NEW = "-- name: Get\n-- args: (1)\nSELECT external_ref AS ref FROM orders WHERE 
 RIGHT = {"1.0.0": OLD, "1.1.0": OLD, "1.2.0": BOTH, "1.3.0": BOTH, "1.4.0": NEW, "1.5.0": NEW}
 
 
+PROVED = ("--prove",)
+
+
 class Proof(project.Case):
     def with_statements(self, releases, plans):
         p = self.project(plans=plans)
@@ -113,6 +116,25 @@ class Proof(project.Case):
         self.assertIn("no release of the project lists statements", p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--prove")["message"])
         done = p.ok("advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("no compatibility proof was asked for: --prove makes one", done.stderr)
+
+    def test_a_restriction_in_expand(self):
+        """Taken where a proof says that every live writer keeps to it, and never without one."""
+        keeps = "-- name: Set\nUPDATE orders SET legacy_ref = left(coalesce($1, ''), 8) WHERE id = $2;\n"
+        may_not = "-- name: Set\nUPDATE orders SET legacy_ref = $1 WHERE id = $2;\n"
+        short = project.plan("short", phases={"expand": project.phase("expand", steps=[project.step(
+            "check", "ALTER TABLE orders ADD CONSTRAINT short CHECK (length(legacy_ref) < 9) NOT VALID")])})
+        advance = ("advance", "short", "--release", "1.1.0")
+
+        p = self.project(plans=[short])
+        self.assertIn("step check restricts", p.refused("proof", *advance)["message"])
+        p = self.with_statements({v: may_not for v in ("1.0.0", "1.1.0")}, [short])
+        done = p.exits(1, *advance, *PROVED)
+        self.assertIn("unproven-write", done.stdout + done.stderr)
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'short'"), "0")
+        p = self.with_statements({v: keeps for v in ("1.0.0", "1.1.0")}, [short])
+        p.ok(*advance, *PROVED)
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'short'"), "1")
+        p.ok("status")
 
     def test_no_server_programs(self):
         p = self.with_statements(RIGHT, [full_plan()])

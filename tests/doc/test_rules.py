@@ -113,6 +113,8 @@ class Rules(unittest.TestCase):
         try:
             found = blocks(rule)
             is_plan = any(words == ["yaml", side, "plan"] for words, _ in found)
+            if more and not is_plan:
+                return None  # files: read without a server
             args = project_of(found, side, folder) + list(more or ["--static"]) if is_plan else files_of(found, side, folder)
             done = run("check", *args, "--format", "json", cwd=folder)
             self.assertIn(done.returncode, (0, 1), done.stderr + done.stdout)
@@ -134,13 +136,15 @@ class Rules(unittest.TestCase):
     def test_examples_on_the_shadow(self):
         """All on one server, a few at a time."""
         url = pgtest.cluster().url()
-        names = [r["rule"] for r in rules() if r["by"] == ["shadow"] and r["rule"] != APPLIED]
+        names = [r["rule"] for r in rules() if "shadow" in r["by"] and r["rule"] != APPLIED]
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             asked = [(rule, [pool.submit(self.findings, rule, side, "--shadow", url) for side in ("bad", "good")])
                      for rule in names]
             for rule, sides in asked:
                 with self.subTest(rule=rule):
-                    self.assert_page(rule, *(side.result() for side in sides))
+                    bad, good = (side.result() for side in sides)
+                    if bad is not None:
+                        self.assert_page(rule, bad, good)
 
     def test_example_of_an_edit(self):
         db = pgtest.cluster().create_database()
