@@ -9,6 +9,17 @@
 #define PHASEGATE_PG_LOCAL_H
 
 #include "phasegate/ports.h"
+#include <sys/types.h>
+
+/* Where a data folder comes from, instead of initdb. ctx is the first argument of each. */
+struct pg_local_source {
+    void *ctx;
+    /* Makes the folder `data` and fills it, owned by uid and gid. False: initdb is to do it. */
+    bool (*take)(void *ctx, const char *data, uid_t uid, gid_t gid);
+    void (*unfit)(void *ctx); /* no server starts on what take gave: initdb follows */
+    /* initdb has made it for this user, and no server has run on it yet. */
+    void (*made)(void *ctx, const char *data, uid_t uid);
+};
 
 struct pg_local_options {
     const char *bin_dir;         /* with initdb and postgres; NULL: the newest that's found */
@@ -17,6 +28,8 @@ struct pg_local_options {
     const char *const *settings; /* "name=value" for the server, NULL-terminated; NULL: none */
     const char *superuser;       /* its name; NULL: postgres */
     const char *locale;          /* of the databases; NULL: C */
+    const char *const *initdb;   /* more options of initdb, NULL-terminated; NULL: none */
+    const struct pg_local_source *source; /* NULL: initdb */
     bool is_confined; /* runs no programs, opens no connections, writes only below its folder */
     const struct interrupt *interrupt; /* a signal ends the start: ERR_INTERRUPTED; NULL: none */
 };
@@ -30,10 +43,15 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out,
 /* libpq's key/value form, for database `name`, as the superuser; kept until stop. */
 const char *pg_local_conninfo(struct pg_local *p, const char *name);
 const char *pg_local_folder(const struct pg_local *p);
+const char *pg_local_data(const struct pg_local *p); /* the server's own, below it */
+uid_t pg_local_user(const struct pg_local *p);       /* whom it runs as */
 /* Immediate: what it holds is thrown away. NULL is nothing to do. */
 void pg_local_stop(struct pg_local *p);
 /* Stops the server in good order and leaves its folder, which no later start takes for abandoned. */
 void pg_local_keep(struct pg_local *p);
+
+/* A folder with all that is in it; what isn't there is no error. */
+void pg_local_remove(const char *folder);
 
 /* The newest folder with initdb and postgres, or false. Where Debian, RHEL and a PATH have them. */
 bool pg_local_find(struct str *out);

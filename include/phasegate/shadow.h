@@ -19,6 +19,12 @@
 
 struct shadow;
 
+/* What shadow_database(database, NULL) and then shadow_load(database, root, path) are going to ask for. The database
+ * may have its content from the first of the two on. */
+struct shadow_baseline {
+    const char *database, *root, *path;
+};
+
 struct shadow_options {
     const char *
         bin_dir; /* with initdb and postgres; NULL: PHASEGATE_PG_BIN, else the newest that's found */
@@ -27,8 +33,12 @@ struct shadow_options {
     const char *url;
     const char *const *
         roles; /* roles that releases name: made without login where missing; NULL-terminated or NULL */
-    bool superuser_steps;              /* --shadow-superuser: SHADOW_OWNER is one */
-    struct clock *clock;               /* needed */
+    bool superuser_steps; /* --shadow-superuser: SHADOW_OWNER is one */
+    /* A folder for images of the server, made where it is missing: of an empty one, and of one with this baseline.
+     * The next shadow begins with them. Only our own server. NULL: none are kept or used. */
+    const char *cache;
+    const struct shadow_baseline *baseline; /* NULL: none that is kept */
+    struct clock *clock;                    /* needed */
     const struct interrupt *interrupt; /* a signal ends every wait: ERR_INTERRUPTED; NULL: none */
 };
 
@@ -38,6 +48,8 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
 /* Waits until it answers. ERR_UNREACHABLE when it doesn't start: the hint names the package or --shadow URL.
  * Everything below does this first. */
 bool shadow_ready(struct shadow *s, struct err *err) MUST_CHECK;
+/* Nothing is asked of it any more: our own server goes while the caller has other things to do. shadow_end follows. */
+void shadow_leave(struct shadow *s);
 int shadow_server_version(const struct shadow *s); /* 150020; 0 before it is ready */
 /* The limited role's real name: SHADOW_OWNER, on a server of the user's one of this run's own. */
 const char *shadow_owner(const struct shadow *s);

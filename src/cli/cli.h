@@ -254,6 +254,14 @@ bool check_show(struct context *c, const struct report *r, struct err *err) MUST
 bool check_against(struct context *c, const char *environment, struct report *r,
                    struct err *err) MUST_CHECK;
 
+/* check_cache.c: the folder in which a command keeps what only saves time; absolute, in arena a, perhaps not there yet.
+ * NULL: nothing is to be kept (--no-cache), or there's no home. */
+const char *cache_folder(struct context *c, struct arena *a);
+/* The baseline as the project file names it, before the project is loaded, for a shadow that starts meanwhile. False:
+ * the file can't be read, which is for whoever loads it to say, or it names none. All in arena a. */
+struct shadow_baseline;
+bool cache_baseline(struct context *c, struct arena *a, struct shadow_baseline *out);
+
 /* check_files.c: the line of a file that is shown under a finding, and what changed since a commit. */
 const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */

@@ -113,13 +113,18 @@ static const char *or_env(struct context *c, enum option_id id, const char *name
 static bool begin_shadow(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
+    struct shadow_baseline baseline;
+    bool is_live = or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM") != NULL;
     struct shadow_options o = {.url = or_env(c, OPT_SHADOW, "PHASEGATE_SHADOW"),
                                .superuser_steps = opt_has(c, OPT_SHADOW_SUPERUSER),
+                               .cache = cache_folder(c, &c->arena),
                                .clock = c->clock,
                                .interrupt = c->ports.interrupt};
 
     if (opt_has(c, OPT_STATIC))
         return true;
+    if (o.cache && !is_live && cache_baseline(c, &c->arena, &baseline))
+        o.baseline = &baseline;
     return shadow_begin(&o, &k->shadow, err);
 }
 
@@ -368,8 +373,10 @@ static bool run_check(struct checking *k, struct err *err)
     if (!check_formats(c, err) || !begin_shadow(k, err) || !load(k, err))
         return false;
     int64_t began = clock_mono_ms(c->clock);
-    if (!lint(k, err) || !prove(k, err) ||
-        (opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
+    if (!lint(k, err) || !prove(k, err))
+        return false;
+    shadow_leave(k->shadow);
+    if ((opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
         return false;
     settle(k);
     if (!narrow(k, err))

@@ -162,6 +162,7 @@ bool prove_transition(struct context *c, struct engine *e, struct plan *p, const
                       const char **out, struct err *err)
 {
     struct shadow_options so = {.url = c->host->ops->env(c->host, "PHASEGATE_SHADOW"),
+                                .cache = cache_folder(c, &c->arena),
                                 .clock = c->clock,
                                 .interrupt = c->ports.interrupt};
     struct shadow *shadow = NULL;

@@ -163,6 +163,15 @@ static bool run_psql(struct load *l, struct str *said, int *code, struct err *er
 
 /* ---- all of it --------------------------------------------------------------------------------- */
 
+static bool start_afresh(struct load *l, struct err *err)
+{
+    int at = names_find(&l->s->databases, l->name);
+    const char *source = l->s->sources.items[at];
+
+    return shadow_drop(l->s, l->name, err) &&
+           shadow_database(l->s, l->name, *source ? source : NULL, err);
+}
+
 static bool begin(struct load *l, struct shadow *s, const char *name, struct err *err)
 {
     int fd;
@@ -173,6 +182,8 @@ static bool begin(struct load *l, struct shadow *s, const char *name, struct err
         return err_set(err, ERR_BUG, "the shadow has no database %s", name);
     l->s = s;
     l->name = name;
+    if (shadow_image_has(s, name) && !start_afresh(l, err))
+        return false; /* another baseline than was announced */
     l->database = shadow_database_name(s, &l->arena, name);
     l->scan = (struct scan) {.a = &l->arena, .line = 1, .version = s->version};
     fd = program_file(err);
@@ -188,16 +199,8 @@ static void end(struct load *l)
 {
     if (l->file)
         fclose(l->file);
+    str_free(&l->seen);
     arena_free(&l->arena);
-}
-
-static bool start_afresh(struct load *l, struct err *err)
-{
-    int at = names_find(&l->s->databases, l->name);
-    const char *source = l->s->sources.items[at];
-
-    return shadow_drop(l->s, l->name, err) &&
-           shadow_database(l->s, l->name, *source ? source : NULL, err);
 }
 
 /* Once. missing_role: it failed for want of this one. */
@@ -240,8 +243,13 @@ bool shadow_load(struct shadow *s, const char *name, const char *root, const cha
                  struct err *err)
 {
     struct load l = {0};
-    bool good = begin(&l, s, name, err) && load_path(&l, root, path, err) && run(&l, err);
 
+    if (shadow_ready(s, err) && shadow_image_is_of(s, name, root, path))
+        return true;
+    bool good = begin(&l, s, name, err) && load_path(&l, root, path, err) && run(&l, err);
+    if (good && !l.seen.full)
+        shadow_image_keep(s, name, &l.seen);
+    s->was_used = true;
     end(&l);
     return good;
 }
@@ -251,6 +259,7 @@ bool shadow_load_from(struct shadow *s, const char *name, const char *url, struc
     struct load l = {0};
     bool good = begin(&l, s, name, err) && load_dump(&l, url, err) && run(&l, err);
 
+    s->was_used = true;
     end(&l);
     return good;
 }

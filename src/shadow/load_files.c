@@ -1,5 +1,8 @@
 /* The files of a baseline: a dump, or a folder of earlier migrations in their order. */
+#include "shadow/image.h"
 #include "shadow/load_int.h"
+
+#include "phasegate/load.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -115,6 +118,24 @@ static bool cannot_read(const char *shown, struct err *err)
                     shown);
 }
 
+static bool is_too_much(struct load *l, int fd)
+{
+    struct stat st;
+
+    if (!l->only_looks || fstat(fd, &st) != 0)
+        return false;
+    l->seen_bytes += st.st_size;
+    return l->seen_bytes > IMAGE_MAX_BYTES;
+}
+
+static void note_seen(struct load *l, const char *shown, const char *bytes, size_t n)
+{
+    char hash[65];
+
+    sha256_hex(bytes, n, hash);
+    str_addf(&l->seen, "%zu %s %s\n", n, hash, shown);
+}
+
 static bool add_file(struct load *l, const char *path, const char *shown, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -123,7 +144,10 @@ static bool add_file(struct load *l, const char *path, const char *shown, struct
 
     if (fd < 0)
         return cannot_read(shown, err);
-    bool good = load_read(fd, shown, &bytes, &n, err) && scan_file(&l->scan, shown, bytes, n, err);
+    bool good = !is_too_much(l, fd) && load_read(fd, shown, &bytes, &n, err);
+    if (good)
+        note_seen(l, shown, bytes, n);
+    good = good && (l->only_looks || scan_file(&l->scan, shown, bytes, n, err));
     free(bytes);
     close(fd);
     return good;
@@ -170,5 +194,18 @@ bool load_path(struct load *l, const char *root, const char *path, struct err *e
         return add_file(l, str_text(&full), arena_strdup(&l->arena, str_text(&shown)), err);
     bool good = add_folder(l, dir, str_text(&full), str_text(&shown), err);
     closedir(dir);
+    return good;
+}
+
+bool load_look(const char *root, const char *path, struct str *out)
+{
+    struct load l = {.only_looks = true};
+    AUTO(err) ignored = {0};
+    bool good = load_path(&l, root, path, &ignored) && !l.seen.full;
+
+    if (good)
+        str_addn(out, str_text(&l.seen), l.seen.len);
+    str_free(&l.seen);
+    arena_free(&l.arena);
     return good;
 }

@@ -12,7 +12,10 @@ struct load {
     const char *database; /* on the server */
     struct arena arena;
     struct scan scan;
-    FILE *file; /* what psql reads */
+    FILE *file;      /* what psql reads */
+    struct str seen; /* of each file its name as shown, size and SHA-256, a line each */
+    bool only_looks; /* for what is seen; nothing is scanned, and too much for an image ends it */
+    int64_t seen_bytes;
 };
 
 /* ---- after_load.c */
@@ -27,6 +30,8 @@ bool load_error(struct load *l, const char *said, const char **missing_role, str
 /* ---- load_files.c */
 /* All of it into the scan. */
 bool load_path(struct load *l, const char *root, const char *path, struct err *err) MUST_CHECK;
+/* What load_path would see of it now. False: it can't be read, or it's more than is kept. */
+bool load_look(const char *root, const char *path, struct str *out);
 /* The file at its beginning, whole. Free it. */
 bool load_read(int fd, const char *shown, char **out, size_t *out_n, struct err *err) MUST_CHECK;
 

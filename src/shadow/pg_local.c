@@ -21,8 +21,8 @@
 
 #define PREFIX "phasegate-pg-"
 #define OWNER_LOCK "owner.lock"
-#define START_TRIES 6000 /* of 5 ms */
-#define STOP_TRIES 100   /* of 20 ms */
+#define START_TRIES 15000 /* of 2 ms */
+#define STOP_TRIES 100    /* of 20 ms */
 #define MAX_ARGS 128
 
 struct pg_local {
@@ -189,6 +189,8 @@ static void remove_below(int at, const char *name)
     unlinkat(at, name, AT_REMOVEDIR);
 }
 
+void pg_local_remove(const char *folder) { remove_below(AT_FDCWD, folder); }
+
 static long first_number(int folder, const char *name)
 {
     char text[32] = "";
@@ -286,10 +288,17 @@ static bool make_folder(struct pg_local *p, const char *parent, struct err *err)
     str_addf(&p->log, "%s/log", str_text(&p->folder));
     str_addf(&lock, "%s/" OWNER_LOCK, str_text(&p->folder));
     p->lock_fd = open(str_text(&lock), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (p->lock_fd < 0 || flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0 ||
-        (geteuid() == 0 && chown(str_text(&p->folder), p->uid, p->gid) != 0))
+    if (p->lock_fd < 0 || flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&p->folder), strerror(errno));
     return true;
+}
+
+/* To the server's user. Before that nobody but us gets in: what we write there by name is where we think it is. */
+static bool give_folder(const struct pg_local *p, struct err *err)
+{
+    if (geteuid() != 0 || chown(str_text(&p->folder), p->uid, p->gid) == 0)
+        return true;
+    return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&p->folder), strerror(errno));
 }
 
 static void add_log(const struct pg_local *p, struct err *err)
@@ -333,23 +342,29 @@ static bool run_initdb(const struct pg_local *p, const char *bin, const struct p
 {
     AUTO(str) program = {0};
     AUTO(str) locale = {0};
-    int status = 0;
+    const char *argv[MAX_ARGS];
+    int status = 0, n = 0;
 
     str_addf(&program, "%s/initdb", bin);
     str_addf(&locale, "--locale=%s", o->locale ? o->locale : "C");
-    const char *const argv[] = {str_text(&program),
-                                "-D",
-                                str_text(&p->data),
-                                "-U",
-                                p->superuser,
-                                "-A",
-                                "trust",
-                                "-E",
-                                "UTF8",
-                                str_text(&locale),
-                                "--no-sync",
-                                "--no-instructions",
-                                NULL};
+    const char *const always[] = {str_text(&program),
+                                  "-D",
+                                  str_text(&p->data),
+                                  "-U",
+                                  p->superuser,
+                                  "-A",
+                                  "trust",
+                                  "-E",
+                                  "UTF8",
+                                  str_text(&locale),
+                                  "--no-sync",
+                                  "--no-instructions",
+                                  NULL};
+    const char *const *lists[] = {always, o->initdb};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++)
+        for (int i = 0; lists[l] && lists[l][i] && n + 1 < MAX_ARGS; i++)
+            argv[n++] = lists[l][i];
+    argv[n] = NULL;
     pid_t pid = spawn(p, argv, false);
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&program), strerror(errno));
@@ -397,10 +412,14 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
 static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, struct err *err)
 {
     const char *conninfo = pg_local_conninfo(p, "postgres");
+    AUTO(str) socket = {0};
     int status;
 
+    str_addf(&socket, "%s/.s.PGSQL.5432", str_text(&p->folder));
+
     for (int i = 0; i < START_TRIES; i++) {
-        if (PQping(conninfo) == PQPING_OK)
+        /* It has work enough without being asked before it listens. */
+        if (access(str_text(&socket), F_OK) == 0 && PQping(conninfo) == PQPING_OK)
             return true;
         if (is_signalled(interrupt))
             return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
@@ -408,10 +427,66 @@ static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, st
             p->pid = 0;
             break;
         }
-        pause_ms(5);
+        pause_ms(2);
     }
     err_set(err, ERR_UNREACHABLE, "PostgreSQL in %s doesn't start", str_text(&p->folder));
     add_log(p, err);
+    return false;
+}
+
+static void end_server(pid_t pid, int how)
+{
+    int status;
+
+    kill(pid, how);
+    for (int i = 0; i < 5000; i++) {
+        if (waitpid(pid, &status, WNOHANG) != 0)
+            return;
+        pause_ms(1);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+}
+
+static bool run_server(struct pg_local *p, const char *bin, const struct pg_local_options *o,
+                       struct err *err)
+{
+    p->pid = run_postgres(p, bin, o);
+    if (p->pid > 0)
+        return wait_ready(p, o->interrupt, err);
+    p->pid = 0;
+    return err_set(err, ERR_UNREACHABLE, "%s/postgres: %s", bin, strerror(errno));
+}
+
+static bool start_made(struct pg_local *p, const char *bin, const struct pg_local_options *o,
+                       struct err *err)
+{
+    if (!give_folder(p, err) || !run_initdb(p, bin, o, err))
+        return false;
+    if (o->source)
+        o->source->made(o->source->ctx, str_text(&p->data), p->uid);
+    return run_server(p, bin, o, err);
+}
+
+/* False: initdb is to make it. */
+static bool start_taken(struct pg_local *p, const char *bin, const struct pg_local_options *o)
+{
+    AUTO(err) why = {0};
+
+    if (!o->source)
+        return false;
+    if (!o->source->take(o->source->ctx, str_text(&p->data), p->uid, p->gid)) {
+        remove_below(AT_FDCWD, str_text(&p->data));
+        return false;
+    }
+    if (give_folder(p, &why) && run_server(p, bin, o, &why))
+        return true;
+    if (p->pid > 0)
+        end_server(p->pid, SIGQUIT);
+    p->pid = 0;
+    if (!is_signalled(o->interrupt))
+        o->source->unfit(o->source->ctx);
+    remove_below(AT_FDCWD, str_text(&p->data));
     return false;
 }
 
@@ -434,17 +509,8 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
                 "no PostgreSQL server programs (initdb, postgres) on this machine");
         err_hint(err, "apt-get install postgresql");
     }
-    good = good && choose_user(p, err) && make_folder(p, parent, err) &&
-           run_initdb(p, str_text(&bin), o, err);
-    if (good) {
-        p->pid = run_postgres(p, str_text(&bin), o);
-        if (p->pid < 0) {
-            p->pid = 0;
-            good =
-                err_set(err, ERR_UNREACHABLE, "%s/postgres: %s", str_text(&bin), strerror(errno));
-        }
-    }
-    good = good && wait_ready(p, o->interrupt, err);
+    good = good && choose_user(p, err) && make_folder(p, parent, err);
+    good = good && (start_taken(p, str_text(&bin), o) || start_made(p, str_text(&bin), o, err));
     if (!good) {
         pg_local_stop(p);
         return false;
@@ -461,19 +527,9 @@ const char *pg_local_conninfo(struct pg_local *p, const char *name)
 
 const char *pg_local_folder(const struct pg_local *p) { return str_text(&p->folder); }
 
-static void end_server(pid_t pid, int how)
-{
-    int status;
+const char *pg_local_data(const struct pg_local *p) { return str_text(&p->data); }
 
-    kill(pid, how);
-    for (int i = 0; i < 1000; i++) {
-        if (waitpid(pid, &status, WNOHANG) != 0)
-            return;
-        pause_ms(5);
-    }
-    kill(pid, SIGKILL);
-    waitpid(pid, &status, 0);
-}
+uid_t pg_local_user(const struct pg_local *p) { return p->uid; }
 
 static void release(struct pg_local *p)
 {
@@ -490,8 +546,13 @@ void pg_local_stop(struct pg_local *p)
 {
     if (!p)
         return;
-    if (p->pid > 0)
+    if (p->pid > 0) {
+        /* It saves nothing now, and takes as long to go as its files do. */
+        kill(p->pid, SIGQUIT);
+        if (p->data.len > 0)
+            remove_below(AT_FDCWD, str_text(&p->data));
         end_server(p->pid, SIGQUIT);
+    }
     if (p->folder.len > 0)
         remove_below(AT_FDCWD, str_text(&p->folder));
     release(p);

@@ -102,7 +102,7 @@ static bool start_own(struct shadow *s, struct err *err)
 
     if (o.parent)
         pg_local_clean(NULL); /* and what an earlier run left in the slower place */
-    if (pg_local_start(&o, &s->pg, err))
+    if (s->cache ? shadow_image_start(s, &o, err) : pg_local_start(&o, &s->pg, err))
         return true;
     if (err_is(err, ERR_UNREACHABLE))
         err_hint(err, "phasegate check starts a PostgreSQL of its own: apt install postgresql (or "
@@ -168,7 +168,8 @@ static void choose_names(struct shadow *s)
 
 static bool start_and_prepare(struct shadow *s, struct err *err)
 {
-    return (s->url || start_own(s, err)) && open_admin(s, err) && shadow_prepare(s, err);
+    return (s->url || start_own(s, err)) && open_admin(s, err) &&
+           (s->has_baseline || shadow_prepare(s, err));
 }
 
 /* Lives until the end: the server dies with the thread that started it. */
@@ -253,6 +254,11 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
     s->superuser_steps = o->superuser_steps;
     s->clock = o->clock;
     s->interrupt = o->interrupt;
+    s->cache = o->url ? NULL : arena_strdup(&s->arena, o->cache);
+    if (o->baseline)
+        s->baseline = (struct shadow_baseline) {arena_strdup(&s->arena, o->baseline->database),
+                                                arena_strdup(&s->arena, o->baseline->root),
+                                                arena_strdup(&s->arena, o->baseline->path)};
     s->locale = best_locale();
     choose_names(s);
     while (o->roles && o->roles[n])
@@ -324,6 +330,20 @@ bool shadow_ready(struct shadow *s, struct err *err)
 const char *shadow_owner(const struct shadow *s) { return s->owner; }
 
 int shadow_server_version(const struct shadow *s) { return s->is_ready ? s->version : 0; }
+
+void shadow_leave(struct shadow *s)
+{
+    if (!s || !s->has_thread || s->url)
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (s->is_started && !s->is_ended) {
+        wire_close(s->admin);
+        s->admin = NULL;
+        s->is_ended = true;
+        pthread_cond_signal(&s->changed);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
 
 void shadow_end(struct shadow *s)
 {

@@ -135,6 +135,11 @@ bool shadow_database(struct shadow *s, const char *name, const char *from, struc
         return err_set(err, ERR_BUG, "the shadow %s a database %s",
                        shadow_has_database(s, name) ? "already has" : "doesn't have",
                        shadow_has_database(s, name) ? name : from);
+    if (!from && shadow_image_has(s, name)) {
+        names_add(&s->arena, &s->databases, name);
+        names_add(&s->arena, &s->sources, "");
+        return true;
+    }
     real = shadow_database_name(s, &a, name);
     str_add(&sql, "CREATE DATABASE ");
     sql_ident(&sql, real);
@@ -167,5 +172,7 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err)
     if (!shadow_admin(s, str_text(&sql), err))
         return false;
     s->databases.items[at] = NULL;
+    if (shadow_image_has(s, name))
+        s->has_baseline = false;
     return true;
 }

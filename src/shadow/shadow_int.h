@@ -25,6 +25,8 @@ struct shadow {
     const char *bin_dir, *url, *locale;
     const char **roles; /* NULL-terminated */
     bool superuser_steps;
+    const char *cache;               /* NULL: no images */
+    struct shadow_baseline baseline; /* database NULL: none */
     struct clock *clock;
     const struct interrupt *interrupt;
 
@@ -35,6 +37,11 @@ struct shadow {
     pthread_cond_t changed;
     struct pg_local *pg; /* NULL: the user's server, or it didn't start */
     struct err start_err;
+
+    /* The image that it began with or is to leave; "": none. */
+    char made_key[80], baseline_key[80];
+    bool has_baseline; /* the server began with the baseline's database */
+    bool was_used;     /* a session was opened or a baseline loaded: too late for an image */
 
     bool is_ready;
     int version;
@@ -92,6 +99,17 @@ bool shadow_url_begin(struct shadow *s, struct err *err) MUST_CHECK;
 /* No other run drops this role while we are there. */
 bool shadow_url_hold(struct shadow *s, const char *role, struct err *err) MUST_CHECK;
 void shadow_url_end(struct shadow *s); /* drops our databases and roles */
+
+/* ---- shadow_image.c */
+/* Our server from an image where there's one that fits, else from initdb. */
+bool shadow_image_start(struct shadow *s, struct pg_local_options *o, struct err *err) MUST_CHECK;
+/* The database is the baseline's of an image, whole: nothing is to be made or loaded. */
+bool shadow_image_has(const struct shadow *s, const char *database);
+/* Is it that baseline? */
+bool shadow_image_is_of(const struct shadow *s, const char *database, const char *root,
+                        const char *path);
+/* Keeps the server as it is, with the baseline just loaded from files that read as `seen` says. */
+void shadow_image_keep(struct shadow *s, const char *database, const struct str *seen);
 
 /* ---- connect.c */
 struct connect_spec {

@@ -101,6 +101,7 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
     add_options(&options, &with);
     c.database = shadow_database_name(s, &a, o->database);
     c.options = str_text(&options);
+    s->was_used = true;
     return wire_connect(s, &c, &with, out, err);
 }
 

@@ -63,6 +63,7 @@ class Project:
 
     def run(self, *args, env=None, timeout=120):
         more = dict(os.environ)
+        more.setdefault("PHASEGATE_CACHE", os.path.join(os.environ.get("PHASEGATE_BUILD", "build/dev"), "cache"))
         more.update(env or {})
         return Done(subprocess.run([os.environ["PHASEGATE_BIN"], *args], cwd=self.dir, capture_output=True, text=True,
                                    env=more, timeout=timeout))

@@ -421,6 +421,7 @@ class Done:
 def phasegate_env(env=None):
     """The environment for phasegate: ours without PG* and PHASEGATE_*, plus env (a None value removes)."""
     out = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "PHASEGATE_", "DATABASE_URL"))}
+    out["PHASEGATE_CACHE"] = os.environ.get("PHASEGATE_CACHE") or BUILD + "/cache"  # never the user's
     for key, value in (env or {}).items():
         if value is None:
             out.pop(key, None)
