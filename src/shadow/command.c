@@ -147,6 +147,7 @@ bool shadow_command(struct shadow *s, const struct shadow_command *c, struct str
 
     if (!shadow_admin_wire(s, &admin, err))
         return false;
+    s->was_used = true;
     find_place(admin, &a, &at);
     const char *database = shadow_database_name(s, &a, c->database);
     const char *url = url_of(s, &a, &at, database);

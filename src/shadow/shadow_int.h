@@ -41,7 +41,7 @@ struct shadow {
     /* The image that it began with or is to leave; "": none. */
     char made_key[80], baseline_key[80];
     bool has_baseline; /* the server began with the baseline's database */
-    bool was_used;     /* a session was opened or a baseline loaded: too late for an image */
+    bool was_used;     /* a session, a program or a load: too late for an image */
 
     bool is_ready;
     int version;

@@ -92,6 +92,7 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
 
     if (!shadow_ready(s, err))
         return false;
+    s->was_used = true;
     if (with.statement_ms <= 0)
         with.statement_ms = 5000;
     if (!shadow_has_database(s, o->database))
@@ -101,7 +102,6 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
     add_options(&options, &with);
     c.database = shadow_database_name(s, &a, o->database);
     c.options = str_text(&options);
-    s->was_used = true;
     return wire_connect(s, &c, &with, out, err);
 }
 

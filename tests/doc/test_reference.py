@@ -229,7 +229,7 @@ class Environment(Case):
         for path, text in sources("src").items():
             if path != "src/io/fault.c":  # not in a release; in HACKING.md
                 there |= set(re.findall(r'getenv\("([A-Z_]+)"\)', text))
-                there |= set(re.findall(r'(?:->env\(c->host, |or_env\(c, \w+, )"([A-Z_]+)"\)', text))
+                there |= set(re.findall(r'(?:->env\(c->host, |or_env\(c, \w+, |variable\(c, )"([A-Z_]+)"\)', text))
         rows = {r.strip("`") for r in first_column(read(self.PAGE), "variable")}
         self.assertEqual(rows, there)
 
