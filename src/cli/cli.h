@@ -202,7 +202,8 @@ bool context_read_secret(struct context *c, const char *path, const char **out,
 bool context_resolve(struct context *c, const struct text *t, const char **out,
                      struct err *err) MUST_CHECK;
 
-/* cache_folder.c: NULL: there's no place for it. */
+/* cache_folder.c: the folder in which a command keeps what only saves time; absolute, in arena a, perhaps not there yet.
+ * NULL: nothing is to be kept (--no-cache), or there's no place for it. */
 const char *cache_folder(struct context *c, struct arena *a);
 
 /* prove.c: the proof that beginning the next phase asks for. *out: what was proved, for the journal; NULL: nothing
@@ -254,10 +255,7 @@ bool check_show(struct context *c, const struct report *r, struct err *err) MUST
 bool check_against(struct context *c, const char *environment, struct report *r,
                    struct err *err) MUST_CHECK;
 
-/* check_cache.c: the folder in which a command keeps what only saves time; absolute, in arena a, perhaps not there yet.
- * NULL: nothing is to be kept (--no-cache), or there's no home. */
-const char *cache_folder(struct context *c, struct arena *a);
-/* The baseline as the project file names it, before the project is loaded, for a shadow that starts meanwhile. False:
+/* early_baseline.c: the baseline as the project file names it, before the project is loaded, for a shadow that starts meanwhile. False:
  * the file can't be read, which is for whoever loads it to say, or it names none. All in arena a. */
 struct shadow_baseline;
 bool cache_baseline(struct context *c, struct arena *a, struct shadow_baseline *out);
