@@ -28,6 +28,21 @@ bool app_is_possible(const struct proof *p, const struct timeline_world *w,
     return true;
 }
 
+const char *release_words(struct proof *p, int release)
+{
+    const struct timeline_release *r = &p->t.releases[release];
+
+    return arena_printf(p->a, "%s %s", r->is_consumer ? "consumer" : "release", r->version);
+}
+
+void place_add(struct proof *p, struct finding *f, const struct app_statement *a)
+{
+    const struct timeline_release *r = &p->t.releases[a->release];
+
+    finding_place(p->report, f, a->s->sql_at, r->version, a->s->name);
+    f->places[f->n_places - 1].is_consumer = r->is_consumer;
+}
+
 /* ---- how strict a release's client is ------------------------------------------------------------------ */
 
 /* What each client does by default, from its own documentation; docs/reference/drivers.md has the sources.
@@ -248,14 +263,15 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
     return true;
 }
 
-static void report_none(struct proof *p, const struct timeline_release *r)
+static void report_none(struct proof *p, const struct timeline_release *r, bool no_files)
 {
     struct finding *f = report_add(p->report, "cell-untested", r->listed->at,
                                    "%s %s has no statements: nothing is known of what it runs",
                                    r->is_consumer ? "consumer" : "release", r->version);
 
     f->release = r->version;
-    f->help = "list its files in statements:, or mark it planned: true";
+    f->help = no_files ? "list its files in statements:, or mark it planned: true"
+                       : "the files of its statements: hold none: write them, or list others";
 }
 
 static void add_app(struct proof *p, struct places *places, int release, const struct loaded *l)
@@ -325,8 +341,8 @@ bool app_load(struct proof *p, struct problem_list *problems, struct err *err)
     for (int i = 0; i < n; i++) {
         total += all[i].statements.n;
         p->strict[i] = strictness_of(all[i].from);
-        if (all[i].none)
-            report_none(p, &p->t.releases[i]);
+        if (all[i].none || (all[i].statements.n == 0 && !p->t.releases[i].is_projected))
+            report_none(p, &p->t.releases[i], all[i].none);
         if (p->o->suppressions && p->t.releases[i].listed == all[i].from)
             suppress_read_statements(p->o->suppressions, p->report, &p->set->project,
                                      p->t.releases[i].version, &all[i].statements);

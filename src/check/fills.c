@@ -142,13 +142,13 @@ static bool keeps_what_is_written(struct proof *p, int state, const struct backf
     if (!kept) {
         struct finding *f =
             fill_finding(p, state, b,
-                         arena_printf(p->a, "it overwrites what %s of release %s has just written",
-                                      a->s->name, p->t.releases[a->release].version),
+                         arena_printf(p->a, "it overwrites what %s of %s has just written",
+                                      a->s->name, release_words(p, a->release)),
                          "where: must leave rows alone that hold a value of the new side, or a "
                          "sync trigger must keep both equal");
         f->release = p->t.releases[a->release].version;
         f->statement = a->s->name;
-        finding_place(p->report, f, a->s->sql_at, f->release, f->statement);
+        place_add(p, f, a);
     }
     return true;
 }

@@ -204,10 +204,18 @@ static const char *safe_from(const struct proof *p, int culprit, enum level leve
             safe = !(is_live && hurts(p, &p->app[i], culprit, level)) &&
                    !(is_before && needs(&p->app[i], s, culprit));
         }
-        if (safe && !p->t.releases[r].is_projected)
+        if (safe)
             return p->t.releases[r].version;
     }
     return NULL;
+}
+
+/* A release that isn't written yet is taken to run what the newest one does. */
+static const char *planned_word(const struct proof *p, const char *version)
+{
+    int r = timeline_release_index(&p->t, version);
+
+    return r >= 0 && p->t.releases[r].is_projected ? " (planned)" : "";
 }
 
 /* ---- findings -------------------------------------------------------------------------------------------------- */
@@ -279,30 +287,49 @@ static const char *shape_words(struct proof *p, const struct description *a,
     return "the number of parameters changed";
 }
 
-static const char *way_out(struct proof *p, const struct app_statement *a, const struct finding *f,
-                           const struct timeline_world *w)
+/* No release helps against a consumer, which is live everywhere. */
+static const struct app_statement *blocking_consumer(const struct proof *p, int culprit,
+                                                     enum level level)
 {
+    for (int i = 0; i < p->n_app; i++)
+        if (p->t.releases[p->app[i].release].is_consumer && hurts(p, &p->app[i], culprit, level))
+            return &p->app[i];
+    return NULL;
+}
+
+static const char *way_out(struct proof *p, const struct app_statement *a, const struct finding *f,
+                           const struct timeline_world *w, int culprit, enum level level)
+{
+    const struct app_statement *consumer = blocking_consumer(p, culprit, level);
     const char *version = p->t.releases[a->release].version;
     const char *flags = f->flags.n ? arena_printf(p->a, " when %s is %s", f->flags.items[0].key.s,
                                                   f->flags.items[0].value.s)
                                    : "";
+    const char *who = p->t.releases[a->release].is_consumer ? "consumer" : "release";
 
     if (f->safe_from)
-        return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s or later",
-                            p->t.releases[a->release].is_consumer ? "consumer" : "release", version,
-                            a->s->name, flags, f->safe_from);
+        return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s%s or later", who, version,
+                            a->s->name, flags, f->safe_from, planned_word(p, f->safe_from));
     if (strcmp(f->level, "statement") != 0)
         return arena_printf(
             p->a, "name the columns, and cast what changes its type, in a release before this one");
+    if (consumer)
+        return arena_printf(p->a,
+                            "%s runs %s at all times: change its statement first, then bind this "
+                            "later",
+                            release_words(p, consumer->release), consumer->s->name);
     return arena_printf(
-        p->a, "%s %s runs %s%s while %s is live beside it; no listed release is free of it",
-        p->t.releases[a->release].is_consumer ? "consumer" : "release", version, a->s->name, flags,
-        w->newest >= 0 ? p->t.releases[w->newest].version : "it");
+        p->a,
+        "%s %s runs %s%s while %s is live beside it: list the next release without "
+        "that statement, and bind this to %s after it",
+        who, version, a->s->name, flags, w->newest >= 0 ? p->t.releases[w->newest].version : "it",
+        p->o->window == 1 ? "the one"
+                          : arena_printf(p->a, "one that comes %d", (int) p->o->window));
 }
 
-static struct finding *add_finding(struct proof *p, const struct app_statement *a,
-                                   const struct timeline_world *w, const char *rule, struct pos at,
-                                   const struct outcome *o, const char *message)
+struct finding *finding_of_statement(struct proof *p, const struct app_statement *a,
+                                     const struct timeline_world *w, const char *rule,
+                                     struct pos at, const struct outcome *o, const char *message)
 {
     struct finding *f = report_add(p->report, rule, at, "%s", message);
 
@@ -314,7 +341,7 @@ static struct finding *add_finding(struct proof *p, const struct app_statement *
         f->probe = arena_printf(p->a, "%c", o->probe);
     }
     flags_of(p, a->s, f);
-    finding_place(p->report, f, a->s->sql_at, f->release, f->statement);
+    place_add(p, f, a);
     return f;
 }
 
@@ -322,7 +349,7 @@ struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
                                  const struct timeline_world *w, int state, const char *rule,
                                  const char *message, const char *help)
 {
-    struct finding *f = add_finding(p, a, w, rule, place_of(p, state), NULL, message);
+    struct finding *f = finding_of_statement(p, a, w, rule, place_of(p, state), NULL, message);
 
     name_step(p, f, state);
     f->level = "statement";
@@ -351,8 +378,9 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
         message = t.outcome->message;
         rule = rule_of(p, t.outcome, q, culprit);
     }
-    struct finding *f = add_finding(p, a, w, is_unwritten(p, a) ? "not-yet-provable" : rule,
-                                    place_of(p, culprit), t.outcome, message);
+    struct finding *f =
+        finding_of_statement(p, a, w, is_unwritten(p, a) ? "not-yet-provable" : rule,
+                             place_of(p, culprit), t.outcome, message);
     name_step(p, f, culprit);
     f->level = t.level == LEVEL_WIRE ? "wire" : t.level == LEVEL_SESSION ? "session" : "statement";
     if (t.level == LEVEL_WIRE)
@@ -373,28 +401,53 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     if (t.level == LEVEL_STATEMENT)
         f->severity = SEVERITY_ERROR;
     f->safe_from = safe_from(p, culprit, t.level);
-    f->help = way_out(p, a, f, w);
+    f->help = way_out(p, a, f, w, culprit, t.level);
 }
 
-static void report_never_anywhere(struct proof *p, const struct app_statement *a,
-                                  const struct timeline_world *w, const struct outcome *o)
+/* Can the phase be bound to a release before this one, after the phases before it? */
+static bool can_come_before(const struct proof *p, const struct timeline_state *s, int release)
 {
-    const char *missing = missing_rule(p, a, o);
+    const struct plan *plan = p->t.plans[s->plan];
+    int earliest = 0;
 
-    if (a->q->never)
-        return;
-    a->q->never = true;
-    struct finding *f = add_finding(p, a, w, missing ? missing : "failing-at-baseline",
-                                    a->s->sql_at, o, o->message);
-    f->help =
-        !missing
-            ? "it fails in every state of the database that there is, with or without the plans"
-        : missing[0] == 'g'
-            ? "GRANT it in the step that makes it, before the release is deployed"
-            : "no step makes what it needs: make it in expand of a plan, bound to that release "
-              "or an earlier one";
-    if (missing)
-        f->level = "statement";
+    for (enum phase ph = PHASE_FIRST; ph < s->phase; ph++)
+        if (plan->phases[ph].present) {
+            int r = timeline_release_index(&p->t, plan->phases[ph].release.s);
+            earliest = r > earliest ? r : earliest;
+        }
+    if (s->phase == PHASE_CONTRACT)
+        earliest += (int) p->o->window;
+    return earliest < release;
+}
+
+/* A statement comes too early for the step from which on it works. */
+static const char *way_of_early(struct proof *p, const struct app_statement *a, int works)
+{
+    const struct timeline_state *s = &p->t.states[works];
+    const struct plan *plan = p->t.plans[s->plan];
+    const char *version = p->t.releases[a->release].version, *phase = phase_word(s->phase);
+    bool has_flag = plan->flags[FLAG_READ].key.s || plan->flags[FLAG_WRITE].key.s;
+    AUTO(str) ways = {0};
+
+    if (p->t.releases[a->release].is_consumer)
+        return arena_printf(p->a,
+                            "consumer %s runs %s at all times, and it works only from this step "
+                            "on: change its statement once %s of %s is done",
+                            version, a->s->name, phase, plan->id.s);
+    if (s->phase == PHASE_EXPAND)
+        str_addf(&ways, "bind %s of %s to %s or earlier", phase, plan->id.s, version);
+    else
+        str_add(&ways, "make what it needs in expand");
+    if (s->phase != PHASE_EXPAND && can_come_before(p, s, a->release))
+        str_addf(&ways, ", bind %s of %s to a release before %s", phase, plan->id.s, version);
+    if (has_flag && s->phase != PHASE_CONTRACT)
+        str_add(&ways, ", or put the statement behind the plan's flag");
+    else
+        str_addf(&ways, ", or run the statement only from a release after %s on",
+                 plan->phases[s->phase].release.s);
+    return arena_printf(
+        p->a, "%s runs in release %s, and works only from this step on%s: %s", a->s->name, version,
+        s->phase == PHASE_EXPAND ? "" : ", which comes after that is deployed", str_text(&ways));
 }
 
 /* It never worked so far: is it the baseline's fault, or does it come too early? */
@@ -407,26 +460,18 @@ static void report_never(struct proof *p, const struct app_statement *a,
         if (a->q->plan[s] && !failure_at(a->q, s))
             works = s;
     if (works < 0) {
-        report_never_anywhere(p, a, w, o);
+        missing_report(p, a, w, o);
         return;
     }
     bool by_expand = p->t.states[works].phase == PHASE_EXPAND;
-    struct finding *f = add_finding(p, a, w,
-                                    is_unwritten(p, a) ? "not-yet-provable"
-                                    : by_expand        ? "expand-after-code"
-                                                       : "new-query-needs-later-state",
-                                    place_of(p, works), o, o->message);
+    struct finding *f = finding_of_statement(p, a, w,
+                                             is_unwritten(p, a) ? "not-yet-provable"
+                                             : by_expand        ? "expand-after-code"
+                                                                : "new-query-needs-later-state",
+                                             place_of(p, works), o, o->message);
     name_step(p, f, works);
     f->level = "statement";
-    const struct plan *plan = p->t.plans[p->t.states[works].plan];
-    f->help = arena_printf(
-        p->a,
-        by_expand ? "%s runs in release %s, and works only from this step on: bind %s of %s to %s "
-                    "or earlier, or put the statement behind the plan's flag"
-                  : "%s runs in release %s, and works only from this step on, which comes after "
-                    "that is deployed: bind %s of %s to a release before %s, make what it needs in "
-                    "expand, or put the statement behind the plan's flag",
-        a->s->name, f->release, phase_word(p->t.states[works].phase), plan->id.s, f->release);
+    f->help = way_of_early(p, a, works);
 }
 
 /* One finding for each statement, step and level: the first world that shows it. */
@@ -471,98 +516,7 @@ static void judge(struct proof *p, const struct app_statement *a)
     }
 }
 
-/* ---- counting -------------------------------------------------------------------------------------------------- */
-
-static void count(struct proof *p)
-{
-    struct report_summary *s = &p->report->summary;
-    int *cells = arena_array(p->a, int, p->t.n_worlds + 1);
-
-    if (p->o->cells)
-        *p->o->cells = cells;
-    for (int i = 0; i < p->n_app; i++)
-        for (int k = 0; k < p->t.n_worlds; k++) {
-            const struct app_statement *a = &p->app[i];
-            const struct timeline_world *w = &p->t.worlds[k];
-
-            if (!world_has_release(&p->t, w, a->release) || !app_is_possible(p, w, a->s))
-                continue;
-            s->cells++;
-            cells[k]++;
-            if (!a->q->plan[w->state]) {
-                s->untested++;
-                continue;
-            }
-            s->probed++;
-            s->carried += !a->q->fresh[w->state];
-            if (!a->q->runs)
-                s->by_plan++;
-            else if (a->q->sets[0].is_given)
-                s->by_args++;
-            else
-                s->by_generated++;
-        }
-}
-
-/* Did anything that it touches change? */
-static bool is_touched(const struct proof *p, const struct query *q)
-{
-    for (int s = 1; s < p->t.n_states; s++)
-        if (q->fresh[s])
-            return true;
-    return false;
-}
-
-/* Statements that write and that no arguments were found for: nothing that only running shows is known of them. */
-static void report_unrun(struct proof *p)
-{
-    for (int i = 0; i < p->n_app; i++) {
-        const struct app_statement *a = &p->app[i];
-        const struct query *q = a->q;
-        int first = -1;
-
-        for (int s = 0; s < p->t.n_states && first < 0; s++)
-            if (q->run[s] && !q->run[s]->ok)
-                first = s;
-        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
-            continue;
-        bool too_long = strcmp(q->run[first]->sqlstate, "57014") == 0;
-        if (!is_writer(q) && !too_long && !q->sets[0].is_given)
-            continue;
-        bool given = q->sets[0].is_given;
-        struct finding *f = add_finding(
-            p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",
-            a->s->sql_at, q->run[first],
-            arena_printf(p->a,
-                         given ? "it fails with its own -- args: %s"
-                               : "no arguments were found with which it runs: %s",
-                         q->run[first]->message));
-        if (!given)
-            f->severity = is_touched(p, q) ? SEVERITY_WARNING : SEVERITY_NOTE;
-        f->help =
-            given ? "give example values that it takes" : "give an example row: -- args: (1, 'x')";
-    }
-}
-
-/* Newer than the parser, or no SQL: the server's answers are all that there is. */
-static void report_unparsed(struct proof *p)
-{
-    for (int i = 0; i < p->n_app; i++) {
-        const struct app_statement *a = &p->app[i];
-        const struct outcome *o = a->q->plan[0];
-
-        if (a->q->facts.parsed || a->first_world < 0 ||
-            (o && !o->ok && strcmp(o->sqlstate, "42601") == 0))
-            continue;
-        struct finding *f =
-            add_finding(p, a, &p->t.worlds[a->first_world], "statement-unparsed",
-                        statement_pos_of(a->s, a->q->facts.why_at), NULL,
-                        arena_printf(p->a, "our parser can't read it: %s",
-                                     a->q->facts.why ? a->q->facts.why : "unknown"));
-        f->help =
-            "the server was asked all the same; what only a parse tree shows isn't known of it";
-    }
-}
+/* ---- the end ---------------------------------------------------------------------------------------------- */
 
 /* Only now is it known what the later releases make of the step. */
 static void cure_limits(struct proof *p)
@@ -572,17 +526,18 @@ static void cure_limits(struct proof *p)
 
         f->safe_from = safe_from(p, p->limited[i].state, LEVEL_STATEMENT);
         if (f->safe_from)
-            f->help = arena_printf(p->a, "%s; or bind this to %s or later", f->help, f->safe_from);
+            f->help = arena_printf(p->a, "%s; or bind this to %s%s or later", f->help, f->safe_from,
+                                   planned_word(p, f->safe_from));
     }
 }
 
 void verdict_all(struct proof *p)
 {
     cure_limits(p);
-    report_unparsed(p);
+    account_unparsed(p);
     for (int i = 0; i < p->n_app; i++)
         if (p->app[i].first_world >= 0)
             judge(p, &p->app[i]);
-    report_unrun(p);
-    count(p);
+    account_unrun(p);
+    account_count(p);
 }

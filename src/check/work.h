@@ -140,6 +140,11 @@ struct born { /* a relation that a task made */
     enum phase phase;
 };
 
+struct absent { /* what makes statements fail in every state; key: rule, SQLSTATE, object */
+    const char *key;
+    int finding; /* index into the report's */
+};
+
 struct limited { /* a step refuses what a statement may be given */
     const struct app_statement *a;
     int state, finding; /* index into the report's, which isn't sorted before the end */
@@ -172,6 +177,8 @@ struct proof {
     int n_hidden;
     struct limited *limited;
     int n_limited;
+    struct absent *absent;
+    int n_absent;
     struct born *born;
     int n_born;
     uint64_t *shapes;  /* [n_states]: of the schema */
@@ -254,16 +261,30 @@ void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
 void cache_note(struct proof *p, struct query *q, int state);
 void cache_write(struct proof *p);
 
+/* app.c: "release 1.2.0", or "consumer reporting". */
+const char *release_words(struct proof *p, int release);
+/* A statement of a release (or consumer) that a finding is about. */
+void place_add(struct proof *p, struct finding *f, const struct app_statement *a);
+
 /* verdict.c: what the outcomes mean. */
 /* A finding on a statement in a world, blamed on the step that made the state. */
 struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
                                  const struct timeline_world *w, int state, const char *rule,
                                  const char *message, const char *help);
+/* A finding on a statement in a world, at a place that nobody may be to blame for. */
+struct finding *finding_of_statement(struct proof *p, const struct app_statement *a,
+                                     const struct timeline_world *w, const char *rule,
+                                     struct pos at, const struct outcome *o, const char *message);
 void verdict_all(struct proof *p);
 
-/* missing.c: the rule, when a release that isn't the first needs what no step makes; NULL: it isn't that. */
-const char *missing_rule(const struct proof *p, const struct app_statement *a,
-                         const struct outcome *o);
+/* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
+void account_count(struct proof *p);
+void account_unrun(struct proof *p);
+void account_unparsed(struct proof *p);
+
+/* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
+void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                    const struct outcome *o);
 
 /* args.c: the column that a parameter is compared with; NULL: none that is known. */
 const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,

@@ -238,8 +238,8 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
     bool by_sync = is_the_syncs(s, seq, plan);
     struct finding *f =
         report_add(p->report, by_sync ? "sync-trigger-asymmetric" : "stale-new-value", at,
-                   "%s, %s of release %s answers %s when %s and %s when %s", sequence_words(p, seq),
-                   q->a->s->name, p->t.releases[q->a->release].version, row_words(p, x, y),
+                   "%s, %s of %s answers %s when %s and %s when %s", sequence_words(p, seq),
+                   q->a->s->name, release_words(p, q->a->release), row_words(p, x, y),
                    when_words(p, q->a->s), row_words(p, y, x), when_words(p, q->b->s));
 
     f->level = "statement";
@@ -259,8 +259,8 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
             : "both sides must be kept by every writer: a sync trigger, or writers "
               "of both; or -- differs: "
               "says why the answers may differ";
-    finding_place(p->report, f, q->a->s->sql_at, f->release, f->statement);
-    finding_place(p->report, f, q->b->s->sql_at, f->release, f->statement);
+    place_add(p, f, q->a);
+    place_add(p, f, q->b);
 }
 
 /* ---- a sequence ---------------------------------------------------------------------------------------------------- */

@@ -236,6 +236,7 @@ void lint_plans(const struct plan_set *set, const struct lint_options *o,
             lint_expand(out, order[i]);
         lint_plan_releases(facts, order[i], out);
     }
+    lint_unknown(&a, set, o, out);
 }
 
 /* ---- problems of rules ------------------------------------------------------------------------------------------------ */

@@ -69,6 +69,11 @@ static const char *version_of(const struct view *v, int release)
     return v->rf->o->releases[release].release->version.s;
 }
 
+static bool is_consumer(const struct view *v, int release)
+{
+    return release >= v->rf->set->project.n_releases;
+}
+
 static bool is_text(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
 static bool has_text(const struct text_list *l, const char *s)
@@ -114,6 +119,7 @@ static void place(struct view *v, struct finding *f, int release, int statement)
     at.file = arena_strdup(&v->r->arena, at.file);
     finding_place(v->r, f, at, arena_strdup(&v->r->arena, version_of(v, release)),
                   arena_strdup(&v->r->arena, s->name));
+    f->places[f->n_places - 1].is_consumer = is_consumer(v, release);
     if (!f->release) {
         f->release = f->places[0].release;
         f->statement = f->places[0].statement;
@@ -199,9 +205,10 @@ static void still_named(struct view *v, const struct step *step, const struct sq
                                   : "schema-state-skips-supported-release",
                           gone->at, PHASE_CONTRACT, step->id.s,
                           "contract in a release whose window has no code left that names it",
-                          arena_printf(&v->r->arena, "%s %s what release %s still names: %s",
-                                       gone->kind, use == USE_SURE ? "takes away" : "may take away",
-                                       version_of(v, r), thing));
+                          arena_printf(&v->r->arena, "%s %s what %s %s still names: %s", gone->kind,
+                                       use == USE_SURE ? "takes away" : "may take away",
+                                       is_consumer(v, r) ? "consumer" : "release", version_of(v, r),
+                                       thing));
             if (use == USE_MAYBE)
                 (*at)->severity = SEVERITY_NOTE;
             else

@@ -127,7 +127,7 @@ void report_add_place(struct str *to, const struct finding *f, const struct plac
         str_add(to, p->release ? " of " : "");
     }
     if (p->release) {
-        str_add(to, "release ");
+        str_add(to, p->is_consumer ? "consumer " : "release ");
         report_add_plain(to, p->release);
     }
     if (p->at.file) {

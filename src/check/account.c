@@ -1,0 +1,130 @@
+/* What was answered how, and what wasn't: cells, statements without arguments, texts that no parser reads. */
+#include "check/work.h"
+
+void account_count(struct proof *p)
+{
+    struct report_summary *s = &p->report->summary;
+    int *cells = arena_array(p->a, int, p->t.n_worlds + 1);
+
+    if (p->o->cells)
+        *p->o->cells = cells;
+    for (int i = 0; i < p->n_app; i++)
+        for (int k = 0; k < p->t.n_worlds; k++) {
+            const struct app_statement *a = &p->app[i];
+            const struct timeline_world *w = &p->t.worlds[k];
+
+            if (!world_has_release(&p->t, w, a->release) || !app_is_possible(p, w, a->s))
+                continue;
+            s->cells++;
+            cells[k]++;
+            if (!a->q->plan[w->state]) {
+                s->untested++;
+                continue;
+            }
+            s->probed++;
+            s->carried += !a->q->fresh[w->state];
+            if (!a->q->runs)
+                s->by_plan++;
+            else if (a->q->sets[0].is_given)
+                s->by_args++;
+            else
+                s->by_generated++;
+        }
+}
+
+static bool is_given_column(const struct query *q, const char *column)
+{
+    for (int i = 0; i < q->facts.n_writes; i++)
+        for (int k = 0; k < q->facts.writes[i].columns.n; k++)
+            if (q->facts.writes[i].params && q->facts.writes[i].params[k] > 0 &&
+                strcmp(q->facts.writes[i].columns.items[k].s, column) == 0)
+                return true;
+    return false;
+}
+
+/* Other values help only where the statement takes some. */
+static const char *way_to_run(struct proof *p, const struct query *q, const struct outcome *o,
+                              bool given)
+{
+    const char *column =
+        strcmp(o->sqlstate, "23502") == 0 ? quoted_name(p->a, o->message, "column") : NULL;
+    const char *constraint = quoted_name(p->a, o->message, "constraint");
+
+    if (column && !is_given_column(q, column))
+        return arena_printf(p->a,
+                            "no example row can help: column \"%s\" must have a value, and the "
+                            "statement gives none; mend the statement, or give the column a "
+                            "default in the baseline",
+                            column);
+    if (strcmp(o->sqlstate, "57014") == 0 && q->sets[0].n == 0)
+        return "it has no parameters and takes too long: that it can be planned is all that is "
+               "known of it";
+    if (q->sets[0].n == 0 && constraint)
+        return arena_printf(p->a,
+                            "no example row can help: what the statement writes isn't what "
+                            "constraint \"%s\" allows, or needs rows that aren't in the baseline",
+                            constraint);
+    if (q->sets[0].n == 0)
+        return "no example row can help, it has no parameters: rows of the baseline may, or "
+               "another statement";
+    return given ? "give example values that it takes" : "give an example row: -- args: (1, 'x')";
+}
+
+/* Did anything that it touches change? */
+static bool is_touched(const struct proof *p, const struct query *q)
+{
+    for (int s = 1; s < p->t.n_states; s++)
+        if (q->fresh[s])
+            return true;
+    return false;
+}
+
+/* Statements that write and that no arguments were found for: nothing that only running shows is known of them. */
+void account_unrun(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct query *q = a->q;
+        int first = -1;
+
+        for (int s = 0; s < p->t.n_states && first < 0; s++)
+            if (q->run[s] && !q->run[s]->ok)
+                first = s;
+        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
+            continue;
+        bool too_long = strcmp(q->run[first]->sqlstate, "57014") == 0;
+        if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
+            continue;
+        bool given = q->sets[0].is_given;
+        struct finding *f = finding_of_statement(
+            p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",
+            a->s->sql_at, q->run[first],
+            arena_printf(p->a,
+                         given ? "it fails with its own -- args: %s"
+                               : "no arguments were found with which it runs: %s",
+                         q->run[first]->message));
+        if (!given)
+            f->severity = is_touched(p, q) ? SEVERITY_WARNING : SEVERITY_NOTE;
+        f->help = way_to_run(p, q, q->run[first], given);
+    }
+}
+
+/* Newer than the parser, or no SQL: the server's answers are all that there is. */
+void account_unparsed(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct outcome *o = a->q->plan[0];
+
+        if (a->q->facts.parsed || a->first_world < 0 ||
+            (o && !o->ok && strcmp(o->sqlstate, "42601") == 0))
+            continue;
+        struct finding *f =
+            finding_of_statement(p, a, &p->t.worlds[a->first_world], "statement-unparsed",
+                                 statement_pos_of(a->s, a->q->facts.why_at), NULL,
+                                 arena_printf(p->a, "our parser can't read it: %s",
+                                              a->q->facts.why ? a->q->facts.why : "unknown"));
+        f->help =
+            "the server was asked all the same; what only a parse tree shows isn't known of it";
+    }
+}
