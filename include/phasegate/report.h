@@ -35,6 +35,7 @@ struct finding {
     struct place *places;
     int n_places, cap_places;
     const char *allowed_because; /* suppressed: why; it is then no finding of the count */
+    const struct rule *same;     /* what the text alone showed of the same cause; NULL: nothing */
     bool is_finished;            /* its places know their flags and probe */
 };
 
@@ -78,6 +79,11 @@ struct finding *report_add(struct report *r, const char *rule_id, struct pos at,
                            ...) PRINTF_LIKE(4, 5);
 void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
                    const char *statement);
+/* The first n_static findings are those of the texts, the others the shadow's: where both tell of one cause in one
+ * statement, the shadow's stays, and knows the other's rule. */
+void report_join(struct report *r, int n_static);
+/* Is it about this rule: its own, or the one that tells of the same cause in the other mode? */
+bool finding_is_of(const struct finding *f, const struct rule *rule);
 /* Merges findings of one cause: the same rule at the same position, plan, phase, step and kind, in the same words
  * (message, sqlstate), allowed or not for the same reason. The places are united; everything else is that of the
  * worst, of equals of the one whose place comes first, with any safe_from there is. Sorts, counts the summary's

@@ -33,6 +33,9 @@ struct rule {
     enum severity severity; /* default */
     unsigned by;
     const char *title; /* what is wrong, one clause */
+    /* The shadow's rule for the same cause: with a shadow only that one is told, and either id sets it aside.
+     * NULL: none. */
+    const char *same_as;
 };
 extern const struct rule rules[];             /* ascending by id; ends with id NULL */
 const struct rule *rule_find(const char *id); /* NULL: no such rule */

@@ -76,13 +76,10 @@ static void report_failure(struct proof *p, int state, struct pos at, const stru
                         (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
     struct finding *f =
         step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
-                     arena_printf(p->a, "the step fails: %s", r->message));
+                     arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
 
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
-    f->help = r->detail || r->hint
-                  ? arena_printf(p->a, "%s%s%s", r->detail ? r->detail : "",
-                                 r->detail && r->hint ? "; " : "", r->hint ? r->hint : "")
-                  : "what comes after it is checked as if the step had not been there";
+    f->help = failure_way(p, r);
     p->broken[state] = true;
 }
 
@@ -354,8 +351,10 @@ static bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *
     const char *kind = s->drop == DROP_TABLE             ? "TABLE"
                        : strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW"
                                                          : "VIEW";
-    soft_drop_relation_sql(p->a, kind, r->schema, r->name, soft_drop_name(p->a, r->name, HIDDEN_AT),
-                           &h->drop, &h->restore, &h->purge);
+    h->table = r->name;
+    h->hidden_name = soft_drop_name(p->a, r->name, HIDDEN_AT);
+    soft_drop_relation_sql(p->a, kind, r->schema, r->name, h->hidden_name, &h->drop, &h->restore,
+                           &h->purge);
     return true;
 }
 
@@ -404,10 +403,12 @@ static bool purge_drop(struct proof *p, int state, const struct task *t, int pla
 {
     for (int i = 0; i < p->n_hidden; i++)
         if (p->hidden[i].plan == plan && p->hidden[i].task->step == t->step) {
-            struct hidden h = p->hidden[i];
-            memmove(&p->hidden[i], &p->hidden[i + 1], sizeof h * (size_t) (p->n_hidden - i - 1));
+            struct hidden *h = &p->hidden[i];
+            bool ok = run_hidden(p, state, h, &h->purge, err);
+
+            memmove(h, h + 1, sizeof *h * (size_t) (p->n_hidden - i - 1));
             p->n_hidden--;
-            return run_hidden(p, state, &h, &h.purge, err);
+            return ok;
         }
     return true;
 }

@@ -227,6 +227,11 @@ void args_make(struct proof *p, struct query *q, const struct description *d);
 bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
                int attempt);
 
+/* failure.c: a server's words about a step with the names that its author wrote; NULL for NULL. What is to be done
+ * about it. */
+const char *failure_words(struct proof *p, const char *text);
+const char *failure_way(struct proof *p, const struct wire_result *r);
+
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
 

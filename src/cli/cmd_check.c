@@ -16,7 +16,8 @@ struct checking {
     struct timeline timeline;
     struct shadow *shadow;
     struct suppression_list suppressions;
-    int *cells; /* of each world; NULL: nobody counted */
+    int n_static; /* findings that the texts gave: those of the shadow come behind them */
+    int *cells;   /* of each world; NULL: nobody counted */
 };
 
 /* ---- what is asked for ------------------------------------------------------------------------------------- */
@@ -213,6 +214,7 @@ static bool lint(struct checking *k, struct err *err)
     if (c->problems.n)
         return unreadable(c, err);
     lint_plans(&c->set, &o, every_plan, c, &k->report);
+    k->n_static = k->report.n;
     return true;
 }
 
@@ -222,6 +224,7 @@ static void settle(struct checking *k)
     struct context *c = k->c;
     struct policy policy = policy_effective(&c->set.project, NULL);
 
+    report_join(&k->report, k->n_static);
     for (int i = 0; i < c->set.n_plans; i++)
         suppress_read_plan(&k->suppressions, &k->report, &c->set.project, &c->set.plans[i]);
     severities_apply(&policy, &k->report);

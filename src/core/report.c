@@ -46,6 +46,44 @@ void finding_place(struct report *r, struct finding *f, struct pos at, const cha
         (struct place) {.at = at, .release = release, .statement = statement};
 }
 
+/* ---- two ways to one cause ------------------------------------------------------------------------------ */
+
+static bool is_text(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
+
+static bool is_one_cause(const struct finding *text, const struct finding *shadow)
+{
+    bool is_rule = text->rule == shadow->rule || is_text(text->rule->same_as, shadow->rule->id);
+
+    return is_rule && is_text(text->plan, shadow->plan) && is_text(text->step, shadow->step) &&
+           is_text(text->phase, shadow->phase) && is_text(text->at.file, shadow->at.file) &&
+           text->at.line == shadow->at.line && text->at.col == shadow->at.col &&
+           (!shadow->same || shadow->same == text->rule);
+}
+
+void report_join(struct report *r, int n_static)
+{
+    int n = 0;
+
+    for (int i = 0; i < r->n; i++) {
+        bool told = false;
+
+        for (int k = n_static; i < n_static && k < r->n && !told; k++)
+            if (is_one_cause(&r->findings[i], &r->findings[k])) {
+                told = true;
+                r->findings[k].same = r->findings[i].rule;
+            }
+        if (!told)
+            r->findings[n++] = r->findings[i];
+    }
+    r->n = n;
+}
+
+bool finding_is_of(const struct finding *f, const struct rule *rule)
+{
+    return f->rule == rule || f->same == rule || is_text(f->rule->same_as, rule->id) ||
+           (!f->same && is_text(rule->same_as, f->rule->id));
+}
+
 /* ---- order ---------------------------------------------------------------------------------------- */
 
 static int compare_text(const char *a, const char *b)

@@ -107,6 +107,7 @@ static const struct row {
     {"CreateStmt", lint_create_table, true},
     {"AT_AddColumn", lint_column_shape, true},
     {"AlterDomainStmt", lint_alter_domain, true},
+    {"RenameStmt", lint_rename},
     {"DropStmt", lint_drop, true},
     {"TruncateStmt", lint_truncate, true},
     {"DropdbStmt", lint_drop_database, true},

@@ -188,6 +188,56 @@ static void say_gone(struct lint *l, const char *what)
                     "%s is gone for whoever still uses it", what);
 }
 
+/* The release that runs while the file is applied may well name it. */
+static void say_dropped(struct lint *l, const char *what)
+{
+    if (l->in == PHASE_NONE)
+        lint_warn(l, "destructive-without-precheck",
+                  "drop it one release after the last code that names it is out everywhere; as a "
+                  "plan's contract, phasegate proves that, and hides it before it is gone",
+                  "%s is gone for whoever still uses it", what);
+}
+
+/* Plans are told by the class of the statement. */
+void lint_rename(struct lint *l)
+{
+    const char *type = tree_text(l->tree, "renameType"), *column = tree_text(l->tree, "subname");
+    bool is_column = type && strcmp(type, "OBJECT_COLUMN") == 0;
+    bool is_relation =
+        type && (strcmp(type, "OBJECT_TABLE") == 0 || strcmp(type, "OBJECT_VIEW") == 0 ||
+                 strcmp(type, "OBJECT_MATVIEW") == 0);
+    const struct known_column *known =
+        is_column && l->own && column ? known_column(l->own, column) : NULL;
+
+    if (l->in != PHASE_NONE || !(is_column || is_relation) || !l->rel.name ||
+        (known && known->unit == l->unit && l->unit != 0))
+        return;
+    if (is_column) {
+        lint_warn(l, "destructive-outside-contract",
+                  "a second column, kept equal by a trigger and filled, and the old one dropped "
+                  "releases later: docs/worked-plans.md, rename-column",
+                  "RENAME of column %s.%s breaks every release that is running and names it",
+                  lint_rel_text(l, l->rel), column ? column : "");
+        return;
+    }
+    l->renames = arena_grow(l->a, l->renames, sizeof *l->renames * (size_t) l->n_renames,
+                            sizeof *l->renames * (size_t) (l->n_renames + 1));
+    l->renames[l->n_renames].rel = l->rel;
+    l->renames[l->n_renames++].finding = l->r->n;
+    lint_warn(l, "destructive-outside-contract",
+              "a view of the old name in the same transaction, or a second table beside it, and "
+              "the old name dropped releases later",
+              "RENAME of %s breaks every release that is running and names it",
+              lint_rel_text(l, l->rel));
+}
+
+void lint_renamed(struct lint *l)
+{
+    for (int i = 0; i < l->n_renames; i++)
+        if (known_find(l->k, l->renames[i].rel))
+            l->r->findings[l->renames[i].finding].severity = SEVERITY_OFF;
+}
+
 void lint_truncate(struct lint *l)
 {
     json_t *item;
@@ -246,15 +296,17 @@ void lint_drop(struct lint *l)
     {
         if (lint_is_new(l, tree_name(object, 0)))
             continue;
-        say_gone(l, arena_printf(l->a, "table %s", lint_rel_text(l, tree_name(object, 0))));
+        say_dropped(l, arena_printf(l->a, "table %s", lint_rel_text(l, tree_name(object, 0))));
         return;
     }
 }
 
 void lint_drop_column(struct lint *l)
 {
-    if (l->name)
-        say_gone(l, arena_printf(l->a, "column %s.%s", lint_rel_text(l, l->rel), l->name));
+    const struct known_column *known = l->own && l->name ? known_column(l->own, l->name) : NULL;
+
+    if (l->name && !(known && known->unit == l->unit && l->unit != 0))
+        say_dropped(l, arena_printf(l->a, "column %s.%s", lint_rel_text(l, l->rel), l->name));
 }
 
 void lint_drop_database(struct lint *l)

@@ -127,6 +127,7 @@ void lint_sql_file(struct lint_known *k, const struct lint_file *file,
 
     lint_parsed(&l, parse, false);
     lint_names(&l, &parse->text);
+    lint_renamed(&l);
     if (!sup)
         return;
     suppress_read_sql(sup, out, project, parse->text.sql, parse->text.at, false, NULL);

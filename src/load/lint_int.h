@@ -138,6 +138,12 @@ struct lint {
     struct lint_span *spans; /* of the text so far */
     int n_spans, cap_spans;
 
+    struct {
+        struct sql_rel rel;
+        int finding; /* index into the report's */
+    } * renames;     /* tables and views of this text */
+    int n_renames;
+
     /* the statement */
     const char *node;   /* "AlterTableStmt" */
     const json_t *tree; /* its fields */
@@ -220,6 +226,8 @@ void lint_insert(struct lint *l);
 void lint_truncate(struct lint *l);
 void lint_drop(struct lint *l);
 void lint_drop_column(struct lint *l);
+void lint_rename(struct lint *l);
+void lint_renamed(struct lint *l); /* at a file's end: what got its old name back harms nobody */
 void lint_drop_database(struct lint *l);
 void lint_create_table(struct lint *l);
 void lint_column_shape(struct lint *l);

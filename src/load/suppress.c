@@ -322,7 +322,7 @@ void severities_apply(const struct policy *policy, struct report *r)
         for (int i = 0; i < n; i++) {
             struct finding *f = &r->findings[i];
 
-            if (f->rule != rule)
+            if (f->rule != rule && f->same != rule)
                 continue;
             if (needs_approver(rule->class) && f->severity == SEVERITY_ERROR &&
                 wanted < SEVERITY_ERROR)
@@ -391,7 +391,7 @@ static struct suppression *find_for(struct suppression_list *l, const struct fin
     for (int i = 0; i < l->n; i++) {
         struct suppression *s = &l->items[i];
 
-        if (s->rule == f->rule &&
+        if (finding_is_of(f, s->rule) &&
             (is_about_step(s, f) || is_about_file(s, f) || is_about_place(s, release, statement)))
             return s;
     }
