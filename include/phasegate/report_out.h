@@ -26,6 +26,8 @@ struct report_out_options { /* zeroed: sensible */
     bool verbose; /* text only: what is allowed, and every place, as well */
     /* Ids of the plans that were checked, then NULL: those without a finding pass. NULL: those of the findings. */
     const char *const *plans;
+    const char *const *paths; /* files that were asked for, instead of plans; NULL: none */
+    int n_paths;
     const char *
         prefix; /* of relative files, for services: "db/"; NULL: the project is the repository's root */
     const char *project_file; /* where services show what concerns no file; NULL: phasegate.yaml */

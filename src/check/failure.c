@@ -2,7 +2,7 @@
 #include "check/work.h"
 
 /* Nobody wrote the names under which a soft drop hides things. */
-const char *failure_words(struct proof *p, const char *text)
+static const char *failure_words(struct proof *p, const char *text)
 {
     for (int i = 0; text && i < p->n_hidden; i++) {
         const struct hidden *h = &p->hidden[i];
@@ -38,7 +38,7 @@ static const char *way_of_dependants(struct proof *p, const char *detail)
                      : NULL;
 }
 
-const char *failure_way(struct proof *p, const struct wire_result *r)
+static const char *failure_way(struct proof *p, const struct wire_result *r)
 {
     const char *detail = failure_words(p, r->detail), *hint = failure_words(p, r->hint),
                *way = NULL;
@@ -51,4 +51,56 @@ const char *failure_way(struct proof *p, const struct wire_result *r)
         return "what comes after it is checked as if the step had not been there";
     return arena_printf(p->a, "%s%s%s", detail ? detail : "", detail && hint ? "; " : "",
                         hint ? hint : "");
+}
+
+bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message)
+{
+    const struct project *project = &p->set->project;
+
+    if (project->baseline.s || p->o->baseline_from ||
+        (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
+        return false;
+    if (p->told_bare)
+        return true;
+    p->told_bare = true;
+    struct finding *f =
+        report_add(p->report, "step-fails-on-shadow", (struct pos) {project->file, 0, 0},
+                   "the project has no baseline:, and what is there before its plans isn't known: "
+                   "%s",
+                   message);
+    f->sqlstate = arena_strdup(p->a, sqlstate);
+    f->help =
+        "baseline: in the project file, with a schema dump (pg_dump --schema-only --no-owner) "
+        "or the folder of migrations; or --baseline-from URL";
+    return true;
+}
+
+/* A state that is come to again has been told of. */
+struct finding *finding_of_step(struct proof *p, int state, const char *rule, struct pos at,
+                                const char *message)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    struct finding *f = report_add(p->report, rule, at, "%s", message);
+
+    f->plan = p->t.plans[s->plan]->id.s;
+    f->phase = phase_word(s->phase);
+    f->step = s->task && s->task->step ? s->task->step->id.s : s->task ? s->task->id : NULL;
+    return f;
+}
+
+void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r)
+{
+    if (failure_is_bare(p, r->sqlstate, failure_words(p, r->message))) {
+        p->broken[state] = true;
+        return;
+    }
+    bool no_extension = strstr(r->message, "extension") &&
+                        (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
+    struct finding *f =
+        finding_of_step(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
+                        arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
+
+    f->sqlstate = arena_strdup(p->a, r->sqlstate);
+    f->help = failure_way(p, r);
+    p->broken[state] = true;
 }

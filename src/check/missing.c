@@ -251,6 +251,8 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
     if (p->t.releases[a->release].is_projected && a->q->never)
         return;
     a->q->never = true;
+    if (failure_is_bare(p, o->sqlstate, o->message))
+        return;
     if (strcmp(o->sqlstate, "42703") == 0 && (object = named_in(p, o->message, "column ")))
         near = nearest_column(p, a->q, object);
     else if (strcmp(o->sqlstate, "42P01") == 0 && (object = named_in(p, o->message, "relation ")))

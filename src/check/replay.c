@@ -57,32 +57,6 @@ bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err)
     return true;
 }
 
-/* A state that is come to again has been told of. */
-struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
-                             const char *message)
-{
-    const struct timeline_state *s = &p->t.states[state];
-    struct finding *f = report_add(p->report, rule, at, "%s", message);
-
-    f->plan = p->t.plans[s->plan]->id.s;
-    f->phase = phase_word(s->phase);
-    f->step = s->task && s->task->step ? s->task->step->id.s : s->task ? s->task->id : NULL;
-    return f;
-}
-
-static void report_failure(struct proof *p, int state, struct pos at, const struct wire_result *r)
-{
-    bool no_extension = strstr(r->message, "extension") &&
-                        (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
-    struct finding *f =
-        step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
-                     arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
-
-    f->sqlstate = arena_strdup(p->a, r->sqlstate);
-    f->help = failure_way(p, r);
-    p->broken[state] = true;
-}
-
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
 bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err)
@@ -172,7 +146,7 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
             return false;
     }
     if (failed >= 0)
-        report_failure(p, state, failed < s->n_stmts ? s->stmts[failed].at : s->at, &r);
+        failure_report(p, state, failed < s->n_stmts ? s->stmts[failed].at : s->at, &r);
     return true;
 }
 
@@ -198,7 +172,7 @@ static bool install_sync(struct proof *p, int state, int plan, struct err *err)
     if (!run_sql_list(p, &l, &r, err))
         return false;
     if (!r.ok)
-        report_failure(p, state, p->t.plans[plan]->sync.at, &r);
+        failure_report(p, state, p->t.plans[plan]->sync.at, &r);
     return true;
 }
 
@@ -211,7 +185,7 @@ static bool remove_sync(struct proof *p, int state, int plan, struct err *err)
     if (!run_sql_list(p, &l, &r, err))
         return false;
     if (!r.ok)
-        report_failure(p, state, p->t.plans[plan]->sync.at, &r);
+        failure_report(p, state, p->t.plans[plan]->sync.at, &r);
     return true;
 }
 
@@ -263,7 +237,7 @@ static bool run_backfill(struct proof *p, int state, const struct plan *plan,
     if (!run_list(p, list, 2, &r, &failed, err))
         return false;
     if (failed >= 0)
-        report_failure(p, state, b->at, &r);
+        failure_report(p, state, b->at, &r);
     return true;
 }
 
@@ -368,13 +342,13 @@ static bool run_hidden(struct proof *p, int state, struct hidden *h, const struc
             if (!wire_exec(p->owner, p->scratch, l->items[0], false, &r, err))
                 return false;
             if (!r.ok)
-                report_failure(p, state, h->task->step->stmts[0].at, &r);
+                failure_report(p, state, h->task->step->stmts[0].at, &r);
             return true;
         }
     if (!run_sql_list(p, l, &r, err))
         return false;
     if (!r.ok)
-        report_failure(p, state, h->task->step->stmts[0].at, &r);
+        failure_report(p, state, h->task->step->stmts[0].at, &r);
     return true;
 }
 

@@ -138,6 +138,34 @@ static bool was_limited(const struct proof *p, const struct app_statement *a, in
     return false;
 }
 
+static const char *param_in(const struct arg_set *set, const struct fact_write *w,
+                            const char *column)
+{
+    for (int i = 0; i < w->columns.n; i++)
+        if (w->params && w->params[i] > 0 && w->params[i] <= set->n &&
+            strcmp(w->columns.items[i].s, column) == 0)
+            return set->values[w->params[i] - 1];
+    return NULL;
+}
+
+/* Do the author's own rows differ in the column? They are what is known of the values that are written. */
+static bool rows_differ(const struct query *q, const struct fact_write *w, const struct key *k,
+                        const struct cat_column *c)
+{
+    bool is_plain = k->index->is_unique && !has_number(k->index->columns, 0);
+
+    for (int i = 0; is_plain && i < q->n_sets; i++) {
+        const char *value = param_in(&q->sets[i], w, c->name);
+
+        if (!q->sets[i].is_given || !value)
+            return false;
+        for (int n = 0; n < i; n++)
+            if (strcmp(param_in(&q->sets[n], w, c->name), value) == 0)
+                return false;
+    }
+    return is_plain && q->n_sets > 1;
+}
+
 static void look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     int state, const struct key *k)
 {
@@ -161,7 +189,14 @@ static void look_at(struct proof *p, const struct app_statement *a, const struct
                          c->name, k->index->name),
             "let the statement say what is to happen then (ON CONFLICT DO NOTHING), in a release "
             "before this one; that the application never writes a value twice can't be seen from "
-            "here");
+            "here: -- args: rows that differ in the column say so");
+        if (rows_differ(q, f, k, c)) {
+            found->severity = SEVERITY_WARNING;
+            found->help =
+                "the -- args: rows differ in it, and no more is known: make sure that the "
+                "application never writes a value twice, or let the statement say what is "
+                "to happen then (ON CONFLICT DO NOTHING)";
+        }
         limited_add(p, a, state, found);
     }
 }

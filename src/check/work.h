@@ -65,7 +65,7 @@ struct record {
 };
 
 struct hold {
-    int state; /* in which it was prepared */
+    int state;      /* in which it was prepared */
     uint64_t chain; /* the query's then */
     const struct description *shape;
     const char *name;
@@ -181,16 +181,17 @@ struct proof {
     int n_absent;
     struct born *born;
     int n_born;
-    uint64_t *shapes;  /* [n_states]: of the schema */
-    struct cache *cache; /* NULL: nothing is kept */
+    uint64_t *shapes;     /* [n_states]: of the schema */
+    struct cache *cache;  /* NULL: nothing is kept */
     uint64_t *rows_print; /* [n_states]: of the data that steps have changed */
-    int state;         /* in which the shadow's database is */
-    bool *broken;      /* [n_states]: its task failed on the shadow */
-    bool *stale;       /* [n_app]: W has told of it */
-    bool *forgot;      /* [n_states]: rows of ours had to go for its step */
-    bool *told_unique; /* [n_states]: unique.c was there */
-    int n_rows;        /* how often the rows of the database changed, or were made anew */
-    bool *told;        /* [n_states]: was come to before: its findings are there */
+    int state;            /* in which the shadow's database is */
+    bool *broken;         /* [n_states]: its task failed on the shadow */
+    bool *stale;          /* [n_app]: W has told of it */
+    bool *forgot;         /* [n_states]: rows of ours had to go for its step */
+    bool *told_unique;    /* [n_states]: unique.c was there */
+    int n_rows;           /* how often the rows of the database changed, or were made anew */
+    bool told_bare;       /* that there is no baseline at all was said */
+    bool *told;           /* [n_states]: was come to before: its findings are there */
 };
 
 /* ---- rooms -------------------------------------------------------------------------------------------- */
@@ -227,10 +228,13 @@ void args_make(struct proof *p, struct query *q, const struct description *d);
 bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
                int attempt);
 
-/* failure.c: a server's words about a step with the names that its author wrote; NULL for NULL. What is to be done
- * about it. */
-const char *failure_words(struct proof *p, const char *text);
-const char *failure_way(struct proof *p, const struct wire_result *r);
+/* failure.c: a finding on the step that makes a state. */
+struct finding *finding_of_step(struct proof *p, int state, const char *rule, struct pos at,
+                                const char *message);
+/* The step failed: said with the names that its author wrote, and with what is to be done about it. */
+void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r);
+/* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
+bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message);
 
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
@@ -254,7 +258,7 @@ uint64_t query_surface(const struct proof *p, const struct query *q);
 /* cache.c: what an earlier run found out. Each of the asking ones is false when that isn't known. */
 void cache_begin(struct proof *p);
 void cache_end(struct proof *p);
-void cache_state(struct proof *p, int state); /* after the replay to it */
+void cache_state(struct proof *p, int state);                  /* after the replay to it */
 void cache_enter(struct proof *p, struct query *q, int state); /* its surface is another one */
 bool cache_plan(struct query *q, int state);
 bool cache_first(struct query *q, int state);

@@ -1,6 +1,13 @@
 /* What check shows of files, and which of them a branch changed. */
 #include "cli.h"
 
+#include "phasegate/names.h"
+#include "phasegate/suppress.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
 struct shown_file {
     const char *name;
     const char *text;
@@ -43,6 +50,21 @@ const char *check_line(void *ctx, const char *file, int line)
     return s && *s ? arena_strndup(&c->arena, s, strcspn(s, "\r\n")) : NULL;
 }
 
+static bool git_hint(struct context *c, const char *said, struct err *err)
+{
+    const char *from = strstr(said, "dubious ownership in repository at '");
+
+    if (from) {
+        from += strlen("dubious ownership in repository at '");
+        return err_hint(err, "git config --global --add safe.directory %s",
+                        arena_strndup(&c->arena, from, strcspn(from, "'")));
+    }
+    if (strstr(said, "not a git repository"))
+        return err_hint(err, "--since needs a project in a git repository; phasegate check without "
+                             "it looks at everything");
+    return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
+}
+
 static bool run_git(struct context *c, const char *const *argv, struct str *out, struct err *err)
 {
     AUTO(str) said = {0};
@@ -56,7 +78,7 @@ static bool run_git(struct context *c, const char *const *argv, struct str *out,
         return true;
     err_set(err, ERR_USAGE, "--since %s: git says: %.*s", opt_text(c, OPT_SINCE),
             (int) strcspn(str_text(&said), "\n"), str_text(&said));
-    return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
+    return git_hint(c, str_text(&said), err);
 }
 
 static void add_names(struct context *c, const struct str *from, struct text_list *out)
@@ -100,13 +122,81 @@ bool check_changed_files(struct context *c, const char *since, struct text_list 
     const char *fresh[] = {
         "git", "-C", root, "-c", "core.quotePath=off", "ls-files", "--others", "--exclude-standard",
         NULL};
-    AUTO(str) changed = {0}, new = {0};
+    /* Outside a repository diff would compare two folders, and say so of its options. */
+    const char *there[] = {"git", "-C", root, "rev-parse", "--git-dir", NULL};
+    const char *known[] = {
+        "git", "-C", root, "cat-file", "-e", arena_printf(&c->arena, "%s^{commit}", since), NULL};
+    AUTO(str) changed = {0}, new = {0}, ignored = {0};
 
     if (*since == '-')
         return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", since);
-    if (!run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
+    if (!run_git(c, there, &ignored, err) || !run_git(c, known, &ignored, err) ||
+        !run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
         return false;
     add_names(c, &changed, out);
     add_names(c, &new, out);
     return true;
+}
+
+static void say_comment(struct report *r, const char *file, int line, int col)
+{
+    struct finding *f = report_add(
+        r, "suppression-malformed", (struct pos) {arena_strdup(&r->arena, file), line, col},
+        "a comment of the YAML sets nothing aside: a suppression stands in the SQL of its "
+        "step, or among the headers of its statement");
+
+    f->help = "sql: | and in its first line -- phasegate: allow <rule> until <release> because "
+              "<reason> [approved-by <name>]";
+}
+
+void check_yaml_comments(struct context *c, const char *file, struct report *r)
+{
+    const char *line;
+
+    for (int n = 1; (line = check_line(c, file, n)); n++) {
+        size_t at = strspn(line, " \t");
+
+        if (line[at] != '#')
+            continue;
+        const char *text = line + at + strspn(line + at, "# \t");
+        if (strncmp(text, "phasegate:", strlen("phasegate:")) == 0 && strstr(text, "allow"))
+            say_comment(r, file, n, (int) at + 1);
+    }
+}
+
+void check_until(struct context *c, const struct suppression *s, struct report *r)
+{
+    const char *near = NULL;
+
+    if (release_is_known(&c->set, &r->arena, s->until, &near))
+        return;
+    struct finding *f = report_add(r, "release-not-listed", s->at,
+                                   "%s is allowed until %s, a release that neither the project nor "
+                                   "a plan names",
+                                   s->rule->id, s->until);
+    f->plan = s->plan;
+    f->phase = s->phase;
+    f->step = s->step;
+    f->release = s->release;
+    f->statement = s->statement;
+    f->help = near ? arena_printf(&r->arena, "did you mean \"%s\"?", near)
+                   : "list it in releases:, planned: true, so that it is known when it has come";
+}
+
+bool check_baseline_is_there(struct context *c)
+{
+    const struct text *b = &c->set.project.baseline;
+    struct stat st;
+
+    if (!b->s || stat(*b->s == '/' || !c->set.project.root
+                          ? b->s
+                          : arena_printf(&c->arena, "%s/%s", c->set.project.root, b->s),
+                      &st) == 0)
+        return true;
+    problem_add(
+        &c->problems, b->at, "a schema dump, or a folder of SQL files",
+        "pg_dump --schema-only --no-owner \"$DATABASE_URL\", or --baseline-from URL without "
+        "baseline:",
+        "baseline: %s: %s", b->s, strerror(errno));
+    return false;
 }

@@ -249,6 +249,7 @@ bool run_backwards(struct context *c, enum phase_event ev,
 
 /* cmd_check.c: a finished report in every format that was asked for, and the exit code that it gives. */
 struct report;
+struct suppression;
 bool check_show(struct context *c, const struct report *r, struct err *err) MUST_CHECK;
 
 /* check_against.c: what was applied in an environment and edited since, as findings. */
@@ -265,6 +266,11 @@ const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */
 const char *check_prefix(
     struct context *c); /* "db/": of the project in its repository; NULL: none */
+/* Suppressions among the comments of a file of YAML, where nothing reads them. */
+void check_yaml_comments(struct context *c, const char *file, struct report *r);
+/* Is the release known at which a suppression ends? */
+void check_until(struct context *c, const struct suppression *s, struct report *r);
+bool check_baseline_is_there(struct context *c); /* false: a problem says what lacks */
 bool check_changed_files(struct context *c, const char *since, struct text_list *out,
                          struct err *err) MUST_CHECK;
 

@@ -37,6 +37,13 @@ static bool check_formats(struct context *c, struct err *err)
 {
     const char *format = opt_text(c, OPT_CHECK_FORMAT);
 
+    if (format && opt_has(c, OPT_EXPLAIN) && strcmp(format, "text") != 0 &&
+        strcmp(format, "mermaid") != 0) {
+        err_set(err, ERR_USAGE, "--explain: \"%s\" is no format of worlds; there are text, mermaid",
+                format);
+        return err_hint(err, "phasegate check --explain; -o %s=FILE writes the findings beside it",
+                        report_format_find(format) ? format : "json");
+    }
     if (format && !report_format_find(format) &&
         !(opt_has(c, OPT_EXPLAIN) && strcmp(format, "mermaid") == 0))
         return no_format(format, err);
@@ -75,10 +82,27 @@ static bool unreadable(struct context *c, struct err *err)
     return err_hint(err, "mend %s, then: phasegate check", c->problems.n == 1 ? "it" : "them");
 }
 
+/* Files are meant where plans are asked for: that is another mode. */
+static bool is_no_path(struct context *c, const char *arg, struct err *err)
+{
+    if (is_static_path(arg)) {
+        err_set(err, ERR_USAGE, "\"%s\" is no plan: SQL files are checked without a server", arg);
+        return err_hint(err, "phasegate check --static %s", arg);
+    }
+    if (!strchr(arg, '/'))
+        return true;
+    err_set(err, ERR_USAGE, "%s: no such file or folder, and no plan", arg);
+    return err_hint(err, opt_has(c, OPT_STATIC) ? "phasegate check --static FOLDER"
+                                                : "phasegate check [PLAN...]");
+}
+
 static bool load(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
 
+    for (int i = 0; i < c->line.n_args; i++)
+        if (!is_no_path(c, c->line.args[i], err))
+            return false;
     c->has_set = true;
     if (!plan_set_load(NULL, context_config(c), &c->set, &c->problems, err)) {
         if (c->problems.n == 0)
@@ -92,6 +116,7 @@ static bool load(struct checking *k, struct err *err)
                 return false;
             err_clear(err);
         }
+    (void) !check_baseline_is_there(c);
     lint_problems(&c->set, &c->problems, &k->report);
     if (c->problems.n)
         return unreadable(c, err);
@@ -225,8 +250,13 @@ static void settle(struct checking *k)
     struct policy policy = policy_effective(&c->set.project, NULL);
 
     report_join(&k->report, k->n_static);
+    check_yaml_comments(c, c->set.project.file, &k->report);
+    for (int i = 0; i < c->set.n_plans; i++)
+        check_yaml_comments(c, c->set.plans[i].file, &k->report);
     for (int i = 0; i < c->set.n_plans; i++)
         suppress_read_plan(&k->suppressions, &k->report, &c->set.project, &c->set.plans[i]);
+    for (int i = 0; i < k->suppressions.n; i++)
+        check_until(c, &k->suppressions.items[i], &k->report);
     severities_apply(&policy, &k->report);
     suppress_apply(&k->suppressions, &policy, &k->report);
 }
@@ -237,6 +267,23 @@ static bool is_in(const struct text_list *l, const char *file)
 {
     for (int i = 0; file && i < l->n; i++)
         if (strcmp(l->items[i].s, file) == 0)
+            return true;
+    return false;
+}
+
+/* The file, or one of the folder. */
+static bool has_below(const struct text_list *l, const char *path)
+{
+    size_t n;
+
+    if (!path)
+        return false;
+    path += strncmp(path, "./", 2) == 0 ? 2 : 0;
+    n = strlen(path);
+    n -= n > 0 && path[n - 1] == '/';
+    for (int i = 0; i < l->n; i++)
+        if (strncmp(l->items[i].s, path, n) == 0 &&
+            (l->items[i].s[n] == '/' || l->items[i].s[n] == '\0'))
             return true;
     return false;
 }
@@ -263,7 +310,7 @@ static bool narrow(struct checking *k, struct err *err)
         return false;
     /* What the project file or the baseline says concerns everything. */
     bool all = !since || is_in(&changed, c->set.project.file) ||
-               is_in(&changed, c->set.project.baseline.s);
+               has_below(&changed, c->set.project.baseline.s);
     for (int i = 0; i < r->n; i++)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
             (all || touches(&r->findings[i], &changed)))
@@ -299,6 +346,8 @@ static struct report_out_options out_options(struct context *c, const char *form
             plans[n++] = c->set.plans[i].id.s;
     return (struct report_out_options) {.line = check_line,
                                         .ctx = c,
+                                        .paths = check_static_has_paths(c) ? c->line.args : NULL,
+                                        .n_paths = c->line.n_args,
                                         .colour = terminal && c->out.data_colour,
                                         .verbose = c->out.verbosity > 0,
                                         .plans = n ? plans : NULL,
@@ -389,6 +438,9 @@ static bool run_check(struct checking *k, struct err *err)
     if (!opt_has(c, OPT_EXPLAIN))
         return check_show(c, &k->report, err);
     explain(k);
+    if (k->report.summary.errors > 0)
+        out_say(&c->out, "%d %s: phasegate check", k->report.summary.errors,
+                k->report.summary.errors == 1 ? "error" : "errors");
     c->exit_code = fails(c, &k->report) ? 1 : 0;
     return write_files(c, &k->report, err);
 }

@@ -137,7 +137,7 @@ const struct rule rules[] = {
     {"reindex-not-concurrent", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,
      "REINDEX without CONCURRENTLY blocks writes", WORK},
     {"release-not-listed", RULE_PLAN, SEVERITY_WARNING, BY_STATIC,
-     "a plan names a release that isn't listed and is taken to come last"},
+     "a plan or a suppression names a release that isn't listed"},
     {"restriction-breaks-old-writes", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "a new constraint refuses what a live release writes"},
     {"result-shape-changed", RULE_COMPAT, SEVERITY_WARNING, BY_SHADOW,

@@ -122,10 +122,40 @@ static const char *only_plan(const struct report *r)
     return plan;
 }
 
-static void add_next(struct str *to, const struct report *r)
+/* A path that a shell would take apart is quoted. */
+static void add_path(struct str *to, const char *path)
+{
+    bool is_plain = !strpbrk(path, " \t\"'\\$`*?[]{}()<>|&;!#~");
+
+    str_add(to, is_plain ? " " : " '");
+    for (const char *s = path; *s; s++) {
+        size_t n = strcspn(s, "'");
+        AUTO(str) part = {0};
+
+        str_addn(&part, s, n);
+        report_add_plain(to, str_text(&part));
+        s += n;
+        if (!*s)
+            break;
+        str_add(to, "'\\''");
+    }
+    str_add(to, is_plain ? "" : "'");
+}
+
+static void add_next(struct str *to, const struct report_out_options *o, const struct report *r)
 {
     const char *plan = only_plan(r);
     int open = r->n - r->summary.allowed;
+
+    if (o->paths) {
+        if (open == 0)
+            return;
+        str_addf(to, "next: mend %s, then: phasegate check --static", open == 1 ? "it" : "them");
+        for (int i = 0; i < o->n_paths; i++)
+            add_path(to, o->paths[i]);
+        str_add(to, "\n");
+        return;
+    }
 
     if (open > 0) {
         str_addf(to, "next: mend %s, then: phasegate check%s", open == 1 ? "it" : "them",
@@ -151,5 +181,5 @@ void report_write_text(const struct report_out_options *o, const struct report *
     str_addf(out, "%s%s", show_allowed ? "\n" : "", code(o, bold));
     report_add_summary(out, r);
     str_addf(out, "%s\n", code(o, plain));
-    add_next(out, r);
+    add_next(out, o, r);
 }

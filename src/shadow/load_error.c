@@ -187,9 +187,7 @@ bool load_error(struct load *l, const char *text, const char **missing_role, str
         err_hint(err, "apt install %s, or --shadow URL for a server that has it.",
                  package_of(&l->arena, extension, l->s->version));
     } else {
-        err_set(err, ERR_INPUT, "%s:%d: %s%s%s", file, line, said.message,
-                *said.sqlstate ? " " : "",
-                *said.sqlstate ? arena_printf(&l->arena, "(%s)", said.sqlstate) : "");
+        err_set(err, ERR_INPUT, "%s:%d: %s", file, line, said.message);
         if (said.detail)
             err_detail(err, "%s", said.detail);
         if (hint_for(&said))
