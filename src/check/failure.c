@@ -76,8 +76,8 @@ bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message)
 }
 
 /* A state that is come to again has been told of. */
-struct finding *finding_of_step(struct proof *p, int state, const char *rule, struct pos at,
-                                const char *message)
+struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
+                             const char *message)
 {
     const struct timeline_state *s = &p->t.states[state];
     struct finding *f = report_add(p->report, rule, at, "%s", message);
@@ -97,8 +97,8 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
     bool no_extension = strstr(r->message, "extension") &&
                         (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
     struct finding *f =
-        finding_of_step(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
-                        arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
+        step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
+                     arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
 
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->help = failure_way(p, r);

@@ -229,8 +229,8 @@ bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, 
                int attempt);
 
 /* failure.c: a finding on the step that makes a state. */
-struct finding *finding_of_step(struct proof *p, int state, const char *rule, struct pos at,
-                                const char *message);
+struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
+                             const char *message);
 /* The step failed: said with the names that its author wrote, and with what is to be done about it. */
 void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r);
 /* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
@@ -239,8 +239,6 @@ bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message)
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
 
-struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
-                             const char *message);
 /* Is its result there already? */
 bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err);
 /* As the steps' role: one boolean; anything else is false. */

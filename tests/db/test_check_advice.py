@@ -148,5 +148,140 @@ class Arguments(check_project.Case):
         self.assertNotIn("-- args:", fixed)
 
 
+class OneCause(check_project.Case):
+    index = "CREATE INDEX i ON orders (amount)"
+
+    def with_step(self, *sql, release="1.1.0", phase="contract", **more):
+        return self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[plan("p", phases={phase: steps(release, *sql)})], **more)
+
+    def test_text_and_shadow_tell_once(self):
+        for sql in (self.index, "ALTER TABLE orders ALTER amount SET NOT NULL", "ALTER TABLE orders ALTER amount TYPE bigint", "ALTER TABLE orders ADD CHECK (amount > 0)"):
+            with self.subTest(sql=sql):
+                done = self.with_step(sql).check()
+                self.assertEqual([f["rule"] for f in done.findings if f["class"] in ("lock", "rewrite")], ["work-under-strong-lock"], done)
+
+    def test_either_id_sets_it_aside_in_both_modes(self):
+        for rule in ("index-not-concurrent", "work-under-strong-lock"):
+            p = self.with_step("-- phasegate: allow %s until 1.3.0 because small\n%s" % (rule, self.index), release="1.1.0")
+            for args in ((), ("--static",)):
+                with self.subTest(rule=rule, args=args):
+                    done = p.check(*args)
+                    self.assertEqual((done.rc, done.json["summary"]["allowed"]), (0, 1), done)
+                    self.assertNotIn("suppression-unused", [f["rule"] for f in done.findings])
+
+    def test_a_severity_of_the_text_holds(self):
+        p = self.with_step(self.index, project={"policy": {"rules": {"index-not-concurrent": "warning"}}})
+        self.assertEqual(self.rules(p.check()), [("warning", "work-under-strong-lock")])
+
+    def test_a_broken_release_has_two_names(self):
+        for rule in ("contract-without-tombstone", "old-query-fails"):
+            body = plan("p", phases={"contract": steps("1.1.0", "-- phasegate: allow %s until 1.2.0 because off approved-by ada\nALTER TABLE orders DROP COLUMN name" % rule)})
+            p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": None}, planned=("1.2.0",), plans=[body])
+            for args in ((), ("--static",)):
+                with self.subTest(rule=rule, args=args):
+                    done = p.check(*args)
+                    self.assertEqual((done.rc, done.json["summary"]["allowed"]), (0, 1), done)
+                    self.assertNotIn("suppression-unused", [f["rule"] for f in done.findings])
+
+
+class Steps(check_project.Case):
+    def test_what_depends_on_it(self):
+        p = self.project(baseline=T + "; CREATE VIEW names AS SELECT name FROM orders", releases={"1.0.0": OTHER, "1.1.0": OTHER},
+                         plans=[plan("p", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})])
+        f = self.red(p, "step-fails-on-shadow", sqlstate="2BP01")
+        self.assertIn("drop column name of", f["message"])
+        self.assertEqual(f["help"], "drop or replace view names in an earlier step")
+        self.assertNotIn("_drop_", str(p.check().json))
+
+    def test_a_rename_in_expand(self):
+        p = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[plan("p", phases={"expand": steps("1.1.0", "ALTER TABLE orders RENAME COLUMN name TO title")})])
+        [f] = [f for f in p.check("--static").findings if f["rule"] == "destructive-outside-contract"]
+        self.assertIn("rename-column", f["help"])
+        self.assertNotIn("move it", f["help"])
+
+    def test_no_baseline_is_one_finding(self):
+        p = self.project(releases={"1.0.0": GET, "1.1.0": OTHER}, plans=[plan("p", phases={"expand": steps("1.1.0", "ALTER TABLE orders ADD x int", "ALTER TABLE stock ADD x int")})])
+        p.write("phasegate.yaml", open(os.path.join(p.dir, "phasegate.yaml")).read().replace('"baseline": "baseline.sql",', ""))
+        done = p.check()
+        self.assertEqual([(f["rule"], f["file"]) for f in done.findings], [("step-fails-on-shadow", "phasegate.yaml")], done)
+        self.assertIn("no baseline", done.findings[0]["message"])
+
+    def test_a_baseline_that_isnt_there(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[harmless()])
+        os.remove(os.path.join(p.dir, "baseline.sql"))
+        done = p.run("check")
+        self.assertEqual(done.rc, 2, done)
+        self.assertRegex(done.stderr + done.stdout, r"phasegate\.yaml:\d+:\d+: baseline: baseline\.sql: No such file")
+
+    def test_unique_by_the_authors_rows(self):
+        put = "-- name: Put\n-- args: (7, 'x')\n-- args: (8, 'y')\nINSERT INTO orders (id, name) VALUES ($1, $2);\n"
+        key = [plan("p", phases={"contract": steps("1.1.0", "CREATE UNIQUE INDEX CONCURRENTLY k ON orders (name)")})]
+        f = self.red(self.project(baseline=T, releases={"1.0.0": put, "1.1.0": put}, plans=key), "unproven-write", severity="warning")
+        self.assertIn("never writes a value twice", f["help"])
+        same = put.replace("'y'", "'x'")
+        f = self.red(self.project(baseline=T, releases={"1.0.0": same, "1.1.0": same}, plans=key), "unproven-write")
+        self.assertIn("ON CONFLICT", f["help"])
+
+
+class Asking(check_project.Case):
+    def git(self, p, *args):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *args], cwd=p.dir, check=True, capture_output=True)
+
+    def test_a_changed_baseline_concerns_everything(self):
+        body = plan("p", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})
+        p = self.project(releases={"1.0.0": GET, "1.1.0": OTHER}, plans=[body], project={"baseline": "./migrations/"})
+        os.mkdir(os.path.join(p.dir, "migrations"))
+        p.write("migrations/V1.sql", T + ";\n")
+        self.git(p, "init", "-q")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "all")
+        self.assertEqual(p.check("--since", "HEAD").rc, 0)
+        p.write("migrations/V2.sql", "CREATE TABLE more (id int PRIMARY KEY);\n")
+        self.assertEqual(p.check("--since", "HEAD").rc, 1)
+
+    def test_what_git_says(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[harmless()])
+        done = p.run("check", "--since", "HEAD", env={"GIT_CEILING_DIRECTORIES": "/tmp"})
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("not a git repository", done.stderr)
+        self.assertNotIn("merge-base", done.stderr)
+        self.git(p, "init", "-q")
+        done = p.run("check", "--since", "nowhere")
+        self.assertIn("nowhere", done.stderr)
+        self.assertNotIn("merge-base", done.stderr)
+
+    def test_files_where_plans_are_asked_for(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[harmless()])
+        os.mkdir(os.path.join(p.dir, "migrations"))
+        p.write("migrations/V1.sql", "ALTER TABLE orders RENAME COLUMN name TO title;\n")
+        done = p.run("check", "migrations/")
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("phasegate check --static migrations/", done.stderr)
+        done = p.run("check", "--static", "nosuch/")
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("nosuch/: no such file", done.stderr)
+        done = p.run("check", "--static", "migrations/")
+        self.assertIn("warning[destructive-outside-contract]", done.stdout)
+        self.assertIn("then: phasegate check --static migrations/\n", done.stdout)
+
+    def test_explain(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": ""}, plans=[harmless()])
+        done = p.run("check", "--explain")
+        self.assertEqual(done.rc, 1, done)
+        self.assertIn("1 error: phasegate check", done.stderr)
+        self.assertEqual(p.run("check", "--explain", "--format", "json").rc, 2)
+        self.assertIn("flowchart", p.run("check", "--explain", "--format", "mermaid").stdout)
+
+    def test_suppressions_that_nothing_ends_or_reads(self):
+        body = plan("p", phases={"contract": steps("1.1.0", "-- phasegate: allow index-not-concurrent until 9.9.9 because small\nCREATE INDEX i ON orders (amount)")})
+        p = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[body])
+        done = p.check("--static")
+        self.assertEqual(done.rc, 0, done)
+        self.assertIn(("warning", "release-not-listed"), self.rules(done))
+        name = "plans/%d-p.yaml" % body["timestamp"]
+        p.write(name, "# phasegate: allow index-not-concurrent until 1.2.0 because small\n" + open(os.path.join(p.dir, name)).read())
+        self.assertIn(("error", "suppression-malformed"), self.rules(p.check("--static")))
+
+
 if __name__ == "__main__":
     unittest.main()
