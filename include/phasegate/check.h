@@ -33,7 +33,7 @@ struct check_options {
     bool allow_commands;       /* run command: steps */
     struct suppression_list *suppressions; /* those in statements are added; NULL: not wanted */
     int **cells; /* out: how many cells each world has, in the report's arena; NULL: not wanted */
-    const struct check_cache *cache; /* NULL: every cell is probed */
+    const struct check_cache *cache;  /* NULL: every cell is probed */
     const struct timeline_next *next; /* only this transition; NULL: all that the plans say */
 };
 
