@@ -7,12 +7,19 @@
 #ifndef PHASEGATE_CHECK_H
 #define PHASEGATE_CHECK_H
 
+#include "phasegate/generate.h"
 #include "phasegate/load.h"
 #include "phasegate/ports.h"
 #include "phasegate/report.h"
 #include "phasegate/shadow.h"
 #include "phasegate/suppress.h"
 #include "phasegate/timeline.h"
+
+/* What a contract has hidden in the database that the baseline is taken from, and how it goes for good. */
+struct hidden_now {
+    const char *step;
+    struct sql_list purge;
+};
 
 /* What earlier runs found out, so that only what a change touches is put to the shadow again. Only for a shadow of
  * our own, and for a baseline from files. */
@@ -35,6 +42,8 @@ struct check_options {
     int **cells; /* out: how many cells each world has, in the report's arena; NULL: not wanted */
     const struct check_cache *cache;  /* NULL: every cell is probed */
     const struct timeline_next *next; /* only this transition; NULL: all that the plans say */
+    const struct hidden_now *hidden;  /* of a purge */
+    int n_hidden;
 };
 
 /* Everything the replay finds is added to out. Plans must be whole and have their SQL facts. t: the timeline that
@@ -43,7 +52,9 @@ struct check_options {
 bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
                  struct timeline *t, struct problem_list *problems, struct err *err) MUST_CHECK;
 
-/* The shape of a live database's schema, as report's proofs have it. Reads only. */
-bool check_live_shape(struct db *db, struct arena *a, const char **out, struct err *err) MUST_CHECK;
+/* The shape of a live database's schema, as report's proofs have it, and a print of more than that (privileges,
+ * owners, functions), by which the same database is known to be as it was. NULL: not wanted. Reads only. */
+bool check_live_shape(struct db *db, struct arena *a, const char **shape, const char **print,
+                      struct err *err) MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 #define PHASEGATE_ENGINE_H
 
 #include "phasegate/flags.h"
+#include "phasegate/generate.h"
 #include "phasegate/ledger.h"
 #include "phasegate/load.h"
 
@@ -38,13 +39,25 @@ struct engine {
                               struct err *);
 };
 
+/* What was proved of the transition that is about to begin. The caller's; see prove.c of the cli. */
+struct transition_proof {
+    const char
+        *word; /* "proved", "none", "off"; NULL: nothing was to begin when it was looked at */
+    const char *record; /* for the journal */
+    enum phase phase;   /* that it is of; NONE: of any */
+    /* Is the database still the one that was proved? Asked under the run's lock, before anything is written.
+     * NULL: nothing to ask. */
+    bool (*holds)(void *ctx, struct db *db, struct err *err);
+    void *ctx;
+};
+
 struct advance_options {
     const char *release; /* the one being rolled out; NULL: error unless going on */
     bool force;          /* run applied steps again */
     bool no_wait;        /* stop (ERR_STOPPED) where a pause would be waited out */
     const char *confirm; /* plan name typed for a point of no return; NULL */
-    const char *proof;   /* what was proved of the transition, for the journal; NULL: nothing was */
-    bool glance;         /* observing for somebody who looks often: no table is read whole */
+    const struct transition_proof *proof; /* NULL: the caller asks for none */
+    bool glance; /* observing for somebody who looks often: no table is read whole */
 };
 
 struct task_report {
@@ -62,7 +75,7 @@ struct advance_result {
     struct task_report *tasks;
     int n_tasks;
     struct decision decision; /* when refused: everything that's missing */
-    const char *proof;        /* "proved", or "missing": nobody asked for it */
+    const char *proof;        /* word of the proof; NULL: nothing was begun that asks for one */
 };
 
 /* All refusals as one ERR_REFUSED: the first is the message, the rest are details; reason is the first's. */
@@ -105,7 +118,8 @@ struct dry_run {
     struct dry_step *steps;
     int n_steps;
     int no_return; /* index of the first step behind the point of no return; -1: none */
-    const char *proof;
+    const char *
+        proof; /* the caller's: "would_prove", "from_file", "none", "off"; NULL: nothing asks for one */
 };
 bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct dry_run *out,
@@ -159,6 +173,23 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
 bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct plan_state *state,
                     struct world *out, struct err *err);
+
+/* What production is like now, as far as the proof of a transition has to know. */
+struct actual {
+    const char **
+        live; /* releases that are live, and those that were rolled out since the plan's last phase */
+    int n_live;
+    const enum stage *stages; /* [set->n_plans] */
+    const char **up;          /* keys of flags that are on before their rollout */
+    int n_up;
+    struct hidden_part { /* what contract has hidden */
+        const char *step;
+        struct sql_list purge;
+    } * hidden;
+    int n_hidden;
+};
+bool engine_actual(struct engine *e, const struct plan *p, struct arena *a, struct actual *out,
+                   struct err *err);
 
 /* May this release run against this database and these flags now? */
 struct verdict {

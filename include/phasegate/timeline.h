@@ -91,11 +91,20 @@ struct timeline_options {
 void timeline_build(struct arena *a, const struct plan_set *set, const struct timeline_options *o,
                     struct timeline *out);
 /* Only what one transition leads through, from the database as it is: the baseline is then what is there, with
- * every earlier step applied. plan and release must be the set's and in the timeline. */
+ * every earlier step applied. plan and release must be the set's and in the timeline.
+ *
+ * What somebody saw narrows or widens the worlds: of a plan whose rollout hasn't begun the flags have their safe value
+ * only, unless they are up all the same; a release that is live belongs to every world, however old; and N isn't
+ * rolled out before the last expand that is bound to it has finished. */
 struct timeline_next {
     const char *plan, *release;
     enum phase phase;
     bool is_purge;
+    const enum stage *stages; /* [set->n_plans], of set->plans; NULL: nobody looked */
+    const char *const *up;    /* keys of flags that are on before their rollout */
+    int n_up;
+    const char *const *live; /* versions that are live now */
+    int n_live;
 };
 void timeline_build_next(struct arena *a, const struct plan_set *set,
                          const struct timeline_options *o, const struct timeline_next *next,

@@ -89,6 +89,8 @@ struct catalogue {
 
 /* Over the shapes of everything that isn't phasegate's own: two databases of which it is equal take a step alike. */
 uint64_t cat_shape(const struct catalogue *c);
+/* Over more: owners, privileges, functions. Two of one database that are equal were read from the same schema. */
+uint64_t cat_print(const struct catalogue *c);
 /* The same of a live database. */
 bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out,
                          struct err *err) MUST_CHECK;

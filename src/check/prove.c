@@ -15,12 +15,12 @@ static bool load_baseline(struct proof *p, struct err *err)
 {
     const struct text *baseline = &p->set->project.baseline;
 
-    if (!shadow_database(p->shadow, "baseline", NULL, err))
+    if (!shadow_database(p->shadow, CHECK_BASELINE, NULL, err))
         return false;
     if (p->o->baseline_from)
-        return shadow_load_from(p->shadow, "baseline", p->o->baseline_from, err);
+        return shadow_load_from(p->shadow, CHECK_BASELINE, p->o->baseline_from, err);
     return !baseline->s ||
-           shadow_load(p->shadow, "baseline", p->set->project.root, baseline->s, err);
+           shadow_load(p->shadow, CHECK_BASELINE, p->set->project.root, baseline->s, err);
 }
 
 static bool replay_all(struct proof *p, struct err *err)
@@ -60,30 +60,43 @@ static int begins_in(const struct proof *p, int plan, enum phase phase, bool is_
     return -1;
 }
 
-static void note_proofs(struct proof *p)
+static const char *hex(struct arena *a, uint64_t n)
 {
-    struct report *r = p->report;
-
-    r->proofs = arena_array(p->a, struct proved, p->t.n_plans * PHASE_SLOTS + 1);
-    for (int i = 0; i < p->t.n_plans; i++)
-        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
-            const struct plan *plan = p->t.plans[i];
-            int state = plan->phases[ph].present ? begins_in(p, i, (enum phase) ph, false) : -1;
-
-            if (state >= 0)
-                r->proofs[r->n_proofs++] = (struct proved) {
-                    plan->id.s, phase_word((enum phase) ph), plan->phase_checksum[ph],
-                    arena_printf(p->a, "%016llx", (unsigned long long) p->shapes[state])};
-        }
+    return arena_printf(a, "%016llx", (unsigned long long) n);
 }
 
-bool check_live_shape(struct db *db, struct arena *a, const char **out, struct err *err)
+static void note_proof(struct proof *p, int plan, enum phase phase, bool is_purge)
+{
+    const struct plan *of = p->t.plans[plan];
+    int state = of->phases[phase].present ? begins_in(p, plan, phase, is_purge) : -1;
+
+    if (state >= 0)
+        p->report->proofs[p->report->n_proofs++] =
+            (struct proved) {of->id.s, is_purge ? "purge" : phase_word(phase),
+                             of->phase_checksum[phase], hex(p->a, p->shapes[state])};
+}
+
+static void note_proofs(struct proof *p)
+{
+    p->report->proofs = arena_array(p->a, struct proved, p->t.n_plans * (PHASE_SLOTS + 1) + 1);
+    for (int i = 0; i < p->t.n_plans; i++) {
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+            note_proof(p, i, (enum phase) ph, false);
+        note_proof(p, i, PHASE_CONTRACT, true);
+    }
+}
+
+bool check_live_shape(struct db *db, struct arena *a, const char **shape, const char **print,
+                      struct err *err)
 {
     struct catalogue c = {0};
 
     if (!catalogue_read_live(db, a, &c, err))
         return false;
-    *out = arena_printf(a, "%016llx", (unsigned long long) cat_shape(&c));
+    if (shape)
+        *shape = hex(a, cat_shape(&c));
+    if (print)
+        *print = hex(a, cat_print(&c));
     return true;
 }
 

@@ -6,9 +6,6 @@
 /* A soft drop's hidden name carries the day on which it happens; here no day may show. */
 #define HIDDEN_AT INT64_C(0)
 
-#define DATABASE "proof"
-#define TEMPLATE "baseline"
-
 /* ---- running ------------------------------------------------------------------------------------------ */
 
 /* The statements in one transaction of the steps' role; out is the one that failed. */
@@ -384,6 +381,12 @@ static bool purge_drop(struct proof *p, int state, const struct task *t, int pla
             p->n_hidden--;
             return ok;
         }
+    /* Hidden before the proof began. */
+    for (int i = 0; i < p->o->n_hidden; i++)
+        if (strcmp(p->o->hidden[i].step, t->step->id.s) == 0) {
+            struct hidden h = {.task = t, .plan = plan};
+            return run_hidden(p, state, &h, &p->o->hidden[i].purge, err);
+        }
     return true;
 }
 
@@ -434,8 +437,9 @@ static bool apply_task(struct proof *p, int state, struct err *err)
 
 static bool open_database(struct proof *p, struct err *err)
 {
-    struct wire_options root = {.database = DATABASE, .superuser = true, .search_path = "''"};
-    struct wire_options owner = {.database = DATABASE, .keep_notices = true, .statement_ms = 30000};
+    struct wire_options root = {.database = CHECK_DATABASE, .superuser = true, .search_path = "''"};
+    struct wire_options owner = {
+        .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = 30000};
 
     struct wire_result r = {0};
     AUTO(str) own_schema = {0};
@@ -444,8 +448,8 @@ static bool open_database(struct proof *p, struct err *err)
     str_add(&own_schema, "CREATE SCHEMA IF NOT EXISTS phasegate AUTHORIZATION ");
     sql_ident(&own_schema, shadow_owner(p->shadow));
 
-    p->database = DATABASE;
-    return shadow_database(p->shadow, DATABASE, TEMPLATE, err) &&
+    p->database = CHECK_DATABASE;
+    return shadow_database(p->shadow, CHECK_DATABASE, CHECK_BASELINE, err) &&
            wire_open(p->shadow, &root, &p->root, err) &&
            wire_exec(p->root, p->scratch, str_text(&own_schema), false, &r, err) &&
            catalogue_prepare(p->root, err) && wire_open(p->shadow, &owner, &p->owner, err);
@@ -504,7 +508,7 @@ static bool start_over(struct proof *p, struct err *err)
     p->n_hidden = p->n_born = 0;
     p->n_rows++;
     p->state = 0;
-    if (p->database && !shadow_drop(p->shadow, DATABASE, err))
+    if (p->database && !shadow_drop(p->shadow, CHECK_DATABASE, err))
         return false;
     p->n_seeds = 0;
     if (!open_database(p, err) || !catalogue_read(p->root, p->a, &p->baseline, err))

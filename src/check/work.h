@@ -194,6 +194,10 @@ struct proof {
     bool *told;           /* [n_states]: was come to before: its findings are there */
 };
 
+/* The databases on the shadow: what is replayed, and what it is made from. */
+#define CHECK_DATABASE "proof"
+#define CHECK_BASELINE "baseline"
+
 /* ---- rooms -------------------------------------------------------------------------------------------- */
 
 /* app.c: the statements of every release, as queries. */

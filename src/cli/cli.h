@@ -11,6 +11,7 @@
 #include "phasegate/engine.h"
 #include "phasegate/names.h"
 #include "phasegate/out.h"
+#include "phasegate/report.h"
 
 #include <string.h>
 
@@ -206,10 +207,38 @@ bool context_resolve(struct context *c, const struct text *t, const char **out,
  * NULL: nothing is to be kept (--no-cache), or there's no place for it. */
 const char *cache_folder(struct context *c, struct arena *a);
 
-/* prove.c: the proof that beginning the next phase asks for. *out: what was proved, for the journal; NULL: nothing
- * was, since no release has statements, or this begins none. ERR_NO with the findings shown: it isn't safe. */
-bool prove_transition(struct context *c, struct engine *e, struct plan *p, const char *release,
-                      const char **out, struct err *err) MUST_CHECK;
+/* prove.c: the proof that a transition asks for before it begins. The first shadow is begun with it,
+ * and is up when the database has been asked. */
+struct proving {
+    struct context *c;
+    enum proof_policy policy;
+    const char *file;    /* --proof; NULL: none */
+    bool has_statements; /* of any release or consumer */
+    struct shadow *shadow;
+    struct err shadow_err; /* why there's none */
+};
+bool proving_begin(struct context *c, struct proving *out, struct err *err) MUST_CHECK;
+void proving_end(struct proving *k);
+
+struct made_proof {
+    struct transition_proof proof; /* for the engine; refers to this struct */
+    const char *source;            /* "shadow", "file"; NULL: no proof was made */
+    const char *print;             /* of the catalogue that was proved */
+    const char *checksum;          /* of the phase */
+    struct report_summary summary;
+    const char *server_version; /* of the shadow; NULL: not known */
+};
+/* ERR_NO with the findings shown: it isn't safe. Without an error the engine may begin what out says. */
+bool prove_transition(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
+                      const struct advance_options *o, struct made_proof *out,
+                      struct err *err) MUST_CHECK;
+/* A dry run's word for the proof, and the refusal that it would meet. */
+void proving_foresee(struct proving *k, struct engine *e, const struct plan *p, enum phase_event ev,
+                     const struct advance_options *o, struct dry_run *d);
+/* prove_file.c: a proof that was made elsewhere. phase: its word in the file. live: of the database's schema. */
+bool prove_from_file(struct context *c, const char *file, const struct plan *p, const char *phase,
+                     const char *checksum, const char *live, struct made_proof *out,
+                     struct err *err) MUST_CHECK;
 
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
 bool expand_restricts(struct context *c, struct plan *p);
@@ -232,8 +261,9 @@ void refusals_text(const struct out *o, struct arena *scratch, struct str *to,
                    const struct decision *d);
 void refusals_json(struct json_out *j, const char *key, const struct decision *d);
 void show_advance(struct context *c, const struct plan *p, const struct advance_result *r);
+/* m NULL: the command asks for no proof. */
 void advance_json(struct json_out *j, const char *key, const struct plan *p,
-                  const struct advance_result *r);
+                  const struct advance_result *r, const struct made_proof *m);
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
                   const struct dry_run *d);
 void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enum phase_event ev,
@@ -241,8 +271,8 @@ void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enu
 struct advance_options advance_options_of(struct context *c);
 /* ERR_USAGE when neither the release list nor a plan names it. NULL: nothing to ask. */
 bool context_release_known(struct context *c, const char *release, struct err *err);
-/* rollback, restore, purge: one shape. */
-bool run_backwards(struct context *c, enum phase_event ev,
+/* rollback, restore, purge: one shape. k NULL: it asks for no proof. */
+bool run_backwards(struct context *c, struct proving *k, enum phase_event ev,
                    bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
                               struct arena *, struct advance_result *, struct err *),
                    struct err *err) MUST_CHECK;

@@ -1,13 +1,15 @@
 /* advance: the next phase of one plan, or of every plan that a release allows. */
 #include "cli.h"
 
-static bool dry_run(struct context *c, struct engine *e, struct plan *p,
+static bool dry_run(struct proving *k, struct engine *e, struct plan *p,
                     const struct advance_options *o, struct err *err)
 {
+    struct context *c = k->c;
     struct dry_run d = {0};
 
     if (!engine_dry_run(e, p, EVENT_ADVANCE, o, &c->arena, &d, err))
         return false;
+    proving_foresee(k, e, p, EVENT_ADVANCE, o, &d);
     if (out_is_json(&c->out))
         dry_run_json(out_json(&c->out), NULL, p, EVENT_ADVANCE, &d);
     show_dry_run(c, p, EVENT_ADVANCE, &d);
@@ -16,43 +18,53 @@ static bool dry_run(struct context *c, struct engine *e, struct plan *p,
     return true;
 }
 
+static bool proved(struct proving *k, struct engine *e, struct plan *p, struct advance_options o,
+                   struct made_proof *made, struct advance_result *r, struct err *err)
+{
+    memset(r, 0, sizeof *r);
+    if (!prove_transition(k, e, p, EVENT_ADVANCE, &o, made, err))
+        return false;
+    o.proof = &made->proof;
+    return engine_advance(e, p, &o, &k->c->arena, r, err);
+}
+
 /* Only contracts with steps that can't be hidden first ask for the plan's name. */
-static bool advance_one(struct context *c, struct engine *e, struct plan *p,
+static bool advance_one(struct proving *k, struct engine *e, struct plan *p,
                         struct advance_options o, struct err *err)
 {
-    struct advance_result r = {0};
-    bool good = engine_advance(e, p, &o, &c->arena, &r, err);
+    struct context *c = k->c;
+    struct advance_result r;
+    struct made_proof made;
+    bool good = proved(k, e, p, o, &made, &r, err);
 
     if (!good && err->reason && strcmp(err->reason, guard_word(GUARD_CONFIRMED)) == 0 &&
         !o.confirm) {
         o.confirm = ask_plan_name(c, p, str_text(&err->message));
         if (o.confirm) {
             err_clear(err);
-            memset(&r, 0, sizeof r);
-            good = engine_advance(e, p, &o, &c->arena, &r, err);
+            good = proved(k, e, p, o, &made, &r, err);
         }
     }
     if (out_is_json(&c->out) && (good || r.decision.n_refusals))
-        advance_json(out_json(&c->out), NULL, p, &r);
+        advance_json(out_json(&c->out), NULL, p, &r, &made);
     if (!good)
         return false;
     show_advance(c, p, &r);
-    if (!r.nothing_to_do && r.proof && strcmp(r.proof, "missing") == 0)
-        out_say(&c->out, "no compatibility proof was asked for: --prove makes one");
+    if (r.proof && strcmp(r.proof, "none") == 0)
+        out_say(&c->out, "no proof was made: no release lists statements");
+    if (r.proof && strcmp(r.proof, "off") == 0)
+        out_say(&c->out, "no proof was made: policy.proof is off");
     return true;
 }
 
-static bool one(struct context *c, struct plan *p, const struct advance_options *o, struct err *err)
+static bool one(struct proving *k, struct plan *p, const struct advance_options *o, struct err *err)
 {
+    struct context *c = k->c;
     struct engine *e;
 
     if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err))
         return false;
-    if (opt_has(c, OPT_DRY_RUN))
-        return dry_run(c, e, p, o, err);
-    struct advance_options proved = *o;
-    return prove_transition(c, e, p, o->release, &proved.proof, err) &&
-           advance_one(c, e, p, proved, err);
+    return opt_has(c, OPT_DRY_RUN) ? dry_run(k, e, p, o, err) : advance_one(k, e, p, *o, err);
 }
 
 /* Which plans have a phase for this release? In order: what others depend on comes first. */
@@ -79,8 +91,9 @@ static bool choose(struct context *c, const char *release, struct plan **out, in
     return true;
 }
 
-static bool all(struct context *c, const struct advance_options *o, struct err *err)
+static bool all(struct proving *k, const struct advance_options *o, struct err *err)
 {
+    struct context *c = k->c;
     struct plan **plans = arena_array(&c->arena, struct plan *, c->set.n_plans + 1);
     int n = 0;
 
@@ -97,7 +110,7 @@ static bool all(struct context *c, const struct advance_options *o, struct err *
     out_say(&c->out, "%d outstanding %s to apply for release %s", n,
             n == 1 ? "migration" : "migrations", o->release);
     for (int i = 0; i < n; i++)
-        if (!one(c, plans[i], o, err))
+        if (!one(k, plans[i], o, err))
             return err_note(err, "plan %d of %d for release %s", i + 1, n, o->release);
     return true;
 }
@@ -106,6 +119,7 @@ bool cmd_advance(struct context *c, struct err *err)
 {
     struct advance_options o = advance_options_of(c);
     bool every = opt_has(c, OPT_ALL_PLANS), good;
+    struct proving k;
 
     if (every == (c->line.n_args > 0)) {
         err_set(err, ERR_USAGE,
@@ -121,7 +135,8 @@ bool cmd_advance(struct context *c, struct err *err)
         return false;
     if (out_is_json(&c->out))
         json_array_begin(out_json(&c->out), "plans");
-    good = every ? all(c, &o, err) : one(c, c->plans[0], &o, err);
+    good = proving_begin(c, &k, err) && (every ? all(&k, &o, err) : one(&k, c->plans[0], &o, err));
+    proving_end(&k);
     if (out_is_json(&c->out))
         json_array_end(out_json(&c->out));
     return good;

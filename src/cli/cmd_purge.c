@@ -3,5 +3,9 @@
 
 bool cmd_purge(struct context *c, struct err *err)
 {
-    return run_backwards(c, EVENT_PURGE, engine_purge, err);
+    struct proving k;
+    bool ok = proving_begin(c, &k, err) && run_backwards(c, &k, EVENT_PURGE, engine_purge, err);
+
+    proving_end(&k);
+    return ok;
 }

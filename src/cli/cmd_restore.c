@@ -3,5 +3,5 @@
 
 bool cmd_restore(struct context *c, struct err *err)
 {
-    return run_backwards(c, EVENT_RESTORE, engine_restore, err);
+    return run_backwards(c, NULL, EVENT_RESTORE, engine_restore, err);
 }

@@ -3,5 +3,5 @@
 
 bool cmd_rollback(struct context *c, struct err *err)
 {
-    return run_backwards(c, EVENT_ROLLBACK, engine_rollback, err);
+    return run_backwards(c, NULL, EVENT_ROLLBACK, engine_rollback, err);
 }

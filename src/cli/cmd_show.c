@@ -268,6 +268,10 @@ static int policy_settings(struct context *c, struct setting *out)
                                  env->maintenance_window.s   ? "environment"
                                  : own->maintenance_window.s ? "project"
                                                              : "default"};
+    out[n++] = (struct setting) {"proof", proof_policy_word(p.proof),
+                                 env->proof != PROOF_UNSET   ? "environment"
+                                 : own->proof != PROOF_UNSET ? "project"
+                                                             : "default"};
     TIME("hold", hold_ms);
     TIME("lock_timeout", lock_timeout_ms);
     TIME("statement_timeout", statement_timeout_ms);

@@ -1,31 +1,286 @@
-/* The proof that a transition asks for: the database as it is, the phase that is about to run, the releases that may
- * be live, on a shadow. */
+/* The proof that a transition asks for before it begins: the database as it is, the steps that are about to run, the
+ * releases that may be live and the flags as they stand, on a shadow. */
 #include "cli.h"
 
 #include "phasegate/check.h"
 #include "phasegate/report_out.h"
+#include "phasegate/statements.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
-/* Statements are what there is to prove with; a project that lists none has asked for no proof. */
-static bool has_statements(const struct project *p)
+/* ---- what there is to prove with ---------------------------------------------------------------------------- */
+
+static bool count(struct proving *k, const struct release *r, struct err *err)
 {
+    struct context *c = k->c;
+    struct statements s = {0};
+    enum param_style style = PARAMS_DOLLAR;
+
+    if (k->has_statements || r->statements.n == 0)
+        return true;
+    (void) !param_style_from_word(r->params.s, &style);
+    if (!statements_load(&c->arena, c->set.project.root, &r->statements, style, &s, &c->problems,
+                         err)) {
+        if (c->problems.n)
+            context_show_problems(c, &c->problems);
+        return false;
+    }
+    k->has_statements = s.n > 0;
+    return true;
+}
+
+static bool look_for_statements(struct proving *k, struct err *err)
+{
+    const struct project *p = &k->c->set.project;
+
     for (int i = 0; i < p->n_releases; i++)
-        if (p->releases[i].statements.n > 0)
-            return true;
+        if (!count(k, &p->releases[i], err))
+            return false;
     for (int i = 0; i < p->n_consumers; i++)
-        if (p->consumers[i].statements.n > 0)
+        if (!count(k, &p->consumers[i], err))
+            return false;
+    return true;
+}
+
+/* Begun before the database is asked: starting it takes most of what a proof takes. It ends with the proof: the
+ * transition itself may take hours. */
+static void begin_shadow(struct proving *k)
+{
+    struct context *c = k->c;
+    struct shadow_options o = {.url = opt_has(c, OPT_SHADOW)
+                                          ? opt_text(c, OPT_SHADOW)
+                                          : c->host->ops->env(c->host, "PHASEGATE_SHADOW"),
+                               .cache = cache_folder(c, &c->arena),
+                               .clock = c->clock,
+                               .interrupt = c->ports.interrupt};
+
+    err_clear(&k->shadow_err);
+    (void) !shadow_begin(&o, &k->shadow, &k->shadow_err);
+}
+
+bool proving_begin(struct context *c, struct proving *out, struct err *err)
+{
+    *out = (struct proving) {.c = c,
+                             .policy = policy_effective(&c->set.project, c->env).proof,
+                             .file = opt_text(c, OPT_PROOF)};
+    if (out->file || out->policy == PROOF_OFF)
+        return true;
+    if (!look_for_statements(out, err))
+        return false;
+    if (out->has_statements && !opt_has(c, OPT_DRY_RUN))
+        begin_shadow(out);
+    return true;
+}
+
+static void end_shadow(struct proving *k)
+{
+    shadow_end(k->shadow);
+    k->shadow = NULL;
+}
+
+void proving_end(struct proving *k)
+{
+    end_shadow(k);
+    err_clear(&k->shadow_err);
+}
+
+/* ---- what would begin ------------------------------------------------------------------------------------------ */
+
+struct beginning {
+    struct plan *plan;
+    enum phase_event event;
+    enum phase phase;
+    const char *release, *word; /* word: of the phase, "purge" */
+};
+
+static const char *release_of(const struct plan *p, enum phase_event ev,
+                              const struct advance_options *o)
+{
+    return ev == EVENT_PURGE ? p->phases[PHASE_CONTRACT].release.s : o->release;
+}
+
+/* out->phase NONE: nothing begins, or what would is refused. */
+static bool look(struct engine *e, struct beginning *t, const struct advance_options *o,
+                 struct arena *a, struct err *err)
+{
+    struct advance_options glance = *o;
+    struct plan_state state = {0};
+    struct world world;
+    struct decision d;
+
+    glance.glance = true;
+    if (!engine_observe(e, t->plan, t->event, &glance, a, &state, &world, err))
+        return false;
+    phase_decide(&world, t->event, &d);
+    if (stage_is_running(world.stage) || !d.go)
+        return true;
+    t->phase = t->event == EVENT_PURGE ? PHASE_CONTRACT : stage_next_phase(world.stage);
+    t->word = t->event == EVENT_PURGE ? "purge" : phase_word(t->phase);
+    t->release = release_of(t->plan, t->event, o);
+    return true;
+}
+
+/* ---- releases without statements -------------------------------------------------------------------------------- */
+
+static bool is_live(const struct actual *now, const char *version)
+{
+    for (int i = 0; now && i < now->n_live; i++)
+        if (strcmp(now->live[i], version) == 0)
             return true;
     return false;
 }
 
-/* The phase that this command would begin; false: it goes on with one, or isn't the release's turn: what there is
- * to say about that is the engine's. */
-static bool begins(const struct context *c, const struct plan_status *s, const char *release)
+/* Of those that may be live once it has begun; NULL: each has some. now NULL: nobody looked. */
+static const char *without_statements(const struct proving *k, const char *release, int64_t window,
+                                      const struct actual *now)
 {
-    return s->next_phase != PHASE_NONE && s->next_release && release &&
-           !stage_is_running(s->state.stage) && !stage_is_undoing(s->state.stage) &&
-           release_compare(&c->set.project, s->next_release, release) == 0;
+    const struct project *p = &k->c->set.project;
+    int at = project_release_index(p, release);
+
+    if (at < 0 || p->releases[at].statements.n == 0)
+        return release;
+    for (int i = 0; i < p->n_releases; i++)
+        if (p->releases[i].statements.n == 0 &&
+            ((i < at && at - i <= window) || is_live(now, p->releases[i].version.s)))
+            return p->releases[i].version.s;
+    return NULL;
+}
+
+static const char *missing_text(struct context *c, const char *missing, const char *release)
+{
+    return strcmp(missing, release) == 0
+               ? arena_printf(&c->arena,
+                              "release %s has no statements: what it runs can't be proved", missing)
+               : arena_printf(&c->arena,
+                              "release %s, which may be live beside %s, has no statements: what it "
+                              "runs can't be proved",
+                              missing, release);
+}
+
+static const char *missing_hint(struct context *c, const char *missing)
+{
+    return arena_printf(&c->arena,
+                        "list its files in %s (statements:); phasegate capture --release %s "
+                        "gathers them where it runs",
+                        c->set.project.file, missing);
+}
+
+static const char nothing_to_prove_with[] =
+    "policy.proof is required, and no release of the project lists statements";
+static const char nothing_hint[] =
+    "phasegate capture --release V gathers them from the database; or policy: {proof: auto}";
+
+static bool refuse(struct err *err, const struct beginning *t, const char *why, const char *hint)
+{
+    err_set(err, ERR_REFUSED, "%s of plan %s is refused: %s", t->word, t->plan->id.s, why);
+    err_hint(err, "%s", hint);
+    return err_reason(err, "proof");
+}
+
+/* ---- the proof --------------------------------------------------------------------------------------------------- */
+
+/* Only the transition's own plan has to be without mistakes. */
+static bool read_plans(struct context *c, const struct plan *p, struct err *err)
+{
+    for (int i = 0; i < c->set.n_plans; i++) {
+        AUTO(problem_list) problems = {0};
+        struct plan *other = &c->set.plans[i];
+
+        if (!plan_set_fill(&c->set, other, err))
+            return false;
+        if (other->has_facts || plan_sql_facts(&c->set, other, &problems, err))
+            continue;
+        if (other == p || !err_is(err, ERR_INPUT))
+            return false;
+        err_clear(err);
+    }
+    return true;
+}
+
+/* What fails before the step and works after it fails in production already: the transition is what mends it. */
+static void forgive_what_it_mends(struct report *r)
+{
+    for (int i = 0; i < r->n; i++)
+        if (strcmp(r->findings[i].rule->id, "expand-after-code") == 0 &&
+            r->findings[i].severity > SEVERITY_WARNING)
+            r->findings[i].severity = SEVERITY_WARNING;
+}
+
+/* What is wrong with a comment is for check to say: here it set nothing aside, and that is all. */
+static void settle(struct proving *k, struct engine *e, struct suppression_list *l,
+                   struct report *r)
+{
+    static const char about_comments[] = "suppression-";
+    struct context *c = k->c;
+    int n = 0;
+
+    for (int i = 0; i < c->set.n_plans; i++)
+        suppress_read_plan(l, r, &c->set.project, &c->set.plans[i]);
+    severities_apply(&e->policy, r);
+    forgive_what_it_mends(r);
+    suppress_apply(l, &e->policy, r);
+    for (int i = 0; i < r->n; i++)
+        if (strncmp(r->findings[i].rule->id, about_comments, sizeof about_comments - 1) != 0)
+            r->findings[n++] = r->findings[i];
+    r->n = n;
+    report_finish(r);
+}
+
+static bool prove_on(struct proving *k, struct engine *e, const struct beginning *t,
+                     const struct actual *now, struct report *report, struct err *err)
+{
+    struct context *c = k->c;
+    struct hidden_now *hidden = arena_array(&c->arena, struct hidden_now, now->n_hidden + 1);
+    struct suppression_list suppressions = {0};
+    struct timeline_next next = {.plan = t->plan->id.s,
+                                 .release = t->release,
+                                 .phase = t->phase,
+                                 .is_purge = t->event == EVENT_PURGE,
+                                 .stages = now->stages,
+                                 .up = now->up,
+                                 .n_up = now->n_up,
+                                 .live = now->live,
+                                 .n_live = now->n_live};
+    struct check_options o = {.ports = &c->ports,
+                              .shadow = k->shadow,
+                              .window = e->policy.window,
+                              .baseline_from = e->db_url,
+                              .next = &next,
+                              .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS),
+                              .hidden = hidden,
+                              .n_hidden = now->n_hidden,
+                              .suppressions = &suppressions};
+    struct timeline timeline;
+
+    for (int i = 0; i < now->n_hidden; i++)
+        hidden[i] = (struct hidden_now) {now->hidden[i].step, now->hidden[i].purge};
+    if (!read_plans(c, t->plan, err))
+        return false;
+    if (!check_prove(&c->set, &o, report, &timeline, &c->problems, err)) {
+        if (c->problems.n)
+            context_show_problems(c, &c->problems);
+        return false;
+    }
+    settle(k, e, &suppressions, report);
+    return true;
+}
+
+static bool has_shadow(struct proving *k, struct err *err)
+{
+    if (!k->shadow)
+        err_move(err, &k->shadow_err);
+    else if (shadow_ready(k->shadow, err))
+        return true;
+    if (err_is(err, ERR_UNREACHABLE)) {
+        err_detail(err, "The transition has to be proved first, on a PostgreSQL of its own. "
+                        "Nothing was changed.");
+        err_hint(err,
+                 "apt install postgresql (or postgresql-15), or PHASEGATE_PG_BIN=DIR; or --shadow "
+                 "URL for a server that runs already; or --proof FILE with what phasegate check "
+                 "--format json wrote elsewhere");
+    }
+    return false;
 }
 
 static void show(struct context *c, const struct report *r)
@@ -41,167 +296,206 @@ static void show(struct context *c, const struct report *r)
     fputs(str_text(&text), c->out.messages);
 }
 
-static bool prove_on(struct context *c, struct shadow *s, const struct timeline_next *next,
-                     const char *url, struct report *report, struct err *err)
+/* The whole report stands beside the error, on one line. */
+static void add_report(struct context *c, const struct report *r)
 {
-    struct timeline t;
-    struct check_options o = {.ports = &c->ports,
-                              .shadow = s,
-                              .window = policy_effective(&c->set.project, c->env).window,
-                              .baseline_from = url,
-                              .next = next};
+    struct report_out_options o = {0};
+    AUTO(str) text = {.ceiling = (size_t) 1 << 26};
 
-    for (int i = 0; i < c->set.n_plans; i++)
-        if (!plan_set_fill(&c->set, &c->set.plans[i], err) ||
-            !plan_sql_facts(&c->set, &c->set.plans[i], &c->problems, err))
-            return false;
-    if (!check_prove(&c->set, &o, report, &t, &c->problems, err)) {
-        if (c->problems.n)
-            context_show_problems(c, &c->problems);
+    report_format_find("json")->write(&o, r, &text);
+    json_t *doc = json_loadb(str_text(&text), text.len, 0, NULL);
+    char *line = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+    json_decref(doc);
+    if (!line)
+        return;
+    str_clear(&c->out.extra);
+    str_add(&c->out.extra, line);
+    c->out.extra_key = "proof";
+    free(line);
+}
+
+static bool refuse_findings(struct context *c, const struct beginning *t, const struct report *r,
+                            struct err *err)
+{
+    if (out_is_json(&c->out))
+        add_report(c, r);
+    else
+        show(c, r);
+    err_set(err, ERR_NO, "%s of %s isn't proved to be safe: %d %s", t->word, t->plan->id.s,
+            r->summary.errors, r->summary.errors == 1 ? "finding" : "findings");
+    err_detail(err,
+               "The database as it is now, the releases that may be live beside %s and the values "
+               "that the flags may have were tried on a shadow. Nothing was changed.",
+               t->release);
+    err_hint(err, "mend the plan or the release, then the same command again; phasegate check "
+                  "shows the same before it comes to this");
+    return err_reason(err, "proof");
+}
+
+/* Its own flag before its rollout: that is what stands in the way. NULL: none. */
+static const char *own_flag_ahead(const struct beginning *t, const struct actual *now)
+{
+    for (int i = 0; t->phase != PHASE_EXPAND && i < now->n_up; i++)
+        for (int r = 0; r < FLAG_ROLES; r++)
+            if (t->plan->flags[r].key.s && strcmp(t->plan->flags[r].key.s, now->up[i]) == 0)
+                return now->up[i];
+    return NULL;
+}
+
+static bool refuse_flag(struct err *err, const struct beginning *t, const char *key)
+{
+    err_set(err, ERR_REFUSED,
+            "%s of plan %s is refused: flag \"%s\" is up before its rollout, and what it switches "
+            "on isn't proved to be safe yet",
+            t->word, t->plan->id.s, key);
+    err_hint(err, "phasegate flags reconcile");
+    return err_reason(err, "flag_drift");
+}
+
+static bool on_shadow(struct proving *k, struct engine *e, const struct beginning *t,
+                      const struct actual *now, struct made_proof *out, struct err *err)
+{
+    struct context *c = k->c;
+    AUTO(report) report = {0};
+
+    out_say(&c->out, "proving %s of %s on a shadow of the database ...", t->word, t->plan->id.s);
+    if (!has_shadow(k, err))
         return false;
+    /* Before the schema is copied: what changes from here on is seen under the lock. */
+    if (!check_live_shape(e->db, &c->arena, NULL, &out->print, err) ||
+        !prove_on(k, e, t, now, &report, err))
+        return err_note(err, "proof of %s of %s", t->word, t->plan->id.s);
+    if (report_fails(&report, SEVERITY_ERROR)) {
+        const char *ahead = own_flag_ahead(t, now);
+        return ahead ? refuse_flag(err, t, ahead) : refuse_findings(c, t, &report, err);
     }
-    report_finish(report);
+    if (report.summary.warnings)
+        show(c, &report);
+    out->source = "shadow";
+    out->summary = report.summary;
+    out->server_version =
+        report.server_version ? arena_strdup(&c->arena, report.server_version) : NULL;
+    out->proof.record = arena_printf(&c->arena, "%d worlds, %d cells, %d untested, checksum %s",
+                                     report.summary.worlds, report.summary.cells,
+                                     report.summary.untested, out->checksum);
+    out_say(&c->out, "proved: %d worlds, %d cells, %s", report.summary.worlds, report.summary.cells,
+            report.summary.warnings ? "no error" : "no finding");
     return true;
 }
 
-static bool refuse(struct context *c, const struct plan *p, enum phase phase,
-                   const struct report *r, struct err *err)
+/* ---- the transition ------------------------------------------------------------------------------------------------ */
+
+static bool still_holds(void *ctx, struct db *db, struct err *err)
 {
-    show(c, r);
-    err_set(err, ERR_NO, "%s of %s isn't proved to be safe: %d %s", phase_word(phase), p->id.s,
-            r->summary.errors, r->summary.errors == 1 ? "finding" : "findings");
-    err_detail(err,
-               "The database as it is now, the releases that may be live beside %s and every value "
-               "of the flags "
-               "were tried on a shadow. Nothing was changed.",
-               p->phases[phase].release.s);
-    return err_hint(
-        err,
-        "mend the plan or the release; phasegate check shows the same before it comes to this");
-}
+    const struct made_proof *m = ctx;
+    AUTO(arena) a = {0};
+    const char *print = NULL;
 
-/* ---- a proof from a file ---------------------------------------------------------------------------------- */
-
-#define PROOF_MAX ((size_t) 64 << 20)
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
-static bool no_proof(struct err *err, const char *file, const char *why)
-{
-    err_set(err, ERR_REFUSED, "--proof %s: %s", file, why);
-    err_reason(err, "proof");
-    return err_hint(err,
-                    "phasegate check --format json > FILE over the plans and the schema as they "
-                    "are now; without --proof the transition is proved here");
-}
-
-static bool compare_proof(struct context *c, struct engine *e, const struct plan *p,
-                          enum phase phase, const json_t *doc, const char *file, struct err *err)
-{
-    const json_t *proofs = json_object_get(doc, "proofs"), *one;
-    const char *live = NULL;
-    size_t i;
-    bool plan_there = false, text_same = false;
-
-    if (json_integer_value(json_object_get(json_object_get(doc, "summary"), "errors")) != 0)
-        return no_proof(err, file, "it has errors: it proves nothing");
-    if (!check_live_shape(e->db, &c->arena, &live, err))
+    if (!check_live_shape(db, &a, NULL, &print, err))
         return false;
-    json_array_foreach((json_t *) (uintptr_t) proofs, i, one)
-    {
-        if (strcmp(text_of(one, "plan"), p->id.s) != 0 ||
-            strcmp(text_of(one, "phase"), phase_word(phase)) != 0)
-            continue;
-        plan_there = true;
-        if (strcmp(text_of(one, "checksum"), p->phase_checksum[phase]) != 0)
-            continue;
-        text_same = true;
-        if (strcmp(text_of(one, "catalogue"), live) == 0)
-            return true;
-    }
-    if (!plan_there)
-        return no_proof(
-            err, file,
-            arena_printf(&c->arena, "it doesn't cover %s of %s", phase_word(phase), p->id.s));
-    if (!text_same)
-        return no_proof(
-            err, file,
-            arena_printf(&c->arena, "%s of %s was edited since", phase_word(phase), p->id.s));
-    return no_proof(err, file,
-                    arena_printf(&c->arena,
-                                 "the schema of the database isn't the one that it was "
-                                 "made for (%s)",
-                                 live));
+    if (strcmp(print, m->print) == 0)
+        return true;
+    err_set(err, ERR_REFUSED, "the schema changed between proof and transition");
+    err_detail(err, "Somebody changed the database meanwhile. Nothing was changed here.");
+    err_hint(err, "the same command again: it proves the transition over the schema as it is now");
+    return err_reason(err, "proof");
 }
 
-static bool take_proof(struct context *c, struct engine *e, const struct plan *p, enum phase phase,
-                       const char *file, const char **out, struct err *err)
+static bool prove_begun(struct proving *k, struct engine *e, const struct beginning *t,
+                        struct made_proof *out, struct err *err)
 {
-    AUTO(str) text = {.ceiling = PROOF_MAX + 1};
-    json_error_t where;
+    struct context *c = k->c;
+    struct actual now;
+    const char *live = NULL;
 
-    if (!c->host->ops->read_file(c->host, file, PROOF_MAX, &text, err))
-        return err_note(err, "--proof");
-    json_t *doc = json_loadb(str_text(&text), text.len, 0, &where);
-    if (!doc)
-        return err_set(err, ERR_INPUT, "--proof %s:%d:%d: no JSON: %s", file, where.line,
-                       where.column, where.text);
-    bool ok = compare_proof(c, e, p, phase, doc, file, err);
-    json_decref(doc);
-    if (ok)
-        *out = arena_printf(&c->arena, "from %s, checksum %s", file, p->phase_checksum[phase]);
+    out->checksum = t->plan->phase_checksum[t->phase];
+    if (k->file)
+        return check_live_shape(e->db, &c->arena, &live, &out->print, err) &&
+               prove_from_file(c, k->file, t->plan, t->word, out->checksum, live, out, err);
+    if (!engine_actual(e, t->plan, &c->arena, &now, err))
+        return false;
+    const char *missing = without_statements(k, t->release, e->policy.window, &now);
+    if (missing)
+        return refuse(err, t, missing_text(c, missing, t->release), missing_hint(c, missing));
+    return on_shadow(k, e, t, &now, out, err);
+}
+
+static bool prove(struct proving *k, struct engine *e, struct beginning *t,
+                  const struct advance_options *o, struct made_proof *out, struct err *err)
+{
+    if (k->has_statements && !k->file && !k->shadow)
+        begin_shadow(k);
+    if (!look(e, t, o, &k->c->arena, err))
+        return false;
+    if (t->phase == PHASE_NONE)
+        return true;
+    if (!k->file && !k->has_statements)
+        return refuse(err, t, nothing_to_prove_with, nothing_hint);
+    if (!prove_begun(k, e, t, out, err))
+        return false;
+    out->proof.word = "proved";
+    out->proof.phase = t->phase;
+    out->proof.holds = still_holds;
+    out->proof.ctx = out;
+    return true;
+}
+
+/* Nothing is proved; what only a proof allows is refused. */
+static bool unproved(struct proving *k, struct engine *e, struct beginning *t,
+                     const struct advance_options *o, const char *word, const char *record,
+                     struct made_proof *out, struct err *err)
+{
+    out->proof = (struct transition_proof) {.word = word, .record = record};
+    return t->event != EVENT_ADVANCE || !expand_restricts(k->c, t->plan) ||
+           (look(e, t, o, &k->c->arena, err) && refuse_unproven(k->c, t->plan, t->phase, err));
+}
+
+bool prove_transition(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
+                      const struct advance_options *o, struct made_proof *out, struct err *err)
+{
+    struct beginning t = {.plan = p, .event = ev};
+
+    *out = (struct made_proof) {0};
+    if (!k->file && k->policy == PROOF_OFF)
+        return unproved(k, e, &t, o, "off", "off by policy", out, err);
+    if (!k->file && !k->has_statements && k->policy != PROOF_REQUIRED)
+        return unproved(k, e, &t, o, "none", "none, no release lists statements", out, err);
+    bool ok = prove(k, e, &t, o, out, err);
+    end_shadow(k);
     return ok;
 }
 
-bool prove_transition(struct context *c, struct engine *e, struct plan *p, const char *release,
-                      const char **out, struct err *err)
-{
-    struct shadow_options so = {.url = c->host->ops->env(c->host, "PHASEGATE_SHADOW"),
-                                .cache = cache_folder(c, &c->arena),
-                                .clock = c->clock,
-                                .interrupt = c->ports.interrupt};
-    struct shadow *shadow = NULL;
-    struct plan_status s = {0};
-    AUTO(report) report = {0};
+/* ---- a dry run ------------------------------------------------------------------------------------------------------- */
 
-    *out = NULL;
-    const char *file = opt_text(c, OPT_PROOF);
-    if (!file && !opt_has(c, OPT_PROVE))
-        return !expand_restricts(c, p) ||
-               (engine_status(e, p, false, &c->arena, &s, err) &&
-                (!begins(c, &s, release) || refuse_unproven(c, p, s.next_phase, err)));
-    if (!file && !has_statements(&c->set.project)) {
-        err_set(
-            err, ERR_REFUSED,
-            "--prove: there is nothing to prove with: no release of the project lists statements");
-        err_reason(err, "proof");
-        return err_hint(err, "phasegate capture --release V gathers them from the database");
-    }
-    if (!engine_status(e, p, false, &c->arena, &s, err))
-        return false;
-    if (!begins(c, &s, release))
-        return true;
-    if (file)
-        return take_proof(c, e, p, s.next_phase, file, out, err);
-    struct timeline_next next = {.plan = p->id.s, .release = s.next_release, .phase = s.next_phase};
-    out_say(&c->out, "proving %s of %s on a shadow of the database ...", phase_word(next.phase),
-            p->id.s);
-    bool ok =
-        shadow_begin(&so, &shadow, err) && prove_on(c, shadow, &next, e->db_url, &report, err);
-    shadow_end(shadow);
-    if (!ok)
-        return err_note(err, "proof of %s", p->id.s);
-    if (report_fails(&report, SEVERITY_ERROR))
-        return refuse(c, p, next.phase, &report, err);
-    *out = arena_printf(&c->arena, "%d worlds, %d cells, %d untested, checksum %s",
-                        report.summary.worlds, report.summary.cells, report.summary.untested,
-                        p->phase_checksum[next.phase]);
-    out_say(&c->out, "proved: %d worlds, %d cells, no finding", report.summary.worlds,
-            report.summary.cells);
-    return true;
+static void add_refusal(struct dry_run *d, const char *what, const char *hint)
+{
+    struct decision *dec = &d->decision;
+    struct fact f = {.known = true, .what = what, .release = hint};
+
+    dec->go = false;
+    if (dec->n_refusals < (int) (sizeof dec->refusals / sizeof *dec->refusals))
+        dec->refusals[dec->n_refusals++] = (struct refusal) {.reason = "proof", .fact = f};
+}
+
+void proving_foresee(struct proving *k, struct engine *e, const struct plan *p, enum phase_event ev,
+                     const struct advance_options *o, struct dry_run *d)
+{
+    struct context *c = k->c;
+    const char *release = release_of(p, ev, o), *missing;
+
+    /* Going on with what was begun; or there is nothing to begin. */
+    if (d->phase == PHASE_NONE || (d->decision.row && stage_is_running(d->decision.row->from)))
+        return;
+    if (k->file)
+        d->proof = "from_file";
+    else if (k->policy == PROOF_OFF)
+        d->proof = "off";
+    else if (!k->has_statements && k->policy != PROOF_REQUIRED)
+        d->proof = "none";
+    else if (!k->has_statements)
+        add_refusal(d, nothing_to_prove_with, nothing_hint);
+    else if (release && (missing = without_statements(k, release, e->policy.window, NULL)))
+        add_refusal(d, missing_text(c, missing, release), missing_hint(c, missing));
+    else
+        d->proof = "would_prove";
 }

@@ -101,8 +101,25 @@ void show_advance(struct context *c, const struct plan *p, const struct advance_
               out_style(&c->out, STYLE_BOLD), stage_word(r->to), out_style(&c->out, STYLE_PLAIN));
 }
 
+static void proof_json(struct json_out *j, const struct made_proof *m)
+{
+    const struct report_summary *s = &m->summary;
+
+    json_object_begin(j, "proof_summary");
+    json_str(j, "source", m->source);
+    json_str(j, "checksum", m->checksum);
+    json_int(j, "worlds", s->worlds);
+    json_int(j, "cells", s->cells);
+    json_int(j, "probed", s->probed);
+    json_int(j, "untested", s->untested);
+    json_int(j, "warnings", s->warnings);
+    json_int(j, "notes", s->notes);
+    json_str(j, "server_version", m->server_version);
+    json_object_end(j);
+}
+
 void advance_json(struct json_out *j, const char *key, const struct plan *p,
-                  const struct advance_result *r)
+                  const struct advance_result *r, const struct made_proof *m)
 {
     json_object_begin(j, key);
     json_str(j, "plan", p->id.s);
@@ -111,6 +128,10 @@ void advance_json(struct json_out *j, const char *key, const struct plan *p,
     json_str(j, "phase", r->phase ? phase_word(r->phase) : NULL);
     json_bool(j, "nothing_to_do", r->nothing_to_do);
     json_str(j, "proof", r->proof);
+    if (r->proof && m && m->source)
+        proof_json(j, m);
+    else
+        json_put_null(j, "proof_summary");
     json_array_begin(j, "skipped");
     for (int i = 0; i < r->n_skipped; i++)
         json_str(j, NULL, r->skipped[i]);
@@ -178,6 +199,22 @@ static void show_dry_step(struct context *c, const struct dry_step *s, int numbe
                           s->reversibility ? s->reversibility : "", s->reversibility ? ")" : ""));
 }
 
+static const char *proof_sentence(struct context *c, const char *word)
+{
+    static const struct {
+        const char *word, *sentence;
+    } sentences[] = {
+        {"would_prove", "it would be made on a shadow of the database, before anything is changed"},
+        {"none", "none, no release lists statements"},
+        {"off", "off by policy"},
+    };
+
+    for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
+        if (strcmp(word, sentences[i].word) == 0)
+            return sentences[i].sentence;
+    return arena_printf(&c->arena, "it would be taken from %s", opt_text(c, OPT_PROOF));
+}
+
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
                   const struct dry_run *d)
 {
@@ -193,8 +230,8 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
     }
     if (d->no_return < 0)
         out_print(o, "No point of no return in it.\n");
-    if (d->proof && strcmp(d->proof, "missing") == 0)
-        out_print(o, "Compatibility proof: none asked for; advance --prove makes one.\n");
+    if (d->proof)
+        out_print(o, "Compatibility proof: %s.\n", proof_sentence(c, d->proof));
     if (d->decision.go) {
         out_print(o, "%sWould go ahead%s%s%s.\n", out_style(o, STYLE_GOOD),
                   out_style(o, STYLE_PLAIN), d->decision.row ? ": " : "",
@@ -279,41 +316,70 @@ bool context_release_known(struct context *c, const char *release, struct err *e
     return err_hint(err, "releases: in %s is their order: add it there", c->set.project.file);
 }
 
-bool run_backwards(struct context *c, enum phase_event ev,
+struct backwards {
+    struct context *c;
+    struct proving *k;
+    enum phase_event ev;
+    bool (*fn)(struct engine *, struct plan *, const struct advance_options *, struct arena *,
+               struct advance_result *, struct err *);
+    struct advance_result r;
+    struct made_proof made;
+};
+
+static bool backwards_dry(struct backwards *b, struct engine *e, struct plan *p,
+                          const struct advance_options *o, struct err *err)
+{
+    struct context *c = b->c;
+    struct dry_run d = {0};
+
+    if (!engine_dry_run(e, p, b->ev, o, &c->arena, &d, err))
+        return false;
+    if (b->k)
+        proving_foresee(b->k, e, p, b->ev, o, &d);
+    if (out_is_json(&c->out))
+        dry_run_json(out_json(&c->out), "dry_run", p, b->ev, &d);
+    show_dry_run(c, p, b->ev, &d);
+    c->exit_code = d.decision.go ? 0 : 4;
+    return true;
+}
+
+static bool backwards_once(struct backwards *b, struct engine *e, struct plan *p,
+                           const struct advance_options *o, struct err *err)
+{
+    struct advance_options proved = *o;
+
+    if (b->k && !prove_transition(b->k, e, p, b->ev, o, &b->made, err))
+        return false;
+    proved.proof = b->k ? &b->made.proof : NULL;
+    return b->fn(e, p, &proved, &b->c->arena, &b->r, err);
+}
+
+bool run_backwards(struct context *c, struct proving *k, enum phase_event ev,
                    bool (*fn)(struct engine *, struct plan *, const struct advance_options *,
                               struct arena *, struct advance_result *, struct err *),
                    struct err *err)
 {
     struct plan *p = c->plans[0];
     struct advance_options o = advance_options_of(c);
-    struct advance_result r = {0};
+    struct backwards b = {.c = c, .k = k, .ev = ev, .fn = fn};
     struct engine *e;
 
     if (!context_engine(c, p, &e, err))
         return false;
-    if (opt_has(c, OPT_DRY_RUN)) {
-        struct dry_run d = {0};
-
-        if (!engine_dry_run(e, p, ev, &o, &c->arena, &d, err))
-            return false;
-        if (out_is_json(&c->out))
-            dry_run_json(out_json(&c->out), "dry_run", p, ev, &d);
-        show_dry_run(c, p, ev, &d);
-        c->exit_code = d.decision.go ? 0 : 4;
-        return true;
-    }
-    if (!fn(e, p, &o, &c->arena, &r, err)) {
+    if (opt_has(c, OPT_DRY_RUN))
+        return backwards_dry(&b, e, p, &o, err);
+    if (!backwards_once(&b, e, p, &o, err)) {
         if (!err->reason || strcmp(err->reason, guard_word(GUARD_CONFIRMED)) != 0 || o.confirm)
             return false;
         o.confirm = ask_plan_name(c, p, str_text(&err->message));
         if (!o.confirm)
             return false;
         err_clear(err);
-        if (!fn(e, p, &o, &c->arena, &r, err))
+        if (!backwards_once(&b, e, p, &o, err))
             return false;
     }
     if (out_is_json(&c->out))
-        advance_json(out_json(&c->out), "plan", p, &r);
-    show_advance(c, p, &r);
+        advance_json(out_json(&c->out), "plan", p, &b.r, k ? &b.made : NULL);
+    show_advance(c, p, &b.r);
     return true;
 }

@@ -210,6 +210,16 @@ static int64_t stated(const struct environment *e, const struct project *p, size
     return v == MODEL_UNSET ? otherwise : v;
 }
 
+const char *proof_policy_word(enum proof_policy p)
+{
+    static const char *const words[] = {[PROOF_UNSET] = "",
+                                        [PROOF_AUTO] = "auto",
+                                        [PROOF_REQUIRED] = "required",
+                                        [PROOF_OFF] = "off"};
+
+    return words[p];
+}
+
 struct policy policy_effective(const struct project *p, const struct environment *e)
 {
     bool is_production = e && e->name.s && strcmp(e->name.s, "production") == 0;
@@ -240,6 +250,10 @@ struct policy policy_effective(const struct project *p, const struct environment
         out.approvers = e->policy.approvers;
     if (e && e->policy.rules.n > 0)
         out.rules = e->policy.rules;
+    if (e && e->policy.proof != PROOF_UNSET)
+        out.proof = e->policy.proof;
+    if (out.proof == PROOF_UNSET)
+        out.proof = PROOF_AUTO;
     if (e && e->policy.maintenance_window.s)
         out.maintenance_window = e->policy.maintenance_window;
     return out;

@@ -150,7 +150,7 @@ static void gather_flags(struct builder *b)
 
 /* ---- states and worlds ----------------------------------------------------------------------------------- */
 
-static int add_state(struct builder *b, struct timeline_state s)
+int timeline_add_state(struct builder *b, struct timeline_state s)
 {
     struct timeline *t = b->t;
     int *done = arena_array(b->a, int, t->n_plans + 1);
@@ -181,6 +181,7 @@ static const bool *flags_of(const struct builder *b)
             if (f >= 0)
                 either[f] = true;
         }
+    timeline_flags_up(b, either);
     return either;
 }
 
@@ -196,16 +197,17 @@ static void add_world(struct builder *b, enum world_kind kind, int release, int 
                                sizeof *t->worlds * (size_t) cap);
         b->cap_worlds = cap;
     }
+    timeline_live(b, &oldest, &newest);
     t->worlds[t->n_worlds++] =
         (struct timeline_world) {kind, b->state, release, oldest, newest, flags_of(b)};
 }
 
-static void world_before(struct builder *b, enum world_kind kind, int release)
+void timeline_world_before(struct builder *b, enum world_kind kind, int release)
 {
     add_world(b, kind, release, at_least_first(release - b->window), release - 1);
 }
 
-static void world_after(struct builder *b, enum world_kind kind, int release)
+void timeline_world_after(struct builder *b, enum world_kind kind, int release)
 {
     add_world(b, kind, release, at_least_first(release - b->window), release);
 }
@@ -229,9 +231,9 @@ static enum world_kind kind_of(const struct life_task *l)
 static void add_task_world(struct builder *b, const struct life_task *l, int release)
 {
     if (l->phase == PHASE_EXPAND)
-        world_before(b, kind_of(l), release);
+        timeline_world_before(b, kind_of(l), release);
     else
-        world_after(b, kind_of(l), release);
+        timeline_world_after(b, kind_of(l), release);
 }
 
 /* Has the stretch a world already that asks as much? Plans that meet come to some places by more than one way. */
@@ -257,12 +259,12 @@ void timeline_take(struct builder *b, int plan, const struct stretch *s, int kno
     if (known >= 0)
         b->state = known;
     else if (task_changes_database(l->task))
-        b->state = add_state(b, (struct timeline_state) {.from = b->state,
-                                                         .by = STATE_TASK,
-                                                         .plan = plan,
-                                                         .phase = l->phase,
-                                                         .is_purge = l->is_purge,
-                                                         .task = l->task});
+        b->state = timeline_add_state(b, (struct timeline_state) {.from = b->state,
+                                                                  .by = STATE_TASK,
+                                                                  .plan = plan,
+                                                                  .phase = l->phase,
+                                                                  .is_purge = l->is_purge,
+                                                                  .task = l->task});
     if (!has_world(b, s->first_world))
         add_task_world(b, l, s->release);
 }
@@ -272,10 +274,10 @@ static void restore(struct builder *b, int plan, int release)
 {
     int hidden = b->state;
 
-    b->state = add_state(
+    b->state = timeline_add_state(
         b, (struct timeline_state) {
                .from = hidden, .by = STATE_RESTORE, .plan = plan, .phase = PHASE_CONTRACT});
-    world_after(b, WORLD_RESTORED, release);
+    timeline_world_after(b, WORLD_RESTORED, release);
     b->state = hidden;
 }
 
@@ -343,79 +345,36 @@ static bool has_expand(const struct builder *b, int release)
     return false;
 }
 
+void timeline_open(struct builder *b)
+{
+    const struct plan **order = arena_array(b->a, const struct plan *, b->set->n_plans + 1);
+
+    memset(b->t, 0, sizeof *b->t);
+    plan_set_order(b->set, order);
+    b->t->plans = order;
+    b->t->n_plans = b->set->n_plans;
+    gather_releases(b);
+    gather_flags(b);
+    gather_lives(b);
+    b->done = arena_array(b->a, int, b->t->n_plans + 1);
+}
+
 void timeline_build(struct arena *a, const struct plan_set *set, const struct timeline_options *o,
                     struct timeline *out)
 {
     struct builder b = {.a = a, .set = set, .t = out, .window = o->window};
-    const struct plan **order = arena_array(a, const struct plan *, set->n_plans + 1);
 
-    memset(out, 0, sizeof *out);
-    plan_set_order(set, order);
-    out->plans = order;
-    out->n_plans = set->n_plans;
-    gather_releases(&b);
-    gather_flags(&b);
-    gather_lives(&b);
-    b.done = arena_array(a, int, out->n_plans + 1);
-    b.state = add_state(&b, (struct timeline_state) {.from = -1, .plan = -1});
+    timeline_open(&b);
+    b.state = timeline_add_state(&b, (struct timeline_state) {.from = -1, .plan = -1});
     /* Of what ran before the first release nothing is known, nor whether that one ran before its expand. */
     bool is_first_live = out->n_releases > 0 && !has_expand(&b, 0);
     add_world(&b, WORLD_BASELINE, 0, 0, is_first_live ? 0 : -1);
     for (int r = 0; r < out->n_releases; r++) {
         walk_stretch(&b, r, true);
         if (r > 0 || !is_first_live)
-            world_after(&b, WORLD_ROLLING, r);
+            timeline_world_after(&b, WORLD_ROLLING, r);
         walk_stretch(&b, r, false);
     }
-}
-
-static int plan_index(const struct timeline *t, const char *id)
-{
-    for (int i = 0; i < t->n_plans; i++)
-        if (strcmp(t->plans[i]->id.s, id) == 0)
-            return i;
-    return -1;
-}
-
-void timeline_build_next(struct arena *a, const struct plan_set *set,
-                         const struct timeline_options *o, const struct timeline_next *next,
-                         struct timeline *out)
-{
-    struct builder b = {.a = a, .set = set, .t = out, .window = o->window};
-    const struct plan **order = arena_array(a, const struct plan *, set->n_plans + 1);
-    int plan, release;
-
-    memset(out, 0, sizeof *out);
-    plan_set_order(set, order);
-    out->plans = order;
-    out->n_plans = set->n_plans;
-    gather_releases(&b);
-    gather_flags(&b);
-    gather_lives(&b);
-    plan = plan_index(out, next->plan);
-    release = timeline_release_index(out, next->release);
-    /* Nobody looked where the other plans stand: their flags may say anything. Of this one's, those that
-     * earlier phases have raised. */
-    b.done = arena_array(a, int, out->n_plans + 1);
-    for (int i = 0; i < out->n_plans; i++)
-        b.done[i] = b.lives[i].n;
-    const struct life *l = &b.lives[plan];
-    b.done[plan] = 0;
-    while (b.done[plan] < l->n && (l->tasks[b.done[plan]].phase < next->phase ||
-                                   (l->tasks[b.done[plan]].phase == next->phase &&
-                                    l->tasks[b.done[plan]].is_purge < next->is_purge)))
-        b.done[plan]++;
-    b.state = add_state(&b, (struct timeline_state) {.from = -1, .plan = -1});
-    if (next->phase == PHASE_EXPAND)
-        world_before(&b, WORLD_BASELINE, release);
-    else
-        world_after(&b, WORLD_BASELINE, release);
-    struct stretch s = {release, next->phase == PHASE_EXPAND, 0};
-    while (b.done[plan] < l->n && l->tasks[b.done[plan]].phase == next->phase &&
-           l->tasks[b.done[plan]].is_purge == next->is_purge)
-        timeline_take(&b, plan, &s, -1);
-    if (next->phase == PHASE_EXPAND)
-        world_after(&b, WORLD_ROLLING, release);
 }
 
 const char *state_title(struct arena *a, const struct timeline *t, int state)

@@ -26,6 +26,7 @@ struct builder {
     int *done;          /* where the walk stands: tasks done, for each plan */
     int state;          /* and in which state that left the database */
     int cap_states, cap_worlds;
+    const struct timeline_next *next; /* of one transition; NULL: all that the plans say */
 };
 
 /* Of one release: before it is deployed, or from its roll-out on. */
@@ -34,6 +35,16 @@ struct stretch {
     bool before;
     int first_world; /* that the stretch added */
 };
+
+/* Gathers releases, flags and lives; nothing is done yet, and there is no state. */
+void timeline_open(struct builder *b);
+int timeline_add_state(struct builder *b, struct timeline_state s);
+/* Worlds of b->state: the window before a release live, or that release too. */
+void timeline_world_before(struct builder *b, enum world_kind kind, int release);
+void timeline_world_after(struct builder *b, enum world_kind kind, int release);
+/* timeline_next.c: what somebody saw, where only one transition is asked about. */
+void timeline_flags_up(const struct builder *b, bool *either);
+void timeline_live(const struct builder *b, int *oldest, int *newest);
 
 bool task_changes_database(const struct task *t);
 bool is_in_stretch(const struct life_task *l, const struct stretch *s);

@@ -15,6 +15,22 @@ static task_fn *const task_runners[] = {
     [TASK_SOFT_DROP] = soft_drop_run, [TASK_PURGE_DROP] = purge_drop_run,
 };
 
+/* The world that was proved has to be the one that the transition meets. */
+static bool still_proved(struct work *w, enum phase_event ev, struct err *err)
+{
+    const struct transition_proof *t = w->o->proof;
+
+    if (!t || !asks_for_proof(ev, w->state.stage))
+        return true;
+    if (t->word && (t->phase == PHASE_NONE || t->phase == w->phase))
+        return !t->holds || t->holds(t->ctx, w->e->db, err);
+    err_set(err, ERR_REFUSED,
+            "%s of plan %s is refused: the plan or its flags moved between proof and transition",
+            phase_event_word(ev), w->p->id.s);
+    err_hint(err, "the same command again proves it as it stands now");
+    return err_reason(err, "proof");
+}
+
 /* Observes and decides; takes the row. *go false with err unset never happens: a refusal is an error. */
 static bool take(struct work *w, enum phase_event ev, const char *why, struct err *err)
 {
@@ -31,6 +47,10 @@ static bool take(struct work *w, enum phase_event ev, const char *why, struct er
         return err_set(err, ERR_INTERRUPTED, "stopped by a signal; nothing was begun");
     if (!d.go)
         return engine_refuse(w->p, ev, &d, err);
+    if (!still_proved(w, ev, err))
+        return false;
+    if (w->out && w->o->proof && asks_for_proof(ev, w->state.stage))
+        w->out->proof = w->o->proof->word;
     return record_transition(w, d.row, ev, why, err);
 }
 
@@ -297,7 +317,6 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
     static const struct advance_options none;
 
     memset(out, 0, sizeof *out);
-    out->proof = o && o->proof ? "proved" : "missing";
     int64_t began_ms = now_ms(e);
     for (int attempt = 0;; attempt++) {
         struct work w;
@@ -385,9 +404,9 @@ static bool purge_once(struct work *w, struct err *err)
         w->out->nothing_to_do = true;
         return true;
     }
+    w->phase = PHASE_CONTRACT;
     if (!take(w, EVENT_PURGE, NULL, err))
         return false;
-    w->phase = PHASE_CONTRACT;
     w->out->phase = w->phase;
     return run_script(w, true, err) && finish(w, err);
 }

@@ -21,7 +21,7 @@ static const char *joined(struct arena *a, const struct sql_list *l)
 }
 
 /* Stored scripts are statements separated by a line with a lone semicolon. */
-static void split(struct arena *a, const char *text, struct sql_list *out)
+void script_split(struct arena *a, const char *text, struct sql_list *out)
 {
     memset(out, 0, sizeof *out);
     while (text && *text) {
@@ -438,7 +438,7 @@ static bool restore_one(struct work *w, const struct soft_drop *d, struct err *e
                             arena_printf(w->a, "restore %s %s", d->object_kind, d->original_name)};
     struct drop_ctx c = {.task = &task, .row = *d, .started_ms = clock_mono_ms(w->e->ports->clock)};
 
-    split(w->a, d->restore_sql, &c.restore);
+    script_split(w->a, d->restore_sql, &c.restore);
     if (w->p->sync.by == SYNC_TRIGGER && strcmp(d->object_kind, "column") == 0 &&
         strcmp(d->table, w->p->sync.table.s) == 0) {
         struct soft_drop gone = *d;
@@ -505,7 +505,7 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
             d[i].purged_at_ms)
             continue;
         c.row = d[i];
-        split(w->a, d[i].purge_sql, &c.purge);
+        script_split(w->a, d[i].purge_sql, &c.purge);
         if (!txn_retry(w, table_of(w, &d[i]), w->e->policy.lock_timeout_ms, build_purge, &c, err))
             return false;
         report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,

@@ -353,7 +353,6 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
 
     memset(out, 0, sizeof *out);
     out->no_return = -1;
-    out->proof = "missing";
     if (!engine_observe(e, p, ev, o, a, &d.w.state, &world, err))
         return false;
     phase_decide(&world, ev, &out->decision);

@@ -140,6 +140,8 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err);
  * as in not_null_lost. Looks only. ERR_REFUSED "not_hideable". */
 bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *drop,
                    struct sql_list *restore, bool *found, const char **lost, struct err *err);
+/* A stored script: statements separated by a line with a lone semicolon. */
+void script_split(struct arena *a, const char *text, struct sql_list *out);
 bool purge_drop_run(struct work *w, const struct task *t, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
@@ -237,6 +239,14 @@ struct gate_reading {
 };
 bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
                   struct arena *a, struct gate_reading *out, struct err *err);
+
+/* ---- the proof of a transition (advance.c) ---------------------------------------------------------------------- */
+
+/* Going on with what is running was proved when it began. */
+static inline bool asks_for_proof(enum phase_event ev, enum stage s)
+{
+    return (ev == EVENT_ADVANCE || ev == EVENT_PURGE) && !stage_is_running(s);
+}
 
 /* ---- work ------------------------------------------------------------------------------------------------------- */
 

@@ -148,8 +148,8 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     if (why)
         r->description = arena_printf(w->a, "%s (%s)", r->description, why);
     /* What was proved of it, and for which text of the plan. */
-    if (ev == EVENT_ADVANCE && w->o && w->o->proof)
-        r->description = arena_printf(w->a, "%s; proof: %s", r->description, w->o->proof);
+    if (asks_for_proof(ev, before.stage) && w->o && w->o->proof && w->o->proof->record)
+        r->description = arena_printf(w->a, "%s; proof: %s", r->description, w->o->proof->record);
     record_state(w, &t);
     if (w->state.brake != before.brake)
         ledger_plan_brake_call(w->a, &w->state, txn_slot(&t));

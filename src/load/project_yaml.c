@@ -149,6 +149,8 @@ ROWS maintenance_rows[] = {
     {KEY("window"), AT(FT_TEXT, policy, maintenance_window), .required = true}};
 static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy)};
 
+static const char *const proof_words[] = {"auto", "required", "off", NULL};
+
 #define MS_UNSET(k, type, member)                                                                  \
     {                                                                                              \
         KEY(k), AT(type, policy, member), NUM(MODEL_UNSET, 0, 0)                                   \
@@ -163,6 +165,7 @@ ROWS policy_rows[] = {
     MS_UNSET("kill_drill", FT_MS_OR_0, kill_drill_ms),
     PART("rehearsal", rehearsal_table),
     PART("maintenance", maintenance_table),
+    {KEY("proof"), AT(FT_ENUM, policy, proof), .arg = proof_words, .min = PROOF_AUTO},
     {KEY("rules"), .type = FT_WITH, .stored = FT_WITH, .with = decode_rules},
     MS_UNSET("hold", FT_MS, hold_ms),
     MS_UNSET("lock_timeout", FT_MS, lock_timeout_ms),

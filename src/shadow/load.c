@@ -149,6 +149,11 @@ static bool run_psql(struct load *l, struct str *said, int *code, struct err *er
 
     if (!program_find(l->s, "psql", &psql, err))
         return false;
+    if (program_is_script(str_text(&psql))) {
+        err_set(err, ERR_UNREACHABLE, "%s is a script, and the baseline is loaded by psql itself",
+                str_text(&psql));
+        return err_hint(err, "PHASEGATE_PG_BIN=DIR: the folder in which psql is a program.");
+    }
     const char *const argv[] = {
         str_text(&psql), "--no-psqlrc",     "--quiet", "--no-password",     "--file", "-",
         "--set",         "ON_ERROR_STOP=1", "--set",   "VERBOSITY=verbose", NULL};

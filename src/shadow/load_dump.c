@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char shown[] = "pg_dump of --baseline-from";
+static const char shown[] = "pg_dump of the live schema";
 
 /* It writes nothing there, whatever it is told. */
 static const char *const *dump_env(struct load *l, const char *const *variables)
@@ -39,13 +39,14 @@ static bool dump_error(struct load *l, const char *said, struct err *err)
     while (n > 0 && said[n - 1] == '\n')
         n--;
     if (strstr(said, "server version mismatch")) {
-        err_set(err, ERR_UNREACHABLE, "pg_dump is older than the server of --baseline-from");
+        err_set(err, ERR_UNREACHABLE,
+                "pg_dump is older than the server whose schema it is to read");
         if (versions)
             err_detail(err, "%.*s", (int) strcspn(versions, "\n"), versions);
         return err_hint(err, "Install the client of the server's version: apt install "
                              "postgresql-client-VERSION, and PHASEGATE_PG_BIN=DIR.");
     }
-    err_set(err, ERR_UNREACHABLE, "pg_dump can't read the database of --baseline-from");
+    err_set(err, ERR_UNREACHABLE, "pg_dump can't read the schema of the live database");
     err_detail(err, "%.*s", (int) n, said);
     (void) l;
     return err_hint(err, "It needs the right to read the schema: pg_dump --schema-only with the "

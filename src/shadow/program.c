@@ -28,6 +28,9 @@ bool program_find(struct shadow *s, const char *name, struct str *out, struct er
         if (access(str_text(out), X_OK) == 0)
             return true;
     }
+    /* Before the PATH, where distributions have scripts that look for it: see program_is_script. */
+    if (pg_local_find_program(name, out))
+        return true;
     for (const char *at = list ? list : ""; *at;) {
         size_t n = strcspn(at, ":");
 
@@ -39,6 +42,17 @@ bool program_find(struct shadow *s, const char *name, struct str *out, struct er
     }
     err_set(err, ERR_UNREACHABLE, "no %s on this machine", name);
     return err_hint(err, "apt install postgresql-client, or PHASEGATE_PG_BIN=DIR.");
+}
+
+bool program_is_script(const char *path)
+{
+    char first[2] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, first, sizeof first) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    return n == (ssize_t) sizeof first && first[0] == '#' && first[1] == '!';
 }
 
 int program_file(struct err *err)

@@ -18,8 +18,10 @@ struct program {
  * 127 when it can't be started. errout gets the last 64 KiB of what it said. */
 bool program_run(struct shadow *s, const struct program *p, struct str *errout, int *out_code,
                  struct err *err) MUST_CHECK;
-/* Beside the server's programs, else on PATH. False: nowhere; err says so. */
+/* Beside the server's programs, else in the usual folders, else on PATH. False: nowhere; err says so. */
 bool program_find(struct shadow *s, const char *name, struct str *out, struct err *err) MUST_CHECK;
+/* A confined script could start nothing, and would end as if it had. */
+bool program_is_script(const char *path);
 /* A file without a name, for what is handed to a program or comes from it; -1 and err. */
 int program_file(struct err *err);
 /* Our environment and `added`, "NAME=VALUE"s, NULL-terminated, which go before. libpq's own variables are in it only

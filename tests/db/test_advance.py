@@ -230,7 +230,7 @@ class DryRun(project.Case):
     def test_expand_shows_statements_locks_and_undo(self):
         p = self.project(plans=[full_plan()])
         d, s = self.dry(p, "expand")
-        self.assertEqual((d["dry_run"], d["go"], d["phase"], d["proof"], d["no_return"]), (True, True, "expand", "missing", None))
+        self.assertEqual((d["dry_run"], d["go"], d["phase"], d["proof"], d["no_return"]), (True, True, "expand", "none", None))
         self.assertEqual(list(s), ["column", "index", "sync/trigger"])
         self.assertEqual(s["column"]["sql"], ["ALTER TABLE orders ADD COLUMN external_ref text"])
         self.assertEqual((s["column"]["lock"], s["column"]["reversibility"]), ("ACCESS EXCLUSIVE", "lossless"))
@@ -241,7 +241,7 @@ class DryRun(project.Case):
         self.assertEqual(s["column"]["file"], "plans/20260101000000-orders-ref.yaml")
         text = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run").stdout
         for word in ("nothing is written", "ALTER TABLE orders ADD COLUMN external_ref text", "ACCESS EXCLUSIVE",
-                     "No point of no return", "proof: none asked for", "Would go ahead"):
+                     "No point of no return", "proof: none, no release lists statements", "Would go ahead"):
             self.assertIn(word, text)
 
     def test_rollouts_show_their_requests(self):

@@ -1,10 +1,11 @@
-"""advance --prove proves its transition on a shadow of the database as it is, and says in the journal what was proved."""
+"""advance and purge prove their transition on a shadow of the database as it is, and the journal says what was proved."""
 
 import json
 import unittest
 
+import pgtest
 import project
-from project import BOUND, full_plan, phase, step
+from project import BOUND, column_plan, full_plan, phase, step
 
 OLD = "-- name: Get\n-- args: (1)\nSELECT legacy_ref FROM orders WHERE id = $1;\n"
 BOTH = """-- name: Get
@@ -17,15 +18,13 @@ SELECT legacy_ref AS ref FROM orders WHERE id = $1;
 SELECT external_ref AS ref FROM orders WHERE id = $1;
 """
 NEW = "-- name: Get\n-- args: (1)\nSELECT external_ref AS ref FROM orders WHERE id = $1;\n"
+NOTHING = {"PHASEGATE_PG_BIN": "/nonexistent"}
 RIGHT = {"1.0.0": OLD, "1.1.0": OLD, "1.2.0": BOTH, "1.3.0": BOTH, "1.4.0": NEW, "1.5.0": NEW}
 
 
-PROVED = ("--prove",)
-
-
 class Proof(project.Case):
-    def with_statements(self, releases, plans):
-        p = self.project(plans=plans)
+    def with_statements(self, releases, plans, **more):
+        p = self.project(plans=plans, **more)
         for row in p.body["releases"]:
             sql = releases.get(row["version"])
             if sql:
@@ -41,11 +40,19 @@ class Proof(project.Case):
     def test_proved_and_recorded(self):
         p = self.with_statements(RIGHT, [full_plan()])
         for ph in project.PHASES:
-            done = p.json("advance", "orders-ref", "--release", BOUND[ph], "--prove")
-            self.assertEqual(done["result"]["plans"][0]["proof"], "proved")
+            done = p.json("advance", "orders-ref", "--release", BOUND[ph])
+            plan = done["result"]["plans"][0]
+            self.assertEqual(plan["proof"], "proved")
+            self.assertEqual(plan["proof_summary"]["source"], "shadow")
+            self.assertGreater(plan["proof_summary"]["cells"], 0)
+            self.assertEqual(plan["proof_summary"]["untested"], 0)
+        done = p.json("purge", "orders-ref", "--confirm", "orders-ref")["result"]["plan"]
+        self.assertEqual((done["proof"], done["proof_summary"]["source"]), ("proved", "shadow"))
+        self.assertNotIn("legacy_ref", "".join(p.columns()))
         proofs = [d for d in self.journal(p) if "; proof: " in d]
-        self.assertEqual(len(proofs), 4, self.journal(p))
-        self.assertIn("cells", proofs[0])
+        self.assertEqual(len(proofs), 5, self.journal(p))
+        for row in proofs:
+            self.assertRegex(row, r"proof: \d+ worlds, \d+ cells, 0 untested, checksum [0-9a-f]+$")
 
     def test_refused_before_anything_is_changed(self):
         wrong = dict(RIGHT, **{"1.4.0": BOTH})
@@ -53,7 +60,7 @@ class Proof(project.Case):
         for ph in project.PHASES[:3]:
             p.ok("advance", "orders-ref", "--release", BOUND[ph])
         before = p.columns()
-        done = p.exits(1, "advance", "orders-ref", "--release", "1.5.0", "--prove")
+        done = p.exits(1, "advance", "orders-ref", "--release", "1.5.0")
         self.assertIn("old-query-fails", done.stderr)
         self.assertIn("1.4.0", done.stderr)
         self.assertIn("isn't proved to be safe", done.stderr)
@@ -65,7 +72,7 @@ class Proof(project.Case):
         p = self.with_statements(dict(RIGHT, **{"1.0.0": OLD + "-- name: Report\nSELECT n FROM report;\n",
                                                 "1.1.0": OLD + "-- name: Report\nSELECT n FROM report;\n"}), [full_plan()])
         p.db.psql("CREATE VIEW report AS SELECT count(*) AS n FROM orders")
-        p.ok("advance", "orders-ref", "--release", "1.1.0", "--prove")
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
 
     def test_a_proof_from_a_file(self):
         p = self.with_statements(RIGHT, [full_plan()])
@@ -74,11 +81,12 @@ class Proof(project.Case):
         p.write()
         made = p.ok("check", "--format", "json")
         p.put("proof.json", made.stdout)
-        nothing = {"PHASEGATE_PG_BIN": "/nonexistent"}
         for ph in project.PHASES:
-            done = p.json("advance", "orders-ref", "--release", BOUND[ph], "--proof", "proof.json", env=nothing)
+            done = p.json("advance", "orders-ref", "--release", BOUND[ph], "--proof", "proof.json", env=NOTHING)
             self.assertEqual(done["result"]["plans"][0]["proof"], "proved")
-        self.assertEqual(len([d for d in self.journal(p) if "proof: from proof.json" in d]), 4)
+            self.assertEqual(done["result"]["plans"][0]["proof_summary"]["source"], "file")
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref", "--proof", "proof.json", env=NOTHING)
+        self.assertEqual(len([d for d in self.journal(p) if "proof: from proof.json" in d]), 5)
 
     def test_a_proof_that_is_for_something_else(self):
         p = self.with_statements(RIGHT, [full_plan()])
@@ -113,9 +121,31 @@ class Proof(project.Case):
 
     def test_nothing_to_prove_with(self):
         p = self.project(plans=[full_plan()])
-        self.assertIn("no release of the project lists statements", p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--prove")["message"])
+        self.assertEqual(p.json("advance", "orders-ref", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]["proof"], "none")
         done = p.ok("advance", "orders-ref", "--release", "1.1.0")
-        self.assertIn("no compatibility proof was asked for: --prove makes one", done.stderr)
+        self.assertIn("no proof was made: no release lists statements", done.stderr)
+        self.assertIn("proof: none, no release lists statements", "\n".join(self.journal(p)))
+
+    def test_files_without_a_statement(self):
+        """What init has made is no statement."""
+        p = self.with_statements({"1.0.0": "-- later\n"}, [full_plan()])
+        self.assertEqual(p.advance("orders-ref", "1.1.0")["proof"], "none")
+
+    def test_required(self):
+        p = self.project(plans=[full_plan()], policy={"proof": "required"})
+        self.assertIn("no release of the project lists statements",
+                      p.refused("proof", "advance", "orders-ref", "--release", "1.1.0")["message"])
+        dry = p.json("advance", "orders-ref", "--release", "1.1.0", "--dry-run", code=4)["result"]["plans"][0]
+        self.assertEqual((dry["go"], dry["missing"][0]["reason"]), (False, "proof"))
+        self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
+
+    def test_off_in_an_environment(self):
+        wrong = dict(RIGHT, **{"1.4.0": BOTH})
+        p = self.with_statements(wrong, [full_plan()], env_policy={"proof": "off"})
+        for ph in project.PHASES:
+            done = p.json("advance", "orders-ref", "--release", BOUND[ph], env=NOTHING)
+            self.assertEqual(done["result"]["plans"][0]["proof"], "off")
+        self.assertEqual(len([d for d in self.journal(p) if "proof: off by policy" in d]), 4)
 
     def test_a_restriction_in_expand(self):
         """Taken where a proof says that every live writer keeps to it, and never without one."""
@@ -128,19 +158,131 @@ class Proof(project.Case):
         p = self.project(plans=[short])
         self.assertIn("step check restricts", p.refused("proof", *advance)["message"])
         p = self.with_statements({v: may_not for v in ("1.0.0", "1.1.0")}, [short])
-        done = p.exits(1, *advance, *PROVED)
+        done = p.exits(1, *advance)
         self.assertIn("unproven-write", done.stdout + done.stderr)
         self.assertEqual(p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'short'"), "0")
         p = self.with_statements({v: keeps for v in ("1.0.0", "1.1.0")}, [short])
-        p.ok(*advance, *PROVED)
+        p.ok(*advance)
         self.assertEqual(p.db.value("SELECT count(*) FROM pg_constraint WHERE conname = 'short'"), "1")
         p.ok("status")
 
     def test_no_server_programs(self):
         p = self.with_statements(RIGHT, [full_plan()])
-        done = p.exits(3, "advance", "orders-ref", "--release", "1.1.0", "--prove", env={"PHASEGATE_PG_BIN": "/nonexistent"})
-        self.assertIn("--shadow", done.stderr)
+        done = p.exits(3, "advance", "orders-ref", "--release", "1.1.0", env=NOTHING)
+        for way in ("apt install postgresql", "--shadow URL", "--proof FILE", "Nothing was changed"):
+            self.assertIn(way, done.stderr)
         self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
+
+    def test_a_shadow_elsewhere(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        server = pgtest.cluster()
+        made = p.json("advance", "orders-ref", "--release", "1.1.0", "--shadow", server.url(), env=NOTHING)
+        self.assertEqual(made["result"]["plans"][0]["proof"], "proved")
+        made = p.json("advance", "orders-ref", "--release", "1.2.0", env=dict(NOTHING, PHASEGATE_SHADOW=server.url()))
+        self.assertEqual(made["result"]["plans"][0]["proof"], "proved")
+        self.assertEqual(server.psql("SELECT count(*) FROM pg_database WHERE datname LIKE 'phasegate_shadow%'"), [["0"]])
+
+    def test_a_release_that_nobody_wrote(self):
+        p = self.with_statements({"1.0.0": OLD}, [full_plan()])
+        error = p.refused("proof", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("release 1.1.0 has no statements", error["message"])
+        self.assertIn("phasegate capture --release 1.1.0", error["hint"])
+        dry = p.exits(4, "advance", "orders-ref", "--release", "1.1.0", "--dry-run")
+        self.assertIn("proof: release 1.1.0 has no statements", dry.stdout)
+        self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
+
+    def test_a_release_beside_it_that_nobody_wrote(self):
+        p = self.with_statements({"1.1.0": OLD}, [full_plan()])
+        error = p.refused("proof", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("release 1.0.0, which may be live beside 1.1.0, has no statements", error["message"])
+
+    def test_a_dry_run_says_so_and_makes_none(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run", env=NOTHING)
+        self.assertIn("Compatibility proof: it would be made on a shadow", done.stdout)
+        self.assertNotIn("proving", done.stderr)
+        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run", "--proof", "ci.json")
+        self.assertIn("Compatibility proof: it would be taken from ci.json", done.stdout)
+
+    def test_findings_in_json(self):
+        p = self.with_statements(dict(RIGHT, **{"1.4.0": BOTH}), [full_plan()])
+        for ph in project.PHASES[:3]:
+            p.ok("advance", "orders-ref", "--release", BOUND[ph])
+        for form in ("json", "jsonl"):
+            done = p.exits(1, "--format", form, "advance", "orders-ref", "--release", "1.5.0")
+            answer = json.loads(done.stdout.splitlines()[-1])
+            self.assertEqual(answer["error"]["reason"], "proof")
+            self.assertIn("old-query-fails", [f["rule"] for f in answer["proof"]["findings"]])
+
+    def test_the_schema_changes_between_proof_and_transition(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.db.psql("CREATE TABLE held (a int)")
+        with p.db.session("BEGIN", "LOCK TABLE held IN ACCESS EXCLUSIVE MODE") as holder:
+            with p.start("advance", "orders-ref", "--release", "1.1.0") as run:
+                pgtest.wait_until(lambda: p.db.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                                     "AND application_name = 'phasegate/baseline' AND datname = current_database()") == "1",
+                                  60, what="the copy of the schema")
+                p.db.psql("CREATE TABLE by_hand (a int)")
+                holder.run("COMMIT")
+                done = run.wait()
+        self.assertEqual(done.rc, 4, done)
+        self.assertIn("the schema changed between proof and transition", done.stderr)
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.plan_state"), "0")
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_what_was_begun_is_not_proved_again(self):
+        p = self.with_statements(RIGHT, [full_plan(pause="1h")])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        p.exits(5, "advance", "orders-ref", "--release", "1.2.0", "--no-wait")
+        self.assertEqual(len([d for d in self.journal(p) if "; proof: " in d]), 2)
+        done = p.exits(5, "advance", "orders-ref", "--release", "1.2.0", "--no-wait", env=NOTHING)
+        self.assertNotIn("proving", done.stderr)
+        p.ok("kill", "orders-ref", env=NOTHING)
+        p.ok("resume", "orders-ref", "--because", "test", env=NOTHING)
+        p.ok("rollback", "orders-ref", env=NOTHING)
+        self.assertEqual(len([d for d in self.journal(p) if "; proof: " in d]), 2)
+
+    def test_all_prove_each_in_turn(self):
+        """The first of them is proved though what the release needs of the second isn't there yet."""
+        more = column_plan("orders-note", stamp=20260102000000, phases={"expand": phase("expand", steps=[
+            step("note", "ALTER TABLE orders ADD COLUMN note text")])})
+        needs = OLD + "-- name: Note\nSELECT note FROM orders;\n"
+        later = {v: RIGHT[v] + "-- name: Note\nSELECT note FROM orders;\n" for v in ("1.2.0", "1.3.0")}
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": needs}, **later), [full_plan(), more])
+        done = p.json("advance", "--all", "--release", "1.1.0")["result"]["plans"]
+        self.assertEqual([(d["plan"], d["proof"]) for d in done], [("orders-ref", "proved"), ("orders-note", "proved")])
+        self.assertIn("note", p.columns())
+
+    def test_a_flag_of_a_plan_that_has_not_begun(self):
+        """Its other side isn't reached, until somebody raises it by hand."""
+        more = column_plan("orders-note", stamp=20260102000000, flags={"read": {"key": "note-read"}}, phases={
+            "expand": {"release": "1.6.0", "steps": [step("note", "ALTER TABLE orders ADD COLUMN note text")]},
+            "dual_read": {"release": "1.7.0", "rollout": [{"percent": 100}]}})
+        ahead = OLD + "-- name: Note\n-- when: note-read=on\nSELECT note FROM orders;\n"
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": ahead}), [full_plan(), more])
+        p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run")
+        self.assertEqual(p.advance("orders-ref", "1.1.0")["proof_summary"]["warnings"], 0)
+
+    def test_a_suppressed_finding_stays_suppressed(self):
+        allowed = full_plan(phases={"contract": phase("contract", hold="0s", steps=[step(
+            "drop-legacy", "-- phasegate: allow old-query-fails until 1.9.0 because nobody calls it approved-by dba\n"
+                           "ALTER TABLE orders DROP COLUMN legacy_ref")])})
+        p = self.with_statements(dict(RIGHT, **{"1.4.0": OLD}), [allowed])
+        for ph in project.PHASES[:3]:
+            p.ok("advance", "orders-ref", "--release", BOUND[ph])
+        p.ok("advance", "orders-ref", "--release", "1.5.0")
+
+    def test_a_release_that_is_really_live(self):
+        """Newer than the one that is rolled out, and there all the same."""
+        early = RIGHT["1.2.0"] + "-- name: New\nSELECT external_ref FROM orders;\n"
+        for is_live, warnings in ((False, 0), (True, 1)):
+            p = self.with_statements(dict(RIGHT, **{"1.2.0": early}), [full_plan()],
+                                     live={"sessions": {"application_name": "shop/%"}})
+            url = p.db.url + ("&" if "?" in p.db.url else "?") + "application_name=shop/%s" % ("1.2.0" if is_live else "1.1.0")
+            with pgtest.Session(url):
+                made = p.advance("orders-ref", "1.1.0")["proof_summary"]
+            self.assertEqual(made["warnings"], warnings, made)
 
 
 if __name__ == "__main__":

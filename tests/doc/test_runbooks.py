@@ -43,10 +43,13 @@ class Lab:
         self.db.psql(TABLES)
         self.env = {"DATABASE_URL": self.db.url, "PHASEGATE_FLAG_TOKEN": "runbook-token", "PGHOST": server.host,
                     "PGPORT": server.port, "PGUSER": server.user, "PGDATABASE": self.db.name}
-        project, plan = [b.text for b in console.blocks(TUTORIAL) if b.language == "yaml"]
+        page = console.blocks(TUTORIAL)
+        project, plan = [b.text for b in page if b.language == "yaml"]
         for folder in ("plans", "statements", "schema", ".phasegate"):
             os.mkdir(os.path.join(self.dir, folder))
-        self.write("statements/1.0.0.sql", "-- none\n")
+        for block in page:
+            if block.language == "sql":
+                self.write(re.findall(r"`(statements/[\w.]+)`", block.above)[-1], block.text)
         self.write("schema/baseline.sql", "-- none\n")
         self.write("token", "runbook-token\n")
         self.write("phasegate.yaml", project.replace("8016", str(self.port)).replace("hold: 5s", "hold: 2s")

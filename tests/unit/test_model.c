@@ -257,6 +257,12 @@ static void policy_has_defaults(void **state)
     assert_int_equal(p.hold_ms, 24 * 3600 * 1000);
     assert_int_equal(p.lock_timeout_ms, 500);
     assert_int_equal(p.statement_timeout_ms, 30000);
+    assert_int_equal(p.proof, PROOF_AUTO);
+    project.policy.proof = PROOF_REQUIRED;
+    staging.policy.proof = PROOF_OFF;
+    assert_int_equal(policy_effective(&project, &production).proof, PROOF_REQUIRED);
+    assert_int_equal(policy_effective(&project, &staging).proof, PROOF_OFF);
+    project.policy.proof = staging.policy.proof = PROOF_UNSET;
     for (int i = 0; i < PHASE_SLOTS; i++)
         assert_int_equal(p.approvals[i], 0);
     assert_int_equal(policy_effective(&project, &production).forward_only, 1);
