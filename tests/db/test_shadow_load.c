@@ -72,7 +72,7 @@ static struct wire *loaded(const char *sql)
     return rig_open(&(struct wire_options) {.database = load("dump.sql")});
 }
 
-/* The load of sql fails, and message and hint hold these. */
+/* The load of sql fails, and message (with its SQLSTATE behind it, as people see it) and hint hold these. */
 static void refused(const char *sql, const char *message, const char *hint)
 {
     const char *name = rig_database(NULL);
@@ -81,6 +81,7 @@ static void refused(const char *sql, const char *message, const char *hint)
     write_file("dump.sql", sql);
     if (shadow_load(rig.shadow, name, root, "dump.sql", &why))
         fail_msg("it was loaded: %s", sql);
+    str_addf(&why.message, " (SQLSTATE %s)", why.sqlstate);
     if (why.kind != ERR_INPUT || !strstr(str_text(&why.message), message) ||
         !strstr(str_text(&why.hint), hint))
         fail_msg("%s %s\n%s\ninstead of: %s\n%s", err_kind_word(why.kind), str_text(&why.message),
@@ -278,11 +279,12 @@ static void test_errors_have_a_place(void **state)
     refused("CREATE TABLE t (id int); CREATE TABLE t (id int);", "dump.sql:1: relation \"t\"", "");
     refused("COPY nothing FROM stdin;\n\\! touch /tmp/x\n\\.\n", "dump.sql:1: relation", "");
     refused("CREATE TABLE t (id int);\nCOPY t FROM stdin;\n1\nx\n\\.\n", "dump.sql:", "");
-    refused("CREATE TABLE t (v text DEFAULT 'caf\xe9');", "(22021)", "pg_dump --encoding=UTF8");
+    refused("CREATE TABLE t (v text DEFAULT 'caf\xe9');", "SQLSTATE 22021",
+            "pg_dump --encoding=UTF8");
     refused("CREATE EXTENSION nonexistent_one;", "lacks the extension \"nonexistent_one\"",
             "apt install postgresql-");
     refused("CREATE EXTENSION vector;", "lacks the extension \"vector\"", "pgvector");
-    refused("BEGIN;\nSELECT 1;\n", "(25001)", "add COMMIT");
+    refused("BEGIN;\nSELECT 1;\n", "SQLSTATE 25001", "add COMMIT");
     refused("SET no_such_thing = 1;", "dump.sql:1: unrecognized", "newer PostgreSQL");
     refused("DO $$BEGIN RAISE EXCEPTION 'psql:<stdin>:99: ERROR:  no'; END$$;",
             "dump.sql:1: psql:", "");
