@@ -52,6 +52,10 @@ struct check_options {
 bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
                  struct timeline *t, struct problem_list *problems, struct err *err) MUST_CHECK;
 
+/* What every release and consumer runs, as report's proofs have it. */
+bool check_statements_print(const struct project *p, struct arena *a, const char **out,
+                            struct problem_list *problems, struct err *err) MUST_CHECK;
+
 /* The shape of a live database's schema, as report's proofs have it, and a print of more than that (privileges,
  * owners, functions), by which the same database is known to be as it was. NULL: not wanted. Reads only. */
 bool check_live_shape(struct db *db, struct arena *a, const char **shape, const char **print,

@@ -55,8 +55,9 @@ struct report_summary {
 /* A phase of a plan that was gone through from a schema of this shape: what a proof from a file is taken for. */
 struct proved {
     const char *plan, *phase;
-    const char *checksum;  /* of the phase, as the plan said it */
-    const char *catalogue; /* shape of the schema before the phase, 16 hex digits */
+    const char *checksum;   /* of the phase, as the plan said it */
+    const char *catalogue;  /* shape of the schema before the phase, 16 hex digits */
+    const char *statements; /* of what every release and consumer runs, 16 hex digits */
 };
 
 struct report {

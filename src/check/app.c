@@ -240,6 +240,59 @@ static bool load_one(struct proof *p, const struct release *r, struct loaded *ou
                                         &out->statements, problems, err);
 }
 
+static uint64_t statement_print(uint64_t h, const struct statement *s)
+{
+    h = print_text(print_text(print_text(h, s->name), s->dollar_sql), s->tx);
+    h = print_text(print_text(h, s->role), s->differs);
+    for (int i = 0; i < s->n_when; i++)
+        h = print_text(h, s->when[i].flag) + s->when[i].on;
+    for (int i = 0; i < s->n_args; i++)
+        for (int k = 0; k < s->args[i].n; k++)
+            h = print_text(h, s->args[i].items[k].sql);
+    return h;
+}
+
+/* Sums: the order of releases in the project file says nothing. */
+static uint64_t release_print(const struct release *r, const struct statements *s)
+{
+    uint64_t h = print_text(print_text(PRINT_START, r->version.s), r->session_role.s);
+
+    h = print_text(print_text(h, r->session_search_path.s), r->session_timezone.s);
+    for (int i = 0; i < s->n; i++)
+        h = statement_print(h, &s->items[i]);
+    return h;
+}
+
+static bool add_print(const struct project *p, const struct release *r, struct arena *a,
+                      uint64_t *sum, struct problem_list *problems, struct err *err)
+{
+    enum param_style style = PARAMS_DOLLAR;
+    struct statements s = {0};
+
+    if (r->statements.n == 0)
+        return true;
+    (void) !param_style_from_word(r->params.s, &style);
+    if (!statements_load(a, p->root, &r->statements, style, &s, problems, err))
+        return false;
+    *sum += release_print(r, &s);
+    return true;
+}
+
+bool check_statements_print(const struct project *p, struct arena *a, const char **out,
+                            struct problem_list *problems, struct err *err)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < p->n_releases; i++)
+        if (!add_print(p, &p->releases[i], a, &sum, problems, err))
+            return false;
+    for (int i = 0; i < p->n_consumers; i++)
+        if (!add_print(p, &p->consumers[i], a, &sum, problems, err))
+            return false;
+    *out = arena_printf(a, "%016llx", (unsigned long long) sum);
+    return true;
+}
+
 /* A release that isn't written yet is taken to run what the newest one before it runs. */
 static bool load_releases(struct proof *p, struct loaded *all, struct problem_list *problems,
                           struct err *err)
@@ -257,6 +310,8 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
         }
         if (!load_one(p, r->listed, &all[i], problems, err))
             return false;
+        if (!all[i].none)
+            p->statements_print += release_print(r->listed, &all[i].statements);
         if (!r->is_consumer && all[i].statements.n > 0)
             newest = i;
     }

@@ -181,17 +181,18 @@ struct proof {
     int n_absent;
     struct born *born;
     int n_born;
-    uint64_t *shapes;     /* [n_states]: of the schema */
-    struct cache *cache;  /* NULL: nothing is kept */
-    uint64_t *rows_print; /* [n_states]: of the data that steps have changed */
-    int state;            /* in which the shadow's database is */
-    bool *broken;         /* [n_states]: its task failed on the shadow */
-    bool *stale;          /* [n_app]: W has told of it */
-    bool *forgot;         /* [n_states]: rows of ours had to go for its step */
-    bool *told_unique;    /* [n_states]: unique.c was there */
-    int n_rows;           /* how often the rows of the database changed, or were made anew */
-    bool told_bare;       /* that there is no baseline at all was said */
-    bool *told;           /* [n_states]: was come to before: its findings are there */
+    uint64_t *shapes;          /* [n_states]: of the schema */
+    uint64_t statements_print; /* see check_statements_print */
+    struct cache *cache;       /* NULL: nothing is kept */
+    uint64_t *rows_print;      /* [n_states]: of the data that steps have changed */
+    int state;                 /* in which the shadow's database is */
+    bool *broken;              /* [n_states]: its task failed on the shadow */
+    bool *stale;               /* [n_app]: W has told of it */
+    bool *forgot;              /* [n_states]: rows of ours had to go for its step */
+    bool *told_unique;         /* [n_states]: unique.c was there */
+    int n_rows;                /* how often the rows of the database changed, or were made anew */
+    bool told_bare;            /* that there is no baseline at all was said */
+    bool *told;                /* [n_states]: was come to before: its findings are there */
 };
 
 /* The databases on the shadow: what is replayed, and what it is made from. */

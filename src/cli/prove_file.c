@@ -1,6 +1,8 @@
 /* A proof that was made elsewhere, for the same text of the plan and the same schema. */
 #include "cli.h"
 
+#include "phasegate/check.h"
+
 #include <jansson.h>
 
 #define PROOF_MAX ((size_t) 64 << 20)
@@ -29,20 +31,40 @@ static bool no_proof(struct err *err, const char *file, const char *why)
 }
 
 struct wanted {
-    const char *plan, *phase, *checksum, *live;
+    const char *plan, *phase, *checksum, *live, *statements;
 };
+
+/* Other programs write JSON too, and people edit it: only what check wrote, and found nothing wrong with. */
+static const char *why_not(const json_t *doc)
+{
+    const json_t *summary = json_object_get(doc, "summary"), *findings, *one;
+    const json_t *errors = json_object_get(summary, "errors");
+    size_t i;
+
+    findings = json_object_get(doc, "findings");
+    if (!json_is_array(json_object_get(doc, "proofs")) || !json_is_array(findings) ||
+        !json_is_integer(errors) || !json_is_integer(json_object_get(doc, "version")))
+        return "it isn't what phasegate check --format json writes";
+    if (json_integer_value(json_object_get(doc, "version")) != 1)
+        return "it was written by another version of phasegate";
+    json_array_foreach((json_t *) (uintptr_t) findings, i, one)
+    {
+        const json_t *allowed = json_object_get(one, "allowed");
+        if (strcmp(text_of(one, "severity"), "error") == 0 && (!allowed || json_is_null(allowed)))
+            return "it has errors: it proves nothing";
+    }
+    return json_integer_value(errors) == 0 ? NULL : "it has errors: it proves nothing";
+}
 
 static bool compare(struct context *c, const struct wanted *w, const json_t *doc, const char *file,
                     struct err *err)
 {
     const json_t *proofs = json_object_get(doc, "proofs"), *one;
     size_t i;
-    bool plan_there = false, text_same = false;
+    bool plan_there = false, text_same = false, statements_same = false;
 
-    if (!json_is_array(proofs))
-        return no_proof(err, file, "it isn't what phasegate check --format json writes");
-    if (json_integer_value(json_object_get(json_object_get(doc, "summary"), "errors")) != 0)
-        return no_proof(err, file, "it has errors: it proves nothing");
+    if (why_not(doc))
+        return no_proof(err, file, why_not(doc));
     json_array_foreach((json_t *) (uintptr_t) proofs, i, one)
     {
         if (strcmp(text_of(one, "plan"), w->plan) != 0 ||
@@ -52,6 +74,9 @@ static bool compare(struct context *c, const struct wanted *w, const json_t *doc
         if (strcmp(text_of(one, "checksum"), w->checksum) != 0)
             continue;
         text_same = true;
+        if (strcmp(text_of(one, "statements"), w->statements) != 0)
+            continue;
+        statements_same = true;
         if (strcmp(text_of(one, "catalogue"), w->live) == 0)
             return true;
     }
@@ -61,6 +86,8 @@ static bool compare(struct context *c, const struct wanted *w, const json_t *doc
     if (!text_same)
         return no_proof(err, file,
                         arena_printf(&c->arena, "%s of %s was edited since", w->phase, w->plan));
+    if (!statements_same)
+        return no_proof(err, file, "the statements of the releases were edited since");
     return no_proof(err, file,
                     arena_printf(&c->arena,
                                  "the schema of the database isn't the one that it was "
@@ -86,10 +113,15 @@ bool prove_from_file(struct context *c, const char *file, const struct plan *p, 
                      const char *checksum, const char *live, struct made_proof *out,
                      struct err *err)
 {
-    const struct wanted wanted = {p->id.s, phase, checksum, live};
+    struct wanted wanted = {p->id.s, phase, checksum, live, NULL};
     AUTO(str) text = {.ceiling = PROOF_MAX + 1};
     json_error_t where;
 
+    if (!check_statements_print(&c->set.project, &c->arena, &wanted.statements, &c->problems,
+                                err)) {
+        context_show_problems(c, &c->problems);
+        return false;
+    }
     if (!c->host->ops->read_file(c->host, file, PROOF_MAX, &text, err))
         return err_note(err, "--proof");
     json_t *doc = json_loadb(str_text(&text), text.len, 0, &where);

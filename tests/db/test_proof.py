@@ -93,7 +93,8 @@ class Proof(project.Case):
         p.body["baseline"] = "baseline.sql"
         p.put("baseline.sql", project.ORDERS + ";\n")
         p.write()
-        p.put("proof.json", p.ok("check", "--format", "json").stdout)
+        made = p.ok("check", "--format", "json").stdout
+        p.put("proof.json", made)
         p.db.psql("ALTER TABLE orders ADD COLUMN by_hand int")
         self.assertIn("schema of the database", p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")["message"])
         p.db.psql("ALTER TABLE orders DROP COLUMN by_hand")
@@ -101,6 +102,14 @@ class Proof(project.Case):
         edited["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar"
         p.write_plan(edited)
         self.assertIn("edited since", p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")["message"])
+        p.write_plan(full_plan())
+        p.put("1.4.0.sql", NEW.replace("id = $1", "id = $1 AND id > 0"))
+        self.assertIn("statements of the releases were edited since",
+                      p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")["message"])
+        p.put("1.4.0.sql", RIGHT["1.4.0"])
+        for forged in ({"summary": None}, {"summary": {"errors": "5"}}, {"version": 99}, {"findings": [{"severity": "error"}]}, {"proofs": {}}):
+            p.put("proof.json", json.dumps({**json.loads(made), **forged}))
+            p.refused("proof", "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
         p.put("proof.json", "{")
         p.exits(2, "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
         p.exits(2, "advance", "orders-ref", "--release", "1.1.0", "--proof", "nothing.json")
@@ -280,7 +289,8 @@ class Proof(project.Case):
             p = self.with_statements(dict(RIGHT, **{"1.2.0": early}), [full_plan()],
                                      live={"sessions": {"application_name": "shop/%"}})
             url = p.db.url + ("&" if "?" in p.db.url else "?") + "application_name=shop/%s" % ("1.2.0" if is_live else "1.1.0")
-            with pgtest.Session(url):
+            with pgtest.Session(url) as there:
+                there.run("SELECT 1")
                 made = p.advance("orders-ref", "1.1.0")["proof_summary"]
             self.assertEqual(made["warnings"], warnings, made)
 
