@@ -31,7 +31,9 @@ static const char take_over[] =
     "FOR r IN WITH strong AS (SELECT o.oid FROM pg_roles o WHERE EXISTS "
     "(SELECT FROM pg_roles u WHERE " STRONG " AND pg_has_role(o.oid, u.oid, 'MEMBER')) "
     "OR o.rolname = 'pg_database_owner'), "
-    "own AS (SELECT e.objid, e.classid FROM pg_depend e WHERE e.deptype = 'e') "
+    "own AS (SELECT e.objid, e.classid FROM pg_depend e WHERE e.deptype = 'e' "
+    /* Views and rules reach what their owner reaches, whoever put them into an extension. */
+    "AND NOT (e.classid = 'pg_class'::regclass AND e.objid IN (SELECT ev_class FROM pg_rewrite))) "
     "SELECT format(what, name) AS sql FROM ("
     "SELECT 1 AS place, c.oid, 'pg_namespace'::regclass AS class, nspowner AS owner, "
     "'SCHEMA %s' AS what, format('%I', nspname) AS name FROM pg_namespace c "
@@ -79,6 +81,45 @@ static const char take_over[] =
     "ORDER BY place, o.oid LOOP "
     "EXECUTE 'ALTER ' || r.sql || ' OWNER TO ' || quote_ident(me); "
     "n := n + 1; IF n % 200 = 0 THEN COMMIT; END IF; END LOOP; END $do$";
+
+/* They would run as us, also where session_replication_role turns others off. In sessions of the origin it's the same
+ * as before. */
+static const char calm_events[] =
+    "DO $do$ DECLARE r record; BEGIN "
+    "FOR r IN SELECT evtname, evtenabled FROM pg_event_trigger WHERE evtenabled IN ('A', 'R') LOOP "
+    "EXECUTE format('ALTER EVENT TRIGGER %I %s', r.evtname, "
+    "CASE r.evtenabled WHEN 'A' THEN 'ENABLE' ELSE 'DISABLE' END); END LOOP; END $do$";
+
+/* Functions of extensions stay with the superuser, but run as who calls them: anybody's function can be put under an
+ * extension. */
+static const char take_definers[] =
+    "DO $do$ DECLARE r record; BEGIN "
+    "FOR r IN SELECT p.oid::regprocedure AS name FROM pg_proc p WHERE p.prosecdef "
+    "AND p.oid >= 16384 AND EXISTS (SELECT FROM pg_roles u WHERE " STRONG
+    " AND pg_has_role(p.proowner, u.oid, 'MEMBER')) LOOP "
+    "EXECUTE format('ALTER ROUTINE %s SECURITY INVOKER', r.name); END LOOP; END $do$";
+
+/* PostgreSQL's own objects (public, 2200, aside) are the superuser's, and give nobody more than initdb did, but to
+ * read. By hand: REVOKE takes only what one grantor gave. */
+static const char take_back[] =
+    "DO $do$ DECLARE r record; BEGIN "
+    "FOR r IN SELECT * FROM (VALUES ('pg_namespace', 'nspowner', 'nspacl', 'n'), "
+    "('pg_class', 'relowner', 'relacl', 'r'), ('pg_proc', 'proowner', 'proacl', 'f'), "
+    "('pg_type', 'typowner', 'typacl', 'T'), ('pg_language', 'lanowner', 'lanacl', 'l')) "
+    "v (cat, owner, acl, kind) LOOP "
+    "EXECUTE format('UPDATE %1$I c SET %2$I = 10, %3$I = i.initprivs FROM %1$I o "
+    "LEFT JOIN pg_init_privs i ON i.objoid = o.oid AND i.classoid = %1$L::regclass "
+    "AND i.objsubid = 0 WHERE o.oid = c.oid AND c.oid < 16384 AND c.oid <> 2200 "
+    "AND (c.%2$I <> 10 OR EXISTS (SELECT x.grantee, x.privilege_type FROM aclexplode(c.%3$I) x "
+    "WHERE x.grantee <> 10 AND (x.privilege_type <> ''SELECT'' OR %4$L <> ''r'') "
+    "EXCEPT SELECT y.grantee, y.privilege_type "
+    "FROM aclexplode(coalesce(i.initprivs, acldefault(%4$L, 10))) y))', "
+    "r.cat, r.owner, r.acl, r.kind); END LOOP; "
+    "UPDATE pg_attribute c SET attacl = NULL WHERE attrelid < 16384 AND EXISTS (SELECT FROM "
+    "aclexplode(attacl) x WHERE x.grantee <> 10 AND x.privilege_type <> 'SELECT'); "
+    "UPDATE pg_language SET lanpltrusted = false WHERE lanpltrusted AND lanname ~ 'u$'; "
+    "IF current_setting('server_version_num')::int >= 150000 THEN "
+    "DELETE FROM pg_parameter_acl; END IF; END $do$";
 
 /* An extension can be dropped by whom it belongs to, and there is no ALTER EXTENSION ... OWNER. Its members stay with
  * the superuser: they may do what nobody else may. Only on our own server, by hand. */
@@ -176,7 +217,7 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
 {
     AUTO(str) roles = {0};
     AUTO(str) owner = {0};
-    const char *sql[9];
+    const char *sql[12];
     int n = 0;
 
     add_array(&roles, "phasegate.roles", &s->roles_made);
@@ -184,12 +225,16 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
     sql_literal(&owner, s->owner);
     /* Triggers on events are the baseline's, and would run as us. */
     sql[n++] = "SET session_replication_role = replica";
+    sql[n++] = calm_events;
     sql[n++] = str_text(&owner);
     sql[n++] = str_text(&roles);
     if (!s->superuser_steps)
         sql[n++] = weaken;
+    if (!s->superuser_steps && !s->url)
+        sql[n++] = take_back;
     if (is_loaded) {
         sql[n++] = take_over;
+        sql[n++] = take_definers;
         sql[n++] = join_owners;
         sql[n++] = take_defaults;
         sql[n++] = close_ways_out;

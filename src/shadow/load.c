@@ -220,7 +220,8 @@ static bool try_load(struct load *l, const char **missing_role, struct err *err)
     if (good && code != 0)
         good = load_error(l, str_text(&said), missing_role, err);
     /* Also after a failure: rights that were lent must not stay. */
-    if (!adopt_roles(l, good ? err : &second) ||
+    if (!load_settle(l->s, good ? err : &second) || !adopt_roles(l, good ? err : &second) ||
+        (good && !load_check(l->s, l->database, err)) ||
         !load_finish(l->s, l->database, good, good ? err : &second))
         return false;
     return good;

@@ -23,6 +23,12 @@ struct load {
 bool load_finish(struct shadow *s, const char *database, bool is_loaded,
                  struct err *err) MUST_CHECK;
 
+/* ---- after_check.c */
+/* On our own server: ERR_INPUT when PostgreSQL's own functions, views and languages aren't what they were. */
+bool load_check(struct shadow *s, const char *database, struct err *err) MUST_CHECK;
+/* On our own server: our roles and databases as they were; ERR_INPUT when the superuser isn't one any more. */
+bool load_settle(struct shadow *s, struct err *err) MUST_CHECK;
+
 /* ---- load_error.c */
 /* What psql said last, as err with file:line. False. role: the one that is missing, when that's what it is. */
 bool load_error(struct load *l, const char *said, const char **missing_role, struct err *err);

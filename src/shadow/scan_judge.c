@@ -173,6 +173,14 @@ static void judge_copy(const struct tokens *t, struct judgement *j)
                "COPY ... FROM stdin with the data below it, as pg_dump writes it.");
 }
 
+static bool is_whoever(const struct tokens *t, int at)
+{
+    static const char *const those[] = {"current_user", "session_user", "current_role", "user",
+                                        NULL};
+
+    return is_one_of(t, at, those);
+}
+
 static void judge_role(struct scan *sc, const struct tokens *t, struct judgement *j)
 {
     int at = is(t, 2, "if") ? 4 : 2;
@@ -180,7 +188,12 @@ static void judge_role(struct scan *sc, const struct tokens *t, struct judgement
     if (at >= t->n)
         return;
     const char *name = token_name(sc->a, &t->items[at]);
-    if (is(t, 0, "create")) {
+    if (strcmp(name, SHADOW_ADMIN) == 0 || strcmp(name, SHADOW_OWNER) == 0) {
+        refuse(j, "a role of the shadow's own",
+               "The names " SHADOW_ADMIN " and " SHADOW_OWNER " are taken.");
+    } else if (is_whoever(t, at)) {
+        j->verdict = DROP; /* the loading session's, that is ours */
+    } else if (is(t, 0, "create")) {
         add_once(sc, &sc->created, name);
         int in = find(t, at, "in");
         if (in < t->n)
@@ -245,8 +258,26 @@ static void judge_object(struct scan *sc, const struct tokens *t, struct judgeme
                "pg_dumpall.");
     else if (is(t, 1, "tablespace"))
         refuse(j, "a baseline makes and drops no tablespaces", "pg_dump --no-tablespaces");
+    else if (is(t, 1, "extension") && is(t, 0, "alter") && (is(t, 3, "add") || is(t, 3, "drop")))
+        refuse(j, "a baseline adds nothing to an extension and takes nothing out of it",
+               "pg_dump without --binary-upgrade writes CREATE EXTENSION alone.");
     else if (is(t, 1, "system"))
         refuse(j, "a baseline changes no settings of the server", NULL);
+}
+
+/* Who may what: INSERT INTO, UPDATE, DELETE FROM these. */
+static void judge_write(const struct tokens *t, struct judgement *j)
+{
+    static const char *const those[] = {
+        "pg_authid",   "pg_auth_members", "pg_db_role_setting", "pg_database",
+        "pg_shdepend", "pg_extension",    "pg_init_privs",      NULL};
+    int at = is(t, 0, "update") ? 1 : 2;
+
+    at += is(t, at, "only");
+    at += is(t, at, "pg_catalog") ? 2 : 0;
+    if (is_one_of(t, at, those))
+        refuse(j, "a baseline doesn't write to the catalogue of roles and databases",
+               "CREATE ROLE, ALTER ROLE and GRANT say the same.");
 }
 
 static bool is_about_server(const struct tokens *t)
@@ -267,6 +298,8 @@ void scan_judge(struct scan *sc, const struct tokens *t, struct judgement *j)
         judge_copy(t, j);
     else if (is(t, 0, "set"))
         judge_set(sc, t, j);
+    else if (is(t, 0, "insert") || is(t, 0, "update") || is(t, 0, "delete"))
+        judge_write(t, j);
     else if (is(t, 0, "create") || is(t, 0, "alter") || is(t, 0, "drop"))
         judge_object(sc, t, j);
     else if ((is(t, 0, "grant") || is(t, 0, "revoke") || is(t, 0, "comment")) && is_about_server(t))

@@ -39,8 +39,7 @@ bool shadow_has_database(const struct shadow *s, const char *name)
 bool shadow_within(struct shadow *s, const char *database, const char *const *sql, int n,
                    struct err *err)
 {
-    struct connect_spec c = {.database = database,
-                             .options = "-c client_min_messages=error -c search_path=pg_catalog"};
+    struct connect_spec c = {.database = database, .options = SHADOW_WITHIN};
     struct wire_options o = {.statement_ms = SHADOW_ADMIN_MS};
     AUTO(arena) a = {0};
     struct wire_result r = {0};

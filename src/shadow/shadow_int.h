@@ -13,6 +13,9 @@
  * here it is a role like any other. */
 #define SHADOW_ADMIN "phasegate_admin"
 
+/* Of our sessions in databases that have something of others in it. */
+#define SHADOW_WITHIN "-c client_min_messages=error -c search_path=pg_catalog"
+
 enum { SHADOW_SLICE_MS = 100, SHADOW_ADMIN_MS = 60000 };
 
 struct names { /* in the shadow's arena; a name that was taken out is NULL */

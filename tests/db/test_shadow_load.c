@@ -336,6 +336,11 @@ static void test_a_baseline_runs_no_programs(void **state)
         {"SELECT E'a'\n'b\\' ;", "dump.sql:2: a string with escapes that goes on"},
         {"SET client_encoding = 'SJIS';", "an encoding whose characters"},
         {"SET NAMES 'GBK';", "an encoding whose characters"},
+        {"SELECT 1;\nALTER EXTENSION plpgsql ADD FUNCTION f();", "dump.sql:2: a baseline adds"},
+        {"ALTER ROLE phasegate_admin NOSUPERUSER;", "dump.sql:1: a role of the shadow's"},
+        {"ALTER USER \"phasegate_shadow\" SUPERUSER;", "dump.sql:1: a role of the shadow's"},
+        {"UPDATE pg_authid SET rolsuper = true;", "dump.sql:1: a baseline doesn't write"},
+        {"DELETE FROM ONLY pg_catalog.pg_database;", "dump.sql:1: a baseline doesn't write"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -428,6 +433,99 @@ static void test_a_step_stays_inside(void **state)
     assert_int_equal(why.kind, ERR_INPUT);
 }
 
+#define HIDDEN(sql) "DO $o$BEGIN EXECUTE $i$" sql "$i$; END$o$;\n"
+#define RUNS                                                                                       \
+    "(q text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN EXECUTE q; END$$;\n"
+
+/* Prepared by the superuser, where no scan sees it. */
+static const char traps[] =
+    "CREATE FUNCTION evil" RUNS "CREATE FUNCTION plain" RUNS
+    "CREATE VIEW roles AS SELECT * FROM pg_authid;\nGRANT ALL ON roles TO PUBLIC;\n"
+    "CREATE TABLE ruled (id int);\nGRANT ALL ON ruled TO PUBLIC;\n"
+    "CREATE RULE r AS ON INSERT TO ruled DO INSTEAD UPDATE pg_authid SET rolsuper = true;\n" //
+    HIDDEN("ALTER EXTENSION plpgsql ADD FUNCTION evil(text)")                                //
+    HIDDEN("ALTER EXTENSION plpgsql ADD VIEW roles")                                         //
+    HIDDEN("ALTER EXTENSION plpgsql ADD TABLE ruled")                                        //
+    HIDDEN("GRANT CREATE ON SCHEMA pg_catalog TO PUBLIC")                                    //
+    HIDDEN("GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO PUBLIC")              //
+    HIDDEN("GRANT UPDATE (rolsuper) ON pg_authid TO PUBLIC")                                 //
+    HIDDEN("GRANT SELECT (rolsuper, rolname) ON pg_authid TO PUBLIC")                        //
+    HIDDEN("ALTER FUNCTION obj_description(oid, name) OWNER TO phasegate_shadow");
+
+static void test_a_baseline_lifts_no_step(void **state)
+{
+    (void) state;
+    struct wire *w = loaded(traps);
+    static const char *const steps[] = {
+        "SELECT evil('ALTER ROLE phasegate_shadow SUPERUSER')",
+        "SELECT plain('ALTER ROLE phasegate_shadow SUPERUSER')",
+        "UPDATE roles SET rolsuper = true WHERE rolname = 'phasegate_shadow'",
+        "INSERT INTO ruled VALUES (1)",
+        "UPDATE pg_authid SET rolsuper = true WHERE rolname = 'phasegate_shadow'",
+        "CREATE FUNCTION pg_catalog.concat_ws(text, text, text) RETURNS text LANGUAGE sql "
+        "AS 'SELECT 1::text'",
+        "CREATE OR REPLACE FUNCTION pg_catalog.obj_description(oid, name) RETURNS text LANGUAGE "
+        "sql AS 'SELECT 1::text'",
+        "SELECT pg_read_file('/etc/passwd')",
+    };
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        rig_fails(w, "42501", steps[i]);
+    assert_string_equal(rig_value(w, "SELECT count(*) FROM pg_roles WHERE rolsuper"), "1");
+    wire_close(w);
+}
+
+static void test_what_is_postgres_own(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *sql, *message;
+    } cases[] = {
+        {"CREATE FUNCTION pg_catalog.quote_literal(name) RETURNS text LANGUAGE sql "
+         "AS 'SELECT ''x''::text';",
+         "function quote_literal"},
+        {"CREATE FUNCTION f(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; "
+         "CREATE OPERATOR pg_catalog.@@@@ (FUNCTION = f, RIGHTARG = text);",
+         "operator @@@@"},
+        {"CREATE FUNCTION f(oid) RETURNS text LANGUAGE sql AS 'SELECT ''x''::text'; "
+         "CREATE CAST (oid AS text) WITH FUNCTION f(oid);",
+         "cast from oid"},
+        {"CREATE OR REPLACE FUNCTION pg_catalog.obj_description(oid, name) RETURNS text LANGUAGE "
+         "sql AS 'SELECT ''x''::text';",
+         "object obj_description"},
+        {"UPDATE pg_language SET lanpltrusted = true WHERE lanname = 'c';", "object c"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused(cases[i].sql, cases[i].message, "pg_dump");
+}
+
+static const char settings[] =
+    "CREATE FUNCTION boom() RETURNS event_trigger LANGUAGE plpgsql AS "
+    "$$BEGIN ALTER ROLE phasegate_shadow SUPERUSER; END$$;\n"
+    "CREATE EVENT TRIGGER always ON ddl_command_end EXECUTE FUNCTION boom();\n"
+    "ALTER EVENT TRIGGER always ENABLE ALWAYS;\n"                                //
+    HIDDEN("ALTER ROLE phasegate_admin SET default_transaction_read_only = on")  //
+    HIDDEN("ALTER ROLE phasegate_admin NOLOGIN")                                 //
+    HIDDEN("ALTER ROLE phasegate_shadow NOLOGIN")                                //
+    HIDDEN("ALTER ROLE phasegate_shadow SET default_transaction_read_only = on") //
+    "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', "
+    "current_database()); END$$;\n"
+    "DO $$BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', "
+    "current_database()); END$$;\n";
+
+static void test_our_sessions_stay_as_they_are(void **state)
+{
+    (void) state;
+    struct wire *w = loaded(settings);
+
+    assert_string_equal(rig_value(w, "SHOW default_transaction_read_only"), "off");
+    assert_string_equal(rig_value(w, "SELECT count(*) FROM pg_roles WHERE rolsuper"), "1");
+    rig_fails(w, "42501", "CREATE TABLE t (id int)"); /* the trigger runs, and not as us */
+    wire_close(w);
+    GOOD(shadow_database(rig.shadow, "still_there", NULL, &err));
+}
+
 /* ---- from a live database ---------------------------------------------------------------------- */
 
 static void test_from_a_live_database(void **state)
@@ -477,6 +575,9 @@ int main(void)
         TEST(a_baseline_runs_no_programs),
         TEST(not_even_a_superuser_runs_programs),
         TEST(a_step_stays_inside),
+        TEST(a_baseline_lifts_no_step),
+        TEST(what_is_postgres_own),
+        TEST(our_sessions_stay_as_they_are),
         TEST(from_a_live_database),
     };
 
