@@ -36,6 +36,8 @@ struct lint_file {
  * the arena. */
 struct lint_parse *lint_file_parse(struct arena *a, const struct lint_file *file);
 void lint_parse_free(struct lint_parse *p);
+/* False: there are statements, and none of them can be parsed. */
+bool lint_parse_is_sql(const struct lint_parse *p);
 /* One migration file as one step: it is one transaction, unless it opens its own or has a statement that can't
  * run in one. What it makes is added to k. sup: the suppressions in its comments; NULL: not wanted. Files come in the
  * order in which they are applied. */

@@ -51,6 +51,13 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
 bool sql_facts(struct arena *a, const char *sql, struct pos at, struct sql_stmt **out, int *out_n,
                struct problem_list *problems);
 
+/* A file for reading, never anything that a read could wait for or that doesn't end: a descriptor, or -1 with ERR_INPUT
+ * when it isn't there, isn't a regular file or is larger than max bytes. shown names it in the message. */
+int regular_open(const char *path, const char *shown, int64_t max, struct err *err);
+/* All of it, appended to out. */
+bool regular_read(const char *path, const char *shown, int64_t max, struct str *out,
+                  struct err *err);
+
 /* ${VAR} in text, from lookup (returns NULL when unset). Unset: ERR_CONFIG naming the variable and the place. */
 bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name),
                   void *ctx, struct str *out, struct err *err);

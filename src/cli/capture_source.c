@@ -1,8 +1,9 @@
 /* Statements of pg_stat_statements and of logs. */
 #include "capture_source.h"
 
+#include "phasegate/load.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -181,12 +182,12 @@ static bool read_log(struct context *c, struct capture *to, const char *path, st
                                                 .database = opt_text(c, OPT_CAPTURE_DATABASE),
                                                 .like = opt_text(c, OPT_LIKE),
                                                 .not_like = opt_text(c, OPT_NOT_LIKE)};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = regular_open(path, path, INT64_MAX, err);
     char *chunk = arena_alloc(&c->arena, CHUNK);
     ssize_t got = 1;
 
     if (fd < 0)
-        return err_set(err, ERR_INPUT, "can't open %s: %s", path, strerror(errno));
+        return err_note(err, "the server's log");
     struct capture_log *log = capture_log_begin(to, &options);
     while (got > 0 && c->ports.interrupt->count == 0) {
         got = read(fd, chunk, CHUNK);

@@ -3,9 +3,10 @@
 
 #include "cli.h"
 
+#include "phasegate/load.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 enum { AHEAD = 64, THREADS_MOST = 16, FILES_PER_THREAD = 16 };
-#define FILE_MOST ((off_t) 64 << 20)
+#define FILE_MOST ((int64_t) 64 << 20)
 
 /* ---- which files ----------------------------------------------------------------------------------------------- */
 
@@ -22,6 +23,7 @@ struct files {
     struct lint_file *items;
     int n, cap;
     int last_set;
+    struct str *skipped;
 };
 
 static void files_auto(struct files *f) { arena_free(&f->arena); }
@@ -73,6 +75,8 @@ static bool add_folder(struct files *f, const char *path, struct err *err)
 
         if (good && is_folder)
             good = add_folder(f, inner, err);
+        else if (good && ends_in_sql(name) && stat(inner, &st) == 0 && !S_ISREG(st.st_mode))
+            str_addf(f->skipped, " %s", inner);
         else if (good && ends_in_sql(name))
             add_file(f, inner, ++f->last_set);
         free(found[i]);
@@ -103,7 +107,7 @@ static bool gather(struct files *f, const char *const *paths, int n, struct err 
 struct slot {
     struct arena arena;
     struct lint_parse *parse; /* NULL: it couldn't be read */
-    int why;                  /* errno */
+    struct err err;           /* why */
     bool is_done;
 };
 
@@ -116,45 +120,16 @@ struct crew {
     bool is_over;
 };
 
-static char *read_file(struct arena *a, const char *path, int *why)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    char *text = NULL;
-    size_t n = 0;
-    ssize_t got = 1;
-
-    *why = 0;
-    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size > FILE_MOST) {
-        *why = fd >= 0 && st.st_size > FILE_MOST ? EFBIG : errno;
-    } else {
-        text = arena_array(a, char, st.st_size + 1);
-        while (got > 0 && n < (size_t) st.st_size) {
-            got = read(fd, text + n, (size_t) st.st_size - n);
-            if (got < 0 && errno == EINTR)
-                got = 1;
-            else if (got > 0)
-                n += (size_t) got;
-        }
-        if (got < 0)
-            *why = errno;
-    }
-    if (fd >= 0)
-        close(fd);
-    return *why ? NULL : text;
-}
-
 static void parse_one(struct crew *c, int i)
 {
     struct slot *s = &c->slots[i % AHEAD];
     struct lint_file file = c->files->items[i];
-    char *text;
+    AUTO(str) text = {0};
 
     s->parse = NULL;
-    text = read_file(&s->arena, file.path, &s->why);
-    if (!text)
+    if (!regular_read(file.path, file.path, FILE_MOST, &text, &s->err))
         return;
-    file.sql = text;
+    file.sql = arena_strdup(&s->arena, str_text(&text));
     s->parse = lint_file_parse(&s->arena, &file);
 }
 
@@ -238,6 +213,7 @@ static void crew_end(struct crew *c, pthread_t *threads, int n)
     for (int i = 0; i < AHEAD; i++) {
         lint_parse_free(c->slots[i].parse);
         arena_free(&c->slots[i].arena);
+        err_clear(&c->slots[i].err);
     }
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
@@ -264,7 +240,7 @@ static bool lint_all(struct crew *c, const struct project *project, struct repor
         struct slot *s = await(c, i);
 
         if (!s->parse)
-            return err_set(err, ERR_INPUT, "%s: %s", c->files->items[i].path, strerror(s->why));
+            return (err_move(err, &s->err), false);
         lint_sql_file(known, &c->files->items[i], s->parse, project, out, sup);
         give_back(c, s);
     }
@@ -273,10 +249,10 @@ static bool lint_all(struct crew *c, const struct project *project, struct repor
 }
 
 bool check_static_files(const char *const *paths, int n, const struct project *project,
-                        struct report *out, struct suppression_list *sup, int *n_files,
+                        struct report *out, struct suppression_list *sup, struct str *skipped,
                         struct err *err)
 {
-    AUTO(files) files = {0};
+    AUTO(files) files = {.skipped = skipped};
     struct crew c = {.files = &files};
     pthread_t threads[THREADS_MOST];
     int n_threads, started = 0;
@@ -294,7 +270,5 @@ bool check_static_files(const char *const *paths, int n, const struct project *p
         started++;
     good = lint_all(&c, project, out, sup, err);
     crew_end(&c, threads, started);
-    if (good)
-        *n_files = files.n;
     return good;
 }

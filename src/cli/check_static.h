@@ -10,9 +10,10 @@
 bool is_static_path(const char *arg);
 /* Lints them all into out, in an order that hangs on nothing but their names. Files that are named are deployed
  * together; those of a folder (any depth, by name, numbers in them by value) one after the other. Parsed in as many
- * threads as there are processors. project NULL: there is none. False: something can't be read. */
+ * threads as there are processors. project NULL: there is none. skipped: what a folder has under the name of a file, but isn't one; " NAME"
+ * each. False: something can't be read. */
 bool check_static_files(const char *const *paths, int n, const struct project *project,
-                        struct report *out, struct suppression_list *sup, int *n_files,
+                        struct report *out, struct suppression_list *sup, struct str *skipped,
                         struct err *err) MUST_CHECK;
 
 struct context;

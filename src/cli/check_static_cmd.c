@@ -2,11 +2,15 @@
 #include "check_static.h"
 #include "cli.h"
 
+#include "phasegate/load.h"
+
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define PROJECT_MOST ((int64_t) 1 << 20)
+#define BASELINE_MOST ((int64_t) 1 << 30)
 
 bool check_static_has_paths(const struct context *c)
 {
@@ -24,16 +28,12 @@ static bool read_project(struct context *c, struct project *out, bool *has, stru
     const char *path = context_config(c) ? context_config(c) : "phasegate.yaml";
     AUTO(problem_list) problems = {0};
     AUTO(str) text = {0};
-    char chunk[8192];
-    ssize_t got;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     *has = false;
-    if (fd < 0)
-        return context_config(c) ? err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno)) : true;
-    while ((got = read(fd, chunk, sizeof chunk)) > 0)
-        str_addn(&text, chunk, (size_t) got);
-    close(fd);
+    if (!context_config(c) && access(path, F_OK) != 0)
+        return true;
+    if (!regular_read(path, path, PROJECT_MOST, &text, err))
+        return false;
     if (!project_parse(&c->arena, path, str_text(&text), text.len, out, &problems)) {
         AUTO(str) first = {0};
 
@@ -50,13 +50,15 @@ static bool check_files(struct context *c, struct err *err)
     AUTO(report) r = {.is_static = true};
     struct suppression_list sup = {0};
     struct project project = {0};
+    AUTO(str) skipped = {0};
     bool has_project;
-    int n = 0;
 
     if (!read_project(c, &project, &has_project, err) ||
         !check_static_files(c->line.args, c->line.n_args, has_project ? &project : NULL, &r, &sup,
-                            &n, err))
+                            &skipped, err))
         return false;
+    if (skipped.len)
+        out_say(&c->out, "not regular files, skipped:%s", str_text(&skipped));
     severities_apply(&project.policy, &r);
     suppress_apply(&sup, &project.policy, &r);
     report_finish(&r);
@@ -65,22 +67,13 @@ static bool check_files(struct context *c, struct err *err)
 
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
 
-static bool read_text(struct arena *a, const char *path, const char **out, struct err *err)
+static bool read_text(struct arena *a, const char *path, const char *shown, const char **out,
+                      struct err *err)
 {
-    AUTO(str) text = {.ceiling = (size_t) 1 << 30};
-    char chunk[16384];
-    ssize_t got = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO(str) text = {0};
 
-    while (fd >= 0 && (got = read(fd, chunk, sizeof chunk)) > 0)
-        str_addn(&text, chunk, (size_t) got);
-    if (fd < 0 || got < 0) {
-        err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    close(fd);
+    if (!regular_read(path, shown, BASELINE_MOST, &text, err))
+        return err_note(err, "the baseline");
     *out = arena_strdup(a, str_text(&text));
     return true;
 }
@@ -92,34 +85,64 @@ static int is_sql(const struct dirent *e)
     return e->d_name[0] != '.' && n > 4 && strcmp(e->d_name + n - 4, ".sql") == 0;
 }
 
+/* What isn't SQL at all would teach nothing, and everything would look new. A shadow says so by itself. */
+static bool must_be_sql(const char *sql, const char *shown, struct err *err)
+{
+    AUTO(arena) a = {0};
+    const struct lint_file file = {.path = shown, .sql = sql, .set = 1};
+    struct lint_parse *parse = lint_file_parse(&a, &file);
+    bool good = lint_parse_is_sql(parse);
+
+    lint_parse_free(parse);
+    if (good)
+        return true;
+    err_set(err, ERR_INPUT, "%s:1: the baseline has no SQL: none of it can be parsed", shown);
+    return err_hint(err, "Expected a schema dump, as pg_dump --schema-only writes it in plain "
+                         "text, or migrations.");
+}
+
+static bool add_baseline(struct context *c, struct lint_options *o, const char **texts,
+                         const char *path, const char *shown, struct err *err)
+{
+    if (!read_text(&c->arena, path, shown, &texts[o->n_baseline], err) ||
+        (!o->shadow_follows && !must_be_sql(texts[o->n_baseline], shown, err)))
+        return false;
+    o->n_baseline++;
+    return true;
+}
+
 /* The file, or those of the folder in the order in which they were applied. */
 static bool read_baseline(struct context *c, struct lint_options *o, struct err *err)
 {
     const struct project *p = &c->set.project;
     struct arena *a = &c->arena;
-    const char *path, **texts;
+    const char *path, **texts, *shown = p->baseline.s;
     struct dirent **found = NULL;
     bool good = true;
     int n;
 
-    if (!p->baseline.s)
+    if (!shown)
         return true;
-    path = *p->baseline.s == '/' ? p->baseline.s : arena_printf(a, "%s/%s", p->root, p->baseline.s);
+    path = *shown == '/' ? shown : arena_printf(a, "%s/%s", p->root, shown);
     n = scandir(path, &found, is_sql, versionsort);
     texts = arena_array(a, const char *, n > 0 ? n : 1);
-    if (n < 0) {
-        good = read_text(a, path, &texts[0], err);
-        o->n_baseline = good;
-    }
+    o->baseline = texts;
+    if (n < 0)
+        return add_baseline(c, o, texts, path, shown, err);
     for (int i = 0; i < n; i++) {
-        good =
-            good && read_text(a, arena_printf(a, "%s/%s", path, found[i]->d_name), &texts[i], err);
-        o->n_baseline += good;
+        const char *name = found[i]->d_name;
+
+        good = good && add_baseline(c, o, texts, arena_printf(a, "%s/%s", path, name),
+                                    arena_printf(a, "%s/%s", shown, name), err);
         free(found[i]);
     }
     free(found);
-    o->baseline = texts;
-    return good;
+    if (n > 0)
+        return good;
+    err_set(err, ERR_INPUT, "%s:%d: the baseline %s has no .sql file", p->baseline.at.file,
+            p->baseline.at.line, shown);
+    return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
+                         "001_orders.sql.");
 }
 
 static bool read_statements(struct context *c, struct lint_options *o, struct suppression_list *sup,

@@ -9,6 +9,8 @@
 #include "phasegate/rules.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 struct checking {
     struct context *c;
@@ -31,6 +33,30 @@ static bool no_format(const char *name, struct err *err)
     err_set(err, ERR_USAGE, "\"%s\" is no format of findings; there are %s", name,
             str_text(&names));
     return err_hint(err, "phasegate check --help");
+}
+
+/* The folder is resolved, the name in it may be free yet. */
+static const char *resolved(struct arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        realpath(slash ? arena_strndup(a, path, (size_t) (slash - path) + 1) : ".", NULL);
+    const char *whole = folder ? arena_printf(a, "%s/%s", folder, slash ? slash + 1 : path) : path;
+
+    free(folder);
+    return whole;
+}
+
+/* FORMAT=FILE twice: the second would replace the first. A device takes both, one after the other. */
+static bool is_one_file(struct arena *a, const char *one, const char *other)
+{
+    struct stat x, y;
+
+    one += strcspn(one, "=") + 1;
+    other += strcspn(other, "=") + 1;
+    if (stat(one, &x) == 0 && stat(other, &y) == 0)
+        return x.st_dev == y.st_dev && x.st_ino == y.st_ino && !S_ISCHR(x.st_mode);
+    return strcmp(resolved(a, one), resolved(a, other)) == 0;
 }
 
 static bool check_formats(struct context *c, struct err *err)
@@ -57,6 +83,11 @@ static bool check_formats(struct context *c, struct err *err)
         }
         if (!report_format_find(arena_strndup(&c->arena, o, n)))
             return no_format(arena_strndup(&c->arena, o, n), err);
+        for (int k = 0; k < i; k++)
+            if (is_one_file(&c->arena, c->line.outputs[k], o))
+                return err_set(err, ERR_USAGE,
+                               "--output: %s and %s are the same file; expected one for each",
+                               c->line.outputs[k], o);
     }
     return true;
 }

@@ -88,12 +88,16 @@ static bool read_all(int fd, const char *path, size_t max, struct str *text, str
 static bool posix_read_file(struct host *h, const char *path, size_t max, struct str *out,
                             struct err *err)
 {
-    AUTO(fd) fd = {open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    /* A FIFO that nobody writes to would be waited for, and a device never ends. */
+    AUTO(fd) fd = {open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
     struct str text = {.ceiling = max < SIZE_MAX ? max + 1 : max};
+    struct stat st;
 
     (void) h;
-    if (fd.n < 0)
+    if (fd.n < 0 || fstat(fd.n, &st) != 0)
         return err_set(err, ERR_INPUT, "can't open %s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_INPUT, "%s isn't a regular file: expected a file", path);
     if (!read_all(fd.n, path, max, &text, err)) {
         str_free(&text);
         return false;
@@ -157,12 +161,12 @@ static int make_folders(const char *folder)
 
 /* ---- write_atomic ---------------------------------------------------------------------------- */
 
-static int write_all(int fd, const char *bytes, size_t n)
+static int write_all(int fd, const char *bytes, size_t n, const struct interrupt *stop_or_null)
 {
     while (n > 0) {
         ssize_t done = write(fd, bytes, n);
 
-        if (done < 0 && errno == EINTR)
+        if (done < 0 && errno == EINTR && !(stop_or_null && stop_or_null->count > 0))
             continue;
         if (done < 0)
             return errno;
@@ -172,10 +176,41 @@ static int write_all(int fd, const char *bytes, size_t n)
     return 0;
 }
 
+/* A device or a FIFO stays what it is: the bytes go into it. */
+static bool write_through(struct host_posix *h, const char *path, const char *bytes, size_t n,
+                          struct err *err)
+{
+    AUTO(fd) fd = {open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)};
+    struct stat st;
+    int failed;
+
+    if (fd.n < 0 && errno == ENXIO) {
+        err_set(err, ERR_CONFIG, "can't write %s: nobody reads from it", path);
+        return err_hint(err, "Start its reader first, or choose a file.");
+    }
+    if (fd.n < 0 || fstat(fd.n, &st) != 0)
+        return file_error(err, errno, "write", path);
+    if (!S_ISCHR(st.st_mode) && !S_ISFIFO(st.st_mode))
+        return err_set(err, ERR_CONFIG, "can't write %s: it was replaced just now", path);
+    /* Only opening mustn't wait: a reader may take its time. */
+    if (fcntl(fd.n, F_SETFL, 0) != 0)
+        return file_error(err, errno, "write", path);
+    failed = write_all(fd.n, bytes, n, h->interrupt);
+    if (failed == EINTR)
+        return err_set(err, ERR_INTERRUPTED, "interrupted while writing %s", path);
+    return failed ? file_error(err, failed, "write", path) : true;
+}
+
+static bool no_target(struct err *err, const char *path)
+{
+    err_set(err, ERR_CONFIG, "can't write %s: it isn't a regular file", path);
+    return err_hint(err, "Expected a file, a name that is free, a FIFO or a character device.");
+}
+
 static int write_and_rename(int fd, const char *temporary, const char *path, const char *bytes,
                             size_t n, int mode)
 {
-    int failed = write_all(fd, bytes, n);
+    int failed = write_all(fd, bytes, n, NULL);
 
     if (!failed && (fchmod(fd, (mode_t) mode) != 0 || fsync(fd) != 0))
         failed = errno;
@@ -193,10 +228,14 @@ static bool posix_write_atomic(struct host *h, const char *path, const char *byt
     AUTO(text) folder = {folder_of(target)};
     AUTO(text) temporary = {NULL};
     AUTO(fd) fd = {-1};
+    struct stat st;
     int failed;
 
-    (void) h;
     fault_point();
+    if (stat(path, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+        return write_through((struct host_posix *) h, path, bytes, n, err);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return no_target(err, path);
     if (asprintf(&temporary.s, "%s.XXXXXX", target) < 0)
         abort();
     fd.n = mkostemp(temporary.s, O_CLOEXEC);

@@ -341,6 +341,15 @@ void lint_parse_free(struct lint_parse *p)
         sql_parts_auto(&p->pieces[i].parts);
 }
 
+bool lint_parse_is_sql(const struct lint_parse *p)
+{
+    bool any = p->n == 0;
+
+    for (int i = 0; i < p->n; i++)
+        any = any || !p->pieces[i].wrong;
+    return any;
+}
+
 void lint_parsed(struct lint *l, const struct lint_parse *parse, bool runs_alone)
 {
     struct lint_tx tx = {0};

@@ -2,6 +2,7 @@
 #include "load/lint_plan.h"
 
 #include "phasegate/names.h"
+#include "phasegate/statement_facts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,58 @@ static void look_flags(struct arena *a, const struct plan_set *set, const struct
                 if (!is_among(keys, list->items[i].when[k].flag))
                     say_flag(out, since, keys, &list->items[i].when[k], &list->items[i],
                              &o->releases[r], r >= set->project.n_releases);
+    }
+}
+
+/* ---- statements that can't be parsed ---------------------------------------------------------------------- */
+
+/* Releases may share a file: its mistake is one finding. */
+static struct finding *finding_at(struct report *out, int since, struct pos at)
+{
+    for (int i = since; i < out->n; i++)
+        if (out->findings[i].at.line == at.line && out->findings[i].at.col == at.col &&
+            strcmp(out->findings[i].at.file, at.file) == 0)
+            return &out->findings[i];
+    return NULL;
+}
+
+static void say_unparsed(struct report *out, int since, const struct statement *s,
+                         const struct statement_facts *facts, const struct lint_release *r,
+                         bool is_consumer)
+{
+    struct pos at = statement_pos_of(s, facts->why_at);
+    struct finding *f = finding_at(out, since, at);
+
+    at.file = arena_strdup(&out->arena, at.file);
+    if (!f) {
+        f = report_add(out, "statement-unparsed", at, "the parser can't read it: %s",
+                       facts->why ? facts->why : "unknown");
+        f->help = "mend it, or let the shadow's server decide: phasegate check without --static";
+        f->release = arena_strdup(&out->arena, r->release->version.s);
+        f->statement = arena_strdup(&out->arena, s->name);
+    }
+    finding_place(out, f, at, arena_strdup(&out->arena, r->release->version.s),
+                  arena_strdup(&out->arena, s->name));
+    f->places[f->n_places - 1].is_consumer = is_consumer;
+}
+
+static void look_statements(const struct plan_set *set, const struct lint_options *o,
+                            struct report *out)
+{
+    int since = out->n;
+
+    for (int r = 0; o->releases && r < o->n_releases; r++) {
+        const struct statements *list = o->releases[r].statements;
+
+        for (int i = 0; list && i < list->n; i++) {
+            AUTO(arena) a = {0};
+            struct statement_facts facts = {0};
+
+            statement_facts(&a, &list->items[i], &facts);
+            if (!facts.parsed)
+                say_unparsed(out, since, &list->items[i], &facts, &o->releases[r],
+                             r >= set->project.n_releases);
+        }
     }
 }
 
@@ -170,6 +223,8 @@ void lint_unknown(struct arena *a, const struct plan_set *set, const struct lint
                   struct report *out)
 {
     look_flags(a, set, o, out);
+    if (!o->shadow_follows)
+        look_statements(set, o, out);
     for (int i = 0; set->project.n_releases > 0 && i < set->n_plans; i++)
         for (enum phase ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
             const struct phase_plan *phase = &set->plans[i].phases[ph];

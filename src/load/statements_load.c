@@ -3,11 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- all of them ------------------------------------------------------------------------------------- */
 
@@ -100,35 +98,13 @@ const struct statement *statement_pick(const struct statements *s, const char *n
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-static bool read_whole(const char *path, struct str *out, struct err *err)
-{
-    char chunk[16384];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = 1;
-
-    out->ceiling = STATEMENTS_FILE_MAX + 1;
-    while (fd >= 0 && got > 0 && !out->full) {
-        got = read(fd, chunk, sizeof chunk);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            str_addn(out, chunk, (size_t) got);
-    }
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    if (fd < 0 || got < 0)
-        return err_set(err, ERR_INPUT, "%s: %s", path, strerror(why));
-    return true;
-}
-
 static bool load_file(struct arena *a, const char *path, const char *shown, enum param_style style,
                       struct statements *out, struct problem_list *problems, bool *good,
                       struct err *err)
 {
     AUTO(str) text = {0};
 
-    if (!read_whole(path, &text, err))
+    if (!regular_read(path, shown, STATEMENTS_FILE_MAX, &text, err))
         return false;
     if (!statements_parse(a, shown, str_text(&text), text.len, style, out, problems))
         *good = false;

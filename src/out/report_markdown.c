@@ -27,6 +27,9 @@ static const char *html_char(unsigned c)
     }
 }
 
+/* Outside <code> @all would call everybody. */
+static const char *said_char(unsigned c) { return c == '@' ? "@&#8203;" : html_char(c); }
+
 /* Nobody is called from inside <code>, and its entities are no mark-up. */
 static void add_code(struct str *to, const char *text, int line)
 {
@@ -99,7 +102,7 @@ static void add_detail(struct str *to, const struct report_out_options *o, const
     report_add_finding(&text, o, f);
     cut(&text, DETAIL_MAX / 2);
     str_addf(to, "<details><summary>%s <code>%s</code>: ", severity_word(f->severity), f->rule->id);
-    report_add_escaped(to, str_text(&message), html_char);
+    report_add_escaped(to, str_text(&message), said_char);
     str_add(to, "</summary>\n\n");
     int fence = longest_run(str_text(&text)) + 1;
     fence = fence < 3 ? 3 : fence;

@@ -314,7 +314,7 @@ bool wire_exec(struct wire *w, struct arena *a, const char *sql, bool keep_rows,
     bool done = false;
 
     if (wire_is_copy(sql)) {
-        wire_refuse(out, "0A000", "COPY from or to the client isn't run");
+        wire_refuse(out, "0A000", wire_copy_words(sql));
         return true;
     }
     if (!wire_send(w, sql, err))

@@ -54,6 +54,8 @@ bool wire_is_alive(struct wire *w); /* as far as one can tell without asking; NU
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err);
 
 bool wire_is_copy(const char *sql);
+/* Why such a text isn't run. */
+const char *wire_copy_words(const char *sql);
 void wire_refuse(struct wire_result *r, const char *sqlstate, const char *message);
 /* Takes what res brings; the caller clears it. */
 void wire_take(struct wire_rows *rows, const PGresult *res);

@@ -43,6 +43,43 @@ bool wire_is_copy(const char *sql)
     return !isalnum(next) && next != '_' && next != '$' && next < 128;
 }
 
+/* A word, a quoted text, or one character. */
+static const char *copy_token(const char *c, size_t *n)
+{
+    *n = 0;
+    c += strspn(c, " \t\n\r\f\v");
+    if (*c == '\'' || *c == '"') {
+        const char *end = strchr(c + 1, *c);
+        *n = end ? (size_t) (end - c) + 1 : strlen(c);
+    } else {
+        while (isalnum((unsigned char) c[*n]) || c[*n] == '_' || (unsigned char) c[*n] > 127)
+            ++*n;
+        *n += *n == 0 && *c;
+    }
+    return c;
+}
+
+static bool is_word(const char *c, size_t n, const char *word)
+{
+    return n == strlen(word) && strncasecmp(c, word, n) == 0;
+}
+
+const char *wire_copy_words(const char *sql)
+{
+    int depth = 0;
+    bool after_way = false;
+    size_t n;
+
+    for (const char *c = copy_token(sql, &n); n > 0; c = copy_token(c + n, &n)) {
+        if (after_way && (*c == '\'' || is_word(c, n, "program")))
+            return "COPY from or to a file or a program of the server isn't run: what runs on the "
+                   "shadow can't leave it (insufficient rights)";
+        depth += (*c == '(') - (*c == ')');
+        after_way = depth == 0 && (is_word(c, n, "to") || is_word(c, n, "from"));
+    }
+    return "COPY from or to the client isn't run";
+}
+
 void wire_refuse(struct wire_result *r, const char *sqlstate, const char *message)
 {
     *r = (struct wire_result) {.message = message};

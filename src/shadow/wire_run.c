@@ -33,7 +33,7 @@ static const char *refusal(const struct wire_op *op, const char **sqlstate)
 {
     if ((op->kind == WIRE_RUN || op->kind == WIRE_PREPARE) && wire_is_copy(op->sql)) {
         *sqlstate = "0A000";
-        return "COPY from or to the client isn't run";
+        return wire_copy_words(op->sql);
     }
     if ((is_run(op) && op->n_args > WIRE_MAX_PARAMS) || op->n_types > WIRE_MAX_PARAMS) {
         *sqlstate = "54023";

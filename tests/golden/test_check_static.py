@@ -50,6 +50,61 @@ class CheckStatic(unittest.TestCase):
                                                       ("m/V2__b.sql", 1, "index-not-concurrent", "error")])
         self.assertEqual(self.findings("m/V1__a.sql", "m/V2__b.sql", code=0), [])
 
+    def fifo(self, name):
+        os.makedirs(os.path.dirname(os.path.join(self.dir, name)), exist_ok=True)
+        os.mkfifo(os.path.join(self.dir, name))
+
+    PROJECT = "phasegate: 1\nplans: plans/\n%sreleases: [{version: '1', statements: s}]\nenvironments: {a: {databases: {d: {url: x}}}}\n"
+
+    def project(self, baseline=""):
+        self.write("phasegate.yaml", self.PROJECT % baseline)
+        self.write("plans/.gitkeep", "")
+        self.write("s/good.sql", "-- name: One\nSELECT 1;\n")
+
+    def test_what_is_no_file_is_not_waited_for(self):
+        self.write("m/V1.sql", "CREATE TABLE t (a int);")
+        self.fifo("m/V2.sql")
+        os.symlink("/dev/zero", os.path.join(self.dir, "m", "V3.sql"))
+        self.assertIn("skipped: m/V2.sql m/V3.sql", self.run_check("m", code=0).stderr)
+        for name in ("m/V2.sql", "m/V3.sql"):
+            self.assertIn(name + ": not a regular file", self.run_check(name, code=2).stderr)
+
+    def test_statements_and_baseline_that_are_no_files(self):
+        self.project()
+        self.fifo("s/pipe.sql")
+        self.assertIn("s/pipe.sql: not a regular file", self.run_check(code=2).stderr)
+        os.unlink(os.path.join(self.dir, "s", "pipe.sql"))
+        self.project("baseline: pipe\n")
+        self.fifo("pipe")
+        self.assertIn("pipe: not a regular file", self.run_check(code=2).stderr)
+
+    def test_statement_that_is_no_sql(self):
+        self.project()
+        self.write("s/bad.sql", "-- name: Two\nSELEC a FROM t;\n")
+        self.assertEqual(self.findings(code=0), [("s/bad.sql", 2, "statement-unparsed", "warning")])
+
+    def test_baseline_without_sql(self):
+        self.project("baseline: old\n")
+        os.mkdir(os.path.join(self.dir, "old"))
+        self.assertIn("phasegate.yaml:3: the baseline old has no .sql file", self.run_check(code=2).stderr)
+        self.write("old/1.sql", "this is a letter, and no dump\n")
+        self.assertIn("old/1.sql:1: the baseline has no SQL", self.run_check(code=2).stderr)
+        self.write("old/1.sql", "-- nothing yet\n")
+        self.run_check(code=0)
+
+    def test_outputs(self):
+        self.write("good.sql", "SELECT 1;")
+        for other in ("o", "./o", os.path.join(self.dir, "o")):
+            self.assertIn("the same file", self.run_check("good.sql", "-o", "json=o", "-o", "sarif=" + other, code=2).stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.dir, "o")))
+        self.run_check("good.sql", "-o", "json=o", "-o", "sarif=p", code=0)
+        self.fifo("pipe")
+        self.assertIn("nobody reads", self.run_check("good.sql", "-o", "json=pipe", code=2).stderr)
+        reader = os.open(os.path.join(self.dir, "pipe"), os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.run_check("good.sql", "-o", "json=pipe", code=0)
+        self.assertEqual(json.loads(os.read(reader, 1 << 16))["findings"], [])
+
     def test_many_files_in_threads_come_out_alike(self):
         for i in range(600):
             self.write("m/%d/V%d.sql" % (i % 7, i), "CREATE TABLE t%d (a int);\nCREATE INDEX ON t%d (a);\n" % (i, (i * 7) % 600))

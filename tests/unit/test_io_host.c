@@ -111,6 +111,42 @@ static void limit_files(rlim_t bytes)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
+/* Without a writer, or a reader, a FIFO would be waited for. */
+static void test_what_is_no_file(void **state)
+{
+    struct rig *r = *state;
+    const char *fifo = path_of(r, "fifo"), *link = path_of(r, "link"), *folder = path_of(r, "d");
+    AUTO(str) text = {0};
+    struct stat st;
+    char got[8] = "";
+    int reader;
+
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(symlink(fifo, link), 0);
+    alarm(20);
+    assert_false(r->host->ops->read_file(r->host, link, 10, &text, &r->err));
+    assert_true(err_is(&r->err, ERR_INPUT));
+    has(&r->err.message, "isn't a regular file");
+    assert_false(r->host->ops->read_file(r->host, "/dev/zero", 1 << 20, &text, &r->err));
+    has(&r->err.message, "isn't a regular file");
+    assert_false(r->host->ops->write_atomic(r->host, link, "new", 3, 0644, &r->err));
+    assert_int_equal(err_exit_code(&r->err), 2);
+    has(&r->err.message, "nobody reads");
+    assert_false(r->host->ops->write_atomic(r->host, folder, "new", 3, 0644, &r->err));
+    assert_int_equal(err_exit_code(&r->err), 2);
+    reader = open(fifo, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_true(r->host->ops->write_atomic(r->host, link, "new", 3, 0644, &r->err));
+    assert_int_equal(read(reader, got, sizeof got), 3);
+    assert_string_equal(got, "new");
+    close(reader);
+    alarm(0);
+    assert_true(lstat(fifo, &st) == 0 && S_ISFIFO(st.st_mode));
+    assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    assert_int_equal(files_in(r), 3);
+}
+
 static void test_read(void **state)
 {
     struct rig *r = *state;
@@ -517,6 +553,7 @@ static void test_signals_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_what_is_no_file),
         TEST(test_read),
         TEST(test_write_atomic),
         TEST(test_write_atomic_on_a_full_disk),
