@@ -106,6 +106,16 @@ static bool makes_column(const struct plan *plan, const struct cat_relation *r, 
     return false;
 }
 
+/* Once its contract has begun the new side is the only one, and every row has it. */
+static bool is_hidden_from(const struct proof *p, const struct plan *plan)
+{
+    const struct timeline_next *next = p->o->next;
+
+    if (next && strcmp(plan->id.s, next->plan) == 0)
+        return next->is_purge;
+    return next && next->stages && next->stages[plan - p->set->plans] >= STAGE_CONTRACT_RUNNING;
+}
+
 /* Does a plan make and fill this column? A row from before the plan has nothing in it, also where the column is
  * there. */
 static bool is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
@@ -113,6 +123,8 @@ static bool is_filled_by_plan(const struct proof *p, const struct cat_relation *
 {
     for (int i = 0; i < p->t.n_plans && !c->not_null; i++) {
         const struct plan *plan = p->t.plans[i];
+        if (is_hidden_from(p, plan))
+            continue;
         if (is_table_of(r, &plan->sync.schema, &plan->sync.table) &&
             has_key(&plan->sync.forward, c->name))
             return true;
