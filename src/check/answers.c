@@ -10,6 +10,18 @@
 
 /* ---- what a run answered --------------------------------------------------------------------------------- */
 
+/* Another type spells the same value otherwise: 1 and 1.00, with a time zone and without. */
+static void add_value(struct str *sql, const struct cat_column *c)
+{
+    bool is_time = strncmp(c->type_text, "timestamp", 9) == 0 || strcmp(c->type_text, "date") == 0;
+    bool is_number = c->category == 'N' && strcmp(c->type_text, "money") != 0;
+
+    str_add(sql, is_number ? "pg_catalog.trim_scale(" : "");
+    sql_ident(sql, c->name);
+    str_add(sql, is_number ? "::pg_catalog.numeric)" : is_time ? "::pg_catalog.timestamptz" : "");
+    str_add(sql, "::pg_catalog.text");
+}
+
 static const char *query_of(struct proof *p, const struct query *q)
 {
     const struct fact_write *w = q->facts.n_writes > 0 ? &q->facts.writes[0] : NULL;
@@ -21,15 +33,57 @@ static const char *query_of(struct proof *p, const struct query *q)
         return NULL;
     str_add(&sql, "SELECT pg_catalog.concat_ws(',', 'row'");
     for (int i = 0; i < w->columns.n; i++) {
-        if (!cat_column(r, w->columns.items[i].s))
+        const struct cat_column *c = cat_column(r, w->columns.items[i].s);
+
+        if (!c)
             return NULL;
         str_add(&sql, ", ");
-        sql_ident(&sql, w->columns.items[i].s);
-        str_add(&sql, "::pg_catalog.text");
+        add_value(&sql, c);
     }
     str_add(&sql, ") FROM ");
     sql_qualified(&sql, w->schema, w->table);
     return arena_strdup(p->a, str_text(&sql));
+}
+
+/* Is it the same whenever the row is written? Others tell nothing. */
+static bool is_constant(const struct cat_column *c)
+{
+    return !c->is_identity && (c->is_generated || !c->fallback ||
+                               (!strchr(c->fallback, '(') && !strstr(c->fallback, "CURRENT_") &&
+                                !strstr(c->fallback, "LOCALTIME")));
+}
+
+/* What the table or its triggers put into the baseline's other columns. What the plans made is theirs to fill. */
+void answer_look_beside(struct proof *p, struct query *q)
+{
+    if (!q->leaves || q->n_beside > 0)
+        return;
+    const struct fact_write *w = &q->facts.writes[0];
+    const char *path = p->sessions[q->session].search_path;
+    const struct cat_relation *r = cat_find(&p->baseline, path, w->schema, w->table);
+    AUTO(str) sql = {0};
+
+    if (!r || (r->kind != 'r' && r->kind != 'p') || w->verb == VERB_DELETE || w->positional)
+        return;
+    q->beside = arena_array(p->a, const char *, r->n_columns + 1);
+    for (int i = 0; i < r->n_columns; i++) {
+        bool written = false;
+
+        for (int k = 0; k < w->columns.n; k++)
+            written |= strcmp(w->columns.items[k].s, r->columns[i].name) == 0;
+        /* Labels that are renamed are in the rows that were there as well. */
+        if (written || !is_constant(&r->columns[i]) || r->columns[i].category == 'E')
+            continue;
+        str_add(&sql, q->n_beside ? ", " : "SELECT ");
+        sql_ident(&sql, r->columns[i].name);
+        str_add(&sql, "::pg_catalog.text");
+        q->beside[q->n_beside++] = r->columns[i].name;
+    }
+    if (q->n_beside == 0)
+        return;
+    str_add(&sql, " FROM ");
+    sql_qualified(&sql, r->schema, r->name);
+    q->leaves_beside = arena_strdup(p->a, str_text(&sql));
 }
 
 /* Of the baseline's own rows there may be any number. */
@@ -53,6 +107,7 @@ void answer_prepare(struct proof *p, struct query *q)
         return;
     q->keeps_rows = q->facts.n_writes == 0;
     q->leaves = q->keeps_rows ? NULL : query_of(p, q);
+    answer_look_beside(p, q);
 }
 
 uint64_t answer_of(const struct wire_result *r)
@@ -68,6 +123,20 @@ uint64_t answer_of(const struct wire_result *r)
         sum += h;
     }
     return sum ? sum : 1;
+}
+
+const struct column_sum *answer_beside(struct proof *p, const struct query *q,
+                                       const struct wire_result *r)
+{
+    struct column_sum *sums = arena_array(p->a, struct column_sum, q->n_beside + 1);
+
+    for (int i = 0; r->ok && r->cell && i < r->n_rows; i++)
+        for (int k = 0; k < q->n_beside && k < r->n_columns; k++)
+            if (r->cell[i][k]) {
+                sums[k].sum += print_text(PRINT_START, r->cell[i][k]);
+                sums[k].n++;
+            }
+    return sums;
 }
 
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
@@ -93,6 +162,13 @@ static bool is_definition(const struct sql_stmt *s)
     return false;
 }
 
+/* Those of a table that was there before are the parent's as well from then on. */
+static bool brings_rows(const struct sql_stmt *s)
+{
+    return strstr(s->kind, "ATTACH") ||
+           (has_word(s->sql, "inherit") && !has_word(s->sql, "no inherit"));
+}
+
 bool changes_rows(const struct proof *p, int state)
 {
     const struct task *t = p->t.states[state].task;
@@ -102,7 +178,7 @@ bool changes_rows(const struct proof *p, int state)
     if (t->kind == TASK_BACKFILL || t->step->command.n > 0 || p->forgot[state])
         return true;
     for (int i = 0; i < t->step->n_stmts; i++)
-        if (!is_definition(&t->step->stmts[i]))
+        if (!is_definition(&t->step->stmts[i]) || brings_rows(&t->step->stmts[i]))
             return true;
     return false;
 }
@@ -139,15 +215,41 @@ static bool is_volatile(const struct query *q)
     return q->facts.uses_now;
 }
 
+static const char *type_of(const struct proof *p, const struct catalogue *c, const struct query *q,
+                           const char *column)
+{
+    const struct fact_write *w = &q->facts.writes[0];
+    const struct cat_relation *r =
+        cat_find(c, p->sessions[q->session].search_path, w->schema, w->table);
+    const struct cat_column *col = r ? cat_column(r, column) : NULL;
+
+    return col ? col->type_text : "";
+}
+
+/* A column that held something, and holds something else now. A first value for it harms nobody, and another type
+ * spells all of its values anew. */
+static bool differs_beside(const struct proof *p, const struct query *q, const struct outcome *a,
+                           const struct outcome *b)
+{
+    for (int i = 0; a->beside && b->beside && i < q->n_beside && i < a->n_beside && i < b->n_beside;
+         i++)
+        if (a->beside[i].n > 0 && a->beside[i].n >= b->beside[i].n &&
+            a->beside[i].sum != b->beside[i].sum &&
+            strcmp(type_of(p, &p->before, q, q->beside[i]), type_of(p, &p->now, q, q->beside[i])) ==
+                0)
+            return true;
+    return false;
+}
+
 static bool differs(const struct proof *p, const struct query *q, int state)
 {
     int from = p->t.states[state].from;
     const struct outcome *before = q->run[from], *now = q->run[state];
 
     return before && now && before != now && before->ok && now->ok && before->answer &&
-           now->answer && before->rows == now->rows && before->answer != now->answer &&
-           q->shape[from] && q->shape[state] && description_same(q->shape[from], q->shape[state]) &&
-           !is_volatile(q);
+           now->answer && before->rows == now->rows &&
+           (before->answer != now->answer || differs_beside(p, q, before, now)) && q->shape[from] &&
+           q->shape[state] && description_same(q->shape[from], q->shape[state]) && !is_volatile(q);
 }
 
 static const char *rule_for(const struct proof *p, const struct query *q, int state)
@@ -155,6 +257,10 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
     const struct step *s = p->t.states[state].task->step;
     const char *rule = "row-visibility-changed";
 
+    for (int i = 0; i < s->n_stmts; i++)
+        if (strstr(s->stmts[i].kind, "COLUMN TYPE"))
+            return q->facts.n_writes > 0 ? "type-narrowed-for-old-writes"
+                                         : "session-meaning-changed";
     if (q->facts.n_writes > 0)
         return "old-path-trigger-effect";
     for (int i = 0; i < s->n_stmts; i++)
@@ -185,31 +291,40 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
                    int state)
 {
     bool writes = a->q->facts.n_writes > 0;
+    const char *rule = rule_for(p, a->q, state);
     struct finding *f = finding_of_state(
-        p, a, w, state, rule_for(p, a->q, state),
+        p, a, w, state, rule,
         writes ? "the same statement with the same values leaves other rows behind than before"
                : "the same statement gives another answer than before, over the same rows",
         writes ? "let only the statements of later releases meet what the step makes"
                : "write what is meant in full (schema, alias, cast), in a release before this one");
 
     f->probe = "X";
+    if (strcmp(rule, "session-meaning-changed") == 0)
+        f->severity = SEVERITY_ERROR; /* seen, not guessed */
 }
 
 /* What an earlier run was answered may be the hour's fault: asked once more. */
 static bool ask_again(struct proof *p, struct query *q, int state, struct err *err)
 {
     struct outcome *now = arena_new(p->a, struct outcome);
+    const struct outcome *again = NULL;
 
     *now = *q->run[state];
     now->is_kept = false;
     q->run[state] = now;
-    return probe_answer(p, q, &now->answer, err);
+    if (!probe_answer(p, q, &again, err))
+        return false;
+    now->answer = again->answer;
+    now->beside = again->beside;
+    now->n_beside = again->n_beside;
+    return true;
 }
 
 /* Twice the same here? Else it is never the same, and says nothing of the step. */
 static bool is_steady(struct proof *p, struct query *q, int state, bool *out, struct err *err)
 {
-    uint64_t again = 0;
+    const struct outcome *again = NULL;
 
     if (q->run[state]->is_kept) {
         if (!ask_again(p, q, state, err))
@@ -219,7 +334,7 @@ static bool is_steady(struct proof *p, struct query *q, int state, bool *out, st
     }
     if (!probe_answer(p, q, &again, err))
         return false;
-    *out = again == q->run[state]->answer;
+    *out = again->answer == q->run[state]->answer && !differs_beside(p, q, q->run[state], again);
     return true;
 }
 

@@ -377,8 +377,10 @@ static void find_transactions(struct proof *p)
             first--;
         a->q->before = arena_array(p->a, struct query *, i - first + 1);
         for (int k = first; k < i; k++)
-            if (goes_before(&p->app[k], a))
+            if (goes_before(&p->app[k], a)) {
                 a->q->before[a->q->n_before++] = p->app[k].q;
+                p->app[k].q->goes_on = true;
+            }
     }
 }
 

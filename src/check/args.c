@@ -117,8 +117,15 @@ const struct cat_column *args_compared(const struct proof *p, const struct query
 
 /* ---- values ------------------------------------------------------------------------------------------- */
 
-static bool is_key(const struct cat_relation *r, const struct cat_column *c)
+static bool is_key(const struct proof *p, const struct cat_relation *r, const struct cat_column *c)
 {
+    /* A view's rows are those of the table below it. */
+    for (int i = 0; r->kind == 'v' && i < r->n_uses; i++) {
+        const struct cat_relation *below = cat_by_oid(&p->now, r->uses[i]);
+        const struct cat_column *same = below ? cat_column(below, c->name) : NULL;
+        if (same && is_key(p, below, same))
+            return true;
+    }
     for (int i = 0; i < r->n_constraints; i++)
         for (int k = 0; k < r->constraints[i].n_columns; k++)
             if ((r->constraints[i].type == 'p' || r->constraints[i].type == 'u') &&
@@ -174,9 +181,9 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
             return v;
         if (!m.by_insert && attempt == 0)
             return updated_value(p, &m);
-        int variant = !m.by_insert            ? attempt
-                      : is_key(m.relation, c) ? NEW_ROW + attempt
-                                              : 1 + attempt;
+        int variant = !m.by_insert               ? attempt
+                      : is_key(p, m.relation, c) ? NEW_ROW + attempt
+                                                 : 1 + attempt;
         return value_of(p->a, &p->now, c->type, c->base, c->typmod, variant);
     }
     const struct seed *s = seed_of(p, m.relation->oid);
@@ -237,7 +244,7 @@ static void add_other_way(struct proof *p, struct query *q, const struct descrip
         if (merge)
             v = value_of(p->a, &p->now, d->params[i], m.column ? m.column->base : 0,
                          m.column ? m.column->typmod : -1, NEW_ROW + 1);
-        else if (s && m.by_insert && is_key(m.relation, m.column))
+        else if (s && m.by_insert && is_key(p, m.relation, m.column))
             v = seed_value(s, m.column->name);
         other->values[i] = v ? v : q->sets[0].values[i];
     }
@@ -278,7 +285,7 @@ static bool other_key(struct proof *p, struct query *q, const struct description
         struct param m = param_of(p, q, i + 1);
         const char *v;
 
-        if (!m.column || !m.by_insert || !is_key(m.relation, m.column) ||
+        if (!m.column || !m.by_insert || !is_key(p, m.relation, m.column) ||
             (v = value_of(p->a, &p->now, m.column->type, m.column->base, m.column->typmod,
                           NEW_ROW + attempt)) == NULL)
             continue;

@@ -15,7 +15,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define FORMAT 1
+#define FORMAT 2
 #define KEY_START "{\"k\":\""
 #define KEY_DIGITS 16
 #define FIRST_USER_OID 16384 /* FirstNormalObjectId of PostgreSQL's access/transam.h */
@@ -51,7 +51,7 @@ static uint64_t query_start(const struct proof *p, const struct query *q)
 
     h = print_text(print_text(print_text(h, session->role), session->search_path),
                    session->time_zone);
-    h = print_text(print_number(h, q->is_stand_in), q->sql);
+    h = print_text(print_number(print_number(h, q->is_stand_in), q->goes_on), q->sql);
     for (int i = 0; i < q->s->n_args; i++) {
         h = print_number(h, (uint64_t) q->s->args[i].n);
         for (int k = 0; k < q->s->args[i].n; k++)
@@ -217,6 +217,23 @@ static const char *copy_of(const struct proof *p, const json_t *o, const char *k
     return arena_strdup(p->a, json_string_value(json_object_get(o, key)));
 }
 
+/* "hex", then ":sum/n" for each column beside. */
+static void read_beside(struct proof *p, const char *s, struct outcome *o)
+{
+    struct column_sum *sums;
+
+    for (const char *c = s; c && *c; c++)
+        o->n_beside += *c == ':';
+    sums = arena_array(p->a, struct column_sum, o->n_beside + 1);
+    for (int i = 0; i < o->n_beside; i++) {
+        char *end = NULL;
+        s = strchr(s, ':') + 1;
+        sums[i].sum = strtoull(s, &end, 16);
+        sums[i].n = *end == '/' ? (int) strtol(end + 1, NULL, 10) : 0;
+    }
+    o->beside = o->n_beside ? sums : NULL;
+}
+
 /* 1: it worked; "hex": with this answer; an object: it failed; null: it wasn't reached. */
 static const struct outcome *read_outcome(struct proof *p, const json_t *j)
 {
@@ -228,6 +245,7 @@ static const struct outcome *read_outcome(struct proof *p, const json_t *j)
     *o = (struct outcome) {.ok = !json_is_object(j), .probe = 'P', .is_kept = true};
     if (json_is_string(j)) {
         o->answer = hex_of(j);
+        read_beside(p, json_string_value(j), o);
         o->rows = p->n_rows;
     }
     if (o->ok)
@@ -307,6 +325,7 @@ static void read_first(struct proof *p, const json_t *j, struct record *r)
     r->runs = json_is_true(json_object_get(j, "runs"));
     r->keeps_rows = json_is_true(json_object_get(j, "keeps"));
     r->leaves = copy_of(p, j, "leaves");
+    r->clears = copy_of(p, j, "clears");
     r->first = read_outcome(p, json_object_get(j, "run"));
     r->has_first = true;
 }
@@ -394,7 +413,7 @@ bool cache_plan(struct query *q, int state)
     return true;
 }
 
-bool cache_first(struct query *q, int state)
+bool cache_first(struct proof *p, struct query *q, int state)
 {
     const struct record *r = q->record;
 
@@ -406,6 +425,8 @@ bool cache_first(struct query *q, int state)
     q->runs = r->runs;
     q->keeps_rows = r->keeps_rows;
     q->leaves = r->leaves;
+    q->clears = r->clears;
+    answer_look_beside(p, q);
     q->run[state] = r->first;
     return true;
 }
@@ -436,13 +457,15 @@ bool cache_run(struct query *q, int state)
 
 static void put_outcome(struct json_out *j, const char *key, const struct outcome *o)
 {
-    char hex[KEY_DIGITS + 1];
+    AUTO(str) hex = {0};
 
     if (!o) {
         json_put_null(j, key);
     } else if (o->ok && o->answer) {
-        snprintf(hex, sizeof hex, "%" PRIx64, o->answer);
-        json_str(j, key, hex);
+        str_addf(&hex, "%" PRIx64, o->answer);
+        for (int i = 0; o->beside && i < o->n_beside; i++)
+            str_addf(&hex, ":%" PRIx64 "/%d", o->beside[i].sum, o->beside[i].n);
+        json_str(j, key, str_text(&hex));
     } else if (o->ok) {
         json_int(j, key, 1);
     } else {
@@ -509,6 +532,7 @@ void cache_note_first(struct query *q, int state)
     r->runs = q->runs;
     r->keeps_rows = q->keeps_rows;
     r->leaves = q->leaves;
+    r->clears = q->clears;
     r->first = q->run[state];
     r->has_first = true;
 }
@@ -571,6 +595,7 @@ static void put_first(struct json_out *j, const struct record *r)
     json_bool(j, "runs", r->runs);
     json_bool(j, "keeps", r->keeps_rows);
     json_str(j, "leaves", r->leaves);
+    json_str(j, "clears", r->clears);
     put_outcome(j, "run", r->first);
     json_object_end(j);
 }

@@ -34,13 +34,13 @@ enum {
 /* The first columns are for us and may hold oids; from the one named in first_printed on they become part of the
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
-    [Q_RELATIONS] = 2, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 4,
+    [Q_RELATIONS] = 3, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 4,
     [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 1,
 };
 
 static const char *const queries[Q_COUNT] = {
     [Q_RELATIONS] =
-        "SELECT c.oid, c.relfilenode, n.nspname, c.relname, "
+        "SELECT c.oid, c.relfilenode, c.relispopulated, n.nspname, c.relname, "
         "pg_catalog.pg_get_userbyid(c.relowner), c.relkind, c.relrowsecurity, "
         "c.relforcerowsecurity, c.relacl, c.relpersistence, c.reloptions, "
         "CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END, "
@@ -56,7 +56,8 @@ static const char *const queries[Q_COUNT] = {
     [Q_COLUMNS] =
         "SELECT a.attrelid, a.atttypid, COALESCE(b.oid, a.atttypid), a.atttypmod, t.typelem, "
         "a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), "
-        "pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typtype, t.typcategory, "
+        "COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), CASE WHEN t.typtype = 'd' THEN "
+        "t.typdefault END), t.typtype, t.typcategory, "
         "CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::pg_catalog.regcollation "
         "END, a.attnotnull, a.attgenerated, a.attidentity, a.attacl, CASE WHEN t.typtype = 'd' "
         "THEN "
@@ -107,9 +108,12 @@ static const char *const queries[Q_COUNT] = {
     [Q_FUNCTIONS] =
         "SELECT n.nspname, p.proname, pg_catalog.concat_ws(' ', "
         "pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid), "
-        "p.provolatile, p.prosecdef, p.proacl, p.prokind, pg_catalog.md5(p.prosrc), p.prosqlbody "
-        "IS NOT NULL) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = "
-        "p.pronamespace WHERE " OURS
+        "p.provolatile, p.prosecdef, p.proisstrict, p.proconfig, p.proacl, p.prokind, "
+        "pg_catalog.md5(p.prosrc), pg_catalog.md5(pg_catalog.pg_get_function_sqlbody(p.oid)), "
+        "CASE WHEN p.prosecdef THEN pg_catalog.pg_get_userbyid(p.proowner) END, (SELECT "
+        "pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.agginitval, "
+        "g.aggsortop) FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid)) FROM "
+        "pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE " OURS
         " AND " NOT_OF_EXTENSION("pg_catalog.pg_proc", "p.oid") " ORDER BY p.proname, 1, 3",
     [Q_OTHERS] =
         "SELECT pg_catalog.concat_ws('|', (SELECT "
@@ -120,8 +124,28 @@ static const char *const queries[Q_COUNT] = {
         "pg_catalog.pg_auth_members m), (SELECT "
         "pg_catalog.string_agg(pg_catalog.array_to_string(s.setconfig, ' '), ',' ORDER BY "
         "s.setrole) FROM pg_catalog.pg_db_role_setting s), "
-        "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_cast), (SELECT pg_catalog.count(*) FROM "
-        "pg_catalog.pg_operator), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', "
+        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.castsource::pg_catalog.regtype, "
+        "k.casttarget::pg_catalog.regtype, k.castfunc, k.castcontext), ',' ORDER BY k.oid) FROM "
+        "pg_catalog.pg_cast k WHERE k.oid >= 16384), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.oid::pg_catalog.regoperator, "
+        "o.oprcode), ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o WHERE o.oid >= 16384), "
+        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.cfgname, k.cfgnamespace, "
+        "k.cfgparser, (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.maptokentype, "
+        "m.mapseqno, m.mapdict), ',' ORDER BY m.maptokentype, m.mapseqno) FROM "
+        "pg_catalog.pg_ts_config_map m WHERE m.mapcfg = k.oid)), ',' ORDER BY k.oid) FROM "
+        "pg_catalog.pg_ts_config k WHERE k.oid >= 16384), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.dictname, d.dictnamespace, "
+        "d.dictinitoption), ',' ORDER BY d.oid) FROM pg_catalog.pg_ts_dict d WHERE d.oid >= "
+        "16384), "
+        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', l.collname, l.collnamespace), ',' "
+        "ORDER BY l.oid) FROM pg_catalog.pg_collation l WHERE l.oid >= 16384), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', x.extname, x.extversion), ',' ORDER BY "
+        "x.oid) FROM pg_catalog.pg_extension x), (SELECT "
+        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', u.pubname, u.puballtables, u.pubinsert, "
+        "u.pubupdate, u.pubdelete, u.pubtruncate, (SELECT pg_catalog.string_agg(t.relid::"
+        "pg_catalog.regclass::pg_catalog.text, ',' ORDER BY t.relid) FROM "
+        "pg_catalog.pg_get_publication_tables(u.pubname) t)), ',' ORDER BY u.oid) FROM "
+        "pg_catalog.pg_publication u), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', "
         "t.typname, t.typnotnull, t.typdefault, t.typacl), ',' ORDER BY t.oid) FROM "
         "pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE "
         "t.typtype IN ('d', 'r', 'm') AND " OURS "), (SELECT "
@@ -158,7 +182,7 @@ static bool is_true(const char *s) { return s && *s == 't'; }
 /* Places of owner and privileges in the queries above. */
 static bool is_of_server(int q, int column)
 {
-    return (q == Q_RELATIONS && (column == 4 || column == 8)) || (q == Q_COLUMNS && column == 15);
+    return (q == Q_RELATIONS && (column == 5 || column == 9)) || (q == Q_COLUMNS && column == 15);
 }
 
 /* The day in the name of what a contract has hidden differs from the shadow's: "_drop_20260101_". */
@@ -304,20 +328,31 @@ static void read_uses(struct reader *rd, struct cat_relation *rel)
         rel->uses[rel->n_uses++] = number(row_at(rd, Q_USES, i)[1]);
 }
 
+/* "bigint,1,10,...": the third is the increment; see the query. */
+static const char *increment_of(const char *sequence)
+{
+    for (int i = 0; sequence && i < 2; i++)
+        sequence = strchr(sequence, ',') ? strchr(sequence, ',') + 1 : NULL;
+    return sequence;
+}
+
 static void read_relation(struct reader *rd, int row)
 {
     const char **c = rd->r[Q_RELATIONS].cell[row];
     struct cat_relation *rel = &rd->c->relations[rd->c->n_relations++];
 
-    *rel = (struct cat_relation) {.oid = number(c[0]),
-                                  .filenode = number(c[1]),
-                                  .schema = c[2],
-                                  .name = c[3],
-                                  .owner = c[4],
-                                  .kind = c[5][0],
-                                  .has_rls = is_true(c[6]),
-                                  .fingerprint = PRINT_START,
-                                  .shape = PRINT_START};
+    *rel = (struct cat_relation) {
+        .oid = number(c[0]),
+        .filenode = number(c[1]),
+        .schema = c[3],
+        .name = c[4],
+        .owner = c[5],
+        .kind = c[6][0],
+        .is_populated = is_true(c[2]),
+        .has_rls = is_true(c[7]),
+        .increment = increment_of(c[17]) ? strtoll(increment_of(c[17]), NULL, 10) : 0,
+        .fingerprint = PRINT_START,
+        .shape = PRINT_START};
     for (int k = first_printed[Q_RELATIONS]; k < rd->r[Q_RELATIONS].n_columns; k++)
         print_cell(rel, Q_RELATIONS, k, c[k]);
     read_columns(rd, rel);
@@ -515,6 +550,20 @@ const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type)
         if (c->enums[i].type == type)
             return &c->enums[i];
     return NULL;
+}
+
+bool index_has_column(const struct cat_index *index, int number)
+{
+    char *end = NULL;
+
+    for (const char *s = index->columns; *s; s = end) {
+        long v = strtol(s, &end, 10);
+        if (end == s)
+            return false;
+        if (v == number)
+            return true;
+    }
+    return false;
 }
 
 uint64_t cat_function_print(const struct catalogue *c, const char *name)

@@ -50,7 +50,8 @@ struct cat_relation {
     unsigned oid, filenode;
     const char *schema, *name, *owner;
     char kind; /* r, p, v, m, f, S */
-    bool has_rls;
+    bool has_rls, is_populated;
+    long long increment; /* of a sequence */
     struct cat_column *columns;
     int n_columns;
     struct cat_constraint *constraints;
@@ -106,6 +107,7 @@ const struct cat_column *cat_column(const struct cat_relation *r,
                                     const char *name); /* NULL: none */
 const struct cat_column *cat_column_number(const struct cat_relation *r, int number);
 const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type);
+bool index_has_column(const struct cat_index *index, int number); /* 0: an expression */
 /* Of the user's functions of this name ("name" or "schema.name"), over all overloads; 0: there is none. */
 uint64_t cat_function_print(const struct catalogue *c, const char *name);
 

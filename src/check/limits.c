@@ -1,5 +1,6 @@
 /* Restrictions against what live writers may hand in: NULL and the limits of each parameter that a restricted table
- * takes. What worked before the step and fails after it isn't proved to be safe.
+ * takes, and of each column of the rows that it's computed from. What worked before the step and fails after it isn't
+ * proved to be safe.
  */
 #include "check/work.h"
 
@@ -11,6 +12,10 @@ struct limit_try {
     int param; /* 1-based */
     const char *column, *value;
     const char **args;
+    const struct cat_relation
+        *from; /* its column has the value in every row; NULL: it's a parameter's */
+    const struct cat_relation
+        *into;   /* emptied before: what is copied there has its keys; NULL: it isn't */
     bool worked; /* before the step */
 };
 
@@ -69,6 +74,14 @@ static const char *numeric_limit(struct proof *p, int typmod)
     return text;
 }
 
+static const char *text_of(struct proof *p, int length)
+{
+    char *text = arena_alloc(p->a, (size_t) length + 1);
+
+    memset(text, 'y', (size_t) length);
+    return text;
+}
+
 static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
                       const char **out)
 {
@@ -83,11 +96,8 @@ static int values_for(struct proof *p, const struct cat_relation *r, const struc
     for (int i = 0; e && i < e->n_labels && n < VALUES_MAX; i++)
         out[n++] = e->labels[i];
     if (c->category == 'S') {
-        int longest = c->typmod > 4 ? c->typmod - 4 : 300;
-        char *text = arena_alloc(p->a, (size_t) longest + 1);
-        memset(text, 'y', (size_t) longest);
         out[n++] = "";
-        out[n++] = text;
+        out[n++] = text_of(p, c->typmod > 4 ? c->typmod - 4 : 300);
     }
     for (int i = 0; c->category == 'N' && numbers[i]; i++)
         out[n++] = numbers[i];
@@ -121,17 +131,135 @@ static void add_tries(struct proof *p, const struct app_statement *a, const stru
 
             for (int v = 0; v < n && l->n < TRIES_MAX; v++) {
                 struct limit_try *try = &l->tries[l->n++];
-                *try = (struct limit_try) {a,
-                                           w->params[k],
-                                           c->name,
-                                           values[v],
-                                           arena_array(p->scratch, const char *, base->n + 1),
-                                           false};
+                *try =
+                    (struct limit_try) {.a = a,
+                                        .param = w->params[k],
+                                        .column = c->name,
+                                        .value = values[v],
+                                        .args = arena_array(p->scratch, const char *, base->n + 1)};
                 memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
                 try->args[w->params[k] - 1] = values[v];
             }
         }
     }
+}
+
+/* ---- values in rows --------------------------------------------------------------------------------------------- */
+
+static bool mentions(const struct query *q, const char *column)
+{
+    for (int i = 0; i < q->facts.columns.n; i++)
+        if (strcmp(q->facts.columns.items[i].s, column) == 0)
+            return true;
+    return false;
+}
+
+static bool is_in_constraint(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}
+
+static void add_row_tries(struct proof *p, const struct app_statement *a,
+                          const struct cat_relation *from, const struct cat_relation *into,
+                          bool whole, struct limits *l)
+{
+    for (int i = 0; i < from->n_columns; i++) {
+        const struct cat_column *c = &from->columns[i];
+        const char *values[VALUES_MAX + 8];
+        int n = 0;
+
+        if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
+            (!whole && !mentions(a->q, c->name)))
+            continue;
+        n = values_for(p, from, c, values);
+        /* As long as what it goes to takes. */
+        for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < VALUES_MAX; k++)
+            if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
+                values[n++] = text_of(p, into->columns[k].typmod - 4);
+        for (int v = 0; v < n && l->n < TRIES_MAX; v++)
+            l->tries[l->n++] = (struct limit_try) {
+                .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
+    }
+}
+
+/* Something that is computed goes into the table: it hangs on the rows that it's computed from. */
+static bool computes(const struct fact_write *w)
+{
+    if (w->verb == VERB_INSERT && w->positional)
+        return true;
+    for (int i = 0; i < w->columns.n && w->verb != VERB_DELETE; i++)
+        if ((!w->params || w->params[i] == 0) &&
+            (i >= w->literals.n || w->literals.items[i].s == NULL))
+            return true;
+    return false;
+}
+
+static void add_from_rows(struct proof *p, const struct app_statement *a, const struct task *t,
+                          struct limits *l)
+{
+    const struct query *q = a->q;
+    const char *path = p->sessions[q->session].search_path;
+
+    for (int i = 0; i < q->facts.n_writes && q->n_before == 0; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
+
+        if (!r || !restricts(t, r->name) || !computes(w))
+            continue;
+        for (int k = 0; k < q->facts.n_rels; k++) {
+            const struct fact_rel *f = &q->facts.rels[k];
+            const struct cat_relation *from = cat_find(&p->now, path, f->schema, f->name);
+
+            if (from && (from->kind == 'r' || from->kind == 'p') &&
+                (from != r || w->verb != VERB_INSERT))
+                add_row_tries(p, a, from, w->verb == VERB_INSERT ? r : NULL, f->star, l);
+        }
+    }
+}
+
+/* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
+static bool run_with_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
+                          struct err *err)
+{
+    const struct query *q = t->a->q;
+    const char *path = p->sessions[q->session].search_path;
+    const char *const value[] = {t->value};
+    struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
+    struct wire_result r[7] = {0};
+    AUTO(str) empty = {0}, change = {0};
+    int n = 1;
+
+    ops[n++] = (struct wire_op) {
+        .kind = WIRE_RUN,
+        .sql = arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public")};
+    str_add(&empty, "DELETE FROM ");
+    if (t->into)
+        sql_qualified(&empty, t->into->schema, t->into->name);
+    if (t->into)
+        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
+    str_add(&change, "UPDATE ");
+    sql_qualified(&change, t->from->schema, t->from->name);
+    str_add(&change, " SET ");
+    sql_ident(&change, t->column);
+    str_add(&change, " = $1");
+    ops[n++] =
+        (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&change), .args = value, .n_args = 1};
+    int own = n;
+    ops[n++] = (struct wire_op) {
+        .kind = WIRE_RUN, .sql = q->sql, .args = q->sets[0].values, .n_args = q->sets[0].n};
+    ops[n++] =
+        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true};
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+    if (!wire_run(p->owner, p->scratch, ops, n, r, err))
+        return false;
+    *out = r[own].ok ? r[own + 1] : r[own];
+    out->skipped = r[own].skipped;
+    out->ok = out->ok && (t->worked || r[own].affected > 0);
+    return true;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
@@ -140,6 +268,8 @@ static void add_tries(struct proof *p, const struct app_statement *a, const stru
 static bool run_try(struct proof *p, const struct limit_try *t, struct wire_result *out,
                     struct err *err)
 {
+    if (t->from)
+        return run_with_rows(p, t, out, err);
     struct query copy = *t->a->q;
     struct arg_set set = {t->args, copy.sets[0].n, false};
     bool reached = false;
@@ -181,11 +311,13 @@ static void report_try(struct proof *p, const struct limit_try *t, int state,
     const char *value = !t->value               ? "NULL"
                         : strlen(t->value) > 40 ? "a text of full length"
                                                 : arena_printf(p->a, "'%s'", t->value);
+    const char *what =
+        t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
+                : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
     struct finding *f = finding_of_state(
         p, t->a, w, state, "unproven-write",
-        arena_printf(p->a,
-                     "with $%d (\"%s\") = %s it worked before this step and fails after it: %s",
-                     t->param, t->column, value, r->message),
+        arena_printf(p->a, "with %s = %s it worked before this step and fails after it: %s", what,
+                     value, r->message),
         strcmp(r->sqlstate, "23505") == 0
             ? "let the statement say what is to happen when the value is taken (ON CONFLICT), in a "
               "release before this one, or give -- args: rows that differ in the column"
@@ -216,6 +348,10 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         if (a->q->runs && a->q->n_sets > 0 && is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
             add_tries(p, a, s->task, l);
+        /* With the rows that there are it may not run: two tables have the same keys. */
+        if (a->q->n_sets > 0 && a->q->shape[s->from] && is_live_from(p, a, state) &&
+            !p->t.releases[a->release].is_projected)
+            add_from_rows(p, a, s->task, l);
     }
     for (int i = 0; i < l->n; i++) {
         struct wire_result r = {0};
@@ -304,7 +440,7 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
         struct wire_result r = {0};
 
         if ((i == 0 || l->tries[i].a != l->tries[i - 1].a) &&
-            !runs_still(p, l->tries[i].a, &still, err))
+            !(l->tries[i].a->q->runs ? runs_still(p, l->tries[i].a, &still, err) : (still = true)))
             return false;
         if (!still || !l->tries[i].worked || was_told(l, i))
             continue;

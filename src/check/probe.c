@@ -109,6 +109,9 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
         const struct wire_result *r = &j.results[2 * i];
 
         q->plan[state] = outcome_of(p, r[0].ok ? &r[1] : &r[0], 'P');
+        if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
+            q->plan[state] = outcome_of(
+                p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
         q->shape[state] = r[0].ok && r[1].ok ? description_of(p, &r[1]) : NULL;
         q->probed_state = state;
         q->fresh[state] = true;
@@ -133,6 +136,8 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
                                      .args = b->sets[0].values,
                                      .n_args = b->sets[0].n});
     }
+    if (q->clears)
+        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = q->clears});
     job_op(p, j,
            (struct wire_op) {.kind = held ? WIRE_RUN_PREPARED : WIRE_RUN,
                              .name = held,
@@ -140,13 +145,20 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
                              .args = args->values,
                              .n_args = args->n,
                              .keep_rows = q->keeps_rows});
-    job_op(
-        p, j,
-        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true});
+    /* Those that wait, wait for the last statement of the transaction. */
+    job_op(p, j,
+           (struct wire_op) {.kind = WIRE_RUN,
+                             .sql = q->goes_on ? "SET CONSTRAINTS ALL DEFERRED"
+                                               : "SET CONSTRAINTS ALL IMMEDIATE",
+                             .sync = true});
     if (q->leaves)
         job_op(
             p, j,
             (struct wire_op) {.kind = WIRE_RUN, .sql = q->leaves, .keep_rows = true, .sync = true});
+    if (q->leaves_beside)
+        job_op(p, j,
+               (struct wire_op) {
+                   .kind = WIRE_RUN, .sql = q->leaves_beside, .keep_rows = true, .sync = true});
 }
 
 /* The result that tells: the query's own, or that of the constraints that waited. */
@@ -160,7 +172,7 @@ static const struct wire_result *run_result(const struct wire_result *first, int
 /* Up to the constraints that waited; what the query leaves behind is looked at after that. */
 static int ops_of(const struct query *q)
 {
-    int n = 4;
+    int n = 4 + (q->clears != NULL);
 
     for (int i = 0; i < q->n_before; i++)
         n += q->before[i]->runs && q->before[i]->n_sets > 0;
@@ -183,6 +195,9 @@ static const struct outcome *outcome_of_run(struct proof *p, const struct query 
     struct outcome *with = arena_new(p->a, struct outcome);
     *with = *o;
     with->answer = answer_of(q->leaves ? &first[n_ops] : &first[n_ops - 2]);
+    if (q->leaves_beside)
+        with->beside = answer_beside(p, q, &first[n_ops + (q->leaves != NULL)]);
+    with->n_beside = q->leaves_beside ? q->n_beside : 0;
     with->rows = p->n_rows;
     return with;
 }
@@ -198,6 +213,7 @@ static bool run_once(struct proof *p, struct query *q, int set, struct wire_resu
     if (!jobs_run(p, &j, q->session, err))
         return false;
     *out = *run_result(j.results, n);
+    out->affected = j.results[n - 2].affected;
     *reached = was_reached(j.results, n);
     if (told)
         *told = outcome_of_run(p, q, j.results, n);
@@ -210,16 +226,12 @@ bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *
     return run_once(p, q, 0, out, reached, NULL, err);
 }
 
-bool probe_answer(struct proof *p, struct query *q, uint64_t *out, struct err *err)
+bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err)
 {
     struct wire_result r = {0};
-    const struct outcome *o = NULL;
     bool reached = false;
 
-    if (!run_once(p, q, 0, &r, &reached, &o, err))
-        return false;
-    *out = o->answer;
-    return true;
+    return run_once(p, q, 0, &r, &reached, out, err);
 }
 
 /* Other rows only tell of steps that they ran before. */
@@ -235,6 +247,24 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
         if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
             return true;
     }
+}
+
+/* What is copied from one table to another has keys that our rows there have as well. */
+static bool clear_way(struct proof *p, struct query *q, const struct wire_result *r)
+{
+    const struct fact_write *w = q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
+    AUTO(str) sql = {0};
+
+    if (q->clears || !w || w->verb != VERB_INSERT || q->facts.n_rels < 2 ||
+        strcmp(r->sqlstate, "23505") != 0)
+        return false;
+    str_add(&sql, "DELETE FROM ");
+    if (w->schema)
+        sql_qualified(&sql, w->schema, w->table);
+    else
+        sql_ident(&sql, w->table);
+    q->clears = arena_strdup(p->a, str_text(&sql));
+    return true;
 }
 
 /* Are there arguments with which it runs here? */
@@ -254,7 +284,8 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
         /* Other values help against constraints, formats and triggers, not against what runs for ever. */
         bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0 ||
                         strcmp(r.sqlstate, "P0001") == 0;
-        if (q->runs || !reached || !by_value || !args_mend(p, q, &r, 0, attempt))
+        if (q->runs || !reached || !by_value ||
+            (!args_mend(p, q, &r, 0, attempt) && !clear_way(p, q, &r)))
             break;
     }
     for (int set = 1; q->runs && set < q->n_sets; set++)
@@ -373,7 +404,7 @@ static bool begin_runs(struct proof *p, int state, int session, struct err *err)
             continue;
         if (q->has_args && q->probed_state != state)
             q->run[state] = from >= 0 ? q->run[from] : NULL;
-        else if (!cache_first(q, state) && !first_run(p, q, state, err))
+        else if (!cache_first(p, q, state) && !first_run(p, q, state, err))
             return false;
         else
             cache_note_first(q, state);

@@ -33,9 +33,9 @@ static bool replay_all(struct proof *p, struct err *err)
             return false;
         p->shapes[s] = cat_shape(&p->now);
         int since = p->report->n;
+        once_state(p, s);
         silent_state(p, s);
-        unique_state(p, s);
-        if (!answers_state(p, s, since, err))
+        if (!unique_state(p, s, err) || !answers_state(p, s, since, err))
             return false;
         if (!writes_probe(p, s, err))
             return false;

@@ -175,13 +175,25 @@ static const char *parents_value(struct proof *p, const struct cat_relation *r,
     return NULL;
 }
 
+/* The first row of a tree has no parent: a row that is its own has no end. */
+static bool points_at_itself(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if (r->constraints[i].type == 'f' && r->constraints[i].other == r->oid &&
+                r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}
+
 static void fill_row(struct proof *p, struct row *row)
 {
     for (int i = 0; i < row->r->n_columns; i++) {
         const struct cat_column *c = &row->r->columns[i];
         const char *parent = parents_value(p, row->r, c, row->variant);
 
-        if (is_left_out(c) || is_filled_by_plan(p, row->r, c))
+        if (is_left_out(c) || is_filled_by_plan(p, row->r, c) ||
+            (!parent && !c->not_null && points_at_itself(row->r, c)))
             row->values[i] = NULL;
         else if (parent)
             row->values[i] = parent;
@@ -392,6 +404,24 @@ bool seed_move_sequences(struct proof *p, int nth, struct err *err)
     return wire_run(p->root, p->scratch, &op, 1, &result, err);
 }
 
+/* What was computed before there were rows. One that needs another is younger. */
+static bool refresh(struct proof *p, struct err *err)
+{
+    for (int i = 0; i < p->baseline.n_relations; i++) {
+        const struct cat_relation *r = &p->baseline.relations[i];
+        struct wire_result ignored = {0};
+        AUTO(str) sql = {0};
+
+        if (r->kind != 'm' || !r->is_populated)
+            continue;
+        str_add(&sql, "REFRESH MATERIALIZED VIEW ");
+        sql_qualified(&sql, r->schema, r->name);
+        if (!wire_exec(p->root, p->scratch, str_text(&sql), false, &ignored, err))
+            return false;
+    }
+    return true;
+}
+
 bool seed_tables(struct proof *p, struct err *err)
 {
     const struct catalogue *c = &p->baseline;
@@ -405,7 +435,7 @@ bool seed_tables(struct proof *p, struct err *err)
         return false;
     if (!find_rows(p, o.out, &o.n, err) || !make_all(p, o.out, o.n, err))
         return false;
-    return set_role(p, "origin", err) && seed_move_sequences(p, 0, err);
+    return set_role(p, "origin", err) && seed_move_sequences(p, 0, err) && refresh(p, err);
 }
 
 bool seed_remove(struct proof *p, const char *schema, const char *table, bool *removed,

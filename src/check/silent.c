@@ -70,11 +70,12 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
     const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
     const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
 
-    if (f->verb != VERB_INSERT || !before || !now || f->positional)
+    if ((f->verb != VERB_INSERT && f->defaulted.n == 0) || !before || !now || f->positional)
         return;
     for (int i = 0; i < before->n_columns; i++) {
         const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
-        bool left_out = !names(&f->columns, b->name) || names(&f->defaulted, b->name);
+        bool left_out = names(&f->defaulted, b->name) ||
+                        (f->verb == VERB_INSERT && !names(&f->columns, b->name));
 
         /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
         if (!left_out || !n || !b->fallback || b->is_generated ||
@@ -85,9 +86,145 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
         if (n->not_null && !fallback_of(l, now, n))
             continue;
         add(l, "insert-relied-on-default",
-            arena_printf(l->p->a, "the INSERT leaves out \"%s\", whose default was %s and is %s",
+            arena_printf(l->p->a, "the %s \"%s\", whose default was %s and is %s",
+                         f->verb == VERB_INSERT ? "INSERT leaves out"
+                                                : "UPDATE takes the default of",
                          b->name, b->fallback, n->fallback ? n->fallback : "gone"),
             "give the column a value in a release before this one");
+    }
+}
+
+static bool has_insert_trigger(const struct cat_relation *r)
+{
+    for (int i = 0; i < r->n_triggers; i++)
+        if (strstr(r->triggers[i].definition, "BEFORE INSERT") ||
+            strstr(r->triggers[i].definition, "INSTEAD OF"))
+            return true;
+    return false;
+}
+
+/* MERGE and INSERT ... SELECT may not come to it with the few rows that there are. */
+static void look_at_required(struct look *l, const struct fact_write *f)
+{
+    const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
+    const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
+    const struct outcome *run = l->a->q->run[l->state];
+
+    if (f->verb != VERB_INSERT || f->positional || !before || !now || now->kind == 'v' ||
+        has_insert_trigger(now) || (run && !run->ok) || !l->a->q->plan[l->state]->ok)
+        return;
+    for (int i = 0; i < now->n_columns; i++) {
+        const struct cat_column *n = &now->columns[i], *b = cat_column(before, n->name);
+        bool was_required = b && b->not_null && !b->fallback && !b->is_identity;
+
+        if (!n->not_null || n->fallback || n->is_identity || n->is_generated || was_required ||
+            names(&f->columns, n->name))
+            continue;
+        add(l, "insert-omits-required-column",
+            arena_printf(l->p->a, "a row that it inserts has no \"%s\", which is NOT NULL",
+                         n->name),
+            "give the column a value in a release before this one, or a default in this step");
+    }
+}
+
+/* A unique index over the same rows, of which no column is outside this one's. */
+static bool is_kept_unique(const struct cat_relation *r, const struct cat_index *lost)
+{
+    for (int i = 0; i < r->n_indexes; i++) {
+        const struct cat_index *x = &r->indexes[i];
+        bool within = !x->is_partial && !index_has_column(x, 0);
+
+        for (int k = 0; within && k < r->n_columns; k++)
+            within = !index_has_column(x, r->columns[k].number) ||
+                     index_has_column(lost, r->columns[k].number);
+        if (x->is_unique && x->is_valid &&
+            (within ||
+             (strcmp(x->columns, lost->columns) == 0 && x->is_partial == lost->is_partial)))
+            return true;
+    }
+    return false;
+}
+
+/* ON CONFLICT DO NOTHING goes on working without the index, and finds no conflict any more. */
+static void look_at_conflicts(struct look *l, const struct fact_write *f)
+{
+    const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
+    const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
+
+    if (!f->on_conflict || f->conflict_has_target || f->verb != VERB_INSERT || !before || !now)
+        return;
+    for (int i = 0; i < before->n_indexes; i++) {
+        const struct cat_index *b = &before->indexes[i];
+        bool written = f->positional;
+
+        for (int k = 0; k < before->n_columns; k++)
+            written |= index_has_column(b, before->columns[k].number) &&
+                       names(&f->columns, before->columns[k].name);
+        if (b->is_unique && b->is_valid && written && !is_kept_unique(now, b))
+            add(l, "on-conflict-target-lost",
+                arena_printf(
+                    l->p->a,
+                    "\"%s\" is gone, and with it the conflicts that ON CONFLICT DO NOTHING "
+                    "was for: a second row with the same values goes in",
+                    b->name),
+                "make another unique index over the same columns first");
+    }
+}
+
+static bool acts(const struct cat_constraint *k)
+{
+    return k->type == 'f' &&
+           (strstr(k->definition, "ON DELETE CASCADE") || strstr(k->definition, "ON DELETE SET"));
+}
+
+static bool has_foreign_key(const struct cat_relation *r, const struct cat_constraint *like)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        if (r->constraints[i].type == 'f' && r->constraints[i].other == like->other)
+            return true;
+    return false;
+}
+
+/* Rows that a foreign key took along, or let go, stay as they are. With another key in its place it's for the run. */
+static void look_at_actions(struct look *l, const struct fact_write *f)
+{
+    const struct cat_relation *r = cat_find(&l->p->now, l->path, f->schema, f->table);
+
+    for (int i = 0; r && f->verb == VERB_DELETE && i < l->p->before.n_relations; i++) {
+        const struct cat_relation *b = &l->p->before.relations[i],
+                                  *n = cat_by_oid(&l->p->now, b->oid);
+
+        for (int k = 0; n && k < b->n_constraints; k++)
+            if (b->constraints[k].other == r->oid && acts(&b->constraints[k]) &&
+                !has_foreign_key(n, &b->constraints[k]))
+                add(l, "old-path-trigger-effect",
+                    arena_printf(l->p->a,
+                                 "foreign key \"%s\" is gone: rows of \"%s\" are left behind that "
+                                 "point at what it deletes",
+                                 b->constraints[k].name, n->name),
+                    "delete them in the statement itself, in a release before this one");
+    }
+}
+
+/* Whose allocation of numbers counts on the step, as those of many mappers do, gives out the same ones twice. */
+static void look_at_sequences(struct look *l)
+{
+    const struct statement_facts *f = &l->a->q->facts;
+
+    for (int i = 0; i < f->literals.n; i++) {
+        const char *dot = strchr(f->literals.items[i].s, '.');
+        const char *schema = dot ? arena_strndup(l->p->scratch, f->literals.items[i].s,
+                                                 (size_t) (dot - f->literals.items[i].s))
+                                 : NULL;
+        const char *name = dot ? dot + 1 : f->literals.items[i].s;
+        const struct cat_relation *b = cat_find(&l->p->before, l->path, schema, name);
+        const struct cat_relation *n = cat_find(&l->p->now, l->path, schema, name);
+
+        if (b && n && b->kind == 'S' && n->kind == 'S' && b->increment != n->increment)
+            add(l, "session-meaning-changed",
+                arena_printf(l->p->a, "\"%s\" went by steps of %lld and goes by %lld", n->name,
+                             b->increment, n->increment),
+                "a new sequence, used by the releases that know its step");
     }
 }
 
@@ -432,7 +569,11 @@ void silent_state(struct proof *p, int state)
         for (int k = 0; k < a->q->facts.n_writes; k++) {
             look_at_defaults(&l, &a->q->facts.writes[k]);
             look_at_places(&l, &a->q->facts.writes[k]);
+            look_at_required(&l, &a->q->facts.writes[k]);
+            look_at_conflicts(&l, &a->q->facts.writes[k]);
+            look_at_actions(&l, &a->q->facts.writes[k]);
         }
+        look_at_sequences(&l);
         look_at_natural_joins(&l);
         for (int k = 0; k < a->q->facts.n_rels; k++) {
             look_at_rel(&l, &a->q->facts.rels[k]);

@@ -78,9 +78,43 @@ const char *stand_in(struct arena *a, const char *sql)
     return starts(skip(sql), "copy") ? copy_stand_in(a, sql) : NULL;
 }
 
+const char *copy_refused(const struct proof *p, const struct query *q)
+{
+    static const struct {
+        char kind;
+        bool to;
+        const char *words;
+    } no[] = {{'v', true, "view"},
+              {'m', true, "materialized view"},
+              {'p', true, "partitioned table"},
+              {'S', true, "sequence"},
+              {'v', false, "view"},
+              {'m', false, "materialized view"}};
+    bool to = q->facts.n_writes == 0;
+    const char *query = skip(skip(q->s->dollar_sql) + strlen("copy"));
+
+    if (*query == '(' || q->facts.n_rels == 0)
+        return NULL;
+    const struct fact_rel *f = &q->facts.rels[0];
+    const struct cat_relation *r =
+        cat_find(&p->now, p->sessions[q->session].search_path, f->schema, f->name);
+    for (size_t i = 0; r && i < sizeof no / sizeof *no; i++) {
+        bool does = no[i].kind == r->kind && no[i].to == to;
+
+        for (int k = 0; does && !to && k < r->n_triggers; k++)
+            does = !strstr(r->triggers[k].definition, "INSTEAD OF INSERT");
+        if (does)
+            return arena_printf(p->a, "cannot copy %s %s \"%s\"", to ? "from" : "to", no[i].words,
+                                r->name);
+    }
+    return NULL;
+}
+
 bool runs_as_utility(const char *sql)
 {
-    static const char *const words[] = {"call", "truncate", "lock", "refresh"};
+    static const char *const words[] = {"call",    "truncate", "lock",   "refresh", "analyze",
+                                        "cluster", "reindex",  "do",     "create",  "alter",
+                                        "drop",    "grant",    "revoke", "comment", "notify"};
     const char *s = skip(sql);
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -50,6 +50,18 @@ static uint64_t everything(const struct proof *p)
     return h;
 }
 
+/* Views, triggers, defaults, checks and policies call functions that the statement doesn't name. Our own come and
+ * go with the trigger that calls them. */
+static uint64_t routines(const struct proof *p)
+{
+    uint64_t h = PRINT_START;
+
+    for (int i = 0; i < p->now.n_functions; i++)
+        if (strncmp(p->now.functions[i].schema, "phasegate", strlen("phasegate")) != 0)
+            h = h * 31 + p->now.functions[i].fingerprint;
+    return h;
+}
+
 /* "name" or "schema.name", as a text; NULL: there is no such relation. */
 static const struct cat_relation *named_by(const struct proof *p, const char *path,
                                            const char *text)
@@ -63,7 +75,7 @@ static const struct cat_relation *named_by(const struct proof *p, const char *pa
 
 uint64_t query_surface(const struct proof *p, const struct query *q)
 {
-    struct surface s = {.p = p, .h = p->now.others};
+    struct surface s = {.p = p, .h = p->now.others * 31 + routines(p)};
     const char *path = p->sessions[q->session].search_path;
 
     if (!q->facts.parsed || q->is_run_alone)

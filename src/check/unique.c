@@ -19,30 +19,16 @@ static bool is_exclusion(const struct cat_relation *r, const struct cat_index *i
     return false;
 }
 
-static bool has_number(const char *columns, int number)
-{
-    char *end = NULL;
-
-    for (const char *s = columns; *s; s = end) {
-        long v = strtol(s, &end, 10);
-        if (end == s)
-            return false;
-        if (v == number)
-            return true;
-    }
-    return false;
-}
-
 /* An index that was there before and is at least as strict: over some of the columns, and over all rows. */
 static bool was_unique(const struct cat_relation *before, const struct cat_index *index)
 {
     for (int i = 0; i < before->n_indexes; i++) {
         const struct cat_index *b = &before->indexes[i];
-        bool within = b->is_unique && !b->is_partial && b->is_valid && !has_number(b->columns, 0);
+        bool within = b->is_unique && !b->is_partial && b->is_valid && !index_has_column(b, 0);
 
         for (int c = 0; within && c < before->n_columns; c++)
-            within = !has_number(b->columns, before->columns[c].number) ||
-                     has_number(index->columns, before->columns[c].number);
+            within = !index_has_column(b, before->columns[c].number) ||
+                     index_has_column(index, before->columns[c].number);
         if (within || (b->is_unique && strcmp(b->definition, index->definition) == 0))
             return true;
     }
@@ -65,8 +51,8 @@ static bool is_of_key(const struct key *k, const struct cat_column *c)
 {
     const char *body = strchr(k->index->definition, '(');
 
-    return has_number(k->index->columns, c->number) ||
-           (has_number(k->index->columns, 0) && body && mentions(body, c->name));
+    return index_has_column(k->index, c->number) ||
+           (index_has_column(k->index, 0) && body && mentions(body, c->name));
 }
 
 static bool names(const struct text_list *l, const char *name)
@@ -118,7 +104,7 @@ static const struct cat_column *written_of(const struct proof *p, const struct q
         }
         bool is_new = !first || !cat_column(first, c->name);
         bool is_null = w->verb == VERB_INSERT && !c->fallback && !c->is_identity;
-        if (is_new || (is_null && has_number(k->index->columns, c->number)) || c->is_identity)
+        if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity)
             return NULL;
     }
     return found;
@@ -152,7 +138,7 @@ static const char *param_in(const struct arg_set *set, const struct fact_write *
 static bool rows_differ(const struct query *q, const struct fact_write *w, const struct key *k,
                         const struct cat_column *c)
 {
-    bool is_plain = k->index->is_unique && !has_number(k->index->columns, 0);
+    bool is_plain = k->index->is_unique && !index_has_column(k->index, 0);
 
     for (int i = 0; is_plain && i < q->n_sets; i++) {
         const char *value = param_in(&q->sets[i], w, c->name);
@@ -166,8 +152,33 @@ static bool rows_differ(const struct query *q, const struct fact_write *w, const
     return is_plain && q->n_sets > 1;
 }
 
-static void look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
-                    int state, const struct key *k)
+/* INSERT ... WHERE NOT EXISTS: twice in one transaction, with the same values. That it put a row there at all shows in
+ * the first run. */
+static bool tolerates(struct proof *p, const struct app_statement *a, bool *out, struct err *err)
+{
+    struct query twice = *a->q;
+    struct wire_result r = {0};
+    bool reached = false;
+
+    *out = false;
+    if (!a->q->runs || a->q->facts.verb != VERB_INSERT)
+        return true;
+    if (!probe_run(p, &twice, &r, &reached, err))
+        return false;
+    if (!r.ok || !reached || r.affected == 0)
+        return true;
+    twice.before = arena_array(p->scratch, struct query *, a->q->n_before + 1);
+    if (a->q->n_before > 0)
+        memcpy(twice.before, a->q->before, sizeof *twice.before * (size_t) a->q->n_before);
+    twice.before[twice.n_before++] = a->q;
+    if (!probe_run(p, &twice, &r, &reached, err))
+        return false;
+    *out = r.ok && reached && r.affected == 0;
+    return true;
+}
+
+static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                    int state, const struct key *k, struct err *err)
 {
     const char *path = p->sessions[a->q->session].search_path;
     const struct query *q = a->q;
@@ -179,7 +190,10 @@ static void look_at(struct proof *p, const struct app_statement *a, const struct
 
         if (!yields(f) && cat_find(&p->now, path, f->schema, f->table) == k->r)
             c = written_of(p, q, k, f);
-        if (!c)
+        bool is_fine = false;
+        if (c && !tolerates(p, a, &is_fine, err))
+            return false;
+        if (!c || is_fine)
             continue;
         struct finding *found = finding_of_state(
             p, a, w, state, "unproven-write",
@@ -199,12 +213,13 @@ static void look_at(struct proof *p, const struct app_statement *a, const struct
         }
         limited_add(p, a, state, found);
     }
+    return true;
 }
 
-void unique_state(struct proof *p, int state)
+bool unique_state(struct proof *p, int state, struct err *err)
 {
     if (state == 0 || p->t.states[state].by != STATE_TASK || p->told_unique[state])
-        return;
+        return true;
     p->told_unique[state] = true;
     for (int r = 0; r < p->now.n_relations; r++) {
         struct key k = {&p->now.relations[r], NULL};
@@ -216,9 +231,11 @@ void unique_state(struct proof *p, int state)
                 continue;
             for (int n = 0; n < p->n_app; n++) {
                 const struct timeline_world *w = world_met(p, &p->app[n], state);
-                if (w && !p->t.releases[p->app[n].release].is_projected)
-                    look_at(p, &p->app[n], w, state, &k);
+                if (w && !p->t.releases[p->app[n].release].is_projected &&
+                    !look_at(p, &p->app[n], w, state, &k, err))
+                    return false;
             }
         }
     }
+    return true;
 }

@@ -138,7 +138,7 @@ static const char *rule_of(const struct proof *p, const struct outcome *o, const
         {"42702", "ambiguous-column-after-add"},   {"42601", "star-arity-broken"},
         {"42725", "function-overload-ambiguous"},  {"42501", "grants-missing-for-app-role"},
         {"42P10", "on-conflict-target-lost"},      {"428C9", "generated-takes-over-column"},
-        {"55000", "view-shim-rejects-old-writes"}, {"44000", "view-shim-rejects-old-writes"},
+        {"44000", "view-shim-rejects-old-writes"},
     };
     const struct sql_stmt *s = stmt_of(p, culprit);
     const char *rule = o->probe == 'X' && is_writer(q) ? rule_of_writes(o, q) : NULL;
@@ -150,8 +150,15 @@ static const char *rule_of(const struct proof *p, const struct outcome *o, const
     if (o->probe == 'X' && is_in_routine(o) && strncmp(o->sqlstate, "42", 2) == 0 &&
         strcmp(o->sqlstate, "42501") != 0)
         return "routine-body-broken";
-    if (strcmp(o->sqlstate, "42704") == 0 && strstr(q->sql, "ON CONSTRAINT"))
+    if ((strcmp(o->sqlstate, "42704") == 0 && strstr(q->sql, "ON CONSTRAINT")) ||
+        strstr(o->message, "ON CONFLICT"))
         return "on-conflict-target-lost";
+    if (is_writer(q) && strstr(o->message, " view ") &&
+        (strcmp(o->sqlstate, "55000") == 0 || strcmp(o->sqlstate, "0A000") == 0))
+        return "view-shim-rejects-old-writes";
+    /* A routine, a rule or TRUNCATE ran into it. */
+    if (strncmp(o->sqlstate, "23", 2) == 0 || strstr(o->message, "foreign key"))
+        return "restriction-breaks-old-writes";
     if (strcmp(o->sqlstate, "22P02") == 0 && strstr(o->message, "for enum"))
         return "enum-value-renamed";
     if (s && strcmp(o->sqlstate, "42883") == 0 && strstr(s->kind, "FUNCTION"))

@@ -17,12 +17,19 @@
 
 /* ---- what the shadow said ------------------------------------------------------------------------- */
 
+struct column_sum { /* over the values of a column that aren't NULL */
+    uint64_t sum;
+    int n;
+};
+
 struct outcome {
     bool ok;
     char probe;                               /* P, E, H, X */
     const char *sqlstate, *message, *context; /* when not ok */
     uint64_t answer;                          /* a sum over what it gave or left; 0: not known */
-    int rows;                                 /* over which rows: see n_rows */
+    const struct column_sum *beside;          /* [n_beside], of q->beside; NULL: not known */
+    int n_beside;
+    int rows; /* over which rows: see n_rows */
     int position;
     bool is_kept; /* an earlier run's */
 };
@@ -56,7 +63,7 @@ struct record {
     const char *shape_text;
     struct arg_set *sets;
     int n_sets;
-    const char *leaves;
+    const char *leaves, *clears;
     struct record_hold *holds;
     int n_holds;
     bool is_whole; /* read, and usable */
@@ -82,11 +89,14 @@ struct query {
     const struct statement *s;
     const char *sql; /* $n */
     struct statement_facts facts;
-    int session;        /* index into sessions */
-    bool keeps_rows;    /* its rows are its answer */
-    const char *leaves; /* else: the query whose rows are, run after it; NULL: not known */
-    bool is_stand_in;   /* sql isn't the author's: see stand_in() */
-    bool is_run_alone;  /* utility and the like: X doesn't apply */
+    int session;               /* index into sessions */
+    bool keeps_rows;           /* its rows are its answer */
+    const char *leaves;        /* else: the query whose rows are, run after it; NULL: not known */
+    const char *leaves_beside; /* of the columns that it leaves to the table; NULL: not looked at */
+    const char **beside;       /* their names */
+    int n_beside;
+    bool is_stand_in;  /* sql isn't the author's: see stand_in() */
+    bool is_run_alone; /* utility and the like: X doesn't apply */
     struct arg_set *sets;
     int n_sets;
     bool has_args; /* sets were looked for */
@@ -96,8 +106,10 @@ struct query {
     int n_holds;
     struct query **before; /* of its transaction: the statements that come first */
     int n_before;
-    uint64_t surface;                 /* of what it touches, when it was probed last */
-    uint64_t chain;                   /* of all that its outcomes depend on; 0: nothing is kept */
+    const char *clears; /* run before it: takes away rows of ours that are in its way; NULL: none */
+    bool goes_on;       /* others of its transaction come after it */
+    uint64_t surface;   /* of what it touches, when it was probed last */
+    uint64_t chain;     /* of all that its outcomes depend on; 0: nothing is kept */
     struct record *record;            /* of this chain; NULL: nothing is kept */
     int probed_state;                 /* -1: never */
     const struct outcome **plan;      /* [n_states] P and E; NULL: not looked at */
@@ -264,7 +276,7 @@ void cache_end(struct proof *p);
 void cache_state(struct proof *p, int state);                  /* after the replay to it */
 void cache_enter(struct proof *p, struct query *q, int state); /* its surface is another one */
 bool cache_plan(struct query *q, int state);
-bool cache_first(struct query *q, int state);
+bool cache_first(struct proof *p, struct query *q, int state);
 bool cache_hold(const struct query *q, const struct hold *h, const struct outcome **out);
 bool cache_run(struct query *q, int state);
 void cache_note_first(struct query *q, int state);
@@ -305,6 +317,8 @@ const struct cat_column *args_compared(const struct proof *p, const struct query
 /* stand_in.c: what is asked instead of COPY to or from the client, which no prepared statement can be; NULL: the
  * statement itself. */
 const char *stand_in(struct arena *a, const char *sql);
+/* Why COPY can't take its relation as it is now, though what stands in for it can; NULL: it can. */
+const char *copy_refused(const struct proof *p, const struct query *q);
 /* A utility statement that can run in a transaction and be taken back: CALL, TRUNCATE, LOCK. */
 bool runs_as_utility(const char *sql);
 
@@ -330,17 +344,24 @@ const struct timeline_world *world_met(const struct proof *p, const struct app_s
 
 /* answers.c: how an answer is had: rows that are kept, or a query afterwards. */
 void answer_prepare(struct proof *p, struct query *q);
+void answer_look_beside(struct proof *p,
+                        struct query *q); /* part of it, for a query that is known */
 uint64_t answer_of(const struct wire_result *r);
+const struct column_sum *answer_beside(struct proof *p, const struct query *q,
+                                       const struct wire_result *r);
 bool changes_rows(const struct proof *p, int state);
 /* Another answer than in the state before; since: the findings from there on are about this state. */
 bool answers_state(struct proof *p, int state, int since, struct err *err);
 /* probe.c: the answer, once more. */
-bool probe_answer(struct proof *p, struct query *q, uint64_t *out, struct err *err);
+bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err);
 
 /* unique.c: new uniqueness against those who write its columns. */
-void unique_state(struct proof *p, int state);
+bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,
                  const struct finding *f);
+
+/* once.c: the parse tree's suspicions of a step that the shadow has run. */
+void once_state(struct proof *p, int state);
 
 /* silent.c: S, against the state before. */
 void silent_state(struct proof *p, int state);

@@ -145,6 +145,37 @@ static int compare_first_place(const struct finding *a, const struct finding *b)
     return compare_places(&a->places[0], &b->places[0]);
 }
 
+/* The last name of "column o.ref does not exist", "column \"ref\" of relation \"o\" does not exist": servers name one
+ * thing that is gone in several ways. NULL: the message is about something else. */
+static const char *gone(const char *message, size_t *n)
+{
+    static const char end[] = " does not exist", of[] = " of relation ";
+    const char *stop = message ? strstr(message, end) : NULL;
+    const char *within = message ? strstr(message, of) : NULL;
+
+    if (!stop || strncmp(message, "column ", strlen("column ")) != 0)
+        return NULL;
+    if (within && within < stop)
+        stop = within;
+    const char *s = stop;
+    while (s > message && s[-1] != ' ' && s[-1] != '.')
+        s--;
+    s += *s == '"' && stop > s + 1;
+    *n = (size_t) (stop - s) - (stop > s && stop[-1] == '"');
+    return s;
+}
+
+static int compare_message(const char *a, const char *b)
+{
+    size_t n = 0, m = 0;
+    const char *x = gone(a, &n), *y = gone(b, &m);
+
+    if (!x || !y)
+        return x || y ? (x != NULL) - (y != NULL) : compare_text(a, b);
+    UNLESS_EQUAL((n > m) - (n < m));
+    return memcmp(x, y, n);
+}
+
 /* What makes two findings one: the same thing broken by the same step, in the same words. */
 static int compare_cause(const struct finding *a, const struct finding *b)
 {
@@ -153,7 +184,7 @@ static int compare_cause(const struct finding *a, const struct finding *b)
     UNLESS_EQUAL(compare_text(a->plan, b->plan));
     UNLESS_EQUAL(compare_text(a->phase, b->phase));
     UNLESS_EQUAL(compare_text(a->step, b->step));
-    UNLESS_EQUAL(compare_text(a->message, b->message));
+    UNLESS_EQUAL(compare_message(a->message, b->message));
     UNLESS_EQUAL(compare_text(a->sqlstate, b->sqlstate));
     UNLESS_EQUAL(compare_text(a->kind, b->kind));
     return compare_text(a->allowed_because, b->allowed_because);
@@ -173,6 +204,7 @@ static int compare_findings(const void *left, const void *right)
     UNLESS_EQUAL(compare_text(a->probe, b->probe));
     UNLESS_EQUAL(compare_text(a->safe_from, b->safe_from));
     UNLESS_EQUAL(compare_flags(&a->flags, &b->flags));
+    UNLESS_EQUAL(compare_text(a->message, b->message));
     return compare_text(a->help, b->help);
 }
 

@@ -1,21 +1,17 @@
 """What tests/data/compat expects is what the server shows: asked again, of the server and not of phasegate."""
 
 import concurrent.futures
-import os
 import unittest
 
 import compat
 import pgtest
 
-CASES = os.path.join(pgtest.SRC, "tests/data/compat/cases.txt")
-
 
 class Truth(unittest.TestCase):
     def test_every_expectation_is_an_observation(self):
-        pg = pgtest.cluster()
-        compat.make_roles(pg)
-        cases = compat.load(CASES)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        pg = compat.cluster()
+        cases = compat.load_all()
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
             truths = list(pool.map(lambda c: compat.experiment(pg, c), cases))
         wrong = ["%s: %s (%s)" % (c.name, why, t) for c, t in zip(cases, truths) for why in [compat.disagreement(c, t)] if why]
         self.assertEqual(wrong, [], "\n".join(wrong))

@@ -212,13 +212,14 @@ class Cluster(_Server):
 
     settings: dict for postgresql.conf. tcp=True also listens on 127.0.0.1:.port.
     durable=True keeps fsync on (a crash() loses nothing either way: the kernel stays up).
+    memory=True keeps its files in memory, where there is such a folder: for many databases, made and dropped.
     """
 
-    def __init__(self, settings=None, tcp=False, durable=False, start=True):
+    def __init__(self, settings=None, tcp=False, durable=False, start=True, memory=False):
         self.bindir = pg_bindir()
         self.account = server_user()
         self.port = free_port() if tcp else 5432
-        self.host = tempfile.mkdtemp(prefix="pgt.", dir="/tmp")
+        self.host = tempfile.mkdtemp(prefix="pgt.", dir="/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp")
         self.data = os.path.join(self.host, "data")
         self.log = os.path.join(self.host, "log")
         self._process = None
