@@ -472,7 +472,9 @@ class Lag(GateCase):
             drop = unittest.mock.patch.object(pgtest.Database, "drop")  # the server goes as a whole
             drop.start()
             self.addCleanup(drop.stop)
-            self.passes(self.gate(gate, db=primary.create_database()))
+            ready = self.gate(gate, db=primary.create_database())
+            pgtest.wait_until(lambda: primary.psql("SELECT replay_lsn >= pg_current_wal_lsn() FROM pg_stat_replication") == [["t"]])
+            self.passes(ready)
             standby.psql("SELECT pg_wal_replay_pause()")
             primary.psql("CREATE TABLE wal AS SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
             self.fails(self.gate(gate, db=primary.create_database()), "bytes,")
