@@ -30,7 +30,7 @@ layer(engine pg_ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(out pg_core)
 layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads)
 layer(shadow pg_io pg_load PkgConfig::LIBPQ PkgConfig::JANSSON Threads::Threads)
-layer(check pg_shadow pg_load PkgConfig::JANSSON)
+layer(check pg_shadow pg_load pg_sql PkgConfig::JANSSON)
 layer(demo pg_shadow pg_demo_files pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 layer(cli pg_schemas pg_demo pg_check pg_shadow pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 

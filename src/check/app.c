@@ -228,7 +228,7 @@ struct loaded {
     bool none; /* listed without statements */
 };
 
-static bool load_one(struct proof *p, const struct release *r, struct loaded *out,
+static bool load_one(struct arena *a, const char *root, const struct release *r, struct loaded *out,
                      struct problem_list *problems, struct err *err)
 {
     enum param_style style = PARAMS_DOLLAR;
@@ -236,8 +236,8 @@ static bool load_one(struct proof *p, const struct release *r, struct loaded *ou
     out->from = r;
     out->none = r->statements.n == 0;
     (void) !param_style_from_word(r->params.s, &style);
-    return out->none || statements_load(p->a, p->set->project.root, &r->statements, style,
-                                        &out->statements, problems, err);
+    return out->none ||
+           statements_load(a, root, &r->statements, style, &out->statements, problems, err);
 }
 
 static uint64_t statement_print(uint64_t h, const struct statement *s)
@@ -266,15 +266,12 @@ static uint64_t release_print(const struct release *r, const struct statements *
 static bool add_print(const struct project *p, const struct release *r, struct arena *a,
                       uint64_t *sum, struct problem_list *problems, struct err *err)
 {
-    enum param_style style = PARAMS_DOLLAR;
-    struct statements s = {0};
+    struct loaded l = {0};
 
-    if (r->statements.n == 0)
-        return true;
-    (void) !param_style_from_word(r->params.s, &style);
-    if (!statements_load(a, p->root, &r->statements, style, &s, problems, err))
+    if (!load_one(a, p->root, r, &l, problems, err))
         return false;
-    *sum += release_print(r, &s);
+    if (!l.none)
+        *sum += release_print(r, &l.statements);
     return true;
 }
 
@@ -308,7 +305,7 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
             all[i].none = false;
             continue;
         }
-        if (!load_one(p, r->listed, &all[i], problems, err))
+        if (!load_one(p->a, p->set->project.root, r->listed, &all[i], problems, err))
             return false;
         if (!all[i].none)
             p->statements_print += release_print(r->listed, &all[i].statements);

@@ -1,6 +1,8 @@
 /* Reading the shadow's catalogue. */
 #include "check/catalogue.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +12,6 @@ uint64_t print_text(uint64_t h, const char *text)
         h = (h ^ (unsigned char) *s) * UINT64_C(1099511628211);
     return (h ^ 0xff) * UINT64_C(1099511628211);
 }
-
-#define OURS                                                                                       \
-    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"
-#define NOT_OF_EXTENSION(catalog, oid)                                                             \
-    "NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend x WHERE x.classid = '" catalog                 \
-    "'::pg_catalog.regclass AND x.objid = " oid " AND x.deptype = 'e')"
 
 enum {
     Q_RELATIONS,
@@ -39,130 +35,16 @@ static const int first_printed[Q_COUNT] = {
 };
 
 static const char *const queries[Q_COUNT] = {
-    [Q_RELATIONS] =
-        "SELECT c.oid, c.relfilenode, c.relispopulated, n.nspname, c.relname, "
-        "pg_catalog.pg_get_userbyid(c.relowner), c.relkind, c.relrowsecurity, "
-        "c.relforcerowsecurity, c.relacl, c.relpersistence, c.reloptions, "
-        "CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END, "
-        "CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END, "
-        "pg_catalog.pg_get_expr(c.relpartbound, c.oid), "
-        "(SELECT pg_catalog.string_agg(i.inhparent::pg_catalog.regclass::pg_catalog.text, ',' "
-        "ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid), "
-        "c.relreplident, CASE WHEN c.relkind = 'S' THEN (SELECT pg_catalog.concat_ws(',', "
-        "s.seqtypid, s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcycle) FROM "
-        "pg_catalog.pg_sequence s WHERE s.seqrelid = c.oid) END "
-        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND " OURS " ORDER BY c.oid",
-    [Q_COLUMNS] =
-        "SELECT a.attrelid, a.atttypid, COALESCE(b.oid, a.atttypid), a.atttypmod, t.typelem, "
-        "a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), "
-        "COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), CASE WHEN t.typtype = 'd' THEN "
-        "t.typdefault END), t.typtype, t.typcategory, "
-        "CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::pg_catalog.regcollation "
-        "END, a.attnotnull, a.attgenerated, a.attidentity, a.attacl, CASE WHEN t.typtype = 'd' "
-        "THEN "
-        "(SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid), ' ' ORDER BY "
-        "k.conname) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) END "
-        "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN "
-        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_type t ON t.oid = "
-        "a.atttypid LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = "
-        "a.attnum LEFT JOIN LATERAL (WITH RECURSIVE up AS (SELECT t.oid, t.typtype, t.typbasetype "
-        "UNION ALL SELECT u.oid, u.typtype, u.typbasetype FROM up JOIN pg_catalog.pg_type u ON "
-        "u.oid = up.typbasetype) SELECT up.oid FROM up WHERE up.typtype <> 'd' LIMIT 1) b ON "
-        "t.typtype = 'd' WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', "
-        "'v', 'm', 'f') AND " OURS " ORDER BY a.attrelid, a.attnum",
-    [Q_CONSTRAINTS] =
-        "SELECT k.conrelid, k.confrelid, pg_catalog.array_to_string(k.conkey, ' '), "
-        "pg_catalog.array_to_string(k.confkey, ' '), k.conname, k.contype, "
-        "pg_catalog.pg_get_constraintdef(k.oid), k.convalidated FROM pg_catalog.pg_constraint k "
-        "JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid "
-        "= c.relnamespace WHERE k.contype IN ('p', 'u', 'f', 'c', 'x', 'n') AND " OURS
-        " ORDER BY k.conrelid, k.conname",
-    [Q_INDEXES] =
-        "SELECT i.indrelid, x.oid, x.relfilenode, x.relname, pg_catalog.pg_get_indexdef(x.oid), "
-        "i.indisunique, i.indisvalid, i.indkey, i.indpred IS NOT NULL FROM pg_catalog.pg_index i "
-        "JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON "
-        "n.oid = x.relnamespace WHERE " OURS " ORDER BY i.indrelid, x.relname",
-    [Q_TRIGGERS] =
-        "SELECT t.tgrelid, t.tgname, pg_catalog.pg_get_triggerdef(t.oid), t.tgenabled, "
-        "pg_catalog.md5(pg_catalog.regexp_replace(p.prosrc, '_drop_[0-9]{8}_', '_drop__', 'g')) "
-        "FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid "
-        "= t.tgfoid JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n "
-        "ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " OURS
-        " ORDER BY t.tgrelid, t.tgname",
-    [Q_POLICIES] =
-        "SELECT p.polrelid, p.polname, pg_catalog.concat_ws(' ', p.polcmd, p.polpermissive, "
-        "(SELECT pg_catalog.string_agg(r.rolname, ',' ORDER BY r.rolname) FROM pg_catalog.pg_roles "
-        "r WHERE r.oid = ANY (p.polroles)), pg_catalog.pg_get_expr(p.polqual, p.polrelid), "
-        "pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_catalog.pg_policy p ORDER BY "
-        "p.polrelid, p.polname",
-    [Q_USES] =
-        "SELECT DISTINCT r.ev_class, d.refobjid FROM pg_catalog.pg_rewrite r JOIN "
-        "pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND "
-        "d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
-        "d.refobjid <> r.ev_class JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN "
-        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE " OURS " ORDER BY 1, 2",
-    [Q_ENUMS] = "SELECT t.oid, n.nspname, t.typname, e.enumlabel FROM pg_catalog.pg_type t JOIN "
-                "pg_catalog.pg_namespace n ON n.oid = t.typnamespace JOIN pg_catalog.pg_enum e ON "
-                "e.enumtypid = t.oid WHERE " OURS " ORDER BY t.oid, e.enumsortorder",
-    [Q_FUNCTIONS] =
-        "SELECT n.nspname, p.proname, pg_catalog.concat_ws(' ', "
-        "pg_catalog.pg_get_function_arguments(p.oid), pg_catalog.pg_get_function_result(p.oid), "
-        "p.provolatile, p.prosecdef, p.proisstrict, p.proconfig, p.proacl, p.prokind, "
-        "pg_catalog.md5(p.prosrc), pg_catalog.md5(pg_catalog.pg_get_function_sqlbody(p.oid)), "
-        "CASE WHEN p.prosecdef THEN pg_catalog.pg_get_userbyid(p.proowner) END, (SELECT "
-        "pg_catalog.concat_ws(' ', g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.agginitval, "
-        "g.aggsortop) FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = p.oid)) FROM "
-        "pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE " OURS
-        " AND " NOT_OF_EXTENSION("pg_catalog.pg_proc", "p.oid") " ORDER BY p.proname, 1, 3",
-    [Q_OTHERS] =
-        "SELECT pg_catalog.concat_ws('|', (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', n.nspname, n.nspacl), ',' ORDER BY "
-        "n.nspname) FROM pg_catalog.pg_namespace n WHERE " OURS "), "
-        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.roleid::pg_catalog.regrole, "
-        "m.member::pg_catalog.regrole), ',' ORDER BY m.roleid, m.member) FROM "
-        "pg_catalog.pg_auth_members m), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.array_to_string(s.setconfig, ' '), ',' ORDER BY "
-        "s.setrole) FROM pg_catalog.pg_db_role_setting s), "
-        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.castsource::pg_catalog.regtype, "
-        "k.casttarget::pg_catalog.regtype, k.castfunc, k.castcontext), ',' ORDER BY k.oid) FROM "
-        "pg_catalog.pg_cast k WHERE k.oid >= 16384), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.oid::pg_catalog.regoperator, "
-        "o.oprcode), ',' ORDER BY o.oid) FROM pg_catalog.pg_operator o WHERE o.oid >= 16384), "
-        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.cfgname, k.cfgnamespace, "
-        "k.cfgparser, (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.maptokentype, "
-        "m.mapseqno, m.mapdict), ',' ORDER BY m.maptokentype, m.mapseqno) FROM "
-        "pg_catalog.pg_ts_config_map m WHERE m.mapcfg = k.oid)), ',' ORDER BY k.oid) FROM "
-        "pg_catalog.pg_ts_config k WHERE k.oid >= 16384), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', d.dictname, d.dictnamespace, "
-        "d.dictinitoption), ',' ORDER BY d.oid) FROM pg_catalog.pg_ts_dict d WHERE d.oid >= "
-        "16384), "
-        "(SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', l.collname, l.collnamespace), ',' "
-        "ORDER BY l.oid) FROM pg_catalog.pg_collation l WHERE l.oid >= 16384), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', x.extname, x.extversion), ',' ORDER BY "
-        "x.oid) FROM pg_catalog.pg_extension x), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', u.pubname, u.puballtables, u.pubinsert, "
-        "u.pubupdate, u.pubdelete, u.pubtruncate, (SELECT pg_catalog.string_agg(t.relid::"
-        "pg_catalog.regclass::pg_catalog.text, ',' ORDER BY t.relid) FROM "
-        "pg_catalog.pg_get_publication_tables(u.pubname) t)), ',' ORDER BY u.oid) FROM "
-        "pg_catalog.pg_publication u), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', "
-        "t.typname, t.typnotnull, t.typdefault, t.typacl), ',' ORDER BY t.oid) FROM "
-        "pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE "
-        "t.typtype IN ('d', 'r', 'm') AND " OURS "), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.relname, a.attname, "
-        "pg_catalog.format_type(a.atttypid, a.atttypmod)), ',' ORDER BY c.oid, a.attnum) FROM "
-        "pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN "
-        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'c' AND NOT "
-        "a.attisdropped AND " OURS "), (SELECT "
-        "pg_catalog.string_agg(i.inhrelid::pg_catalog.regclass::pg_catalog.text, ',' ORDER BY "
-        "i.inhparent, i.inhrelid) FROM pg_catalog.pg_inherits i), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.pg_get_ruledef(w.oid), ',' ORDER BY w.oid) FROM "
-        "pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN "
-        "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE w.rulename <> '_RETURN' "
-        "AND " OURS "), (SELECT "
-        "pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.conname, k.convalidated, "
-        "pg_catalog.pg_get_constraintdef(k.oid)), ',' ORDER BY k.oid) FROM "
-        "pg_catalog.pg_constraint k WHERE k.contypid <> 0))",
+    [Q_RELATIONS] = sql_select_catalogue_relations,
+    [Q_COLUMNS] = sql_select_catalogue_columns,
+    [Q_CONSTRAINTS] = sql_select_catalogue_constraints,
+    [Q_INDEXES] = sql_select_catalogue_indexes,
+    [Q_TRIGGERS] = sql_select_catalogue_triggers,
+    [Q_POLICIES] = sql_select_catalogue_policies,
+    [Q_USES] = sql_select_catalogue_view_uses,
+    [Q_ENUMS] = sql_select_catalogue_enums,
+    [Q_FUNCTIONS] = sql_select_catalogue_functions,
+    [Q_OTHERS] = sql_select_catalogue_others,
 };
 
 static const char *const names[Q_COUNT] = {

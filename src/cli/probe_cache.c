@@ -8,14 +8,15 @@
 #define CACHE_MAX ((size_t) 64 << 20)
 
 /* The program as it is on the disk: a build with other probes has other answers. */
-static void add_program(struct str *to)
+static bool add_program(struct str *to)
 {
-    struct stat st = {0};
+    struct stat st;
 
     if (stat("/proc/self/exe", &st) != 0)
-        st.st_size = 0;
+        return false;
     str_addf(to, "%s %lld %lld.%09ld", PHASEGATE_VERSION, (long long) st.st_size,
              (long long) st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    return true;
 }
 
 /* Answers may depend on what day it is: what is kept doesn't outlive it. */
@@ -62,10 +63,9 @@ void probe_cache_read(struct context *c, struct probe_cache *k)
     AUTO(err) ignored = {0};
 
     k->path = path_of(c);
-    add_program(&salt);
     add_day(c, &salt);
     str_addf(&salt, " superuser %d", opt_has(c, OPT_SHADOW_SUPERUSER));
-    if (!k->path || !add_baseline(c, &salt))
+    if (!k->path || !add_program(&salt) || !add_baseline(c, &salt))
         return;
     k->text.ceiling = CACHE_MAX + 1;
     k->out.ceiling = CACHE_MAX;

@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "engine": {"ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
     "shadow": {"io", "ports", "load", "core", "base"},
-    "check": {"shadow", "ports", "load", "core", "base"},
+    "check": {"shadow", "ports", "load", "core", "base", "sql"},
     "demo": {"shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     "cli": {"demo", "check", "shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.

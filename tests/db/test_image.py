@@ -320,8 +320,9 @@ class Where(Case):
         self.check(self.make(), "--shadow", pgtest.cluster().url())
         self.assertFalse(os.path.exists(self.cache))
 
-    @unittest.skipUnless(os.geteuid() == 0, "takes root to become somebody else")
     def test_an_ordinary_user(self):
+        if os.geteuid() != 0 and "CI" not in os.environ:
+            self.skipTest("takes root to become somebody else")
         user = pwd.getpwnam("nobody")
         os.chmod(self.home, 0o755)
         binary = shutil.copy(os.environ["PHASEGATE_BIN"], self.home + "/phasegate")

@@ -1,0 +1,7 @@
+-- purpose: the indexes of those relations
+-- params: none
+-- returns: one row each, by relation and name
+SELECT i.indrelid, x.oid, x.relfilenode, x.relname, pg_catalog.pg_get_indexdef(x.oid), i.indisunique,
+  i.indisvalid, i.indkey, i.indpred IS NOT NULL FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON
+  x.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace WHERE n.nspname NOT IN
+  ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' ORDER BY i.indrelid, x.relname
