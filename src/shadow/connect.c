@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern char **environ;
+
 enum { CONNECT_MS = 15000, COME_BACK_MS = 10000 };
 
 void shadow_option(struct str *to, const char *name, const char *value)
@@ -48,30 +50,86 @@ static bool connect_error(const struct shadow *s, const struct connect_spec *c, 
 {
     const char *state = find_sqlstate(PQerrorMessage(conn));
     /* What a statements file asks of its session: search_path, time zone. */
-    bool is_setting = state && (strncmp(state, "22023", 5) == 0 || strncmp(state, "42602", 5) == 0);
+    bool is_refused = state && (strncmp(state, "22023", 5) == 0 || strncmp(state, "42602", 5) == 0);
+    /* libpq reads it even when it has nothing to say. */
+    bool is_service =
+        !state && !s->url && getenv("PGSERVICE") && strstr(PQerrorMessage(conn), "service");
 
-    if (is_setting)
+    if (is_refused)
         err_set(err, ERR_INPUT, "the server refuses a setting of this session");
     else if (!s->url)
-        err_set(err, ERR_UNREACHABLE, "can't connect to the shadow");
+        err_set(err, is_service ? ERR_CONFIG : ERR_UNREACHABLE, "can't connect to the shadow");
     else if (c->user)
         err_set(err, ERR_UNREACHABLE,
                 "the server of --shadow doesn't admit a role that was made for this run");
     else
         err_set(err, ERR_UNREACHABLE, "can't connect to the server of --shadow");
     add_detail(s, conn, err);
-    if (s->url && c->user && !is_setting)
+    if (s->url && c->user && !is_refused)
         err_hint(err, "Its pg_hba.conf has to admit roles by password (scram-sha-256) from here: "
                       "neither peer nor a list of names.");
-    else if (s->url && !is_setting)
+    else if (s->url && !is_refused)
         err_hint(err, "Are host, port, user and password right? psql with the same URL says. "
                       "Without --shadow phasegate starts a server of its own.");
+    if (is_service)
+        err_hint(err,
+                 "PGSERVICE names a service that libpq can't find or read: unset it, or correct "
+                 "its file.");
     if (state)
         memcpy(err->sqlstate, state, 5);
     return false;
 }
 
+/* ---- surroundings ------------------------------------------------------------------------------ */
+
+static bool is_setting(const char *entry)
+{
+    static const char *const names[] = {"PGTZ=", "PGDATESTYLE=", "PGGEQO="};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Another list instead of changes in the one that there is: threads may be reading it. */
+void shadow_hide_settings(struct shadow *s)
+{
+    int n = 0, m = 0;
+
+    while (environ && environ[n])
+        n++;
+    s->environ_without = arena_array(&s->arena, char *, n + 1);
+    for (int i = 0; i < n; i++)
+        if (!is_setting(environ[i]))
+            s->environ_without[m++] = environ[i];
+    s->environ_without[m] = NULL;
+    if (m == n)
+        return;
+    s->environ_before = environ;
+    environ = s->environ_without;
+}
+
+void shadow_show_settings(struct shadow *s)
+{
+    if (s->environ_before && environ == s->environ_without)
+        environ = s->environ_before;
+    s->environ_before = NULL;
+}
+
 /* ---- the handshake ----------------------------------------------------------------------------- */
+
+/* Our own server is asked as if nobody had set anything: variables of libpq, and a service's file, fill in only what
+ * isn't said. Empty ones count only in a string. */
+static const char *own_server(struct shadow *s)
+{
+    static const char quiet[] =
+        " hostaddr='' password='' passfile='/dev/null' options='' requirepeer='' "
+        "replication='' target_session_attrs=any sslmode=disable gssencmode=disable "
+        "channel_binding=disable connect_timeout=10 sslcert='' sslkey='' sslrootcert='' sslcrl=''";
+
+    return arena_printf(&s->arena, "%s%s", pg_local_conninfo(s->pg, "postgres"), quiet);
+}
 
 static PGconn *start(struct shadow *s, const struct connect_spec *c)
 {
@@ -80,7 +138,7 @@ static PGconn *start(struct shadow *s, const struct connect_spec *c)
 
 #define OPTION(k, v) (key[n] = (k), value[n] = (v), n++)
     OPTION("tcp_user_timeout", "10000"); /* of cancels too */
-    OPTION("dbname", s->url ? s->url : pg_local_conninfo(s->pg, "postgres"));
+    OPTION("dbname", s->url ? s->url : own_server(s));
     /* After the string: not to be changed by it. */
     if (c->database)
         OPTION("dbname", c->database);

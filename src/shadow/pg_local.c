@@ -1,29 +1,25 @@
-#include "phasegate/pg_local.h"
 #include "shadow/confine.h"
+#include "shadow/pg_local_int.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <grp.h>
-#include <libpq-fe.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PREFIX "phasegate-pg-"
-#define OWNER_LOCK "owner.lock"
 #define START_TRIES 15000 /* of 2 ms */
 #define STOP_TRIES 100    /* of 20 ms */
 #define MAX_ARGS 128
+#define MAX_PARENT 60
 
 struct pg_local {
     struct str folder, data, log;
@@ -40,7 +36,7 @@ static void pause_ms(int ms)
     nanosleep(&(struct timespec) {ms / 1000, ms % 1000 * 1000000L}, NULL);
 }
 
-static const char *parent_folder(const char *given)
+const char *pg_parent_folder(const char *given)
 {
     const char *tmp = getenv("TMPDIR");
 
@@ -138,13 +134,13 @@ bool pg_local_find(struct str *out)
 
 /* ---- whom it runs as ------------------------------------------------------------------------------- */
 
-static bool choose_user(struct pg_local *p, struct err *err)
+bool pg_user_choose(uid_t *uid, gid_t *gid, struct err *err)
 {
     const struct passwd *user = NULL;
 
-    p->uid = geteuid();
-    p->gid = getegid();
-    if (p->uid != 0)
+    *uid = geteuid();
+    *gid = getegid();
+    if (*uid != 0)
         return true;
     user = getpwnam("postgres");
     if (!user)
@@ -153,8 +149,8 @@ static bool choose_user(struct pg_local *p, struct err *err)
         return err_set(err, ERR_UNREACHABLE,
                        "PostgreSQL doesn't run as root, and there is no user postgres "
                        "or nobody to run it");
-    p->uid = user->pw_uid;
-    p->gid = user->pw_gid;
+    *uid = user->pw_uid;
+    *gid = user->pw_gid;
     return true;
 }
 
@@ -181,10 +177,30 @@ static void child_become(const struct pg_local *p, int out_fd)
         _exit(126);
 }
 
-static pid_t spawn(const struct pg_local *p, const char *const *argv, bool is_confined)
+/* What runs there can be told by anybody's SQL to show its surroundings: ours may hold secrets. */
+static const char *const *clean_env(struct pg_local *p)
+{
+    static const char *const kept[] = {"PATH", "LD_LIBRARY_PATH"};
+    enum { N_KEPT = sizeof kept / sizeof *kept };
+    const char **env = arena_array(&p->arena, const char *, N_KEPT + 4);
+    const char *zone = getenv("TZ");
+    int n = 0;
+
+    for (int i = 0; i < N_KEPT; i++)
+        if (getenv(kept[i]))
+            env[n++] = arena_printf(&p->arena, "%s=%s", kept[i], getenv(kept[i]));
+    env[n++] = "LC_ALL=C";
+    env[n++] = arena_printf(&p->arena, "TZ=%s", zone && *zone ? zone : "UTC");
+    env[n++] = arena_printf(&p->arena, "HOME=%s", str_text(&p->folder));
+    env[n] = NULL;
+    return env;
+}
+
+static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined)
 {
     int out_fd =
         open(str_text(&p->log), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const char *const *env = clean_env(p);
     pid_t parent = getpid();
     pid_t pid = out_fd < 0 ? -1 : fork();
 
@@ -193,7 +209,7 @@ static pid_t spawn(const struct pg_local *p, const char *const *argv, bool is_co
         if (is_confined)
             confine(argv[0], false, str_text(&p->folder));
         if (getppid() == parent)
-            execv(argv[0], (char *const *) argv);
+            execve(argv[0], (char *const *) argv, (char *const *) env);
         _exit(127);
     }
     int why = errno;
@@ -203,128 +219,45 @@ static pid_t spawn(const struct pg_local *p, const char *const *argv, bool is_co
     return pid;
 }
 
-/* ---- removing --------------------------------------------------------------------------------------- */
-
-static void remove_below(int at, const char *name)
-{
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-    if (!dir && fd >= 0)
-        close(fd);
-    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        /* Never through a link: entries are removed relative to folders that we opened. */
-        if (unlinkat(fd, e->d_name, 0) != 0)
-            remove_below(fd, e->d_name);
-    }
-    if (dir)
-        closedir(dir);
-    unlinkat(at, name, AT_REMOVEDIR);
-}
-
-void pg_local_remove(const char *folder) { remove_below(AT_FDCWD, folder); }
-
-static long first_number(int folder, const char *name)
-{
-    char text[32] = "";
-    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-
-    if (fd >= 0)
-        close(fd);
-    return got > 0 ? strtol(text, NULL, 10) : 0;
-}
-
-/* A postmaster works in its data folder: so a number that was given to another process is told apart. */
-static void end_postmaster(int folder, const char *path)
-{
-    long pid = first_number(folder, "data/postmaster.pid");
-    AUTO(str) link = {0};
-    AUTO(str) data = {0};
-    char cwd[512] = "";
-
-    str_addf(&link, "/proc/%ld/cwd", pid);
-    str_addf(&data, "%s/data", path);
-    for (int i = 0; pid > 1 && i < 100; i++) {
-        ssize_t n = readlink(str_text(&link), cwd, sizeof cwd - 1);
-
-        if (n <= 0)
-            return;
-        cwd[n] = '\0';
-        if (strcmp(cwd, str_text(&data)) != 0)
-            return;
-        kill((pid_t) pid, i < 50 ? SIGQUIT : SIGKILL);
-        pause_ms(100);
-    }
-}
-
-static bool clean_one(int parent_fd, const char *parent, const char *name, uid_t server_uid)
-{
-    AUTO(str) path = {0};
-    struct stat st;
-    int folder = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (folder < 0)
-        return false;
-    int lock = -1;
-    if (fstat(folder, &st) == 0 && (st.st_uid == geteuid() || st.st_uid == server_uid))
-        lock = openat(folder, OWNER_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    /* Who holds the lock lives; without one the owner is just being born, or it isn't ours. */
-    bool abandoned = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
-    if (abandoned) {
-        str_addf(&path, "%s/%s", parent, name);
-        end_postmaster(folder, str_text(&path));
-        remove_below(parent_fd, name);
-    }
-    if (lock >= 0)
-        close(lock);
-    close(folder);
-    return abandoned;
-}
-
-int pg_local_clean(const char *given)
-{
-    const char *parent = parent_folder(given);
-    struct pg_local who = {0};
-    AUTO(err) ignored = {0};
-    int cleaned = 0;
-    DIR *dir = opendir(parent);
-
-    if (!dir || !choose_user(&who, &ignored))
-        who.uid = geteuid();
-    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
-        if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0)
-            cleaned += clean_one(dirfd(dir), parent, e->d_name, who.uid);
-    if (dir)
-        closedir(dir);
-    return cleaned;
-}
-
 /* ---- starting ----------------------------------------------------------------------------------------- */
 
-static bool make_folder(struct pg_local *p, const char *parent, struct err *err)
+/* The folder is below its real name: the server works elsewhere, and is found again by it. */
+static bool find_parent(const char *given, struct str *out, struct err *err)
 {
-    AUTO(str) lock = {0};
+    char *real = realpath(given, NULL);
 
-    str_addf(&p->folder, "%s/" PREFIX "XXXXXX", parent);
-    if (!mkdtemp(p->folder.text)) {
-        str_clear(&p->folder);
-        return err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", parent,
+    if (!real)
+        return err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", given,
                        strerror(errno));
-    }
+    str_set(out, real);
+    free(real);
+    bool good = true;
+    for (const char *c = str_text(out); *c; c++)
+        good = good && *c != ',' && (unsigned char) *c >= ' ' && *c != 127;
+    if (good)
+        return true;
+    err_set(err, ERR_CONFIG,
+            "PostgreSQL can't listen in a folder whose name has a comma or a "
+            "control character");
+    err_detail(err, "%s", str_text(out));
+    return err_hint(err, "Set TMPDIR to another one.");
+}
+
+static bool make_folder(struct pg_local *p, const char *given, struct err *err)
+{
+    AUTO(str) parent = {0};
+
+    if (!find_parent(given, &parent, err))
+        return false;
     /* The socket's path has to fit in a sockaddr_un. */
-    if (p->folder.len > 80)
+    if (parent.len > MAX_PARENT)
         return err_set(err, ERR_CONFIG,
                        "%s is too long a path for a unix socket; set TMPDIR to a shorter one",
-                       parent);
+                       str_text(&parent));
+    if (!pg_folder_make(str_text(&parent), &p->folder, &p->lock_fd, err))
+        return false;
     str_addf(&p->data, "%s/data", str_text(&p->folder));
     str_addf(&p->log, "%s/log", str_text(&p->folder));
-    str_addf(&lock, "%s/" OWNER_LOCK, str_text(&p->folder));
-    p->lock_fd = open(str_text(&lock), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (p->lock_fd < 0 || flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&p->folder), strerror(errno));
     return true;
 }
 
@@ -372,7 +305,7 @@ static bool wait_child(pid_t pid, const struct interrupt *interrupt, int *status
     return !stopped;
 }
 
-static bool run_initdb(const struct pg_local *p, const char *bin, const struct pg_local_options *o,
+static bool run_initdb(struct pg_local *p, const char *bin, const struct pg_local_options *o,
                        struct err *err)
 {
     AUTO(str) program = {0};
@@ -444,17 +377,34 @@ static pid_t run_postgres(struct pg_local *p, const char *bin, const struct pg_l
     return spawn(p, argv, o->is_confined);
 }
 
+/* It says so in postmaster.pid, in its eighth line: no question to it that our surroundings could turn elsewhere. */
+static bool is_ready(const struct pg_local *p)
+{
+    AUTO(str) path = {0};
+    char text[4096];
+    const char *at = text;
+
+    str_addf(&path, "%s/postmaster.pid", str_text(&p->data));
+    int fd = open(str_text(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (got <= 0)
+        return false;
+    text[got] = '\0';
+    for (int line = 1; at && line < 8; line++) {
+        at = strchr(at, '\n');
+        at = at ? at + 1 : NULL;
+    }
+    return at && strtol(text, NULL, 10) == p->pid && strncmp(at, "ready", 5) == 0;
+}
+
 static bool wait_ready(struct pg_local *p, const struct interrupt *interrupt, struct err *err)
 {
-    const char *conninfo = pg_local_conninfo(p, "postgres");
-    AUTO(str) socket = {0};
     int status;
 
-    str_addf(&socket, "%s/.s.PGSQL.5432", str_text(&p->folder));
-
     for (int i = 0; i < START_TRIES; i++) {
-        /* It has work enough without being asked before it listens. */
-        if (access(str_text(&socket), F_OK) == 0 && PQping(conninfo) == PQPING_OK)
+        if (is_ready(p))
             return true;
         if (is_signalled(interrupt))
             return err_set(err, ERR_INTERRUPTED, "stopped by a signal");
@@ -511,7 +461,7 @@ static bool start_taken(struct pg_local *p, const char *bin, const struct pg_loc
     if (!o->source)
         return false;
     if (!o->source->take(o->source->ctx, str_text(&p->data), p->uid, p->gid)) {
-        remove_below(AT_FDCWD, str_text(&p->data));
+        pg_local_remove(str_text(&p->data));
         return false;
     }
     if (give_folder(p, &why) && run_server(p, bin, o, &why))
@@ -521,14 +471,14 @@ static bool start_taken(struct pg_local *p, const char *bin, const struct pg_loc
     p->pid = 0;
     if (!is_signalled(o->interrupt))
         o->source->unfit(o->source->ctx);
-    remove_below(AT_FDCWD, str_text(&p->data));
+    pg_local_remove(str_text(&p->data));
     return false;
 }
 
 bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, struct err *err)
 {
     struct pg_local *p = calloc(1, sizeof *p);
-    const char *parent = parent_folder(o->parent);
+    const char *parent = pg_parent_folder(o->parent);
     AUTO(str) bin = {0};
 
     if (!p)
@@ -544,7 +494,7 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
                 "no PostgreSQL server programs (initdb, postgres) on this machine");
         err_hint(err, "apt-get install postgresql");
     }
-    good = good && choose_user(p, err) && make_folder(p, parent, err);
+    good = good && pg_user_choose(&p->uid, &p->gid, err) && make_folder(p, parent, err);
     good = good && (start_taken(p, str_text(&bin), o) || start_made(p, str_text(&bin), o, err));
     if (!good) {
         pg_local_stop(p);
@@ -554,10 +504,26 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
     return true;
 }
 
+static void add_value(struct str *to, const char *key, const char *value)
+{
+    str_addf(to, "%s%s='", to->len > 0 ? " " : "", key);
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            str_addc(to, '\\');
+        str_addc(to, *value);
+    }
+    str_addc(to, '\'');
+}
+
 const char *pg_local_conninfo(struct pg_local *p, const char *name)
 {
-    return arena_printf(&p->arena, "host=%s port=5432 user=%s dbname=%s", str_text(&p->folder),
-                        p->superuser, name);
+    AUTO(str) text = {0};
+
+    add_value(&text, "host", str_text(&p->folder));
+    add_value(&text, "port", "5432");
+    add_value(&text, "user", p->superuser);
+    add_value(&text, "dbname", name);
+    return arena_strdup(&p->arena, str_text(&text));
 }
 
 const char *pg_local_folder(const struct pg_local *p) { return str_text(&p->folder); }
@@ -577,31 +543,38 @@ static void release(struct pg_local *p)
     free(p);
 }
 
+static void stop_server(struct pg_local *p)
+{
+    int folder = open(str_text(&p->folder), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const struct pg_segment segment = pg_segment_read(folder);
+
+    if (folder >= 0)
+        close(folder);
+    /* It saves nothing now, and takes as long to go as its files do. */
+    kill(p->pid, SIGQUIT);
+    if (p->data.len > 0)
+        pg_local_remove(str_text(&p->data));
+    end_server(p->pid, SIGQUIT);
+    pg_segment_remove(&segment, p->uid);
+}
+
 void pg_local_stop(struct pg_local *p)
 {
     if (!p)
         return;
-    if (p->pid > 0) {
-        /* It saves nothing now, and takes as long to go as its files do. */
-        kill(p->pid, SIGQUIT);
-        if (p->data.len > 0)
-            remove_below(AT_FDCWD, str_text(&p->data));
-        end_server(p->pid, SIGQUIT);
-    }
+    if (p->pid > 0)
+        stop_server(p);
     if (p->folder.len > 0)
-        remove_below(AT_FDCWD, str_text(&p->folder));
+        pg_folder_remove(str_text(&p->folder));
     release(p);
 }
 
 void pg_local_keep(struct pg_local *p)
 {
-    AUTO(str) lock = {0};
-
     if (!p)
         return;
     if (p->pid > 0)
         end_server(p->pid, SIGINT);
-    str_addf(&lock, "%s/" OWNER_LOCK, str_text(&p->folder));
-    unlink(str_text(&lock));
+    pg_folder_keep(str_text(&p->folder));
     release(p);
 }

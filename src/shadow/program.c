@@ -83,18 +83,38 @@ static bool is_named_by(const char *entry, const char *const *list)
     return false;
 }
 
-static bool begins_with(const char *entry, const char *const *words)
+/* What programs of PostgreSQL need in order to run, and to connect as the user does: HOME has certificates and
+ * ~/.pgpass. All else may be a secret. */
+static bool is_needed(const char *entry)
 {
-    for (; *words; words++)
-        if (strncmp(entry, *words, strlen(*words)) == 0)
+    static const char *const names[] = {"PATH=",         "HOME=",          "LD_LIBRARY_PATH=",
+                                        "KRB5CCNAME=",   "KRB5_CONFIG=",   "KRB5_CLIENT_KTNAME=",
+                                        "OPENSSL_CONF=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Not all that begins with PG is libpq's. */
+static bool is_libpq(const PQconninfoOption *all, const char *entry)
+{
+    static const char *const more[] = {"PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", NULL};
+    size_t n = strcspn(entry, "=");
+
+    for (int i = 0; more[i]; i++)
+        if (strlen(more[i]) == n && strncmp(more[i], entry, n) == 0)
+            return true;
+    for (; all && all->keyword; all++)
+        if (all->envvar && strlen(all->envvar) == n && strncmp(all->envvar, entry, n) == 0)
             return true;
     return false;
 }
 
 const char *const *program_env(struct arena *a, const char *const *added, bool keeps_libpq)
 {
-    static const char *const language[] = {"LC_", "LANG", NULL};
-    static const char *const libpq[] = {"PG", "PSQL", NULL};
+    PQconninfoOption *libpq = keeps_libpq ? PQconninfoParse("", NULL) : NULL;
     const char **all;
     int n = 0, m = 0;
 
@@ -102,15 +122,17 @@ const char *const *program_env(struct arena *a, const char *const *added, bool k
         n++;
     while (added[m])
         m++;
-    all = arena_array(a, const char *, n + m + 2);
+    all = arena_array(a, const char *, n + m + 3);
     m = 0;
     for (int i = 0; i < n; i++)
-        if (!is_named_by(environ[i], added) && !begins_with(environ[i], language) &&
-            (keeps_libpq || !begins_with(environ[i], libpq)))
+        if (!is_named_by(environ[i], added) &&
+            (is_needed(environ[i]) || is_libpq(libpq, environ[i])))
             all[m++] = environ[i];
     all[m++] = "LC_ALL=C";
+    all[m++] = "TZ=UTC";
     for (; *added; added++)
         all[m++] = *added;
+    PQconninfoFree(libpq);
     return all;
 }
 

@@ -266,6 +266,8 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
     s->roles = arena_array(&s->arena, const char *, n + 1);
     for (int i = 0; i < n; i++)
         s->roles[i] = arena_strdup(&s->arena, o->roles[i]);
+    if (!s->url)
+        shadow_hide_settings(s);
     if (!check_options(s, err) || !start_thread(s, err)) {
         shadow_end(s);
         return false;
@@ -364,6 +366,7 @@ void shadow_end(struct shadow *s)
         pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
     }
+    shadow_show_settings(s);
     err_clear(&s->start_err);
     arena_free(&s->arena);
     pthread_cond_destroy(&s->changed);

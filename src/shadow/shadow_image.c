@@ -46,7 +46,7 @@ static void set_key(char out[80], const char *kind, const struct str *text)
     snprintf(out, 80, "%.14s%.64s", kind, hash);
 }
 
-/* Whatever initdb's work depends on: it takes the server's time zone from its surroundings. */
+/* Whatever initdb's work depends on: of its surroundings it sees the time zone. */
 static void choose_made_key(struct shadow *s)
 {
     AUTO(str) text = {0};
@@ -56,8 +56,7 @@ static void choose_made_key(struct shadow *s)
     add_program(&text, s->bin_dir, "postgres");
     add_program(&text, s->bin_dir, "initdb");
     str_addf(&text, "%s\n%s\n%s\n%s\n", SHADOW_ADMIN, s->locale, gnu_get_libc_version(),
-             zone ? zone : "");
-    add_stat(&text, "/etc/localtime");
+             zone && *zone ? zone : "UTC");
     for (int i = 0; initdb_options[i]; i++)
         str_addf(&text, "%s\n", initdb_options[i]);
     set_key(s->made_key, "initdb-", &text);

@@ -33,6 +33,8 @@ struct shadow {
     struct clock *clock;
     const struct interrupt *interrupt;
 
+    char **environ_before, **environ_without; /* see connect.c; NULL: as it was */
+
     /* Our own server lives as long as the thread that started it. */
     pthread_t thread;
     bool has_thread, is_started, is_ended; /* the last two under lock */
@@ -115,6 +117,10 @@ bool shadow_image_is_of(const struct shadow *s, const char *database, const char
 void shadow_image_keep(struct shadow *s, const char *database, const struct str *seen);
 
 /* ---- connect.c */
+/* While a server of our own is there libpq has no settings of sessions from our environment, which go before all that
+ * a session asks for. The variables are there again afterwards. Not while others change the environment. */
+void shadow_hide_settings(struct shadow *s);
+void shadow_show_settings(struct shadow *s); /* twice is nothing */
 struct connect_spec {
     const char *database; /* on the server; NULL: the one to start from */
     const char *user;     /* NULL: the superuser, or whom the URL names */
