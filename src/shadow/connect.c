@@ -120,11 +120,11 @@ void shadow_show_settings(struct shadow *s)
 /* ---- the handshake ----------------------------------------------------------------------------- */
 
 /* Our own server is asked as if nobody had set anything: variables of libpq, and a service's file, fill in only what
- * isn't said. Empty ones count only in a string. */
+ * isn't said. Empty ones count only in a string. With a password no file of passwords is read. */
 static const char *own_server(struct shadow *s)
 {
     static const char quiet[] =
-        " hostaddr='' password='' passfile='/dev/null' options='' requirepeer='' "
+        " hostaddr='' password=none options='' requirepeer='' "
         "replication='' target_session_attrs=any sslmode=disable gssencmode=disable "
         "channel_binding=disable connect_timeout=10 sslcert='' sslkey='' sslrootcert='' sslcrl=''";
 
