@@ -118,8 +118,9 @@ static bool adopt_roles(struct load *l, struct err *err)
 static const char *const *connection_env(struct load *l)
 {
     PQconninfoOption *all = PQconninfo(l->s->admin->conn);
-    static const char *const other[] = {"dbname", "application_name", "options", "client_encoding",
-                                        NULL};
+    static const char *const other[] = {"dbname",  "application_name",
+                                        "options", "client_encoding",
+                                        "service", NULL}; /* a service is all resolved here */
     const char **list;
     int n = 0;
 

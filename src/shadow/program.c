@@ -126,7 +126,7 @@ const char *const *program_env(struct arena *a, const char *const *added, bool k
     m = 0;
     for (int i = 0; i < n; i++)
         if (!is_named_by(environ[i], added) &&
-            (is_needed(environ[i]) || is_libpq(libpq, environ[i])))
+            (is_needed(environ[i]) || (keeps_libpq && is_libpq(libpq, environ[i]))))
             all[m++] = environ[i];
     all[m++] = "LC_ALL=C";
     all[m++] = "TZ=UTC";
