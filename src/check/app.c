@@ -203,6 +203,7 @@ static struct query *query_for(struct proof *p, struct places *places, const str
                          .session = session,
                          .probed_state = -1};
     statement_facts(p->a, s, &q->facts);
+    q->is_lethal = lost_is_lethal(p, q);
     q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
     q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);
     q->shape = arena_array(p->a, const struct description *, p->t.n_states);

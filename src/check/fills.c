@@ -62,7 +62,7 @@ static bool runs_twice(struct proof *p, int state, const struct backfill *b, con
        NULL, true);
     op(ops, &n, "ROLLBACK", NULL, true);
     if (!wire_run(p->owner, p->scratch, ops, n, r, err))
-        return false;
+        return lost_note(p, ops, n, r);
     if (r[3].ok && !r[3].skipped && r[3].n_rows == 1 && strcmp(r[3].cell[0][0], "0") != 0)
         fill_finding(p, state, b,
                      arena_printf(p->a,
@@ -128,7 +128,7 @@ static bool keeps_what_is_written(struct proof *p, int state, const struct backf
     op(ops, &n, mine, NULL, true);
     op(ops, &n, "ROLLBACK", NULL, true);
     if (!wire_run(p->owner, p->scratch, ops, n, r, err))
-        return false;
+        return lost_note(p, ops, n, r);
     /* Rows that the backfill filled besides are written by this transaction too: only one written row can be told. */
     if (!r[5].ok || r[5].skipped || r[2].n_rows != 1 || is_empty(&r[2], s->set.n))
         return true;

@@ -30,7 +30,8 @@ static bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *e
     if (j->opens)
         job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
     j->results = arena_array(p->scratch, struct wire_result, j->n);
-    return wire_run(p->sessions[session].wire, p->scratch, j->ops, j->n, j->results, err);
+    return wire_run(p->sessions[session].wire, p->scratch, j->ops, j->n, j->results, err) ||
+           lost_note(p, j->ops, j->n, j->results);
 }
 
 static const struct outcome *outcome_of(struct proof *p, const struct wire_result *r, char probe)
@@ -83,7 +84,7 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
-        if (q->session != session)
+        if (q->session != session || q->is_lethal)
             continue;
         uint64_t surface = query_surface(p, q);
         if (q->probed_state >= 0 && surface == q->surface) {
@@ -416,7 +417,8 @@ static void meet(struct proof *p, int state, int session)
 {
     for (int i = 0; i < p->n_app; i++) {
         struct app_statement *a = &p->app[i];
-        if (a->q->session != session || a->hold >= 0 || a->failed_first || !is_met(p, a, state))
+        if (a->q->session != session || a->q->is_lethal || a->hold >= 0 || a->failed_first ||
+            !is_met(p, a, state))
             continue;
         if (a->q->shape[state] && can_run(a->q))
             a->hold = hold_for(p, a->q, state);

@@ -28,6 +28,7 @@ static bool replay_all(struct proof *p, struct err *err)
     for (int s = 0; s < p->t.n_states; s++) {
         if (!replay_to(p, s, err))
             return false;
+        p->entering = 0;
         cache_state(p, s);
         if (!probe_state(p, s, err))
             return false;
@@ -100,45 +101,76 @@ bool check_live_shape(struct db *db, struct arena *a, const char **shape, const 
     return true;
 }
 
+/* again: an attempt before this one ended in the middle. */
+static bool prove_once(struct proof *p, int *n_loaded, bool *again, struct timeline *t,
+                       struct problem_list *problems, struct err *err)
+{
+    const struct check_options *o = p->o;
+    struct timeline_options to = {.window = o->window};
+    struct report *out = p->report;
+    bool is_first = p->losses->n == 0;
+
+    if (o->next)
+        timeline_build_next(p->a, p->set, &to, o->next, &p->t);
+    else
+        timeline_build(p->a, p->set, &to, &p->t);
+    p->broken = arena_array(p->a, bool, p->t.n_states);
+    p->told = arena_array(p->a, bool, p->t.n_states);
+    p->forgot = arena_array(p->a, bool, p->t.n_states);
+    p->told_unique = arena_array(p->a, bool, p->t.n_states);
+    bool ok = app_load(p, problems, err);
+    /* What loading tells of was told the first time. */
+    if (is_first)
+        *n_loaded = out->n;
+    out->n = *n_loaded;
+    p->shapes = arena_array(p->a, uint64_t, p->t.n_states);
+    p->rows_print = arena_array(p->a, uint64_t, p->t.n_states);
+    p->stale = arena_array(p->a, bool, p->n_app + 1);
+    ok = ok && shadow_ready(p->shadow, err);
+    if (ok)
+        cache_begin(p);
+    ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
+    if (ok) {
+        int v = shadow_server_version(p->shadow);
+        if (is_first)
+            cache_write(p);
+        verdict_all(p);
+        lost_report(p);
+        note_proofs(p);
+        out->server_version = arena_printf(p->a, "%d.%d", v / 10000, v % 10000);
+        out->summary.plans = p->t.n_plans;
+        out->summary.releases = p->t.n_releases;
+        out->summary.worlds = p->t.n_worlds;
+        *t = p->t;
+    }
+    *again = !ok && lost_again(p, err);
+    proof_close(p);
+    return ok;
+}
+
 bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
                  struct timeline *t, struct problem_list *problems, struct err *err)
 {
     AUTO(arena) scratch = {0};
-    struct proof p = {.set = set,
-                      .o = o,
-                      .report = out,
-                      .a = &out->arena,
-                      .scratch = &scratch,
-                      .shadow = o->shadow};
-    struct timeline_options to = {.window = o->window};
+    struct losses losses = {.n = 0};
+    struct check_options once = *o;
+    const char *database = NULL;
+    int n_loaded = 0;
+    bool ok = false;
 
-    if (o->next)
-        timeline_build_next(p.a, set, &to, o->next, &p.t);
-    else
-        timeline_build(p.a, set, &to, &p.t);
-    p.broken = arena_array(p.a, bool, p.t.n_states);
-    p.told = arena_array(p.a, bool, p.t.n_states);
-    p.forgot = arena_array(p.a, bool, p.t.n_states);
-    p.told_unique = arena_array(p.a, bool, p.t.n_states);
-    bool ok = app_load(&p, problems, err);
-    p.shapes = arena_array(p.a, uint64_t, p.t.n_states);
-    p.rows_print = arena_array(p.a, uint64_t, p.t.n_states);
-    p.stale = arena_array(p.a, bool, p.n_app + 1);
-    ok = ok && shadow_ready(p.shadow, err);
-    if (ok)
-        cache_begin(&p);
-    ok = ok && load_baseline(&p, err) && replay_all(&p, err);
-    if (ok) {
-        int v = shadow_server_version(p.shadow);
-        cache_write(&p);
-        verdict_all(&p);
-        note_proofs(&p);
-        out->server_version = arena_printf(p.a, "%d.%d", v / 10000, v % 10000);
-        out->summary.plans = p.t.n_plans;
-        out->summary.releases = p.t.n_releases;
-        out->summary.worlds = p.t.n_worlds;
-        *t = p.t;
+    for (bool again = true; again; arena_reset(&scratch)) {
+        struct proof p = {.set = set,
+                          .o = &once,
+                          .report = out,
+                          .a = &out->arena,
+                          .scratch = &scratch,
+                          .shadow = o->shadow,
+                          .losses = &losses,
+                          .database = database};
+
+        ok = prove_once(&p, &n_loaded, &again, t, problems, err);
+        database = p.database;
+        once.suppressions = NULL; /* were read */
     }
-    proof_close(&p);
     return ok;
 }

@@ -535,10 +535,11 @@ static bool step_to(struct proof *p, int state, struct err *err)
     const struct timeline_state *s = &p->t.states[state];
     struct limits *limits = NULL;
 
+    p->entering = state;
     if (!limits_before(p, state, &limits, err))
         return false;
     if (!(s->by == STATE_RESTORE ? restore_plan(p, state, s->plan, true, err)
-                                 : apply_task(p, state, err)))
+                                 : lost_skips(p, state) || apply_task(p, state, err)))
         return false;
     p->state = state;
     p->n_rows += changes_rows(p, state);

@@ -96,6 +96,7 @@ struct query {
     const char **beside;       /* their names */
     int n_beside;
     bool is_stand_in;  /* sql isn't the author's: see stand_in() */
+    bool is_lethal;    /* it ended a session: never tried again */
     bool is_run_alone; /* utility and the like: X doesn't apply */
     struct arg_set *sets;
     int n_sets;
@@ -162,6 +163,19 @@ struct limited { /* a step refuses what a statement may be given */
     int state, finding; /* index into the report's, which isn't sorted before the end */
 };
 
+#define LOSSES_MAX 16
+
+struct loss {        /* of a session */
+    const char *sql; /* of the query that ended it; NULL: the task that makes the state did */
+    int state;
+    const char *words;
+};
+
+struct losses {
+    struct loss items[LOSSES_MAX];
+    int n;
+};
+
 struct proof {
     const struct plan_set *set;
     const struct check_options *o;
@@ -205,6 +219,9 @@ struct proof {
     int n_rows;                /* how often the rows of the database changed, or were made anew */
     bool told_bare;            /* that there is no baseline at all was said */
     bool *told;                /* [n_states]: was come to before: its findings are there */
+    struct losses *losses;
+    const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
+    int entering;                      /* the state on the way to which the replay is; 0: none */
 };
 
 /* The databases on the shadow: what is replayed, and what it is made from. */
@@ -300,6 +317,15 @@ struct finding *finding_of_statement(struct proof *p, const struct app_statement
                                      const struct timeline_world *w, const char *rule,
                                      struct pos at, const struct outcome *o, const char *message);
 void verdict_all(struct proof *p);
+
+/* lost.c: sessions that end in the middle. lost_note: of ops that weren't all answered; false. */
+bool lost_note(struct proof *p, const struct wire_op *ops, int n,
+               const struct wire_result *results);
+/* Is it known what ended the session? Then it is remembered, and the proof can be made again without it. */
+bool lost_again(struct proof *p, struct err *err);
+bool lost_is_lethal(const struct proof *p, const struct query *q);
+bool lost_skips(struct proof *p, int state); /* the task that makes this state ended a session */
+void lost_report(struct proof *p);
 
 /* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
 void account_count(struct proof *p);

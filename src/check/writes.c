@@ -338,7 +338,7 @@ static bool read_keys(struct scene *s, int pair, const struct sequence *seq, con
         add_reads(s, &more, q, with_key(p, q->a, ka->param, keys->cell[k][0]),
                   with_key(p, q->b, kb->param, keys->cell[k][0]));
         if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, more.op, more.n, got, err))
-            return false;
+            return lost_note(p, more.op, more.n, got);
         s->told[pair] = judge_reads(s, pair, seq, got);
     }
     return true;
@@ -363,7 +363,7 @@ static bool run_sequence(struct scene *s, int pair, const struct sequence *seq, 
     int reads_at = o.n;
     add_reads(s, &o, q, &q->a->q->sets[0], &q->b->q->sets[0]);
     if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, o.op, o.n, r, err))
-        return false;
+        return lost_note(p, o.op, o.n, r);
     if (!r[keys_at].ok || r[keys_at].skipped)
         return true; /* the writers can't follow one another like this */
     s->told[pair] = judge_reads(s, pair, seq, &r[reads_at]);

@@ -340,6 +340,45 @@ class Restrictions(check_project.Case):
             self.assertEqual(done.rc, 0, done)
 
 
+class LostSessions(check_project.Case):
+    """What ends its session is told of, and everything else is proved all the same."""
+
+    END = "SELECT pg_terminate_backend(pg_backend_pid())"
+    KILL = "-- name: Kill\n%s;\n" % END
+
+    def findings(self, **parts):
+        done = self.project(baseline=T + "; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", **parts).check()
+        self.assertEqual(done.rc, 1, done)
+        return {(f["rule"], f["severity"], f["statement"]): f for f in done.findings}
+
+    def test_a_statement(self):
+        found = self.findings(releases={"1.0.0": self.KILL + GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
+        self.assertEqual(set(found), {("cell-untested", "error", "Kill"), ("old-query-fails", "error", "Get")})
+        self.assertIn("terminating connection due to administrator command", found["cell-untested", "error", "Kill"]["message"])
+        self.assertEqual(found["cell-untested", "error", "Kill"]["line"], 2)
+        self.assertEqual(found["old-query-fails", "error", "Get"]["safe_from"], "1.2.0")
+
+    def test_two_statements_in_a_transaction(self):
+        kill = "-- name: First\n-- tx: T\nSELECT 1;\n-- name: Kill\n-- tx: T\n%s;\n-- name: Again\n%s, 2;\n" % (self.END, self.END)
+        found = self.findings(releases={"1.0.0": kill + GET, "1.1.0": OTHER}, plans=[drop_old("1.1.0")])
+        self.assertEqual(set(found), {("cell-untested", "error", "Kill"), ("cell-untested", "error", "Again"), ("old-query-fails", "error", "Get")})
+
+    def test_only_after_a_step(self):
+        calls = "-- name: Calls\nSELECT f();\n"
+        bad = plan("bad", phases={"expand": expand(
+            "1.1.0", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT pg_terminate_backend(pg_backend_pid())::int'")})
+        found = self.findings(releases={"1.0.0": calls + GET, "1.1.0": calls + GET}, plans=[bad])
+        self.assertEqual({k for k in found if k[1] == "error"}, {("cell-untested", "error", "Calls")})
+
+    def test_a_step(self):
+        found = self.findings(releases={"1.0.0": GET, "1.1.0": OTHER},
+                              plans=[plan("ends", 20250101000000, phases={"expand": expand("1.1.0", self.END)}), drop_old("1.1.0")])
+        self.assertEqual(set(found), {("step-fails-on-shadow", "error", None), ("old-query-fails", "error", "Get")})
+        f = found["step-fails-on-shadow", "error", None]
+        self.assertEqual((f["plan"], f["step"]), ("ends", "s0"))
+        self.assertIn("terminating connection", f["message"])
+
+
 class Commands(check_project.Case):
     """command: steps: a pull request's code, run only on the shadow and only when asked for."""
 

@@ -1,0 +1,125 @@
+/* Sessions that a statement or a step ends: it is told of, left out, and all the rest is proved once more. */
+#include "check/work.h"
+
+/* ---- which it was --------------------------------------------------------------------------------------- */
+
+static const struct query *query_by(const struct proof *p, const struct wire_op *op)
+{
+    for (int i = 0; i < p->n_queries; i++) {
+        const struct query *q = &p->queries[i];
+
+        if (op->sql && (op->sql == q->sql || op->sql == q->leaves))
+            return q;
+        for (int k = 0; op->kind == WIRE_RUN_PREPARED && k < q->n_holds; k++)
+            if (strcmp(op->name, q->holds[k].name) == 0)
+                return q;
+    }
+    return NULL;
+}
+
+/* The first without an answer, or what was before it: a statement may hurt with its job's end only. */
+bool lost_note(struct proof *p, const struct wire_op *ops, int n, const struct wire_result *results)
+{
+    int at = 0;
+
+    while (at < n - 1 && strncmp(results[at].sqlstate, "57P0", 4) != 0 &&
+           strcmp(results[at].sqlstate, "08006") != 0)
+        at++;
+    for (int i = at; i >= 0 && !p->lost_sql; i--) {
+        const struct query *q = query_by(p, &ops[i]);
+
+        p->lost_sql = q ? q->sql : NULL;
+    }
+    if (results[at].message)
+        p->lost_words = arena_strdup(p->a, results[at].message);
+    return false;
+}
+
+static const char *first_line(struct proof *p, const char *text)
+{
+    static const char fatal[] = "FATAL:  ";
+
+    if (strncmp(text, fatal, sizeof fatal - 1) == 0)
+        text += sizeof fatal - 1;
+    return arena_strndup(p->a, text, strcspn(text, "\n"));
+}
+
+bool lost_again(struct proof *p, struct err *err)
+{
+    struct losses *l = p->losses;
+    bool is_known = p->lost_sql || p->entering > 0;
+
+    if (!err_is(err, ERR_CONNECTION_LOST) || !is_known || l->n == LOSSES_MAX)
+        return false;
+    if (!p->lost_words || !p->lost_sql)
+        p->lost_words = first_line(p, str_text(&err->detail));
+    l->items[l->n++] = (struct loss) {p->lost_sql, p->entering, p->lost_words};
+    err_clear(err);
+    return true;
+}
+
+/* ---- leaving it out --------------------------------------------------------------------------------------- */
+
+bool lost_is_lethal(const struct proof *p, const struct query *q)
+{
+    for (int i = 0; i < p->losses->n; i++)
+        if (p->losses->items[i].sql && strcmp(p->losses->items[i].sql, q->sql) == 0)
+            return true;
+    return false;
+}
+
+static struct pos place_of(const struct proof *p, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    const struct task *t = s->task;
+
+    if (t && t->step)
+        return t->step->n_stmts > 0 ? t->step->stmts[0].at : t->step->at;
+    return t && t->backfill ? t->backfill->at : p->t.plans[s->plan]->sync.at;
+}
+
+bool lost_skips(struct proof *p, int state)
+{
+    for (int i = 0; i < p->losses->n; i++) {
+        const struct loss *l = &p->losses->items[i];
+
+        if (l->sql || l->state != state)
+            continue;
+        if (!p->told[state]) {
+            struct finding *f = step_finding(
+                p, state, "step-fails-on-shadow", place_of(p, state),
+                arena_printf(p->a, "the step ends the session that it runs in: %s", l->words));
+            f->help = "what comes after it is checked as if the step had not been there";
+        }
+        p->broken[state] = true;
+        return true;
+    }
+    return false;
+}
+
+static const char *words_of(const struct proof *p, const struct query *q)
+{
+    for (int i = 0; i < p->losses->n; i++)
+        if (p->losses->items[i].sql && strcmp(p->losses->items[i].sql, q->sql) == 0)
+            return p->losses->items[i].words;
+    return "";
+}
+
+void lost_report(struct proof *p)
+{
+    for (int i = 0; p->losses->n > 0 && i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+
+        if (!a->q->is_lethal || a->first_world < 0)
+            continue;
+        struct finding *f =
+            report_add(p->report, "cell-untested", a->s->sql_at,
+                       "it ends the session that it runs in: %s", words_of(p, a->q));
+        f->release = p->t.releases[a->release].version;
+        f->statement = a->s->name;
+        f->level = "statement";
+        f->help =
+            "nothing else is known of it, in any world; the other statements were tried without it";
+        finding_place(p->report, f, a->s->sql_at, f->release, f->statement);
+    }
+}
