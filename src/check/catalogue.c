@@ -275,6 +275,23 @@ static void read_functions(struct reader *rd)
             r->cell[i][0], r->cell[i][1], print_text(PRINT_START, r->cell[i][2])};
 }
 
+static int compare_names(const void *x, const void *y)
+{
+    const struct cat_relation *const *a = x, *const *b = y;
+
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static void sort_names(struct arena *a, struct catalogue *c)
+{
+    c->by_name = arena_array(a, const struct cat_relation *, c->n_relations + 1);
+    for (int i = 0; i < c->n_relations; i++)
+        c->by_name[i] = &c->relations[i];
+    if (c->n_relations > 0)
+        qsort(c->by_name, (size_t) c->n_relations, sizeof(const struct cat_relation *),
+              compare_names);
+}
+
 static void assemble(struct arena *a, const struct wire_result *results, struct catalogue *out)
 {
     struct reader rd = {.a = a, .c = out, .r = results};
@@ -283,6 +300,8 @@ static void assemble(struct arena *a, const struct wire_result *results, struct 
     out->relations = arena_array(a, struct cat_relation, results[Q_RELATIONS].n_rows + 1);
     for (int i = 0; i < results[Q_RELATIONS].n_rows; i++)
         read_relation(&rd, i);
+    sort_names(a, out);
+    out->sums = arena_new(a, struct cat_sums);
     read_enums(&rd);
     read_functions(&rd);
     out->others = print_text(PRINT_START, results[Q_OTHERS].cell[0][0]);
@@ -385,10 +404,18 @@ const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid)
 static const struct cat_relation *find_in(const struct catalogue *c, const char *schema, size_t n,
                                           const char *name)
 {
-    for (int i = 0; i < c->n_relations; i++)
-        if (strcmp(c->relations[i].name, name) == 0 && strlen(c->relations[i].schema) == n &&
-            memcmp(c->relations[i].schema, schema, n) == 0)
-            return &c->relations[i];
+    int lo = 0, hi = c->n_relations;
+
+    while (lo < hi) {
+        int mid = (lo + hi) / 2;
+        if (strcmp(c->by_name[mid]->name, name) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; lo < c->n_relations && strcmp(c->by_name[lo]->name, name) == 0; lo++)
+        if (strlen(c->by_name[lo]->schema) == n && memcmp(c->by_name[lo]->schema, schema, n) == 0)
+            return c->by_name[lo];
     return NULL;
 }
 

@@ -64,6 +64,7 @@ struct cat_relation {
     int n_uses;
     uint64_t fingerprint;
     uint64_t shape; /* the same without owner and privileges, which differ from server to server */
+    uint64_t surface[2]; /* see query_surface: read, written; 0: not looked at */
 };
 
 struct cat_enum {
@@ -78,9 +79,16 @@ struct cat_function {
     uint64_t fingerprint;
 };
 
+struct cat_sums { /* over all of them; see query_surface */
+    uint64_t everything, routines, labels;
+    bool is_set;
+};
+
 struct catalogue {
     struct cat_relation *relations; /* ascending by oid */
     int n_relations;
+    const struct cat_relation **by_name; /* [n_relations], ascending */
+    struct cat_sums *sums;
     struct cat_enum *enums;
     int n_enums;
     struct cat_function *functions; /* ascending by name */

@@ -350,6 +350,7 @@ static int hold_for(struct proof *p, struct query *q, int state)
         .state = state,
         .shape = q->shape[state],
         .chain = q->chain,
+        .is_left = !p->opens_all && cache_foresees(p, q),
         .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
         .at = arena_array(p->a, const struct outcome *, p->t.n_states),
     };
@@ -366,7 +367,7 @@ static bool open_holds(struct proof *p, int state, int session, struct err *err)
         struct query *q = &p->queries[i];
         for (int k = 0; q->session == session && k < q->n_holds; k++) {
             struct hold *h = &q->holds[k];
-            if (h->is_open || h->state != state)
+            if (h->is_open || h->is_left || h->state != state)
                 continue;
             of[j.n] = h;
             job_op(p, &j,
@@ -474,7 +475,7 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
         for (int k = 0; q->session == session && k < q->n_holds; k++) {
             struct hold *h = &q->holds[k];
             int from = p->t.states[state].from;
-            if (!h->is_open || !q->runs)
+            if (!(h->is_open || h->is_left) || !q->runs)
                 continue;
             if (q->probed_state != state && from >= 0 && h->at[from]) {
                 h->at[state] = h->at[from];
@@ -482,6 +483,10 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
             }
             if (cache_hold(q, h, &h->at[state]))
                 continue;
+            if (h->is_left) {
+                p->is_short = true;
+                return err_set(err, ERR_BUG, "a statement isn't held that is asked for");
+            }
             turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
             job_run(p, &j, q, h->name, 0);
         }

@@ -102,13 +102,12 @@ bool check_live_shape(struct db *db, struct arena *a, const char **shape, const 
 }
 
 /* again: an attempt before this one ended in the middle. */
-static bool prove_once(struct proof *p, int *n_loaded, bool *again, struct timeline *t,
-                       struct problem_list *problems, struct err *err)
+static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *again,
+                       struct timeline *t, struct problem_list *problems, struct err *err)
 {
     const struct check_options *o = p->o;
     struct timeline_options to = {.window = o->window};
     struct report *out = p->report;
-    bool is_first = p->losses->n == 0;
 
     if (o->next)
         timeline_build_next(p->a, p->set, &to, o->next, &p->t);
@@ -132,7 +131,7 @@ static bool prove_once(struct proof *p, int *n_loaded, bool *again, struct timel
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
     if (ok) {
         int v = shadow_server_version(p->shadow);
-        if (is_first)
+        if (p->losses->n == 0)
             cache_write(p);
         verdict_all(p);
         lost_report(p);
@@ -143,7 +142,9 @@ static bool prove_once(struct proof *p, int *n_loaded, bool *again, struct timel
         out->summary.worlds = p->t.n_worlds;
         *t = p->t;
     }
-    *again = !ok && lost_again(p, err);
+    *again = !ok && (p->is_short || lost_again(p, err));
+    if (p->is_short)
+        err_clear(err);
     proof_close(p);
     return ok;
 }
@@ -156,7 +157,7 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
     struct check_options once = *o;
     const char *database = NULL;
     int n_loaded = 0;
-    bool ok = false;
+    bool ok = false, is_first = true, opens_all = false;
 
     for (bool again = true; again; arena_reset(&scratch)) {
         struct proof p = {.set = set,
@@ -166,10 +167,13 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
                           .scratch = &scratch,
                           .shadow = o->shadow,
                           .losses = &losses,
+                          .opens_all = opens_all,
                           .database = database};
 
-        ok = prove_once(&p, &n_loaded, &again, t, problems, err);
+        ok = prove_once(&p, is_first, &n_loaded, &again, t, problems, err);
         database = p.database;
+        opens_all |= p.is_short;
+        is_first = false;
         once.suppressions = NULL; /* were read */
     }
     return ok;

@@ -39,27 +39,59 @@ static void add_relation(struct surface *s, const struct cat_relation *r, bool w
             s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
 }
 
-static uint64_t everything(const struct proof *p)
-{
-    uint64_t h = p->now.others;
-
-    for (int i = 0; i < p->now.n_relations; i++)
-        h = h * 31 + p->now.relations[i].fingerprint;
-    for (int i = 0; i < p->now.n_functions; i++)
-        h = h * 31 + p->now.functions[i].fingerprint;
-    return h;
-}
-
 /* Views, triggers, defaults, checks and policies call functions that the statement doesn't name. Our own come and
  * go with the trigger that calls them. */
-static uint64_t routines(const struct proof *p)
+static uint64_t routines(const struct catalogue *c)
 {
     uint64_t h = PRINT_START;
 
-    for (int i = 0; i < p->now.n_functions; i++)
-        if (strncmp(p->now.functions[i].schema, "phasegate", strlen("phasegate")) != 0)
-            h = h * 31 + p->now.functions[i].fingerprint;
+    for (int i = 0; i < c->n_functions; i++)
+        if (strncmp(c->functions[i].schema, "phasegate", strlen("phasegate")) != 0)
+            h = h * 31 + c->functions[i].fingerprint;
     return h;
+}
+
+static uint64_t everything(const struct catalogue *c)
+{
+    uint64_t h = c->others;
+
+    for (int i = 0; i < c->n_relations; i++)
+        h = h * 31 + c->relations[i].fingerprint;
+    for (int i = 0; i < c->n_functions; i++)
+        h = h * 31 + c->functions[i].fingerprint;
+    return h;
+}
+
+static uint64_t labels(const struct catalogue *c)
+{
+    uint64_t h = PRINT_START;
+
+    for (int i = 0; i < c->n_enums; i++)
+        for (int k = 0; k < c->enums[i].n_labels; k++)
+            h = print_text(h, c->enums[i].labels[k]);
+    return h;
+}
+
+/* Once for a catalogue: thousands of queries ask for them. */
+static const struct cat_sums *sums_of(const struct catalogue *c)
+{
+    if (!c->sums->is_set)
+        *c->sums = (struct cat_sums) {everything(c), routines(c), labels(c), true};
+    return c->sums;
+}
+
+/* 0: there is no such relation. */
+static uint64_t surface_of(const struct proof *p, const struct cat_relation *r, bool written)
+{
+    if (!r)
+        return 0;
+    uint64_t *known = &p->now.relations[r - p->now.relations].surface[written];
+    if (!*known) {
+        struct surface s = {.p = p, .h = PRINT_START};
+        add_relation(&s, r, written, 0);
+        *known = s.h ? s.h : 1;
+    }
+    return *known;
 }
 
 /* "name" or "schema.name", as a text; NULL: there is no such relation. */
@@ -75,32 +107,27 @@ static const struct cat_relation *named_by(const struct proof *p, const char *pa
 
 uint64_t query_surface(const struct proof *p, const struct query *q)
 {
-    struct surface s = {.p = p, .h = p->now.others * 31 + routines(p)};
+    const struct cat_sums *sums = sums_of(&p->now);
     const char *path = p->sessions[q->session].search_path;
+    uint64_t h = p->now.others * 31 + sums->routines;
 
     if (!q->facts.parsed || q->is_run_alone)
-        return everything(p);
+        return sums->everything;
     for (int i = 0; i < q->facts.n_rels; i++) {
         const struct fact_rel *f = &q->facts.rels[i];
         const struct cat_relation *r = cat_find(&p->now, path, f->schema, f->name);
 
-        if (r)
-            add_relation(&s, r, f->is_target, 0);
-        else
-            s.h = print_text(s.h, f->name);
+        h = r ? h * 31 + surface_of(p, r, f->is_target) : print_text(h, f->name);
     }
     for (int i = 0; i < q->facts.functions.n; i++) {
-        uint64_t h = cat_function_print(&p->now, q->facts.functions.items[i].s);
+        uint64_t own = cat_function_print(&p->now, q->facts.functions.items[i].s);
         /* A user's function may read anything. */
-        s.h = s.h * 31 + h;
-        if (h)
-            s.h = s.h * 31 + everything(p);
+        h = h * 31 + own;
+        if (own)
+            h = h * 31 + sums->everything;
     }
     /* A constant may be meant for a regclass: nextval('orders_id_seq'). */
     for (int i = 0; i < q->facts.literals.n; i++)
-        add_relation(&s, named_by(p, path, q->facts.literals.items[i].s), false, 0);
-    for (int i = 0; i < p->now.n_enums; i++)
-        for (int k = 0; k < p->now.enums[i].n_labels; k++)
-            s.h = print_text(s.h, p->now.enums[i].labels[k]);
-    return s.h;
+        h = h * 31 + surface_of(p, named_by(p, path, q->facts.literals.items[i].s), false);
+    return h * 31 + sums->labels;
 }

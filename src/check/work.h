@@ -60,7 +60,7 @@ struct record {
     size_t n_text;
     const struct outcome *plan, *run, *first; /* first: see begin_runs */
     const struct description *shape;
-    const char *shape_text;
+    uint64_t shape_body, first_body; /* keys of what it shares with others; 0: none */
     struct arg_set *sets;
     int n_sets;
     const char *leaves, *clears;
@@ -77,6 +77,7 @@ struct hold {
     const struct description *shape;
     const char *name;
     bool is_open;              /* prepared in the session as it is now */
+    bool is_left;              /* not prepared: nobody will ask */
     const struct outcome **at; /* [n_states]: running what is held; NULL: not probed there */
 };
 
@@ -219,6 +220,8 @@ struct proof {
     int n_rows;                /* how often the rows of the database changed, or were made anew */
     bool told_bare;            /* that there is no baseline at all was said */
     bool *told;                /* [n_states]: was come to before: its findings are there */
+    bool opens_all;            /* nothing that is held is left unprepared, whatever is foreseen */
+    bool is_short;             /* something that was left was asked for after all */
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
     int entering;                      /* the state on the way to which the replay is; 0: none */
@@ -296,6 +299,8 @@ bool cache_plan(struct query *q, int state);
 bool cache_first(struct proof *p, struct query *q, int state);
 bool cache_hold(const struct query *q, const struct hold *h, const struct outcome **out);
 bool cache_run(struct query *q, int state);
+/* As far as anybody can tell, all that is held of it from now on was asked in an earlier run. */
+bool cache_foresees(const struct proof *p, const struct query *q);
 void cache_note_first(struct query *q, int state);
 void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
                      const struct outcome *o);

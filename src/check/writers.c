@@ -231,19 +231,29 @@ static int last_together(const struct scene *s, const struct app_statement *a,
     return -1;
 }
 
+static void add_pairs(struct scene *s, int first)
+{
+    const struct proof *p = s->p;
+    const struct app_statement *a = &p->app[first];
+
+    for (int k = first + 1; k < p->n_app && p->app[k].release == a->release; k++) {
+        const struct app_statement *b = &p->app[k];
+        int last = is_pair(a, b) ? last_together(s, a, b) : -1;
+
+        if (last >= 0 && a->q->plan[s->state]->ok && b->q->plan[s->state]->ok &&
+            s->n_pairs < p->n_app)
+            s->pairs[s->n_pairs++] = (struct pair_of) {a, b, last};
+    }
+}
+
 void scene_set(struct scene *s)
 {
     struct proof *p = s->p;
 
     s->pairs = arena_array(p->scratch, struct pair_of, p->n_app + 1);
     for (int i = 0; i < p->n_app; i++)
-        for (int k = i + 1; k < p->n_app && p->app[k].release == p->app[i].release; k++) {
-            const struct app_statement *a = &p->app[i], *b = &p->app[k];
-            int last = is_pair(a, b) ? last_together(s, a, b) : -1;
-            if (last >= 0 && a->q->plan[s->state]->ok && b->q->plan[s->state]->ok &&
-                s->n_pairs < p->n_app)
-                s->pairs[s->n_pairs++] = (struct pair_of) {a, b, last};
-        }
+        if (p->app[i].s->n_when > 0)
+            add_pairs(s, i);
     s->told = arena_array(p->scratch, bool, s->n_pairs + 1);
     if (s->n_pairs == 0)
         return;

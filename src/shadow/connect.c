@@ -128,7 +128,7 @@ static const char *own_server(struct shadow *s)
         "replication='' target_session_attrs=any sslmode=disable gssencmode=disable "
         "channel_binding=disable connect_timeout=10 sslcert='' sslkey='' sslrootcert='' sslcrl=''";
 
-    return arena_printf(&s->arena, "%s%s", pg_local_conninfo(s->pg, "postgres"), quiet);
+    return arena_printf(&s->arena, "%s%s", pg_local_conninfo(s->pg, SHADOW_FIRST), quiet);
 }
 
 static PGconn *start(struct shadow *s, const struct connect_spec *c)

@@ -65,6 +65,8 @@ static bool own_public(struct shadow *s, const char *database, struct err *err)
     str_add(&sql, "ALTER SCHEMA public OWNER TO ");
     sql_ident(&sql, s->owner);
     const char *const one = str_text(&sql);
+    if (strcmp(database, SHADOW_FIRST) == 0)
+        return shadow_admin(s, one, err);
     return shadow_within(s, database, &one, 1, err);
 }
 
@@ -91,7 +93,7 @@ bool shadow_prepare(struct shadow *s, struct err *err)
     for (int i = 0; s->roles[i]; i++)
         if (!shadow_role_make(s, s->roles[i], err))
             return false;
-    return s->url || own_public(s, "template1", err);
+    return s->url || own_public(s, SHADOW_FIRST, err);
 }
 
 /* ---- making and dropping -------------------------------------------------------------------------- */
@@ -116,7 +118,7 @@ static void add_source(const struct shadow *s, struct str *sql, const char *from
         sql_ident(sql, shadow_database_name(s, &a, from));
     else
         str_add(sql,
-                s->url ? "template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" : "template1");
+                s->url ? "template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" : SHADOW_FIRST);
     /* By far the faster way where nothing is synced to a disk. */
     if (s->version >= 150000 && !s->url)
         str_add(sql, " STRATEGY file_copy");

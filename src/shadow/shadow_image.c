@@ -285,9 +285,23 @@ static bool is_alone(const struct shadow *s, const char *database)
     return true;
 }
 
+/* What nobody uses needn't be copied each time. */
+static bool make_small(struct shadow *s)
+{
+    static const char *const sql[] = {"DROP DATABASE IF EXISTS postgres",
+                                      "UPDATE pg_database SET datistemplate = false "
+                                      "WHERE datname = 'template0'",
+                                      "DROP DATABASE IF EXISTS template0", "CHECKPOINT"};
+    AUTO(err) ignored = {0};
+
+    for (size_t i = 0; i < sizeof sql / sizeof *sql; i++)
+        if (!shadow_admin(s, sql[i], &ignored))
+            return false;
+    return true;
+}
+
 void shadow_image_keep(struct shadow *s, const char *database, const struct str *seen)
 {
-    AUTO(err) ignored = {0};
     char key[80];
 
     if (!s->cache || !s->pg || s->was_used || !s->baseline.database ||
@@ -300,7 +314,7 @@ void shadow_image_keep(struct shadow *s, const char *database, const struct str 
     if (!watched)
         return;
     json_t *about = json_pack("{s:o, s:o}", "roles", roles_of(s), "watched", watched);
-    if (about && shadow_admin(s, "CHECKPOINT", &ignored))
+    if (about && make_small(s))
         image_keep(s->cache, key, pg_local_data(s->pg), pg_local_user(s->pg), about);
     else
         json_decref(about);

@@ -136,6 +136,18 @@ class CheckCache(check_project.Case):
         self.assertTrue(new)
         self.assertLess(len(new), len(before) / 3)
 
+    def test_what_an_edit_touches_without_naming_it(self):
+        """Nothing in the new step's words says that the view's readers are concerned, or those who write children."""
+        p, c = self.start()
+        c.warm()
+        for i, step in enumerate(("ALTER TABLE orders ALTER COLUMN note SET DEFAULT 'x'",
+                                  "CREATE UNIQUE INDEX totals ON orders (total, id)",
+                                  "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1'")):
+            self.write_plan(p, STEPS[:1] + [step] + STEPS[1:4])
+            c.same(step)
+            self.write_plan(p, STEPS[:4] + [step])
+            c.same("at the end: " + step)
+
     def test_edits_at_random(self):
         p, c = self.start()
         rng = random.Random(20261121)
