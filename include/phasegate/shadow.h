@@ -80,6 +80,8 @@ bool shadow_load(struct shadow *s, const char *name, const char *root, const cha
 /* The same from a live database, read-only: its schema without rows (pg_dump). url is a secret. */
 bool shadow_load_from(struct shadow *s, const char *name, const char *url,
                       struct err *err) MUST_CHECK;
+/* SHA-256 in hex over what shadow_load would load: names and contents, in that order. False: it can't be read. */
+bool shadow_baseline_print(const char *root, const char *path, char out[65]);
 
 /* ---- programs ---------------------------------------------------------------------------------- */
 

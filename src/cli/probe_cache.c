@@ -28,16 +28,12 @@ static void add_day(struct context *c, struct str *to)
 static bool add_baseline(struct context *c, struct str *to)
 {
     const struct project *p = &c->set.project;
-    AUTO(str) path = {0}, bytes = {0};
-    AUTO(err) ignored = {0};
     char hex[65];
 
     if (!p->baseline.s)
         return true;
-    str_addf(&path, "%s/%s", p->root, p->baseline.s);
-    if (!c->host->ops->read_file(c->host, str_text(&path), (size_t) 1 << 30, &bytes, &ignored))
+    if (!shadow_baseline_print(p->root, p->baseline.s, hex))
         return false;
-    sha256_hex(str_text(&bytes), bytes.len, hex);
     str_addf(to, " baseline %s", hex);
     return true;
 }

@@ -209,3 +209,13 @@ bool load_look(const char *root, const char *path, struct str *out)
     arena_free(&l.arena);
     return good;
 }
+
+bool shadow_baseline_print(const char *root, const char *path, char out[65])
+{
+    AUTO(str) seen = {0};
+
+    if (!load_look(root, path, &seen))
+        return false;
+    sha256_hex(str_text(&seen), seen.len, out);
+    return true;
+}

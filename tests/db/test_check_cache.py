@@ -176,6 +176,25 @@ class CheckCache(check_project.Case):
             if not text.startswith(head) or len(text) < len(whole) // 2:
                 self.assertEqual(c.warm(), want, text[:80])
 
+    def test_a_folder_of_migrations(self):
+        p, c = self.start()
+        os.makedirs(os.path.join(p.dir, "old"))
+        parts = BASE.strip().split("\n")
+        for i, sql in enumerate(parts):
+            p.write("old/%03d_x.sql" % i, sql + "\n")
+        with open(os.path.join(p.dir, "phasegate.yaml")) as f:
+            settings = f.read()
+        p.write("phasegate.yaml", settings.replace("baseline.sql", "old"))
+        first = c.warm()
+        lines = c.lines()
+        self.assertEqual(c.same("again"), first)
+        self.assertEqual(c.lines(), lines)
+        for name, sql in (("old/900_more.sql", "ALTER TABLE orders DROP COLUMN note CASCADE;\n"),
+                          ("old/900_more.sql", "ALTER TABLE item ADD COLUMN must int NOT NULL;\n"),
+                          ("old/000_x.sql", "CREATE TYPE mood AS ENUM ('bad', 'good');\n")):
+            p.write(name, sql)
+            c.same(sql)
+
     def test_where_nothing_can_be_kept(self):
         p, c = self.start()
         for cache in ("/dev/null/x", "/proc/x"):
