@@ -14,14 +14,13 @@ struct parsed {
 
 static void parsed_auto(struct parsed *p) { pg_query_free_parse_result(p->result); }
 
-/* Columns count characters, as editors do. */
-struct pos sql_place(const struct sql_text *text, size_t offset)
+/* Columns count characters, as editors do. From a place that is known on: a text has many statements. */
+static struct pos place_from(const struct sql_text *text, size_t known, struct pos at,
+                             size_t offset)
 {
-    struct pos at = text->at;
-
     if (at.line <= 0)
         return at;
-    for (size_t i = 0; i < offset && text->sql[i]; i++) {
+    for (size_t i = known; i < offset && text->sql[i]; i++) {
         if (text->sql[i] == '\n') {
             at.line++;
             at.col = text->is_indented ? text->at.col : 1;
@@ -30,6 +29,11 @@ struct pos sql_place(const struct sql_text *text, size_t offset)
         }
     }
     return at;
+}
+
+struct pos sql_place(const struct sql_text *text, size_t offset)
+{
+    return place_from(text, 0, text->at, offset);
 }
 
 static size_t offset_of_character(const char *s, int n)
@@ -109,10 +113,10 @@ static void say_syntax(const struct sql_text *text, const PgQueryError *error,
                 error->message);
 }
 
-static void add_statement(struct arena *a, const struct sql_text *text, const json_t *raw,
-                          struct sql_part *out)
+/* before: the statement that stands before it; NULL: none. */
+static void add_statement(struct arena *a, const struct sql_text *text, size_t all,
+                          const json_t *raw, const struct sql_part *before, struct sql_part *out)
 {
-    size_t all = strlen(text->sql);
     json_int_t from = json_integer_value(tree_get(raw, "stmt_location"));
     json_int_t len = json_integer_value(tree_get(raw, "stmt_len"));
     size_t start = from > 0 && (size_t) from <= all ? (size_t) from : 0;
@@ -123,7 +127,8 @@ static void add_statement(struct arena *a, const struct sql_text *text, const js
         end--;
     out->node = tree_get(raw, "stmt");
     out->sql = arena_strndup(a, text->sql + start, end - start);
-    out->at = sql_place(text, start);
+    out->at = before && before->from <= start ? place_from(text, before->from, before->at, start)
+                                              : sql_place(text, start);
     out->from = start;
     out->to = end;
 }
@@ -134,9 +139,9 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
     AUTO(parsed) parsed = {0};
     json_error_t error;
     json_t *tree, *list;
-    size_t bad;
+    size_t bad, all = strlen(text->sql);
 
-    if (!utf8_is_good(text->sql, strlen(text->sql), &bad)) {
+    if (!utf8_is_good(text->sql, all, &bad)) {
         problem_add(problems, text->at, "UTF-8", NULL, "%s isn't valid UTF-8", what);
         return false;
     }
@@ -153,11 +158,13 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
                     "%s is nested too deeply", what);
         return false;
     }
-    restore_negatives(tree, text->sql, strlen(text->sql));
+    restore_negatives(tree, text->sql, all);
     out->tree = tree;
     out->items = arena_array(a, struct sql_part, json_array_size(list));
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (tree_get(json_array_get(list, i), "stmt"))
-            add_statement(a, text, json_array_get(list, i), &out->items[out->n++]);
+        if (tree_get(json_array_get(list, i), "stmt")) {
+            struct sql_part *own = &out->items[out->n];
+            add_statement(a, text, all, json_array_get(list, i), out->n++ ? own - 1 : NULL, own);
+        }
     return true;
 }
