@@ -116,7 +116,8 @@ struct sql_stmt {
     struct pos at;    /* where it starts in the file */
     const char *kind; /* "ALTER TABLE ADD COLUMN", for people */
     enum sql_class class;
-    const char *class_why;      /* one clause: why it isn't additive; NULL when it is */
+    const char *class_why; /* one clause: why it isn't additive; NULL when it is */
+    bool few_rows; /* of SQL_DATA: as many as the text names, by VALUES or constants in its WHERE */
     bool standalone;            /* can't or shouldn't run in a transaction block */
     enum lock_mode lock;        /* strongest lock on a table that existed before */
     const char *lock_note;      /* "brief", "scans the table", "rewrites the table"; NULL: none */

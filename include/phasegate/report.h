@@ -67,6 +67,8 @@ struct report {
     struct proved *proofs;
     int n_proofs;
     struct report_summary summary;
+    struct pos *watched; /* statements of steps that the shadow ran and looked at */
+    int n_watched, cap_watched;
     bool is_static;             /* no server was asked */
     const char *server_version; /* of the shadow: "15.8"; NULL: none */
 };
@@ -80,8 +82,11 @@ struct finding *report_add(struct report *r, const char *rule_id, struct pos at,
                            ...) PRINTF_LIKE(4, 5);
 void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
                    const char *statement);
+/* The shadow ran the statement there and would have told of work under a lock. */
+void report_watched(struct report *r, struct pos at);
 /* The first n_static findings are those of the texts, the others the shadow's: where both tell of one cause in one
- * statement, the shadow's stays, and knows the other's rule. */
+ * statement, the shadow's stays, and knows the other's rule. What a text says of work under a lock goes where the
+ * shadow watched the statement and saw none. */
 void report_join(struct report *r, int n_static);
 /* Is it about this rule: its own, or the one that tells of the same cause in the other mode? */
 bool finding_is_of(const struct finding *f, const struct rule *rule);

@@ -16,12 +16,21 @@ struct seen_lock {
     enum lock_mode mode;
 };
 
+struct seen_file {
+    unsigned relation, filenode;
+    const char *name;
+};
+
 struct watch {
     struct proof *p;
     int state;
     const struct step *step;
     struct seen_lock *locks; /* on relations that were there before the step */
     int n_locks;
+    struct seen_lock *earlier; /* those that the statements before this one had taken */
+    int n_earlier;
+    struct seen_file *files; /* of tables, as the statement left them; ascending by relation */
+    int n_files;
     int strongest_at; /* statement that first took ACCESS EXCLUSIVE; -1: none */
 };
 
@@ -79,16 +88,31 @@ static bool is_new(const struct watch *w, unsigned relation)
     return false;
 }
 
-/* p->now is still what was there before the step. */
+static enum lock_mode mode_on(const struct watch *w, unsigned relation)
+{
+    enum lock_mode strongest = LOCK_NONE;
+
+    for (int i = 0; i < w->n_locks; i++)
+        if ((relation == 0 || w->locks[i].relation == relation) && w->locks[i].mode > strongest)
+            strongest = w->locks[i].mode;
+    return strongest;
+}
+
+/* The table of this name, which it may have by a statement of this step: of several the one that is locked. NULL: it
+ * wasn't there before; p->now is still what was. */
 static const struct cat_relation *table_before(const struct watch *w, const char *name)
 {
-    const struct catalogue *c = &w->p->now;
+    const struct cat_relation *found = NULL;
 
-    for (int i = 0; name && i < c->n_relations; i++)
-        if (strcmp(c->relations[i].name, name) == 0 && c->relations[i].kind != 'S' &&
-            !is_new(w, c->relations[i].oid))
-            return &c->relations[i];
-    return NULL;
+    for (int i = 0; name && i < w->n_files; i++) {
+        const struct cat_relation *r = strcmp(w->files[i].name, name) == 0
+                                           ? cat_by_oid(&w->p->now, w->files[i].relation)
+                                           : NULL;
+
+        if (r && !is_new(w, r->oid) && (!found || mode_on(w, r->oid) > mode_on(w, found->oid)))
+            found = r;
+    }
+    return found;
 }
 
 /* ---- locks --------------------------------------------------------------------------------------------------- */
@@ -116,16 +140,6 @@ static bool read_locks(struct watch *w, struct wire *by, int pid, struct err *er
             w->locks[w->n_locks++] = (struct seen_lock) {oid, mode_of(r.cell[i][1])};
     }
     return true;
-}
-
-static enum lock_mode mode_on(const struct watch *w, unsigned relation)
-{
-    enum lock_mode strongest = LOCK_NONE;
-
-    for (int i = 0; i < w->n_locks; i++)
-        if ((relation == 0 || w->locks[i].relation == relation) && w->locks[i].mode > strongest)
-            strongest = w->locks[i].mode;
-    return strongest;
 }
 
 static const struct cat_relation *most_locked(const struct watch *w)
@@ -214,6 +228,9 @@ static bool judge_work(struct watch *w, const struct sql_stmt *s, const struct t
 
         if (k == WORK_NOTHING || !r || mode < LOCK_S)
             continue;
+        /* Nobody writes to a materialized view; REINDEX keeps its index from those who read. */
+        if (r->kind == 'm' && mode_on(w, 0) < LOCK_AE && !strstr(s->kind, "REINDEX"))
+            continue;
         report_work(w, s, k, r->name, mode);
         any = true;
         break;
@@ -221,30 +238,43 @@ static bool judge_work(struct watch *w, const struct sql_stmt *s, const struct t
     return any;
 }
 
-/* CLUSTER, SET LOGGED and their kin say nothing: the file of the table is another one. */
-static bool judge_files(struct watch *w, const struct sql_stmt *s, struct err *err)
+static bool read_files(struct watch *w, struct err *err)
 {
     struct proof *p = w->p;
     struct wire_result r = {0};
 
-    if (strncmp(s->kind, "TRUNCATE", 8) == 0 || strncmp(s->kind, "DROP", 4) == 0)
-        return true;
     if (!wire_exec(p->owner, p->scratch,
-                   "SELECT c.oid, c.relfilenode FROM pg_catalog.pg_class c WHERE c.relkind IN "
-                   "('r', 'm') AND "
-                   "c.relfilenode <> 0 AND c.oid >= 16384",
+                   "SELECT c.oid, c.relfilenode, c.relname FROM pg_catalog.pg_class c WHERE "
+                   "c.relkind IN ('r', 'm', 'p') AND c.oid >= 16384 ORDER BY c.oid",
                    true, &r, err))
         return false;
-    for (int i = 0; r.ok && i < r.n_rows; i++) {
-        const struct cat_relation *before =
-            cat_by_oid(&p->now, (unsigned) strtoul(r.cell[i][0], NULL, 10));
-        if (before && before->filenode != (unsigned) strtoul(r.cell[i][1], NULL, 10) &&
-            mode_on(w, before->oid) >= LOCK_S) {
-            report_work(w, s, WORK_REWRITE, before->name, mode_on(w, before->oid));
-            return true;
+    w->files = arena_array(p->scratch, struct seen_file, r.n_rows + 1);
+    w->n_files = 0;
+    for (int i = 0; r.ok && i < r.n_rows; i++)
+        w->files[w->n_files++] =
+            (struct seen_file) {(unsigned) strtoul(r.cell[i][0], NULL, 10),
+                                (unsigned) strtoul(r.cell[i][1], NULL, 10), r.cell[i][2]};
+    return true;
+}
+
+/* CLUSTER, SET LOGGED and their kin say nothing: the file of the table is another one. */
+static void judge_files(struct watch *w, const struct sql_stmt *s, const struct seen_file *was,
+                        int n)
+{
+    if (strncmp(s->kind, "TRUNCATE", 8) == 0 || strncmp(s->kind, "DROP", 4) == 0)
+        return;
+    for (int i = 0, k = 0; i < w->n_files; i++) {
+        unsigned oid = w->files[i].relation;
+        const struct cat_relation *r = cat_by_oid(&w->p->now, oid);
+
+        while (k < n && was[k].relation < oid)
+            k++;
+        if (r && k < n && was[k].relation == oid && was[k].filenode != w->files[i].filenode &&
+            mode_on(w, oid) >= LOCK_S) {
+            report_work(w, s, WORK_REWRITE, r->name, mode_on(w, oid));
+            return;
         }
     }
-    return true;
 }
 
 static void judge_after(struct watch *w, int i, const struct sql_stmt *s, bool worked)
@@ -252,7 +282,7 @@ static void judge_after(struct watch *w, int i, const struct sql_stmt *s, bool w
     if (w->strongest_at < 0 || i <= w->strongest_at || worked)
         return;
     const struct sql_stmt *first = &w->step->stmts[w->strongest_at];
-    if (s->class != SQL_DATA)
+    if (s->class != SQL_DATA || s->few_rows || (!s->class_why && s->relations.n <= 1))
         return;
     struct finding *f =
         ddl_finding(w, "statement-after-access-exclusive", s,
@@ -263,6 +293,14 @@ static void judge_after(struct watch *w, int i, const struct sql_stmt *s, bool w
     f->help = "a step of its own, or a backfill:";
 }
 
+static bool was_locked(const struct watch *w, unsigned relation)
+{
+    for (int i = 0; i < w->n_earlier; i++)
+        if (w->earlier[i].relation == relation && w->earlier[i].mode == LOCK_AE)
+            return true;
+    return false;
+}
+
 static void judge_foreign(struct watch *w, const struct sql_stmt *s)
 {
     struct proof *p = w->p;
@@ -271,7 +309,8 @@ static void judge_foreign(struct watch *w, const struct sql_stmt *s)
         return;
     for (int i = 0; i < w->n_locks; i++) {
         const struct cat_relation *r = cat_by_oid(&p->now, w->locks[i].relation);
-        if (w->locks[i].mode != LOCK_AE || !r || strcmp(r->name, s->table) == 0)
+        if (w->locks[i].mode != LOCK_AE || !r || strcmp(r->name, s->table) == 0 ||
+            was_locked(w, w->locks[i].relation))
             continue;
         for (int k = 0; k < p->now.n_relations; k++)
             for (int c = 0; c < p->now.relations[k].n_constraints; c++) {
@@ -332,6 +371,8 @@ static bool run_alone(struct watch *w, const struct sql_stmt *s, struct wire_res
     *failed = out->ok ? -1 : 0;
     wire_notices(p->owner, p->scratch, &notices);
     /* What was over before anybody could look is known from the parse tree. */
+    if (!read_files(w, err))
+        return false;
     if (w->n_locks > 0 && !strstr(s->kind, "CONCURRENTLY"))
         (void) judge_work(w, s, &notices);
     return true;
@@ -342,7 +383,8 @@ static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wir
 {
     struct proof *p = w->p;
     struct text_list notices = {0};
-    int findings = p->report->n;
+    const struct seen_file *was = w->files;
+    int findings = p->report->n, n_was = w->n_files;
     bool worked;
 
     if (!wire_exec(p->owner, p->scratch, s->sql, false, out, err))
@@ -350,14 +392,19 @@ static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wir
     wire_notices(p->owner, p->scratch, &notices);
     if (!out->ok)
         return true;
+    w->earlier = w->locks;
+    w->n_earlier = w->n_locks;
     if (!read_locks(w, p->owner, wire_pid(p->owner), err))
         return false;
     wire_notices(p->owner, p->scratch, &(struct text_list) {0});
     if (!tell)
         return true;
-    worked = judge_work(w, s, &notices);
-    if (!worked && !judge_files(w, s, err))
+    if (!read_files(w, err))
         return false;
+    worked = judge_work(w, s, &notices);
+    if (!worked)
+        judge_files(w, s, was, n_was);
+    report_watched(p->report, s->at);
     judge_after(w, i, s, p->report->n > findings);
     judge_foreign(w, s);
     if (w->strongest_at < 0 && mode_on(w, 0) == LOCK_AE)
@@ -376,7 +423,7 @@ bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct
     wire_notices(p->owner, p->scratch, &(struct text_list) {0});
     if (alone)
         return run_alone(&w, &s->stmts[0], out, failed, err);
-    if (!wire_exec(p->owner, p->scratch, "BEGIN", false, &end, err))
+    if (!wire_exec(p->owner, p->scratch, "BEGIN", false, &end, err) || !read_files(&w, err))
         return false;
     for (int i = 0; i < s->n_stmts && *failed < 0; i++) {
         if (!run_one(&w, i, &s->stmts[i], out, tell, err))

@@ -60,12 +60,52 @@ static bool is_one_cause(const struct finding *text, const struct finding *shado
            (!shadow->same || shadow->same == text->rule);
 }
 
+void report_watched(struct report *r, struct pos at)
+{
+    if (r->n_watched == r->cap_watched) {
+        int cap = r->cap_watched ? 2 * r->cap_watched : 32;
+
+        r->watched = arena_grow(&r->arena, r->watched, sizeof *r->watched * (size_t) r->cap_watched,
+                                sizeof *r->watched * (size_t) cap);
+        r->cap_watched = cap;
+    }
+    r->watched[r->n_watched++] = at;
+}
+
+/* The server says nothing as it reads tables for these two. */
+static bool is_seen_by_server(const struct rule *rule)
+{
+    return is_text(rule->same_as, "work-under-strong-lock") &&
+           strcmp(rule->id, "domain-constraint-scans-users") != 0 &&
+           strcmp(rule->id, "default-partition-scanned") != 0;
+}
+
+static bool is_same_pos(const struct pos *a, const struct pos *b)
+{
+    return is_text(a->file, b->file) && a->line == b->line && a->col == b->col;
+}
+
+/* The shadow tells of one work only in each statement: where it tells of any, what the text says of more stays. */
+static bool is_refuted(const struct report *r, int n_static, const struct finding *text)
+{
+    bool watched = false;
+
+    if (!text->step || !is_seen_by_server(text->rule))
+        return false;
+    for (int i = 0; i < r->n_watched && !watched; i++)
+        watched = is_same_pos(&r->watched[i], &text->at);
+    for (int k = n_static; k < r->n && watched; k++)
+        if (is_text(r->findings[k].rule->id, text->rule->same_as))
+            watched = !is_same_pos(&r->findings[k].at, &text->at);
+    return watched;
+}
+
 void report_join(struct report *r, int n_static)
 {
     int n = 0;
 
     for (int i = 0; i < r->n; i++) {
-        bool told = false;
+        bool told = i < n_static && is_refuted(r, n_static, &r->findings[i]);
 
         for (int k = n_static; i < n_static && k < r->n && !told; k++)
             if (is_one_cause(&r->findings[i], &r->findings[k])) {

@@ -114,6 +114,7 @@ static const struct row {
     {"VariableSetStmt", lint_set_timeout, true},
     {"DoStmt", lint_opaque, true},
     {"CallStmt", lint_opaque, true},
+    {"SelectStmt", lint_calls, true},
 };
 
 static void look_at(struct lint *l, const char *node, bool is_new)
@@ -140,6 +141,8 @@ static void look_at_alter(struct lint *l, bool is_new)
     size_t i;
 
     l->n_cmds = tree_count(cmds);
+    if (tree_is(l->tree, "objtype", "OBJECT_TYPE"))
+        lint_alter_attribute(l);
     if (!has_rows(l))
         return;
     json_array_foreach(cmds, i, item)

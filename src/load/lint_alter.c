@@ -32,12 +32,18 @@ static bool note_function(void *ctx, const char *kind, const json_t *fields)
     return true;
 }
 
-static void look_default(struct lint *l, const char *column, const json_t *expr)
+enum volatility lint_volatility(struct lint *l, const json_t *expr)
 {
     enum volatility v = NOT_VOLATILE;
-    const char *help = "ADD COLUMN without default, SET DEFAULT in the next step, and a backfill";
 
     tree_walk(expr, note_function, (void *[]) {l, &v});
+    return v;
+}
+
+static void look_default(struct lint *l, const char *column, enum volatility v)
+{
+    const char *help = "ADD COLUMN without default, SET DEFAULT in the next step, and a backfill";
+
     if (v == IS_VOLATILE)
         lint_say(l, "volatile-default-rewrites", help,
                  "the default of %s.%s is another one for each row: %s is rewritten under ACCESS "
@@ -68,7 +74,9 @@ static void look_type(struct lint *l, const struct new_column *c)
     if (!c->has_type || c->type.is_builtin || c->type.is_array || is_of_extension(c->type.name))
         return;
     t = known_type_find(l->k, (struct sql_rel) {NULL, c->type.name});
-    if (t && t->is_domain && t->n_checks > 0)
+    if (t && t->is_domain && !c->has_default && t->fallback != NOT_VOLATILE)
+        look_default(l, c->name, t->fallback);
+    if (t && known_is_constrained(l->k, t))
         lint_say(
             l, "constrained-domain-column", help,
             "domain %s has constraints: %s is rewritten under ACCESS EXCLUSIVE, default or not",
@@ -106,7 +114,7 @@ static void look_inline(struct lint *l, struct new_column *c, const json_t *cons
     if (strcmp(type, "CONSTR_DEFAULT") == 0) {
         c->has_default = true;
         c->fills = c->fills || !tree_is_null_const(expr);
-        look_default(l, c->name, expr);
+        look_default(l, c->name, lint_volatility(l, expr));
     } else if (strcmp(type, "CONSTR_IDENTITY") == 0) {
         c->fills = true;
         lint_say(
@@ -223,15 +231,18 @@ static enum type_change change_of(struct lint *l, const struct known_column *c,
     return change;
 }
 
-static bool has_index(const struct lint *l, const char *column)
+/* An index that has the column as a key, or, computed, one that works something out of it. */
+static bool has_index(const struct lint *l, const char *column, bool computed)
 {
     for (int i = 0; i < l->k->n_rels; i++) {
         const struct known_rel *index = l->k->rels[i];
 
         if (index->kind != KNOWN_INDEX || index->is_dropped || index->table != l->own)
             continue;
-        for (int n = 0; index->keys && index->keys[n]; n++)
-            if (strcmp(index->keys[n], column) == 0)
+        const char **names = computed ? index->computed : index->keys;
+
+        for (int n = 0; names && names[n]; n++)
+            if (strcmp(names[n], column) == 0)
                 return true;
     }
     return false;
@@ -276,7 +287,7 @@ static void look_at_free_change(struct lint *l, const struct known_column *c,
             "the new type of %s.%s rewrites nothing, but its CHECK is tried on every row under "
             "ACCESS EXCLUSIVE",
             lint_rel_text(l, l->rel), l->name);
-    else if (index_differs && has_index(l, l->name))
+    else if (has_index(l, l->name, true) || (index_differs && has_index(l, l->name, false)))
         lint_say(l, "index-rebuild-without-heap", WAY_OUT,
                  "the new type of %s.%s rewrites nothing, but its indexes are built again under "
                  "ACCESS EXCLUSIVE",
@@ -320,6 +331,8 @@ void lint_alter_type(struct lint *l)
     change = change_of(l, c, &to);
     if (change == TYPE_NEEDS_UTC && l->tx->is_utc)
         change = TYPE_FREE;
+    if (change == TYPE_NEEDS_UTC && l->tx->is_far_off_utc)
+        change = TYPE_REWRITES;
     switch (change) {
     case TYPE_REWRITES: look_at_rewrite(l, c, &to); break;
     case TYPE_NEEDS_UTC:
@@ -347,6 +360,46 @@ void lint_alter_type(struct lint *l)
     }
 }
 
+/* A table that was made OF the type, and that others use; NULL: none known. */
+static const struct known_rel *table_of_type(const struct lint *l)
+{
+    for (int i = 0; i < l->k->n_rels; i++) {
+        const struct known_rel *r = l->k->rels[i];
+
+        if (!r->is_dropped && r->of_type && l->rel.name && strcmp(r->of_type, l->rel.name) == 0 &&
+            !lint_is_new(l, r->rel))
+            return r;
+    }
+    return NULL;
+}
+
+void lint_alter_attribute(struct lint *l)
+{
+    const struct known_rel *table = table_of_type(l);
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(tree_list(l->tree, "cmds"), i, item)
+    {
+        const json_t *cmd = tree_as(item, "AlterTableCmd");
+
+        if (!tree_is(cmd, "subtype", "AT_AlterColumnType") ||
+            !tree_is(cmd, "behavior", "DROP_CASCADE"))
+            continue;
+        if (table)
+            lint_say(l, "type-change-rewrites", WAY_OUT,
+                     "%s is of type %s: the new type of %s goes through its rows under ACCESS "
+                     "EXCLUSIVE",
+                     lint_rel_text(l, table->rel), lint_rel_text(l, l->rel),
+                     tree_text(cmd, "name") ? tree_text(cmd, "name") : "its attribute");
+        else
+            lint_unsure(l, "type-change-rewrites", WAY_OUT,
+                        "every table that is OF %s is rewritten unless the types are stored alike",
+                        lint_rel_text(l, l->rel));
+        return;
+    }
+}
+
 /* ---- storage ---------------------------------------------------------------------------------------------------- */
 
 static void say_storage(struct lint *l, const char *help)
@@ -359,10 +412,13 @@ void lint_storage(struct lint *l)
 {
     const char *subtype = tree_text(l->cmd, "subtype");
     bool is_logged = subtype && strcmp(subtype, "AT_SetLogged") == 0;
+    bool is_unlogged = subtype && strcmp(subtype, "AT_SetUnLogged") == 0;
     bool is_default =
         l->name && (strcmp(l->name, "heap") == 0 || strcmp(l->name, "pg_default") == 0);
 
     if (is_logged && l->own && l->own->is_whole && !l->own->is_unlogged)
+        return;
+    if (is_unlogged && l->own && l->own->is_unlogged)
         return;
     if (is_logged && !(l->own && l->own->is_unlogged)) {
         lint_unsure(l, "storage-rewrite", "a maintenance window",

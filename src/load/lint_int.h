@@ -48,6 +48,7 @@ struct known_rel {
     bool is_temp, is_partitioned, is_unlogged;
     bool has_rows; /* filled when it was made: CREATE TABLE AS */
     bool is_default_of_parent;
+    const char *of_type;                 /* OF: its columns are those of this type */
     struct known_rel *parent;            /* of a partition */
     struct known_rel *default_partition; /* NULL: none known */
     struct known_column *columns;
@@ -58,6 +59,7 @@ struct known_rel {
     struct known_rel *table; /* NULL: not known */
     const char **keys;       /* its columns, "" for an expression; ends with NULL */
     bool is_partial;
+    const char **computed; /* columns in its expressions and its WHERE; ends with NULL */
 };
 
 struct known_type {
@@ -66,6 +68,7 @@ struct known_type {
     bool is_domain, is_enum, is_dropped;
     int n_checks; /* of a domain: constraints, NOT NULL included */
     struct sql_type base;
+    enum volatility fallback; /* of a domain: its default's */
 };
 
 struct known_function {
@@ -100,6 +103,8 @@ struct lint_known {
 struct known_rel *known_find(const struct lint_known *k, struct sql_rel rel); /* not dropped */
 struct known_column *known_column(const struct known_rel *rel, const char *name);
 const struct known_type *known_type_find(const struct lint_known *k, struct sql_rel rel);
+/* A domain that refuses some values, by itself or by one below it. */
+bool known_is_constrained(const struct lint_known *k, const struct known_type *t);
 const struct known_function *known_function_find(const struct lint_known *k, struct sql_rel rel);
 
 const char **known_names(
@@ -113,8 +118,10 @@ struct known_column *known_add_column(struct lint_known *k, struct known_rel *re
 struct known_constraint *known_add_constraint(struct lint_known *k, struct known_rel *rel,
                                               const char *name, const char *type);
 struct known_rel *known_rel_or_add(struct lint_known *k, struct sql_rel rel);
-void known_add_index(struct lint_known *k, struct sql_rel name, struct known_rel *table,
-                     const char **keys, bool is_partial, int unit);
+struct known_rel *known_add_index(struct lint_known *k, struct sql_rel name,
+                                  struct known_rel *table, const char **keys, bool is_partial,
+                                  int unit);
+const char **known_columns(struct arena *a, const json_t *expr); /* that it mentions */
 void known_read_check(struct lint_known *k, struct known_constraint *c, const json_t *expr);
 
 /* ---- one text ------------------------------------------------------------------------------------------- */
@@ -211,11 +218,14 @@ void lint_detach(struct lint *l);
 void lint_create_partition(struct lint *l);
 void lint_alter_domain(struct lint *l);
 void lint_opaque(struct lint *l);
+void lint_calls(struct lint *l);
 void lint_set_timeout(struct lint *l);
 void lint_flags(struct lint *l); /* of any statement of a plan */
 /* lint_alter.c */
+enum volatility lint_volatility(struct lint *l, const json_t *expr);
 void lint_add_column(struct lint *l);
 void lint_alter_type(struct lint *l);
+void lint_alter_attribute(struct lint *l); /* ALTER TYPE ... CASCADE */
 void lint_storage(struct lint *l);
 void lint_cluster(struct lint *l);
 void lint_vacuum(struct lint *l);
@@ -259,7 +269,8 @@ struct lint_tx {
     const char *held; /* table on which ACCESS EXCLUSIVE is held; NULL: none */
     int held_line;
     bool has_ddl, has_dml, said_mixed;
-    bool is_utc; /* TimeZone was set to it */
+    bool is_utc;         /* TimeZone was set to it */
+    bool is_far_off_utc; /* TimeZone was set to another one */
     struct {
         const char *table, *name;
     } * not_valid; /* constraints that it added NOT VALID */

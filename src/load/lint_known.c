@@ -71,6 +71,16 @@ const struct known_type *known_type_find(const struct lint_known *k, struct sql_
     return NULL;
 }
 
+bool known_is_constrained(const struct lint_known *k, const struct known_type *t)
+{
+    if (!t || !t->is_domain)
+        return false;
+    if (t->n_checks > 0)
+        return true;
+    return t->base.text && !t->base.is_builtin && !t->base.is_array &&
+           known_is_constrained(k, known_type_find(k, (struct sql_rel) {NULL, t->base.name}));
+}
+
 const struct known_function *known_function_find(const struct lint_known *k, struct sql_rel rel)
 {
     for (int i = k->n_functions - 1; i >= 0; i--)
@@ -167,14 +177,18 @@ struct known_rel *known_rel_or_add(struct lint_known *k, struct sql_rel rel)
     return r || !rel.name ? r : known_add_rel(k, KNOWN_TABLE, rel, 0);
 }
 
-void known_add_index(struct lint_known *k, struct sql_rel name, struct known_rel *table,
-                     const char **keys, bool is_partial, int unit)
+struct known_rel *known_add_index(struct lint_known *k, struct sql_rel name,
+                                  struct known_rel *table, const char **keys, bool is_partial,
+                                  int unit)
 {
+    static const char *none[] = {NULL};
     struct known_rel *index = known_add_rel(k, KNOWN_INDEX, name, unit);
 
     index->table = table;
     index->keys = keys;
     index->is_partial = is_partial;
+    index->computed = none;
+    return index;
 }
 
 /* ---- reading trees ---------------------------------------------------------------------------------------- */
@@ -219,6 +233,15 @@ static bool gather_column(void *ctx, const char *kind, const json_t *fields)
     if (strcmp(kind, "ColumnRef") == 0 && tree_last(tree_get(fields, "fields")))
         gather_add(ctx, tree_last(tree_get(fields, "fields")));
     return true;
+}
+
+const char **known_columns(struct arena *a, const json_t *expr)
+{
+    static const char *none[] = {NULL};
+    struct gather columns = {.a = a};
+
+    tree_walk(expr, gather_column, &columns);
+    return columns.names ? columns.names : none;
 }
 
 /* Columns that can't be NULL where the expression isn't false: those of IS NOT NULL, alone or joined by AND. */

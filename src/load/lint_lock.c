@@ -119,12 +119,31 @@ static void add_unique(struct lint *l)
              lint_rel_text(l, l->rel));
 }
 
-static bool is_present(const struct known_rel *rel, const char *column)
+/* By the same ALTER TABLE, which drops before it does anything else. */
+static bool is_dropped_here(const struct lint *l, const struct known_constraint *c)
 {
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(tree_list(l->tree, "cmds"), i, item)
+    {
+        const json_t *cmd = tree_as(item, "AlterTableCmd");
+
+        if (c->name && tree_is(cmd, "subtype", "AT_DropConstraint") &&
+            tree_is(cmd, "name", c->name))
+            return true;
+    }
+    return false;
+}
+
+static bool is_present(const struct lint *l, const char *column)
+{
+    const struct known_rel *rel = l->own;
+
     for (int i = 0; rel && i < rel->n_constraints; i++) {
         const struct known_constraint *c = &rel->constraints[i];
 
-        for (int n = 0; c->is_valid && c->present[n]; n++)
+        for (int n = 0; c->is_valid && !is_dropped_here(l, c) && c->present[n]; n++)
             if (strcmp(c->present[n], column) == 0)
                 return true;
     }
@@ -142,7 +161,7 @@ static void add_primary_using(struct lint *l)
 
         if (c && c->not_null)
             continue;
-        if (is_present(l->own, index->keys[i]))
+        if (is_present(l, index->keys[i]))
             continue;
         if (!c) {
             index = NULL;
@@ -190,7 +209,7 @@ void lint_set_not_null(struct lint *l)
     const char *help =
         "ADD CHECK (column IS NOT NULL) NOT VALID, VALIDATE it, SET NOT NULL, drop the CHECK";
 
-    if (!l->name || (c && c->not_null) || is_present(l->own, l->name))
+    if (!l->name || (c && c->not_null) || is_present(l, l->name))
         return;
     if (c) /* all that was ever said of the column is known */
         lint_say(l, "not-null-scan", help,
@@ -263,17 +282,28 @@ static void scans_default(struct lint *l, const struct known_rel *parent, struct
             lint_rel_text(l, child), lint_rel_text(l, fallback->rel));
 }
 
+static bool has_partitions(const struct lint *l, const struct known_rel *parent)
+{
+    for (int i = 0; i < l->k->n_rels; i++)
+        if (l->k->rels[i]->parent == parent && !l->k->rels[i]->is_dropped)
+            return true;
+    return false;
+}
+
 void lint_attach(struct lint *l)
 {
     struct sql_rel child = tree_rel(tree_get(l->def, "name"));
     const struct known_rel *known = known_find(l->k, child);
     const char *help = "a CHECK like the bounds on the partition, NOT VALID and VALIDATEd, before";
     bool is_new = known && lint_is_new(l, child);
+    bool is_default =
+        tree_flag(tree_as(tree_get(l->def, "bound"), "PartitionBoundSpec"), "is_default");
 
     if (tree_is(l->tree, "objtype", "OBJECT_INDEX"))
         return;
     scans_default(l, l->own, child);
-    if (is_new || tree_flag(tree_as(tree_get(l->def, "bound"), "PartitionBoundSpec"), "is_default"))
+    /* The first one takes everything. */
+    if (is_new || (is_default && l->own && l->own->is_whole && !has_partitions(l, l->own)))
         return;
     if (known && known->is_whole && !has_valid_check(known))
         lint_say(l, "partition-attach-scans", help,
@@ -333,7 +363,8 @@ void lint_alter_domain(struct lint *l)
     const char *form = tree_text(l->tree, "subtype");
     const char *help = "ADD CONSTRAINT ... NOT VALID binds new values without reading old ones";
 
-    if (!form || !strchr("COV", *form) || (domain && domain->unit == l->unit && l->unit != 0) ||
+    if (!form || !strchr("COV", *form) ||
+        (domain && !user && domain->unit == l->unit && l->unit != 0) ||
         tree_flag(tree_as(tree_get(l->tree, "def"), "Constraint"), "skip_validation"))
         return;
     if (user)
@@ -354,6 +385,32 @@ void lint_opaque(struct lint *l)
 {
     lint_unsure(l, "work-under-strong-lock", "plain statements say what they do",
                 "what %s does can't be seen in its text", l->facts.kind);
+}
+
+static bool note_call(void *ctx, const char *kind, const json_t *fields)
+{
+    struct lint *l = ((void **) ctx)[0];
+    const struct known_function **found = ((void **) ctx)[1];
+    const struct known_function *f =
+        strcmp(kind, "FuncCall") == 0
+            ? known_function_find(l->k, tree_name(tree_get(fields, "funcname"), 0))
+            : NULL;
+
+    if (f && f->volatility != NOT_VOLATILE)
+        *found = f;
+    return !*found;
+}
+
+/* A function that the texts make may do anything. */
+void lint_calls(struct lint *l)
+{
+    const struct known_function *f = NULL;
+
+    tree_walk(l->tree, note_call, (void *[]) {l, &f});
+    if (f)
+        lint_unsure(l, "work-under-strong-lock", "plain statements say what they do",
+                    "what %s() does can't be seen in the text of its call",
+                    lint_rel_text(l, f->rel));
 }
 
 void lint_set_timeout(struct lint *l)

@@ -111,6 +111,8 @@ static void take_create_table(struct lint *l)
     rel->is_unlogged = tree_is(tree_as(range, "RangeVar"), "relpersistence", "u");
     rel->is_partitioned = tree_get(l->tree, "partspec") != NULL;
     rel->is_whole = tree_count(parents) == 0 && !tree_get(l->tree, "ofTypename");
+    rel->of_type = arena_strdup(
+        l->k->a, tree_name(tree_get(tree_get(l->tree, "ofTypename"), "names"), 0).name);
     json_array_foreach(tree_list(l->tree, "tableElts"), i, item)
     {
         if (tree_get(item, "ColumnDef"))
@@ -147,10 +149,25 @@ static void take_index(struct lint *l)
     struct sql_rel table = tree_rel(tree_get(l->tree, "relation"));
     const char *name = tree_text(l->tree, "idxname");
 
-    known_add_index(l->k, (struct sql_rel) {table.schema, name ? name : ""},
-                    known_rel_or_add(l->k, table),
-                    known_names(l->k->a, tree_list(l->tree, "indexParams")),
-                    tree_get(l->tree, "whereClause") != NULL, lint_is_new(l, table) ? l->unit : 0);
+    struct known_rel *index = known_add_index(
+        l->k, (struct sql_rel) {table.schema, name ? name : ""}, known_rel_or_add(l->k, table),
+        known_names(l->k->a, tree_list(l->tree, "indexParams")),
+        tree_get(l->tree, "whereClause") != NULL, lint_is_new(l, table) ? l->unit : 0);
+    json_t *parts = json_pack("{s:[]}", "parts"), *item;
+    json_t *list = json_object_get(parts, "parts");
+    size_t i;
+
+    json_array_foreach(tree_list(l->tree, "indexParams"), i, item)
+    {
+        json_t *expr = tree_get(tree_get(item, "IndexElem"), "expr");
+
+        if (expr)
+            json_array_append(list, expr);
+    }
+    if (tree_get(l->tree, "whereClause"))
+        json_array_append(list, tree_get(l->tree, "whereClause"));
+    index->computed = known_columns(l->k->a, parts);
+    json_decref(parts);
 }
 
 static struct known_type *add_type(struct lint *l, struct sql_rel rel)
@@ -183,6 +200,8 @@ static void take_domain(struct lint *l)
     {
         const json_t *c = tree_as(item, "Constraint");
 
+        if (tree_is(c, "contype", "CONSTR_DEFAULT"))
+            t->fallback = lint_volatility(l, tree_get(c, "raw_expr"));
         t->n_checks +=
             tree_is(c, "contype", "CONSTR_CHECK") || tree_is(c, "contype", "CONSTR_NOTNULL");
     }
@@ -225,6 +244,18 @@ static void take_function(struct lint *l)
         .volatility = !is_volatile                           ? NOT_VOLATILE
                       : tongue && strcmp(tongue, "sql") != 0 ? IS_VOLATILE
                                                              : MAYBE_VOLATILE};
+}
+
+static void take_alter_function(struct lint *l)
+{
+    const json_t *name = tree_get(tree_as(tree_get(l->tree, "func"), "ObjectWithArgs"), "objname");
+    const json_t *elem = tree_option(tree_get(l->tree, "actions"), "volatility");
+    const char *word = elem ? tree_string(tree_get(elem, "arg")) : NULL;
+    struct known_function *f =
+        (struct known_function *) known_function_find(l->k, tree_name(name, 0));
+
+    if (f && word)
+        f->volatility = strcmp(word, "volatile") == 0 ? IS_VOLATILE : NOT_VOLATILE;
 }
 
 /* ---- ALTER ------------------------------------------------------------------------------------------------------ */
@@ -486,6 +517,7 @@ void known_take(struct lint *l)
         {"CreateDomainStmt", take_domain},
         {"AlterDomainStmt", take_alter_domain},
         {"CreateFunctionStmt", take_function},
+        {"AlterFunctionStmt", take_alter_function},
         {"DropStmt", take_drop},
         {"RenameStmt", take_rename},
         {"AlterObjectSchemaStmt", take_set_schema},

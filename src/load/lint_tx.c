@@ -241,9 +241,13 @@ static enum row_work work_of(const struct lint *l)
                                                                                      : ROWS_NONE;
     if (strcmp(l->node, "MergeStmt") == 0)
         return is_new ? ROWS_NONE : ROWS_SURE;
-    if (strcmp(l->node, "InsertStmt") == 0)
-        return reads_existing(l, tree_fields(tree_get(l->tree, "selectStmt"))) ? ROWS_SURE
-                                                                               : ROWS_NONE;
+    if (strcmp(l->node, "InsertStmt") == 0) {
+        const json_t *query = tree_fields(tree_get(l->tree, "selectStmt"));
+
+        return reads_existing(l, query)                   ? ROWS_SURE
+               : !is_new && tree_get(query, "fromClause") ? ROWS_MAYBE /* generate_series */
+                                                          : ROWS_NONE;
+    }
     if (strcmp(l->node, "CopyStmt") == 0)
         return tree_flag(l->tree, "is_from") ? ROWS_SURE : ROWS_NONE;
     if (strcmp(l->node, "CreateTableAsStmt") == 0)
@@ -338,9 +342,13 @@ static void note_time_zone(struct lint *l)
     const char *name = tree_text(l->tree, "name");
     const char *zone = tree_string(json_array_get(tree_list(l->tree, "args"), 0));
 
-    if (name && strcasecmp(name, "timezone") == 0)
-        l->tx->is_utc = zone && (strcasecmp(zone, "utc") == 0 || strcasecmp(zone, "etc/utc") == 0 ||
-                                 strcasecmp(zone, "gmt") == 0);
+    if (!name || strcasecmp(name, "timezone") != 0)
+        return;
+    l->tx->is_utc = zone && (strcasecmp(zone, "utc") == 0 || strcasecmp(zone, "etc/utc") == 0 ||
+                             strcasecmp(zone, "gmt") == 0);
+    /* A name of a place: others may be one more word for UTC. */
+    l->tx->is_far_off_utc =
+        zone && !l->tx->is_utc && strchr(zone, '/') && strncasecmp(zone, "etc/", 4) != 0;
 }
 
 /* ---- the two ends of a statement ----------------------------------------------------------------------------------- */
@@ -352,10 +360,11 @@ void tx_before(struct lint *l)
     if (strcmp(l->node, "TransactionStmt") == 0)
         control(l);
     else if (!l->tx->is_open) {
-        bool is_utc = l->tx->is_utc; /* SET lasts */
+        bool is_utc = l->tx->is_utc, is_far = l->tx->is_far_off_utc; /* SET lasts */
 
         forget(l->tx);
         l->tx->is_utc = is_utc;
+        l->tx->is_far_off_utc = is_far;
     }
     if (is_file && l->tx->is_open && is_outside_transactions(l->node, l->tree))
         lint_say(l, "concurrently-in-transaction", "take it out of BEGIN and COMMIT",

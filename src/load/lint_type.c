@@ -151,6 +151,23 @@ static const struct known_type *user_type(const struct lint_known *k, const stru
     return t->is_builtin || t->is_array ? NULL : known_type_find(k, rel);
 }
 
+/* citext is stored like text, and compares otherwise. */
+static bool is_citext(const struct sql_type *t, const struct known_type *user)
+{
+    return t->text && !t->is_builtin && !t->is_array && !user && strcmp(t->name, "citext") == 0;
+}
+
+static enum type_change citext_change(const struct sql_type *other, bool is_new)
+{
+    static const char *const stored_alike[] = {"text", "varchar", NULL};
+
+    if (!other->is_builtin || other->is_array)
+        return TYPE_UNKNOWN;
+    if (!word_in(other->name, stored_alike))
+        return TYPE_REWRITES;
+    return is_new && other->typmod >= 0 ? TYPE_REWRITES : TYPE_FREE_BUT_INDEXES;
+}
+
 enum type_change type_change(const struct lint_known *k, const struct sql_type *from,
                              const struct sql_type *to)
 {
@@ -158,6 +175,12 @@ enum type_change type_change(const struct lint_known *k, const struct sql_type *
 
     if (!from->text || !to->text)
         return TYPE_UNKNOWN;
+    if (is_citext(from, old_user) && is_citext(to, new_user))
+        return TYPE_SAME;
+    if (is_citext(from, old_user))
+        return citext_change(to, true);
+    if (is_citext(to, new_user))
+        return citext_change(from, false);
     if (from->is_array || to->is_array) {
         if (from->is_array && to->is_array && strcmp(from->text, to->text) == 0 &&
             from->typmod == to->typmod && from->typmod_known && to->typmod_known)
@@ -169,7 +192,7 @@ enum type_change type_change(const struct lint_known *k, const struct sql_type *
     if (strcmp(from->text, to->text) == 0 && from->typmod == to->typmod && from->typmod_known)
         return TYPE_SAME;
     if (new_user && new_user->is_domain) {
-        if (new_user->n_checks > 0)
+        if (known_is_constrained(k, new_user))
             return TYPE_REWRITES;
         return new_user->base.text ? type_change(k, from, &new_user->base) : TYPE_UNKNOWN;
     }

@@ -1,4 +1,5 @@
 /* Closer looks at rows, rights and upkeep. */
+#include "load/lint_int.h"
 #include "load/sql_look.h"
 
 #include <string.h>
@@ -134,12 +135,23 @@ static bool only_new_columns(const struct job *j, struct sql_rel rel)
     return true;
 }
 
+static bool writes_few(const struct job *j)
+{
+    const json_t *values = tree_as(tree_get(j->tree, "selectStmt"), "SelectStmt");
+
+    if (strcmp(j->node, "InsertStmt") == 0)
+        return !tree_get(j->tree, "selectStmt") || tree_get(values, "valuesLists");
+    return strcmp(j->node, "MergeStmt") != 0 &&
+           where_picks(tree_get(j->tree, "whereClause")) == PICKS_FEW;
+}
+
 void look_data(struct job *j)
 {
     struct sql_rel rel = tree_rel(tree_get(j->tree, "relation"));
     bool is_own =
         is_new_table(j, rel) || (strcmp(j->node, "UpdateStmt") == 0 && only_new_columns(j, rel));
 
+    j->out->few_rows = writes_few(j);
     job_class(j, SQL_DATA, is_own ? NULL : "changes rows that live releases may see");
 }
 

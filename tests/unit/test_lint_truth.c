@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 struct tally {
-    int right, hits, false_alarms, misses,
-        undecided; /* undecided: a note or warning says on what it hangs */
+    int right, hits, false_alarms, misses, undecided,
+        open; /* a note or warning says on what it hangs; open: no text can tell */
 };
 
 static char *read_file(const char *name)
@@ -38,6 +38,20 @@ static bool is_about_work(const struct finding *f)
            strcmp(f->rule->id, "not-valid-and-validate-same-transaction") == 0;
 }
 
+static void count(struct tally *t, bool alarm, bool dangerous, bool unsure, bool open)
+{
+    if (alarm == dangerous)
+        t->right++;
+    if (alarm && dangerous)
+        t->hits++;
+    else if (alarm)
+        t->false_alarms++;
+    else if (dangerous && unsure)
+        *(open ? &t->open : &t->undecided) += 1;
+    else if (dangerous)
+        t->misses++;
+}
+
 static void lint_case(const json_t *c, const char *base, struct tally *t, struct str *wrong)
 {
     AUTO(arena) a = {0};
@@ -48,8 +62,8 @@ static void lint_case(const json_t *c, const char *base, struct tally *t, struct
     bool dangerous = json_is_true(json_object_get(c, "dangerous"));
     bool alarm = false, unsure = false;
 
-    if (!base && strcmp(sql, "CREATE INDEX z ON mv (b)") == 0)
-        return; /* that it's no table, only the schema says: nobody writes to a materialized view */
+    if (!base && json_object_get(c, "schema"))
+        return; /* what only the schema says */
 
     if (base)
         lint_known_learn(k, base);
@@ -63,17 +77,8 @@ static void lint_case(const json_t *c, const char *base, struct tally *t, struct
         unsure =
             unsure || (is_about_work(&r.findings[i]) && r.findings[i].severity < SEVERITY_ERROR);
     }
-    if (alarm == dangerous)
-        t->right++;
-    if (alarm && dangerous)
-        t->hits++;
-    else if (alarm)
-        t->false_alarms++;
-    else if (dangerous && unsure)
-        t->undecided++;
-    else if (dangerous)
-        t->misses++;
-    if (alarm != dangerous && (base || !unsure))
+    count(t, alarm, dangerous, unsure, json_object_get(c, "open") != NULL);
+    if (alarm != dangerous && (base ? !json_object_get(c, "open") : !unsure))
         str_addf(wrong, "  %s: %s%s%s\n",
                  alarm    ? "false alarm"
                  : unsure ? "undecided"
@@ -103,12 +108,14 @@ static void lint_all(const char *base, struct tally *t, struct str *wrong, int *
 
 static void show(const char *what, const struct tally *t, int n, const struct str *wrong)
 {
-    double alarms = t->hits + t->false_alarms, dangers = t->hits + t->misses + t->undecided;
+    double alarms = t->hits + t->false_alarms,
+           dangers = t->hits + t->misses + t->undecided + t->open;
 
     print_message(
-        "%s: %d statements, %d right; precision %.3f, recall %.3f (%d undecided, %d missed)\n%s",
+        "%s: %d statements, %d right; precision %.3f, recall %.3f (%d undecided, %d open, %d "
+        "missed)\n%s",
         what, n, t->right, alarms > 0 ? t->hits / alarms : 1, dangers > 0 ? t->hits / dangers : 1,
-        t->undecided, t->misses, str_text(wrong));
+        t->undecided, t->open, t->misses, str_text(wrong));
 }
 
 static void test_knowing_the_schema(void **state)
@@ -122,7 +129,7 @@ static void test_knowing_the_schema(void **state)
     lint_all(base, &t, &wrong, &n);
     free(base);
     show("schema known", &t, n, &wrong);
-    assert_true(n >= 300);
+    assert_true(n >= 700);
     assert_int_equal(t.false_alarms, 0);
     assert_int_equal(t.misses, 0);
     assert_int_equal(t.undecided, 0);
