@@ -5,7 +5,7 @@
  * that sends many small jobs in one round trip, each ended by its own Sync, so that one failing takes nothing else
  * with it, and that hands back what the server said about types, rows and errors.
  *
- * Who is who: the server's superuser loads the baseline and looks at the catalogue. Plan steps run as the limited
+ * Who is who: the server's superuser looks at the catalogue and, on our own server, loads the baseline. Plan steps run as the limited
  * role SHADOW_OWNER, which owns what the baseline made; it is no superuser, may not read or write files, run
  * programs, or reach another database. Releases run as the role that their session names, else as SHADOW_OWNER.
  */
@@ -64,7 +64,7 @@ bool shadow_database(struct shadow *s, const char *name, const char *from_or_nul
 bool shadow_drop(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
 
 /* Loads a dump or a folder of earlier migrations (*.sql, in the order of the numbers that their names start with)
- * into database `name`, as superuser, with psql's help, so that dumps load as they are: COPY data, \restrict lines,
+ * into database `name`, as superuser (on a server of the user's as SHADOW_OWNER, see shadow_left_out), with psql's help, so that dumps load as they are: COPY data, \restrict lines,
  * owners (roles that don't exist are made, without login). Any other backslash command is refused with file:line
  * (ERR_INPUT): a baseline may not run programs. Extensions that this server lacks: ERR_INPUT naming extension and
  * package to install. A failing statement: ERR_INPUT with file:line, SQLSTATE and the server's words. Afterwards
@@ -82,6 +82,13 @@ bool shadow_load_from(struct shadow *s, const char *name, const char *url,
                       struct err *err) MUST_CHECK;
 /* SHA-256 in hex over what shadow_load would load: names and contents, in that order. False: it can't be read. */
 bool shadow_baseline_print(const char *root, const char *path, char out[65]);
+
+/* Of a baseline on a server of the user's: what a limited role can't load, and check goes on without. */
+struct shadow_left_out {
+    const char *what, *file; /* file: as shown to the user */
+    int line;
+};
+int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out); /* how many */
 
 /* ---- programs ---------------------------------------------------------------------------------- */
 
@@ -108,6 +115,9 @@ struct wire_options {
     /* ours: looks at the catalogue. Never for statements on the user's tables: functions that a step wrote (triggers,
      * defaults, checks) would run as the superuser. role is then ignored. */
     bool superuser;
+    /* To make rows: what SHADOW_OWNER may, and every row is seen; triggers and foreign keys don't fire. role is then
+     * ignored. */
+    bool seeds;
     /* NULL: SHADOW_OWNER. Made where it is missing. The session can't get back from it by RESET ROLE. ERR_INPUT: on
      * a server of the user's it is a superuser or near to one. */
     const char *role;

@@ -23,6 +23,22 @@ static bool load_baseline(struct proof *p, struct err *err)
            shadow_load(p->shadow, CHECK_BASELINE, p->set->project.root, baseline->s, err);
 }
 
+/* On a server of the user's some of a baseline has to be left out. */
+static void note_left_out(struct proof *p)
+{
+    const struct shadow_left_out *all;
+    int n = shadow_left_out(p->shadow, &all);
+
+    for (int i = 0; i < n; i++) {
+        struct pos at = {arena_strdup(p->a, all[i].file), all[i].line, 1};
+        struct finding *f = report_add(p->report, "cell-untested", at, "%s", all[i].what);
+
+        f->severity = SEVERITY_NOTE;
+        f->help = "only a superuser could make it, and nothing would confine it on a server of "
+                  "yours: without --shadow it is made";
+    }
+}
+
 static bool replay_all(struct proof *p, struct err *err)
 {
     for (int s = 0; s < p->t.n_states; s++) {
@@ -134,6 +150,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         if (p->losses->n == 0)
             cache_write(p);
         verdict_all(p);
+        note_left_out(p);
         lost_report(p);
         note_proofs(p);
         out->server_version = arena_printf(p->a, "%d.%d", v / 10000, v % 10000);

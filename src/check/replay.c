@@ -442,17 +442,14 @@ static bool open_database(struct proof *p, struct err *err)
         .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = 30000};
 
     struct wire_result r = {0};
-    AUTO(str) own_schema = {0};
-
-    /* Where the functions of sync triggers live. */
-    str_add(&own_schema, "CREATE SCHEMA IF NOT EXISTS phasegate AUTHORIZATION ");
-    sql_ident(&own_schema, shadow_owner(p->shadow));
 
     p->database = CHECK_DATABASE;
     return shadow_database(p->shadow, CHECK_DATABASE, CHECK_BASELINE, err) &&
-           wire_open(p->shadow, &root, &p->root, err) &&
-           wire_exec(p->root, p->scratch, str_text(&own_schema), false, &r, err) &&
-           catalogue_prepare(p->root, err) && wire_open(p->shadow, &owner, &p->owner, err);
+           wire_open(p->shadow, &root, &p->root, err) && catalogue_prepare(p->root, err) &&
+           wire_open(p->shadow, &owner, &p->owner, err) &&
+           /* Where the functions of sync triggers live. Not as superuser: the baseline's triggers on events would run
+            * as that. */
+           wire_exec(p->owner, p->scratch, "CREATE SCHEMA IF NOT EXISTS phasegate", false, &r, err);
 }
 
 static bool read_now(struct proof *p, struct err *err)
@@ -466,11 +463,15 @@ static bool read_now(struct proof *p, struct err *err)
 /* Rows as they are from before the plan: triggers of a sync that is in place already leave them alone. */
 static bool seed_past(struct proof *p, struct err *err)
 {
+    struct wire_options seeds = {.database = CHECK_DATABASE, .seeds = true, .search_path = "''"};
     struct wire_result r = {0};
 
-    return wire_exec(p->root, p->scratch, "SET phasegate.backfill = 'on'", false, &r, err) &&
-           seed_tables(p, err) &&
-           wire_exec(p->root, p->scratch, "SET phasegate.backfill = 'off'", false, &r, err);
+    bool ok = wire_open(p->shadow, &seeds, &p->seeder, err) &&
+              wire_exec(p->seeder, p->scratch, "SET phasegate.backfill = 'on'", false, &r, err) &&
+              seed_tables(p, err);
+    wire_close(p->seeder);
+    p->seeder = NULL;
+    return ok;
 }
 
 /* The database as it is has run the backfills of the phases that are done. Of the other plans nobody has looked

@@ -1,6 +1,6 @@
 /* A few rows in every table, so that statements meet some.
  *
- * Rows are made in the order of foreign keys, with the parents' own values, under session_replication_role =
+ * Rows are made in the order of foreign keys, with the parents' own values, by a role under session_replication_role =
  * replica: triggers of the baseline don't fire for them. A table that has rows keeps its own.
  */
 #include "check/work.h"
@@ -281,7 +281,7 @@ static bool mend_row(struct proof *p, struct row *row, const struct wire_result 
     for (int try = 1; try < MEND_TRIES && next_values(p, row, &result); try++) {
         struct wire_op op = row_op(p, row);
 
-        if (!wire_run(p->root, p->scratch, &op, 1, &result, err))
+        if (!wire_run(p->seeder, p->scratch, &op, 1, &result, err))
             return false;
         if (result.ok) {
             if (result.n_rows == 1)
@@ -304,7 +304,7 @@ static bool make_rows(struct proof *p, const struct cat_relation **tables, int n
         rows[i] = row_start(p, tables[i], variant);
         ops[i] = row_op(p, &rows[i]);
     }
-    if (n > 0 && !wire_run(p->root, p->scratch, ops, n, results, err))
+    if (n > 0 && !wire_run(p->seeder, p->scratch, ops, n, results, err))
         return false;
     for (int i = 0; i < n; i++) {
         if (results[i].ok && results[i].n_rows == 1)
@@ -362,7 +362,7 @@ static bool find_rows(struct proof *p, const struct cat_relation **tables, int *
     for (int i = 0; i < *n; i++)
         ops[i] = (struct wire_op) {
             .kind = WIRE_RUN, .sql = first_row_sql(p, tables[i]), .keep_rows = true, .sync = true};
-    if (*n > 0 && !wire_run(p->root, p->scratch, ops, *n, results, err))
+    if (*n > 0 && !wire_run(p->seeder, p->scratch, ops, *n, results, err))
         return false;
     for (int i = 0; i < *n; i++) {
         if (!results[i].ok || results[i].n_rows == 0)
@@ -372,17 +372,6 @@ static bool find_rows(struct proof *p, const struct cat_relation **tables, int *
     }
     *n = empty;
     return true;
-}
-
-static bool set_role(struct proof *p, const char *value, struct err *err)
-{
-    struct wire_result result = {0};
-    struct wire_op op = {.kind = WIRE_RUN,
-                         .sql =
-                             arena_printf(p->scratch, "SET session_replication_role = %s", value),
-                         .sync = true};
-
-    return wire_run(p->root, p->scratch, &op, 1, &result, err);
 }
 
 /* Past the rows that were made, and past what the statements took in the states before: the numbers that a statement
@@ -416,7 +405,7 @@ static bool refresh(struct proof *p, struct err *err)
             continue;
         str_add(&sql, "REFRESH MATERIALIZED VIEW ");
         sql_qualified(&sql, r->schema, r->name);
-        if (!wire_exec(p->root, p->scratch, str_text(&sql), false, &ignored, err))
+        if (!wire_exec(p->owner, p->scratch, str_text(&sql), false, &ignored, err))
             return false;
     }
     return true;
@@ -431,11 +420,8 @@ bool seed_tables(struct proof *p, struct err *err)
     o.mark = arena_alloc(p->scratch, (size_t) c->n_relations + 1);
     for (int i = 0; i < c->n_relations; i++)
         visit(&o, i);
-    if (!set_role(p, "replica", err))
-        return false;
-    if (!find_rows(p, o.out, &o.n, err) || !make_all(p, o.out, o.n, err))
-        return false;
-    return set_role(p, "origin", err) && seed_move_sequences(p, 0, err) && refresh(p, err);
+    return find_rows(p, o.out, &o.n, err) && make_all(p, o.out, o.n, err) &&
+           seed_move_sequences(p, 0, err) && refresh(p, err);
 }
 
 bool seed_remove(struct proof *p, const char *schema, const char *table, bool *removed,

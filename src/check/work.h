@@ -186,8 +186,9 @@ struct proof {
     struct timeline t;
     struct shadow *shadow;
     const char *database;
-    struct wire *root;  /* superuser: the catalogue, seeds */
-    struct wire *owner; /* plan steps */
+    struct wire *root;   /* superuser: the catalogue, sequences */
+    struct wire *seeder; /* makes rows; NULL: not open */
+    struct wire *owner;  /* plan steps */
     struct catalogue baseline, before, now;
     struct arena catalogues[2]; /* before and now in turn */
     int turn;

@@ -8,7 +8,7 @@
 #define STRONG                                                                                     \
     "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "                          \
     "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "              \
-    "'pg_create_subscription'))"
+    "'pg_create_subscription', 'pg_signal_backend'))"
 
 /* Roles that we made, whatever the baseline has given them. */
 static const char weaken[] =
@@ -183,11 +183,31 @@ static const char close_ways_out[] =
     "EXECUTE (SELECT format('REVOKE ALL ON %s %I FROM PUBLIC, %s', r.kind, r.name, "
     "string_agg(quote_ident(rolname), ', ')) FROM pg_roles WHERE NOT rolsuper AND oid >= 16384); "
     "END LOOP; "
+    /* Of the others some need no user mapping: for a file, or with a password in the server's options. */
+    "FOR r IN SELECT w.fdwname FROM pg_foreign_data_wrapper w WHERE w.fdwhandler <> 0 AND NOT "
+    "EXISTS "
+    "(SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid "
+    "AND d.refclassid = 'pg_extension'::regclass WHERE d.classid = "
+    "'pg_foreign_data_wrapper'::regclass "
+    "AND d.objid = w.oid AND d.deptype = 'e' AND e.extname = 'postgres_fdw') LOOP "
+    "EXECUTE format('ALTER FOREIGN DATA WRAPPER %I NO HANDLER', r.fdwname); END LOOP; END $do$";
+
+/* Tables of extensions stay with the superuser, and rows are made in them too. */
+static const char open_extension_tables[] =
+    "DO $do$ DECLARE r record; BEGIN "
+    "FOR r IN SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_depend d ON d.objid = c.oid "
+    "AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' WHERE c.relkind IN ('r', 'p') "
+    "AND c.oid >= 16384 LOOP EXECUTE format('GRANT SELECT, INSERT ON %s TO %I', r.name, "
+    "current_setting('phasegate.seeds')); END LOOP; END $do$";
+
+const char load_close_functions[] =
+    "DO $do$ DECLARE r record; BEGIN "
     "FOR r IN SELECT p.oid::regprocedure AS name FROM pg_depend d JOIN pg_extension e "
     "ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' "
     "JOIN pg_proc p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass "
     "WHERE e.extname IN ('dblink', 'http', 'pg_net', 'pgsql-http', 'aws_s3', 'aws_lambda', "
-    "'adminpack', 'file_fdw', 'pg_cron', 'pg_background', 'plproxy', 'orafce') "
+    "'adminpack', 'file_fdw', 'pg_cron', 'pg_background', 'plproxy', 'plsh', 'citus', "
+    "'pgagent', 'pglogical', 'oracle_fdw', 'mysql_fdw', 'tds_fdw', 'mongo_fdw', 'orafce') "
     "AND (e.extname <> 'orafce' OR p.proname LIKE 'utl%') LOOP "
     "EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', r.name); END LOOP; END $do$";
 
@@ -217,9 +237,14 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
 {
     AUTO(str) roles = {0};
     AUTO(str) owner = {0};
-    const char *sql[12];
+    AUTO(str) seeds = {0};
+    const char *sql[16], *maker;
     int n = 0;
 
+    if (!shadow_role_seeds(s, &maker, err))
+        return false;
+    str_add(&seeds, "SET phasegate.seeds = ");
+    sql_literal(&seeds, maker);
     add_array(&roles, "phasegate.roles", &s->roles_made);
     str_add(&owner, "SET phasegate.owner = ");
     sql_literal(&owner, s->owner);
@@ -228,6 +253,7 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
     sql[n++] = calm_events;
     sql[n++] = str_text(&owner);
     sql[n++] = str_text(&roles);
+    sql[n++] = str_text(&seeds);
     if (!s->superuser_steps)
         sql[n++] = weaken;
     if (!s->superuser_steps && !s->url)
@@ -237,7 +263,9 @@ bool load_finish(struct shadow *s, const char *database, bool is_loaded, struct 
         sql[n++] = take_definers;
         sql[n++] = join_owners;
         sql[n++] = take_defaults;
+        sql[n++] = open_extension_tables;
         sql[n++] = close_ways_out;
+        sql[n++] = load_close_functions;
         if (!s->url)
             sql[n++] = take_extensions;
     }

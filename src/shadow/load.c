@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_MISSING_ROLES = 100 };
+enum { MAX_MISSING_ROLES = 100, LOAD_MS = 10 * 60000 };
 
 /* ---- roles ------------------------------------------------------------------------------------- */
 
@@ -22,6 +22,23 @@ static bool get_roles(struct load *l, struct names *out, struct err *err)
     return true;
 }
 
+static bool find_strong(struct load *l, struct err *err)
+{
+    static const char sql[] =
+        "SELECT r.rolname FROM pg_roles r WHERE EXISTS (SELECT FROM pg_roles u WHERE "
+        "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
+        "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
+        "'pg_create_subscription', 'pg_signal_backend')) AND pg_has_role(r.oid, u.oid, 'MEMBER'))";
+    struct wire_result r = {0};
+
+    if (!shadow_admin_query(l->s, &l->arena, sql, &r, err))
+        return false;
+    for (int i = 0; i < r.n_rows; i++)
+        if (names_find(&l->s->roles_made, r.cell[i][0]) < 0)
+            names_add(&l->arena, &l->scan.strong, r.cell[i][0]);
+    return true;
+}
+
 static bool find_foreign(struct load *l, struct err *err)
 {
     struct names all = {0};
@@ -33,7 +50,7 @@ static bool find_foreign(struct load *l, struct err *err)
     for (int i = 0; i < all.n; i++)
         if (names_find(&l->s->roles_made, all.items[i]) < 0)
             names_add(&l->arena, &l->scan.foreign, all.items[i]);
-    return true;
+    return find_strong(l, err);
 }
 
 /* What the baseline makes itself it makes better than we did before we knew of it. Where something belongs to the
@@ -83,7 +100,7 @@ static bool make_roles(struct load *l, struct err *err)
 
     clear_way(l);
     for (int i = 0; i < sc->mentioned.n; i++)
-        if (names_find(&sc->created, sc->mentioned.items[i]) < 0 &&
+        if ((l->is_limited || names_find(&sc->created, sc->mentioned.items[i]) < 0) &&
             !shadow_role_make(l->s, sc->mentioned.items[i], err))
             return false;
     return strengthen(l, err);
@@ -114,6 +131,17 @@ static bool adopt_roles(struct load *l, struct err *err)
 
 /* ---- psql -------------------------------------------------------------------------------------- */
 
+static bool is_about_us(const char *keyword)
+{
+    static const char *const words[] = {"user",   "password", "passfile", "service",
+                                        "sslkey", "sslcert",  NULL};
+
+    for (int i = 0; words[i]; i++)
+        if (strcmp(keyword, words[i]) == 0)
+            return true;
+    return false;
+}
+
 /* How we are connected, for a program of libpq's; the password is no argument of it. */
 static const char *const *connection_env(struct load *l)
 {
@@ -126,13 +154,14 @@ static const char *const *connection_env(struct load *l)
 
     for (PQconninfoOption *o = all; o && o->keyword; o++)
         n++;
-    list = arena_array(&l->arena, const char *, n + 5);
+    list = arena_array(&l->arena, const char *, n + 7);
     n = 0;
     for (PQconninfoOption *o = all; o && o->keyword; o++) {
         bool keep = o->envvar && o->val && *o->val;
 
         for (int i = 0; other[i]; i++)
             keep = keep && strcmp(o->keyword, other[i]) != 0;
+        keep = keep && !(l->is_limited && is_about_us(o->keyword));
         if (keep)
             list[n++] = arena_printf(&l->arena, "%s=%s", o->envvar, o->val);
     }
@@ -140,7 +169,13 @@ static const char *const *connection_env(struct load *l)
     list[n++] = arena_printf(&l->arena, "PGDATABASE=%s", l->database);
     list[n++] = "PGAPPNAME=phasegate/baseline";
     list[n++] = "PGCLIENTENCODING=UTF8";
-    list[n++] = "PGOPTIONS=-c client_min_messages=error -c lc_messages=C";
+    /* The limited role's database speaks English already, and it can't ask for it. */
+    list[n++] = l->is_limited ? "PGOPTIONS=-c client_min_messages=error"
+                              : "PGOPTIONS=-c client_min_messages=error -c lc_messages=C";
+    if (l->is_limited) {
+        list[n++] = arena_printf(&l->arena, "PGUSER=%s", l->s->owner);
+        list[n++] = arena_printf(&l->arena, "PGPASSWORD=%s", l->s->secret);
+    }
     return program_env(&l->arena, list, false);
 }
 
@@ -162,9 +197,16 @@ static bool run_psql(struct load *l, struct str *said, int *code, struct err *er
                               .env = connection_env(l),
                               .in_fd = fileno(l->file),
                               .out_fd = -1,
-                              .is_confined = true};
+                              .is_confined = true,
+                              .limit_ms = LOAD_MS};
     lseek(p.in_fd, 0, SEEK_SET);
-    return program_run(l->s, &p, said, code, err);
+    if (!program_run(l->s, &p, said, code, err))
+        return false;
+    if (*code != SHADOW_COMMAND_LATE)
+        return true;
+    err_set(err, ERR_INPUT, "the baseline isn't loaded within %d minutes", LOAD_MS / 60000);
+    return err_hint(err, "Is there a statement in it that doesn't end? Rows aren't needed: "
+                         "pg_dump --schema-only.");
 }
 
 /* ---- all of it --------------------------------------------------------------------------------- */
@@ -191,7 +233,9 @@ static bool begin(struct load *l, struct shadow *s, const char *name, struct err
     if (shadow_image_has(s, name) && !start_afresh(l, err))
         return false; /* another baseline than was announced */
     l->database = shadow_database_name(s, &l->arena, name);
-    l->scan = (struct scan) {.a = &l->arena, .line = 1, .version = s->version};
+    l->is_limited = s->url && !s->superuser_steps;
+    l->scan = (struct scan) {
+        .a = &l->arena, .line = 1, .version = s->version, .is_limited = l->is_limited};
     fd = program_file(err);
     if (fd < 0)
         return false;
@@ -217,10 +261,13 @@ static bool try_load(struct load *l, const char **missing_role, struct err *err)
     int code = 0;
 
     *missing_role = NULL;
-    bool good = make_roles(l, err) && run_psql(l, &said, &code, err);
+    bool good = make_roles(l, err) && (!l->is_limited || limited_prepare(l, err)) &&
+                run_psql(l, &said, &code, err);
     if (good && code != 0)
         good = load_error(l, str_text(&said), missing_role, err);
     /* Also after a failure: rights that were lent must not stay. */
+    if (l->is_limited && !limited_finish(l, good, good ? err : &second))
+        return false;
     if (!load_settle(l->s, good ? err : &second) || !adopt_roles(l, good ? err : &second) ||
         (good && !load_check(l->s, l->database, err)) ||
         !load_finish(l->s, l->database, good, good ? err : &second))

@@ -170,6 +170,30 @@ static void place_of(const struct load *l, const struct said *said, const char *
     *file = scan_place(&l->scan, n, line);
 }
 
+bool load_extension_error(struct load *l, const char *file, int line, const char *sqlstate,
+                          const char *message, struct err *err)
+{
+    const char *extension = missing_extension(&l->arena, message);
+
+    if (extension) {
+        err_set(err, ERR_INPUT, "%s:%d: the shadow's PostgreSQL %d lacks the extension \"%s\"",
+                file, line, l->s->version / 10000, extension);
+        err_detail(err, "%s", message);
+        err_hint(err, "apt install %s, or --shadow URL for a server that has it.",
+                 package_of(&l->arena, extension, l->s->version));
+    } else {
+        err_set(err, ERR_INPUT, "%s:%d: %s", file, line, message);
+    }
+    memcpy(err->sqlstate, sqlstate, sizeof err->sqlstate);
+    return false;
+}
+
+static const char limited_words[] = "On a server of yours a baseline is loaded as a role without a "
+                                    "superuser's rights: nothing would "
+                                    "confine it there. Leave the statement out, or check without "
+                                    "--shadow, on a server that phasegate "
+                                    "starts and confines.";
+
 bool load_error(struct load *l, const char *text, const char **missing_role, struct err *err)
 {
     struct said said = {0};
@@ -179,20 +203,15 @@ bool load_error(struct load *l, const char *text, const char **missing_role, str
     read_said(&l->arena, text, &said);
     *missing_role = role_in(&l->arena, &said);
     place_of(l, &said, &file, &line);
-    const char *extension = missing_extension(&l->arena, said.message);
-    if (extension) {
-        err_set(err, ERR_INPUT, "%s:%d: the shadow's PostgreSQL %d lacks the extension \"%s\"",
-                file, line, l->s->version / 10000, extension);
-        err_detail(err, "%s", said.message);
-        err_hint(err, "apt install %s, or --shadow URL for a server that has it.",
-                 package_of(&l->arena, extension, l->s->version));
-    } else {
-        err_set(err, ERR_INPUT, "%s:%d: %s", file, line, said.message);
-        if (said.detail)
-            err_detail(err, "%s", said.detail);
-        if (hint_for(&said))
-            err_hint(err, "%s", hint_for(&said));
-    }
+    if (missing_extension(&l->arena, said.message))
+        return load_extension_error(l, file, line, said.sqlstate, said.message, err);
+    err_set(err, ERR_INPUT, "%s:%d: %s", file, line, said.message);
+    if (said.detail)
+        err_detail(err, "%s", said.detail);
+    if (l->is_limited && strcmp(said.sqlstate, "42501") == 0)
+        err_hint(err, "%s", limited_words);
+    else if (hint_for(&said))
+        err_hint(err, "%s", hint_for(&said));
     memcpy(err->sqlstate, said.sqlstate, sizeof err->sqlstate);
     return false;
 }

@@ -16,7 +16,18 @@ struct load {
     struct str seen; /* of each file its name as shown, size and SHA-256, a line each */
     bool only_looks; /* for what is seen; nothing is scanned, and too much for an image ends it */
     int64_t seen_bytes;
+    /* On a server of the user's, where nothing confines a superuser: the limited role loads it. */
+    bool is_limited;
 };
+
+/* ---- load_limited.c */
+/* What the superuser has to do for the limited role: memberships, rights for the time of the load, extensions. Before
+ * psql; the roles are there. ERR_INPUT with file:line: an extension can't be made. */
+bool limited_prepare(struct load *l, struct err *err) MUST_CHECK;
+/* Those rights are gone, and roles are as the baseline has them. Also after a failure. */
+bool limited_finish(struct load *l, bool is_loaded, struct err *err) MUST_CHECK;
+/* Ways out of the database that extensions have opened are closed to everybody. */
+extern const char load_close_functions[];
 
 /* ---- after_load.c */
 /* The rights of our roles back to what they may have and, when it is loaded, everything to the limited one. */
@@ -32,6 +43,9 @@ bool load_settle(struct shadow *s, struct err *err) MUST_CHECK;
 /* ---- load_error.c */
 /* What psql said last, as err with file:line. False. role: the one that is missing, when that's what it is. */
 bool load_error(struct load *l, const char *said, const char **missing_role, struct err *err);
+/* The same of CREATE EXTENSION as our own session was told. False. */
+bool load_extension_error(struct load *l, const char *file, int line, const char *sqlstate,
+                          const char *message, struct err *err);
 
 /* ---- load_files.c */
 /* All of it into the scan. */

@@ -256,11 +256,28 @@ static void add_statement(struct reader *r)
         (struct scan_statement) {r->start_line + offset, r->line + offset};
 }
 
+/* Lines stay where they are. */
+static void put_edited(struct reader *r, const struct judgement *j)
+{
+    const struct tokens *t = &r->tokens;
+
+    for (int i = 0; i < j->n_edits; i++) {
+        const struct edit *e = &j->edits[i];
+        const char *to = e->to < t->n ? t->items[e->to].at : r->p - (r->p[-1] == ';');
+
+        put_kept(r, t->items[e->from].at);
+        if (e->text)
+            put(r, e->text, strlen(e->text));
+        drop_to(r, e->from < e->to ? to : t->items[e->from].at);
+    }
+}
+
 /* p is behind the semicolon. */
 static bool end_statement(struct reader *r)
 {
     struct judgement j = {.standard_strings = r->standard_strings};
 
+    r->sc->statement_line = r->sc->files[r->sc->n_files - 1].first - 1 + r->start_line;
     scan_judge(r->sc, &r->tokens, &j);
     if (j.verdict == REFUSE)
         return refuse(r, r->start_line, j.hint, j.why);
@@ -270,6 +287,8 @@ static bool end_statement(struct reader *r)
         drop_to(r, r->p);
     if (j.verdict == WRAP)
         put_wrapped(r, r->p);
+    if (j.verdict == TAKE && j.n_edits > 0)
+        put_edited(r, &j);
     add_statement(r);
     r->standard_strings = j.standard_strings;
     r->copies = j.verdict == TAKE_COPY;

@@ -24,6 +24,18 @@ struct scan_file {
     int first;         /* its first line in the output */
 };
 
+/* A statement that isn't run, though steps or releases could notice. */
+struct scan_left_out {
+    const char *what;
+    int line; /* of the output */
+};
+
+struct scan_extension {
+    const char *name, *schema, *version; /* schema, version: NULL where none is named */
+    bool cascades;
+    int line; /* of the output */
+};
+
 struct scan {
     struct arena *a;
     FILE *out;
@@ -32,10 +44,22 @@ struct scan {
     struct names foreign;   /* roles of the user's server: never altered or dropped */
     struct names mentioned; /* roles */
     struct names created;
+    /* A role without a superuser's rights loads it: what it can't do itself is here, for the superuser's session. */
+    bool is_limited;
+    struct names strong; /* roles of the server that may more than it: nothing becomes theirs */
+    struct names member, member_of; /* parallel: GRANT role TO role */
+    struct names own_only;          /* NOINHERIT */
+    struct names sees_rows;         /* BYPASSRLS */
+    struct scan_extension *extensions;
+    int n_extensions, cap_extensions;
+    struct names dropped_extensions;
+    struct scan_left_out *left_out;
+    int n_left_out, cap_left_out;
     struct scan_statement *statements;
     int n_statements, cap_statements;
     struct scan_file *files;
     int n_files, cap_files;
+    int statement_line; /* of the output, of the statement that is judged */
 };
 
 /* One file. False: ERR_INPUT with file:line. Several files follow one another, each in a session that is as new. */

@@ -28,30 +28,34 @@ const char *token_name(struct arena *a, const struct token *t)
 
 /* ---- looking ----------------------------------------------------------------------------------- */
 
-static bool is(const struct tokens *t, int i, const char *word)
+bool tokens_at(const struct tokens *t, int i, const char *word)
 {
     return i >= 0 && i < t->n && token_is(&t->items[i], word);
+}
+
+const char *tokens_name(struct arena *a, const struct tokens *t, int i)
+{
+    return i >= 0 && i < t->n ? token_name(a, &t->items[i]) : "";
 }
 
 static bool is_one_of(const struct tokens *t, int i, const char *const *words)
 {
     for (; *words; words++)
-        if (is(t, i, *words))
+        if (tokens_at(t, i, *words))
             return true;
     return false;
 }
 
-/* The first one outside of parentheses from `from` on, or n. */
-static int find(const struct tokens *t, int from, const char *word)
+int tokens_find(const struct tokens *t, int from, const char *word)
 {
     int i = from;
 
-    while (i < t->n && !(t->items[i].depth == 0 && is(t, i, word)))
+    while (i < t->n && !(t->items[i].depth == 0 && tokens_at(t, i, word)))
         i++;
     return i;
 }
 
-static bool is_char(const struct tokens *t, int i, char c)
+bool tokens_char(const struct tokens *t, int i, char c)
 {
     return i < t->n && t->items[i].kind == TOKEN_OTHER && *t->items[i].at == c;
 }
@@ -88,19 +92,19 @@ static void mention(struct scan *sc, const struct tokens *t, int i)
 /* a, b, "c" */
 static void mention_list(struct scan *sc, const struct tokens *t, int i)
 {
-    i += is(t, i, "group");
+    i += tokens_at(t, i, "group");
     mention(sc, t, i);
-    for (; is_char(t, i + 1, ','); i += 2)
+    for (; tokens_char(t, i + 1, ','); i += 2)
         mention(sc, t, i + 2);
 }
 
 static void mention_grant(struct scan *sc, const struct tokens *t, int at)
 {
-    int to = find(t, at, is(t, at, "grant") ? "to" : "from");
+    int to = tokens_find(t, at, tokens_at(t, at, "grant") ? "to" : "from");
 
-    if (find(t, at, "on") > to) /* a role itself is granted */
+    if (tokens_find(t, at, "on") > to) /* a role itself is granted */
         for (int i = at + 1; i < to; i++)
-            if (is_char(t, i + 1, ',') || i + 1 == to)
+            if (tokens_char(t, i + 1, ',') || i + 1 == to)
                 mention(sc, t, i);
     mention_list(sc, t, to + 1);
 }
@@ -111,50 +115,52 @@ static void mention_anywhere(struct scan *sc, const struct tokens *t)
     for (int i = 0; i < t->n && t->items[0].kind == TOKEN_WORD; i++) {
         if (t->items[i].kind != TOKEN_WORD || t->items[i].depth > 0)
             continue;
-        if (is(t, i, "owner") && is(t, i + 1, "to"))
+        if (tokens_at(t, i, "owner") && tokens_at(t, i + 1, "to"))
             mention(sc, t, i + 2);
-        else if (is(t, i, "authorization") && !is_char(t, i + 1, '='))
+        else if (tokens_at(t, i, "authorization") && !tokens_char(t, i + 1, '='))
             mention(sc, t, i + 1);
-        else if (is(t, i, "for") && (is(t, i + 1, "role") || is(t, i + 1, "user")))
+        else if (tokens_at(t, i, "for") &&
+                 (tokens_at(t, i + 1, "role") || tokens_at(t, i + 1, "user")))
             mention_list(sc, t, i + 2);
     }
 }
 
 static void mention_roles(struct scan *sc, const struct tokens *t)
 {
-    bool is_alter = is(t, 0, "alter");
+    bool is_alter = tokens_at(t, 0, "alter");
 
-    if (is(t, 0, "insert") || is(t, 0, "select") || is(t, 0, "copy"))
+    if (tokens_at(t, 0, "insert") || tokens_at(t, 0, "select") || tokens_at(t, 0, "copy"))
         return;
     mention_anywhere(sc, t);
-    if (is(t, 0, "grant") || is(t, 0, "revoke"))
+    if (tokens_at(t, 0, "grant") || tokens_at(t, 0, "revoke"))
         mention_grant(sc, t, 0);
-    if (is_alter && is(t, 1, "default")) {
-        int grant = find(t, 0, "grant");
+    if (is_alter && tokens_at(t, 1, "default")) {
+        int grant = tokens_find(t, 0, "grant");
 
-        mention_grant(sc, t, grant < t->n ? grant : find(t, 0, "revoke"));
+        mention_grant(sc, t, grant < t->n ? grant : tokens_find(t, 0, "revoke"));
     }
-    if ((is(t, 0, "create") || is_alter) && is(t, 1, "policy")) {
-        int to = find(t, 2, "to");
+    if ((tokens_at(t, 0, "create") || is_alter) && tokens_at(t, 1, "policy")) {
+        int to = tokens_find(t, 2, "to");
 
-        if (!is(t, to - 1, "rename"))
+        if (!tokens_at(t, to - 1, "rename"))
             mention_list(sc, t, to + 1);
     }
-    if ((is(t, 0, "create") || is_alter) && is(t, 1, "user") && is(t, 2, "mapping"))
-        mention(sc, t, find(t, 3, "for") + 1);
-    if (is(t, 0, "set"))
-        mention(sc, t, find(t, 1, "role") + 1);
-    if (is(t, 0, "reassign") || (is(t, 0, "drop") && is(t, 1, "owned"))) {
-        mention_list(sc, t, find(t, 0, "by") + 1);
-        mention(sc, t, find(t, 0, "to") + 1);
+    if ((tokens_at(t, 0, "create") || is_alter) && tokens_at(t, 1, "user") &&
+        tokens_at(t, 2, "mapping"))
+        mention(sc, t, tokens_find(t, 3, "for") + 1);
+    if (tokens_at(t, 0, "set"))
+        mention(sc, t, tokens_find(t, 1, "role") + 1);
+    if (tokens_at(t, 0, "reassign") || (tokens_at(t, 0, "drop") && tokens_at(t, 1, "owned"))) {
+        mention_list(sc, t, tokens_find(t, 0, "by") + 1);
+        mention(sc, t, tokens_find(t, 0, "to") + 1);
     }
-    if (is(t, 0, "comment") && is(t, 2, "role"))
+    if (tokens_at(t, 0, "comment") && tokens_at(t, 2, "role"))
         mention(sc, t, 3);
 }
 
 /* ---- verdicts ---------------------------------------------------------------------------------- */
 
-static void refuse(struct judgement *j, const char *why, const char *hint)
+void judgement_refuse(struct judgement *j, const char *why, const char *hint)
 {
     j->verdict = REFUSE;
     j->why = why;
@@ -163,14 +169,14 @@ static void refuse(struct judgement *j, const char *why, const char *hint)
 
 static void judge_copy(const struct tokens *t, struct judgement *j)
 {
-    int from = find(t, 1, "from"), to = find(t, 1, "to");
+    int from = tokens_find(t, 1, "from"), to = tokens_find(t, 1, "to");
     int at = from < to ? from : to;
 
-    if (at == from && is(t, at + 1, "stdin"))
+    if (at == from && tokens_at(t, at + 1, "stdin"))
         j->verdict = TAKE_COPY;
-    else if (at != to || !is(t, at + 1, "stdout"))
-        refuse(j, "COPY from or to a file or a program of the server",
-               "COPY ... FROM stdin with the data below it, as pg_dump writes it.");
+    else if (at != to || !tokens_at(t, at + 1, "stdout"))
+        judgement_refuse(j, "COPY from or to a file or a program of the server",
+                         "COPY ... FROM stdin with the data below it, as pg_dump writes it.");
 }
 
 static bool is_whoever(const struct tokens *t, int at)
@@ -183,24 +189,26 @@ static bool is_whoever(const struct tokens *t, int at)
 
 static void judge_role(struct scan *sc, const struct tokens *t, struct judgement *j)
 {
-    int at = is(t, 2, "if") ? 4 : 2;
+    int at = tokens_at(t, 2, "if") ? 4 : 2;
 
     if (at >= t->n)
         return;
     const char *name = token_name(sc->a, &t->items[at]);
-    if (strcmp(name, SHADOW_ADMIN) == 0 || strcmp(name, SHADOW_OWNER) == 0) {
-        refuse(j, "a role of the shadow's own",
-               "The names " SHADOW_ADMIN " and " SHADOW_OWNER " are taken.");
+    if (strcmp(name, SHADOW_ADMIN) == 0 || strcmp(name, SHADOW_OWNER) == 0 ||
+        strcmp(name, SHADOW_SEEDS) == 0) {
+        judgement_refuse(j, "a role of the shadow's own",
+                         "The names " SHADOW_ADMIN ", " SHADOW_SEEDS " and " SHADOW_OWNER
+                         " are taken.");
     } else if (is_whoever(t, at)) {
         j->verdict = DROP; /* the loading session's, that is ours */
-    } else if (is(t, 0, "create")) {
+    } else if (tokens_at(t, 0, "create")) {
         add_once(sc, &sc->created, name);
-        int in = find(t, at, "in");
+        int in = tokens_find(t, at, "in");
         if (in < t->n)
             mention_list(sc, t, in + 2);
         j->verdict = WRAP;
-    } else if (is(t, 0, "drop") || names_find(&sc->foreign, name) >= 0 ||
-               find(t, at, "database") < t->n) {
+    } else if (tokens_at(t, 0, "drop") || names_find(&sc->foreign, name) >= 0 ||
+               tokens_find(t, at, "database") < t->n) {
         j->verdict = DROP; /* for one, other databases of the shadow may need it */
     } else {
         mention(sc, t, at);
@@ -226,43 +234,47 @@ static bool is_unsafe_encoding(const char *name)
 
 static void judge_set(struct scan *sc, const struct tokens *t, struct judgement *j)
 {
-    int at = is(t, 1, "session") || is(t, 1, "local") ? 2 : 1;
-    int value = is(t, at, "names") ? at + 1 : at + 2;
+    int at = tokens_at(t, 1, "session") || tokens_at(t, 1, "local") ? 2 : 1;
+    int value = tokens_at(t, at, "names") ? at + 1 : at + 2;
     const char *word = value < t->n ? token_name(sc->a, &t->items[value]) : "";
 
-    if (is(t, at, "standard_conforming_strings"))
+    if (tokens_at(t, at, "standard_conforming_strings"))
         j->standard_strings = strcmp(word, "off") != 0 && strcmp(word, "false") != 0 &&
                               strcmp(word, "no") != 0 && strcmp(word, "0") != 0;
-    else if ((is(t, at, "client_encoding") || is(t, at, "names")) && is_unsafe_encoding(word))
-        refuse(j, "an encoding whose characters may hold a backslash",
-               "pg_dump --encoding=UTF8 writes a dump that can be read.");
+    else if ((tokens_at(t, at, "client_encoding") || tokens_at(t, at, "names")) &&
+             is_unsafe_encoding(word))
+        judgement_refuse(j, "an encoding whose characters may hold a backslash",
+                         "pg_dump --encoding=UTF8 writes a dump that can be read.");
     /* Written by a newer pg_dump than the server. */
-    else if (is(t, at, "transaction_timeout") && sc->version < 170000)
+    else if (tokens_at(t, at, "transaction_timeout") && sc->version < 170000)
         j->verdict = DROP;
-    else if (is(t, at, "default_tablespace"))
+    else if (tokens_at(t, at, "default_tablespace"))
         j->verdict = DROP;
 }
 
 static void judge_object(struct scan *sc, const struct tokens *t, struct judgement *j)
 {
     static const char *const roles[] = {"role", "user", "group", NULL};
-    bool is_database = is(t, 1, "database");
+    bool is_database = tokens_at(t, 1, "database");
 
-    if (is_one_of(t, 1, roles) && !is(t, 2, "mapping"))
+    if (is_one_of(t, 1, roles) && !tokens_at(t, 2, "mapping"))
         judge_role(sc, t, j);
-    else if (is(t, 1, "subscription") || (is_database && is(t, 0, "alter")))
+    else if (tokens_at(t, 1, "subscription") || (is_database && tokens_at(t, 0, "alter")))
         j->verdict = DROP;
     else if (is_database)
-        refuse(j, "a baseline makes and drops no databases: it is loaded into one",
-               "Dump a single database: pg_dump --schema-only DATABASE, without --create, and not "
-               "pg_dumpall.");
-    else if (is(t, 1, "tablespace"))
-        refuse(j, "a baseline makes and drops no tablespaces", "pg_dump --no-tablespaces");
-    else if (is(t, 1, "extension") && is(t, 0, "alter") && (is(t, 3, "add") || is(t, 3, "drop")))
-        refuse(j, "a baseline adds nothing to an extension and takes nothing out of it",
-               "pg_dump without --binary-upgrade writes CREATE EXTENSION alone.");
-    else if (is(t, 1, "system"))
-        refuse(j, "a baseline changes no settings of the server", NULL);
+        judgement_refuse(
+            j, "a baseline makes and drops no databases: it is loaded into one",
+            "Dump a single database: pg_dump --schema-only DATABASE, without --create, and not "
+            "pg_dumpall.");
+    else if (tokens_at(t, 1, "tablespace"))
+        judgement_refuse(j, "a baseline makes and drops no tablespaces",
+                         "pg_dump --no-tablespaces");
+    else if (tokens_at(t, 1, "extension") && tokens_at(t, 0, "alter") &&
+             (tokens_at(t, 3, "add") || tokens_at(t, 3, "drop")))
+        judgement_refuse(j, "a baseline adds nothing to an extension and takes nothing out of it",
+                         "pg_dump without --binary-upgrade writes CREATE EXTENSION alone.");
+    else if (tokens_at(t, 1, "system"))
+        judgement_refuse(j, "a baseline changes no settings of the server", NULL);
 }
 
 /* Who may what: INSERT INTO, UPDATE, DELETE FROM these. */
@@ -271,19 +283,19 @@ static void judge_write(const struct tokens *t, struct judgement *j)
     static const char *const those[] = {
         "pg_authid",   "pg_auth_members", "pg_db_role_setting", "pg_database",
         "pg_shdepend", "pg_extension",    "pg_init_privs",      NULL};
-    int at = is(t, 0, "update") ? 1 : 2;
+    int at = tokens_at(t, 0, "update") ? 1 : 2;
 
-    at += is(t, at, "only");
-    at += is(t, at, "pg_catalog") ? 2 : 0;
+    at += tokens_at(t, at, "only");
+    at += tokens_at(t, at, "pg_catalog") ? 2 : 0;
     if (is_one_of(t, at, those))
-        refuse(j, "a baseline doesn't write to the catalogue of roles and databases",
-               "CREATE ROLE, ALTER ROLE and GRANT say the same.");
+        judgement_refuse(j, "a baseline doesn't write to the catalogue of roles and databases",
+                         "CREATE ROLE, ALTER ROLE and GRANT say the same.");
 }
 
 static bool is_about_server(const struct tokens *t)
 {
     static const char *const those[] = {"database", "tablespace", "subscription", NULL};
-    int on = find(t, 1, "on");
+    int on = tokens_find(t, 1, "on");
 
     return is_one_of(t, on + 1, those);
 }
@@ -294,14 +306,18 @@ void scan_judge(struct scan *sc, const struct tokens *t, struct judgement *j)
     if (t->n == 0)
         return;
     mention_roles(sc, t);
-    if (is(t, 0, "copy"))
+    if (tokens_at(t, 0, "copy"))
         judge_copy(t, j);
-    else if (is(t, 0, "set"))
+    else if (tokens_at(t, 0, "set"))
         judge_set(sc, t, j);
-    else if (is(t, 0, "insert") || is(t, 0, "update") || is(t, 0, "delete"))
+    else if (tokens_at(t, 0, "insert") || tokens_at(t, 0, "update") || tokens_at(t, 0, "delete"))
         judge_write(t, j);
-    else if (is(t, 0, "create") || is(t, 0, "alter") || is(t, 0, "drop"))
+    else if (tokens_at(t, 0, "create") || tokens_at(t, 0, "alter") || tokens_at(t, 0, "drop"))
         judge_object(sc, t, j);
-    else if ((is(t, 0, "grant") || is(t, 0, "revoke") || is(t, 0, "comment")) && is_about_server(t))
+    else if ((tokens_at(t, 0, "grant") || tokens_at(t, 0, "revoke") ||
+              tokens_at(t, 0, "comment")) &&
+             is_about_server(t))
         j->verdict = DROP;
+    if (sc->is_limited && j->verdict != REFUSE)
+        scan_limit(sc, t, j);
 }

@@ -329,6 +329,12 @@ bool shadow_ready(struct shadow *s, struct err *err)
     return s->is_started ? start_failed(s, err) : shadow_interrupted(s, err);
 }
 
+int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out)
+{
+    *out = s->left_out;
+    return s->n_left_out;
+}
+
 const char *shadow_owner(const struct shadow *s) { return s->owner; }
 
 int shadow_server_version(const struct shadow *s) { return s->is_ready ? s->version : 0; }

@@ -12,6 +12,8 @@
 /* The superuser of our own server. Not "postgres": dumps name that one as the owner of things, and
  * here it is a role like any other. */
 #define SHADOW_ADMIN "phasegate_admin"
+/* Who makes rows; with the prefix on a server of the user's. */
+#define SHADOW_SEEDS "phasegate_seeds"
 
 /* Of the databases that our own server is born with the one that is used: whoever is in it may copy it. */
 #define SHADOW_FIRST "template1"
@@ -50,6 +52,9 @@ struct shadow {
     char made_key[80], baseline_key[80];
     bool has_baseline; /* the server began with the baseline's database */
     bool was_used;     /* a session, a program or a load: too late for an image */
+
+    struct shadow_left_out *left_out; /* in the arena */
+    int n_left_out;
 
     bool is_ready;
     int version;
@@ -100,6 +105,10 @@ bool shadow_role_adopt(struct shadow *s, const char *name, struct err *err) MUST
 /* The role to connect as in order to be `name`, in the shadow's arena. Never a superuser. */
 bool shadow_role_login(struct shadow *s, const char *name, const char **out,
                        struct err *err) MUST_CHECK;
+
+/* The role that makes rows, in the shadow's arena: it may what SHADOW_OWNER may, sees every row, and no trigger fires
+ * for it. Made where it is missing. */
+bool shadow_role_seeds(struct shadow *s, const char **out, struct err *err) MUST_CHECK;
 
 /* ---- shadow_url.c */
 /* On a server of the user's: may we, and what dead runs left is removed. */

@@ -9,7 +9,8 @@ static const char look[] =
     "SELECT EXISTS (SELECT FROM pg_roles u WHERE pg_has_role(r.oid, u.oid, 'MEMBER') AND "
     "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
     "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
-    "'pg_create_subscription'))), r.rolcanlogin FROM pg_roles r WHERE r.rolname = ";
+    "'pg_create_subscription', 'pg_signal_backend'))), r.rolcanlogin FROM pg_roles r WHERE "
+    "r.rolname = ";
 
 struct role {
     bool exists, is_strong, can_login;
@@ -162,4 +163,34 @@ bool shadow_role_login(struct shadow *s, const char *name, const char **out, str
     if (role.is_strong)
         return too_strong(name, err);
     return s->url ? login_elsewhere(s, name, out, err) : login_own(s, name, &role, err);
+}
+
+/* Rows are checked, completed and indexed by code of the baseline's: a superuser would run it as itself. */
+bool shadow_role_seeds(struct shadow *s, const char **out, struct err *err)
+{
+    const char *name = s->url ? arena_printf(&s->arena, "%sseeds", s->prefix)
+                              : arena_strdup(&s->arena, SHADOW_SEEDS);
+    AUTO(str) sql = {0};
+    struct role role;
+
+    *out = name;
+    if (!get_role(s, name, &role, err))
+        return false;
+    if (role.exists)
+        return true;
+    str_add(&sql, "CREATE ROLE ");
+    sql_ident(&sql, name);
+    str_add(&sql, " BYPASSRLS");
+    if (!add_login(s, &sql, name, err))
+        return false;
+    str_add(&sql, " IN ROLE ");
+    sql_ident(&sql, s->owner);
+    if (!shadow_admin(s, str_text(&sql), err))
+        return false;
+    names_add(&s->arena, &s->roles_made, name);
+    str_clear(&sql);
+    str_add(&sql, "ALTER ROLE ");
+    sql_ident(&sql, name);
+    str_add(&sql, " SET session_replication_role = replica");
+    return mark(s, name, err) && shadow_admin(s, str_text(&sql), err);
 }

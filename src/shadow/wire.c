@@ -97,7 +97,9 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
         with.statement_ms = 5000;
     if (!shadow_has_database(s, o->database))
         return err_set(err, ERR_BUG, "the shadow has no database %s", o->database);
-    if (!o->superuser && !shadow_role_login(s, o->role ? o->role : s->owner, &c.user, err))
+    if (o->seeds
+            ? !shadow_role_seeds(s, &c.user, err)
+            : !o->superuser && !shadow_role_login(s, o->role ? o->role : s->owner, &c.user, err))
         return false;
     add_options(&options, &with);
     c.database = shadow_database_name(s, &a, o->database);
