@@ -92,7 +92,11 @@ int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out);
 
 /* ---- programs ---------------------------------------------------------------------------------- */
 
-enum { SHADOW_COMMAND_LATE = -1 };
+enum {
+    SHADOW_COMMAND_LATE = -1,
+    SHADOW_STATEMENT_MS = 5000, /* of a session that says nothing else */
+    SHADOW_SLOW_MS = 30000      /* for all statements of wire_run that don't end, together */
+};
 
 struct shadow_command {
     const char *database;
@@ -123,7 +127,7 @@ struct wire_options {
     const char *role;
     const char *search_path; /* as SET takes it: `app, public`; NULL: public */
     const char *time_zone;   /* NULL: UTC */
-    int64_t statement_ms;    /* statement_timeout; 0: 5 s */
+    int64_t statement_ms;    /* statement_timeout; 0: SHADOW_STATEMENT_MS */
     const char *label;       /* application_name; NULL: "phasegate/check" */
     bool keep_notices;       /* client_min_messages = debug1, lc_messages = C; see wire_notices */
 };
@@ -175,7 +179,8 @@ void wire_close(struct wire *w);
  * side never waits for a server that waits for its reader. The server's errors are results, not errors of the call;
  * false is a lost session (ERR_CONNECTION_LOST: the server crashed on a statement) or an interrupt. Results are set
  * up to there: the op that was running has 08006 or the server's last words, those behind it are skipped; close w and open another. The last op
- * must have sync set. COPY is refused as an error 0A000 of its op, kept cells of more than 64 MiB as 54000. A statement
+ * must have sync set. Once SHADOW_SLOW_MS are used up (shadow_is_late), what doesn't answer at once is cancelled, and
+ * skipped. What fills the server's folder loses its session. COPY is refused as an error 0A000 of its op, kept cells of more than 64 MiB as 54000. A statement
  * that ignores statement_timeout (it can be SET off) is cancelled after twice as long: 57014. An error that comes only
  * with the commit of the job's implicit transaction is its last op's. */
 bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
@@ -194,5 +199,7 @@ bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
  * of them. Only with keep_notices. */
 void wire_notices(struct wire *w, struct arena *a, struct text_list *out);
 int wire_pid(const struct wire *w); /* of its backend */
+/* The time for statements that don't end is over. */
+bool shadow_is_late(const struct shadow *s);
 
 #endif

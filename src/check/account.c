@@ -42,6 +42,13 @@ static bool is_given_column(const struct query *q, const char *column)
     return false;
 }
 
+/* Time, memory (53), or what PostgreSQL has a limit for (54). */
+static bool is_too_much(const struct outcome *o)
+{
+    return is_too_long(o->sqlstate) || strncmp(o->sqlstate, "53", 2) == 0 ||
+           strncmp(o->sqlstate, "54", 2) == 0;
+}
+
 /* Other values help only where the statement takes some. */
 static const char *way_to_run(struct proof *p, const struct query *q, const struct outcome *o,
                               bool given)
@@ -56,9 +63,12 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
                             "statement gives none; mend the statement, or give the column a "
                             "default in the baseline",
                             column);
-    if (strcmp(o->sqlstate, "57014") == 0 && q->sets[0].n == 0)
-        return "it has no parameters and takes too long: that it can be planned is all that is "
-               "known of it";
+    if (is_too_much(o))
+        return q->sets[0].n == 0
+                   ? "that it can be planned is all that is known of it: mend it, or give the "
+                     "baseline rows with which it ends"
+                   : "that it can be planned is all that is known of it: mend it, or give an "
+                     "example row with which it ends: -- args: (1, 'x')";
     if (q->sets[0].n == 0 && constraint)
         return arena_printf(p->a,
                             "no example row can help: what the statement writes isn't what "
@@ -93,7 +103,7 @@ void account_unrun(struct proof *p)
         if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
             continue;
         /* In rows of our making a recursion may have no end, and a copy the keys of what is there. */
-        bool too_long = strcmp(q->run[first]->sqlstate, "57014") == 0;
+        bool too_long = is_too_much(q->run[first]);
         bool by_ours = strcmp(q->run[first]->sqlstate, "23505") == 0;
         if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
             continue;
@@ -102,14 +112,63 @@ void account_unrun(struct proof *p)
             p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",
             a->s->sql_at, q->run[first],
             arena_printf(p->a,
-                         given ? "it fails with its own -- args: %s"
-                               : "no arguments were found with which it runs: %s",
+                         given      ? "it fails with its own -- args: %s"
+                         : too_long ? "it wasn't run to its end: %s"
+                                    : "no arguments were found with which it runs: %s",
                          q->run[first]->message));
         if (!given)
             f->severity =
-                is_touched(p, q) && !too_long && !by_ours ? SEVERITY_WARNING : SEVERITY_NOTE;
+                too_long || (is_touched(p, q) && !by_ours) ? SEVERITY_WARNING : SEVERITY_NOTE;
         f->help = way_to_run(p, q, q->run[first], given);
     }
+}
+
+/* Only the relation's side of it can be asked for: its columns, and the rights on them. */
+void account_outside(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const char *right = copy_outside(a->q);
+
+        if (!right || a->first_world < 0)
+            continue;
+        bool is_program = strcmp(right, "pg_execute_server_program") == 0;
+        struct finding *f = finding_of_statement(
+            p, a, &p->t.worlds[a->first_world], "cell-untested", a->s->sql_at, NULL,
+            arena_printf(
+                p->a, "COPY %s of the server isn't run: only what it does to the table was tried",
+                is_program ? "with a program" : "with a file"));
+        f->severity = SEVERITY_WARNING;
+        f->help = arena_printf(p->a,
+                               "its role needs %s, which no role of the shadow has; COPY ... %s "
+                               "can be proved, with the client doing the rest",
+                               right, a->q->facts.n_writes > 0 ? "FROM STDIN" : "TO STDOUT");
+    }
+}
+
+/* Those that don't end have a time for all of them together; when it is over nothing is run any more. */
+void account_late(struct proof *p)
+{
+    const struct app_statement *first = NULL;
+    int n = 0;
+
+    for (int i = 0; i < p->n_app; i++)
+        if (p->app[i].q->is_late && p->app[i].first_world >= 0) {
+            first = first ? first : &p->app[i];
+            n++;
+        }
+    if (!first)
+        return;
+    struct finding *f = finding_of_statement(
+        p, first, &p->t.worlds[first->first_world], "cell-untested", first->s->sql_at, NULL,
+        arena_printf(
+            p->a,
+            "it and %d other statements weren't run everywhere: what doesn't end has taken "
+            "the %d s that a check has for it",
+            n - 1, SHADOW_SLOW_MS / 1000));
+    f->help =
+        "mend the statements that don't end, or take them off the release's files: each has a "
+        "finding of its own";
 }
 
 /* Newer than the parser, or no SQL: the server's answers are all that there is. */

@@ -100,6 +100,9 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
         step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
                      arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
 
+    p->endless[state] = is_too_long(r->sqlstate);
+    if (p->endless[state])
+        f->message = arena_printf(p->a, "the step doesn't end within %d s", STEP_MS / 1000);
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->help = failure_way(p, r);
     p->broken[state] = true;

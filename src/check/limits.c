@@ -15,8 +15,9 @@ struct limit_try {
     const struct cat_relation
         *from; /* its column has the value in every row; NULL: it's a parameter's */
     const struct cat_relation
-        *into;   /* emptied before: what is copied there has its keys; NULL: it isn't */
-    bool worked; /* before the step */
+        *into;       /* emptied before: what is copied there has its keys; NULL: it isn't */
+    bool worked;     /* before the step */
+    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
 struct limits {
@@ -355,9 +356,11 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     }
     for (int i = 0; i < l->n; i++) {
         struct wire_result r = {0};
-        if (!run_try(p, &l->tries[i], &r, err))
+        bool is_endless = i > 0 && l->tries[i].a == l->tries[i - 1].a && l->tries[i - 1].is_endless;
+        if (!is_endless && !run_try(p, &l->tries[i], &r, err))
             return false;
         l->tries[i].worked = r.ok;
+        l->tries[i].is_endless = is_endless || is_too_long(r.sqlstate);
     }
     *out = l;
     return true;
@@ -442,7 +445,7 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
         if ((i == 0 || l->tries[i].a != l->tries[i - 1].a) &&
             !(l->tries[i].a->q->runs ? runs_still(p, l->tries[i].a, &still, err) : (still = true)))
             return false;
-        if (!still || !l->tries[i].worked || was_told(l, i))
+        if (!still || !l->tries[i].worked || was_told(l, i) || shadow_is_late(p->shadow))
             continue;
         if (!run_try(p, &l->tries[i], &r, err))
             return false;

@@ -30,6 +30,12 @@ bool lost_note(struct proof *p, const struct wire_op *ops, int n, const struct w
 
         p->lost_sql = q ? q->sql : NULL;
     }
+    /* The server keeps its answers until the job's end, or an error: it may be on the way there. */
+    for (int i = at; i < n && !p->lost_sql && (i == at || !ops[i - 1].sync); i++) {
+        const struct query *q = query_by(p, &ops[i]);
+
+        p->lost_sql = q ? q->sql : NULL;
+    }
     if (results[at].message)
         p->lost_words = arena_strdup(p->a, results[at].message);
     return false;

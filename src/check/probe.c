@@ -27,12 +27,19 @@ static bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *e
     if (j->n == 0)
         return true;
     /* Nothing may stay open that the next step would wait for. */
-    if (j->opens)
+    if (j->opens) {
         job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
+        job_op(p, j,
+               (struct wire_op) {.kind = WIRE_RUN,
+                                 .sql = "SELECT pg_catalog.pg_advisory_unlock_all()",
+                                 .sync = true});
+    }
     j->results = arena_array(p->scratch, struct wire_result, j->n);
     return wire_run(p->sessions[session].wire, p->scratch, j->ops, j->n, j->results, err) ||
            lost_note(p, j->ops, j->n, j->results);
 }
+
+bool is_too_long(const char *sqlstate) { return strcmp(sqlstate, "57014") == 0; }
 
 static const struct outcome *outcome_of(struct proof *p, const struct wire_result *r, char probe)
 {
@@ -43,7 +50,9 @@ static const struct outcome *outcome_of(struct proof *p, const struct wire_resul
     struct outcome *o = arena_new(p->a, struct outcome);
     o->probe = probe;
     o->sqlstate = arena_strdup(p->a, r->sqlstate);
-    o->message = arena_strdup(p->a, r->message ? r->message : "no answer");
+    o->message = is_too_long(r->sqlstate)
+                     ? arena_printf(p->a, "it doesn't end within %d s", SHADOW_STATEMENT_MS / 1000)
+                     : arena_strdup(p->a, r->message ? r->message : "no answer");
     o->context = arena_strdup(p->a, r->context);
     o->position = r->position;
     return o;
@@ -203,19 +212,36 @@ static const struct outcome *outcome_of_run(struct proof *p, const struct query 
     return with;
 }
 
+/* One that doesn't end isn't run again; and nothing is, once such have taken all the time that there is for them. */
+static bool may_run(const struct proof *p, struct query *q)
+{
+    if (!q->gave_up && shadow_is_late(p->shadow))
+        q->is_late = true;
+    return !q->gave_up && !q->is_late;
+}
+
 /* told: the outcome; NULL: not asked for. */
 static bool run_once(struct proof *p, struct query *q, int set, struct wire_result *out,
                      bool *reached, const struct outcome **told, struct err *err)
 {
+    static const struct outcome unasked = {.probe = 'X', .sqlstate = "57014", .message = "not run"};
     struct jobs j = {0};
     int n = ops_of(q);
 
+    if (!may_run(p, q)) {
+        *out = (struct wire_result) {.skipped = true};
+        *reached = false;
+        if (told)
+            *told = &unasked;
+        return true;
+    }
     job_run(p, &j, q, NULL, set);
     if (!jobs_run(p, &j, q->session, err))
         return false;
     *out = *run_result(j.results, n);
     out->affected = j.results[n - 2].affected;
     *reached = was_reached(j.results, n);
+    q->gave_up = is_too_long(out->sqlstate);
     if (told)
         *told = outcome_of_run(p, q, j.results, n);
     return true;
@@ -245,6 +271,9 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
         if (!run_once(p, q, set, &r, &reached, NULL, err))
             return false;
         q->sets[set].runs = r.ok && reached;
+        q->gave_up = false; /* of this row */
+        if (is_too_long(r.sqlstate))
+            return true;
         if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
             return true;
     }
@@ -404,6 +433,10 @@ static bool begin_runs(struct proof *p, int state, int session, struct err *err)
         struct query *q = &p->queries[i];
         if (q->session != session || q->runs || !q->shape[state] || !can_run(q))
             continue;
+        if (!may_run(p, q)) {
+            q->run[state] = from >= 0 ? q->run[from] : NULL;
+            continue;
+        }
         if (q->has_args && q->probed_state != state)
             q->run[state] = from >= 0 ? q->run[from] : NULL;
         else if (!cache_first(p, q, state) && !first_run(p, q, state, err))
@@ -436,18 +469,23 @@ struct turn { /* one job of a batch of runs */
 
 static bool is_failure(const struct outcome *o) { return o && !o->ok; }
 
+/* In one go: those that don't end may take up the time for such within one. */
+enum { BATCH_MAX = 256 };
+
 /* Of several rows the one that fails is the one that tells. */
-static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n, int session,
+static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *n, int session,
                       int state, struct err *err)
 {
     if (!jobs_run(p, j, session, err))
         return false;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < *n; i++) {
         const struct wire_result *first = &j->results[turns[i].first];
         const struct outcome *o = was_reached(first, turns[i].n_ops)
                                       ? outcome_of_run(p, turns[i].q, first, turns[i].n_ops)
                                       : NULL;
 
+        turns[i].q->gave_up |= o && !o->ok && is_too_long(o->sqlstate);
+        turns[i].q->is_late |= !o && shadow_is_late(p->shadow);
         if (turns[i].hold) {
             if (o && !o->ok && strcmp(o->sqlstate, "0A000") == 0 &&
                 strstr(o->message, "cached plan"))
@@ -458,6 +496,7 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int n
             turns[i].q->run[state] = o;
         }
     }
+    *n = j->n = 0;
     return true;
 }
 
@@ -481,7 +520,7 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 h->at[state] = h->at[from];
                 continue;
             }
-            if (cache_hold(q, h, &h->at[state]))
+            if (cache_hold(q, h, &h->at[state]) || !may_run(p, q))
                 continue;
             if (h->is_left) {
                 p->is_short = true;
@@ -489,9 +528,11 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
             }
             turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
             job_run(p, &j, q, h->name, 0);
+            if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+                return false;
         }
     }
-    return run_batch(p, &j, turns, n, session, state, err);
+    return run_batch(p, &j, turns, &n, session, state, err);
 }
 
 /* What is held goes on calling the function it found; a new session may find another one. */
@@ -523,12 +564,16 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             (q->probed_state == state && cache_run(q, state)))
             continue;
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
-            if (q->sets[set].runs) {
+            if (q->sets[set].runs && may_run(p, q)) {
                 turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), set};
                 job_run(p, &j, q, NULL, set);
             }
         if (q->run[state])
             continue;
+        if (!may_run(p, q)) {
+            q->run[state] = from >= 0 ? q->run[from] : NULL;
+            continue;
+        }
         if (q->probed_state != state && from >= 0 && q->run[from]) {
             q->run[state] = q->run[from];
             continue;
@@ -540,8 +585,10 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
         }
         turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), 0};
         job_run(p, &j, q, NULL, 0);
+        if (n >= BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+            return false;
     }
-    return run_batch(p, &j, turns, n, session, state, err);
+    return run_batch(p, &j, turns, &n, session, state, err);
 }
 
 static bool explain_rest(struct proof *p, int state, int session, struct err *err)

@@ -130,6 +130,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     else
         timeline_build(p->a, p->set, &to, &p->t);
     p->broken = arena_array(p->a, bool, p->t.n_states);
+    p->endless = arena_array(p->a, bool, p->t.n_states);
     p->told = arena_array(p->a, bool, p->t.n_states);
     p->forgot = arena_array(p->a, bool, p->t.n_states);
     p->told_unique = arena_array(p->a, bool, p->t.n_states);
@@ -147,7 +148,8 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
     if (ok) {
         int v = shadow_server_version(p->shadow);
-        if (p->losses->n == 0)
+        /* What was cut short isn't what it would be another time. */
+        if (p->losses->n == 0 && !shadow_is_late(p->shadow))
             cache_write(p);
         verdict_all(p);
         note_left_out(p);

@@ -439,7 +439,7 @@ static bool open_database(struct proof *p, struct err *err)
 {
     struct wire_options root = {.database = CHECK_DATABASE, .superuser = true, .search_path = "''"};
     struct wire_options owner = {
-        .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = 30000};
+        .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = STEP_MS};
 
     struct wire_result r = {0};
 
@@ -539,11 +539,17 @@ static bool step_to(struct proof *p, int state, struct err *err)
     p->entering = state;
     if (!limits_before(p, state, &limits, err))
         return false;
-    if (!(s->by == STATE_RESTORE ? restore_plan(p, state, s->plan, true, err)
-                                 : lost_skips(p, state) || apply_task(p, state, err)))
+    if (!(s->by == STATE_RESTORE
+              ? restore_plan(p, state, s->plan, true, err)
+              : lost_skips(p, state) || p->endless[state] || apply_task(p, state, err)))
         return false;
     p->state = state;
     p->n_rows += changes_rows(p, state);
+    /* A migration's session ends, and its locks with it. */
+    struct wire_result r = {0};
+    if (!wire_exec(p->owner, p->scratch, "SELECT pg_catalog.pg_advisory_unlock_all()", false, &r,
+                   err))
+        return false;
     if (!seed_move_sequences(p, 2 * state, err) || !read_now(p, err) ||
         !limits_after(p, state, limits, err))
         return false;

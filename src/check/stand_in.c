@@ -73,6 +73,32 @@ static const char *copy_stand_in(struct arena *a, const char *sql)
                         columns, name);
 }
 
+/* Behind TO or FROM of a COPY; NULL: there's none. */
+static const char *copy_target(const char *sql)
+{
+    const char *from = skip(skip(sql) + strlen("copy")), *at = from;
+
+    for (; *at; at = past(at)) {
+        bool is_word = at > from && (isspace((unsigned char) at[-1]) || strchr(")\"", at[-1]));
+
+        if (is_word && (starts(at, "to") || starts(at, "from")))
+            return skip(at + strcspn(at, " \t\r\n'\"/-"));
+    }
+    return NULL;
+}
+
+const char *copy_outside(const struct query *q)
+{
+    const char *at = q->is_stand_in ? copy_target(q->s->dollar_sql) : NULL;
+    bool is_write = q->facts.n_writes > 0;
+
+    if (!at || starts(at, "stdin") || starts(at, "stdout"))
+        return NULL;
+    if (starts(at, "program"))
+        return "pg_execute_server_program";
+    return is_write ? "pg_read_server_files" : "pg_write_server_files";
+}
+
 const char *stand_in(struct arena *a, const char *sql)
 {
     return starts(skip(sql), "copy") ? copy_stand_in(a, sql) : NULL;

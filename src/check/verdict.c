@@ -546,5 +546,7 @@ void verdict_all(struct proof *p)
         if (p->app[i].first_world >= 0)
             judge(p, &p->app[i]);
     account_unrun(p);
+    account_late(p);
+    account_outside(p);
     account_count(p);
 }

@@ -104,6 +104,8 @@ struct query {
     bool has_args; /* sets were looked for */
     bool never;    /* that it works nowhere was said */
     bool runs;     /* with its first set it ran in the first state that it was tried in */
+    bool gave_up;  /* it doesn't end: it isn't run any more */
+    bool is_late;  /* it wasn't run: others that don't end took all the time there is */
     struct hold *holds;
     int n_holds;
     struct query **before; /* of its transaction: the statements that come first */
@@ -215,6 +217,7 @@ struct proof {
     uint64_t *rows_print;      /* [n_states]: of the data that steps have changed */
     int state;                 /* in which the shadow's database is */
     bool *broken;              /* [n_states]: its task failed on the shadow */
+    bool *endless;             /* [n_states]: its task doesn't end, and isn't run again */
     bool *stale;               /* [n_app]: W has told of it */
     bool *forgot;              /* [n_states]: rows of ours had to go for its step */
     bool *told_unique;         /* [n_states]: unique.c was there */
@@ -274,6 +277,8 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
 /* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
 bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message);
 
+/* statement_timeout of steps. */
+enum { STEP_MS = 30000 };
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
 
@@ -285,6 +290,8 @@ bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err);
 /* command.c: a command: step, where it may be run. */
 bool command_step(struct proof *p, int state, const struct step *s, struct err *err);
 
+/* probe.c: a statement was cancelled: it runs too long. */
+bool is_too_long(const char *sqlstate);
 /* probe.c: every query that the state may have changed. */
 bool probe_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */
@@ -336,6 +343,8 @@ void lost_report(struct proof *p);
 /* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
 void account_count(struct proof *p);
 void account_unrun(struct proof *p);
+void account_late(struct proof *p);
+void account_outside(struct proof *p);
 void account_unparsed(struct proof *p);
 
 /* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
@@ -349,6 +358,9 @@ const struct cat_column *args_compared(const struct proof *p, const struct query
 /* stand_in.c: what is asked instead of COPY to or from the client, which no prepared statement can be; NULL: the
  * statement itself. */
 const char *stand_in(struct arena *a, const char *sql);
+/* COPY to or from a file or a program of the server, which nothing here may touch: the role whose right it needs. NULL:
+ * it isn't one. */
+const char *copy_outside(const struct query *q);
 /* Why COPY can't take its relation as it is now, though what stands in for it can; NULL: it can. */
 const char *copy_refused(const struct proof *p, const struct query *q);
 /* A utility statement that can run in a transaction and be taken back: CALL, TRUNCATE, LOCK. */

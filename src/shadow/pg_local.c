@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -196,6 +197,9 @@ static const char *const *clean_env(struct pg_local *p)
     return env;
 }
 
+/* Of each of its processes: a statement that wants more is refused it, and nobody else is. */
+#define SERVER_BYTES ((rlim_t) 2 << 30)
+
 static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined)
 {
     int out_fd =
@@ -206,8 +210,10 @@ static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined
 
     if (pid == 0) {
         child_become(p, out_fd);
-        if (is_confined)
+        if (is_confined) {
+            setrlimit(RLIMIT_AS, &(struct rlimit) {SERVER_BYTES, SERVER_BYTES});
             confine(argv[0], false, str_text(&p->folder));
+        }
         if (getppid() == parent)
             execve(argv[0], (char *const *) argv, (char *const *) env);
         _exit(127);

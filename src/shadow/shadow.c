@@ -329,6 +329,8 @@ bool shadow_ready(struct shadow *s, struct err *err)
     return s->is_started ? start_failed(s, err) : shadow_interrupted(s, err);
 }
 
+bool shadow_is_late(const struct shadow *s) { return s->slow_ms >= SHADOW_SLOW_MS; }
+
 int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out)
 {
     *out = s->left_out;

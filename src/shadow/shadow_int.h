@@ -21,7 +21,7 @@
 /* Of our sessions in databases that have something of others in it. */
 #define SHADOW_WITHIN "-c client_min_messages=error -c search_path=pg_catalog"
 
-enum { SHADOW_SLICE_MS = 100, SHADOW_ADMIN_MS = 60000 };
+enum { SHADOW_SLICE_MS = 100, SHADOW_ADMIN_MS = 60000, SHADOW_ROOM = 256 << 20 };
 
 struct names { /* in the shadow's arena; a name that was taken out is NULL */
     const char **items;
@@ -54,6 +54,8 @@ struct shadow {
     bool was_used;     /* a session, a program or a load: too late for an image */
 
     struct shadow_left_out *left_out; /* in the arena */
+    int64_t slow_ms;                  /* that statements took which were cancelled */
+    int64_t room; /* bytes that are to stay free where our server is; 0: not looked yet */
     int n_left_out;
 
     bool is_ready;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum { NOTICE_MS = 2000 };
 
@@ -48,6 +49,19 @@ void wire_notices(struct wire *w, struct arena *a, struct text_list *out)
 
 /* ---- opening ----------------------------------------------------------------------------------- */
 
+/* Our server's folder is memory, as a rule, and others live there too. */
+static bool is_nearly_full(struct shadow *s)
+{
+    struct statvfs space;
+
+    if (statvfs(pg_local_folder(s->pg), &space) != 0)
+        return false;
+    int64_t left = (int64_t) space.f_bavail * (int64_t) space.f_frsize;
+    if (s->room == 0)
+        s->room = left / 2 < SHADOW_ROOM ? left / 2 + 1 : SHADOW_ROOM;
+    return left < s->room;
+}
+
 bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct wire_options *o,
                   struct wire **out, struct err *err)
 {
@@ -65,6 +79,9 @@ bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct w
     w->limit_ms = 2 * o->statement_ms;
     w->pid = PQbackendPID(conn);
     w->is_local = s->pg != NULL;
+    w->shadow = s;
+    if (w->is_local && s->room == 0)
+        (void) is_nearly_full(s);
     PQsetNoticeReceiver(conn, o->keep_notices ? keep_notice : ignore_notice, w);
     *out = w;
     return true;
@@ -94,7 +111,7 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
         return false;
     s->was_used = true;
     if (with.statement_ms <= 0)
-        with.statement_ms = 5000;
+        with.statement_ms = SHADOW_STATEMENT_MS;
     if (!shadow_has_database(s, o->database))
         return err_set(err, ERR_BUG, "the shadow has no database %s", o->database);
     if (o->seeds
@@ -158,7 +175,10 @@ bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
             err->exit_code = 128 + SIGTERM;
         return false;
     }
-    str_add(&text, w->conn ? PQerrorMessage(w->conn) : "it was lost before");
+    if (w->is_full)
+        str_add(&text, WIRE_FULL);
+    else
+        str_add(&text, w->conn ? PQerrorMessage(w->conn) : "it was lost before");
     while (text.len > 0 && text.text[text.len - 1] == '\n')
         text.text[--text.len] = '\0';
     if (w->conn)
@@ -186,8 +206,11 @@ static void cancel(struct wire *w, int64_t now)
 static bool check_limit(struct wire *w)
 {
     int64_t now = clock_mono_ms(w->clock);
+    bool is_late = w->is_running && shadow_is_late(w->shadow);
 
-    if (now - w->since < w->limit_ms)
+    w->is_full = w->is_full ||
+                 (w->is_local && now - w->since > SHADOW_SLICE_MS && is_nearly_full(w->shadow));
+    if (now - w->since < (is_late ? WIRE_LATE_MS : w->limit_ms) && !w->is_full)
         return true;
     if (w->cancelled && now - w->cancelled > WIRE_GIVE_UP_MS)
         return false;
@@ -196,10 +219,20 @@ static bool check_limit(struct wire *w)
     return true;
 }
 
-void wire_answered(struct wire *w)
+bool wire_answered(struct wire *w, const struct wire_result *r)
 {
+    /* Answers come with a job's end, or an error: those before it have no time of their own. */
+    int64_t took = w->waits_from ? clock_mono_ms(w->clock) - w->waits_from : 0;
+    bool is_slow = w->is_running && r && strcmp(r->sqlstate, "57014") == 0;
+    bool only_late = is_slow && shadow_is_late(w->shadow) && w->cancelled && took < w->limit_ms / 2;
+
+    if (is_slow) {
+        w->shadow->slow_ms += took;
+        w->waits_from = 0;
+    }
     w->since = 0;
     w->cancelled = 0;
+    return only_late;
 }
 
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
@@ -217,7 +250,7 @@ enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
     if (got > 0 && (fd.revents & ~POLLOUT) && !PQconsumeInput(w->conn))
         return WIRE_GONE;
     if (w->since == 0)
-        w->since = clock_mono_ms(w->clock);
+        w->since = w->waits_from = clock_mono_ms(w->clock);
     return check_limit(w) ? WIRE_LOOK : WIRE_GONE;
 }
 
@@ -232,7 +265,7 @@ bool wire_send(struct wire *w, const char *sql, struct err *err)
     w->sent = (struct wire_rows) {.keep = true};
     w->partial = (struct wire_result) {0};
     w->is_copying = false;
-    wire_answered(w);
+    (void) !wire_answered(w, NULL);
     if (!PQsendQuery(w->conn, sql))
         return wire_failed(w, WIRE_GONE, err);
     PQsetSingleRowMode(w->conn);
@@ -293,6 +326,8 @@ bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
     for (;;) {
         bool done = take_results(w, &w->sent, &w->is_copying);
 
+        if (done && w->is_full)
+            return wire_failed(w, WIRE_GONE, err);
         if (done && PQstatus(w->conn) == CONNECTION_OK) {
             w->is_busy = false;
             *out = w->partial;

@@ -10,8 +10,11 @@ enum {
     WIRE_MAX_KEPT = 64 << 20, /* bytes of cells that one result hands back */
     WIRE_MAX_PARAMS = 65535,
     WIRE_CANCEL_AGAIN_MS = 1000,
-    WIRE_GIVE_UP_MS = 10000 /* from the first cancel on */
+    WIRE_GIVE_UP_MS = 10000, /* from the first cancel on */
+    WIRE_LATE_MS = 500       /* for a statement, once the shadow is late */
 };
+
+#define WIRE_FULL "it fills the shadow's folder"
 
 /* One result while its rows come in. */
 struct wire_rows {
@@ -26,9 +29,13 @@ struct wire {
     PGconn *conn; /* NULL: lost */
     struct clock *clock;
     const struct interrupt *interrupt;
-    int64_t limit_ms; /* after so long without an answer the statement is cancelled */
-    int64_t since;    /* of the wait for the statement that is running; 0: not yet */
+    int64_t limit_ms;   /* after so long without an answer the statement is cancelled */
+    int64_t since;      /* of the wait for the statement that is running; 0: not yet */
+    int64_t waits_from; /* the wait that brought the answers which are being read */
     int64_t cancelled, cancelled_last; /* 0: not */
+    struct shadow *shadow;
+    bool is_running; /* wire_run: what doesn't end is counted */
+    bool is_full;    /* the statement that is running fills the folder */
     int pid;
     bool is_local;            /* a process of this machine's, of our own server */
     bool is_busy, is_copying; /* wire_send without its end; its COPY to us without its end */
@@ -47,7 +54,8 @@ enum wire_wait { WIRE_LOOK, WIRE_GONE, WIRE_STOP };
 /* Until something can be read, the time is over, or the session is gone. Sends what waits to be sent, cancels
  * what takes too long. */
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms);
-void wire_answered(struct wire *w); /* the statement that was running has ended */
+/* The statement that was running has ended. True: it was cancelled only because the shadow is late. */
+bool wire_answered(struct wire *w, const struct wire_result *r);
 void wire_lose(struct wire *w);
 bool wire_is_alive(struct wire *w); /* as far as one can tell without asking; NULL isn't */
 /* Sets err, false: the session is gone, or a signal came. */

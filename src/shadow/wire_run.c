@@ -123,7 +123,8 @@ static void end_op(struct run *r)
 
     if (refused && !out->skipped)
         wire_refuse(out, state, refused);
-    wire_answered(r->w);
+    if (wire_answered(r->w, out))
+        *out = (struct wire_result) {.skipped = true};
     r->ahead_bytes -= text_bytes(op);
     r->wants_sync = ends_job(r, r->got);
     r->got++;
@@ -174,7 +175,8 @@ static enum wire_wait turn(struct run *r)
 {
     while (!is_done(r) && (r->got < r->sent || r->wants_sync) && !PQisBusy(r->w->conn)) {
         take_one(r);
-        if (r->is_broken || PQstatus(r->w->conn) != CONNECTION_OK)
+        /* What it has written stays in the database, and would be in everybody's way. */
+        if (r->is_broken || r->w->is_full || PQstatus(r->w->conn) != CONNECTION_OK)
             return WIRE_GONE;
         if (!send_more(r))
             return WIRE_GONE;
@@ -192,8 +194,9 @@ static void mark_lost(struct run *r)
 {
     int at = r->got > 0 && is_last_word(&r->results[r->got - 1]) ? r->got - 1 : r->got;
 
-    if (at < r->n && (r->results[at].ok || !*r->results[at].sqlstate))
-        wire_refuse(&r->results[at], "08006", "the session was lost while this was running");
+    if (at < r->n && (r->w->is_full || r->results[at].ok || !*r->results[at].sqlstate))
+        wire_refuse(&r->results[at], "08006",
+                    r->w->is_full ? WIRE_FULL : "the session was lost while this was running");
     for (int i = at + 1; i < r->n; i++)
         r->results[i] = (struct wire_result) {.skipped = true};
 }
@@ -209,12 +212,14 @@ bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
     if (w->is_busy)
         return err_set(err, ERR_BUG, "a session was given a statement before the end of another");
     memset(results, 0, sizeof *results * (size_t) n);
-    wire_answered(w);
+    w->is_running = true;
+    (void) !wire_answered(w, NULL);
     begin_op(&r);
     if (!w->conn || !PQenterPipelineMode(w->conn) || !send_more(&r))
         how = WIRE_GONE;
     while (how == WIRE_LOOK && !is_done(&r))
         how = turn(&r);
+    w->is_running = false;
     if (how == WIRE_LOOK && PQexitPipelineMode(w->conn))
         return true;
     mark_lost(&r);
