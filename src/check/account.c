@@ -49,6 +49,12 @@ static bool is_too_much(const struct outcome *o)
            strncmp(o->sqlstate, "54", 2) == 0;
 }
 
+/* From row to row of a table: ours may well point at each other. */
+static bool goes_round(const struct query *q)
+{
+    return q->facts.n_rels > 0 && strcasestr(q->sql, "recursive");
+}
+
 /* Other values help only where the statement takes some. */
 static const char *way_to_run(struct proof *p, const struct query *q, const struct outcome *o,
                               bool given)
@@ -102,7 +108,7 @@ void account_unrun(struct proof *p)
                 first = s;
         if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
             continue;
-        /* In rows of our making a recursion may have no end, and a copy the keys of what is there. */
+        /* In rows of our making a copy may have the keys of what is there. */
         bool too_long = is_too_much(q->run[first]);
         bool by_ours = strcmp(q->run[first]->sqlstate, "23505") == 0;
         if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
@@ -117,8 +123,9 @@ void account_unrun(struct proof *p)
                                     : "no arguments were found with which it runs: %s",
                          q->run[first]->message));
         if (!given)
-            f->severity =
-                too_long || (is_touched(p, q) && !by_ours) ? SEVERITY_WARNING : SEVERITY_NOTE;
+            f->severity = (too_long ? !goes_round(q) : is_touched(p, q) && !by_ours)
+                              ? SEVERITY_WARNING
+                              : SEVERITY_NOTE;
         f->help = way_to_run(p, q, q->run[first], given);
     }
 }
