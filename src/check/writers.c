@@ -44,8 +44,38 @@ static bool reads(const struct proof *p, const struct app_statement *a,
     return false;
 }
 
+static bool hangs_on(const struct statement *s, const char *flag, bool on)
+{
+    for (int i = 0; flag && i < s->n_when; i++)
+        if (strcmp(s->when[i].flag, flag) == 0 && s->when[i].on == on)
+            return true;
+    return false;
+}
+
+/* Where the application keeps both sides equal, reads move only once every write does so and the past is verified;
+ * a write of one side alone voids that, and reads are moved back before writes are. */
+static bool is_before_reads_move(const struct proof *p, const struct writer *w,
+                                 const struct pair_of *q)
+{
+    for (int i = 0; i < p->t.n_plans; i++) {
+        const struct plan *plan = p->t.plans[i];
+        const char *read = plan->flags[FLAG_READ].key.s, *write = plan->flags[FLAG_WRITE].key.s;
+
+        if ((plan->sync.by != SYNC_APPLICATION && plan->sync.by != SYNC_COHORT) ||
+            !plan->phases[PHASE_WRITE_ACTIVATION].present ||
+            !(hangs_on(q->a->s, read, true) || hangs_on(q->b->s, read, true)))
+            continue;
+        for (int m = 0; m < w->n; m++)
+            if (hangs_on(w->items[m]->s, write, false))
+                return true;
+    }
+    return false;
+}
+
 bool writer_concerns(const struct proof *p, const struct writer *w, const struct pair_of *q)
 {
+    if (is_before_reads_move(p, w, q))
+        return false;
     for (int m = 0; m < w->n; m++) {
         const struct query *by = w->items[m]->q;
         const char *path = p->sessions[by->session].search_path;

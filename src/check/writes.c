@@ -275,6 +275,18 @@ static void add_reads(struct scene *s, struct ops *o, const struct pair_of *q,
     add_op(o, "ROLLBACK TO SAVEPOINT w", NULL, false, true);
 }
 
+static int newest_writer(const struct proof *p, const struct sequence *seq)
+{
+    int newest = -1;
+
+    for (int i = 0; i < seq->n; i++) {
+        int release = seq->writers[i]->items[0]->release;
+        if (!p->t.releases[release].is_consumer && release > newest)
+            newest = release;
+    }
+    return newest;
+}
+
 static bool judge_reads(struct scene *s, int pair, const struct sequence *seq,
                         const struct wire_result *r)
 {
@@ -283,6 +295,7 @@ static bool judge_reads(struct scene *s, int pair, const struct sequence *seq,
 
     if (!r[1].ok || !r[2].ok || r[1].skipped || r[2].skipped || same_rows(&r[1], &r[2], ordered))
         return false;
+    s->culprit = newest_writer(s->p, seq);
     if (s->trial < 0)
         report_stale(s, q, seq, &r[1], &r[2]);
     return true;
@@ -423,16 +436,17 @@ static bool is_safe_at(struct proof *p, int state, const char *call, int release
     return true;
 }
 
-/* The first release at which the flag could be raised: by then every writer beside it keeps both sides. */
-static bool cure(struct proof *p, int state, const struct pair_of *q, struct finding *f,
-                 struct err *err)
+/* The first release at which the flag could be raised: by then every writer beside it keeps both sides. Before the
+ * release that doesn't, it would only come later. */
+static bool cure(struct proof *p, int state, const struct scene *s, const struct pair_of *q,
+                 struct finding *f, struct err *err)
 {
     const struct plan *plan = f->plan ? plan_find(p->set, f->plan) : NULL;
     int bound =
         plan ? timeline_release_index(&p->t, plan->phases[phase_from_word(f->phase)].release.s) : 0;
     bool safe = false;
 
-    for (int r = bound + 1; r < p->t.n_releases && !safe; r++) {
+    for (int r = s->culprit > bound ? s->culprit : bound + 1; r < p->t.n_releases && !safe; r++) {
         if (p->t.releases[r].is_projected)
             continue;
         if (!is_safe_at(p, state, q->a->s->name, r, &safe, err))
@@ -468,7 +482,8 @@ bool writes_probe(struct proof *p, int state, struct err *err)
             continue;
         mark_told(p, &s.pairs[i]);
         /* Rows from before stay as they are, however late they are read. */
-        if (s.filled && !cure(p, state, &s.pairs[i], &p->report->findings[p->report->n - 1], err))
+        if (s.filled &&
+            !cure(p, state, &s, &s.pairs[i], &p->report->findings[p->report->n - 1], err))
             return false;
     }
     bool ok = s.n_pairs == 0 || end_all(p, err);

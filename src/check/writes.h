@@ -28,7 +28,8 @@ struct scene {
     int n_pairs;
     struct writer *writers;
     int n_writers, cap_writers;
-    bool *told; /* [n_pairs] */
+    bool *told;  /* [n_pairs] */
+    int culprit; /* the newest release whose writing is in what was told last; -1: none */
 };
 
 /* Finds the pairs of a state and all that may have written before them. In the scratch arena. */

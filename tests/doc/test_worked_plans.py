@@ -1,7 +1,7 @@
 """plans/: every worked plan is clean, and each of its wrong variants is found for the reason that its page gives.
 
 A variant is laid over the plan: files of the same name take the place of its own. wrong/expected.json says what
-`check` finds in each: exactly these rules, steps, statements and safe_from; `also` names rules that may stand beside them."""
+`check` finds in each: exactly these rules, steps, statements and safe_from; `also` names the rules that stand beside them, `without_server` what `check --static` says in their place."""
 
 import json
 import os
@@ -37,14 +37,14 @@ def summed_up(findings):
 
 
 class WorkedPlans(unittest.TestCase):
-    def check(self, name, variant=None):
+    def check(self, name, variant=None, *more):
         folder = tempfile.mkdtemp(prefix="phasegate-worked-")
         self.addCleanup(shutil.rmtree, folder)
         project = os.path.join(folder, name)
         shutil.copytree(os.path.join(PLANS, name), project, ignore=shutil.ignore_patterns("wrong"))
         if variant:
             shutil.copytree(os.path.join(PLANS, name, "wrong", variant), project, dirs_exist_ok=True)
-        done = subprocess.run([BIN, "check", "--format", "json"], cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run([BIN, "check", "--format", "json", *more], cwd=project, capture_output=True, text=True, check=False)
         self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
         return done.returncode, json.loads(done.stdout)
 
@@ -70,6 +70,10 @@ class WorkedPlans(unittest.TestCase):
                     code, report = self.check(name, variant)
                     found = summed_up(f for f in report["findings"] if f["rule"] not in want.get("also", ()))
                     self.assertEqual(code, 1)
+                    beside = {f["rule"] for f in report["findings"]} - {f["rule"] for f in want["findings"]}
+                    self.assertEqual(beside, set(want.get("also", ())))
+                    for rule in want.get("without_server", ()):
+                        self.assertIn(rule, {f["rule"] for f in self.check(name, variant, "--static")[1]["findings"]})
                     self.assertEqual(found, {tuple(f[k] for k in ("rule", "plan", "phase", "step", "safe_from")): set(f["statements"])
                                              for f in want["findings"]})
 
@@ -86,7 +90,8 @@ class WorkedPlans(unittest.TestCase):
             self.assertEqual(sorted(rows), sorted(expected(name)), name)
             for variant, want in expected(name).items():
                 named = set(re.findall(r"`([a-z-]+)`", rows[variant].split("|")[3]))
-                self.assertEqual(named, {f["rule"] for f in want["findings"]} | set(want.get("also", ())), variant)
+                self.assertEqual(named, {f["rule"] for f in want["findings"]} | set(want.get("also", ())) | set(want.get("without_server", ())),
+                                 variant)
                 for f in want["findings"]:
                     self.assertTrue(rows[variant].endswith("| %s |" % (f["safe_from"] or "no release")), rows[variant])
 
