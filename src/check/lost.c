@@ -50,15 +50,61 @@ static const char *first_line(struct proof *p, const char *text)
     return arena_strndup(p->a, text, strcspn(text, "\n"));
 }
 
+static bool is_killer(const char *sql) { return sql && strcasestr(sql, "pg_terminate_backend"); }
+
+static bool has_killer(const struct step *s)
+{
+    for (int i = 0; s && i < s->n_stmts; i++)
+        /* What is only made by the step is run by others. */
+        if (is_killer(s->stmts[i].sql) && strncmp(s->stmts[i].kind, "CREATE", 6) != 0)
+            return true;
+    return false;
+}
+
+static bool is_told(const struct losses *l, const char *sql, int state)
+{
+    for (int i = 0; i < l->n; i++)
+        if (sql ? l->items[i].sql && strcmp(l->items[i].sql, sql) == 0
+                : !l->items[i].sql && l->items[i].state == state)
+            return true;
+    return false;
+}
+
+/* A session that an administrator ended: whoever runs pg_terminate_backend on the others of its role isn't the one that
+ * was running then. */
+static void find_killer(struct proof *p)
+{
+    if (is_killer(p->lost_sql))
+        return;
+    for (int s = 1; s <= p->state && s < p->t.n_states; s++) {
+        const struct task *t = p->t.states[s].task;
+
+        if (p->t.states[s].by == STATE_TASK && t && has_killer(t->step) &&
+            !is_told(p->losses, NULL, s)) {
+            p->lost_sql = NULL;
+            p->entering = s;
+            return;
+        }
+    }
+    for (int i = 0; i < p->n_queries; i++)
+        if (is_killer(p->queries[i].sql) && !is_told(p->losses, p->queries[i].sql, 0)) {
+            p->lost_sql = p->queries[i].sql;
+            return;
+        }
+}
+
 bool lost_again(struct proof *p, struct err *err)
 {
     struct losses *l = p->losses;
-    bool is_known = p->lost_sql || p->entering > 0;
 
-    if (!err_is(err, ERR_CONNECTION_LOST) || !is_known || l->n == LOSSES_MAX)
+    if (!err_is(err, ERR_CONNECTION_LOST) || l->n == LOSSES_MAX)
         return false;
     if (!p->lost_words || !p->lost_sql)
         p->lost_words = first_line(p, str_text(&err->detail));
+    if (strstr(p->lost_words, "administrator command"))
+        find_killer(p);
+    if (!p->lost_sql && p->entering == 0)
+        return false;
     l->items[l->n++] = (struct loss) {p->lost_sql, p->entering, p->lost_words};
     err_clear(err);
     return true;

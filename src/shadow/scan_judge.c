@@ -306,7 +306,10 @@ void scan_judge(struct scan *sc, const struct tokens *t, struct judgement *j)
     if (t->n == 0)
         return;
     mention_roles(sc, t);
-    if (tokens_at(t, 0, "copy"))
+    if (tokens_at(t, 0, "prepare") && tokens_at(t, 1, "transaction"))
+        judgement_refuse(j, "a baseline leaves no prepared transaction behind",
+                         "COMMIT; what it holds would be held for ever.");
+    else if (tokens_at(t, 0, "copy"))
         judge_copy(t, j);
     else if (tokens_at(t, 0, "set"))
         judge_set(sc, t, j);

@@ -159,6 +159,27 @@ bool shadow_database(struct shadow *s, const char *name, const char *from, struc
     return !s->url || (speak_english(s, real, err) && (from || own_public(s, real, err)));
 }
 
+/* A database that has them can't be dropped, and nobody else will end them. */
+bool shadow_end_prepared(struct shadow *s, const char *database, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    struct wire_result r = {0};
+
+    str_add(&sql, "SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts "
+                  "WHERE database = ");
+    sql_literal(&sql, database);
+    if (!shadow_admin_query(s, &a, str_text(&sql), &r, err))
+        return false;
+    for (int i = 0; i < r.n_rows; i++) {
+        const char *const one = r.cell[i][0];
+
+        if (!shadow_within(s, database, &one, 1, err))
+            return false;
+    }
+    return true;
+}
+
 bool shadow_drop(struct shadow *s, const char *name, struct err *err)
 {
     AUTO(arena) a = {0};
@@ -167,6 +188,8 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err)
 
     if (at < 0)
         return err_set(err, ERR_BUG, "the shadow doesn't have a database %s", name);
+    if (!shadow_end_prepared(s, shadow_database_name(s, &a, name), err))
+        return false;
     str_add(&sql, "DROP DATABASE ");
     sql_ident(&sql, shadow_database_name(s, &a, name));
     str_add(&sql, " WITH (FORCE)");

@@ -95,6 +95,9 @@ const char *shadow_database_name(const struct shadow *s, struct arena *a, const 
 bool shadow_has_database(const struct shadow *s, const char *name);
 /* Roles and an empty template, before the first database. */
 bool shadow_prepare(struct shadow *s, struct err *err) MUST_CHECK;
+/* Takes back what PREPARE TRANSACTION has left in a database of the server. */
+bool shadow_end_prepared(struct shadow *s, const char *database_on_server,
+                         struct err *err) MUST_CHECK;
 /* Runs n statements in a database as superuser, in a session of their own. */
 bool shadow_within(struct shadow *s, const char *database_on_server, const char *const *sql, int n,
                    struct err *err) MUST_CHECK;

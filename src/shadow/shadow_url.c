@@ -27,6 +27,8 @@ static void drop(struct shadow *s, const char *kind, const char *name)
     AUTO(str) sql = {0};
     AUTO(err) ignored = {0};
 
+    if (strcmp(kind, "DATABASE") == 0 && !shadow_end_prepared(s, name, &ignored))
+        err_clear(&ignored);
     str_addf(&sql, "DROP %s IF EXISTS ", kind);
     sql_ident(&sql, name);
     if (!shadow_admin(s, str_text(&sql), &ignored))

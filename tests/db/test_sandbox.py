@@ -26,7 +26,7 @@ def hidden(sql):
 class Case(check_project.Case):
     @classmethod
     def setUpClass(cls):
-        cls.pg = pgtest.Cluster(memory=True)
+        cls.pg = pgtest.Cluster(memory=True, settings={"max_prepared_transactions": 5})
         cls.servers = {"own": (), "yours": ("--shadow", cls.pg.url())}
 
     @classmethod
@@ -141,6 +141,42 @@ class Out(Case):
                 self.assertEqual(done.rc, 1, done)
                 self.assertNotIn("root:", done.stdout)
                 self.assertEqual(done.stdout.count("has no handler"), 2, done)
+
+    def test_who_ends_the_sessions_of_others(self):
+        """It is told of, and not what was running then."""
+        kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+        for where, options in self.servers.items():
+            p = self.project(baseline=T, releases={"1.0.0": GET + "-- name: Kill\n" + kill + ";\n"},
+                             plans=[plan("a", phases={"expand": expand("1.0.0", kill, "ALTER TABLE t ADD COLUMN x int")})])
+            done = p.check("--no-cache", *options)
+            with self.subTest(where=where):
+                self.assertEqual(done.rc, 1, done)
+                self.assertEqual({(f["rule"], f["statement"], f["step"]) for f in done.findings if f["severity"] == "error"},
+                                 {("cell-untested", "Kill", None), ("step-fails-on-shadow", None, "s0")}, done)
+        self.nothing_left()
+
+    def test_prepared_transactions(self):
+        """They outlive their session, and keep a database from being dropped."""
+        for where, options in self.servers.items():
+            done = self.project(baseline=T + "BEGIN;\nCREATE TABLE u (id int);\nPREPARE TRANSACTION 'x';\n", releases={"1.0.0": GET}).check("--no-cache", *options)
+            self.assertEqual(done.rc, 2, done)
+            self.assertIn("baseline.sql:4", done.stdout)
+            self.clean(self.project(baseline=T, releases={"1.0.0": GET + "-- name: Begin\nBEGIN;\n-- name: Prepare\nPREPARE TRANSACTION 'x';\n"}), "--no-cache", *options)
+        command = {"id": "s0", "command": ["psql", "-qc", "BEGIN; CREATE TABLE u (id int); PREPARE TRANSACTION 'x'; "], "applied_when": "SELECT true", "undo": {"none": "tests"}}
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[plan("a", phases={"expand": {"release": "1.0.0", "steps": [dict(command, applied_when="SELECT false")]}})])
+        p.check("--no-cache", "--allow-commands", *self.servers["yours"])
+        self.nothing_left()
+
+    def test_names_like_postgres_own(self):
+        """Functions, operators and casts that fit better are nobody's choice in sessions of ours."""
+        raises = " LANGUAGE plpgsql AS $$ BEGIN RAISE 'captured by %', session_user; END $$;\n"
+        trap = T + "".join("CREATE FUNCTION %s%s" % (f, raises) for f in (
+            "public.pg_get_expr(pg_node_tree, oid) RETURNS text", "public.format_type(oid, int) RETURNS text", "public.evil(name, text) RETURNS bool",
+            "public.evil(\"char\", text) RETURNS bool")) + (
+            "CREATE OPERATOR public.= (FUNCTION = public.evil, LEFTARG = name, RIGHTARG = text);\n"
+            "CREATE OPERATOR public.= (FUNCTION = public.evil, LEFTARG = \"char\", RIGHTARG = text);\n")
+        for options in self.servers.values():
+            self.clean(self.project(baseline=trap, releases={"1.0.0": GET}, plans=[plan("a", phases={"expand": expand("1.0.0", "ALTER TABLE t ADD COLUMN x int")})]), "--no-cache", *options)
 
     def test_an_event_trigger(self):
         """It runs as whoever changes the schema: never as a superuser of ours."""
