@@ -1,8 +1,9 @@
 /* What still hangs on a hidden thing: found before the purge begins, for one that stops halfway can't be taken back. */
 #include "internal.h"
 
-/* $1 schema, $2 relation, $3 column or NULL: the whole relation. Left out is what goes with it: its own constraints
- * and triggers, our sync (the purge removes it first), and what is itself hidden. */
+/* $1 schema, $2 relation, $3 column or NULL: the whole relation, $4 the schema of what is hidden, $5 and $6 plan and
+ * number of its soft drop. Left out is what goes with it: its own constraints and triggers, our sync (the purge removes
+ * it first), what is itself hidden, and constraints over a hidden column that this plan destroys before. */
 static const char dependants_sql[] =
     "SELECT DISTINCT CASE WHEN v.oid IS NULL THEN pg_catalog.pg_describe_object(d.classid, "
     "d.objid, "
@@ -28,6 +29,11 @@ static const char dependants_sql[] =
     "AND (v.oid IS NULL OR (v.oid <> t.oid AND vn.nspname <> $4)) "
     "AND (k.oid IS NULL OR NOT (kn.nspname = $4 OR (k.conrelid = t.oid AND ($3 IS NULL OR "
     "d.refobjsubid = ANY (k.conkey))))) "
+    "AND (k.oid IS NULL OR NOT EXISTS (SELECT FROM phasegate.soft_drop s "
+    "JOIN pg_catalog.pg_attribute ka ON ka.attrelid = k.conrelid AND ka.attname = s.hidden_name "
+    "WHERE s.plan = $5 AND s.soft_drop_id < $6::pg_catalog.int8 AND s.restored_at IS NULL "
+    "AND s.purged_at IS NULL AND s.object_kind = 'column' AND s.schema_name = kn.nspname "
+    "AND s.table_name = kt.relname AND ka.attnum = ANY (k.conkey))) "
     "AND (g.oid IS NULL OR NOT (gn.nspname = 'phasegate' OR (g.tgrelid = t.oid AND $3 IS NULL))) "
     "ORDER BY 1";
 
@@ -53,7 +59,8 @@ bool dependants_look(struct work *w, struct fact *f, struct err *err)
         if (!db_query(w->e->db, w->a, dependants_sql,
                       &DB_PARAMS(whole ? HOLD_SCHEMA : d[i].schema,
                                  whole ? d[i].hidden_name : d[i].table,
-                                 whole ? NULL : d[i].hidden_name, HOLD_SCHEMA),
+                                 whole ? NULL : d[i].hidden_name, HOLD_SCHEMA, w->p->id.s,
+                                 arena_printf(w->a, "%lld", (long long) d[i].id)),
                       &rows, err))
             return false;
         if (rows.n_rows > 0)

@@ -300,6 +300,35 @@ class OtherKinds(project.Case):
         self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.soft_drop WHERE purged_at IS NULL AND restored_at IS NULL"), "0")
         self.assertEqual(p.db.value("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'phasegate_hold'"), "0")
 
+    REFERS = "CREATE TABLE visits (id bigint PRIMARY KEY, legacy_id bigint REFERENCES legacy, other_id bigint);"
+    COLUMN, TABLE = step("column", "ALTER TABLE visits DROP COLUMN legacy_id"), step("table", "DROP TABLE legacy")
+
+    def referred(self, more="", *steps):
+        p = self.project(plans=[contract_of(*steps)], baseline=self.BASE + ";DROP VIEW old_report;" + self.REFERS + more)
+        p.advance("c", "1.5.0")
+        return p
+
+    def test_a_table_goes_after_the_column_that_refers_to_it(self):
+        p = self.referred("", self.COLUMN, self.TABLE)
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_class WHERE relname LIKE '%legacy%' AND relkind = 'r'"), "0")
+        self.assertEqual(p.columns("visits"), ["id", "other_id"])
+
+    def test_what_the_plan_leaves_standing_holds_a_table(self):
+        p = self.referred("ALTER TABLE visits ADD CONSTRAINT other_fk FOREIGN KEY (other_id) REFERENCES legacy", self.COLUMN, self.TABLE)
+        error = p.refused("dependants", "purge", "c", "--confirm", "c")
+        self.assertIn("constraint other_fk on table public.visits still depends on legacy", error["message"])
+        self.assertNotIn("legacy_id", error["message"])
+
+    def test_a_column_that_goes_only_after_the_table_holds_it(self):
+        p = self.referred("", self.TABLE, self.COLUMN)
+        self.assertIn("visits", p.refused("dependants", "purge", "c", "--confirm", "c")["message"])
+
+    def test_a_column_that_came_back_holds_its_table(self):
+        p = self.referred("", self.COLUMN, self.TABLE)
+        p.db.psql("UPDATE phasegate.soft_drop SET restored_at = now() WHERE step = 'column'")
+        self.assertIn("visits", p.refused("dependants", "purge", "c", "--confirm", "c")["message"])
+
     def test_what_cannot_be_hidden_waits_for_the_purge(self):
         p = self.project(plans=[contract_of(step("empty", "DELETE FROM legacy", undo={"none": "the rows are gone"}),
                                             step("type", "ALTER TABLE legacy ALTER COLUMN note TYPE char(2)",

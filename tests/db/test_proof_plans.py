@@ -17,9 +17,8 @@ ENVIRONMENT = """environments:
     flags: {provider: file, path: flags.json, propagation: 10ms}
     policy: {hold: 0s}
 """
-# Where the engine, not the proof, has no way on: what it can't run yet, or what it holds back.
-ENDS = {"split-table": "not_in_this_version", "drop-table": "dependants"}
-
+# Where the engine, not the proof, has no way on: what it can't run yet.
+ENDS = {"split-table": "not_in_this_version"}
 
 
 class Ended(Exception):
