@@ -75,7 +75,7 @@ struct advance_result {
     struct task_report *tasks;
     int n_tasks;
     struct decision decision; /* when refused: everything that's missing */
-    const char *proof;        /* word of the proof; NULL: nothing was begun that asks for one */
+    const char *proof; /* word of the proof, "forced"; NULL: nothing was begun that asks for one */
 };
 
 /* All refusals as one ERR_REFUSED: the first is the message, the rest are details; reason is the first's. */
@@ -118,8 +118,8 @@ struct dry_run {
     struct dry_step *steps;
     int n_steps;
     int no_return; /* index of the first step behind the point of no return; -1: none */
-    const char *
-        proof; /* the caller's: "would_prove", "from_file", "none", "off"; NULL: nothing asks for one */
+    /* The caller's: "proved", "from_file", "would_prove", "none", "off"; NULL: none is asked for, or it failed. */
+    const char *proof;
 };
 bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct dry_run *out,

@@ -216,6 +216,7 @@ struct proving {
     bool has_statements; /* of any release or consumer */
     struct shadow *shadow;
     struct err shadow_err; /* why there's none */
+    bool foreseen;         /* a dry run has seen a plan that would change the database */
 };
 bool proving_begin(struct context *c, struct proving *out, struct err *err) MUST_CHECK;
 void proving_end(struct proving *k);
@@ -232,9 +233,11 @@ struct made_proof {
 bool prove_transition(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
                       const struct advance_options *o, struct made_proof *out,
                       struct err *err) MUST_CHECK;
-/* A dry run's word for the proof, and the refusal that it would meet. */
-void proving_foresee(struct proving *k, struct engine *e, const struct plan *p, enum phase_event ev,
-                     const struct advance_options *o, struct dry_run *d);
+/* The proof of a dry run, made as the run would make it: its word, and the refusal that the run would meet, as error
+ * too. d is complete either way: show it first. */
+bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
+                     const struct advance_options *o, struct dry_run *d,
+                     struct err *err) MUST_CHECK;
 /* prove_file.c: a proof that was made elsewhere. phase: its word in the file. live: of the database's schema. */
 bool prove_from_file(struct context *c, const char *file, const struct plan *p, const char *phase,
                      const char *checksum, const char *live, struct made_proof *out,

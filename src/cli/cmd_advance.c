@@ -9,13 +9,13 @@ static bool dry_run(struct proving *k, struct engine *e, struct plan *p,
 
     if (!engine_dry_run(e, p, EVENT_ADVANCE, o, &c->arena, &d, err))
         return false;
-    proving_foresee(k, e, p, EVENT_ADVANCE, o, &d);
+    bool good = proving_foresee(k, e, p, EVENT_ADVANCE, o, &d, err);
     if (out_is_json(&c->out))
         dry_run_json(out_json(&c->out), NULL, p, EVENT_ADVANCE, &d);
     show_dry_run(c, p, EVENT_ADVANCE, &d);
     if (!d.decision.go)
         c->exit_code = 4;
-    return true;
+    return good;
 }
 
 static bool proved(struct proving *k, struct engine *e, struct plan *p, struct advance_options o,

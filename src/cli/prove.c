@@ -68,7 +68,7 @@ bool proving_begin(struct context *c, struct proving *out, struct err *err)
         return true;
     if (!look_for_statements(out, err))
         return false;
-    if (out->has_statements && !opt_has(c, OPT_DRY_RUN))
+    if (out->has_statements)
         begin_shadow(out);
     return true;
 }
@@ -467,35 +467,45 @@ bool prove_transition(struct proving *k, struct engine *e, struct plan *p, enum 
 
 /* ---- a dry run ------------------------------------------------------------------------------------------------------- */
 
-static void add_refusal(struct dry_run *d, const char *what, const char *hint)
+static void add_refusal(struct context *c, struct dry_run *d, const struct err *err)
 {
     struct decision *dec = &d->decision;
-    struct fact f = {.known = true, .what = what, .release = hint};
+    struct fact f = {.known = true,
+                     .what = arena_strdup(&c->arena, str_text(&err->message)),
+                     .release =
+                         err->hint.len ? arena_strdup(&c->arena, str_text(&err->hint)) : NULL};
 
     dec->go = false;
     if (dec->n_refusals < (int) (sizeof dec->refusals / sizeof *dec->refusals))
         dec->refusals[dec->n_refusals++] = (struct refusal) {.reason = "proof", .fact = f};
 }
 
-void proving_foresee(struct proving *k, struct engine *e, const struct plan *p, enum phase_event ev,
-                     const struct advance_options *o, struct dry_run *d)
+/* Of a proof that stands. */
+static const char *word_of(const struct proving *k, const struct made_proof *m)
 {
-    struct context *c = k->c;
-    const char *release = release_of(p, ev, o), *missing;
+    if (!m->proof.word)
+        return NULL;
+    return k->file && strcmp(m->proof.word, "proved") == 0 ? "from_file" : m->proof.word;
+}
+
+bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
+                     const struct advance_options *o, struct dry_run *d, struct err *err)
+{
+    struct made_proof made;
 
     /* Going on with what was begun; or there is nothing to begin. */
     if (d->phase == PHASE_NONE || (d->decision.row && stage_is_running(d->decision.row->from)))
-        return;
-    if (k->file)
-        d->proof = "from_file";
-    else if (k->policy == PROOF_OFF)
-        d->proof = "off";
-    else if (!k->has_statements && k->policy != PROOF_REQUIRED)
-        d->proof = "none";
-    else if (!k->has_statements)
-        add_refusal(d, nothing_to_prove_with, nothing_hint);
-    else if (release && (missing = without_statements(k, release, e->policy.window, NULL)))
-        add_refusal(d, missing_text(c, missing, release), missing_hint(c, missing));
-    else
+        return true;
+    /* What is refused anyway isn't proved. Nor is what comes after a change that a dry run doesn't make. */
+    if (!d->decision.go || k->foreseen) {
         d->proof = "would_prove";
+        return true;
+    }
+    k->foreseen = true;
+    if (prove_transition(k, e, p, ev, o, &made, err)) {
+        d->proof = word_of(k, &made);
+        return true;
+    }
+    add_refusal(k->c, d, err);
+    return false;
 }

@@ -204,7 +204,8 @@ static const char *proof_sentence(struct context *c, const char *word)
     static const struct {
         const char *word, *sentence;
     } sentences[] = {
-        {"would_prove", "it would be made on a shadow of the database, before anything is changed"},
+        {"proved", "made just now, on a shadow of the database"},
+        {"would_prove", "it would be made once the way is free, before anything is changed"},
         {"none", "none, no release lists statements"},
         {"off", "off by policy"},
     };
@@ -212,7 +213,7 @@ static const char *proof_sentence(struct context *c, const char *word)
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (strcmp(word, sentences[i].word) == 0)
             return sentences[i].sentence;
-    return arena_printf(&c->arena, "it would be taken from %s", opt_text(c, OPT_PROOF));
+    return arena_printf(&c->arena, "taken from %s", opt_text(c, OPT_PROOF));
 }
 
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
@@ -334,13 +335,12 @@ static bool backwards_dry(struct backwards *b, struct engine *e, struct plan *p,
 
     if (!engine_dry_run(e, p, b->ev, o, &c->arena, &d, err))
         return false;
-    if (b->k)
-        proving_foresee(b->k, e, p, b->ev, o, &d);
+    bool good = !b->k || proving_foresee(b->k, e, p, b->ev, o, &d, err);
     if (out_is_json(&c->out))
         dry_run_json(out_json(&c->out), "dry_run", p, b->ev, &d);
     show_dry_run(c, p, b->ev, &d);
     c->exit_code = d.decision.go ? 0 : 4;
-    return true;
+    return good;
 }
 
 static bool backwards_once(struct backwards *b, struct engine *e, struct plan *p,

@@ -191,6 +191,26 @@ static bool run_script(struct work *w, bool purge, struct err *err)
     return true;
 }
 
+/* Only what begins is proved: what --force runs again isn't, and that is said and recorded. */
+static void say_forced(struct work *w)
+{
+    AUTO(str) ids = {0};
+    struct script s;
+
+    if (!w->o->force || w->phase == PHASE_NONE)
+        return;
+    plan_script(w->a, w->p, w->phase, false, &s);
+    for (int i = 0; i < s.n; i++)
+        if (is_force_rerun(w, &s.tasks[i]) && task_is_done(w, &s.tasks[i]))
+            str_addf(&ids, "%s%s", ids.len ? ", " : "", s.tasks[i].id);
+    if (!ids.len)
+        return;
+    w->forced = arena_strdup(w->a, str_text(&ids));
+    w->out->proof = "forced";
+    emit(w, EVENT_WARNING, NULL, "not proved: --force runs %s of %s again", w->forced,
+         phase_word(w->phase));
+}
+
 /* Absent phases are passed over, each with its reason in the journal. */
 static bool skip_absent(struct work *w, struct err *err)
 {
@@ -243,9 +263,12 @@ static bool is_finished_for(const struct work *w)
 /* --force, when the phase of this release is finished: its steps once more. The stage stays. */
 static bool repeat_once(struct work *w, struct err *err)
 {
-    if (!flags_settle(w, err) || !take(w, EVENT_REPEAT, NULL, err))
+    if (!flags_settle(w, err))
         return false;
     w->phase = newest_phase(w->p, w->state.stage);
+    say_forced(w);
+    if (!take(w, EVENT_REPEAT, NULL, err))
+        return false;
     w->out->phase = w->phase;
     if (!sync_renew(w, err) || !run_script(w, false, err))
         return false;
@@ -267,6 +290,8 @@ static bool advance_once(struct work *w, struct err *err)
     if (!flags_settle(w, err) || !skip_absent(w, err))
         return false;
     w->phase = stage_next_phase(w->state.stage);
+    if (stage_is_running(w->state.stage))
+        say_forced(w);
     if (!take(w, EVENT_ADVANCE, NULL, err))
         return false;
     w->out->phase = w->phase;

@@ -26,6 +26,7 @@ struct work {
     int64_t kills_seen_ms;    /* monotonic: when the journal was last looked at for kills */
     struct flag_watch *kills; /* one for each role; NULL: not begun */
     const char *kill_by;      /* whose kill is being taken over; NULL: not known */
+    const char *forced; /* what --force is about to run again, for the journal; NULL: nothing */
     struct advance_result *out;
     int out_cap;
 };

@@ -150,6 +150,10 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     /* What was proved of it, and for which text of the plan. */
     if (asks_for_proof(ev, before.stage) && w->o && w->o->proof && w->o->proof->record)
         r->description = arena_printf(w->a, "%s; proof: %s", r->description, w->o->proof->record);
+    else if (w->forced)
+        r->description =
+            arena_printf(w->a, "%s; proof: none, --force runs %s again", r->description, w->forced);
+    w->forced = NULL;
     record_state(w, &t);
     if (w->state.brake != before.brake)
         ledger_plan_brake_call(w->a, &w->state, txn_slot(&t));

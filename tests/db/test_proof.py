@@ -197,7 +197,7 @@ class Proof(project.Case):
         self.assertIn("release 1.1.0 has no statements", error["message"])
         self.assertIn("phasegate capture --release 1.1.0", error["hint"])
         dry = p.exits(4, "advance", "orders-ref", "--release", "1.1.0", "--dry-run")
-        self.assertIn("proof: release 1.1.0 has no statements", dry.stdout)
+        self.assertIn("release 1.1.0 has no statements", dry.stdout)
         self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
 
     def test_a_release_beside_it_that_nobody_wrote(self):
@@ -205,13 +205,72 @@ class Proof(project.Case):
         error = p.refused("proof", "advance", "orders-ref", "--release", "1.1.0")
         self.assertIn("release 1.0.0, which may be live beside 1.1.0, has no statements", error["message"])
 
-    def test_a_dry_run_says_so_and_makes_none(self):
+    def test_a_dry_run_proves_and_writes_nothing(self):
         p = self.with_statements(RIGHT, [full_plan()])
-        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run", env=NOTHING)
-        self.assertIn("Compatibility proof: it would be made on a shadow", done.stdout)
-        self.assertNotIn("proving", done.stderr)
-        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run", "--proof", "ci.json")
-        self.assertIn("Compatibility proof: it would be taken from ci.json", done.stdout)
+        before = p.schema()
+        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run")
+        self.assertIn("Compatibility proof: made just now, on a shadow", done.stdout)
+        self.assertEqual(p.json("advance", "orders-ref", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]["proof"], "proved")
+        self.assertEqual(p.schema(), before)
+
+    def same_as_the_run(self, p, *args, **more):
+        """The exit code and the error of a dry run, which are those of the run."""
+        dry, run = (p.run(*words, "--format", "json", **more) for words in ((*args, "--dry-run"), args))
+        self.assertEqual(dry.rc, run.rc, "%s\n%s" % (dry, run))
+        self.assertEqual(dry.json["error"], run.json["error"])
+        plan = dry.json["result"]["plans"][0]
+        self.assertEqual((plan["go"], plan["proof"]), (False, None))
+        self.assertEqual(plan["missing"][-1]["reason"], "proof")
+        self.assertEqual(plan["missing"][-1]["what"], run.json["error"]["message"])
+        return dry
+
+    def test_a_dry_run_foresees_a_red_proof(self):
+        p = self.with_statements(dict(RIGHT, **{"1.4.0": BOTH}), [full_plan()])
+        for ph in project.PHASES[:3]:
+            p.ok("advance", "orders-ref", "--release", BOUND[ph])
+        dry = self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.5.0")
+        self.assertEqual(dry.rc, 1)
+        self.assertIn("old-query-fails", [f["rule"] for f in dry.json["proof"]["findings"]])
+        told = p.exits(1, "advance", "orders-ref", "--release", "1.5.0", "--dry-run")
+        self.assertIn("old-query-fails", told.stderr)
+        self.assertIn("Would be refused", told.stdout)
+        self.assertIn("drop-legacy", told.stdout)
+
+    def test_a_dry_run_foresees_that_nothing_proves_a_restriction(self):
+        short = project.plan("short", phases={"expand": phase("expand", steps=[step(
+            "check", "ALTER TABLE orders ADD CONSTRAINT short CHECK (length(legacy_ref) < 9) NOT VALID")])})
+        for more in ({}, {"env_policy": {"proof": "off"}}):
+            p = self.project(plans=[short], **more)
+            dry = self.same_as_the_run(p, "advance", "short", "--release", "1.1.0")
+            self.assertEqual((dry.rc, dry.json["error"]["reason"]), (4, "proof"))
+
+    def test_a_dry_run_foresees_the_other_refusals_of_a_proof(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.put("proof.json", '{"version": 1, "summary": {"errors": 0}, "findings": [], "proofs": []}')
+        self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json").rc, 4)
+        self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", env=NOTHING).rc, 3)
+
+    def test_a_dry_run_of_several_proves_the_first(self):
+        more = column_plan("orders-note", stamp=20260102000000, phases={"expand": phase("expand", steps=[
+            step("note", "ALTER TABLE orders ADD COLUMN note text")])})
+        p = self.with_statements(RIGHT, [full_plan(), more])
+        plans = p.json("advance", "--all", "--release", "1.1.0", "--dry-run")["result"]["plans"]
+        self.assertEqual([d["proof"] for d in plans], ["proved", "would_prove"])
+
+    def test_force_says_what_was_not_proved(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        done = p.ok("advance", "orders-ref", "--release", "1.1.0", "--force", env=NOTHING)
+        self.assertIn("not proved: --force runs column, index, sync/trigger of expand again", done.stderr)
+        self.assertRegex(self.journal(p)[-1], "; proof: none, --force runs column, index, sync/trigger again$")
+        done = p.json("advance", "orders-ref", "--release", "1.1.0", "--force")
+        self.assertEqual(done["result"]["plans"][0]["proof"], "forced")
+
+    def test_force_of_what_has_not_begun_is_proved(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        done = p.json("advance", "orders-ref", "--release", "1.1.0", "--force")
+        self.assertEqual(done["result"]["plans"][0]["proof"], "proved")
+        self.assertNotIn("--force", "".join(self.journal(p)))
 
     def test_findings_in_json(self):
         p = self.with_statements(dict(RIGHT, **{"1.4.0": BOTH}), [full_plan()])
