@@ -488,6 +488,14 @@ static const char *word_of(const struct proving *k, const struct made_proof *m)
     return k->file && strcmp(m->proof.word, "proved") == 0 ? "from_file" : m->proof.word;
 }
 
+/* Where none is made yet. */
+static const char *intended(const struct proving *k)
+{
+    if (!k->file && k->policy == PROOF_OFF)
+        return "off";
+    return k->file || k->has_statements || k->policy == PROOF_REQUIRED ? "would_prove" : "none";
+}
+
 bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
                      const struct advance_options *o, struct dry_run *d, struct err *err)
 {
@@ -498,7 +506,7 @@ bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum p
         return true;
     /* What is refused anyway isn't proved. Nor is what comes after a change that a dry run doesn't make. */
     if (!d->decision.go || k->foreseen) {
-        d->proof = "would_prove";
+        d->proof = intended(k);
         return true;
     }
     k->foreseen = true;

@@ -201,7 +201,8 @@ static void say_forced(struct work *w)
         return;
     plan_script(w->a, w->p, w->phase, false, &s);
     for (int i = 0; i < s.n; i++)
-        if (is_force_rerun(w, &s.tasks[i]) && task_is_done(w, &s.tasks[i]))
+        if (is_force_rerun(w, &s.tasks[i]) &&
+            (!stage_is_running(w->state.stage) || task_is_done(w, &s.tasks[i])))
             str_addf(&ids, "%s%s", ids.len ? ", " : "", s.tasks[i].id);
     if (!ids.len)
         return;

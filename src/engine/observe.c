@@ -335,13 +335,46 @@ static bool look_verified(struct look *l, struct fact *f, struct err *err)
     return true;
 }
 
-static bool look_live(struct look *l, struct fact *f, struct err *err)
+static bool look_at_distance(struct look *l, const char *bound, const char *version, struct fact *f)
 {
     const struct project *prj = &l->w.e->set->project;
+    int at = project_release_index(prj, bound), idx = project_release_index(prj, version);
+
+    if (at < 0 || idx < 0 || at - idx <= l->w.e->policy.window)
+        return true;
+    fact_no(f,
+            arena_printf(l->w.a,
+                         "release %s is still live; beside %s only the %lld before it may be",
+                         version, bound, (long long) l->w.e->policy.window),
+            arena_printf(l->w.a, "stop the instances of %s", version));
+    return false;
+}
+
+/* Expand let its release in, and those after it: without expand they may run no more. */
+static bool look_at_guest(struct look *l, const char *bound, const char *version, struct fact *f)
+{
+    const struct project *prj = &l->w.e->set->project;
+    int idx = project_release_index(prj, version), at = project_release_index(prj, bound);
+
+    if (idx < 0 || at < 0 || idx < at)
+        return true;
+    fact_no(f,
+            arena_printf(l->w.a, "release %s is live, and expand let in %s and those after it",
+                         version, bound),
+            arena_printf(l->w.a,
+                         "roll the application back%s%s and stop the instances of %s, then: "
+                         "phasegate rollback %s",
+                         at > 0 ? " to " : "", at > 0 ? prj->releases[at - 1].version.s : "",
+                         version, l->w.p->id.s));
+    return false;
+}
+
+static bool look_live(struct look *l, struct fact *f, struct err *err)
+{
     const char *bound = l->w.p->phases[l->phase].release.s;
     const char **live;
     int n = 0;
-    bool watched = false;
+    bool watched = false, good = true;
 
     fact_yes(f);
     if (!bound)
@@ -354,17 +387,9 @@ static bool look_live(struct look *l, struct fact *f, struct err *err)
         err_clear(err);
         return true;
     }
-    int at = project_release_index(prj, bound);
-    for (int i = 0; watched && i < n && f->holds; i++) {
-        int idx = project_release_index(prj, live[i]);
-        if (at < 0 || idx < 0 || at - idx <= l->w.e->policy.window)
-            continue;
-        fact_no(f,
-                arena_printf(l->w.a,
-                             "release %s is still live; beside %s only the %lld before it may be",
-                             live[i], bound, (long long) l->w.e->policy.window),
-                arena_printf(l->w.a, "stop the instances of %s", live[i]));
-    }
+    for (int i = 0; watched && i < n && good; i++)
+        good = l->ev == EVENT_ROLLBACK ? look_at_guest(l, bound, live[i], f)
+                                       : look_at_distance(l, bound, live[i], f);
     return true;
 }
 

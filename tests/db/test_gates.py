@@ -387,6 +387,15 @@ class LiveReleases(GateCase):
         for word in words:
             self.assertIn(word, error["message"])
 
+    def test_going_back_asks_too(self):
+        server = serve(self, body='{"v": "1.0.0"}')
+        p = self.project(plans=[project.full_plan()], live={"http": {"url": server.url, "json": "/v"}})
+        p.advance("orders-ref", "1.1.0")
+        server.status = 503
+        self.assertIn("status 503", p.refused("releases_live", "rollback", "orders-ref")["message"])
+        server.status = 200
+        p.ok("rollback", "orders-ref")
+
     def test_by_http(self):
         server = serve(self, body='{"app": {"version": "1.3.0"}}')
         p = self.live({"http": {"url": "${VERSIONS}/version", "json": "/app/version"}}, VERSIONS=server.url)

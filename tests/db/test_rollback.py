@@ -3,10 +3,53 @@
 import os
 import unittest
 
+import pgtest
 import project
 from project import BOUND, full_plan, phase, plan, step
 
 REVERSE = {"legacy_ref": "external_ref"}
+
+
+class LiveReleases(project.Case):
+    """Expand let releases in: while one of them is live, its additions stay."""
+
+    def test_expand_stays_under_a_release_that_it_let_in(self):
+        p = self.project(plans=[full_plan()], live={"sessions": {"application_name": "shop/%"}})
+        before = p.schema()
+        p.advance("orders-ref", "1.1.0")
+        for version in ("1.1.0", "1.4.0"):
+            with self.shop(p, version):
+                error = p.refused("releases_live", "rollback", "orders-ref")
+                self.assertIn("release %s is live, and expand let in 1.1.0 and those after it" % version, error["message"])
+                self.assertIn("roll the application back to 1.0.0 and stop the instances of %s, then: phasegate rollback orders-ref" % version,
+                              error["hint"])
+                dry = p.json("rollback", "orders-ref", "--dry-run", code=4)["result"]["dry_run"]
+                self.assertEqual([m["reason"] for m in dry["missing"]], ["releases_live"])
+            self.assertEqual(p.stage("orders-ref"), "expand done")
+        with self.shop(p, "1.0.0"):
+            p.ok("rollback", "orders-ref")
+        self.assertEqual((p.stage("orders-ref"), p.schema()), ("planned", before))
+
+    def test_the_phases_after_it_go_back_under_any_release(self):
+        p = self.project(plans=[full_plan()], live={"sessions": {"application_name": "shop/%"}})
+        p.advance_through("orders-ref", "write_activation")
+        with self.shop(p, "1.3.0"):
+            p.ok("rollback", "orders-ref")
+            p.ok("rollback", "orders-ref")
+            p.refused("releases_live", "rollback", "orders-ref")
+
+    def test_an_expand_that_stopped_halfway_let_nobody_in(self):
+        body = full_plan()
+        body["phases"]["expand"]["steps"].append(step("bad", "CREATE TABLE x AS SELECT 1/0 AS y"))
+        p = self.project(plans=[body], live={"sessions": {"application_name": "shop/%"}})
+        p.exits(5, "advance", "orders-ref", "--release", "1.1.0")
+        with self.shop(p, "1.4.0"):
+            p.ok("rollback", "orders-ref")
+
+    def shop(self, p, version):
+        there = pgtest.Session(p.db.url + ("&" if "?" in p.db.url else "?") + "application_name=shop/" + version)
+        there.run("SELECT 1")
+        return there
 
 
 class EachPhase(project.Case):

@@ -495,17 +495,24 @@ static void test_abort_is_possible_before_the_purge(void **state)
     (void) state;
     for (int s = STAGE_PLANNED + 1; s < STAGE_PURGING; s++)
         for (int b = 0; b < BRAKE_COUNT; b++) {
-            /* Nothing but losslessness is asked for: no flag, gate, release or approval bars the way back. */
+            /* Nothing but losslessness is asked for: no flag, gate or approval bars the way back; nor a release, but
+             * where the shape goes that it was let in for. */
+            const unsigned leave = s == STAGE_EXPAND_DONE ? GUARD_BIT(RELEASES_LIVE) : 0;
             struct world w = world_of((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS));
             struct decision d;
             bool reached[PAIRS];
+            phase_decide(&w, EVENT_ROLLBACK, &d);
+            CHECK(d.go == !leave, "rollback from %s, %s under any release",
+                  stage_word((enum stage) s), brake_word((enum brake) b));
+            w = world_of((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS) | leave);
             phase_decide(&w, EVENT_ROLLBACK, &d);
             CHECK(d.go && stage_is_undoing(d.row->to) &&
                       stage_phase(d.row->to) == stage_phase((enum stage) s),
                   "no rollback from %s, %s", stage_word((enum stage) s),
                   brake_word((enum brake) b));
             /* Phase by phase, all the way. */
-            reach((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS), STAGE_COUNT, reached);
+            reach((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS) | GUARD_BIT(RELEASES_LIVE),
+                  STAGE_COUNT, reached);
             CHECK(is_reached(reached, STAGE_PLANNED), "no way back to the start from %s",
                   stage_word((enum stage) s));
             if (stage_phase((enum stage) s) != PHASE_CONTRACT)
