@@ -73,7 +73,7 @@ def load_all():
 
 def cluster():
     """A server of its own: each case takes three databases, which are made faster in memory."""
-    pg = pgtest.Cluster(memory=True, settings={"max_connections": 200, "wal_level": "minimal", "max_wal_senders": 0,
+    pg = pgtest.Cluster(settings={"max_connections": 200, "wal_level": "minimal", "max_wal_senders": 0,
                                                "autovacuum": "off", "shared_buffers": "'256MB'"})
     make_roles(pg)
     return pg

@@ -1,8 +1,9 @@
 #!/bin/bash
 # pg_fixture.sh start|stop|status: the one PostgreSQL cluster that a run of ctest shares.
 #
-# Data and socket are in a private folder below /tmp (the build folder may be closed to the server's
-# user, and the path of a socket ends at 107 bytes); where it is stands in $PHASEGATE_BUILD/pg:
+# Data and socket are in a private folder in memory, or below /tmp where there's little of it (the build folder may
+# be closed to the server's user, and the path of a socket ends at 107 bytes); where it is stands in
+# $PHASEGATE_BUILD/pg:
 #   dir       the folder        conninfo  how to reach it: "host=... user=postgres"
 #   users     process ids of the ctest runs that use it; the last one to leave stops the server
 # As root the server runs as postgres, or as nobody where there is no such user.
@@ -49,7 +50,7 @@ destroy() {
     local dir=""
     [ -s "$state/dir" ] && dir=$(cat "$state/dir")
     case "$dir" in
-    /tmp/phasegate-pg.*)
+    /tmp/phasegate-pg.* | /dev/shm/phasegate-pg.*)
         if alive; then
             as_server "$bin/pg_ctl" -D "$dir/data" -m immediate -w stop >/dev/null
         fi
@@ -60,8 +61,14 @@ destroy() {
 }
 
 create() {
-    local dir
-    dir=$(mktemp -d /tmp/phasegate-pg.XXXXXX)
+    local dir free
+    # Tests make and drop hundreds of databases: on a disk that's most of their time.
+    free=$(df --output=avail -B 1M /dev/shm 2>/dev/null | tail -n 1 || true)
+    if [ -w /dev/shm ] && [ "${free:-0}" -ge 4096 ]; then
+        dir=$(mktemp -d /dev/shm/phasegate-pg.XXXXXX)
+    else
+        dir=$(mktemp -d /tmp/phasegate-pg.XXXXXX)
+    fi
     echo "$dir" >"$state/dir"
     if [ "$(id -u)" -eq 0 ]; then
         chown "$(id -un postgres 2>/dev/null || echo nobody)" "$dir"
@@ -76,6 +83,7 @@ max_prepared_transactions = 20
 shared_preload_libraries = 'pg_stat_statements'
 fsync = off
 full_page_writes = off
+max_wal_size = 512MB
 synchronous_commit = off
 logging_collector = off
 log_line_prefix = '%m [%p] %a %d '

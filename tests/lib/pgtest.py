@@ -25,6 +25,7 @@ import json
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -80,6 +81,15 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def memory_folder(room=2 << 30):
+    """A folder whose files are in memory, with that many bytes free; else /tmp."""
+    try:
+        found = os.statvfs("/dev/shm")
+    except OSError:
+        return "/tmp"
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) and found.f_bavail * found.f_frsize >= room else "/tmp"
 
 
 def wait_until(condition, seconds=30, step=0.05, what="the condition"):
@@ -212,14 +222,14 @@ class Cluster(_Server):
 
     settings: dict for postgresql.conf. tcp=True also listens on 127.0.0.1:.port.
     durable=True keeps fsync on (a crash() loses nothing either way: the kernel stays up).
-    memory=True keeps its files in memory, where there is such a folder: for many databases, made and dropped.
+    Its files are in memory where there is room (databases are made and dropped many times), a durable one's on disk.
     """
 
-    def __init__(self, settings=None, tcp=False, durable=False, start=True, memory=False):
+    def __init__(self, settings=None, tcp=False, durable=False, start=True):
         self.bindir = pg_bindir()
         self.account = server_user()
         self.port = free_port() if tcp else 5432
-        self.host = tempfile.mkdtemp(prefix="pgt.", dir="/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp")
+        self.host = tempfile.mkdtemp(prefix="pgt.", dir="/tmp" if durable else memory_folder())
         self.data = os.path.join(self.host, "data")
         self.log = os.path.join(self.host, "log")
         self._process = None
@@ -475,9 +485,14 @@ class Running:
         return self.wait()
 
     def wait(self, timeout=120):
-        rc = self._process.wait(timeout)
-        done = Done(self.args, rc, self.stdout, self.stderr)
-        return done
+        # Popen.wait() with a time limit naps up to 50 ms at a time; the kernel can tell at once.
+        ended = os.pidfd_open(self.pid) if self._process.poll() is None else None
+        if ended is not None:
+            try:
+                select.select([ended], [], [], timeout)
+            finally:
+                os.close(ended)
+        return Done(self.args, self._process.wait(0.001 if ended is not None else None), self.stdout, self.stderr)
 
     def close(self):
         """End it however it stands."""
