@@ -9,15 +9,29 @@
 #ifndef PHASEGATE_DEMO_H
 #define PHASEGATE_DEMO_H
 
+#include "phasegate/engine.h"
 #include "phasegate/out.h"
 
 #define DEMO_ACCOUNTS 200000
 #define DEMO_ACCOUNTS_MIN 100
 #define DEMO_ACCOUNTS_MAX 20000000
-#define DEMO_WATCH_S 30
+#define DEMO_WATCH_S 20
 #define DEMO_WATCH_MAX_S 3600
 
+/* What a user does before the plan moves: check, and the proof that advance and purge make. The caller's, for proofs
+ * are not the demo's to make. *said: what came of it, in one line; it lives until the demo ends. */
+struct demo_prover {
+    void *ctx;
+    /* Once; folder: the project's, whose parent is the demo's own. */
+    bool (*check)(void *ctx, const char *folder, const char **said, struct err *err);
+    /* *said NULL: nothing was to begin. proof: for the options of the engine, until the next call. */
+    bool (*prove)(void *ctx, struct engine *e, struct plan *p, enum phase_event ev,
+                  const struct advance_options *o, const struct transition_proof **proof,
+                  const char **said, struct err *err);
+};
+
 struct demo_options {
+    const struct demo_prover *prover;
     int accounts;     /* rows of the table that is changed; the shop's other tables follow */
     int64_t watch_ms; /* how long the traffic is watched between the steps, in all */
     bool keep;        /* leave the folder; its servers are stopped all the same */

@@ -17,8 +17,8 @@ const char *cache_folder(struct context *c, struct arena *a)
     const char *xdg = variable(c, "XDG_CACHE_HOME");
     const char *home = variable(c, "HOME");
 
-    if (opt_has(c, OPT_NO_CACHE))
-        return NULL;
+    if (opt_has(c, OPT_NO_CACHE) || c->cache)
+        return c->cache;
     if (given && *given != '/') {
         char *here = getcwd(NULL, 0);
         const char *path = here ? arena_printf(a, "%s/%s", here, given) : NULL;

@@ -8,6 +8,7 @@
 #ifndef PHASEGATE_CLI_H
 #define PHASEGATE_CLI_H
 
+#include "phasegate/demo.h"
 #include "phasegate/engine.h"
 #include "phasegate/names.h"
 #include "phasegate/out.h"
@@ -85,6 +86,7 @@ enum {
     TOLERANT = 256,  /* goes on with the plans that could be understood */
     STRANGERS =
         1024,      /* named plans that no file has are in c->strangers, for the command to judge */
+    SPARES = 2048, /* goes on beside plan files that can't be understood, which are in set.spared */
     NEED_SQL = 512 /* c->plans whose SQL has problems are whole: the others were found good */
 };
 
@@ -148,6 +150,7 @@ struct context {
     bool flags_tried;
     struct shown_file *shown_files;                 /* whose lines were shown */
     const char *run_id, *actor, *state_dir, *label; /* label: application_name */
+    const char *cache; /* folder of what can be had again; NULL: the environment says */
     int exit_code;
 };
 
@@ -170,6 +173,8 @@ int cli_main(int argc, char **argv);
 bool context_open(struct context *c, struct err *err) MUST_CHECK;
 void context_close(struct context *c);
 bool context_load(struct context *c, bool tolerant, struct err *err) MUST_CHECK;
+/* Shows c->problems and sums them up. Always false. */
+bool context_problems(struct context *c, struct err *err);
 bool context_environment(struct context *c, struct err *err) MUST_CHECK;
 struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
 /* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself
@@ -238,6 +243,16 @@ bool prove_transition(struct proving *k, struct engine *e, struct plan *p, enum 
 bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
                      const struct advance_options *o, struct dry_run *d,
                      struct err *err) MUST_CHECK;
+/* demo_proof.c: what a user proves, for the demo. It refers to itself. */
+struct demo_proving {
+    struct demo_prover prover;
+    struct context inner; /* of the proofs: the demo's project and environment, and quiet */
+    bool is_open;
+    struct made_proof made;
+    struct context *c;
+};
+void demo_proving_begin(struct context *c, struct demo_proving *out);
+void demo_proving_end(struct demo_proving *d);
 /* prove_file.c: a proof that was made elsewhere. phase: its word in the file. live: of the database's schema. */
 bool prove_from_file(struct context *c, const char *file, const struct plan *p, const char *phase,
                      const char *checksum, const char *live, struct made_proof *out,

@@ -202,10 +202,14 @@ bool cmd_demo(struct context *c, struct err *err)
 {
     struct demo_options o;
     struct demo_figures f;
+    struct demo_proving proving;
 
     if (!read_options(c, &o, err))
         return false;
+    demo_proving_begin(c, &proving);
+    o.prover = &proving.prover;
     bool good = demo_run(&o, &c->ports, &c->out, &c->arena, &f, err);
+    demo_proving_end(&proving);
     if (out_is_json(&c->out))
         show_json(c, &f);
     else if (f.has_traffic && !err_is(err, ERR_INTERRUPTED))

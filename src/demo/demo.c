@@ -75,22 +75,44 @@ static struct demo_phase *phase_begin(struct demo *d, const char *name, const ch
     return p;
 }
 
-static bool advance(struct demo *d, enum phase phase, struct err *err)
+/* What advance and purge do first. */
+static bool prove(struct demo *d, enum phase_event ev, struct advance_options *o, struct err *err)
+{
+    const struct demo_prover *v = d->o->prover;
+    const char *said = NULL;
+
+    demo_watch_task(d, "proving it on a shadow of the database");
+    if (!v->prove(v->ctx, &d->engine, d->plan, ev, o, &o->proof, &said, err))
+        return false;
+    if (said)
+        demo_watch_say(d, STYLE_GOOD, "%s", said);
+    demo_watch_task(d, "");
+    return true;
+}
+
+/* p: its time begins behind the proof. */
+static bool advance(struct demo *d, enum phase phase, struct demo_phase *p, struct err *err)
 {
     const char *release = d->plan->phases[phase].release.s;
     struct advance_options o = {.release = release};
     struct advance_result r = {0};
 
     demo_watch_types(d, "advance %s --release %s", d->plan->id.s, release);
-    return engine_advance(&d->engine, d->plan, &o, d->a, &r, err);
+    /* What goes on was proved when it began. */
+    if (!p->ms && !prove(d, EVENT_ADVANCE, &o, err))
+        return false;
+    if (!p->ms)
+        p->at_ms = demo_ms(d);
+    bool good = engine_advance(&d->engine, d->plan, &o, d->a, &r, err);
+    p->ms = demo_ms(d) - p->at_ms;
+    return good;
 }
 
 static bool advance_timed(struct demo *d, enum phase phase, struct err *err)
 {
     struct demo_phase *p = phase_begin(d, phase_word(phase), d->plan->phases[phase].release.s);
-    bool good = advance(d, phase, err);
+    bool good = advance(d, phase, p, err);
 
-    p->ms = demo_ms(d) - p->at_ms;
     demo_watch_task(d, "");
     return good && watch(d, WATCH_STEP, err);
 }
@@ -152,7 +174,7 @@ static bool advance_killed(struct demo *d, enum phase phase, struct err *err)
 
     d->f->kill.phase = phase_word(phase);
     demo_kill_arm(d, d->plan->flags[FLAG_WRITE].key.s);
-    bool good = advance(d, phase, err);
+    bool good = advance(d, phase, p, err);
     demo_kill_join(d);
     if (good)
         return err_set(err, ERR_NO, "the plan was killed, and the advance went on all the same");
@@ -166,49 +188,62 @@ static bool advance_killed(struct demo *d, enum phase phase, struct err *err)
     if (!engine_resume(&d->engine, d->plan, "cause found and mended", d->a, &next, err))
         return false;
     d->f->kill.resumed_ms = demo_ms(d);
-    good = advance(d, phase, err);
-    p->ms = demo_ms(d) - p->at_ms;
+    good = advance(d, phase, p, err);
     demo_watch_task(d, "");
     return good && watch(d, WATCH_STEP, err);
 }
 
 /* ---- purge ---------------------------------------------------------------------------------------------- */
 
-static bool is_held(const struct err *err)
+/* What was hidden can be restored until then. */
+static bool look_at_hold(struct demo *d, const struct advance_options *o, bool *is_held,
+                         struct err *err)
 {
-    return err_is(err, ERR_REFUSED) && err->reason &&
-           strcmp(err->reason, guard_word(GUARD_HOLD_ELAPSED)) == 0;
+    struct plan_state state = {0};
+    struct world world;
+    struct decision decision;
+
+    *is_held = false;
+    if (!engine_observe(&d->engine, d->plan, EVENT_PURGE, o, d->a, &state, &world, err))
+        return false;
+    phase_decide(&world, EVENT_PURGE, &decision);
+    for (int i = 0; i < decision.n_refusals; i++)
+        *is_held |= strcmp(decision.refusals[i].reason, guard_word(GUARD_HOLD_ELAPSED)) == 0;
+    return true;
 }
 
-/* Refused at first: what was hidden can be restored until the hold is over. */
-static bool purge(struct demo *d, struct err *err)
+static bool wait_for_hold(struct demo *d, const struct advance_options *o, struct err *err)
 {
-    struct advance_options o = {.confirm = d->plan->id.s};
-    struct demo_phase *p;
-    bool said = false;
+    bool is_held = false, said = false;
 
-    demo_watch_types(d, "purge %s --confirm %s", d->plan->id.s, d->plan->id.s);
     for (;;) {
-        struct advance_result r = {0};
-        int64_t began = demo_ms(d);
-
-        if (engine_purge(&d->engine, d->plan, &o, d->a, &r, err)) {
-            p = phase_begin(d, "purge", d->plan->phases[PHASE_CONTRACT].release.s);
-            p->at_ms = began;
-            p->ms = demo_ms(d) - began;
-            return true;
-        }
-        if (!is_held(err))
+        if (!look_at_hold(d, o, &is_held, err))
             return false;
+        if (!is_held)
+            return true;
         if (!said)
             demo_watch_say(d, STYLE_WARN,
                            "refused: the hold isn't over; balance could be restored");
         said = true;
         demo_watch_task(d, "waiting for the end of the hold");
-        err_clear(err);
         if (!demo_pause(d, HOLD_LOOK_MS, err))
             return false;
     }
+}
+
+/* Refused at first, by the hold. */
+static bool purge(struct demo *d, struct err *err)
+{
+    struct advance_options o = {.confirm = d->plan->id.s};
+    struct advance_result r = {0};
+
+    demo_watch_types(d, "purge %s --confirm %s", d->plan->id.s, d->plan->id.s);
+    if (!wait_for_hold(d, &o, err) || !prove(d, EVENT_PURGE, &o, err))
+        return false;
+    struct demo_phase *p = phase_begin(d, "purge", d->plan->phases[PHASE_CONTRACT].release.s);
+    bool good = engine_purge(&d->engine, d->plan, &o, d->a, &r, err);
+    p->ms = demo_ms(d) - p->at_ms;
+    return good;
 }
 
 /* ---- the story -------------------------------------------------------------------------------------------- */

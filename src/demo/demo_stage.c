@@ -172,6 +172,20 @@ static bool open_engine(struct demo *d, struct err *err)
 
 /* ---- all of it --------------------------------------------------------------------------------------------- */
 
+/* The author's part, before anything moves: is the plan safe beside every release that may be live? */
+static bool check(struct demo *d, struct err *err)
+{
+    const struct demo_prover *v = d->o->prover;
+    const char *said = NULL;
+
+    demo_watch_types(d, "check");
+    demo_watch_task(d, "proving the plan in every state that it leads through");
+    if (!v->check(v->ctx, d->project, &said, err))
+        return false;
+    demo_watch_say(d, STYLE_GOOD, "%s", said);
+    return demo_may_go_on(d, err);
+}
+
 bool demo_stage_open(struct demo *d, struct err *err)
 {
     demo_watch_intro(d);
@@ -187,7 +201,7 @@ bool demo_stage_open(struct demo *d, struct err *err)
     demo_watch_say(d, STYLE_PLAIN, "the shop has %s accounts; balance is an int",
                    demo_count(d->a, d->o->accounts));
     demo_watch_say(d, STYLE_PLAIN, "the flag service runs at %s", d->flags.url);
-    return demo_may_go_on(d, err);
+    return demo_may_go_on(d, err) && check(d, err);
 }
 
 bool demo_stage_traffic(struct demo *d, struct err *err)
