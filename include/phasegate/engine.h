@@ -145,6 +145,11 @@ struct kill_pending {      /* from this host, and not in the ledger yet */
     int64_t at_ms;
 };
 
+/* A flag that stands higher than its rollout has got, and the command that puts it back. */
+struct out_of_turn {
+    const char *what, *mend;
+};
+
 struct plan_status {
     const struct plan *plan;
     struct plan_state state;
@@ -156,6 +161,7 @@ struct plan_status {
     struct kill_pending kill;             /* the next advance or resume takes it over */
     bool pending;                         /* something is left to do */
     struct flag_obs observed[FLAG_ROLES]; /* UNKNOWN when not asked or out of reach */
+    struct out_of_turn ahead[FLAG_ROLES]; /* what NULL: not, or not asked */
     struct approvals approvals;           /* of next_phase */
     bool edited;
     struct edit edit; /* the first of them */
@@ -173,6 +179,10 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
 bool engine_observe(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct plan_state *state,
                     struct world *out, struct err *err);
+
+/* May this plan be moved beside plan files that can't be understood (set->spared)? ERR_INPUT with what one of them has
+ * to do with it: a dependency, a flag, what was begun, or which releases may run. */
+bool engine_beside_spared(struct engine *e, const struct plan *p, struct arena *a, struct err *err);
 
 /* What production is like now, as far as the proof of a transition has to know. */
 struct actual {

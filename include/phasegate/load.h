@@ -24,6 +24,9 @@ bool plan_set_load(const char *dir, const char *config_path, struct plan_set *ou
 bool plan_set_load_some(const char *dir, const char *config_path,
                         bool (*whole)(void *ctx, struct plan *p), void *ctx, struct plan_set *out,
                         struct problem_list *problems, struct err *err);
+/* After a load that found problems: takes the plans whose files have some out of the set, into s->spared, when nothing
+ * else has any. False: something else has, no plan is without, or there are more than are known; nothing was changed. */
+bool plan_set_spare(struct plan_set *s, const struct problem_list *problems);
 /* Makes a head whole, from its file. ERR_INPUT when the file can't be read any more or says something else
  * than it did; nothing to do for a plan that is whole. */
 bool plan_set_fill(struct plan_set *s, struct plan *p, struct err *err);

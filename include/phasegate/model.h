@@ -489,6 +489,13 @@ struct project {
     int n_environments;
 };
 
+/* A plan file that can't be understood, set aside so that the others can be worked with. */
+struct spared {
+    const char *file, *why;
+    const char *id;          /* of the file, else as its name says */
+    const struct plan *plan; /* what could be read of it; NULL: nothing */
+};
+
 struct plan_set {
     struct arena arena; /* owns everything below, the project included */
     struct project project;
@@ -496,9 +503,12 @@ struct plan_set {
     int n_plans;
     const struct plan **by_id; /* ascending by id, n_plans of them; NULL: plan_find looks at each */
     const struct plan **undoers; /* those with compensates, then NULL; NULL: not gathered */
+    struct spared *spared;       /* see plan_set_spare() */
+    int n_spared;
 };
 
 const struct plan *plan_find(const struct plan_set *set, const char *id);
+const struct spared *plan_find_spared(const struct plan_set *set, const char *id);
 const struct gate *plan_gate(const struct plan *p, const char *name);
 const struct environment *project_environment(const struct project *p, const char *name);
 /* Place of a version in the release list, or -1 when it isn't listed. */

@@ -62,7 +62,8 @@ static bool one(struct proving *k, struct plan *p, const struct advance_options 
     struct context *c = k->c;
     struct engine *e;
 
-    if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err))
+    if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err) ||
+        !engine_beside_spared(e, p, &c->arena, err))
         return false;
     return opt_has(c, OPT_DRY_RUN) ? dry_run(k, e, p, o, err) : advance_one(k, e, p, *o, err);
 }
@@ -131,6 +132,12 @@ bool cmd_advance(struct context *c, struct err *err)
         err_set(err, ERR_USAGE, "advance: --confirm names one plan and doesn't go with --all");
         return err_hint(err, "phasegate advance PLAN --release V --confirm PLAN");
     }
+    /* Which plans a release allows isn't known while one can't be read. */
+    if (every && c->set.n_spared)
+        return context_problems(c, err);
+    for (int i = 0; i < c->set.n_spared; i++)
+        out_warn(&c->out, "%s can't be read and is left aside: %s", c->set.spared[i].file,
+                 c->set.spared[i].why);
     if (!context_release_known(c, o.release, err))
         return false;
     if (out_is_json(&c->out))

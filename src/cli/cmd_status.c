@@ -1,12 +1,18 @@
 /* status: where each plan stands, what comes next, what it waits for and since when. */
 #include "cli.h"
 
+struct unread { /* a plan that can't be shown */
+    const char *id, *file, *why;
+};
+
 /* There may be thousands of plans: of each only what is shown of it is kept. */
 struct view {
     struct out_table table;
     struct str details; /* everything about single plans that the table has no room for */
     size_t skip;        /* bytes of details that are only for a plan that is the only one */
     int n, n_pending;
+    struct unread *unreads;
+    int n_unread;
 };
 
 static void view_auto(struct view *v)
@@ -56,6 +62,10 @@ static void add_flags(const struct context *c, struct arena *a, struct str *to,
                      s->observed[r].why ? ": " : "",
                      s->observed[r].why ? out_clean(a, s->observed[r].why, false) : "");
         str_add(to, "\n");
+        if (s->ahead[r].what)
+            str_addf(to, "  %sdrift%s    %s\n           mend it: %s\n",
+                     out_style(&c->out, STYLE_BAD), out_style(&c->out, STYLE_PLAIN),
+                     out_clean(a, s->ahead[r].what, false), s->ahead[r].mend);
     }
 }
 
@@ -179,6 +189,8 @@ static void add_text(const struct context *c, struct arena *a, struct view *v,
 
 static void show_text(struct context *c, const struct view *v)
 {
+    if (v->n_unread && !v->n)
+        return;
     if (v->n_pending)
         out_print(&c->out, "%s%d outstanding%s of %d %s\n", out_style(&c->out, STYLE_BOLD),
                   v->n_pending, out_style(&c->out, STYLE_PLAIN), v->n,
@@ -206,6 +218,8 @@ static void flags_json(struct json_out *j, const struct context *c, const struct
             json_str(j, "state", flag_state_word(s->observed[r].state));
             json_int(j, "percent", flag_exposure(s->observed[r].state, s->observed[r].percent));
             json_str(j, "why", s->observed[r].why);
+            json_str(j, "drift", s->ahead[r].what);
+            json_str(j, "mend", s->ahead[r].mend);
         }
         json_object_end(j);
     }
@@ -308,6 +322,14 @@ static bool add_plan(struct context *c, struct plan *p, struct arena *a, struct 
     return true;
 }
 
+static void add_unread(struct context *c, struct view *v, const char *id, const char *file,
+                       const char *why)
+{
+    v->unreads = arena_grow(&c->arena, v->unreads, sizeof *v->unreads * (size_t) v->n_unread,
+                            sizeof *v->unreads * (size_t) (v->n_unread + 1));
+    v->unreads[v->n_unread++] = (struct unread) {id, file, arena_strdup(&c->arena, why)};
+}
+
 static bool look(struct context *c, struct view *v, struct err *err)
 {
     AUTO(arena) one = {0};
@@ -319,9 +341,16 @@ static bool look(struct context *c, struct view *v, struct err *err)
             return false;
         if (opt_has(c, OPT_DATABASE) && strcmp(decl->name.s, opt_text(c, OPT_DATABASE)) != 0)
             continue;
-        if (!add_plan(c, c->plans[i], &one, v, err))
+        if (add_plan(c, c->plans[i], &one, v, err))
+            continue;
+        /* Another plan's mistake keeps nobody from seeing the rest. */
+        if (!err_is(err, ERR_INPUT) || c->line.n_args)
             return false;
+        add_unread(c, v, c->plans[i]->id.s, c->plans[i]->file, str_text(&err->message));
+        err_clear(err);
     }
+    for (int i = 0; !c->line.n_args && i < c->set.n_spared; i++)
+        add_unread(c, v, c->set.spared[i].id, c->set.spared[i].file, c->set.spared[i].why);
     return true;
 }
 
@@ -388,9 +417,31 @@ static bool look_json(struct context *c, struct view *v, struct err *err)
         return false;
     }
     json_array_end(j);
-    json_bool(j, "up_to_date", v->n_pending == 0);
+    json_array_begin(j, "unreadable");
+    for (int i = 0; i < v->n_unread; i++) {
+        json_object_begin(j, NULL);
+        json_str(j, "plan", v->unreads[i].id);
+        json_str(j, "file", v->unreads[i].file);
+        json_str(j, "why", v->unreads[i].why);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    json_bool(j, "up_to_date", v->n_pending == 0 && v->n_unread == 0);
     json_int(j, "outstanding", v->n_pending);
     return true;
+}
+
+/* Exit code 2, behind what could be shown. */
+static bool unread(struct context *c, const struct view *v, struct err *err)
+{
+    if (out_is_json(&c->out) && c->problems.n)
+        context_show_problems(c, &c->problems);
+    for (int i = 0; i < v->n_unread; i++)
+        if (!out_is_json(&c->out))
+            out_warn(&c->out, "plan %s isn't shown: %s", v->unreads[i].id, v->unreads[i].why);
+    err_set(err, ERR_INPUT, "%d plan %s can't be read", v->n_unread,
+            v->n_unread == 1 ? "file" : "files");
+    return err_hint(err, "mend %s, then: phasegate check", v->n_unread == 1 ? "it" : "them");
 }
 
 bool cmd_status(struct context *c, struct err *err)
@@ -404,5 +455,5 @@ bool cmd_status(struct context *c, struct err *err)
     if (!json)
         show_text(c, &v);
     c->exit_code = opt_has(c, OPT_EXIT_CODE) && v.n_pending ? 1 : 0;
-    return true;
+    return v.n_unread == 0 || unread(c, &v, err);
 }

@@ -156,6 +156,18 @@ bool context_load(struct context *c, bool tolerant, struct err *err)
         err_clear(err);
         return true;
     }
+    if ((c->command->needs & SPARES) && c->set.project.n_environments &&
+        plan_set_spare(&c->set, &c->problems)) {
+        err_clear(err);
+        return true;
+    }
+    return context_problems(c, err);
+}
+
+bool context_problems(struct context *c, struct err *err)
+{
+    if (!err->kind)
+        err_set(err, ERR_INPUT, "a plan file can't be read");
     if (c->problems.n > (out_is_json(&c->out) ? 0 : 1)) {
         context_show_problems(c, &c->problems);
     }
@@ -213,6 +225,13 @@ struct plan *context_plan(struct context *c, const char *id, struct err *err)
         words[i] = c->set.plans[i].id.s ? c->set.plans[i].id.s : "";
     }
     near = name_nearest(id, words);
+    const struct spared *spared = plan_find_spared(&c->set, id);
+    if (spared) {
+        context_show_problems(c, &c->problems);
+        err_set(err, ERR_INPUT, "%s: plan %s can't be read", spared->file, id);
+        err_hint(err, "mend it, then: phasegate check");
+        return NULL;
+    }
     if (c->problems.n)
         context_show_problems(c, &c->problems);
     err_set(err, ERR_USAGE, "unknown plan \"%s\"%s%s%s", id, near ? "; did you mean \"" : "",

@@ -62,6 +62,14 @@ const char *sync_by_word(enum sync_by s)
 
 /* ---- finding -------------------------------------------------------------------------------------- */
 
+const struct spared *plan_find_spared(const struct plan_set *set, const char *id)
+{
+    for (int i = 0; i < set->n_spared; i++)
+        if (strcmp(set->spared[i].id, id) == 0)
+            return &set->spared[i];
+    return NULL;
+}
+
 const struct plan *plan_find(const struct plan_set *set, const char *id)
 {
     if (!id)

@@ -23,36 +23,56 @@ static void ail(struct list *l, bool grave, const char *what, const char *where,
 
 /* ---- flags ------------------------------------------------------------------------------------------- */
 
-/* The flags of the plans that have begun and aren't purged, gathered first and asked side by side: a service that is
- * down costs one time-out, and is one finding. */
+/* The flags of the plans that aren't purged, gathered first and asked side by side: a service that is down costs one
+ * time-out, and is one finding. Those of plans that have begun come first: of the others only what is up counts. */
 struct flag_look {
     const struct plan **plans; /* of each flag; heads are enough */
     struct plan_state *states;
     enum flag_role *roles;
     struct flag_ref *refs;
-    int n;
+    int n, n_begun;
 };
+
+static void gather_plan(struct engine *e, const struct plan *p, const struct plan_state *state,
+                        struct flag_look *out)
+{
+    for (int r = 0; p && state->stage != STAGE_PURGED && r < FLAG_ROLES; r++) {
+        if (!p->flags[r].key.s)
+            continue;
+        out->plans[out->n] = p;
+        out->states[out->n] = *state;
+        out->roles[out->n] = (enum flag_role) r;
+        out->refs[out->n++] = (struct flag_ref) {
+            .service = e->flags, .key = p->flags[r].key.s, .bucket_by = p->flags[r].bucket_by.s};
+    }
+}
+
+static bool is_known(const struct plan_state *states, int n, const char *plan)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(states[i].plan, plan) == 0)
+            return true;
+    return false;
+}
 
 static void gather_flags(struct engine *e, struct arena *a, const struct plan_state *states, int n,
                          struct flag_look *out)
 {
-    *out = (struct flag_look) {.plans = arena_array(a, const struct plan *, n *FLAG_ROLES + 1),
-                               .states = arena_array(a, struct plan_state, n * FLAG_ROLES + 1),
-                               .roles = arena_array(a, enum flag_role, n * FLAG_ROLES + 1),
-                               .refs = arena_array(a, struct flag_ref, n * FLAG_ROLES + 1)};
-    for (int i = 0; i < n; i++) {
-        const struct plan *p = plan_find(e->set, states[i].plan);
+    int room = (n + e->set->n_plans) * FLAG_ROLES + 1;
 
-        for (int r = 0; p && states[i].stage != STAGE_PURGED && r < FLAG_ROLES; r++) {
-            if (!p->flags[r].key.s)
-                continue;
-            out->plans[out->n] = p;
-            out->states[out->n] = states[i];
-            out->roles[out->n] = (enum flag_role) r;
-            out->refs[out->n++] = (struct flag_ref) {.service = e->flags,
-                                                     .key = p->flags[r].key.s,
-                                                     .bucket_by = p->flags[r].bucket_by.s};
-        }
+    *out = (struct flag_look) {.plans = arena_array(a, const struct plan *, room),
+                               .states = arena_array(a, struct plan_state, room),
+                               .roles = arena_array(a, enum flag_role, room),
+                               .refs = arena_array(a, struct flag_ref, room)};
+    for (int i = 0; i < n; i++)
+        gather_plan(e, plan_find(e->set, states[i].plan), &states[i], out);
+    out->n_begun = out->n;
+    for (int i = 0; e->flags && i < e->set->n_plans; i++) {
+        const struct plan *p = &e->set->plans[i];
+        struct plan_state none = {.plan = p->id.s};
+
+        if (!is_known(states, n, p->id.s))
+            gather_plan(e, p, &none, out);
     }
 }
 
@@ -80,6 +100,7 @@ static void ail_flag(struct list *l, const struct flag_look *f, int i, const str
     const char *role = flag_role_word(f->roles[i]);
     int left = s->percent[f->roles[i]], now = flag_exposure(obs->state, obs->percent);
     const char *by = obs->actor ? arena_printf(l->a, ", by %s", obs->actor) : "";
+    struct out_of_turn ahead;
 
     if (now == left || (now >= 0 && now < left && s->brake == BRAKE_KILLED))
         return;
@@ -89,15 +110,8 @@ static void ail_flag(struct list *l, const struct flag_look *f, int i, const str
                          "%s flag %s is %s and was left at %d %%%s: a kill that no advance has met",
                          role, key, flag_state_word(obs->state), left, by),
             id, arena_printf(l->a, "phasegate resume %s, once the cause is gone", id));
-    else if (now > left)
-        ail(l, true,
-            arena_printf(l->a, "%s flag %s is at %d %% and was left at %d %%%s", role, key, now,
-                         left, by),
-            id,
-            arena_printf(l->a,
-                         "phasegate flags reconcile says by whom; phasegate flags set %s %d puts "
-                         "it back",
-                         key, left));
+    else if (flag_out_of_turn(l->a, f->plans[i], s, f->roles[i], obs, &ahead))
+        ail(l, true, ahead.what, id, ahead.mend);
     else
         ail(l, true,
             arena_printf(l->a, "%s flag %s is %s: %s", role, key, flag_state_word(obs->state),
@@ -126,17 +140,19 @@ static void ail_flags(struct engine *e, struct list *l, const struct flag_look *
 
     flag_ops_observe_all(&ops, f->refs, f->n, FLAG_CONFIGURED, NULL, l->a, obs);
     for (int i = 0; i < f->n; i++) {
-        if (i == 0 || f->plans[i] != f->plans[i - 1])
+        if (i < f->n_begun && (i == 0 || f->plans[i] != f->plans[i - 1]))
             ail_kill(e, l, f->plans[i], &f->states[i], &killed);
+        if (i >= f->n_begun && flag_exposure(obs[i].state, obs[i].percent) <= 0)
+            continue;
         if (obs[i].state == FLAG_UNKNOWN) {
             n_unknown++;
             why = why ? why : obs[i].why;
-        } else if (!killed) {
+        } else if (!killed || i >= f->n_begun) {
             ail_flag(l, f, i, &obs[i]);
         }
     }
     if (n_unknown)
-        ail_unreadable(e, l, n_unknown, f->n, why);
+        ail_unreadable(e, l, n_unknown, f->n_begun, why);
 }
 
 /* Writes whose outcome nobody knows yet; what this host's journal has of them. */
@@ -172,7 +188,7 @@ static bool flag_ailments(struct engine *e, struct list *l, struct err *err)
     struct flag_look f;
     int n = 0;
 
-    if (!ledger_plan_states(e->db, l->a, &states, &n, err))
+    if (e->has_ledger && !ledger_plan_states(e->db, l->a, &states, &n, err))
         return false;
     gather_flags(e, l->a, states, n, &f);
     if (f.n == 0)
@@ -287,12 +303,21 @@ static bool orphans(struct engine *e, struct list *l, struct err *err)
 
     if (!ledger_plan_states(e->db, l->a, &s, &n, err))
         return false;
-    for (int i = 0; i < n; i++)
-        if (!plan_find(e->set, s[i].plan))
+    for (int i = 0; i < n; i++) {
+        if (plan_find(e->set, s[i].plan))
+            continue;
+        if (s[i].stage == STAGE_PLANNED)
+            ail(l, false,
+                arena_printf(l->a, "plan %s was taken back whole, and its file is gone", s[i].plan),
+                s[i].plan,
+                "nothing is left to do: its journal stays; with its file back it can be applied "
+                "again");
+        else
             ail(l, true,
                 arena_printf(l->a, "plan %s was applied (\"%s\") and has no file", s[i].plan,
                              stage_word(s[i].stage)),
                 s[i].plan, "bring its file back: a plan that was applied stays");
+    }
     return true;
 }
 
@@ -339,7 +364,7 @@ bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int 
         for (int i = 0; i < e->set->n_plans; i++, arena_reset(&scratch))
             if (!plan_ailments(e, &e->set->plans[i], &scratch, &l, err))
                 return err_note(err, "plan %s", e->set->plans[i].id.s);
-        if (!orphans(e, &l, err) || !flag_ailments(e, &l, err) || !runs(e, &l, err) ||
+        if (!orphans(e, &l, err) || !runs(e, &l, err) ||
             !ledger_history_verify(e->db, a, &rows, &chain_ok, &broken, err))
             return false;
         if (!chain_ok)
@@ -348,6 +373,8 @@ bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int 
                 "phasegate history --verify; a step whose rows were deleted runs again, "
                 "harmlessly");
     }
+    if (!flag_ailments(e, &l, err))
+        return false;
     *out = l.items;
     *out_n = l.n;
     return true;

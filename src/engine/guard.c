@@ -17,7 +17,8 @@ static const char *newest_below(const struct project *prj, const char *below)
 static bool gather(struct engine *e, struct arena *a, struct window_plan **out,
                    const struct plan_state **out_states, struct err *err)
 {
-    struct window_plan *wp = arena_array(a, struct window_plan, e->set->n_plans + 1);
+    struct window_plan *wp =
+        arena_array(a, struct window_plan, e->set->n_plans + e->set->n_spared + 1);
     struct plan_state *states = NULL, *of_plan;
     int n = 0;
 
@@ -45,22 +46,51 @@ static struct release_window as_stored(const struct engine *e, const struct wind
         .why = win->oldest_why ? win->oldest_why : win->below_why};
 }
 
+/* What a file lets in that can't be read isn't known: nothing more is let in meanwhile than was. */
+static bool no_wider(struct work *w, struct release_window *win, struct err *err)
+{
+    struct release_window was = {0};
+    bool known = true;
+
+    for (int i = 0; i < w->e->set->n_spared; i++)
+        known &= spared_is_known(&w->e->set->spared[i]);
+    if (known)
+        return true;
+    if (!ledger_release_window(w->e->db, w->a, &was, err))
+        return false;
+    if (was.exists && was.newest &&
+        (!win->newest || release_compare(&w->e->set->project, was.newest, win->newest) < 0)) {
+        win->exists = true;
+        win->newest = was.newest;
+        win->why = was.why;
+    }
+    return true;
+}
+
 bool window_add(struct work *w, struct txn *t, struct err *err)
 {
+    static const struct plan unknown;
     const struct plan_state *states;
     struct window_plan *wp;
     struct window win;
 
     if (!gather(w->e, w->a, &wp, &states, err))
         return false;
+    /* Not begun, as far as they are known: see engine_beside_spared(). */
+    for (int i = 0; i < w->e->set->n_spared; i++)
+        wp[w->e->set->n_plans + i].plan =
+            w->e->set->spared[i].plan ? w->e->set->spared[i].plan : &unknown;
     /* The state that is about to be written, in place of the stored one. */
     for (int i = 0; i < w->e->set->n_plans; i++)
         if (strcmp(wp[i].plan->id.s, w->state.plan) == 0) {
             wp[i].stage = w->state.stage;
             wp[i].first_write_rung = w->state.first_write_rung;
         }
-    window_compute(w->a, &w->e->set->project, w->e->policy.window, wp, w->e->set->n_plans, &win);
+    window_compute(w->a, &w->e->set->project, w->e->policy.window, wp,
+                   w->e->set->n_plans + w->e->set->n_spared, &win);
     struct release_window stored = as_stored(w->e, &win);
+    if (!no_wider(w, &stored, err))
+        return false;
     stored.since_ms = now_ms(w->e);
     ledger_release_window_call(w->a, &stored, txn_slot(t));
     return true;

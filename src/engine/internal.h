@@ -190,6 +190,10 @@ const char *flags_behind(const struct work *w);
 const char *next_move(struct work *w);
 struct flag_ops;
 struct flag_ops flags_ops(struct work *w);
+/* A flag that stands higher than its rollout has got: what stands, what was to be expected, and the phase whose turn it
+ * would be; and what puts it right. False: it doesn't. s: the plan's state, of zeros when it hasn't begun. */
+bool flag_out_of_turn(struct arena *a, const struct plan *p, const struct plan_state *s,
+                      enum flag_role role, const struct flag_obs *obs, struct out_of_turn *out);
 /* Brings what the journal of this host has into the ledger. */
 bool flags_catch_up(struct work *w, struct flag_ops *ops, struct err *err);
 /* What the service says of the plan's flags; UNKNOWN where it is out of reach. Never fails. */
@@ -248,6 +252,11 @@ static inline bool asks_for_proof(enum phase_event ev, enum stage s)
 {
     return (ev == EVENT_ADVANCE || ev == EVENT_PURGE) && !stage_is_running(s);
 }
+
+/* ---- plan files that can't be understood (spared.c) ---------------------------------------------------------------- */
+
+/* Which release its expand lets in, or that it has none, could be read. */
+bool spared_is_known(const struct spared *s);
 
 /* ---- work ------------------------------------------------------------------------------------------------------- */
 

@@ -284,6 +284,32 @@ void flags_check(struct work *w, struct flags_seen *out)
             check_one(w, &ops, (enum flag_role) r, out);
 }
 
+bool flag_out_of_turn(struct arena *a, const struct plan *p, const struct plan_state *s,
+                      enum flag_role role, const struct flag_obs *obs, struct out_of_turn *out)
+{
+    enum phase phase = role == FLAG_READ ? PHASE_DUAL_READ : PHASE_WRITE_ACTIVATION;
+    const struct phase_plan *ph = &p->phases[phase];
+    const char *key = p->flags[role].key.s;
+    int now = flag_exposure(obs->state, obs->percent), left = s->percent[role];
+
+    if (now <= left)
+        return false;
+    out->what =
+        arena_printf(a,
+                     "%s flag %s of plan %s is at %d %%, expected %d %%%s%s: it is raised by the "
+                     "rollout of %s%s%s, "
+                     "and the plan is at \"%s\"",
+                     flag_role_word(role), key, p->id.s, now, left, obs->actor ? ", by " : "",
+                     obs->actor ? obs->actor : "", phase_word(phase), ph->release.s ? " with " : "",
+                     ph->release.s ? ph->release.s : "", stage_word(s->stage));
+    out->mend =
+        arena_printf(a,
+                     "phasegate flags set %s %d puts it back; phasegate flags reconcile says "
+                     "by whom it was moved",
+                     key, left);
+    return true;
+}
+
 void flags_observe_all(struct engine *e, const struct flag_ref *refs, int n, struct arena *a,
                        struct flag_obs *out)
 {

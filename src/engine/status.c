@@ -123,6 +123,10 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         return false;
     if (with_flags)
         flags_observe(&w, out->observed);
+    for (int r = 0; with_flags && w.state.stage != STAGE_PURGED && r < FLAG_ROLES; r++)
+        if (p->flags[r].key.s)
+            (void) flag_out_of_turn(a, p, &w.state, (enum flag_role) r, &out->observed[r],
+                                    &out->ahead[r]);
     /* What advance would be told now. Its flags are asked only when the caller wants the network. */
     o.release = out->next_release;
     if (!with_flags && out->next_phase >= PHASE_DUAL_READ)
@@ -150,7 +154,7 @@ bool engine_lost(struct engine *e, struct arena *a, struct plan_state **out, int
     *out = arena_array(a, struct plan_state, n + 1);
     for (int i = 0; i < n; i++)
         if (all[i].stage != STAGE_PLANNED && all[i].stage != STAGE_PURGED &&
-            !plan_find(e->set, all[i].plan))
+            !plan_find(e->set, all[i].plan) && !plan_find_spared(e->set, all[i].plan))
             (*out)[(*out_n)++] = all[i];
     return true;
 }

@@ -31,4 +31,7 @@ static inline void parsing_auto(struct parsing *p)
 bool plan_parse_with(struct parsing *parsing, struct arena *a, const char *file, const char *bytes,
                      size_t n, struct plan *out, struct problem_list *problems);
 
+/* by_id and undoers of the plans as they are now. */
+void plan_set_index(struct plan_set *set);
+
 #endif

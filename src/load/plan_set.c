@@ -416,6 +416,16 @@ static void gather_undoers(struct plan_set *set)
             set->undoers[n++] = &set->plans[i];
 }
 
+void plan_set_index(struct plan_set *set)
+{
+    set->by_id = arena_array(&set->arena, const struct plan *, set->n_plans);
+    for (int i = 0; i < set->n_plans; i++)
+        set->by_id[i] = &set->plans[i];
+    if (set->n_plans > 0)
+        qsort(set->by_id, (size_t) set->n_plans, sizeof *set->by_id, by_id);
+    gather_undoers(set);
+}
+
 static void load_plans(struct loading *l)
 {
     struct plan_set *set = l->set;
@@ -432,12 +442,7 @@ static void load_plans(struct loading *l)
     for (int i = 0; i < l->paths.n; i++)
         load_plan(l, l->paths.items[i]);
     sort_plans(set);
-    set->by_id = arena_array(&set->arena, const struct plan *, set->n_plans);
-    for (int i = 0; i < set->n_plans; i++)
-        set->by_id[i] = &set->plans[i];
-    if (set->n_plans > 0)
-        qsort(set->by_id, (size_t) set->n_plans, sizeof *set->by_id, by_id);
-    gather_undoers(set);
+    plan_set_index(set);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------ */

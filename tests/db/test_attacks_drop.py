@@ -57,9 +57,16 @@ class Dependants(project.Case):
     def test_what_is_hidden_itself_keeps_nothing(self):
         p = self.hidden("DROP VIEW v", "ALTER TABLE k DROP COLUMN t", "DROP TABLE t", baseline="""
             CREATE TABLE t (id int PRIMARY KEY, x text); CREATE TABLE k (id int, t int REFERENCES t); CREATE VIEW v AS SELECT * FROM t""")
-        self.assertIn("k_t_fkey", p.refused("dependants", "purge", "p", "--confirm", "p")["message"])
-        p.db.psql("ALTER TABLE k DROP CONSTRAINT k_t_fkey")
         p.ok("purge", "p", "--confirm", "p")
+        self.assertEqual(p.db.column("SELECT relname FROM pg_class WHERE relname ~ '^_drop_' OR relname IN ('t', 'v')"), [])
+
+    def test_what_another_plan_has_hidden_keeps_it(self):
+        p = self.hidden("DROP TABLE t", baseline="""
+            CREATE TABLE t (id int PRIMARY KEY, x text); CREATE TABLE k (id int, t int REFERENCES t)""")
+        p.db.psql("""INSERT INTO phasegate.soft_drop (soft_drop_id, plan, step, object_kind, schema_name, table_name, original_name,
+            hidden_name, restore_sql, purge_sql, owner, dropped_at, expires_at) OVERRIDING SYSTEM VALUE SELECT -1, 'other', 's', 'column',
+            'public', 'k', 't', 't', '', '', owner, dropped_at, expires_at FROM phasegate.soft_drop""")
+        self.assertIn("k_t_fkey", p.refused("dependants", "purge", "p", "--confirm", "p")["message"])
 
 
 class Absent(project.Case):

@@ -335,7 +335,7 @@ class Doctor(project.Case):
         p = self.begin()
         self.write(p, "orders-ref-write", True)
         (what, where, mend, grave), = self.findings(p)
-        self.assertIn("write flag orders-ref-write is at 100 % and was left at 0 %", what)
+        self.assertIn("write flag orders-ref-write of plan orders-ref is at 100 %, expected 0 %", what)
         self.assertEqual((where, grave), ("orders-ref", True))
         self.assertIn("phasegate flags set orders-ref-write 0", mend)
         self.write(p, "orders-ref-write", False)

@@ -235,6 +235,92 @@ class Status(project.Case):
             run.signal(signal.SIGINT)
 
 
+class UnreadableFiles(project.Case):
+    """One plan's file that nobody can read keeps the others from nothing that it can't concern."""
+
+    GARBAGE = "plan: [broken\n  : yaml"
+    OTHER = "plans/20270101000000-other.yaml"
+
+    def with_garbage(self, text=None, **more):
+        p = self.project(plans=[full_plan(**more)])
+        p.put(self.OTHER, self.GARBAGE if text is None else text)
+        return p
+
+    def test_status_shows_the_others(self):
+        p = self.with_garbage()
+        done = p.exits(2, "status")
+        self.assertIn("orders-ref  planned", done.stdout)
+        self.assertIn("plan other isn't shown: %s:" % self.OTHER, done.stderr)
+        self.assertIn("1 plan file can't be read", done.stderr)
+        answer = p.json("status", code=2)
+        self.assertEqual([r["plan"] for r in answer["result"]["plans"]], ["orders-ref"])
+        [bad] = answer["result"]["unreadable"]
+        self.assertEqual((bad["plan"], bad["file"]), ("other", self.OTHER))
+        self.assertFalse(answer["result"]["up_to_date"])
+        self.assertEqual(answer["error"]["kind"], "input")
+        p.ok("status", "orders-ref")
+        self.assertIn("other", p.exits(2, "status", "other").stderr)
+
+    def test_status_beside_sql_that_cant_be_read(self):
+        p = self.with_garbage(json.dumps(column_plan("other", stamp=20270101000000, phases={
+            "expand": phase("expand", steps=[step("bad", "ALTER TABEL orders")])})))
+        done = p.exits(2, "status")
+        self.assertIn("orders-ref  planned", done.stdout)
+        self.assertIn("plan other isn't shown", done.stderr)
+
+    def test_a_mistake_in_the_project_file_concerns_everything(self):
+        p = self.with_garbage()
+        p.body["polcy"] = {}
+        p.write()
+        self.assertEqual(p.exits(2, "status").stdout, "")
+
+    def test_advance_waits_where_a_release_would_be_let_in(self):
+        p = self.with_garbage()
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=2)["error"]
+        self.assertIn("plan orders-ref can't be moved while %s can't be read: expand lets release 1.1.0 in" % self.OTHER, error["message"])
+        self.assertIn("phasegate check", error["hint"])
+        p.exits(2, "advance", "--all", "--release", "1.1.0")
+        self.assertEqual(p.db.value("SELECT to_regclass('phasegate.plan_state') IS NULL"), "t")
+
+    def test_advance_goes_on_where_it_cant_concern_it(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.put(self.OTHER, self.GARBAGE)
+        before = p.db.psql("SELECT oldest, newest FROM phasegate.release_window")
+        done = p.ok("advance", "orders-ref", "--release", "1.2.0")
+        self.assertIn("%s can't be read and is left aside" % self.OTHER, done.stderr)
+        self.assertEqual(p.stage("orders-ref"), "dual_read done")
+        self.assertEqual(p.db.psql("SELECT oldest, newest FROM phasegate.release_window"), before)
+        p.ok("kill", "orders-ref")
+        self.assertEqual(p.flag("orders-ref-read"), 0)
+
+    def test_what_it_lets_in_is_known(self):
+        """A mistake elsewhere in the file: the release that its expand is bound to counts."""
+        other = column_plan("other", stamp=20270101000000, phases={"expand": {"release": "1.4.0", "steps": [
+            step("note", "ALTER TABLE orders ADD COLUMN note text")]}}, nonsense=1)
+        p = self.with_garbage(json.dumps(other))
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        self.assertEqual(p.db.psql("SELECT oldest, newest FROM phasegate.release_window"), [[None, "1.3.0"]])
+
+    def test_advance_waits_for_what_it_has_to_do_with(self):
+        begun = column_plan("other", stamp=20270101000000, phases={"expand": phase("expand", steps=[
+            step("note", "ALTER TABLE orders ADD COLUMN note text")])})
+        p = self.project(plans=[full_plan(), begun])
+        p.advance("orders-ref", "1.1.0")
+        p.advance("other", "1.1.0")
+        p.put(self.OTHER, self.GARBAGE)
+        self.assertIn("plan other has begun", p.json("advance", "orders-ref", "--release", "1.2.0", code=2)["error"]["message"])
+        p.ok("kill", "orders-ref")
+
+        flag = column_plan("other", stamp=20270101000000, flags={"read": {"key": "orders-ref-read"}}, nonsense=1)
+        p = self.with_garbage(json.dumps(flag))
+        self.assertIn("orders-ref-read", p.json("advance", "orders-ref", "--release", "1.1.0", code=2)["error"]["message"])
+
+        p = self.project(plans=[full_plan(depends_on=[{"plan": "other", "phase": "contract"}])])
+        p.put(self.OTHER, self.GARBAGE)
+        self.assertIn("other", p.exits(2, "advance", "orders-ref", "--release", "1.1.0").stderr)
+
+
 class Doctor(project.Case):
     def findings(self, p, code=1):
         return p.json("doctor", code=code)["result"]["findings"]
@@ -276,6 +362,53 @@ class Doctor(project.Case):
         self.assertIn("plan gone was applied", f["what"])
         self.assertIn("has no file", f["what"])
         self.assertIn("file back", f["mend"])
+
+    def test_a_plan_that_was_taken_back_and_whose_file_is_gone(self):
+        p = self.project(plans=[column_plan("gone", phases={"dual_read": {"release": "1.2.0"}}), full_plan(stamp=20260102000000)])
+        p.advance("gone", "1.1.0")
+        p.ok("rollback", "gone")
+        os.unlink(p.path("plans/20260101000000-gone.yaml"))
+        [f] = self.findings(p, 0)
+        self.assertFalse(f["grave"])
+        self.assertIn("plan gone was taken back whole, and its file is gone", f["what"])
+        self.assertIn("nothing is left to do", f["mend"])
+        p.write_plan(column_plan("gone", phases={"dual_read": {"release": "1.2.0"}}))
+        p.advance("gone", "1.1.0")
+
+    OUT_OF_TURN = ('read flag orders-ref-read of plan orders-ref is at 100 %%, expected 0 %%: it is raised by the rollout of '
+                   'dual_read with 1.2.0, and the plan is at "%s"')
+
+    def test_a_flag_out_of_turn(self):
+        p = self.project(plans=[full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        self.raise_by_hand(p, "orders-ref-read")
+        [f] = self.findings(p)
+        self.assertEqual((f["what"], f["where"]), (self.OUT_OF_TURN % "expand done", "orders-ref"))
+        seen = p.json("status", "orders-ref", "--flags")["result"]["plans"][0]["flags"]
+        self.assertEqual([(s["key"], s["drift"]) for s in seen], [("orders-ref-read", f["what"]), ("orders-ref-write", None)])
+        shown = p.ok("status", "--flags").stdout
+        self.assertIn("drift    " + f["what"], shown)
+        command = f["mend"].split(" puts it back")[0]
+        self.assertEqual(command, "phasegate flags set orders-ref-read 0")
+        self.assertIn(command, shown)
+        p.ok(*command.split()[1:], "--because", "test")
+        self.findings(p, 0)
+        self.assertIsNone(p.json("status", "orders-ref", "--flags")["result"]["plans"][0]["flags"][0]["drift"])
+
+    def test_a_flag_of_a_plan_that_has_not_begun(self):
+        """Before anything was applied at all, and beside a plan that was."""
+        p = self.project(plans=[full_plan(), column_plan("first", stamp=20250101000000, phases={
+            "expand": phase("expand", steps=[step("note", "ALTER TABLE orders ADD COLUMN note text")])})])
+        self.findings(p, 0)
+        self.raise_by_hand(p, "orders-ref-read")
+        for _ in range(2):
+            [f] = self.findings(p)
+            self.assertEqual(f["what"], self.OUT_OF_TURN % "planned")
+            p.run("advance", "first", "--release", "1.1.0")
+
+    def raise_by_hand(self, p, key):
+        with open(p.path("flags.json"), "w", encoding="utf-8") as f:
+            json.dump({"flags": {key: {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"}}}, f)
 
     def test_an_edited_step(self):
         body = full_plan()

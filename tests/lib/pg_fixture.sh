@@ -81,6 +81,7 @@ port = 5432
 max_connections = 200
 max_prepared_transactions = 20
 shared_preload_libraries = 'pg_stat_statements'
+pg_stat_statements.max = 50000
 fsync = off
 full_page_writes = off
 max_wal_size = 512MB
