@@ -18,6 +18,8 @@
 /* Of the databases that our own server is born with the one that is used: whoever is in it may copy it. */
 #define SHADOW_FIRST "template1"
 
+#define SHADOW_TEMP_FILES "'1GB'"
+
 /* Of our sessions in databases that have something of others in it. */
 #define SHADOW_WITHIN "-c client_min_messages=error -c search_path=pg_catalog"
 

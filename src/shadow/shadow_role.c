@@ -52,6 +52,19 @@ static bool add_login(struct shadow *s, struct str *sql, const char *name, struc
     return true;
 }
 
+/* Of a server that isn't ours: our own has it in its settings. */
+static bool limit_files(struct shadow *s, const char *name, struct err *err)
+{
+    AUTO(str) sql = {0};
+
+    if (!s->url)
+        return true;
+    str_add(&sql, "ALTER ROLE ");
+    sql_ident(&sql, name);
+    str_add(&sql, " SET temp_file_limit = " SHADOW_TEMP_FILES);
+    return shadow_admin(s, str_text(&sql), err);
+}
+
 /* A later run knows by it what was left behind. */
 static bool mark(struct shadow *s, const char *name, struct err *err)
 {
@@ -79,7 +92,7 @@ static bool create(struct shadow *s, const char *name, struct err *err)
     if (!shadow_admin(s, str_text(&sql), err))
         return false;
     names_add(&s->arena, &s->roles_made, name);
-    return mark(s, name, err);
+    return mark(s, name, err) && limit_files(s, name, err);
 }
 
 bool shadow_role_make(struct shadow *s, const char *name, struct err *err)
@@ -145,7 +158,7 @@ static bool login_elsewhere(struct shadow *s, const char *name, const char **out
     sql_ident(&sql, *out);
     str_add(&sql, " SET role = ");
     sql_literal(&sql, name);
-    return mark(s, *out, err) && shadow_admin(s, str_text(&sql), err);
+    return mark(s, *out, err) && limit_files(s, *out, err) && shadow_admin(s, str_text(&sql), err);
 }
 
 bool shadow_role_login(struct shadow *s, const char *name, const char **out, struct err *err)
@@ -192,5 +205,5 @@ bool shadow_role_seeds(struct shadow *s, const char **out, struct err *err)
     str_add(&sql, "ALTER ROLE ");
     sql_ident(&sql, name);
     str_add(&sql, " SET session_replication_role = replica");
-    return mark(s, name, err) && shadow_admin(s, str_text(&sql), err);
+    return mark(s, name, err) && limit_files(s, name, err) && shadow_admin(s, str_text(&sql), err);
 }

@@ -95,6 +95,8 @@ static void test_their_server(void **state)
     struct wire *w = rig_open(&(struct wire_options) {.database = name});
     assert_string_equal(rig_value(w, "SHOW is_superuser"), "off");
     assert_string_equal(rig_value(w, "SHOW lc_messages"), "C");
+    assert_string_equal(rig_value(w, "SHOW temp_file_limit"), "1GB");
+    rig_fails(w, "42501", "SET temp_file_limit = -1");
     assert_string_equal(rig_value(w, "SELECT current_user"), shadow_owner(rig.shadow));
     rig_ok(w, "ALTER TABLE t ADD COLUMN x int");
     rig_ok(w, "ALTER TABLE u ADD COLUMN x int");
@@ -107,6 +109,7 @@ static void test_their_server(void **state)
 
     w = rig_open(&(struct wire_options) {.database = name, .role = "app"});
     assert_string_equal(rig_value(w, "SELECT current_user"), "app");
+    assert_string_equal(rig_value(w, "SHOW temp_file_limit"), "1GB");
     rig_ok(w, "TABLE t");
     rig_fails(w, "42501", "TABLE u");
     rig_ok(w, "RESET ROLE");
