@@ -26,7 +26,7 @@ def hidden(sql):
 class Case(check_project.Case):
     @classmethod
     def setUpClass(cls):
-        cls.pg = pgtest.Cluster(memory=True, settings={"max_prepared_transactions": 5})
+        cls.pg = pgtest.Cluster(settings={"max_prepared_transactions": 5})
         cls.servers = {"own": (), "yours": ("--shadow", cls.pg.url())}
 
     @classmethod
@@ -291,7 +291,7 @@ class Dump(Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.source = pgtest.Cluster(memory=True)
+        cls.source = pgtest.Cluster()
         for role in ("shop_owner", "web", "reader", '"Odd Role"'):
             cls.source.psql("CREATE ROLE %s" % role)
         for sql in ("GRANT CREATE ON DATABASE postgres TO shop_owner", "GRANT CREATE ON SCHEMA public TO web"):
