@@ -104,5 +104,7 @@ bool beside_take(struct beside *b, struct clock *clock, int64_t wait_ms, struct 
  * child killed by signal n has exit code 128 + n. out and errout may be NULL: thrown away. */
 struct host *host_posix(struct clock *clock, const struct interrupt *interrupt_or_null);
 void host_posix_free(struct host *h);
+/* Makes what is missing of a folder's path, 0700, to stay after a power cut. 0, or what errno was. */
+int host_make_folders(const char *folder);
 
 #endif

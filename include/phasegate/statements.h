@@ -90,6 +90,11 @@ bool statements_parse(struct arena *a, const char *path, const char *bytes, size
 bool statements_load(struct arena *a, const char *root, const struct text_list *paths,
                      enum param_style style, struct statements *out, struct problem_list *problems,
                      struct err *err);
+/* What a release or consumer lists, in its style of parameters; none is listed: *out stays as it is. */
+struct release;
+bool statements_load_release(struct arena *a, const char *root, const struct release *r,
+                             struct statements *out, struct problem_list *problems,
+                             struct err *err);
 /* Part of statements_load; for callers of statements_parse. */
 bool statements_validate(const struct statements *s, struct problem_list *problems);
 

@@ -232,13 +232,9 @@ struct loaded {
 static bool load_one(struct arena *a, const char *root, const struct release *r, struct loaded *out,
                      struct problem_list *problems, struct err *err)
 {
-    enum param_style style = PARAMS_DOLLAR;
-
     out->from = r;
     out->none = r->statements.n == 0;
-    (void) !param_style_from_word(r->params.s, &style);
-    return out->none ||
-           statements_load(a, root, &r->statements, style, &out->statements, problems, err);
+    return statements_load_release(a, root, r, &out->statements, problems, err);
 }
 
 static uint64_t statement_print(uint64_t h, const struct statement *s)

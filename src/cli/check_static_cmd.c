@@ -158,13 +158,9 @@ static bool read_statements(struct context *c, struct lint_options *o, struct su
         const struct release *release =
             i < p->n_releases ? &p->releases[i] : &p->consumers[i - p->n_releases];
         struct statements *s = arena_new(&c->arena, struct statements);
-        enum param_style style;
 
         releases[i] = (struct lint_release) {release, s};
-        if (!param_style_from_word(release->params.s, &style))
-            style = PARAMS_DOLLAR;
-        if (!statements_load(&c->arena, p->root, &release->statements, style, s, &c->problems,
-                             err)) {
+        if (!statements_load_release(&c->arena, p->root, release, s, &c->problems, err)) {
             if (!err_is(err, ERR_INPUT) || c->problems.n == 0)
                 return false;
             err_clear(err);

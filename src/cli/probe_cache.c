@@ -73,18 +73,6 @@ void probe_cache_read(struct context *c, struct probe_cache *k)
                                      .out = &k->out};
 }
 
-/* Each folder on the way; the last one is for nobody else. */
-static void make_folders(const char *path)
-{
-    AUTO(str) part = {0};
-
-    for (const char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
-        str_clear(&part);
-        str_addn(&part, path, (size_t) (s - path));
-        (void) mkdir(str_text(&part), 0700);
-    }
-}
-
 void probe_cache_write(struct context *c, struct probe_cache *k)
 {
     AUTO(err) ignored = {0};
@@ -93,7 +81,6 @@ void probe_cache_write(struct context *c, struct probe_cache *k)
         return;
     if (k->out.len == k->text.len && memcmp(k->out.text, k->text.text, k->out.len) == 0)
         return;
-    make_folders(k->path);
     (void) !c->host->ops->write_atomic(c->host, k->path, str_text(&k->out), k->out.len, 0600,
                                        &ignored);
 }

@@ -15,13 +15,10 @@ static bool count(struct proving *k, const struct release *r, struct err *err)
 {
     struct context *c = k->c;
     struct statements s = {0};
-    enum param_style style = PARAMS_DOLLAR;
 
-    if (k->has_statements || r->statements.n == 0)
+    if (k->has_statements)
         return true;
-    (void) !param_style_from_word(r->params.s, &style);
-    if (!statements_load(&c->arena, c->set.project.root, &r->statements, style, &s, &c->problems,
-                         err)) {
+    if (!statements_load_release(&c->arena, c->set.project.root, r, &s, &c->problems, err)) {
         if (c->problems.n)
             context_show_problems(c, &c->problems);
         return false;

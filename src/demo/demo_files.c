@@ -2,25 +2,21 @@
 #include "demo/demo_int.h"
 
 #include "embedded_demo.h"
+#include "phasegate/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static bool make_folders(const char *path, struct err *err)
+static bool make_folder_of(const char *path, struct err *err)
 {
     AUTO(str) folder = {0};
 
-    str_set(&folder, path);
-    for (char *slash = strchr(folder.text + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(folder.text, 0700) != 0 && errno != EEXIST)
-            return err_set(err, ERR_UNREACHABLE, "%s: %s", folder.text, strerror(errno));
-        *slash = '/';
-    }
-    return true;
+    str_addn(&folder, path, (size_t) (strrchr(path, '/') - path));
+    int failed = host_make_folders(str_text(&folder));
+    return failed == 0 ||
+           err_set(err, ERR_UNREACHABLE, "%s: %s", str_text(&folder), strerror(failed));
 }
 
 static bool write_file(const char *path, const char *text, struct err *err)
@@ -46,7 +42,7 @@ bool demo_files_write(const char *folder, struct err *err)
         AUTO(str) path = {0};
 
         str_addf(&path, "%s/%s", folder, f->path);
-        if (!make_folders(str_text(&path), err) || !write_file(str_text(&path), f->text, err))
+        if (!make_folder_of(str_text(&path), err) || !write_file(str_text(&path), f->text, err))
             return false;
     }
     return true;

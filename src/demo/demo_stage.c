@@ -85,11 +85,8 @@ static bool load_releases(struct demo *d, struct problem_list *problems, struct 
         return err_set(err, ERR_BUG, "the example has more than %d releases", DEMO_RELEASES);
     for (int i = 0; i < p->n_releases; i++) {
         struct statements *s = arena_new(d->a, struct statements);
-        enum param_style style;
 
-        if (!param_style_from_word(p->releases[i].params.s, &style))
-            return err_set(err, ERR_BUG, "a release of the example has no style of parameters");
-        if (!statements_load(d->a, d->project, &p->releases[i].statements, style, s, problems, err))
+        if (!statements_load_release(d->a, d->project, &p->releases[i], s, problems, err))
             return false;
         d->releases[i] = (struct app_release) {p->releases[i].version.s, s};
         d->n_releases = i + 1;

@@ -137,8 +137,7 @@ static int sync_folder(const char *folder)
     return fsync(fd.n) == 0 || errno == EINVAL ? 0 : errno;
 }
 
-/* Makes what is missing of the path, 0700. */
-static int make_folders(const char *folder)
+int host_make_folders(const char *folder)
 {
     AUTO(text) parent = {NULL};
     struct stat st;
@@ -151,7 +150,7 @@ static int make_folders(const char *folder)
     parent.s = folder_of(folder);
     if (strcmp(parent.s, folder) == 0)
         return ENOENT;
-    failed = make_folders(parent.s);
+    failed = host_make_folders(parent.s);
     if (failed)
         return failed;
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
@@ -305,7 +304,7 @@ static bool posix_append_durable(struct host *host, const char *path, const char
     if (strchr(line, '\n'))
         return err_set(err, ERR_BUG, "a line for %s has a newline in it", path);
     fault_point();
-    failed = make_folders(folder.s);
+    failed = host_make_folders(folder.s);
     if (failed)
         return file_error(err, failed, "make the folder of", path);
     fd.n = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);

@@ -174,3 +174,14 @@ bool statements_load(struct arena *a, const char *root, const struct text_list *
         problem_text(&first, &problems->items[0]);
     return err_set(err, ERR_INPUT, "%s", str_text(&first));
 }
+
+bool statements_load_release(struct arena *a, const char *root, const struct release *r,
+                             struct statements *out, struct problem_list *problems, struct err *err)
+{
+    enum param_style style = PARAMS_DOLLAR;
+
+    /* A word that is none has its problem since the project file was read. */
+    (void) !param_style_from_word(r->params.s, &style);
+    return r->statements.n == 0 ||
+           statements_load(a, root, &r->statements, style, out, problems, err);
+}

@@ -1,6 +1,7 @@
 /* Images: finding one and copying it out. */
 #include "shadow/image.h"
 
+#include "phasegate/io.h"
 #include "phasegate/load.h"
 
 #include <fcntl.h>
@@ -39,30 +40,13 @@ bool image_is_zero(const unsigned char *block, size_t n)
 
 /* ---- the folder -------------------------------------------------------------------------------- */
 
-static bool make_path(const char *path)
-{
-    char *copy = strdup(path);
-    bool good = copy != NULL;
-
-    for (char *c = copy; good && *c; c++) {
-        if (*c != '/' || c == copy)
-            continue;
-        *c = '\0';
-        good = mkdir(copy, 0700) == 0 || access(copy, X_OK) == 0;
-        *c = '/';
-    }
-    good = good && (mkdir(copy, 0700) == 0 || access(copy, X_OK) == 0);
-    free(copy);
-    return good;
-}
-
 int image_folder(const char *cache, bool make)
 {
     AUTO(str) path = {0};
     struct stat st;
 
     str_addf(&path, "%s/images", cache);
-    if (make && !make_path(str_text(&path)))
+    if (make && host_make_folders(str_text(&path)) != 0)
         return -1;
     int fd = open(str_text(&path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
