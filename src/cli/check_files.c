@@ -5,6 +5,7 @@
 #include "phasegate/suppress.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -81,7 +82,8 @@ static bool run_git(struct context *c, const char *const *argv, struct str *out,
     return git_hint(c, str_text(&said), err);
 }
 
-static void add_names(struct context *c, const struct str *from, struct text_list *out)
+static void add_names(struct context *c, const char *folder, const struct str *from,
+                      struct text_list *out)
 {
     for (const char *s = str_text(from); *s;) {
         size_t n = strcspn(s, "\n");
@@ -89,7 +91,7 @@ static void add_names(struct context *c, const struct str *from, struct text_lis
         out->items = arena_grow(&c->arena, out->items, sizeof *out->items * (size_t) out->n,
                                 sizeof *out->items * (size_t) (out->n + 1));
         if (n > 0)
-            out->items[out->n++].s = arena_strndup(&c->arena, s, n);
+            out->items[out->n++].s = arena_printf(&c->arena, "%s/%.*s", folder, (int) n, s);
         s += n + (s[n] == '\n');
     }
 }
@@ -111,30 +113,100 @@ const char *check_prefix(struct context *c)
     return n > 0 ? arena_strndup(&c->arena, str_text(&prefix), n) : NULL;
 }
 
+/* Without "." and "..", as far as the text goes. */
+static const char *without_dots(struct arena *a, const char *path)
+{
+    AUTO(str) out = {0};
+
+    for (const char *s = path; *s;) {
+        size_t n = strcspn(s, "/");
+        bool is_up = n == 2 && memcmp(s, "..", 2) == 0;
+
+        while (is_up && out.len > 0 && out.text[--out.len] != '/')
+            ;
+        if (is_up && out.text)
+            out.text[out.len] = '\0';
+        if (!is_up && n > 0 && !(n == 1 && *s == '.'))
+            str_addf(&out, "/%.*s", (int) n, s);
+        s += n + (s[n] == '/');
+    }
+    return arena_strdup(a, out.len > 0 ? str_text(&out) : "/");
+}
+
+static const char *real_path(struct arena *a, const char *path)
+{
+    char *real = realpath(path, NULL);
+    const char *out = real ? arena_strdup(a, real) : NULL;
+
+    free(real);
+    return out;
+}
+
+/* Names of files come from git, from the root of the repository, and from the project, from its own folder: the way
+ * from the machine's root is the same for both. */
+static const char *from_root(struct context *c, const char *file)
+{
+    const char *root = real_path(&c->arena, c->set.project.root ? c->set.project.root : ".");
+
+    return *file == '/' || !root
+               ? without_dots(&c->arena, file)
+               : without_dots(&c->arena, arena_printf(&c->arena, "%s/%s", root, file));
+}
+
+static bool holds(const struct text_list *l, const char *path, bool with_below)
+{
+    size_t n = strlen(path);
+
+    for (int i = 0; i < l->n; i++)
+        if (strncmp(l->items[i].s, path, n) == 0 &&
+            (l->items[i].s[n] == '\0' || (with_below && l->items[i].s[n] == '/')))
+            return true;
+    return false;
+}
+
+/* By its name, and by what the name leads to. */
+bool check_is_changed(struct context *c, const struct text_list *changed, const char *file,
+                      bool with_below)
+{
+    if (!file)
+        return false;
+    const char *named = from_root(c, file), *real = real_path(&c->arena, named);
+
+    return holds(changed, named, with_below) || (real && holds(changed, real, with_below));
+}
+
 /* From where the branch left, to the files as they lie there; new ones that git doesn't know yet as well. */
 bool check_changed_files(struct context *c, const char *since, struct text_list *out,
                          struct err *err)
 {
     const char *root = c->set.project.root ? c->set.project.root : ".";
-    const char *diff[] = {"git",  "-C",          root,         "-c",           "core.quotePath=off",
-                          "diff", "--name-only", "--relative", "--merge-base", since,
-                          "--",   NULL};
-    const char *fresh[] = {
-        "git", "-C", root, "-c", "core.quotePath=off", "ls-files", "--others", "--exclude-standard",
-        NULL};
     /* Outside a repository diff would compare two folders, and say so of its options. */
-    const char *there[] = {"git", "-C", root, "rev-parse", "--git-dir", NULL};
+    const char *where[] = {"git", "-C", root, "rev-parse", "--show-toplevel", NULL};
     const char *known[] = {
         "git", "-C", root, "cat-file", "-e", arena_printf(&c->arena, "%s^{commit}", since), NULL};
-    AUTO(str) changed = {0}, new = {0}, ignored = {0};
+    AUTO(str) changed = {0}, new = {0}, ignored = {0}, top = {0};
 
     if (*since == '-')
         return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", since);
-    if (!run_git(c, there, &ignored, err) || !run_git(c, known, &ignored, err) ||
-        !run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
+    if (!run_git(c, where, &top, err) || !run_git(c, known, &ignored, err))
         return false;
-    add_names(c, &changed, out);
-    add_names(c, &new, out);
+    const char *folder = arena_strndup(&c->arena, str_text(&top), strcspn(str_text(&top), "\n"));
+    const char *diff[] = {"git",  "-C",          folder,         "-c",  "core.quotePath=off",
+                          "diff", "--name-only", "--merge-base", since, "--",
+                          NULL};
+    const char *fresh[] = {"git",
+                           "-C",
+                           folder,
+                           "-c",
+                           "core.quotePath=off",
+                           "ls-files",
+                           "--others",
+                           "--exclude-standard",
+                           NULL};
+    if (!run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
+        return false;
+    add_names(c, folder, &changed, out);
+    add_names(c, folder, &new, out);
     return true;
 }
 

@@ -294,37 +294,12 @@ static void settle(struct checking *k)
 
 /* ---- narrowing --------------------------------------------------------------------------------------------------- */
 
-static bool is_in(const struct text_list *l, const char *file)
+static bool touches(struct context *c, const struct finding *f, const struct text_list *changed)
 {
-    for (int i = 0; file && i < l->n; i++)
-        if (strcmp(l->items[i].s, file) == 0)
-            return true;
-    return false;
-}
+    bool any = check_is_changed(c, changed, f->at.file, false);
 
-/* The file, or one of the folder. */
-static bool has_below(const struct text_list *l, const char *path)
-{
-    size_t n;
-
-    if (!path)
-        return false;
-    path += strncmp(path, "./", 2) == 0 ? 2 : 0;
-    n = strlen(path);
-    n -= n > 0 && path[n - 1] == '/';
-    for (int i = 0; i < l->n; i++)
-        if (strncmp(l->items[i].s, path, n) == 0 &&
-            (l->items[i].s[n] == '/' || l->items[i].s[n] == '\0'))
-            return true;
-    return false;
-}
-
-static bool touches(const struct finding *f, const struct text_list *changed)
-{
-    bool any = is_in(changed, f->at.file);
-
-    for (int i = 0; i < f->n_places; i++)
-        any |= is_in(changed, f->places[i].at.file);
+    for (int i = 0; i < f->n_places && !any; i++)
+        any = check_is_changed(c, changed, f->places[i].at.file, false);
     return any;
 }
 
@@ -340,11 +315,11 @@ static bool narrow(struct checking *k, struct err *err)
     if (since && !check_changed_files(c, opt_text(c, OPT_SINCE), &changed, err))
         return false;
     /* What the project file or the baseline says concerns everything. */
-    bool all = !since || is_in(&changed, c->set.project.file) ||
-               has_below(&changed, c->set.project.baseline.s);
+    bool all = !since || check_is_changed(c, &changed, c->set.project.file, false) ||
+               check_is_changed(c, &changed, c->set.project.baseline.s, true);
     for (int i = 0; i < r->n; i++)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
-            (all || touches(&r->findings[i], &changed)))
+            (all || touches(c, &r->findings[i], &changed)))
             r->findings[n++] = r->findings[i];
     r->n = n;
     return true;

@@ -1,7 +1,9 @@
 """check: what it says to do: one finding for one cause, with a way out that there is."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 import check_project
@@ -238,6 +240,36 @@ class Asking(check_project.Case):
         self.assertEqual(p.check("--since", "HEAD").rc, 0)
         p.write("migrations/V2.sql", "CREATE TABLE more (id int PRIMARY KEY);\n")
         self.assertEqual(p.check("--since", "HEAD").rc, 1)
+
+    def test_a_path_may_be_written_in_any_way(self):
+        """What --since compares is where a file lies, not how the project file writes it."""
+        outside = tempfile.mkdtemp(prefix="phasegate-repo-")
+        self.addCleanup(shutil.rmtree, outside, True)
+        os.makedirs(outside + "/app")
+        for written, lies in (("sql/1.0.0/", "sql/1.0.0/a.sql"), ("./sql//1.0.0", "sql/1.0.0/a.sql"), ("./sql/x.sql", "sql/x.sql"),
+                              (["sql/1.0.0/"], "sql/1.0.0/a.sql"), ("../app/x.sql", "../app/x.sql"), ("link.sql", "sql/x.sql")):
+            p = self.project(baseline=T, releases={"1.0.0": None, "1.1.0": OTHER}, more={"1.0.0": {"statements": written}},
+                             plans=[plan("p", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})],
+                             project={"plans": ".//plans/"})
+            shutil.copytree(p.dir, outside + "/db", dirs_exist_ok=True)
+            p.dir, before = outside + "/db", p.dir
+            shutil.rmtree(before)
+            os.makedirs(p.dir + "/sql/1.0.0", exist_ok=True)
+            if written == "link.sql":
+                os.symlink("sql/x.sql", p.dir + "/link.sql")
+            p.write(lies, OTHER)
+            subprocess.run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm all", shell=True,
+                           cwd=outside, check=True)
+            self.assertEqual(p.check("--since", "HEAD").rc, 0, written)
+            p.write(lies, GET)
+            done = p.check("--since", "HEAD")
+            self.assertEqual(done.rc, 1, (written, done))
+            for f in done.findings:
+                for place in f["places"]:
+                    self.assertNotIn("//", place["file"])
+                    self.assertFalse(place["file"].startswith("./"), place)
+            shutil.rmtree(outside + "/.git")
+            shutil.rmtree(outside + "/db")
 
     def test_what_git_says(self):
         p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[harmless()])
