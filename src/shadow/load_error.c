@@ -141,6 +141,10 @@ static const char *hint_for(const struct said *said)
     if (strstr(said->message, "collation \"") && strcmp(said->sqlstate, "42704") == 0)
         return "This machine lacks the locale: locale-gen, or --shadow URL for a server that has "
                "it.";
+    if (strcmp(said->sqlstate, "42601") == 0 && strstr(said->message, "at or near \"$\""))
+        return "A placeholder (${...}) is filled in by the migration tool, not by phasegate: "
+               "baseline: a dump "
+               "of the migrated schema instead (pg_dump --schema-only).";
     if (strstr(said->message, "shared_preload_libraries"))
         return "The extension has to be loaded with the server: --shadow URL for one that does.";
     return said->hint;

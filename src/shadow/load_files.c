@@ -41,7 +41,10 @@ static const char *number_of(const char *name)
     return isdigit((unsigned char) *c) ? c : NULL;
 }
 
-/* 2_x before 10_x, V1.2__x before V1.10__x; names without a number last. */
+/* Does another part of a version follow: the .1 of V2.1__x, the _1 of V2_1__x? */
+static bool has_part(const char *s) { return (*s == '.' || *s == '_') && digits(s + 1) > 0; }
+
+/* 2_x before 10_x, V2__x before V2.1__x, V1.2__x before V1_10__x; names without a number last. */
 static int compare_names(const void *left, const void *right)
 {
     const char *const *names[2] = {left, right};
@@ -56,7 +59,9 @@ static int compare_names(const void *left, const void *right)
             return order;
         a += digits(a);
         b += digits(b);
-        if (*a != *b || (*a != '.' && *a != '_') || !digits(a + 1) || !digits(b + 1))
+        if (has_part(a) != has_part(b))
+            return has_part(a) ? 1 : -1;
+        if (!has_part(a))
             break;
         a++;
         b++;
@@ -72,11 +77,27 @@ static bool is_way_back(const char *name, size_t n)
     return is_down || (name[0] == 'U' && digits(name + 1) > 0 && strstr(name, "__"));
 }
 
+/* What Flyway runs around migrations, each time: afterMigrate.sql, beforeEachMigrate__x.sql. */
+static bool is_callback(const char *name)
+{
+    static const char *const when[] = {"before", "after"};
+
+    for (size_t i = 0; i < sizeof when / sizeof *when; i++) {
+        size_t n = strlen(when[i]);
+        if (strncmp(name, when[i], n) == 0 && isupper((unsigned char) name[n])) {
+            n += strspn(name + n, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+            return name[n] == '.' || strncmp(name + n, "__", 2) == 0;
+        }
+    }
+    return false;
+}
+
 static bool is_migration(const char *name)
 {
     size_t n = strlen(name);
 
-    return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".sql") == 0 && !is_way_back(name, n);
+    return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".sql") == 0 && !is_way_back(name, n) &&
+           !is_callback(name);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */

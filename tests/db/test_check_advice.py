@@ -241,6 +241,21 @@ class Asking(check_project.Case):
         p.write("migrations/V2.sql", "CREATE TABLE more (id int PRIMARY KEY);\n")
         self.assertEqual(p.check("--since", "HEAD").rc, 1)
 
+    def test_migrations_in_the_order_of_their_versions(self):
+        p = self.project(releases={"1.0.0": GET}, plans=[harmless()], project={"baseline": "migrations"})
+        os.mkdir(os.path.join(p.dir, "migrations"))
+        for name, sql in (("V10__c.sql", "ALTER TABLE orders RENAME COLUMN third TO amount"), ("V2__a.sql", "CREATE TABLE orders (id int PRIMARY KEY, first text)"),
+                          ("V2.1__b.sql", "ALTER TABLE orders RENAME COLUMN first TO second"), ("V2_1_5__b.sql", "ALTER TABLE orders RENAME COLUMN second TO third"),
+                          ("V3__s.sql", "CREATE TABLE stock (id int PRIMARY KEY)"), ("V11__n.sql", "ALTER TABLE orders ADD COLUMN name text"),
+                          ("afterMigrate.sql", "SELECT nothing"), ("beforeEachMigrate__x.sql", "SELECT nothing"), ("R__view.sql", "CREATE VIEW v AS SELECT name, amount FROM orders")):
+            p.write("migrations/" + name, sql + ";\n")
+        self.assertEqual(p.check().rc, 0)
+        p.write("migrations/V12__p.sql", "ALTER TABLE orders OWNER TO ${owner};\n")
+        done = p.run("check")
+        self.assertEqual(done.rc, 2)
+        self.assertIn("V12__p.sql:1", done.stderr)
+        self.assertIn("A placeholder", done.stderr)
+
     def test_a_path_may_be_written_in_any_way(self):
         """What --since compares is where a file lies, not how the project file writes it."""
         outside = tempfile.mkdtemp(prefix="phasegate-repo-")
