@@ -30,6 +30,8 @@ static const char *tie(struct arena *a, const struct plan *p, const struct spare
             return arena_printf(a, "%s depends on plan %s", p->id.s, s->id);
     if (s->plan && s->plan->compensates.s && strcmp(s->plan->compensates.s, p->id.s) == 0)
         return arena_printf(a, "plan %s compensates %s", s->id, p->id.s);
+    if (s->plan && s->plan->time == p->time)
+        return "both have the same timestamp, so which comes first isn't known";
     return key ? arena_printf(a, "both have flag %s", key) : NULL;
 }
 
