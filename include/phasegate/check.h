@@ -34,6 +34,8 @@ struct check_cache {
 
 struct check_options {
     struct ports *ports;
+    bool
+        baseline_is_folder; /* of migrations, that grows with the branches; else a dump of what is in production */
     struct shadow *shadow; /* begun; the caller ends it */
     int64_t window;
     const char *baseline_from; /* URL, resolved: a secret; NULL: the project's baseline */

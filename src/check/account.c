@@ -197,3 +197,51 @@ void account_unparsed(struct proof *p)
             "the server was asked all the same; what only a parse tree shows isn't known of it";
     }
 }
+
+/* IF NOT EXISTS: the author knows that it may be there. */
+static bool says_if(const struct step *s)
+{
+    for (int i = 0; i < s->n_stmts; i++)
+        if (strcasestr(s->stmts[i].sql, " EXISTS ") || strcasestr(s->stmts[i].sql, "OR REPLACE"))
+            return true;
+    return false;
+}
+
+/* One for each plan: what its steps change was never seen to change. */
+static void in_place_of(struct proof *p, int plan)
+{
+    const struct step *first = NULL;
+    int n = 0, all = 0, state = 0;
+
+    for (int i = 0; i < p->t.n_states; i++) {
+        const struct timeline_state *s = &p->t.states[i];
+        const struct step *step =
+            s->by == STATE_TASK && s->plan == plan && s->task->kind == TASK_STEP ? s->task->step
+                                                                                 : NULL;
+        if (!step || says_if(step))
+            continue;
+        all++;
+        n += p->in_place[i];
+        if (p->in_place[i] && !first) {
+            first = step;
+            state = i;
+        }
+    }
+    if (n == 0)
+        return;
+    struct finding *f = step_finding(
+        p, state, "step-in-baseline", first->n_stmts > 0 ? first->stmts[0].at : first->at,
+        arena_printf(p->a, "of plan %s the baseline has %d of %d steps already: nothing of %s was proved",
+                     p->t.plans[plan]->id.s, n, all, n == 1 ? "it" : "them"));
+    f->severity = p->o->baseline_is_folder ? SEVERITY_WARNING : SEVERITY_NOTE;
+    f->help =
+        "a migration that does what a plan's step does comes into the baseline's folder once it "
+        "ran in production; a plan that is through everywhere can be deleted";
+}
+
+void account_in_place(struct proof *p)
+{
+    /* Before a transition the database is where it is. */
+    for (int i = 0; !p->o->next && i < p->t.n_plans; i++)
+        in_place_of(p, i);
+}

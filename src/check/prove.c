@@ -132,6 +132,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     p->broken = arena_array(p->a, bool, p->t.n_states);
     p->endless = arena_array(p->a, bool, p->t.n_states);
     p->told = arena_array(p->a, bool, p->t.n_states);
+    p->in_place = arena_array(p->a, bool, p->t.n_states);
     p->forgot = arena_array(p->a, bool, p->t.n_states);
     p->told_unique = arena_array(p->a, bool, p->t.n_states);
     bool ok = app_load(p, problems, err);

@@ -130,8 +130,10 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         return true;
     if (s->command.n > 0)
         return command_step(p, state, s, err);
-    if (!step_is_in_place(p, s, &in_place, err) || in_place)
+    if (!step_is_in_place(p, s, &in_place, err) || in_place) {
+        p->in_place[state] = in_place;
         return in_place;
+    }
     if (!ddl_run(p, state, s, !p->told[state], &r, &failed, err))
         return false;
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&

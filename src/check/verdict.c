@@ -542,6 +542,7 @@ void verdict_all(struct proof *p)
 {
     cure_limits(p);
     account_unparsed(p);
+    account_in_place(p);
     for (int i = 0; i < p->n_app; i++)
         if (p->app[i].first_world >= 0)
             judge(p, &p->app[i]);

@@ -218,6 +218,7 @@ struct proof {
     int state;                 /* in which the shadow's database is */
     bool *broken;              /* [n_states]: its task failed on the shadow */
     bool *endless;             /* [n_states]: its task doesn't end, and isn't run again */
+    bool *in_place;            /* [n_states]: its step's result was there already */
     bool *stale;               /* [n_app]: W has told of it */
     bool *forgot;              /* [n_states]: rows of ours had to go for its step */
     bool *told_unique;         /* [n_states]: unique.c was there */
@@ -346,6 +347,7 @@ void account_unrun(struct proof *p);
 void account_late(struct proof *p);
 void account_outside(struct proof *p);
 void account_unparsed(struct proof *p);
+void account_in_place(struct proof *p);
 
 /* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,

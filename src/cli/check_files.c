@@ -255,15 +255,29 @@ void check_until(struct context *c, const struct suppression *s, struct report *
                    : "list it in releases:, planned: true, so that it is known when it has come";
 }
 
+static bool stat_baseline(const struct context *c, struct stat *out)
+{
+    const char *path = c->set.project.baseline.s, *root = c->set.project.root;
+    AUTO(str) full = {0};
+
+    str_addf(&full, "%s%s%s", *path == '/' || !root ? "" : root, *path == '/' || !root ? "" : "/",
+             path);
+    return stat(str_text(&full), out) == 0;
+}
+
+bool check_baseline_is_folder(const struct context *c)
+{
+    struct stat st;
+
+    return c->set.project.baseline.s && stat_baseline(c, &st) && S_ISDIR(st.st_mode);
+}
+
 bool check_baseline_is_there(struct context *c)
 {
     const struct text *b = &c->set.project.baseline;
     struct stat st;
 
-    if (!b->s || stat(*b->s == '/' || !c->set.project.root
-                          ? b->s
-                          : arena_printf(&c->arena, "%s/%s", c->set.project.root, b->s),
-                      &st) == 0)
+    if (!b->s || stat_baseline(c, &st))
         return true;
     problem_add(
         &c->problems, b->at, "a schema dump, or a folder of SQL files",

@@ -319,6 +319,7 @@ void check_yaml_comments(struct context *c, const char *file, struct report *r);
 /* Is the release known at which a suppression ends? */
 void check_until(struct context *c, const struct suppression *s, struct report *r);
 bool check_baseline_is_there(struct context *c); /* false: a problem says what lacks */
+bool check_baseline_is_folder(const struct context *c);
 /* Files that a branch changed, by their way from the machine's root. */
 bool check_changed_files(struct context *c, const char *since, struct text_list *out,
                          struct err *err) MUST_CHECK;

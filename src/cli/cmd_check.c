@@ -232,6 +232,7 @@ static bool prove(struct checking *k, struct err *err)
                               .baseline_from =
                                   or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM"),
                               .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS),
+                              .baseline_is_folder = check_baseline_is_folder(c),
                               .cells = &k->cells};
 
     if (o.window < 1)

@@ -169,6 +169,8 @@ const struct rule rules[] = {
     {"statement-unparsed", RULE_PLAN, SEVERITY_WARNING, BOTH,
      "a statement that the parser doesn't understand"},
     {"step-fails-on-shadow", RULE_PLAN, SEVERITY_ERROR, BY_SHADOW, "a step fails when it is run"},
+    {"step-in-baseline", RULE_PLAN, SEVERITY_WARNING, BY_SHADOW,
+     "the baseline has the result of a step already"},
     {"storage-rewrite", RULE_REWRITE, SEVERITY_ERROR, BOTH,
      "a change of storage rewrites the table", WORK},
     {"stored-generated-column", RULE_REWRITE, SEVERITY_ERROR, BOTH,

@@ -16,7 +16,7 @@ static const char *helper_of(struct load *l)
 static bool is_usable(const struct load *l, const char *role)
 {
     return role && strcmp(role, l->s->owner) != 0 && strncmp(role, "pg_", 3) != 0 &&
-           names_find(&l->scan.strong, role) < 0;
+           names_find(&l->scan.strong, role) < 0 && names_find(&l->scan.foreign, role) < 0;
 }
 
 static bool grant(struct load *l, const char *role, const char *to, struct err *err)

@@ -216,10 +216,10 @@ static void judge_owner(struct scan *sc, const struct tokens *t, struct judgemen
     int owner = tokens_find(t, 1, "owner"), who = tokens_find(t, 1, "authorization");
 
     if (IS(0, "alter") && IS(owner + 1, "to") && owner + 3 == t->n &&
-        is_strong(sc, tokens_name(sc->a, t, owner + 2)))
+        is_foreign(sc, tokens_name(sc->a, t, owner + 2)))
         j->verdict = DROP;
     if (IS(0, "create") && IS(1, "schema") && who + 1 < t->n && who > 2 &&
-        is_strong(sc, tokens_name(sc->a, t, who + 1)))
+        is_foreign(sc, tokens_name(sc->a, t, who + 1)))
         edit(j, who, who + 2, NULL);
 }
 
@@ -230,9 +230,9 @@ static void judge_defaults(struct scan *sc, const struct tokens *t, struct judge
 
     if (!IS(at + 1, "role") && !IS(at + 1, "user"))
         return;
-    any = is_strong(sc, tokens_name(sc->a, t, at + 2));
+    any = is_foreign(sc, tokens_name(sc->a, t, at + 2));
     for (; tokens_char(t, end, ','); end += 2)
-        any |= is_strong(sc, tokens_name(sc->a, t, end + 1));
+        any |= is_foreign(sc, tokens_name(sc->a, t, end + 1));
     if (any)
         edit(j, at, end, NULL);
 }
@@ -243,11 +243,11 @@ static void judge_set(struct scan *sc, const struct tokens *t, struct judgement 
     int at = IS(1, "session") || IS(1, "local") ? 2 : 1;
 
     if (IS(1, "session") && IS(2, "authorization")) {
-        if (is_strong(sc, tokens_name(sc->a, t, 3)))
+        if (is_foreign(sc, tokens_name(sc->a, t, 3)))
             j->verdict = DROP;
         else
             edit(j, 1, 3, "ROLE ");
-    } else if (IS(at, "role") && is_strong(sc, tokens_name(sc->a, t, at + 1))) {
+    } else if (IS(at, "role") && is_foreign(sc, tokens_name(sc->a, t, at + 1))) {
         j->verdict = DROP;
     }
 }

@@ -241,6 +241,24 @@ class Asking(check_project.Case):
         p.write("migrations/V2.sql", "CREATE TABLE more (id int PRIMARY KEY);\n")
         self.assertEqual(p.check("--since", "HEAD").rc, 1)
 
+    def test_a_step_that_the_baseline_has(self):
+        """What isn't run isn't proved, and that is said: of migrations louder than of a dump."""
+        body = plan("p", phases={"expand": steps("1.1.0", "ALTER TABLE orders ADD COLUMN code text", "CREATE TABLE IF NOT EXISTS stock (id int)")})
+        done = T + "; ALTER TABLE orders ADD COLUMN code text;\n"
+        p = self.project(baseline=done, releases={"1.0.0": GET, "1.1.0": GET}, plans=[body])
+        found = [f for f in p.check().findings if f["rule"] == "step-in-baseline"]
+        self.assertEqual([f["severity"] for f in found], ["note"])
+        os.mkdir(os.path.join(p.dir, "migrations"))
+        p.write("migrations/V1__x.sql", done)
+        with open(p.dir + "/phasegate.yaml") as f:
+            settings = f.read()
+        p.write("phasegate.yaml", settings.replace("baseline.sql", "migrations"))
+        found = [f for f in p.check().findings if f["rule"] == "step-in-baseline"]
+        self.assertEqual([f["severity"] for f in found], ["warning"])
+        self.assertIn("of plan p the baseline has 1 of 1 steps already", found[0]["message"])
+        p.write("migrations/V1__x.sql", T + ";\n")
+        self.assertEqual(p.check().findings, [])
+
     def test_migrations_in_the_order_of_their_versions(self):
         p = self.project(releases={"1.0.0": GET}, plans=[harmless()], project={"baseline": "migrations"})
         os.mkdir(os.path.join(p.dir, "migrations"))
