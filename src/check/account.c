@@ -231,7 +231,8 @@ static void in_place_of(struct proof *p, int plan)
         return;
     struct finding *f = step_finding(
         p, state, "step-in-baseline", first->n_stmts > 0 ? first->stmts[0].at : first->at,
-        arena_printf(p->a, "of plan %s the baseline has %d of %d steps already: nothing of %s was proved",
+        arena_printf(p->a,
+                     "of plan %s the baseline has %d of %d steps already: nothing of %s was proved",
                      p->t.plans[plan]->id.s, n, all, n == 1 ? "it" : "them"));
     f->severity = p->o->baseline_is_folder ? SEVERITY_WARNING : SEVERITY_NOTE;
     f->help =

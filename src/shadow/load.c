@@ -227,8 +227,8 @@ static void restrict_psql(struct load *l)
 {
     struct clock *c = l->s->clock;
 
-    fprintf(l->file, "\\restrict %08x%08x%08x%08x\n", clock_random(c), clock_random(c), clock_random(c),
-            clock_random(c));
+    fprintf(l->file, "\\restrict %08x%08x%08x%08x\n", clock_random(c), clock_random(c),
+            clock_random(c), clock_random(c));
     l->scan.line++;
 }
 

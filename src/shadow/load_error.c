@@ -206,7 +206,8 @@ bool load_error(struct load *l, const char *text, const char **missing_role, str
 
     if (strstr(text, "invalid command \\restrict")) {
         err_set(err, ERR_UNREACHABLE, "psql is too old to load a baseline safely");
-        return err_hint(err, "Install PostgreSQL's security updates: 14.19, 15.14, 16.10, 17.6 or newer.");
+        return err_hint(
+            err, "Install PostgreSQL's security updates: 14.19, 15.14, 16.10, 17.6 or newer.");
     }
     read_said(&l->arena, text, &said);
     *missing_role = role_in(&l->arena, &said);

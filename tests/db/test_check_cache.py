@@ -1,6 +1,7 @@
 """`check` with what an earlier run found out says the same as without: after any edit, with any file in its place."""
 
 import glob
+import hashlib
 import json
 import os
 import random
@@ -57,7 +58,7 @@ class Cached:
 
     def lines(self):
         with open(self.file()) as f:
-            return f.read().splitlines()
+            return f.read().splitlines()[1:]  # without the sum of them
 
 
 BASE = """
@@ -165,16 +166,35 @@ class CheckCache(check_project.Case):
         want = c.warm()
         with open(c.file(), "rb") as f:
             whole = f.read()
+        whole = whole.partition(b"\n")[2]  # without the sum of it
+        signed = lambda text: hashlib.sha256(text).hexdigest().encode() + b"\n" + text
         head, _, rest = whole.partition(b"\n")
         key = rest.partition(b"\n")[0][:24]
         for text in (b"", b"\n\n\n", b"{}", whole[: len(whole) // 2], head + b"\n" + key + b'"}\n', b"\0" * 4096, rest,
-                     whole.replace(b'"p":1', b'"p":"zz"'), whole.replace(b'[23', b'["no.such"'), whole.replace(b'"v":[', b'"v":[[1],'),
+                     whole.replace(b'"p":1', b'"p":"zz"'), whole.replace(b'[23', b'["no.such"'), whole.replace(b'"v":[', b'"v":[[1],'), whole.replace(b'"leaves":null', b'"leaves":""'),
                      b"\xff\xfe" + whole, head + b"\n" + b"[" * 100000):
             with open(c.file(), "wb") as f:
-                f.write(text)
+                f.write(signed(text))
             self.assertEqual(c.warm()["summary"]["cells"], want["summary"]["cells"], text[:80])
-            if not text.startswith(head) or len(text) < len(whole) // 2:
-                self.assertEqual(c.warm(), want, text[:80])
+        for text in (b"", whole, signed(whole)[:-1], signed(whole).replace(b'"p":{', b'"p":1,"x":{'), b"0" * 64 + b"\n" + whole):
+            with open(c.file(), "wb") as f:
+                f.write(text)
+            self.assertEqual(c.warm(), want, text[:80])
+
+    def test_what_others_may_write_isnt_believed(self):
+        p, c = self.start()
+        want = c.warm()
+        with open(c.file(), "rb") as f:
+            lies = f.read().partition(b"\n")[2].replace(b'"given":false', b'"given":true')
+        for spoil in (lambda: os.chmod(c.file(), 0o666), lambda: os.chmod(c.kept, 0o777),
+                      lambda: os.getuid() == 0 and os.chown(c.file(), 65534, 65534)):
+            with open(c.file(), "wb") as f:
+                f.write(hashlib.sha256(lies).hexdigest().encode() + b"\n" + lies)
+            spoil()
+            self.assertEqual(c.warm(), want)
+            os.chmod(c.kept, 0o700)
+            os.remove(c.file())
+            self.assertEqual(c.warm(), want)
 
     def test_a_folder_of_migrations(self):
         p, c = self.start()

@@ -155,6 +155,39 @@ class Out(Case):
                                  {("cell-untested", "Kill", None), ("step-fails-on-shadow", None, "s0")}, done)
         self.nothing_left()
 
+    def test_roles_that_are_there_stay_strangers(self):
+        """What belongs to one of them isn't the loading role's to alter or drop."""
+        self.pg.psql("CREATE ROLE bob")
+        self.pg.psql("CREATE DATABASE proddb OWNER bob")
+        try:
+            before = self.pg.psql("SELECT datname, datdba::regrole, datacl, datconnlimit FROM pg_database ORDER BY 1")
+            base = T + "ALTER TABLE t OWNER TO bob;\n"
+            for sql in ("DROP DATABASE proddb WITH (FORCE)", "ALTER DATABASE proddb SET search_path = evil",
+                        "DO $$ BEGIN GRANT ALL ON DATABASE proddb TO PUBLIC; ALTER DATABASE proddb CONNECTION LIMIT 0; END $$",
+                        "SET ROLE bob", "ALTER ROLE bob PASSWORD 'pwned'"):
+                p = self.project(baseline=base, releases={"1.0.0": GET, "1.1.0": GET}, plans=[plan("p", phases={"expand": expand("1.1.0", sql)})])
+                done = p.check("--no-cache", "--shadow", self.pg.url())
+                refused = "own session" if sql.startswith("SET") else "step-fails-on-shadow"
+                self.assertIn(refused, done.stdout, (sql, done))
+                p = self.project(baseline=base + hidden(sql), releases={"1.0.0": GET})
+                self.assertEqual(p.check("--no-cache", "--shadow", self.pg.url()).rc, 2, sql)
+            self.assertEqual(self.pg.psql("SELECT datname, datdba::regrole, datacl, datconnlimit FROM pg_database ORDER BY 1"), before)
+            self.assertEqual(self.pg.psql("SELECT count(*) FROM pg_db_role_setting"), [["0"]])
+            self.assertEqual(self.pg.psql("SELECT count(*) FROM pg_auth_members WHERE roleid = 'bob'::regrole"), [["0"]])
+        finally:
+            self.pg.psql("DROP DATABASE IF EXISTS proddb")
+            self.pg.psql("DROP ROLE bob")
+
+    def test_an_encoding_that_hides_a_backslash(self):
+        """The last byte of a character may be a backslash elsewhere: what follows it is a string to one and a command to another."""
+        mark = self.mark()
+        base = (T + "SELECT set_config('client_encoding', 'SJIS', false);\n"
+                "SELECT E'\u00c1\\'; \\o %s\n\\qecho x\n\\c - postgres\nCREATE ROLE sneaky SUPERUSER;\n\\q\n-- ';\n" % mark)
+        for where in self.servers:
+            done = self.attempt(where, base, mark, baseline=base)
+            self.assertEqual(done.rc, 2, done)
+            self.assertIn("backslash commands are restricted", done.stderr)
+
     def test_prepared_transactions(self):
         """They outlive their session, and keep a database from being dropped."""
         for where, options in self.servers.items():
