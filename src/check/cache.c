@@ -298,8 +298,7 @@ bool cache_first(struct proof *p, struct query *q, int state)
 {
     const struct record *r = q->record;
 
-    if (!r || !r->is_whole || !r->has_first ||
-        ((r->leaves || r->clears) && q->facts.n_writes == 0))
+    if (!r || !r->is_whole || !r->has_first || ((r->leaves || r->clears) && q->facts.n_writes == 0))
         return false;
     q->sets = r->sets;
     q->n_sets = r->n_sets;

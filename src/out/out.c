@@ -101,10 +101,19 @@ void out_warn(struct out *o, const char *fmt, ...)
     va_end(ap);
 }
 
+/* "::error::" (GitHub Actions) and "##[error]" (Azure Pipelines) at the start of a line are orders to whoever runs us:
+ * names of files and words of servers don't give any. */
+static bool is_order(const char *line)
+{
+    line += strspn(line, " \t\r\v\f");
+    return strncmp(line, "::", 2) == 0 || strncmp(line, "##[", 3) == 0;
+}
+
 const char *out_clean(struct arena *a, const char *text, bool multi)
 {
     size_t n = strlen(text ? text : ""), to = 0;
     char *out = arena_alloc(a, n + 1);
+    bool orders = n > 0 && is_order(text);
 
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char) text[i];
@@ -112,9 +121,13 @@ const char *out_clean(struct arena *a, const char *text, bool multi)
         bool c1 = c == 0xC2 && i + 1 < n && (unsigned char) text[i + 1] >= 0x80 &&
                   (unsigned char) text[i + 1] <= 0x9F;
 
-        if (c == '\n' && multi)
+        if (orders && (c == ':' || c == '#')) {
+            out[to++] = '?';
+            orders = false;
+        } else if (c == '\n' && multi) {
             out[to++] = '\n';
-        else if (c == '\t' || c == '\n' || c == '\r')
+            orders = is_order(text + i + 1);
+        } else if (c == '\t' || c == '\n' || c == '\r')
             out[to++] = ' ';
         else if (c < 0x20 || c == 0x7F || c1) {
             out[to++] = '?';

@@ -61,6 +61,17 @@ class CheckStatic(unittest.TestCase):
         self.write("plans/.gitkeep", "")
         self.write("s/good.sql", "-- name: One\nSELECT 1;\n")
 
+    def test_names_of_files_give_no_orders(self):
+        """A line that begins so is an order to the service that runs us, and names come from the branch."""
+        self.write("plans/x\n::error::owned\n##[error]y.yaml", "plan: [")
+        self.write("phasegate.yaml", "phasegate: 1\n")
+        self.write("x\n  ::error::z.sql", "CREATE INDEX ON t (a);")
+        for args in (("x\n  ::error::z.sql",), ("no\n::error::w.sql",), (), ("--format", "github", "x\n  ::error::z.sql")):
+            done = subprocess.run([pgtest.BIN, "check", "--static", *args], cwd=self.dir, capture_output=True, text=True)
+            self.assertNotEqual(done.returncode, 0)
+            for line in done.stderr.splitlines() + ([] if "github" in args else done.stdout.splitlines()):
+                self.assertFalse(line.strip().startswith(("::", "##[")), line)
+
     def test_what_is_no_file_is_not_waited_for(self):
         self.write("m/V1.sql", "CREATE TABLE t (a int);")
         self.fifo("m/V2.sql")
