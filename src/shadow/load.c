@@ -226,9 +226,10 @@ static bool start_afresh(struct load *l, struct err *err)
 static void restrict_psql(struct load *l)
 {
     struct clock *c = l->s->clock;
+    const char *text = arena_printf(&l->arena, "\\restrict %08x%08x%08x%08x\n", clock_random(c),
+                                    clock_random(c), clock_random(c), clock_random(c));
 
-    fprintf(l->file, "\\restrict %08x%08x%08x%08x\n", clock_random(c), clock_random(c),
-            clock_random(c), clock_random(c));
+    fwrite(text, 1, strlen(text), l->file);
     l->scan.line++;
 }
 
