@@ -103,6 +103,7 @@ struct shadow_command {
     const char *const *argv; /* argv[0] is looked for on PATH; NULL-terminated */
     const char *label;       /* application_name of its sessions */
     int64_t limit_ms;        /* then it's ended; 0: never */
+    int *no_start;           /* NULL, or gets errno where it can't be started, else 0 */
 };
 
 /* Runs a program of the user's on a database, as SHADOW_OWNER: it finds the way there in DATABASE_URL and in libpq's

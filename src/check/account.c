@@ -55,6 +55,27 @@ static bool goes_round(const struct query *q)
     return q->facts.n_rels > 0 && strcasestr(q->sql, "recursive");
 }
 
+const char *example_row(struct proof *p, const struct query *q)
+{
+    const struct description *d = NULL;
+    AUTO(str) row = {0};
+
+    for (int s = 0; s < p->t.n_states && !d; s++)
+        d = q->shape[s];
+    for (int i = 0; i < q->sets[0].n; i++) {
+        unsigned type = d && i < d->n_params ? d->params[i] : 0;
+
+        str_addf(&row, "%s%s", i ? ", " : "",
+                 type == 16  ? "true"
+                 : type == 0 ? i == 0 ? "1" : "'x'"
+                 : type == 20 || type == 21 || type == 23 || type == 26 || type == 700 ||
+                         type == 701 || type == 1700
+                     ? "1"
+                     : "'x'");
+    }
+    return arena_printf(p->a, "-- args: (%s)", str_text(&row));
+}
+
 /* Other values help only where the statement takes some. */
 static const char *way_to_run(struct proof *p, const struct query *q, const struct outcome *o,
                               bool given)
@@ -73,8 +94,10 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
         return q->sets[0].n == 0
                    ? "that it can be planned is all that is known of it: mend it, or give the "
                      "baseline rows with which it ends"
-                   : "that it can be planned is all that is known of it: mend it, or give an "
-                     "example row with which it ends: -- args: (1, 'x')";
+                   : arena_printf(p->a,
+                                  "that it can be planned is all that is known of it: mend it, or "
+                                  "give an example row with which it ends: %s",
+                                  example_row(p, q));
     if (q->sets[0].n == 0 && constraint)
         return arena_printf(p->a,
                             "no example row can help: what the statement writes isn't what "
@@ -83,7 +106,8 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
     if (q->sets[0].n == 0)
         return "no example row can help, it has no parameters: rows of the baseline may, or "
                "another statement";
-    return given ? "give example values that it takes" : "give an example row: -- args: (1, 'x')";
+    return given ? "give example values that it takes"
+                 : arena_printf(p->a, "give an example row: %s", example_row(p, q));
 }
 
 /* Did anything that it touches change? */
@@ -106,7 +130,8 @@ void account_unrun(struct proof *p)
         for (int s = 0; s < p->t.n_states && first < 0; s++)
             if (q->run[s] && !q->run[s]->ok)
                 first = s;
-        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
+        /* Rights are asked for before values are looked at, and lacking ones have a finding of their own. */
+        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args || q->never)
             continue;
         /* In rows of our making a copy may have the keys of what is there. */
         bool too_long = is_too_much(q->run[first]);

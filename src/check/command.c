@@ -1,6 +1,9 @@
 /* command: steps, which run a pull request's code: only where somebody said so. */
 #include "check/work.h"
 
+#include <errno.h>
+#include <string.h>
+
 /* As long as a build may take, and no longer than a job waits. */
 enum { LIMIT_MS = 5 * 60 * 1000, HELP_BYTES = 2000 };
 
@@ -31,17 +34,33 @@ static const char *tail_of(struct proof *p, const char *text)
     return arena_strndup(p->a, from, (size_t) (text + n - from));
 }
 
-static const char *words_of(struct proof *p, const char *name, int code, int64_t limit_ms,
-                            const char *said)
+static const char *words_of(struct proof *p, const char *name, int code, int no_start,
+                            int64_t limit_ms, const char *said)
 {
     const char *how =
         code == SHADOW_COMMAND_LATE
             ? arena_printf(p->scratch, "didn't end within %d s", (int) (limit_ms / 1000))
-        : code == 127 && !*said ? "can't be started"
-                                : arena_printf(p->scratch, "ended with exit code %d", code);
+        : no_start ? arena_printf(p->scratch, "can't be started: %s", strerror(no_start))
+                   : arena_printf(p->scratch, "ended with exit code %d", code);
 
     return arena_printf(p->a, "the step fails: command %s %s%s%s", name, how, *said ? ": " : "",
                         *said ? last_line(p, said) : "");
+}
+
+static const char *way_to_start(struct proof *p, const char *name, int no_start)
+{
+    if (no_start == EACCES)
+        return strchr(name, '/') ? arena_printf(p->a,
+                                                "it may not be run: chmod +x %s, and git add "
+                                                "--chmod=+x %s",
+                                                name, name)
+                                 : "PATH has it, or a folder of PATH is there, that may not be run";
+    if (no_start == ENOENT)
+        return strchr(name, '/') ? "a file of that name, from the project's folder on, or the "
+                                   "program of its first line (#!) isn't there"
+                                 : "no folder of PATH has it; a file of the project's is named "
+                                   "from there on: ./name";
+    return NULL;
 }
 
 static bool run(struct proof *p, const struct step *s, const char **why, const char **help,
@@ -52,22 +71,25 @@ static bool run(struct proof *p, const struct step *s, const char **why, const c
                         ? s->statement_timeout_ms
                         : LIMIT_MS;
     AUTO(str) said = {0};
-    int code = 0;
+    int code = 0, no_start = 0;
 
     for (int i = 0; i < s->command.n; i++)
         argv[i] = s->command.items[i].s;
     struct shadow_command c = {.database = p->database,
                                .argv = argv,
                                .label = arena_printf(p->scratch, "phasegate/check/%s", s->id.s),
-                               .limit_ms = limit};
+                               .limit_ms = limit,
+                               .no_start = &no_start};
     *why = NULL;
     if (!shadow_command(p->shadow, &c, &said, &code, err))
         return false;
     if (code != 0) {
-        *why = words_of(p, argv[0], code, limit, str_text(&said));
-        *help = said.len ? arena_printf(p->a, "it said: %s", tail_of(p, str_text(&said)))
-                         : "it said nothing; it is given DATABASE_URL, libpq's variables and PATH, "
-                           "and no other variables of ours";
+        *why = words_of(p, argv[0], code, no_start, limit, str_text(&said));
+        *help = no_start ? way_to_start(p, argv[0], no_start)
+                : said.len
+                    ? arena_printf(p->a, "it said: %s", tail_of(p, str_text(&said)))
+                    : "it said nothing; it is given DATABASE_URL, libpq's variables and PATH, "
+                      "and no other variables of ours";
     }
     return true;
 }
@@ -101,9 +123,14 @@ bool command_step(struct proof *p, int state, const struct step *s, struct err *
     if (!run(p, s, &why, &help, err))
         return false;
     if (!why && s->applied_when.s) {
-        if (!steps_ask(p, s->applied_when.s, &in_place, err))
+        const char *failed = NULL;
+
+        if (!steps_ask(p, s->applied_when.s, &in_place, &failed, err))
             return false;
-        if (!in_place)
+        if (failed)
+            why = arena_printf(
+                p->a, "the step fails: the command ended well, but applied_when fails: %s", failed);
+        else if (!in_place)
             why = "the step fails: the command ended well, but applied_when is still false";
     }
     if (why && !p->told[state])

@@ -426,7 +426,8 @@ static void report_unrun_writers(struct proof *p, int state)
                          "nothing shows that it still works after this step: no arguments were "
                          "found with which it runs before it%s%s",
                          *why ? ": " : "", why),
-            "give the statement an example row that is taken: -- args: (1, 'x')");
+            arena_printf(p->a, "give the statement an example row that is taken: %s",
+                         example_row(p, a->q)));
         f->probe = "X";
         limited_add(p, a, state, f);
     }

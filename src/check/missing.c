@@ -180,31 +180,100 @@ static const char *help_for_syntax(struct proof *p, const struct app_statement *
         style, p->t.releases[a->release].version);
 }
 
-static const char *right_of(const struct query *q, const char *table)
-{
-    static const char *const words[] = {
-        [VERB_SELECT] = "SELECT", [VERB_INSERT] = "INSERT", [VERB_UPDATE] = "UPDATE",
-        [VERB_DELETE] = "DELETE", [VERB_MERGE] = "UPDATE",  [VERB_OTHER] = "ALL",
-    };
+enum {
+    RIGHT_SELECT = 1,
+    RIGHT_INSERT = 2,
+    RIGHT_UPDATE = 4,
+    RIGHT_DELETE = 8,
+    RIGHT_TRUNCATE = 16
+};
 
-    for (int i = 0; i < q->facts.n_writes; i++)
-        if (q->facts.writes[i].table && strcmp(q->facts.writes[i].table, table) == 0)
-            return words[q->facts.writes[i].verb];
-    return "SELECT";
+/* A write that looks at what is there reads too: UPDATE and DELETE by their WHERE, ON CONFLICT, RETURNING. */
+static unsigned rights_of(const struct query *q, const char *table)
+{
+    static const unsigned by_verb[] = {
+        [VERB_SELECT] = RIGHT_SELECT,
+        [VERB_INSERT] = RIGHT_INSERT,
+        [VERB_UPDATE] = RIGHT_SELECT | RIGHT_UPDATE,
+        [VERB_DELETE] = RIGHT_SELECT | RIGHT_DELETE,
+        [VERB_MERGE] = RIGHT_SELECT,
+        [VERB_OTHER] = RIGHT_SELECT,
+    };
+    bool is_truncate = strncasecmp(q->sql + strspn(q->sql, " \t\r\n"), "truncate", 8) == 0;
+    unsigned rights = 0;
+
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+
+        if (!w->table || strcmp(w->table, table) != 0)
+            continue;
+        rights |= is_truncate ? RIGHT_TRUNCATE : by_verb[w->verb];
+        if (q->facts.selects_star || q->keeps_rows || (w->on_conflict && w->conflict_has_target))
+            rights |= RIGHT_SELECT;
+    }
+    for (int i = 0; i < q->facts.n_rels; i++)
+        if (strcmp(q->facts.rels[i].name, table) == 0 && !q->facts.rels[i].is_target)
+            rights |= RIGHT_SELECT | (q->facts.rels[i].is_locked ? RIGHT_UPDATE : 0);
+    if (q->facts.verb == VERB_MERGE)
+        rights |= RIGHT_SELECT;
+    return rights ? rights : RIGHT_SELECT;
 }
 
-/* "permission denied for table orders" */
-static const char *help_for_right(struct proof *p, const struct app_statement *a,
-                                  const struct outcome *o)
+static bool is_same_role(const struct proof *p, const struct query *a, const struct query *b)
 {
-    const char *role = p->sessions[a->q->session].role;
-    const char *at = strstr(o->message, "permission denied for "), *grant;
+    const char *of_a = p->sessions[a->session].role, *of_b = p->sessions[b->session].role;
 
-    at = at ? at + strlen("permission denied for ") : "";
+    return of_a == of_b || (of_a && of_b && strcmp(of_a, of_b) == 0);
+}
+
+/* What its role has: statements of it that work in the state show it. */
+static unsigned rights_held(const struct proof *p, const struct query *q, const char *table,
+                            int state)
+{
+    unsigned rights = 0;
+
+    for (int i = 0; i < p->n_app; i++) {
+        const struct query *other = p->app[i].q;
+        bool names_it = false;
+
+        for (int k = 0; other && k < other->facts.n_rels; k++)
+            names_it |= strcmp(other->facts.rels[k].name, table) == 0;
+        if (names_it && other->plan[state] && other->plan[state]->ok && is_same_role(p, q, other))
+            rights |= rights_of(other, table);
+    }
+    return rights;
+}
+
+static const char *words_of_rights(struct proof *p, unsigned rights)
+{
+    static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"};
+    AUTO(str) all = {0};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (rights & (1U << i))
+            str_addf(&all, "%s%s", all.len ? ", " : "", words[i]);
+    return arena_strdup(p->a, str_text(&all));
+}
+
+/* "permission denied for table orders": the kind, and the name behind it. */
+static bool read_denial(struct proof *p, const char *message, const char **kind, const char **name)
+{
+    static const char denied[] = "permission denied for ";
+    const char *at = strncmp(message, denied, strlen(denied)) == 0 ? message + strlen(denied) : "";
     size_t n = strcspn(at, " ");
-    const char *kind = arena_strndup(p->a, at, n), *name = at[n] ? at + n + 1 : "it";
-    const struct cat_relation *r = cat_find(&p->baseline, NULL, NULL, name);
 
+    *kind = arena_strndup(p->a, at, n);
+    *name = at[n] ? at + n + 1 : "it";
+    return n > 0;
+}
+
+static const char *grant_of(struct proof *p, const struct app_statement *a, const char *message,
+                            unsigned rights, int state)
+{
+    const char *role = p->sessions[a->q->session].role, *kind, *name, *grant;
+
+    if (!read_denial(p, message, &kind, &name))
+        return NULL;
     if (!role)
         role = "the role of the session";
     if (strcmp(kind, "schema") == 0)
@@ -213,10 +282,43 @@ static const char *help_for_right(struct proof *p, const struct app_statement *a
         grant = arena_printf(p->a, "GRANT USAGE ON SEQUENCE %s TO %s", name, role);
     else if (strcmp(kind, "function") == 0 || strcmp(kind, "procedure") == 0)
         grant = arena_printf(p->a, "GRANT EXECUTE ON %s %s TO %s", kind, name, role);
-    else
-        grant = arena_printf(p->a, "GRANT %s ON %s TO %s", right_of(a->q, name), name, role);
-    bool is_plans = !r && strcmp(kind, "schema") != 0 && !is_of_baseline(p, a);
-    return arena_printf(p->a, "%s lacks the right: %s, in %s", role, grant,
+    else {
+        unsigned lacking = rights & ~rights_held(p, a->q, name, state);
+
+        grant = arena_printf(p->a, "GRANT %s ON %s TO %s",
+                             words_of_rights(p, lacking ? lacking : rights), name, role);
+    }
+    return arena_printf(p->a, "%s lacks the right: %s", role, grant);
+}
+
+const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
+                          int state)
+{
+    const struct task *t = p->t.states[state].task;
+    const char *kind, *name;
+
+    if (strcmp(f->rule->id, "grants-missing-for-app-role") != 0 ||
+        !read_denial(p, f->message, &kind, &name))
+        return NULL;
+    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+        if (strcmp(t->step->stmts[i].kind, "REVOKE") == 0)
+            return NULL;
+    return arena_printf(p->a, "%s, in this step",
+                        grant_of(p, a, f->message, rights_of(a->q, name), state));
+}
+
+/* rights: of all statements that fail by this. */
+static const char *help_for_right(struct proof *p, const struct app_statement *a,
+                                  const struct outcome *o, unsigned rights)
+{
+    const char *kind, *name, *grant = grant_of(p, a, o->message, rights, 0);
+
+    if (!grant)
+        return "the server lets its role do that nowhere: see the policies of the table";
+    read_denial(p, o->message, &kind, &name);
+    bool is_plans = !cat_find(&p->baseline, NULL, NULL, name) && strcmp(kind, "schema") != 0 &&
+                    !is_of_baseline(p, a);
+    return arena_printf(p->a, "%s, in %s", grant,
                         is_plans ? "the step that makes it" : "the baseline");
 }
 
@@ -229,7 +331,7 @@ static struct absent *absent_for(struct proof *p, const char *key)
             return &p->absent[i];
     p->absent = arena_grow(p->a, p->absent, sizeof *p->absent * (size_t) p->n_absent,
                            sizeof *p->absent * (size_t) (p->n_absent + 1));
-    p->absent[p->n_absent] = (struct absent) {key, -1};
+    p->absent[p->n_absent] = (struct absent) {key, -1, 0};
     return &p->absent[p->n_absent++];
 }
 
@@ -261,8 +363,6 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
         help = help_for_name(p, a, &near, is_baselines);
     else if (strcmp(o->sqlstate, "42601") == 0)
         help = help_for_syntax(p, a);
-    else if (strcmp(o->sqlstate, "42501") == 0)
-        help = help_for_right(p, a, o);
     else if (strcmp(o->sqlstate, "42P18") == 0)
         help = "the server can't tell the type of a parameter: cast it, as in $1::int";
     else
@@ -271,7 +371,15 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
                             : maker(p, a, false);
 
     struct absent *known = absent_for(p, key_of(p, rule, o, object, near.table));
+    const char *kind, *name;
+    bool is_right = strcmp(o->sqlstate, "42501") == 0;
+    if (is_right && read_denial(p, o->message, &kind, &name))
+        known->rights |= rights_of(a->q, name);
+    if (is_right)
+        help = help_for_right(p, a, o, known->rights);
     if (known->finding >= 0) {
+        if (is_right)
+            p->report->findings[known->finding].help = help;
         place_add(p, &p->report->findings[known->finding], a);
         return;
     }

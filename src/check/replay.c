@@ -43,7 +43,7 @@ static bool run_sql_list(struct proof *p, const struct sql_list *l, struct wire_
 }
 
 /* One boolean; anything else is false. */
-bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err)
+bool steps_ask(struct proof *p, const char *sql, bool *out, const char **why, struct err *err)
 {
     struct wire_op op = {.kind = WIRE_RUN, .sql = sql, .keep_rows = true, .sync = true};
     struct wire_result r = {0};
@@ -51,6 +51,8 @@ bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err)
     if (!wire_run(p->owner, p->scratch, &op, 1, &r, err))
         return false;
     *out = r.ok && r.n_rows == 1 && r.cell[0][0] && r.cell[0][0][0] == 't';
+    if (why)
+        *why = r.ok ? NULL : arena_strdup(p->a, r.message);
     return true;
 }
 
@@ -60,12 +62,12 @@ bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct e
 {
     *out = false;
     if (s->applied_when.s)
-        return steps_ask(p, s->applied_when.s, out, err);
+        return steps_ask(p, s->applied_when.s, out, NULL, err);
     for (int i = 0; i < s->n_stmts; i++) {
         bool is = false;
         if (!s->stmts[i].applied_when)
             return true;
-        if (!steps_ask(p, s->stmts[i].applied_when, &is, err))
+        if (!steps_ask(p, s->stmts[i].applied_when, &is, NULL, err))
             return false;
         if (!is)
             return true;

@@ -304,6 +304,41 @@ static const struct app_statement *blocking_consumer(const struct proof *p, int 
     return NULL;
 }
 
+/* The newest release that it breaks; those after it are free of it. */
+static int last_hurt(const struct proof *p, int culprit, enum level level)
+{
+    int last = -1;
+
+    for (int i = 0; i < p->n_app; i++)
+        if (!p->t.releases[p->app[i].release].is_consumer && p->app[i].release > last &&
+            hurts(p, &p->app[i], culprit, level))
+            last = p->app[i].release;
+    return last;
+}
+
+/* No release that is known will do: what has to be listed first? */
+static const char *way_by_releases(struct proof *p, int culprit, enum level level)
+{
+    int window = (int) p->o->window, last = last_hurt(p, culprit, level);
+    int free = 0, more;
+
+    for (int r = last + 1; last >= 0 && r < p->t.n_releases; r++)
+        free += !p->t.releases[r].is_consumer;
+    more = window + 1 - free;
+    if (free == 0 || more <= 0)
+        return arena_printf(
+            p->a, "list the next release without that statement, and bind this to %s after it",
+            window == 1 ? "the one" : arena_printf(p->a, "one that comes %d", window));
+    return more == 1 ? arena_printf(p->a,
+                                    "%s is the last one that does; list one more release after "
+                                    "those that are listed, and bind this to it",
+                                    p->t.releases[last].version)
+                     : arena_printf(p->a,
+                                    "%s is the last one that does; list %d more releases after "
+                                    "those that are listed, and bind this to the last of them",
+                                    p->t.releases[last].version, more);
+}
+
 static const char *way_out(struct proof *p, const struct app_statement *a, const struct finding *f,
                            const struct timeline_world *w, int culprit, enum level level)
 {
@@ -313,7 +348,10 @@ static const char *way_out(struct proof *p, const struct app_statement *a, const
                                                   f->flags.items[0].value.s)
                                    : "";
     const char *who = p->t.releases[a->release].is_consumer ? "consumer" : "release";
+    const char *right = missing_right(p, a, f, culprit);
 
+    if (right)
+        return right;
     if (f->safe_from)
         return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s%s or later", who, version,
                             a->s->name, flags, f->safe_from, planned_word(p, f->safe_from));
@@ -325,13 +363,12 @@ static const char *way_out(struct proof *p, const struct app_statement *a, const
                             "%s runs %s at all times: change its statement first, then bind this "
                             "later",
                             release_words(p, consumer->release), consumer->s->name);
-    return arena_printf(
-        p->a,
-        "%s %s runs %s%s while %s is live beside it: list the next release without "
-        "that statement, and bind this to %s after it",
-        who, version, a->s->name, flags, w->newest >= 0 ? p->t.releases[w->newest].version : "it",
-        p->o->window == 1 ? "the one"
-                          : arena_printf(p->a, "one that comes %d", (int) p->o->window));
+    const char *newest = w->newest >= 0 ? p->t.releases[w->newest].version : NULL;
+    const char *beside = !newest || w->newest == a->release
+                             ? ""
+                             : arena_printf(p->a, " while %s is live beside it", newest);
+    return arena_printf(p->a, "%s %s runs %s%s%s: %s", who, version, a->s->name, flags, beside,
+                        way_by_releases(p, culprit, level));
 }
 
 struct finding *finding_of_statement(struct proof *p, const struct app_statement *a,

@@ -158,7 +158,8 @@ struct born { /* a relation that a task made */
 
 struct absent { /* what makes statements fail in every state; key: rule, SQLSTATE, object */
     const char *key;
-    int finding; /* index into the report's */
+    int finding;     /* index into the report's */
+    unsigned rights; /* that they lack together: see missing.c */
 };
 
 struct limited { /* a step refuses what a statement may be given */
@@ -285,8 +286,8 @@ bool replay_to(struct proof *p, int state, struct err *err);
 
 /* Is its result there already? */
 bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err);
-/* As the steps' role: one boolean; anything else is false. */
-bool steps_ask(struct proof *p, const char *sql, bool *out, struct err *err);
+/* As the steps' role: one boolean; anything else is false. why: NULL, or the server's error, NULL when it gave an answer. */
+bool steps_ask(struct proof *p, const char *sql, bool *out, const char **why, struct err *err);
 
 /* command.c: a command: step, where it may be run. */
 bool command_step(struct proof *p, int state, const struct step *s, struct err *err);
@@ -344,12 +345,18 @@ void lost_report(struct proof *p);
 /* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
 void account_count(struct proof *p);
 void account_unrun(struct proof *p);
+/* -- args: with a value for each parameter, of about its type. */
+const char *example_row(struct proof *p, const struct query *q);
 void account_late(struct proof *p);
 void account_outside(struct proof *p);
 void account_unparsed(struct proof *p);
 void account_in_place(struct proof *p);
 
 /* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
+/* The GRANT that a statement needs after the step that made the state: what is made anew has no rights but its
+ * owner's. NULL: it isn't that, or the step takes rights away, as whoever wrote it knows. */
+const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
+                          int state);
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     const struct outcome *o);
 

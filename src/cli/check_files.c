@@ -242,6 +242,9 @@ void check_until(struct context *c, const struct suppression *s, struct report *
 
     if (release_is_known(&c->set, &r->arena, s->until, &near))
         return;
+    /* It is one that is to come: another digit is another release, and no slip. */
+    if (near && strlen(near) == strlen(s->until))
+        near = NULL;
     struct finding *f = report_add(r, "release-not-listed", s->at,
                                    "%s is allowed until %s, a release that neither the project nor "
                                    "a plan names",

@@ -100,7 +100,8 @@ static const char take_definers[] =
     "EXECUTE format('ALTER ROUTINE %s SECURITY INVOKER', r.name); END LOOP; END $do$";
 
 /* PostgreSQL's own objects (public, 2200, aside) are the superuser's, and give nobody more than initdb did, but to
- * read. By hand: REVOKE takes only what one grantor gave. */
+ * read. By hand: REVOKE takes only what one grantor gave. initdb makes information_schema after it has written down
+ * what it gave, so USAGE to PUBLIC on it is known only from here. */
 static const char take_back[] =
     "DO $do$ DECLARE r record; BEGIN "
     "FOR r IN SELECT * FROM (VALUES ('pg_namespace', 'nspowner', 'nspacl', 'n'), "
@@ -108,8 +109,13 @@ static const char take_back[] =
     "('pg_type', 'typowner', 'typacl', 'T'), ('pg_language', 'lanowner', 'lanacl', 'l')) "
     "v (cat, owner, acl, kind) LOOP "
     "EXECUTE format('UPDATE %1$I c SET %2$I = 10, %3$I = i.initprivs FROM %1$I o "
-    "LEFT JOIN pg_init_privs i ON i.objoid = o.oid AND i.classoid = %1$L::regclass "
-    "AND i.objsubid = 0 WHERE o.oid = c.oid AND c.oid < 16384 AND c.oid <> 2200 "
+    "LEFT JOIN (SELECT objoid, classoid, initprivs FROM pg_init_privs WHERE objsubid = 0 "
+    "UNION ALL SELECT n.oid, ''pg_namespace''::regclass, acldefault(''n'', 10) || "
+    "makeaclitem(0, 10, ''USAGE'', false) FROM pg_namespace n "
+    "WHERE nspname = ''information_schema'' AND NOT EXISTS (SELECT FROM pg_init_privs p "
+    "WHERE p.objoid = n.oid AND p.classoid = ''pg_namespace''::regclass)) "
+    "i ON i.objoid = o.oid AND i.classoid = %1$L::regclass WHERE o.oid = c.oid AND c.oid < 16384 "
+    "AND c.oid <> 2200 "
     "AND (c.%2$I <> 10 OR EXISTS (SELECT x.grantee, x.privilege_type FROM aclexplode(c.%3$I) x "
     "WHERE x.grantee <> 10 AND (x.privilege_type <> ''SELECT'' OR %4$L <> ''r'') "
     "EXCEPT SELECT y.grantee, y.privilege_type "

@@ -156,7 +156,8 @@ bool shadow_command(struct shadow *s, const struct shadow_command *c, struct str
                         .in_fd = -1,
                         .out_fd = -1,
                         .is_foreign = true,
-                        .limit_ms = c->limit_ms};
+                        .limit_ms = c->limit_ms,
+                        .no_start = c->no_start};
 
     if (!program_run(s, &p, output, out_code, err))
         return false;

@@ -139,10 +139,11 @@ const char *const *program_env(struct arena *a, const char *const *added, bool k
 /* ---- the child's side -------------------------------------------------------------------------- */
 
 /* Between fork and exec: only what is safe after a fork of a program with threads. */
-static _Noreturn void become(const struct program *p, int in, int out, int errout)
+static _Noreturn void become(const struct program *p, int in, int out, int errout, int failed)
 {
     static const int reset[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGXFSZ};
     sigset_t none;
+    ssize_t told;
 
     setpgid(0, 0);
     for (size_t i = 0; i < sizeof reset / sizeof *reset; i++)
@@ -158,7 +159,9 @@ static _Noreturn void become(const struct program *p, int in, int out, int errou
         else
             execve(p->argv[0], (char *const *) p->argv, (char *const *) p->env);
     }
-    _exit(127);
+    /* 127 is also what a shell ends with. */
+    told = write(failed, &errno, sizeof errno);
+    _exit(told < 0 ? 126 : 127);
 }
 
 /* ---- ours -------------------------------------------------------------------------------------- */
@@ -219,12 +222,24 @@ static void end_child(struct shadow *s, pid_t pid, int *status)
     }
 }
 
+/* Waits until the child has become the program: the pipe is closed then. */
+static void hear(const struct program *p, int fd)
+{
+    int failed = 0;
+    ssize_t n;
+
+    while ((n = read(fd, &failed, sizeof failed)) < 0 && errno == EINTR)
+        ;
+    if (p->no_start)
+        *p->no_start = n == (ssize_t) sizeof failed ? failed : 0;
+}
+
 static pid_t start(const struct program *p, int fds[2])
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), exec[2] = {-1, -1};
     pid_t pid = -1;
 
-    if (null >= 0 && pipe2(fds, O_CLOEXEC) == 0) {
+    if (null >= 0 && pipe2(exec, O_CLOEXEC) == 0 && pipe2(fds, O_CLOEXEC) == 0) {
         fcntl(fds[0], F_SETFL, O_NONBLOCK);
         pid = fork();
         if (pid == 0)
@@ -232,13 +247,20 @@ static pid_t start(const struct program *p, int fds[2])
                    p->is_foreign    ? fds[1]
                    : p->out_fd >= 0 ? p->out_fd
                                     : null,
-                   fds[1]);
-        if (pid > 0)
+                   fds[1], exec[1]);
+        close(exec[1]);
+        exec[1] = -1;
+        if (pid > 0) {
             setpgid(pid, pid);
+            hear(p, exec[0]);
+        }
         close(fds[1]);
         if (pid < 0)
             close(fds[0]);
     }
+    for (int i = 0; i < 2; i++)
+        if (exec[i] >= 0)
+            close(exec[i]);
     if (null >= 0)
         close(null);
     return pid;

@@ -12,6 +12,7 @@ struct program {
     bool
         is_foreign; /* argv[0] is looked for on PATH, both outputs are errout, nothing outlives it */
     int64_t limit_ms; /* it is ended then; 0: it has all the time */
+    int *no_start;    /* NULL, or gets errno where it can't be started, else 0 */
 };
 
 /* Its end, or a signal's (ERR_INTERRUPTED, and it is ended). out_code: SHADOW_COMMAND_LATE when its time was over;

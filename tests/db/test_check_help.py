@@ -1,0 +1,151 @@
+"""check: what it says to do can be done, and is about what is wrong. On servers of its own."""
+
+import os
+import unittest
+
+import check_project
+from project import plan, step
+
+T = "CREATE TABLE orders (id int PRIMARY KEY, name text, amount int, note text)"
+GET = "-- name: Get\n-- args: (1)\nSELECT name FROM orders WHERE id = $1;\n"
+OTHER = "-- name: Other\n-- args: (1)\nSELECT amount FROM orders WHERE id = $1;\n"
+
+
+def steps(release, *sql):
+    return {"release": release, "steps": [step("s%d" % i, s) for i, s in enumerate(sql)]}
+
+
+def harmless(release="1.1.0"):
+    return plan("harmless", phases={"expand": steps(release, "ALTER TABLE orders ADD COLUMN more text")})
+
+
+class InformationSchema(check_project.Case):
+    """PUBLIC may use it, as PostgreSQL makes it."""
+
+    SEEN = "SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'orders' AND column_name = '%s')"
+
+    def test_statements_steps_and_blocks(self):
+        sql = GET + "-- name: Columns\nSELECT column_name FROM information_schema.columns WHERE table_name = 'orders' ORDER BY 1;\n"
+        block = "DO $$ BEGIN IF NOT (%s) THEN ALTER TABLE orders ADD COLUMN more text; END IF; END $$" % (self.SEEN % "more")
+        p = self.project(baseline=T, releases={"1.0.0": sql, "1.1.0": sql},
+                         plans=[plan("block", phases={"expand": {"release": "1.1.0", "steps": [
+                             step("s", block, applied_when=self.SEEN % "more", undo={"none": "tests"})]}})])
+        done = p.check()
+        self.assertNotIn("permission denied", done.stdout)
+        self.assertEqual([f for f in done.findings if f["severity"] == "error" and f["rule"] != "unclassified-sql"], [], done)
+
+    def test_no_more_than_that(self):
+        """What a baseline gives beyond it is taken back, and USAGE stays."""
+        base = T + "; GRANT CREATE ON SCHEMA information_schema TO PUBLIC"
+        sql = GET + "-- name: May\nSELECT 1 / (has_schema_privilege('information_schema', 'USAGE') " \
+                    "AND NOT has_schema_privilege('information_schema', 'CREATE'))::int AS v;\n"
+        self.clean(self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[harmless()]))
+
+
+class Commands(check_project.Case):
+    def failure(self, applied_when, *command, **files):
+        s = {"id": "tool", "command": list(command), "applied_when": applied_when, "undo": {"none": "tests"}}
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[plan("tool", phases={"expand": {"release": "1.1.0", "steps": [s]}})])
+        for name, text in files.items():
+            p.write(name, text)
+        done = p.check("--allow-commands")
+        [f] = [f for f in done.findings if f["rule"] == "step-fails-on-shadow"]
+        return f
+
+    def test_why_applied_when_fails(self):
+        f = self.failure("SELECT EXISTS (SELECT FROM nowhere)", "true")
+        self.assertIn('applied_when fails: relation "nowhere" does not exist', f["message"])
+
+    def test_a_script_that_may_not_be_run(self):
+        f = self.failure("SELECT false", "./tool", tool="#!/bin/sh\nexit 0\n")
+        self.assertIn("command ./tool can't be started: Permission denied", f["message"])
+        self.assertIn("chmod +x ./tool", f["help"])
+        self.assertNotIn("DATABASE_URL", f["help"])
+
+    def test_what_isnt_there(self):
+        f = self.failure("SELECT false", "no-such-program-here")
+        self.assertIn("can't be started: No such file or directory", f["message"])
+        self.assertIn("PATH", f["help"])
+
+    def test_127_may_be_the_programs_own(self):
+        f = self.failure("SELECT false", "sh", "-c", "exit 127")
+        self.assertIn("ended with exit code 127", f["message"])
+
+
+class Rights(check_project.Case):
+    def more(self, *versions):
+        return {v: {"session": {"role": "help_app"}} for v in versions}
+
+    def test_a_view_made_anew(self):
+        base = T + "; CREATE VIEW few AS SELECT id, name FROM orders; CREATE ROLE help_app; GRANT SELECT ON orders, few TO help_app"
+        sql = "-- name: Few\nSELECT name FROM few WHERE id = $1;\n"
+        anew = "DROP VIEW few; CREATE VIEW few AS SELECT id, name, amount FROM orders"
+        for step_sql, grant in ((anew, True), ("REVOKE SELECT ON few FROM help_app", False)):
+            with self.subTest(sql=step_sql):
+                p = self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, more=self.more("1.0.0", "1.1.0"),
+                                 plans=[plan("anew", phases={"contract": steps("1.1.0", step_sql)})])
+                found = [f for f in p.check().findings if f["rule"] == "grants-missing-for-app-role"]
+                self.assertTrue(found)
+                for f in found:
+                    if grant:
+                        self.assertIn("GRANT SELECT ON few TO help_app, in this step", f["help"])
+                    else:
+                        self.assertIn("list the next release without that statement", f["help"])
+
+    def test_lacking_in_the_baseline_is_one_finding(self):
+        sql = ("-- name: Put\nINSERT INTO orders (id, name, amount, note) VALUES ($1, $2, $3, $4);\n"
+               "-- name: Set\nUPDATE orders SET name = $2 WHERE id = $1;\n-- name: Gone\nDELETE FROM orders WHERE id = $1;\n")
+        for held, rights in (("", "SELECT, INSERT, UPDATE, DELETE"), ("; GRANT SELECT ON orders TO help_app", "INSERT, UPDATE, DELETE")):
+            with self.subTest(held=held):
+                p = self.project(baseline=T + "; CREATE ROLE help_app" + held, releases={v: GET + sql for v in ("1.0.0", "1.1.0")},
+                                 more=self.more("1.0.0", "1.1.0"), plans=[harmless()])
+                done = p.check()
+                self.assertEqual([f["rule"] for f in done.findings], ["failing-at-baseline"], done)
+                self.assertIn("GRANT %s ON orders TO help_app, in the baseline" % rights, done.findings[0]["help"])
+
+
+class ExampleRow(check_project.Case):
+    def test_a_value_for_each_parameter(self):
+        base = T + "; ALTER TABLE orders ADD CHECK (name ~ '^[A-Z]{2}-[0-9]{7}$')"
+        sql = "-- name: Put\nINSERT INTO orders (id, name, amount, note) VALUES ($1, $2, $3, $4);\n"
+        p = self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[harmless()])
+        found = [f["help"] for f in p.check().findings if f["rule"] == "cell-untested"]
+        self.assertEqual(set(found), {"give an example row: -- args: (1, 'x', 1, 'x')"})
+
+
+class Later(check_project.Case):
+    def help(self, window, **releases):
+        drop = {"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")}
+        names = {v.replace("_", ".")[1:]: sql for v, sql in releases.items()}
+        p = self.project(baseline=T, releases=names, plans=[plan("drop", phases=drop)])
+        [f] = [f for f in p.check("--window", str(window)).findings if f["rule"] == "old-query-fails"]
+        return f["help"]
+
+    def test_releases_that_are_free_of_it_count(self):
+        one = self.help(1, v1_0_0=GET, v1_1_0=OTHER)
+        self.assertIn("release 1.0.0 runs Get while 1.1.0 is live beside it: ", one)
+        self.assertIn("1.0.0 is the last one that does; list one more release after those that are listed, and bind this to it", one)
+        self.assertIn("list one more release", self.help(2, v1_0_0=GET, v1_1_0=OTHER, v1_2_0=OTHER))
+        self.assertIn("list 2 more releases after those that are listed, and bind this to the last of them", self.help(2, v1_0_0=GET, v1_1_0=OTHER))
+
+    def test_no_release_beside_itself(self):
+        said = self.help(1, v1_0_0=OTHER, v1_1_0=GET)
+        self.assertIn("release 1.1.0 runs Get: list the next release without that statement", said)
+        self.assertNotIn("beside", said)
+
+
+class Until(check_project.Case):
+    def help(self, until):
+        sql = "-- phasegate: allow index-not-concurrent until %s because small\nCREATE INDEX i ON orders (amount)" % until
+        p = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("p", phases={"contract": steps("1.1.0", sql)})])
+        [f] = [f for f in p.check("--static").findings if f["rule"] == "release-not-listed"]
+        return f["help"]
+
+    def test_only_what_is_near(self):
+        self.assertIn("planned: true", self.help("2.0.0"))
+        self.assertIn('did you mean "1.1.0"?', self.help("1.1.00"))
+
+
+if __name__ == "__main__":
+    unittest.main()
