@@ -1,10 +1,10 @@
 /* Texts of statements: constants, comments, what makes two of them one. */
+#include "load/parse_deep.h"
 #include "load/capture_text.h"
 #include "load/sql_tree.h"
 #include "load/statements_sql.h"
 
 #include <ctype.h>
-#include <pg_query.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +133,7 @@ static bool read_values(struct arena *a, const char *sql, const char *normal, in
 
 static const char *normalise(struct arena *a, const char *sql, struct text_list *values)
 {
-    PgQueryNormalizeResult result = pg_query_normalize(sql);
+    PgQueryNormalizeResult result = normalize_deep(sql);
     const char *text = result.error ? NULL : arena_strdup(a, result.normalized_query);
 
     pg_query_free_normalize_result(result);
@@ -241,7 +241,7 @@ static int by_place(const void *x, const void *y)
 
 const char *text_mended(struct arena *a, const char *sql)
 {
-    PgQueryParseResult result = pg_query_parse(sql);
+    PgQueryParseResult result = parse_deep(sql);
     struct mend m = {.a = a, .sql = sql, .len = strlen(sql)};
     json_t *tree = result.error ? NULL : json_loads(result.parse_tree, 0, NULL);
     struct str out = {0};

@@ -1,9 +1,9 @@
 /* One text to its statements. The parser's own boundaries are used: a semicolon may stand in a string, in a
  * BEGIN ATOMIC body or in a rule. */
+#include "load/parse_deep.h"
 #include "load/sql_work.h"
 #include "load/utf8.h"
 
-#include <pg_query.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,7 +145,7 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
         problem_add(problems, text->at, "UTF-8", NULL, "%s isn't valid UTF-8", what);
         return false;
     }
-    parsed.result = pg_query_parse(text->sql);
+    parsed.result = parse_deep(text->sql);
     if (parsed.result.error) {
         say_syntax(text, parsed.result.error, problems);
         return false;

@@ -1,7 +1,7 @@
 /* From a statement's text to its facts. */
+#include "load/parse_deep.h"
 #include "load/statement_work.h"
 
-#include <pg_query.h>
 #include <string.h>
 
 /* ---- what is found ---------------------------------------------------------------------------- */
@@ -223,7 +223,7 @@ static void read_tree(struct arena *a, const char *sql, const char *text,
 
 void statement_facts(struct arena *a, const struct statement *s, struct statement_facts *out)
 {
-    PgQueryParseResult result = pg_query_parse(s->dollar_sql);
+    PgQueryParseResult result = parse_deep(s->dollar_sql);
 
     *out = (struct statement_facts) {.verb = VERB_OTHER};
     if (result.error) {

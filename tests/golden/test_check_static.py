@@ -61,6 +61,13 @@ class CheckStatic(unittest.TestCase):
         self.write("plans/.gitkeep", "")
         self.write("s/good.sql", "-- name: One\nSELECT 1;\n")
 
+    def test_what_is_deeper_than_any_stack(self):
+        for sql in ("SELECT 1" + "+1" * 100000, "SELECT 1" + "+1" * 200000, "SELECT " + "- " * 200000 + "1", "SELECT " + "NOT " * 100000 + "true",
+                    "SELECT 1 UNION " * 20000 + "SELECT 1", "SELECT " + "(" * 100000 + "1" + ")" * 100000):
+            self.write("deep.sql", sql + ";")
+            done = subprocess.run([pgtest.BIN, "check", "--static", "deep.sql"], cwd=self.dir, capture_output=True, text=True)
+            self.assertIn(done.returncode, (0, 1), done.stderr[-300:])
+
     def test_names_of_files_give_no_orders(self):
         """A line that begins so is an order to the service that runs us, and names come from the branch."""
         self.write("plans/x\n::error::owned\n##[error]y.yaml", "plan: [")
