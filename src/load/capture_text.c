@@ -1,6 +1,6 @@
 /* Texts of statements: constants, comments, what makes two of them one. */
-#include "load/parse_deep.h"
 #include "load/capture_text.h"
+#include "load/parse_deep.h"
 #include "load/sql_tree.h"
 #include "load/statements_sql.h"
 
