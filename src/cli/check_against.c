@@ -1,6 +1,7 @@
 /* check --against ENV: steps that were applied there and read differently now. Reads only. */
 #include "cli.h"
 
+#include "phasegate/ledger.h"
 #include "phasegate/report.h"
 
 static void report_edit(struct context *c, struct report *r, const struct plan *p,
@@ -21,15 +22,28 @@ static void report_edit(struct context *c, struct report *r, const struct plan *
         c->env->name.s, p->id.s);
 }
 
+/* Without a finding it would look as if what was applied had been compared. */
+static bool say_if_untouched(struct context *c, struct engine *e, struct err *err)
+{
+    struct plan_state *states;
+    int n = 0;
+
+    if (e->has_ledger && !ledger_plan_states(e->db, &c->arena, &states, &n, err))
+        return err_note(err, "--against %s", c->env->name.s);
+    if (n == 0)
+        out_say(&c->out, "--against %s: nothing was applied there yet", c->env->name.s);
+    return true;
+}
+
 bool check_against(struct context *c, const char *environment, struct report *r, struct err *err)
 {
     c->line.text[OPT_ENV] = environment;
     if (!context_environment(c, err))
         return false;
+    struct engine *e = NULL;
     for (int i = 0; i < c->set.n_plans; i++) {
         struct plan *p = &c->set.plans[i];
         struct edit *edits = NULL;
-        struct engine *e;
         int n = 0;
 
         if (!context_engine(c, p, &e, err) || !engine_edits(e, p, &c->arena, &edits, &n, err))
@@ -37,5 +51,5 @@ bool check_against(struct context *c, const char *environment, struct report *r,
         for (int k = 0; k < n; k++)
             report_edit(c, r, p, &edits[k]);
     }
-    return true;
+    return !e || say_if_untouched(c, e, err);
 }

@@ -183,8 +183,35 @@ static const char *thing_of(struct view *v, const struct sql_stmt *gone)
                      : arena_strdup(&v->r->arena, gone->table);
 }
 
+/* The statement that makes it anew, later in the step; NULL: none. The step is one transaction: nobody sees it gone. */
+static const struct sql_stmt *made_anew(const struct step *step, const struct sql_stmt *gone)
+{
+    for (int i = (int) (gone - step->stmts) + 1; gone->drop == DROP_VIEW && i < step->n_stmts;
+         i++) {
+        const struct sql_stmt *s = &step->stmts[i];
+
+        if (strncmp(s->kind, "CREATE", strlen("CREATE")) == 0 && strstr(s->kind, "VIEW") &&
+            is_text(s->table, gone->table) &&
+            (s->schema ? is_text(s->schema, gone->schema) : !gone->schema))
+            return s;
+    }
+    return NULL;
+}
+
+/* Are all columns that the statement names words of the view's text? Else they may be gone, or another table's. */
+static bool keeps_columns(const struct sql_stmt *view, const struct statement_facts *f)
+{
+    if (strchr(view->sql, '*'))
+        return true;
+    for (int i = 0; i < f->columns.n; i++)
+        if (!strcasestr(view->sql, f->columns.items[i].s))
+            return false;
+    return true;
+}
+
 static void still_named(struct view *v, const struct step *step, const struct sql_stmt *gone)
 {
+    const struct sql_stmt *anew = made_anew(step, gone);
     int switched = v->phase_release[PHASE_WRITE_ACTIVATION];
     const char *thing = thing_of(v, gone);
     struct finding *found[2][2] = {{NULL}}; /* before the switch of writes, after it; maybe, sure */
@@ -195,6 +222,9 @@ static void still_named(struct view *v, const struct step *step, const struct sq
 
         for (int i = 0; f && i < statements_of(v->rf, r)->n; i++) {
             enum use use = uses(&f[i], gone);
+
+            if (anew && use == USE_SURE)
+                use = keeps_columns(anew, &f[i]) ? USE_NOT : USE_MAYBE;
             struct finding **at = &found[is_late][use == USE_SURE];
 
             if (use == USE_NOT)

@@ -105,6 +105,29 @@ class Rights(check_project.Case):
                 self.assertIn("GRANT %s ON orders TO help_app, in the baseline" % rights, done.findings[0]["help"])
 
 
+class MadeAnew(check_project.Case):
+    def found(self, *sql, use="SELECT name FROM few WHERE id = $1"):
+        base = T + "; CREATE VIEW few AS SELECT id, name FROM orders"
+        get = "-- name: Few\n-- args: (1)\n%s;\n" % use
+        p = self.project(baseline=base, releases={v: get for v in ("1.0.0", "1.1.0")}, plans=[plan("anew", phases={"contract": steps("1.1.0", *sql)})])
+        done = p.check("--static")
+        return [(f["severity"], f["rule"]) for f in done.findings if f["rule"] == "contract-without-tombstone"], p
+
+    def test_in_the_same_step(self):
+        found, p = self.found("DROP VIEW few; CREATE VIEW few AS SELECT id, name, amount FROM orders")
+        self.assertEqual(found, [])
+        self.clean(p)
+        self.assertEqual(self.found("DROP VIEW few; CREATE VIEW few AS SELECT id, amount FROM orders")[0], [("note", "contract-without-tombstone")])
+
+    def test_gone_for_a_while_or_for_good(self):
+        error = [("error", "contract-without-tombstone")]
+        anew = "CREATE VIEW few AS SELECT id, name FROM orders"
+        for sql in (["DROP VIEW few"], ["DROP VIEW few", anew], ["DROP VIEW few; CREATE VIEW many AS SELECT id, name FROM orders"],
+                    ["DROP VIEW few; CREATE SCHEMA aside; CREATE VIEW aside.few AS SELECT id, name FROM orders"]):
+            with self.subTest(sql=sql):
+                self.assertEqual(self.found(*sql)[0], error)
+
+
 class ExampleRow(check_project.Case):
     def test_a_value_for_each_parameter(self):
         base = T + "; ALTER TABLE orders ADD CHECK (name ~ '^[A-Z]{2}-[0-9]{7}$')"

@@ -119,8 +119,9 @@ class Proof(project.Case):
         p.body["baseline"] = "baseline.sql"
         p.put("baseline.sql", project.ORDERS + ";\n")
         p.write()
+        self.assertIn("--against staging: nothing was applied there yet", p.ok("check", "--against", "staging").stderr)
         p.ok("advance", "orders-ref", "--release", "1.1.0")
-        p.ok("check", "--against", "staging")
+        self.assertNotIn("nothing was applied", p.ok("check", "--against", "staging").stderr)
         edited = full_plan()
         edited["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar"
         p.write_plan(edited)
