@@ -175,3 +175,24 @@ void lost_report(struct proof *p)
         finding_place(p->report, f, a->s->sql_at, f->release, f->statement);
     }
 }
+
+bool lost_gives_up(struct proof *p, struct err *err)
+{
+    if (!err_is(err, ERR_CONNECTION_LOST) || p->losses->n < LOSSES_MAX)
+        return false;
+    err_clear(err);
+    lost_report(p);
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+
+        if (!a->q->is_lethal || a->first_world < 0)
+            continue;
+        struct finding *f = report_add(
+            p->report, "cell-untested", a->s->sql_at,
+            "nothing was proved: more than %d statements and steps end their sessions", LOSSES_MAX);
+        f->severity = SEVERITY_ERROR;
+        f->help = "mend those that are named, or take them off the release's files";
+        return true;
+    }
+    return true;
+}

@@ -163,6 +163,10 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         *t = p->t;
     }
     *again = !ok && (p->is_short || lost_again(p, err));
+    if (!ok && !*again && lost_gives_up(p, err)) {
+        *t = p->t;
+        ok = true;
+    }
     if (p->is_short)
         err_clear(err);
     proof_close(p);

@@ -341,6 +341,8 @@ bool lost_again(struct proof *p, struct err *err);
 bool lost_is_lethal(const struct proof *p, const struct query *q);
 bool lost_skips(struct proof *p, int state); /* the task that makes this state ended a session */
 void lost_report(struct proof *p);
+/* Too many of them: those that are known are told of, and that nothing else is. False: it is another error. */
+bool lost_gives_up(struct proof *p, struct err *err);
 
 /* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
 void account_count(struct proof *p);

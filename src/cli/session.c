@@ -187,7 +187,7 @@ bool context_each_database(struct context *c,
     }
     for (int i = 0; i < c->env->n_databases; i++) {
         const struct database_decl *decl = &c->env->databases[i];
-        struct engine *e;
+        struct engine *e = NULL;
 
         if (only && strcmp(decl->name.s, only) != 0)
             continue;

@@ -351,6 +351,13 @@ class LostSessions(check_project.Case):
         self.assertEqual(done.rc, 1, done)
         return {(f["rule"], f["severity"], f["statement"]): f for f in done.findings}
 
+    def test_more_that_end_their_sessions_than_are_tried(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET + "".join("-- name: End%d\nSELECT %d, pg_terminate_backend(pg_backend_pid());\n" % (i, i) for i in range(20))})
+        done = p.check()
+        self.assertEqual(done.rc, 1, done)
+        self.assertGreaterEqual(len(done.findings), 17)
+        self.assertIn("nothing was proved", done.stdout)
+
     def test_a_statement(self):
         found = self.findings(releases={"1.0.0": self.KILL + GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
         self.assertEqual(set(found), {("cell-untested", "error", "Kill"), ("old-query-fails", "error", "Get")})
