@@ -27,11 +27,14 @@
 
 #define ARGUMENT                                                                                   \
     offsetof(struct seccomp_data, args) /* the first one: its low half, then its high one */
+#define SECOND_ARGUMENT (offsetof(struct seccomp_data, args) + 8)
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
 #define IF(value, skip, skip_else) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (skip), (skip_else))
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
 #define ALLOW RETURN(SECCOMP_RET_ALLOW)
 #define DENY RETURN(SECCOMP_RET_ERRNO | EACCES)
+
+#define SOCKET_TYPES 0xf /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 static void confine_calls(const char *program, bool may_connect)
 {
@@ -51,6 +54,12 @@ static void confine_calls(const char *program, bool may_connect)
         DENY,
         IF(may_connect ? never : SYS_connect, 0, 1),
         DENY,
+        IF(SYS_setxattr, 0, 1), /* of files anywhere */
+        DENY,
+        IF(SYS_lsetxattr, 0, 1),
+        DENY,
+        IF(SYS_fsetxattr, 0, 1),
+        DENY,
         IF(SYS_execve, 0, 6),
         LOAD(ARGUMENT),
         IF((uint32_t) name, 0, 3),
@@ -58,9 +67,13 @@ static void confine_calls(const char *program, bool may_connect)
         IF((uint32_t) (name >> 32), 0, 1),
         ALLOW,
         DENY,
-        IF(may_connect ? never : SYS_socket, 0, 3),
+        IF(may_connect ? never : SYS_socket, 0, 7),
         LOAD(ARGUMENT),
         IF(AF_UNIX, 1, 0),
+        DENY,
+        LOAD(SECOND_ARGUMENT),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SOCKET_TYPES),
+        IF(SOCK_STREAM, 1, 0), /* a datagram needs no connect */
         DENY,
         ALLOW,
     };
@@ -87,6 +100,17 @@ static void confine_calls(const char *program, bool may_connect)
 #define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
 #endif
 
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE /* from the third version on */
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+
+/* As in the newest version; older ones are told a size up to which they know it. */
+struct ruleset {
+    uint64_t handled_access_fs, handled_access_net, scoped;
+};
+#define SCOPE_ABSTRACT_SOCKETS (1ULL << 0) /* from the sixth version on */
+#define SCOPE_SIGNALS (1ULL << 1)
+
 static void allow(int rules, const char *path, uint64_t rights)
 {
     struct landlock_path_beneath_attr rule = {.allowed_access = rights,
@@ -100,7 +124,7 @@ static void allow(int rules, const char *path, uint64_t rights)
 
 static void confine_files(const char *writable)
 {
-    const uint64_t file = LANDLOCK_ACCESS_FS_WRITE_FILE;
+    uint64_t file = LANDLOCK_ACCESS_FS_WRITE_FILE;
     uint64_t all = file | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
                    LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |
                    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
@@ -112,8 +136,15 @@ static void confine_files(const char *writable)
         return;
     if (version >= 2)
         all |= LANDLOCK_ACCESS_FS_REFER;
-    struct landlock_ruleset_attr attr = {.handled_access_fs = all};
-    int rules = (int) syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (version >= 3) {
+        all |= LANDLOCK_ACCESS_FS_TRUNCATE;
+        file |= LANDLOCK_ACCESS_FS_TRUNCATE;
+    }
+    struct ruleset attr = {.handled_access_fs = all};
+    if (version >= 6)
+        attr.scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS;
+    int rules = (int) syscall(SYS_landlock_create_ruleset, &attr,
+                              version >= 6 ? sizeof attr : sizeof attr.handled_access_fs, 0);
     if (rules < 0)
         return;
     if (writable)
