@@ -107,7 +107,8 @@ void report_join(struct report *r, int n_static)
     for (int i = 0; i < r->n; i++) {
         bool told = i < n_static && is_refuted(r, n_static, &r->findings[i]);
 
-        for (int k = n_static; i < n_static && k < r->n && !told; k++)
+        /* All of them: beside another plan a step is run in several states, and told of in each. */
+        for (int k = n_static; i < n_static && k < r->n; k++)
             if (is_one_cause(&r->findings[i], &r->findings[k])) {
                 told = true;
                 r->findings[k].same = r->findings[i].rule;

@@ -128,6 +128,19 @@ class MadeAnew(check_project.Case):
                 self.assertEqual(self.found(*sql)[0], error)
 
 
+class Severities(check_project.Case):
+    def test_of_the_text_beside_another_plan(self):
+        """A step that is run in several states is told of in each."""
+        first = plan("first", flags={"write": {"key": "w"}}, phases={
+            "expand": steps("1.1.0", "ALTER TABLE orders ADD COLUMN more text"),
+            "write_activation": {"release": "1.2.0", "rollout": [{"percent": 100}]}})
+        second = plan("second", phases={"expand": steps("1.1.0", "CREATE INDEX i ON orders (amount)")}, timestamp=first["timestamp"] + 1)
+        p = self.project(baseline=T, releases={v: OTHER for v in ("1.0.0", "1.1.0", "1.2.0")}, plans=[first, second],
+                         project={"policy": {"rules": {"index-not-concurrent": "warning"}}})
+        done = p.check()
+        self.assertEqual((done.rc, self.rules(done)), (0, [("warning", "work-under-strong-lock")]), done)
+
+
 class ExampleRow(check_project.Case):
     def test_a_value_for_each_parameter(self):
         base = T + "; ALTER TABLE orders ADD CHECK (name ~ '^[A-Z]{2}-[0-9]{7}$')"
