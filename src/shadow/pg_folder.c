@@ -103,9 +103,11 @@ bool pg_folder_make(const char *parent, struct str *out, int *lock_fd, struct er
     size_t tail;
 
     str_addf(&made, "%s/" NEW_PREFIX "XXXXXX", parent);
-    if (!mkdtemp(made.text))
-        return err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", parent,
-                       strerror(errno));
+    if (!mkdtemp(made.text)) {
+        err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", parent,
+                strerror(errno));
+        return err_hint(err, "TMPDIR=DIR: a folder that is there, and that you may write to.");
+    }
     tail = strlen(parent) + strlen("/" NEW_PREFIX);
     str_clear(out);
     str_addf(out, "%s/" PREFIX "%s", parent, str_text(&made) + tail);

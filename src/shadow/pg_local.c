@@ -232,9 +232,11 @@ static bool find_parent(const char *given, struct str *out, struct err *err)
 {
     char *real = realpath(given, NULL);
 
-    if (!real)
-        return err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", given,
-                       strerror(errno));
+    if (!real) {
+        err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", given,
+                strerror(errno));
+        return err_hint(err, "TMPDIR=DIR: a folder that is there, and that you may write to.");
+    }
     str_set(out, real);
     free(real);
     bool good = true;

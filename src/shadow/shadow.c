@@ -104,7 +104,7 @@ static bool start_own(struct shadow *s, struct err *err)
         pg_local_clean(NULL); /* and what an earlier run left in the slower place */
     if (s->cache ? shadow_image_start(s, &o, err) : pg_local_start(&o, &s->pg, err))
         return true;
-    if (err_is(err, ERR_UNREACHABLE))
+    if (err_is(err, ERR_UNREACHABLE) && err->hint.len == 0)
         err_hint(err, "phasegate check starts a PostgreSQL of its own: apt install postgresql (or "
                       "postgresql-15), or PHASEGATE_PG_BIN=DIR, or --shadow URL for a server that "
                       "runs already.");

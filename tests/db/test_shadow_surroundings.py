@@ -74,6 +74,14 @@ class Surroundings(check_project.Case):
         for name in ("with space", "it's"):
             self.good({"TMPDIR": self.folder(name)})
 
+    def test_a_folder_that_is_none(self):
+        p = self.project(baseline=BASELINE, releases={"1.0.0": GET})
+        for name in ("/nonexistent", "nowhere", "/etc/passwd"):
+            done = p.check("--no-cache", env={"TMPDIR": name})
+            self.assertEqual(done.rc, 3, done)
+            self.assertIn("TMPDIR=DIR", done.stdout + done.stderr)
+            self.assertNotIn("apt install", done.stdout + done.stderr)
+
     def test_a_comma_is_told_at_once(self):
         p = self.project(baseline=BASELINE, releases={"1.0.0": GET})
         for name in ("a,b", "new\nline"):
