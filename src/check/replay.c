@@ -515,7 +515,7 @@ static bool start_over(struct proof *p, struct err *err)
     p->state = 0;
     if (p->database && !shadow_drop(p->shadow, CHECK_DATABASE, err))
         return false;
-    p->n_seeds = 0;
+    p->n_seeds = p->n_empty = 0;
     if (!open_database(p, err) || !catalogue_read(p->root, p->a, &p->baseline, err))
         return false;
     p->before = p->now;

@@ -3,10 +3,11 @@
  * Rows are made in the order of foreign keys, with the parents' own values, by a role under session_replication_role =
  * replica: triggers of the baseline don't fire for them. A table that has rows keeps its own.
  */
-#include "check/work.h"
+#include "check/seed.h"
 
 #define SEED_ROWS 2
 #define MEND_TRIES 24
+#define SHIFTS 8 /* numbers that other rows of a table have */
 
 const struct seed *seed_of(const struct proof *p, unsigned relation)
 {
@@ -70,13 +71,6 @@ static void visit(struct order *o, int i)
 
 /* ---- one row ----------------------------------------------------------------------------------------------- */
 
-struct row {
-    const struct cat_relation *r;
-    int variant;
-    int *nth;            /* for each column: which of the checks' values, -1: our own */
-    const char **values; /* for each column; NULL: left to its default */
-};
-
 static bool has_key(const struct pair_list *l, const char *column)
 {
     for (int i = 0; i < l->n; i++)
@@ -116,10 +110,9 @@ static bool is_hidden_from(const struct proof *p, const struct plan *plan)
     return next && next->stages && next->stages[plan - p->set->plans] >= STAGE_CONTRACT_RUNNING;
 }
 
-/* Does a plan make and fill this column? A row from before the plan has nothing in it, also where the column is
- * there. */
-static bool is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
-                              const struct cat_column *c)
+/* Also where the column is there. */
+bool seed_is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
+                            const struct cat_column *c)
 {
     for (int i = 0; i < p->t.n_plans && !c->not_null; i++) {
         const struct plan *plan = p->t.plans[i];
@@ -139,9 +132,15 @@ static bool is_filled_by_plan(const struct proof *p, const struct cat_relation *
     return false;
 }
 
+static bool is_numbered(const struct cat_column *c)
+{
+    return c->is_identity || (c->fallback && strstr(c->fallback, "nextval("));
+}
+
+/* Numbers are given, 1 and 2, whatever their sequence says: examples rely on them. */
 static bool is_left_out(const struct cat_column *c)
 {
-    return c->is_generated || c->is_identity || (c->fallback && strstr(c->fallback, "nextval("));
+    return c->is_generated || (is_numbered(c) && c->category != 'N');
 }
 
 /* The nth row of a table, or its last. */
@@ -159,8 +158,8 @@ static const struct seed *seed_nth(const struct proof *p, unsigned relation, int
 
 /* The parent's value, where a foreign key says so. Each row has a parent of its own: where there may be one child
  * for each, as in a table that holds more columns of the same thing, no parent is left without. */
-static const char *parents_value(struct proof *p, const struct cat_relation *r,
-                                 const struct cat_column *col, int nth)
+const char *seed_parents_value(struct proof *p, const struct cat_relation *r,
+                               const struct cat_column *col, int nth)
 {
     for (int i = 0; i < r->n_constraints; i++) {
         const struct cat_constraint *k = &r->constraints[i];
@@ -190,9 +189,12 @@ static void fill_row(struct proof *p, struct row *row)
 {
     for (int i = 0; i < row->r->n_columns; i++) {
         const struct cat_column *c = &row->r->columns[i];
-        const char *parent = parents_value(p, row->r, c, row->variant);
+        const char *parent = seed_parents_value(p, row->r, c, row->variant);
+        int variant = row->variant + (is_numbered(c) ? row->shift : 0);
 
-        if (is_left_out(c) || is_filled_by_plan(p, row->r, c) ||
+        if (row->is_fixed[i])
+            continue;
+        if (is_left_out(c) || seed_is_filled_by_plan(p, row->r, c) ||
             (!parent && !c->not_null && points_at_itself(row->r, c)))
             row->values[i] = NULL;
         else if (parent)
@@ -201,26 +203,28 @@ static void fill_row(struct proof *p, struct row *row)
             row->values[i] = value_from_checks(p->scratch, row->r, c, row->nth[i]);
         else
             row->values[i] =
-                value_of(p->scratch, &p->baseline, c->type, c->base, c->typmod, row->variant);
+                value_of(p->scratch, &p->baseline, c->type, c->base, c->typmod, variant);
     }
 }
 
 static const char *insert_sql(struct proof *p, const struct row *row, const char **args, int *n)
 {
     AUTO(str) sql = {0}, values = {0};
+    bool is_numbered_always = false;
 
     str_add(&sql, "INSERT INTO ");
     sql_qualified(&sql, row->r->schema, row->r->name);
     for (int i = 0; i < row->r->n_columns; i++) {
-        if (!row->values[i])
+        is_numbered_always |= row->values[i] && row->r->columns[i].is_identity;
+        if (!row->values[i] && !row->is_null[i])
             continue;
         str_add(&sql, *n ? ", " : " (");
         sql_ident(&sql, row->r->columns[i].name);
         args[(*n)++] = row->values[i];
         str_addf(&values, "%s$%d", *n > 1 ? ", " : "", *n);
     }
-    str_addf(&sql, *n ? ") VALUES (%s) RETURNING " : " DEFAULT VALUES RETURNING ",
-             str_text(&values));
+    str_addf(&sql, *n ? ")%s VALUES (%s) RETURNING " : "%s DEFAULT VALUES%s RETURNING ",
+             is_numbered_always ? " OVERRIDING SYSTEM VALUE" : "", str_text(&values));
     for (int i = 0; i < row->r->n_columns; i++) {
         str_add(&sql, i ? ", " : "");
         sql_ident(&sql, row->r->columns[i].name);
@@ -253,8 +257,12 @@ static bool next_values(struct proof *p, struct row *row, const struct wire_resu
 
 static struct row row_start(struct proof *p, const struct cat_relation *r, int variant)
 {
-    struct row row = {r, variant, arena_array(p->scratch, int, r->n_columns + 1),
-                      arena_array(p->scratch, const char *, r->n_columns + 1)};
+    struct row row = {.r = r,
+                      .variant = variant,
+                      .nth = arena_array(p->scratch, int, r->n_columns + 1),
+                      .values = arena_array(p->scratch, const char *, r->n_columns + 1),
+                      .is_fixed = arena_array(p->scratch, bool, r->n_columns + 1),
+                      .is_null = arena_array(p->scratch, bool, r->n_columns + 1)};
 
     for (int i = 0; i < r->n_columns; i++)
         row.nth[i] = -1;
@@ -271,14 +279,42 @@ static struct wire_op row_op(struct proof *p, struct row *row)
     return op;
 }
 
-/* It was refused once: other values, until it is taken or nothing is left to try. A table that stays empty is said by
- * what needs its rows. */
+/* A number that another row of the table has, as in a partition; or values that the checks may take, one after the
+ * other, where the server couldn't be asked for some. */
+static bool next_try(struct proof *p, struct row *row, const struct wire_result *r)
+{
+    if (strcmp(r->sqlstate, "23505") == 0 && row->shift < SHIFTS * SEED_ROWS) {
+        row->shift += SEED_ROWS;
+        return true;
+    }
+    return next_values(p, row, r);
+}
+
+static void note_refused(struct proof *p, const struct cat_relation *r,
+                         const struct wire_result *why)
+{
+    if (seed_of(p, r->oid))
+        return;
+    p->empty = arena_grow(p->a, p->empty, sizeof *p->empty * (size_t) p->n_empty,
+                          sizeof *p->empty * (size_t) (p->n_empty + 1));
+    p->empty[p->n_empty++] = (struct empty_table) {
+        .relation = r,
+        .constraint = quoted_name(p->a, why->message, "constraint"),
+        .message = arena_strdup(p->a, why->message ? why->message : "no answer")};
+}
+
+/* It was refused once: other values, until it is taken or nothing is left to try. */
 static bool mend_row(struct proof *p, struct row *row, const struct wire_result *refused,
                      struct err *err)
 {
     struct wire_result result = *refused;
 
-    for (int try = 1; try < MEND_TRIES && next_values(p, row, &result); try++) {
+    bool is_solved = strcmp(refused->sqlstate, "23505") != 0;
+
+    if (is_solved && !solve_row(p, row, err))
+        return false;
+    for (int try = 0; try < MEND_TRIES && (is_solved || next_try(p, row, &result));
+         try++, is_solved = false) {
         struct wire_op op = row_op(p, row);
 
         if (!wire_run(p->seeder, p->scratch, &op, 1, &result, err))
@@ -289,6 +325,7 @@ static bool mend_row(struct proof *p, struct row *row, const struct wire_result 
             return true;
         }
     }
+    note_refused(p, row->r, &result);
     return true;
 }
 

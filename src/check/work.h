@@ -143,6 +143,12 @@ struct seed { /* a row that we made or found: texts by column */
     const char **values;              /* by place in shape->columns */
 };
 
+struct empty_table { /* whose made rows were refused, all of them */
+    const struct cat_relation *relation;
+    const char *constraint; /* that refused the last one; NULL: not known */
+    const char *message;
+};
+
 struct hidden { /* a soft drop that is in place on the shadow */
     const struct task *task;
     int plan;
@@ -204,6 +210,8 @@ struct proof {
     struct strictness *strict; /* [releases + consumers] */
     struct seed *seeds;
     int n_seeds, cap_seeds;
+    struct empty_table *empty;
+    int n_empty;
     struct hidden *hidden;
     int n_hidden;
     struct limited *limited;

@@ -1,0 +1,72 @@
+"""check: the rows that it makes, so that statements meet some."""
+
+import os
+import unittest
+
+import check_project
+import pgtest
+from project import plan, step
+
+TABLE = "CREATE TABLE t%d (id int GENERATED %s AS IDENTITY PRIMARY KEY, sig text, %s);\n"
+PUT = "-- name: Put%d\n-- args: (%d, 'x')\nUPDATE t%d SET sig = $2 WHERE id = $1;\n"
+SHORT = "ALTER TABLE t%d ADD CONSTRAINT short%d CHECK (sig IS NULL OR length(sig) < 20) NOT VALID"
+
+SOLVED = [
+    "c text NOT NULL CHECK (c ~ '^[a-z]+$')",
+    "c text NOT NULL CHECK (c ~ '^[^@]+@[^@]+$')",
+    "c text NOT NULL UNIQUE CHECK (c ~* '^[A-Z0-9._%-]+@[A-Z0-9._%-]+[.][A-Z]{2,4}$')",
+    "c text NOT NULL CHECK (position('@' in c) > 1)",
+    "c char(3) NOT NULL UNIQUE CHECK (c ~ '^[A-Z]{3}$')",
+    "c text NOT NULL CHECK (length(c) = 3)",
+    "c text NOT NULL CHECK (c ~ '^(INV|CRN)-\\d{4}-[[:digit:]]{6}(/[a-z])?$')",
+    "c text NOT NULL CHECK (c LIKE 'ord\\_%-__')",
+    "c text NOT NULL CHECK (c SIMILAR TO '(a|b)+c[0-9]{2}')",
+    "c varchar(8) NOT NULL CHECK (upper(c) = c AND length(c) BETWEEN 6 AND 8)",
+    "c text NOT NULL CHECK (c LIKE 'https://%' AND length(c) > 12)",
+    "a int, b int, CHECK (a IS NULL OR b IS NULL)",
+    "a int NOT NULL, b text, CHECK (b IS NULL OR a = 77)",
+    "a int, b int, CHECK (num_nonnulls(a, b) = 1)",
+    "a int NOT NULL, b int NOT NULL, CHECK (b > a AND a > 40)",
+    "a date NOT NULL, b date NOT NULL, CHECK (b > a + 20)",
+    "a timestamptz NOT NULL, b timestamptz NOT NULL, CHECK (b > a)",
+    "a numeric(5,2) NOT NULL CHECK (a > 0 AND a < 1)",
+    "j jsonb NOT NULL CHECK (jsonb_typeof(j) = 'array')",
+    "j jsonb NOT NULL CHECK (jsonb_array_length(j) > 0)",
+    "j jsonb NOT NULL CHECK (j ? 'kind' AND j ? 'size')",
+    "kind text NOT NULL CHECK (kind IN ('user', 'team')), u int, g int, CHECK ((kind = 'user') = (u IS NOT NULL)),"
+    " CHECK (num_nonnulls(u, g) = 1)",
+    "c text NOT NULL CHECK (c::int > 500)",
+    "d mail NOT NULL",
+    "tags text[] NOT NULL CHECK (cardinality(tags) > 0)",
+    "during int4range NOT NULL CHECK (NOT isempty(during))",
+    "a int NOT NULL, b int NOT NULL, s int GENERATED ALWAYS AS (a + b) STORED CHECK (s > 100)",
+    "c text NOT NULL CHECK (c IN ('free', 'pro', 'team'))",
+    "\"Odd \"\"name\" text NOT NULL CHECK (\"Odd \"\"name\" ~ '^[a-z]''[a-z]$')",
+]
+
+
+def setUpModule():
+    """One server for all: each check makes a database of its own."""
+    os.environ["PHASEGATE_SHADOW"] = pgtest.cluster().url()
+
+
+def expand(*sql):
+    return plan("short", phases={"expand": {"release": "1.1.0", "steps": [step("s%d" % i, s) for i, s in enumerate(sql)]}})
+
+
+class Rows(check_project.Case):
+    def test_checks_that_are_met(self):
+        """An UPDATE that a step restricts is only seen where there is a row; both rows have the ids that examples name."""
+        for row in (1, 2):
+            base = "CREATE DOMAIN mail AS text CHECK (VALUE ~ '^[a-z]{2,}@[a-z]+\\.(com|org)$');\n" + "".join(
+                TABLE % (i, ("ALWAYS", "BY DEFAULT")[i % 2], c) for i, c in enumerate(SOLVED))
+            puts = "\n".join(PUT % (i, row, i) for i in range(len(SOLVED)))
+            done = self.project(baseline=base, releases={"1.0.0": puts, "1.1.0": puts},
+                                plans=[expand(*(SHORT % (i, i) for i in range(len(SOLVED))))]).check()
+            seen = {f["statement"] for f in done.findings if (f["severity"], f["rule"]) == ("error", "unproven-write")}
+            self.assertEqual([c for i, c in enumerate(SOLVED) if "Put%d" % i not in seen], [], done if not seen else row)
+            self.assertEqual([f for f in done.findings if f["rule"] != "unproven-write"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
