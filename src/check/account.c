@@ -83,7 +83,10 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
     const char *column =
         strcmp(o->sqlstate, "23502") == 0 ? quoted_name(p->a, o->message, "column") : NULL;
     const char *constraint = quoted_name(p->a, o->message, "constraint");
+    const char *parent = empty_parent(p, q, o);
 
+    if (parent)
+        return parent;
     if (column && !is_given_column(q, column))
         return arena_printf(p->a,
                             "no example row can help: column \"%s\" must have a value, and the "

@@ -34,7 +34,7 @@ static bool may_restrict(const struct sql_stmt *s)
                         strstr(s->kind, "TYPE"));
 }
 
-static bool restricts(const struct task *t, const char *table)
+bool limits_restricts(const struct task *t, const char *table)
 {
     if (t->kind != TASK_STEP || !t->step)
         return false;
@@ -124,7 +124,7 @@ static void add_tries(struct proof *p, const struct app_statement *a, const stru
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
 
-        for (int k = 0; r && restricts(t, r->name) && w->params && k < w->columns.n; k++) {
+        for (int k = 0; r && limits_restricts(t, r->name) && w->params && k < w->columns.n; k++) {
             const struct cat_column *c = cat_column(r, w->columns.items[k].s);
             const char *values[VALUES_MAX + 8];
             int n =
@@ -209,7 +209,7 @@ static void add_from_rows(struct proof *p, const struct app_statement *a, const 
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
 
-        if (!r || !restricts(t, r->name) || !computes(w))
+        if (!r || !limits_restricts(t, r->name) || !computes(w))
             continue;
         for (int k = 0; k < q->facts.n_rels; k++) {
             const struct fact_rel *f = &q->facts.rels[k];
@@ -400,7 +400,7 @@ static bool writes_restricted(const struct proof *p, const struct app_statement 
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
-        if (r && restricts(t, r->name))
+        if (r && limits_restricts(t, r->name))
             return true;
     }
     return false;
@@ -419,15 +419,18 @@ static void report_unrun_writers(struct proof *p, int state)
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
             p->t.releases[a->release].is_projected || !writes_restricted(p, a, s->task))
             continue;
-        const char *why = a->q->run[s->from] ? a->q->run[s->from]->message : "";
+        const struct outcome *run = a->q->run[s->from];
+        const char *why = run ? run->message : "",
+                   *parent = run ? empty_parent(p, a->q, run) : NULL;
         f = finding_of_state(
             p, a, w, state, "unproven-write",
             arena_printf(p->a,
                          "nothing shows that it still works after this step: no arguments were "
                          "found with which it runs before it%s%s",
                          *why ? ": " : "", why),
-            arena_printf(p->a, "give the statement an example row that is taken: %s",
-                         example_row(p, a->q)));
+            parent ? parent
+                   : arena_printf(p->a, "give the statement an example row that is taken: %s",
+                                  example_row(p, a->q)));
         f->probe = "X";
         limited_add(p, a, state, f);
     }

@@ -180,7 +180,8 @@ static bool hurts(const struct proof *p, const struct app_statement *a, int culp
     if (failure_at(q, culprit))
         return before < 0 || !failure_at(q, before);
     for (int i = 0; i < p->n_limited; i++)
-        if (p->limited[i].a == a && p->limited[i].state == culprit)
+        /* A later release that runs the same is refused the same. */
+        if (p->limited[i].a->q == a->q && p->limited[i].state == culprit)
             return true;
     return level < LEVEL_STATEMENT && before >= 0 && q->shape[before] && q->shape[culprit] &&
            !description_same(q->shape[before], q->shape[culprit]);
@@ -586,5 +587,6 @@ void verdict_all(struct proof *p)
     account_unrun(p);
     account_late(p);
     account_outside(p);
+    empty_report(p);
     account_count(p);
 }

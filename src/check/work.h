@@ -362,6 +362,11 @@ void account_outside(struct proof *p);
 void account_unparsed(struct proof *p);
 void account_in_place(struct proof *p);
 
+/* empty.c: tables without rows that statements need. */
+void empty_report(struct proof *p);
+/* It failed for want of a parent, in a table that stays empty: what is to be done. NULL: it didn't. */
+const char *empty_parent(struct proof *p, const struct query *q, const struct outcome *o);
+
 /* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
 /* The GRANT that a statement needs after the step that made the state: what is made anew has no rights but its
  * owner's. NULL: it isn't that, or the step takes rights away, as whoever wrote it knows. */
@@ -393,6 +398,8 @@ bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *
 struct limits;
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err);
 bool limits_after(struct proof *p, int state, struct limits *l, struct err *err);
+/* May the task refuse what is written to this table? */
+bool limits_restricts(const struct task *t, const char *table);
 
 /* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
 bool fills_probe(struct proof *p, int state, const struct plan *plan, const struct backfill *b,

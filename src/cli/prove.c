@@ -325,7 +325,7 @@ static bool refuse_findings(struct context *c, const struct beginning *t, const 
                "that the flags may have were tried on a shadow. Nothing was changed.",
                t->release);
     err_hint(err, "mend the plan or the release, then the same command again; phasegate check "
-                  "shows the same before it comes to this");
+                  "--baseline-from URL looks at the schema of that database beforehand");
     return err_reason(err, "proof");
 }
 

@@ -68,5 +68,50 @@ class Rows(check_project.Case):
             self.assertEqual([f for f in done.findings if f["rule"] != "unproven-write"], [])
 
 
+USERS = ("CREATE TABLE users (id int PRIMARY KEY, sig text, word text NOT NULL CONSTRAINT secret CHECK (md5(word) = md5('ab' || 'racadabra')));\n"
+         "CREATE TABLE notes (id int PRIMARY KEY, author int NOT NULL REFERENCES users, body text)")
+SIGN = "-- name: Sign\n-- args: (1, 'x')\nUPDATE users SET sig = $2 WHERE id = $1;\n"
+READ = "-- name: Read\n-- args: (1)\nSELECT sig FROM users WHERE id = $1;\n"
+NOTE = "-- name: Note\nINSERT INTO notes (id, author, body) VALUES ($1, $2, $3);\n"
+ROW = ";\nINSERT INTO users VALUES (1, NULL, 'abracadabra')"
+SIG = "ALTER TABLE users ADD CONSTRAINT short CHECK (sig IS NULL OR length(sig) < 20) NOT VALID"
+MORE = "ALTER TABLE users ADD COLUMN more text"
+OTHER = "CREATE TABLE others (id int PRIMARY KEY)"
+BODY = "ALTER TABLE notes ADD CONSTRAINT short_body CHECK (body IS NULL OR length(body) < 999) NOT VALID"
+
+
+class Empty(check_project.Case):
+    """What no value of ours satisfies."""
+
+    def users(self, step, *sql, base=USERS):
+        text = "".join(sql)
+        return self.project(baseline=base, releases={"1.0.0": text, "1.1.0": text}, plans=[expand(step)])
+
+    def test_a_restriction_without_rows_is_not_proved(self):
+        f = self.red(self.users(SIG, READ, SIGN), "cell-untested", statement="Sign")
+        self.assertIn('table "users" has no rows: "secret" refused', f["message"])
+        self.assertIn("INSERT INTO public.users", f["help"])
+        self.assertEqual({p["statement"] for p in f["places"]}, {"Sign", "Read"})
+        self.red(self.users(SIG, READ, SIGN, base=USERS + ROW), "unproven-write", statement="Sign")
+
+    def test_as_bad_as_it_matters(self):
+        self.red(self.users(MORE, SIGN), "cell-untested", severity="warning")
+        self.red(self.users(SIG, READ), "cell-untested", severity="warning")
+        self.red(self.users(OTHER, SIGN), "cell-untested", severity="note")
+
+    def test_nothing_where_no_rows_are_needed(self):
+        put = "-- name: Put\n-- args: (7, 'x', 'abracadabra')\nINSERT INTO users (id, sig, word) VALUES ($1, left($2, 9), $3);\n"
+        self.clean(self.users(OTHER, put))
+        self.clean(self.users(SIG, "-- name: One\nSELECT 1;\n"))
+        self.clean(self.users(SIG, put))
+
+    def test_a_child_of_an_empty_table(self):
+        for step, rule, severity in ((BODY, "unproven-write", "error"), (OTHER, "cell-untested", "note")):
+            f = self.red(self.users(step, NOTE), rule, severity=severity)
+            self.assertIn('no example row can help: table "users" has no rows: "secret" refused', f["help"])
+            self.assertNotIn("-- args:", f["help"])
+            self.assertIn("INSERT INTO public.users", f["help"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,137 @@
+/* Tables that stay without rows, as their checks refuse those that were made: what a statement does to rows of them wasn't
+ * tried, though it ran.
+ */
+#include "check/work.h"
+
+static const struct cat_relation *named(const struct proof *p, const struct query *q,
+                                        const char *schema, const char *name)
+{
+    return cat_find(&p->baseline, p->sessions[q->session].search_path, schema, name);
+}
+
+/* Or what a view reads. */
+static bool is_on(const struct proof *p, const struct cat_relation *r, unsigned table, int depth)
+{
+    if (!r || depth > 8)
+        return false;
+    if (r->oid == table)
+        return true;
+    for (int i = 0; i < r->n_uses; i++)
+        if (is_on(p, cat_by_oid(&p->baseline, r->uses[i]), table, depth + 1))
+            return true;
+    return false;
+}
+
+/* An INSERT brings its row along; where it may meet another, it needs one. */
+static bool changes(const struct proof *p, const struct query *q, unsigned table)
+{
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        if ((w->verb != VERB_INSERT || w->on_conflict) &&
+            is_on(p, named(p, q, w->schema, w->table), table, 0))
+            return true;
+    }
+    return false;
+}
+
+static bool needs_rows(const struct proof *p, const struct query *q, unsigned table)
+{
+    for (int i = 0; i < q->facts.n_rels; i++)
+        if (!q->facts.rels[i].is_target &&
+            is_on(p, named(p, q, q->facts.rels[i].schema, q->facts.rels[i].name), table, 0))
+            return true;
+    return changes(p, q, table);
+}
+
+/* How bad it is that a statement was tried without rows: a step that restricts isn't proved against who writes. With
+ * the schema of a live database nobody can give rows. */
+static enum severity severity_of(const struct proof *p, const struct app_statement *a,
+                                 const struct cat_relation *r)
+{
+    enum severity worst = SEVERITY_NOTE;
+
+    for (int s = 1; s < p->t.n_states; s++) {
+        const struct task *t = p->t.states[s].by == STATE_TASK ? p->t.states[s].task : NULL;
+
+        for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+            if (t->step->stmts[i].table && strcmp(t->step->stmts[i].table, r->name) == 0 &&
+                (!t->step->stmts[i].schema || strcmp(t->step->stmts[i].schema, r->schema) == 0))
+                worst = SEVERITY_WARNING;
+        if (t && limits_restricts(t, r->name) && changes(p, a->q, r->oid) && !p->o->next &&
+            !p->t.releases[a->release].is_projected && world_met(p, a, s))
+            return SEVERITY_ERROR;
+    }
+    return worst;
+}
+
+static const char *words_of(struct proof *p, const struct empty_table *e)
+{
+    return arena_printf(p->a,
+                        "table \"%s\" has no rows: %s%s%s refused those that were made for it",
+                        e->relation->name, e->constraint ? "\"" : "the server",
+                        e->constraint ? e->constraint : "", e->constraint ? "\"" : "");
+}
+
+static const char *way_of(struct proof *p, const struct empty_table *e)
+{
+    return arena_printf(p->a,
+                        p->o->next ? "the schema of a database comes without its rows: phasegate "
+                                     "check proves it with an INSERT INTO %s.%s in the project's "
+                                     "baseline, and --proof takes what it found"
+                                   : "write a row for it into the baseline: INSERT INTO %s.%s ...",
+                        e->relation->schema, e->relation->name);
+}
+
+/* One finding a table, at the statement for which it matters most. */
+static void report(struct proof *p, const struct empty_table *e)
+{
+    const struct app_statement *first = NULL;
+    enum severity worst = SEVERITY_OFF;
+
+    for (int i = 0; i < p->n_app && worst < SEVERITY_ERROR; i++) {
+        const struct app_statement *a = &p->app[i];
+        enum severity own = a->first_world >= 0 && needs_rows(p, a->q, e->relation->oid)
+                                ? severity_of(p, a, e->relation)
+                                : SEVERITY_OFF;
+        if (own > worst) {
+            worst = own;
+            first = a;
+        }
+    }
+    if (!first)
+        return;
+    struct finding *f =
+        finding_of_statement(p, first, &p->t.worlds[first->first_world], "cell-untested",
+                             first->s->sql_at, NULL, words_of(p, e));
+    f->severity = worst;
+    f->help = way_of(p, e);
+    for (int i = 0; i < p->n_app; i++)
+        if (&p->app[i] != first && p->app[i].first_world >= 0 &&
+            needs_rows(p, p->app[i].q, e->relation->oid))
+            place_add(p, f, &p->app[i]);
+}
+
+void empty_report(struct proof *p)
+{
+    for (int i = 0; i < p->n_empty; i++)
+        report(p, &p->empty[i]);
+}
+
+const char *empty_parent(struct proof *p, const struct query *q, const struct outcome *o)
+{
+    const char *key = strcmp(o->sqlstate, "23503") == 0
+                          ? quoted_name(p->scratch, o->message, "constraint")
+                          : NULL;
+
+    for (int i = 0; key && i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r = named(p, q, w->schema, w->table);
+        for (int k = 0; r && k < r->n_constraints; k++)
+            for (int e = 0; e < p->n_empty; e++)
+                if (r->constraints[k].type == 'f' && strcmp(r->constraints[k].name, key) == 0 &&
+                    r->constraints[k].other == p->empty[e].relation->oid)
+                    return arena_printf(p->a, "no example row can help: %s; %s",
+                                        words_of(p, &p->empty[e]), way_of(p, &p->empty[e]));
+    }
+    return NULL;
+}
