@@ -114,7 +114,7 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
 }
 
 /* Did anything that it touches change? */
-static bool is_touched(const struct proof *p, const struct query *q)
+bool account_is_touched(const struct proof *p, const struct query *q)
 {
     for (int s = 1; s < p->t.n_states; s++)
         if (q->fresh[s])
@@ -151,7 +151,7 @@ void account_unrun(struct proof *p)
                                     : "no arguments were found with which it runs: %s",
                          q->run[first]->message));
         if (!given)
-            f->severity = (too_long ? !goes_round(q) : is_touched(p, q) && !by_ours)
+            f->severity = (too_long ? !goes_round(q) : account_is_touched(p, q) && !by_ours)
                               ? SEVERITY_WARNING
                               : SEVERITY_NOTE;
         f->help = way_to_run(p, q, q->run[first], given);

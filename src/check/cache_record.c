@@ -124,7 +124,8 @@ static const struct record *read_first(struct proof *p, const json_t *j)
 
         *s = (struct arg_set) {.n = (int) json_array_size(v),
                                .is_given = json_is_true(json_object_get(one, "given")),
-                               .runs = json_is_true(json_object_get(one, "runs"))};
+                               .runs = json_is_true(json_object_get(one, "runs")),
+                               .misses = json_is_true(json_object_get(one, "misses"))};
         s->values = arena_array(p->a, const char *, s->n + 1);
         for (int k = 0; k < s->n; k++)
             s->values[k] = arena_strdup(p->a, json_string_value(json_array_get(v, (size_t) k)));
@@ -369,6 +370,7 @@ static void put_first(struct json_out *j, const struct record *r)
         json_object_begin(j, NULL);
         json_bool(j, "given", r->sets[i].is_given);
         json_bool(j, "runs", r->sets[i].runs);
+        json_bool(j, "misses", r->sets[i].misses);
         json_array_begin(j, "v");
         for (int k = 0; k < r->sets[i].n; k++)
             json_str(j, NULL, r->sets[i].values[k]);

@@ -117,6 +117,82 @@ void empty_report(struct proof *p)
         report(p, &p->empty[i]);
 }
 
+static bool is_key(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if (strchr("pu", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}
+
+/* By its key, which none of the rows has that were made: what else it asks of a row may be meant to miss. */
+static bool misses_by_key(const struct proof *p, const struct query *q, const struct arg_set *set,
+                          unsigned table)
+{
+    for (int n = 1; n <= set->n; n++) {
+        const struct cat_relation *r = NULL;
+        const struct cat_column *c = args_compared(p, q, n, &r);
+        bool is_there = !c || r->oid != table || !is_key(r, c) || !set->values[n - 1];
+
+        for (int i = 0; !is_there && i < p->n_seeds; i++) {
+            const char *own =
+                p->seeds[i].relation == table ? seed_value(&p->seeds[i], c->name) : NULL;
+            is_there = p->seeds[i].relation == table &&
+                       (p->seeds[i].is_found || !own || strcmp(own, set->values[n - 1]) == 0);
+        }
+        if (!is_there)
+            return true;
+    }
+    return false;
+}
+
+/* Is it an UPDATE or a DELETE of one table, and the author's rows of arguments are all for rows that aren't there? */
+static bool misses_all(const struct proof *p, const struct query *q)
+{
+    const struct fact_write *w = q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
+    const struct cat_relation *r = w ? named(p, q, w->schema, w->table) : NULL;
+
+    if (!r || (w->verb != VERB_UPDATE && w->verb != VERB_DELETE) || !seed_of(p, r->oid) ||
+        !q->runs || q->n_sets == 0 || q->n_before > 0 || q->is_stand_in)
+        return false;
+    for (int i = 0; i < q->n_sets; i++)
+        if (!q->sets[i].is_given || !q->sets[i].misses || !misses_by_key(p, q, &q->sets[i], r->oid))
+            return false;
+    return true;
+}
+
+/* One finding for all releases that run it alike. */
+static bool is_told(const struct proof *p, int upto)
+{
+    for (int i = 0; i < upto; i++)
+        if (p->app[i].q == p->app[upto].q && p->app[i].first_world >= 0)
+            return true;
+    return false;
+}
+
+void empty_report_misses(struct proof *p)
+{
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+
+        if (a->first_world < 0 || is_told(p, i) || !misses_all(p, a->q) ||
+            !account_is_touched(p, a->q))
+            continue;
+        struct finding *f = finding_of_statement(
+            p, a, &p->t.worlds[a->first_world], "cell-untested", a->s->sql_at, NULL,
+            arena_printf(p->a, "its own -- args: meet no row of \"%s\", and so show little",
+                         a->q->facts.writes[0].table));
+        f->severity = SEVERITY_WARNING;
+        f->help =
+            "give the key of a row that is there: those that are made have 1 and 2; or write an "
+            "INSERT for it into the baseline";
+        for (int k = i + 1; k < p->n_app; k++)
+            if (p->app[k].q == a->q && p->app[k].first_world >= 0)
+                place_add(p, f, &p->app[k]);
+    }
+}
+
 const char *empty_parent(struct proof *p, const struct query *q, const struct outcome *o)
 {
     const char *key = strcmp(o->sqlstate, "23503") == 0

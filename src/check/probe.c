@@ -271,6 +271,7 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
         if (!run_once(p, q, set, &r, &reached, NULL, err))
             return false;
         q->sets[set].runs = r.ok && reached;
+        q->sets[set].misses = q->sets[set].runs && r.affected == 0;
         q->gave_up = false; /* of this row */
         if (is_too_long(r.sqlstate))
             return true;
@@ -311,6 +312,7 @@ static bool first_run(struct proof *p, struct query *q, int state, struct err *e
         if (!run_once(p, q, 0, &r, &reached, &q->run[state], err))
             return false;
         q->runs = r.ok && reached;
+        q->sets[0].misses = q->runs && r.affected == 0;
         /* Other values help against constraints, formats and triggers, not against what runs for ever. */
         bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0 ||
                         strcmp(r.sqlstate, "P0001") == 0;

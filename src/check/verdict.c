@@ -588,5 +588,6 @@ void verdict_all(struct proof *p)
     account_late(p);
     account_outside(p);
     empty_report(p);
+    empty_report_misses(p);
     account_count(p);
 }

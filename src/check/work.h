@@ -46,6 +46,7 @@ struct arg_set {
     int n;
     bool is_given; /* -- args:, else generated */
     bool runs;     /* of the second and later: ran where the first did */
+    bool misses;   /* it ran where it was tried first, and there was no row for it */
 };
 
 /* cache.c: what is kept of a query's probing with one chain. */
@@ -358,12 +359,14 @@ void account_unrun(struct proof *p);
 /* -- args: with a value for each parameter, of about its type. */
 const char *example_row(struct proof *p, const struct query *q);
 void account_late(struct proof *p);
+bool account_is_touched(const struct proof *p, const struct query *q); /* by any step */
 void account_outside(struct proof *p);
 void account_unparsed(struct proof *p);
 void account_in_place(struct proof *p);
 
-/* empty.c: tables without rows that statements need. */
+/* empty.c: tables without rows that statements need, and rows of arguments that meet none. */
 void empty_report(struct proof *p);
+void empty_report_misses(struct proof *p);
 /* It failed for want of a parent, in a table that stays empty: what is to be done. NULL: it didn't. */
 const char *empty_parent(struct proof *p, const struct query *q, const struct outcome *o);
 

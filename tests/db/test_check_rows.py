@@ -113,5 +113,32 @@ class Empty(check_project.Case):
             self.assertIn("INSERT INTO public.users", f["help"])
 
 
+class Missed(check_project.Case):
+    """Examples of the author's that meet no row."""
+    T = "CREATE TABLE t (id int PRIMARY KEY, code text)"
+    ADD = "ALTER TABLE t ADD COLUMN more text"
+
+    def put(self, args, sql="UPDATE t SET code = $2 WHERE id = $1", step=ADD, more=""):
+        text = "-- name: Put\n-- args: %s\n%s;\n" % (args, sql)
+        return self.project(baseline=self.T + more, releases={"1.0.0": text, "1.1.0": text}, plans=[expand(step)])
+
+    def test_said_where_it_matters(self):
+        f = self.red(self.put("(77, 'x')"), "cell-untested", severity="warning", statement="Put")
+        self.assertIn('meet no row of "t"', f["message"])
+        again = self.put("(77, 'x')")
+        cache = {"PHASEGATE_CACHE": again.dir + "/cache"}
+        self.assertEqual(again.check(env=cache).findings, again.check(env=cache).findings)
+        self.red(self.put("(77)", "DELETE FROM t WHERE id = $1"), "cell-untested", severity="warning")
+
+    def test_not_where_one_meets_a_row(self):
+        self.clean(self.put("(1, 'x')"))
+        self.clean(self.put("(77, 'x'), (2, 'x')"))
+        self.clean(self.put("(77, 'x')", more=";INSERT INTO t VALUES (77)"))
+        self.clean(self.put("(77, 'x')", step="CREATE TABLE u (id int PRIMARY KEY)"))
+        self.clean(self.put("(77, 'x')", "INSERT INTO t (id, code) VALUES ($1, $2)"))
+        self.clean(self.put("(1, 'x')", "UPDATE t SET code = 'y' WHERE id = $1 AND code = $2 || '!'"))
+        self.clean(self.put("(77)", "SELECT code FROM t WHERE id = $1"))
+
+
 if __name__ == "__main__":
     unittest.main()
