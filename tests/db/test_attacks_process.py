@@ -97,7 +97,7 @@ class Frozen(project.Case):
         pgtest.wait_until(lambda: "the pause at 10 %" in run.stderr, what="the pause")
         server.freeze()
         self.addCleanup(server.thaw)
-        pgtest.wait_until(lambda: "session was lost" in run.stderr, 90, what="the end of waiting for an answer")
+        pgtest.wait_until(lambda: "session was lost" in run.stderr, 180, what="the end of waiting for an answer")
         server.thaw()
         pgtest.wait_until(lambda: run.stderr.count("the pause at 10 %") > 1, 90, what="the pause to go on")
         run.signal(signal.SIGINT)

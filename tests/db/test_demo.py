@@ -119,7 +119,8 @@ class Demo(unittest.TestCase):
         self.assertIn(len(left), (1, 2), left)
 
         demos = [self.start(*QUICK, "--format", "json") for _ in range(2)]
-        pgtest.wait_until(lambda: not set(left) & set(os.listdir(self.tmp)), what="the removal of the killed demo's folders")
+        # A folder that is only half made is left alone for a minute: somebody may be making it.
+        pgtest.wait_until(lambda: not set(left) & set(os.listdir(self.tmp)), 180, what="the removal of the killed demo's %s" % left)
         for demo in demos:
             rc, out, err = self.finish(demo)
             self.assertEqual(rc, 0, out + err)

@@ -248,14 +248,16 @@ static void test_round_trips(void **state)
     size_t before = w->n_said;
     int done = 0;
 
-    assert_int_equal(w->bursts, 2); /* the handshake, the settings */
+    /* The handshake, the settings; a busy machine may hand one of them on in pieces. */
+    const int opened = w->bursts;
+    assert_in_range(opened, 2, 3);
     assert_true(db_pipeline(db, NULL, calls, 4, NULL, &done, &r->err));
     assert_int_equal(done, 4);
-    assert_int_equal(w->bursts, 3);
+    assert_int_equal(w->bursts, opened + 1);
     assert_int_equal(count_messages(w, before, 'S'), 1); /* Sync */
     assert_int_equal(count_messages(w, before, 'E'), 4); /* Execute */
     assert_true(db_exec(db, "SELECT 1", NULL, &r->err));
-    assert_int_equal(w->bursts, 4);
+    assert_int_equal(w->bursts, opened + 2);
     assert_int_equal(count_messages(w, before, 'Q'),
                      0); /* never the protocol that takes many statements */
     db_close(db);
