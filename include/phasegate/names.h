@@ -9,6 +9,10 @@
  * NULL when none is within a third of its own length. The first of equals. words ends with NULL. */
 const char *name_nearest(const char *word, const char *const *words);
 
+/* One form of a path, as far as its text goes: "./a//b/" is "a/b", "./" is ".". climbs: "a/../b" is "b" too, which is
+ * another file where a is a link. NULL stays NULL, "" stays "". */
+const char *path_tidy(struct arena *a, const char *path, bool climbs);
+
 bool is_plan_id(const char *s); /* [a-z0-9-]{1,63} */
 bool is_word_id(const char *s); /* ids of steps, gates, checks: [a-z0-9][a-z0-9_-]{0,62} */
 

@@ -36,6 +36,8 @@ struct rule {
     /* The shadow's rule for the same cause: with a shadow only that one is told, and either id sets it aside.
      * NULL: none. */
     const char *same_as;
+    bool
+        is_unseen; /* the server says nothing as it does that work: a shadow that saw none refutes nothing */
 };
 extern const struct rule rules[];             /* ascending by id; ends with id NULL */
 const struct rule *rule_find(const char *id); /* NULL: no such rule */

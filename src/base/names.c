@@ -440,3 +440,39 @@ void sql_literal(struct str *out, const char *text)
     sql_doubled(out, text, has_backslash ? "'\\" : "'");
     str_addc(out, '\'');
 }
+
+/* ---- paths ------------------------------------------------------------------------------------- */
+
+/* Takes the last part away, if there is one that is a name. */
+static bool climb(struct str *path)
+{
+    size_t n = path->len;
+
+    while (n > 0 && path->text[n - 1] != '/')
+        n--;
+    if (path->len == n || strcmp(path->text + n, "..") == 0)
+        return n == 1 && path->len == 1; /* above the root is the root */
+    path->len = n > 1 ? n - 1 : n;
+    path->text[path->len] = '\0';
+    return true;
+}
+
+const char *path_tidy(struct arena *a, const char *path, bool climbs)
+{
+    AUTO(str) out = {0};
+
+    if (!path || !*path)
+        return path;
+    if (*path == '/')
+        str_addc(&out, '/');
+    for (const char *s = path; *s;) {
+        size_t n = strcspn(s, "/");
+        bool is_up = n == 2 && memcmp(s, "..", 2) == 0;
+
+        if (n > 0 && !(n == 1 && *s == '.') && !(is_up && climbs && climb(&out)))
+            str_addf(&out, "%s%.*s", out.len > 0 && out.text[out.len - 1] != '/' ? "/" : "",
+                     (int) n, s);
+        s += n + (s[n] == '/');
+    }
+    return arena_strdup(a, out.len > 0 ? str_text(&out) : ".");
+}

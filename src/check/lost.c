@@ -120,16 +120,6 @@ bool lost_is_lethal(const struct proof *p, const struct query *q)
     return false;
 }
 
-static struct pos place_of(const struct proof *p, int state)
-{
-    const struct timeline_state *s = &p->t.states[state];
-    const struct task *t = s->task;
-
-    if (t && t->step)
-        return t->step->n_stmts > 0 ? t->step->stmts[0].at : t->step->at;
-    return t && t->backfill ? t->backfill->at : p->t.plans[s->plan]->sync.at;
-}
-
 bool lost_skips(struct proof *p, int state)
 {
     for (int i = 0; i < p->losses->n; i++) {
@@ -139,7 +129,7 @@ bool lost_skips(struct proof *p, int state)
             continue;
         if (!p->told[state]) {
             struct finding *f = step_finding(
-                p, state, "step-fails-on-shadow", place_of(p, state),
+                p, state, "step-fails-on-shadow", state_place(p, state),
                 arena_printf(p->a, "the step ends the session that it runs in: %s", l->words));
             f->help = "what comes after it is checked as if the step had not been there";
         }

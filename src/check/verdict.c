@@ -75,7 +75,7 @@ static const struct sql_stmt *stmt_of(const struct proof *p, int state)
     return t && t->step && t->step->n_stmts > 0 ? &t->step->stmts[0] : NULL;
 }
 
-static struct pos place_of(const struct proof *p, int state)
+struct pos state_place(const struct proof *p, int state)
 {
     const struct sql_stmt *s = stmt_of(p, state);
     const struct task *t = task_of(p, state);
@@ -394,7 +394,7 @@ struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
                                  const struct timeline_world *w, int state, const char *rule,
                                  const char *message, const char *help)
 {
-    struct finding *f = finding_of_statement(p, a, w, rule, place_of(p, state), NULL, message);
+    struct finding *f = finding_of_statement(p, a, w, rule, state_place(p, state), NULL, message);
 
     name_step(p, f, state);
     f->level = "statement";
@@ -425,7 +425,7 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     }
     struct finding *f =
         finding_of_statement(p, a, w, is_unwritten(p, a) ? "not-yet-provable" : rule,
-                             place_of(p, culprit), t.outcome, message);
+                             state_place(p, culprit), t.outcome, message);
     name_step(p, f, culprit);
     f->level = t.level == LEVEL_WIRE ? "wire" : t.level == LEVEL_SESSION ? "session" : "statement";
     if (t.level == LEVEL_WIRE)
@@ -513,7 +513,7 @@ static void report_never(struct proof *p, const struct app_statement *a,
                                              is_unwritten(p, a) ? "not-yet-provable"
                                              : by_expand        ? "expand-after-code"
                                                                 : "new-query-needs-later-state",
-                                             place_of(p, works), o, o->message);
+                                             state_place(p, works), o, o->message);
     name_step(p, f, works);
     f->level = "statement";
     f->help = way_of_early(p, a, works);

@@ -340,6 +340,8 @@ struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
 struct finding *finding_of_statement(struct proof *p, const struct app_statement *a,
                                      const struct timeline_world *w, const char *rule,
                                      struct pos at, const struct outcome *o, const char *message);
+/* Where what makes a state is written. */
+struct pos state_place(const struct proof *p, int state);
 void verdict_all(struct proof *p);
 
 /* lost.c: sessions that end in the middle. lost_note: of ops that weren't all answered; false. */

@@ -113,26 +113,6 @@ const char *check_prefix(struct context *c)
     return n > 0 ? arena_strndup(&c->arena, str_text(&prefix), n) : NULL;
 }
 
-/* Without "." and "..", as far as the text goes. */
-static const char *without_dots(struct arena *a, const char *path)
-{
-    AUTO(str) out = {0};
-
-    for (const char *s = path; *s;) {
-        size_t n = strcspn(s, "/");
-        bool is_up = n == 2 && memcmp(s, "..", 2) == 0;
-
-        while (is_up && out.len > 0 && out.text[--out.len] != '/')
-            ;
-        if (is_up && out.text)
-            out.text[out.len] = '\0';
-        if (!is_up && n > 0 && !(n == 1 && *s == '.'))
-            str_addf(&out, "/%.*s", (int) n, s);
-        s += n + (s[n] == '/');
-    }
-    return arena_strdup(a, out.len > 0 ? str_text(&out) : "/");
-}
-
 static const char *real_path(struct arena *a, const char *path)
 {
     char *real = realpath(path, NULL);
@@ -149,8 +129,8 @@ static const char *from_root(struct context *c, const char *file)
     const char *root = real_path(&c->arena, c->set.project.root ? c->set.project.root : ".");
 
     return *file == '/' || !root
-               ? without_dots(&c->arena, file)
-               : without_dots(&c->arena, arena_printf(&c->arena, "%s/%s", root, file));
+               ? path_tidy(&c->arena, file, true)
+               : path_tidy(&c->arena, arena_printf(&c->arena, "%s/%s", root, file), true);
 }
 
 static bool holds(const struct text_list *l, const char *path, bool with_below)

@@ -72,12 +72,9 @@ void report_watched(struct report *r, struct pos at)
     r->watched[r->n_watched++] = at;
 }
 
-/* The server says nothing as it reads tables for these two. */
 static bool is_seen_by_server(const struct rule *rule)
 {
-    return is_text(rule->same_as, "work-under-strong-lock") &&
-           strcmp(rule->id, "domain-constraint-scans-users") != 0 &&
-           strcmp(rule->id, "default-partition-scanned") != 0;
+    return is_text(rule->same_as, "work-under-strong-lock") && !rule->is_unseen;
 }
 
 static bool is_same_pos(const struct pos *a, const struct pos *b)

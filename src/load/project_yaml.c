@@ -437,39 +437,19 @@ static const struct table environment_table = {
 
 /* ---- project -------------------------------------------------------------------------------------- */
 
-/* "./a//b/" and "a/b" are one path: what is compared with others' names of files has one form. */
-static const char *tidy(struct arena *a, const char *path)
-{
-    AUTO(str) out = {0};
-    const char *s = path;
-
-    if (!path || !*path)
-        return path;
-    if (*s == '/')
-        str_addc(&out, '/');
-    while (*s) {
-        size_t n = strcspn(s, "/");
-
-        if (n > 0 && !(n == 1 && *s == '.'))
-            str_addf(&out, "%s%.*s", out.len > 0 && out.text[out.len - 1] != '/' ? "/" : "",
-                     (int) n, s);
-        s += n + (s[n] == '/');
-    }
-    return arena_strdup(a, out.len > 0 ? str_text(&out) : ".");
-}
-
+/* What is compared with others' names of files has one form. */
 static void tidy_list(struct arena *a, struct text_list *l)
 {
     for (int i = 0; i < l->n; i++)
-        l->items[i].s = tidy(a, l->items[i].s);
+        l->items[i].s = path_tidy(a, l->items[i].s, false);
 }
 
 static void check_project(struct decoder *d, const struct node *n, void *base)
 {
     struct project *p = base;
 
-    p->baseline.s = tidy(d->arena, p->baseline.s);
-    p->plans_dir.s = tidy(d->arena, p->plans_dir.s);
+    p->baseline.s = path_tidy(d->arena, p->baseline.s, false);
+    p->plans_dir.s = path_tidy(d->arena, p->plans_dir.s, false);
     for (int i = 0; i < p->n_releases; i++)
         tidy_list(d->arena, &p->releases[i].statements);
     for (int i = 0; i < p->n_consumers; i++)

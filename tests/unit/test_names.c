@@ -453,9 +453,41 @@ static void test_quoting(void **state)
     assert_string_equal(s.text, "TABLE \"pub\"\"lic\".\"orders\" \"orders\" NULL");
 }
 
+static void test_path_tidy(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *path, *tidy, *climbed;
+    } rows[] = {
+        {"a/b", "a/b", "a/b"},
+        {"./a//b/", "a/b", "a/b"},
+        {"./", ".", "."},
+        {"/", "/", "/"},
+        {"//a/./b//", "/a/b", "/a/b"},
+        {"", "", ""},
+        {"a/../b", "a/../b", "b"},
+        {"../a", "../a", "../a"},
+        {"a/../../b", "a/../../b", "../b"},
+        {"/a/../../b", "/a/../../b", "/b"},
+        {"/..", "/..", "/"},
+        {"a/..", "a/..", "."},
+        {"../../a/", "../../a", "../../a"},
+        {"/a/b/..", "/a/b/..", "/a"},
+        {"..a/.b", "..a/.b", "..a/.b"},
+    };
+    AUTO(arena) a = {0};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_string_equal(path_tidy(&a, rows[i].path, false), rows[i].tidy);
+        assert_string_equal(path_tidy(&a, rows[i].path, true), rows[i].climbed);
+    }
+    assert_null(path_tidy(&a, NULL, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_path_tidy),
         cmocka_unit_test(test_nearest_word),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_stamps),
