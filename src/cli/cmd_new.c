@@ -277,14 +277,10 @@ bool cmd_new(struct context *c, struct err *err)
     const struct project *p = &c->set.project;
     const char *dir = p->plans_dir.s ? p->plans_dir.s : "plans", *database, *plans, *folder;
     bool several;
-    size_t n = strlen(dir);
 
     if (!check_name(c, arg(c, 0), err) || !choose_database(c, &database, &several, err))
         return false;
-    while (n > 1 && dir[n - 1] == '/')
-        n--;
-    plans = *dir == '/' ? arena_strndup(&c->arena, dir, n)
-                        : arena_printf(&c->arena, "%s/%.*s", p->root, (int) n, dir);
+    plans = *dir == '/' ? dir : arena_printf(&c->arena, "%s/%s", p->root, dir);
     folder = several ? arena_printf(&c->arena, "%s/%s", plans, database) : plans;
     if (mkdir(plans, 0777) != 0 && errno != EEXIST)
         return err_set(err, ERR_CONFIG, "%s: can't be made: %s", plans, strerror(errno));

@@ -430,12 +430,8 @@ static void load_plans(struct loading *l)
 {
     struct plan_set *set = l->set;
     const char *dir = set->project.plans_dir.s ? set->project.plans_dir.s : "plans";
-    size_t n = strlen(dir);
 
-    while (n > 1 && dir[n - 1] == '/')
-        n--;
-    const char *shown = arena_strndup(&l->names, dir, n);
-    walk_folder(l, shown, NULL);
+    walk_folder(l, dir, NULL);
     if (l->paths.n > 0)
         qsort(l->paths.items, (size_t) l->paths.n, sizeof *l->paths.items, by_name);
     set->plans = arena_array(&set->arena, struct plan, l->paths.n);

@@ -10,8 +10,6 @@ static bool is_plan_file(const struct plan_set *s, const char *file)
     const char *dir = s->project.plans_dir.s ? s->project.plans_dir.s : "plans";
     size_t n = strlen(dir);
 
-    while (n > 1 && dir[n - 1] == '/')
-        n--;
     return file && strncmp(file, dir, n) == 0 && file[n] == '/';
 }
 
