@@ -216,15 +216,56 @@ void check_yaml_comments(struct context *c, const char *file, struct report *r)
     }
 }
 
+/* "1.01.0" as "1.1.0". */
+static void add_plainly(struct str *to, const char *version)
+{
+    for (const char *s = version; *s; s++) {
+        bool begins = to->len == 0 || to->text[to->len - 1] == '.';
+
+        if (!(begins && *s == '0' && s[1] >= '0' && s[1] <= '9'))
+            str_addc(to, *s);
+    }
+}
+
+/* Another number is another release, and no slip: "1.1" and "1.1.00" are 1.1.0, and 2.0.0 isn't 1.0.0. */
+static bool is_meant(const char *until, const char *near)
+{
+    AUTO(str) a = {0};
+    AUTO(str) b = {0};
+
+    add_plainly(&a, until);
+    add_plainly(&b, near);
+    size_t least = a.len < b.len ? a.len : b.len;
+    const char *rest = str_text(a.len < b.len ? &b : &a) + least;
+    return strncmp(str_text(&a), str_text(&b), least) == 0 && (*rest == '\0' || *rest == '.');
+}
+
+enum { KNOWN_SHOWN = 5 };
+
+static const char *way_of_until(const struct context *c, struct arena *a, const char *until)
+{
+    const struct project *p = &c->set.project;
+    int from = p->n_releases > KNOWN_SHOWN ? p->n_releases - KNOWN_SHOWN : 0;
+    AUTO(str) known = {0};
+
+    for (int i = from; i < p->n_releases; i++)
+        str_addf(&known, "%s%s",
+                 i > from   ? ", "
+                 : from > 0 ? "..., "
+                            : "",
+                 p->releases[i].version.s);
+    return arena_printf(a,
+                        "releases: knows %s; one that is to come is listed there as well: "
+                        "{version: \"%s\", planned: true}",
+                        known.len ? str_text(&known) : "none", until);
+}
+
 void check_until(struct context *c, const struct suppression *s, struct report *r)
 {
     const char *near = NULL;
 
     if (release_is_known(&c->set, &r->arena, s->until, &near))
         return;
-    /* It is one that is to come: another digit is another release, and no slip. */
-    if (near && strlen(near) == strlen(s->until))
-        near = NULL;
     struct finding *f = report_add(r, "release-not-listed", s->at,
                                    "%s is allowed until %s, a release that neither the project nor "
                                    "a plan names",
@@ -234,8 +275,9 @@ void check_until(struct context *c, const struct suppression *s, struct report *
     f->step = s->step;
     f->release = s->release;
     f->statement = s->statement;
-    f->help = near ? arena_printf(&r->arena, "did you mean \"%s\"?", near)
-                   : "list it in releases:, planned: true, so that it is known when it has come";
+    f->help = near && is_meant(s->until, near)
+                  ? arena_printf(&r->arena, "did you mean \"%s\"?", near)
+                  : way_of_until(c, &r->arena, s->until);
 }
 
 static bool stat_baseline(const struct context *c, struct stat *out)

@@ -283,7 +283,7 @@ static int finish(struct child *child)
 
 static void limit(struct str *s)
 {
-    if (s && (s->ceiling == 0 || s->ceiling > OUTPUT_MAX))
+    if (s && s->ceiling == 0)
         s->ceiling = OUTPUT_MAX;
 }
 

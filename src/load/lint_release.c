@@ -114,7 +114,7 @@ static struct finding *say(struct view *v, const char *rule, struct pos at, enum
 static void place(struct view *v, struct finding *f, int release, int statement)
 {
     const struct statement *s = &statements_of(v->rf, release)->items[statement];
-    struct pos at = s->at;
+    struct pos at = s->sql_at.line ? s->sql_at : s->at;
 
     at.file = arena_strdup(&v->r->arena, at.file);
     finding_place(v->r, f, at, arena_strdup(&v->r->arena, version_of(v, release)),

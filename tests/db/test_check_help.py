@@ -178,9 +178,28 @@ class Until(check_project.Case):
         [f] = [f for f in p.check("--static").findings if f["rule"] == "release-not-listed"]
         return f["help"]
 
-    def test_only_what_is_near(self):
-        self.assertIn("planned: true", self.help("2.0.0"))
-        self.assertIn('did you mean "1.1.0"?', self.help("1.1.00"))
+    def test_another_number_is_another_release(self):
+        for until in ("2.0.0", "10.0.0", "1.10.0", "1.2"):
+            said = self.help(until)
+            self.assertIn("releases: knows 1.0.0, 1.1.0;", said)
+            self.assertIn('{version: "%s", planned: true}' % until, said)
+            self.assertNotIn("did you mean", said)
+        for until in ("1.1.00", "1.1.0.0"):
+            self.assertEqual('did you mean "1.1.0"?', self.help(until))
+
+
+class SameLine(check_project.Case):
+    def test_a_statement_is_shown_at_its_sql(self):
+        """Whether the text alone says so or the shadow."""
+        p = self.project(baseline=T, releases={v: OTHER + "\n\n" + GET for v in ("1.0.0", "1.1.0")},
+                         plans=[plan("p", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})])
+        lines = {}
+        for how in ([], ["--static"]):
+            for f in p.check(*how).findings:
+                if f["rule"] in ("old-query-fails", "contract-without-tombstone"):
+                    lines[f["rule"]] = {(x["file"], x["line"]) for x in f["places"]}
+        self.assertEqual(len(lines), 2, lines)
+        self.assertEqual(lines["old-query-fails"], lines["contract-without-tombstone"])
 
 
 if __name__ == "__main__":

@@ -377,6 +377,12 @@ static void test_run_large_output(void **state)
     assert_int_equal(o.code, 7);
     assert_int_equal(strlen(o.out), 65536);
     assert_int_equal(strlen(o.err), 65536);
+    /* Who asks for more gets it. */
+    static const char *const zeros[] = {"head", "-c", "200000", "/dev/zero", NULL};
+    AUTO(str) all = {.ceiling = 150000};
+    assert_true(r->host->ops->run(r->host, zeros, NULL, 5000, &all, NULL, NULL, &r->err));
+    assert_int_equal(all.len, 150000);
+    assert_true(all.full);
     assert_int_equal(o.err[65535], 'y');
 }
 
