@@ -204,8 +204,9 @@ bool engine_actual(struct engine *e, const struct plan *p, struct arena *a, stru
 /* May this release run against this database and these flags now? */
 struct verdict {
     bool may_run;
-    const char *
-        reason; /* JSON word: unknown_release, older_than_window, expand_missing, flag_out_of_turn */
+    const char
+        *reason; /* JSON word: unknown_release, older_than_window, expand_missing, flag_out_of_turn,
+                   unreadable_plan */
     const char *why; /* sentence */
     const char *
         unread; /* a flag that can't be read, and why: the answer goes by where it was left. NULL: none */

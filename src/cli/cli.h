@@ -175,6 +175,8 @@ void context_close(struct context *c);
 bool context_load(struct context *c, bool tolerant, struct err *err) MUST_CHECK;
 /* Shows c->problems and sums them up. Always false. */
 bool context_problems(struct context *c, struct err *err);
+/* A warning for each plan file that was set aside. */
+void context_warn_spared(struct context *c);
 bool context_environment(struct context *c, struct err *err) MUST_CHECK;
 struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
 /* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself

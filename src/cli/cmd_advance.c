@@ -135,9 +135,7 @@ bool cmd_advance(struct context *c, struct err *err)
     /* Which plans a release allows isn't known while one can't be read. */
     if (every && c->set.n_spared)
         return context_problems(c, err);
-    for (int i = 0; i < c->set.n_spared; i++)
-        out_warn(&c->out, "%s can't be read and is left aside: %s", c->set.spared[i].file,
-                 c->set.spared[i].why);
+    context_warn_spared(c);
     if (!context_release_known(c, o.release, err))
         return false;
     if (out_is_json(&c->out))

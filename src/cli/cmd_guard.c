@@ -49,6 +49,7 @@ bool cmd_guard(struct context *c, struct err *err)
         json_str(out_json(&c->out), "release", answer.release);
         json_array_begin(out_json(&c->out), "databases");
     }
+    context_warn_spared(c);
     good = context_each_database(c, ask, &answer, err);
     if (out_is_json(&c->out)) {
         json_array_end(out_json(&c->out));

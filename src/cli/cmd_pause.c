@@ -6,6 +6,7 @@ bool cmd_pause(struct context *c, struct err *err)
     struct plan *p = c->plans[0];
     struct engine *e;
 
+    context_warn_spared(c);
     if (!context_engine(c, p, &e, err) || !engine_pause(e, p, opt_text(c, OPT_BECAUSE), err))
         return false;
     out_print(&c->out, "%s: paused; phasegate resume %s takes the brake off\n", p->id.s, p->id.s);

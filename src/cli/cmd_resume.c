@@ -7,6 +7,7 @@ bool cmd_resume(struct context *c, struct err *err)
     const char *next = NULL;
     struct engine *e;
 
+    context_warn_spared(c);
     if (!context_engine(c, p, &e, err) ||
         !engine_resume(e, p, opt_text(c, OPT_BECAUSE), &c->arena, &next, err))
         return false;

@@ -159,7 +159,7 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
     add_approvals(a, to, s);
     add_flags(c, a, to, s);
     if (s->pending && !s->decision.go && s->decision.n_refusals) {
-        str_add(to, "  missing for the next phase:\n");
+        str_addf(to, "  missing for the %s:\n", s->next_phase ? "next phase" : "purge");
         refusals_text(o, a, to, &s->decision);
     }
     if (s->next_phase && !is_decided(s) && s->state.brake == BRAKE_NONE)

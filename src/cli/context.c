@@ -215,6 +215,13 @@ bool context_environment(struct context *c, struct err *err)
     return true;
 }
 
+void context_warn_spared(struct context *c)
+{
+    for (int i = 0; i < c->set.n_spared; i++)
+        out_warn(&c->out, "%s can't be read and is left aside: %s", c->set.spared[i].file,
+                 c->set.spared[i].why);
+}
+
 struct plan *context_plan(struct context *c, const char *id, struct err *err)
 {
     const char **words = arena_array(&c->arena, const char *, c->set.n_plans + 1), *near;

@@ -322,8 +322,8 @@ static bool refuse_findings(struct context *c, const struct beginning *t, const 
             r->summary.errors, r->summary.errors == 1 ? "finding" : "findings");
     err_detail(err,
                "The database as it is now, the releases that may be live beside %s and the values "
-               "that the flags may have were tried on a shadow. Nothing was changed.",
-               t->release);
+               "that the flags may have were tried on a shadow. %c%s was not begun.",
+               t->release, t->word[0] - 'a' + 'A', t->word + 1);
     err_hint(err, "mend the plan or the release, then the same command again; phasegate check "
                   "--baseline-from URL looks at the schema of that database beforehand");
     return err_reason(err, "proof");
@@ -393,7 +393,7 @@ static bool still_holds(void *ctx, struct db *db, struct err *err)
     if (strcmp(print, m->print) == 0)
         return true;
     err_set(err, ERR_REFUSED, "the schema changed between proof and transition");
-    err_detail(err, "Somebody changed the database meanwhile. Nothing was changed here.");
+    err_detail(err, "Somebody changed the database meanwhile. The transition was not begun.");
     err_hint(err, "the same command again: it proves the transition over the schema as it is now");
     return err_reason(err, "proof");
 }

@@ -277,6 +277,22 @@ static bool repeat_once(struct work *w, struct err *err)
     return record_save_state(w, err);
 }
 
+/* A refusal of what comes next takes nothing of that back: the journal has it. */
+static bool passed_over(struct work *w, struct err *err)
+{
+    AUTO(str) text = {0};
+
+    if (err->detail.len)
+        str_addf(&text, "%s\n", str_text(&err->detail));
+    for (int i = 0; i < w->out->n_skipped; i++)
+        str_addf(&text, "%s%s",
+                 i ? "; " : "Passed over before that, and recorded: ", w->out->skipped[i]);
+    if (w->out->n_skipped > 0)
+        err_detail(err, "%s. The plan stands at \"%s\"; %s was not begun.", str_text(&text),
+                   stage_word(w->state.stage), phase_word(w->phase));
+    return false;
+}
+
 static bool advance_once(struct work *w, struct err *err)
 {
     if (is_finished_for(w)) {
@@ -294,7 +310,7 @@ static bool advance_once(struct work *w, struct err *err)
     if (stage_is_running(w->state.stage))
         say_forced(w);
     if (!take(w, EVENT_ADVANCE, NULL, err))
-        return false;
+        return passed_over(w, err);
     w->out->phase = w->phase;
     if (!w->state.release[w->phase]) {
         w->state.release[w->phase] =

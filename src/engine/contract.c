@@ -507,7 +507,7 @@ bool purge_drop_run(struct work *w, const struct task *t, struct err *err)
         c.row = d[i];
         script_split(w->a, d[i].purge_sql, &c.purge);
         if (!txn_retry(w, table_of(w, &d[i]), w->e->policy.lock_timeout_ms, build_purge, &c, err))
-            return false;
+            return dependants_told(w, &d[i], err);
         report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
                     d[i].hidden_name);
         return true;

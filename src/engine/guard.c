@@ -13,22 +13,25 @@ static const char *newest_below(const struct project *prj, const char *below)
     return newest;
 }
 
-/* Every plan of the set with its state; what isn't in the ledger is planned. */
+/* Every plan of the set with its state, then those whose files can't be read, as far as they are known; what isn't in
+ * the ledger is planned. */
 static bool gather(struct engine *e, struct arena *a, struct window_plan **out,
                    const struct plan_state **out_states, struct err *err)
 {
-    struct window_plan *wp =
-        arena_array(a, struct window_plan, e->set->n_plans + e->set->n_spared + 1);
+    static const struct plan unknown;
+    int n = 0, n_plans = e->set->n_plans, n_all = n_plans + e->set->n_spared;
+    struct window_plan *wp = arena_array(a, struct window_plan, n_all + 1);
     struct plan_state *states = NULL, *of_plan;
-    int n = 0;
 
     if (e->has_ledger && !ledger_plan_states(e->db, a, &states, &n, err))
         return false;
-    *out_states = of_plan = arena_array(a, struct plan_state, e->set->n_plans + 1);
-    for (int i = 0; i < e->set->n_plans; i++) {
-        wp[i].plan = &e->set->plans[i];
+    *out_states = of_plan = arena_array(a, struct plan_state, n_all + 1);
+    for (int i = 0; i < n_all; i++) {
+        const struct spared *s = i < n_plans ? NULL : &e->set->spared[i - n_plans];
+        const char *id = s ? s->id : e->set->plans[i].id.s;
+        wp[i].plan = !s ? &e->set->plans[i] : s->plan ? s->plan : &unknown;
         for (int j = 0; j < n; j++)
-            if (strcmp(states[j].plan, wp[i].plan->id.s) == 0)
+            if (strcmp(states[j].plan, id) == 0)
                 of_plan[i] = states[j];
         wp[i].stage = of_plan[i].stage;
         wp[i].first_write_rung = of_plan[i].first_write_rung;
@@ -46,40 +49,14 @@ static struct release_window as_stored(const struct engine *e, const struct wind
         .why = win->oldest_why ? win->oldest_why : win->below_why};
 }
 
-/* What a file lets in that can't be read isn't known: nothing more is let in meanwhile than was. */
-static bool no_wider(struct work *w, struct release_window *win, struct err *err)
-{
-    struct release_window was = {0};
-    bool known = true;
-
-    for (int i = 0; i < w->e->set->n_spared; i++)
-        known &= spared_is_known(&w->e->set->spared[i]);
-    if (known)
-        return true;
-    if (!ledger_release_window(w->e->db, w->a, &was, err))
-        return false;
-    if (was.exists && was.newest &&
-        (!win->newest || release_compare(&w->e->set->project, was.newest, win->newest) < 0)) {
-        win->exists = true;
-        win->newest = was.newest;
-        win->why = was.why;
-    }
-    return true;
-}
-
 bool window_add(struct work *w, struct txn *t, struct err *err)
 {
-    static const struct plan unknown;
     const struct plan_state *states;
     struct window_plan *wp;
     struct window win;
 
     if (!gather(w->e, w->a, &wp, &states, err))
         return false;
-    /* Not begun, as far as they are known: see engine_beside_spared(). */
-    for (int i = 0; i < w->e->set->n_spared; i++)
-        wp[w->e->set->n_plans + i].plan =
-            w->e->set->spared[i].plan ? w->e->set->spared[i].plan : &unknown;
     /* The state that is about to be written, in place of the stored one. */
     for (int i = 0; i < w->e->set->n_plans; i++)
         if (strcmp(wp[i].plan->id.s, w->state.plan) == 0) {
@@ -89,7 +66,7 @@ bool window_add(struct work *w, struct txn *t, struct err *err)
     window_compute(w->a, &w->e->set->project, w->e->policy.window, wp,
                    w->e->set->n_plans + w->e->set->n_spared, &win);
     struct release_window stored = as_stored(w->e, &win);
-    if (!no_wider(w, &stored, err))
+    if (!spared_narrow(w->e, w->a, &stored, err))
         return false;
     stored.since_ms = now_ms(w->e);
     ledger_release_window_call(w->a, &stored, txn_slot(t));
@@ -213,6 +190,21 @@ static void judge_raised(const struct flags_now *f, const char *release, struct 
     }
 }
 
+/* What the ledger has of plans whose files can't be read just now. */
+static bool stored_allows(const struct project *prj, const char *release, struct verdict *v)
+{
+    const struct release_window *w = &v->window;
+
+    if (w->oldest && release_compare(prj, release, w->oldest) < 0)
+        v->reason = "older_than_window";
+    else if (w->newest && release_compare(prj, release, w->newest) > 0)
+        v->reason = "expand_missing";
+    else
+        return true;
+    v->why = w->why;
+    return false;
+}
+
 bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
                   struct err *err)
 {
@@ -224,8 +216,10 @@ bool engine_guard(struct engine *e, const char *release, struct arena *a, struct
     memset(out, 0, sizeof *out);
     if (!gather(e, a, &f.plans, &f.states, err) || !look_at_flags(&f, err))
         return false;
-    window_compute(a, prj, e->policy.window, f.plans, e->set->n_plans, &win);
+    window_compute(a, prj, e->policy.window, f.plans, e->set->n_plans + e->set->n_spared, &win);
     out->window = as_stored(e, &win);
+    if (e->has_ledger && !spared_narrow(e, a, &out->window, err))
+        return false;
     out->unread = f.unread;
     out->may_run = true;
     if (!release)
@@ -240,7 +234,12 @@ bool engine_guard(struct engine *e, const char *release, struct arena *a, struct
                                 near ? "\"?" : "");
         return true;
     }
-    out->may_run = window_allows(prj, &win, release, &out->reason, &out->why);
+    out->may_run = window_allows(prj, &win, release, &out->reason, &out->why) &&
+                   stored_allows(prj, release, out);
+    if (out->may_run && !spared_allow(e, a, release, &out->may_run, &out->why, err))
+        return false;
+    if (!out->may_run && !out->reason)
+        out->reason = "unreadable_plan";
     judge_raised(&f, release, out);
     return true;
 }

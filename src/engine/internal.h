@@ -232,7 +232,10 @@ bool approvals_read(struct work *w, enum phase phase, const char *role, struct a
 const char *approvers_text(struct arena *a, const struct policy *pol);
 /* Is this row of a journal a step that this plan has, word for word? (sign.c) */
 bool plan_has_step(const struct plan *p, const struct history_row *row);
-bool dependants_look(struct work *w, struct fact *f, struct err *err); /* dependants.c */
+/* dependants.c: what will still depend on what is hidden when its turn comes in the purge. */
+bool dependants_look(struct work *w, struct fact *f, struct err *err);
+/* To an error of PostgreSQL that something does (2BP01): what, and the next command. Always false. */
+bool dependants_told(struct work *w, const struct soft_drop *d, struct err *err);
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */
 
@@ -255,8 +258,12 @@ static inline bool asks_for_proof(enum phase_event ev, enum stage s)
 
 /* ---- plan files that can't be understood (spared.c) ---------------------------------------------------------------- */
 
-/* Which release its expand lets in, or that it has none, could be read. */
-bool spared_is_known(const struct spared *s);
+/* What such a file lets in or needs isn't known: the window gets no wider meanwhile than the ledger has it. */
+bool spared_narrow(struct engine *e, struct arena *a, struct release_window *win, struct err *err);
+/* May a release run, as far as they go? Not one that none of which was ever rolled out: an expand in one of them may
+ * have to come first. *why is set with a no. */
+bool spared_allow(struct engine *e, struct arena *a, const char *release, bool *out,
+                  const char **why, struct err *err);
 
 /* ---- work ------------------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* Plan files that can't be understood: what they may have to do with the others. */
 #include "internal.h"
 
-bool spared_is_known(const struct spared *s)
+/* Which release its expand lets in, or that it has none, could be read. */
+static bool spared_is_known(const struct spared *s)
 {
     const struct phase_plan *expand = s->plan ? &s->plan->phases[PHASE_EXPAND] : NULL;
 
@@ -52,6 +53,79 @@ static const struct plan_state *begun_without_file(const struct engine *e,
         if (states[i].stage != STAGE_PLANNED && !plan_find(e->set, states[i].plan))
             return &states[i];
     return NULL;
+}
+
+static const struct spared *find_unknown(const struct engine *e)
+{
+    for (int i = 0; i < e->set->n_spared; i++)
+        if (!spared_is_known(&e->set->spared[i]))
+            return &e->set->spared[i];
+    return NULL;
+}
+
+bool spared_narrow(struct engine *e, struct arena *a, struct release_window *win, struct err *err)
+{
+    const struct project *prj = &e->set->project;
+    struct release_window was = {0};
+    struct plan_state *states = NULL;
+    int n = 0;
+
+    if (e->set->n_spared == 0)
+        return true;
+    if (!ledger_plan_states(e->db, a, &states, &n, err) ||
+        !ledger_release_window(e->db, a, &was, err))
+        return false;
+    bool begun = begun_without_file(e, states, n) != NULL;
+    if (!was.exists || (!begun && !find_unknown(e)))
+        return true;
+    if (was.newest && (!win->newest || release_compare(prj, was.newest, win->newest) < 0)) {
+        win->exists = true;
+        win->newest = was.newest;
+        win->why = was.why;
+    }
+    if (begun && was.oldest &&
+        (!win->oldest || release_compare(prj, was.oldest, win->oldest) > 0)) {
+        win->exists = true;
+        win->oldest = was.oldest;
+        win->why = was.why;
+    }
+    return true;
+}
+
+/* It was rolled out with one of its phases, or one after it was; or nothing comes before it. */
+static bool has_run(const struct engine *e, const struct plan_state *states, int n,
+                    const char *release)
+{
+    const struct project *prj = &e->set->project;
+
+    if (project_release_index(prj, release) == 0)
+        return true;
+    for (int i = 0; i < n; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+            if (states[i].release[ph] && release_compare(prj, release, states[i].release[ph]) <= 0)
+                return true;
+    return false;
+}
+
+bool spared_allow(struct engine *e, struct arena *a, const char *release, bool *out,
+                  const char **why, struct err *err)
+{
+    const struct spared *unknown = find_unknown(e);
+    struct plan_state *states = NULL;
+    int n = 0;
+
+    *out = true;
+    if (!unknown)
+        return true;
+    if (e->has_ledger && !ledger_plan_states(e->db, a, &states, &n, err))
+        return false;
+    *out = has_run(e, states, n, release);
+    if (!*out)
+        *why = arena_printf(a,
+                            "%s can't be read, and its expand may have to come before release %s: "
+                            "phasegate check says what is wrong with it",
+                            unknown->file, release);
+    return true;
 }
 
 bool engine_beside_spared(struct engine *e, const struct plan *p, struct arena *a, struct err *err)

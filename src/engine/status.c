@@ -80,6 +80,44 @@ static bool look_at_rows(struct work *w, struct plan_status *out, struct err *er
     return true;
 }
 
+/* A purge that would be refused isn't the next command; one that only waits for its hold is. */
+static bool look_at_purge(struct work *w, const struct advance_options *o, bool with_flags,
+                          struct plan_status *out, struct err *err)
+{
+    struct advance_options confirmed = *o;
+    struct plan_state seen;
+    struct world world = {.stage = w->state.stage, .brake = w->state.brake};
+    bool stands = false;
+
+    if ((w->state.stage != STAGE_CONTRACT_DONE && w->state.stage != STAGE_PURGING) ||
+        w->state.brake != BRAKE_NONE || !w->e->db)
+        return true;
+    confirmed.confirm = w->p->id.s;
+    w->phase = PHASE_CONTRACT;
+    if (with_flags) {
+        if (!engine_observe(w->e, w->p, EVENT_PURGE, &confirmed, w->a, &seen, &world, err))
+            return false;
+        phase_decide(&world, EVENT_PURGE, &out->decision);
+        decision_with_name(w->a, w->p, &out->decision);
+    }
+    for (int i = 0; i < out->decision.n_refusals; i++)
+        stands |= strcmp(out->decision.refusals[i].reason, guard_word(GUARD_HOLD_ELAPSED)) != 0;
+    struct fact f;
+    if (!with_flags || w->state.stage == STAGE_PURGING) {
+        if (!dependants_look(w, &f, err))
+            return false;
+        if (!f.holds) {
+            out->decision.go = false;
+            out->decision.refusals[out->decision.n_refusals++] =
+                (struct refusal) {.reason = guard_word(GUARD_NO_DEPENDANTS), .fact = f};
+            stands = true;
+        }
+    }
+    if (stands || out->edited)
+        out->next_command = NULL;
+    return true;
+}
+
 bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a,
                    struct plan_status *out, struct err *err)
 {
@@ -127,6 +165,8 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         if (p->flags[r].key.s)
             (void) flag_out_of_turn(a, p, &w.state, (enum flag_role) r, &out->observed[r],
                                     &out->ahead[r]);
+    if (!look_at_purge(&w, &o, with_flags, out, err))
+        return false;
     /* What advance would be told now. Its flags are asked only when the caller wants the network. */
     o.release = out->next_release;
     if (!with_flags && out->next_phase >= PHASE_DUAL_READ)

@@ -74,6 +74,17 @@ class Order(project.Case):
         self.assertEqual(r["skipped"], ["%s: not part of this test" % ph for ph in PHASES[1:]])
         self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.migration_history WHERE step = 'skip'"), "3")
 
+    def test_a_refusal_says_what_was_passed_over_before_it(self):
+        """The journal has moved: who reads "refused" has to know that, and what didn't begin."""
+        late = plan("late", phases={"contract": phase("contract", steps=[step("drop", "ALTER TABLE orders DROP COLUMN legacy_ref")])})
+        p = self.project(plans=[late])
+        error = p.refused("not_its_turn", "advance", "late", "--release", "1.1.0")
+        self.assertEqual(p.stage("late"), "write_activation done")
+        for phrase in ("expand: not part of this test; dual_read: not part of this test; write_activation: not part of this test",
+                       'The plan stands at "write_activation done"; contract was not begun'):
+            self.assertIn(phrase, error["detail"])
+        self.assertNotIn("assed over", str(p.refused("not_its_turn", "advance", "late", "--release", "1.1.0")["detail"]))
+
     def test_an_absent_expand_comes_first(self):
         p = self.project(plans=[plan("reads", phases={"dual_read": phase("dual_read", rollout=[{"percent": 100}])},
                                      flags={"read": {"key": "reads-read"}})])

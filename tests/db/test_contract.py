@@ -343,5 +343,85 @@ class OtherKinds(project.Case):
         self.assertEqual(p.db.value("SELECT count(*) FROM legacy"), "0")
 
 
+class PurgeInOrder(project.Case):
+    """What a step of the purge takes away first keeps nothing that comes after it; what is left then does."""
+
+    BASE = """CREATE TABLE tickets (id bigint PRIMARY KEY, subject text, body text); INSERT INTO tickets VALUES (1, 's', 'b');
+        CREATE VIEW open_tickets AS SELECT id, subject FROM tickets"""
+    VIEW = step("view", "DROP VIEW open_tickets; CREATE VIEW open_tickets AS SELECT id FROM tickets; "
+                        "GRANT SELECT ON open_tickets TO PUBLIC", undo={"none": "the view of before isn't kept"})
+    BLOCK = step("block", "DO $$BEGIN EXECUTE 'DROP VIEW ' || 'open_tickets'; END$$", undo={"none": "the view isn't kept"})
+    COLUMN = step("column", "ALTER TABLE tickets DROP COLUMN subject")
+
+    def contracted(self, *steps, more=""):
+        p = self.project(plans=[contract_of(*steps)], baseline=self.BASE + ";" + more)
+        p.advance("c", "1.5.0")
+        return p
+
+    def assert_purged(self, p):
+        self.assertEqual(p.status("c")["next_command"], "phasegate purge c --confirm c")
+        p.json("purge", "c", "--confirm", "c", "--dry-run")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual((p.columns("tickets"), p.stage("c")), (["id", "body"], "purged"))
+
+    def assert_held(self, p, what):
+        error = p.refused("dependants", "purge", "c", "--confirm", "c")
+        self.assertIn(what, error["message"])
+        self.assertIn("phasegate purge c --confirm c", error["hint"])
+        self.assertIn("phasegate restore c", error["hint"])
+        p.exits(4, "purge", "c", "--confirm", "c", "--dry-run")
+        for more in ((), ("--flags",)):
+            status = p.json("status", "c", *more)["result"]["plans"][0]
+            self.assertIsNone(status["next_command"])
+            self.assertEqual([m["reason"] for m in status["missing"]], ["dependants"])
+        text = p.ok("status", "c").stdout
+        self.assertIn("missing for the purge", text)
+        self.assertNotIn("next     phasegate purge", text)
+
+    def test_a_view_that_an_earlier_step_makes_anew(self):
+        p = self.contracted(self.VIEW, self.COLUMN)
+        self.assert_purged(p)
+        self.assertEqual(p.columns("open_tickets"), ["id"])
+
+    def test_a_view_that_a_block_drops(self):
+        self.assert_purged(self.contracted(self.BLOCK, self.COLUMN))
+
+    def test_a_view_that_only_a_later_step_takes(self):
+        self.assert_held(self.contracted(self.COLUMN, self.VIEW), "view public.open_tickets still depends on tickets.subject")
+
+    def test_a_hidden_view_that_is_destroyed_only_after_the_column(self):
+        self.assert_held(self.contracted(self.COLUMN, step("hide", "DROP VIEW open_tickets")), "open_tickets")
+
+    def test_a_hidden_view_that_is_destroyed_before(self):
+        self.assert_purged(self.contracted(step("hide", "DROP VIEW open_tickets"), self.COLUMN))
+
+    def test_a_step_that_has_to_do_with_something_else(self):
+        other = step("rows", "DELETE FROM tickets WHERE id = 0", undo={"none": "the rows are gone"})
+        self.assert_held(self.contracted(other, self.COLUMN), "view public.open_tickets")
+
+    def test_every_one_of_them_is_named(self):
+        p = self.contracted(self.VIEW, self.COLUMN, more="CREATE VIEW a AS SELECT subject FROM tickets; CREATE VIEW b AS SELECT subject FROM tickets")
+        self.assert_held(p, "view public.a, view public.b still depend on tickets.subject")
+        p.db.psql("DROP VIEW a, b")
+        self.assert_purged(p)
+
+    def test_what_the_step_leaves_standing_is_told_by_name(self):
+        """PostgreSQL judges it in its turn: nothing of that task happens, and what came before stays done."""
+        again = dict(self.VIEW, sql="DROP VIEW open_tickets; CREATE VIEW open_tickets AS SELECT * FROM tickets")
+        hidden = step("gone", "ALTER TABLE tickets DROP COLUMN body")
+        p = self.contracted(hidden, again, self.COLUMN)
+        error = p.json("purge", "c", "--confirm", "c", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "2BP01")
+        self.assertIn("view public.open_tickets still depends on tickets.subject. What came before it is done", error["detail"])
+        self.assertIn("phasegate purge c --confirm c", error["hint"])
+        self.assertNotIn("restore", error["hint"])
+        self.assertEqual((p.stage("c"), len(p.columns("tickets"))), ("purging", 2))
+        self.assertIsNone(p.status("c")["next_command"])
+        p.db.psql("DROP VIEW open_tickets")
+        self.assertEqual(p.status("c")["next_command"], "phasegate purge c --confirm c")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(p.columns("tickets"), ["id"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -302,6 +302,66 @@ class UnreadableFiles(project.Case):
         p.ok("advance", "orders-ref", "--release", "1.1.0")
         self.assertEqual(p.db.psql("SELECT oldest, newest FROM phasegate.release_window"), [[None, "1.3.0"]])
 
+    def test_the_brake_and_the_way_back_go_on(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "dual_read")
+        p.put(self.OTHER, self.GARBAGE)
+        for command in (("pause", "orders-ref"), ("resume", "orders-ref"), ("kill", "orders-ref"), ("resume", "orders-ref"),
+                        ("rollback", "orders-ref"), ("rollback", "orders-ref")):
+            done = p.ok(*command)
+            self.assertIn(self.OTHER, done.stderr, command)
+        self.assertEqual(p.stage("orders-ref"), "planned")
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        for command in ("pause", "resume", "rollback"):
+            self.assertIn("%s: plan other can't be read" % self.OTHER, p.exits(2, command, "other").stderr)
+
+    def test_restore_goes_on(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.put(self.OTHER, self.GARBAGE)
+        self.assertIn(self.OTHER, p.ok("restore", "orders-ref").stderr)
+        self.assertEqual(p.columns(), ["id", "legacy_ref", "external_ref"])
+
+    def test_the_way_back_lets_nothing_in_that_the_unread_plan_shut_out(self):
+        """Its contract is what older releases can't live with; the other's way back doesn't change that."""
+        gone = column_plan("other", stamp=20270101000000, phases={
+            "contract": phase("contract", steps=[step("drop", "ALTER TABLE orders DROP COLUMN external_ref")], hold="0s")})
+        note = plan("note", stamp=20260301000000, phases={"dual_read": phase("dual_read", steps=[
+            step("note", "ALTER TABLE orders ADD COLUMN note text")]), "contract": phase("contract", steps=[
+            step("gone", "ALTER TABLE orders DROP COLUMN note")])})
+        p = self.project(plans=[gone, note])
+        p.advance("other", "1.1.0")
+        p.advance("other", "1.5.0")
+        p.advance("note", "1.2.0")
+        before = p.db.psql("SELECT oldest, newest FROM phasegate.release_window")
+        self.assertEqual(before[0][0], "1.4.0")
+        p.put(self.OTHER, self.GARBAGE)
+        p.ok("rollback", "note")
+        self.assertEqual(p.db.psql("SELECT oldest, newest FROM phasegate.release_window"), before)
+        answer = p.run("--format", "json", "guard", "--release", "1.3.0")
+        self.assertEqual((answer.rc, answer.json["result"]["databases"][0]["reason"]), (4, "older_than_window"))
+
+    def test_guard_answers_by_what_can_be_read(self):
+        """Yes to what was rolled out before; no to what an unread plan may have to come before."""
+        p = self.project(plans=[full_plan()])
+        p.put(self.OTHER, self.GARBAGE)
+        done = p.ok("guard", "--release", "1.0.0")
+        self.assertIn("%s can't be read and is left aside" % self.OTHER, done.stderr)
+        os.remove(p.path(self.OTHER))
+        p.advance_through("orders-ref", "dual_read")
+        p.ok("guard", "--release", "1.9.0")
+        p.put(self.OTHER, self.GARBAGE)
+        p.ok("guard", "--release", "1.2.0")
+        done = p.exits(4, "guard", "--release", "1.3.0")
+        self.assertIn("%s can't be read, and its expand may have to come before release 1.3.0" % self.OTHER, done.stdout)
+        answer = p.run("--format", "json", "guard", "--release", "1.3.0").json["result"]
+        self.assertEqual((answer["may_run"], answer["databases"][0]["reason"]), (False, "unreadable_plan"))
+        known = column_plan("other", stamp=20270101000000, phases={"expand": {"release": "1.4.0", "steps": [
+            step("note", "ALTER TABLE orders ADD COLUMN note text")]}}, nonsense=1)
+        p.put(self.OTHER, json.dumps(known))
+        p.ok("guard", "--release", "1.3.0")
+        self.assertIn("expand of plan other", p.exits(4, "guard", "--release", "1.4.0").stdout)
+
     def test_advance_waits_for_what_it_has_to_do_with(self):
         begun = column_plan("other", stamp=20270101000000, phases={"expand": phase("expand", steps=[
             step("note", "ALTER TABLE orders ADD COLUMN note text")])})
