@@ -32,6 +32,19 @@ struct check_cache {
     struct str *out; /* what this run leaves */
 };
 
+/* The baseline as it was where a branch began, and what the branch did to it. */
+struct before_files {
+    const char *root, *path;    /* as shadow_load takes them; path NULL: there was none */
+    const char *const *changed; /* files of the baseline of now that are new or changed, as shown */
+    int n_changed;
+};
+
+/* Asked at most once, and only where a statement fails on the baseline of now. */
+struct check_before {
+    void *ctx;
+    bool (*fetch)(void *ctx, struct before_files *out, struct err *err);
+};
+
 struct check_options {
     struct ports *ports;
     bool
@@ -42,9 +55,10 @@ struct check_options {
     bool allow_commands;       /* run command: steps */
     struct suppression_list *suppressions; /* those in statements are added; NULL: not wanted */
     int **cells; /* out: how many cells each world has, in the report's arena; NULL: not wanted */
-    const struct check_cache *cache;  /* NULL: every cell is probed */
-    const struct timeline_next *next; /* only this transition; NULL: all that the plans say */
-    const struct hidden_now *hidden;  /* of a purge */
+    const struct check_cache *cache;   /* NULL: every cell is probed */
+    const struct check_before *before; /* NULL: the baseline is as it was, or nobody asks */
+    const struct timeline_next *next;  /* only this transition; NULL: all that the plans say */
+    const struct hidden_now *hidden;   /* of a purge */
     int n_hidden;
 };
 

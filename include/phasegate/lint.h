@@ -25,6 +25,9 @@ struct lint_known *lint_known_new(struct arena *a);
  * exists. Meta-commands of psql and rows of COPY are stepped over; what doesn't parse is left out. */
 void lint_known_learn(struct lint_known *k, const char *sql);
 
+/* The text with blanks in place of meta-commands of psql and rows of COPY, so that every place stays where it is. */
+const char *lint_without_psql(struct arena *a, const char *sql);
+
 struct lint_file {
     const char *path; /* as shown; lives as long as the report */
     const char *sql;  /* NUL-terminated */

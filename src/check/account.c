@@ -43,7 +43,7 @@ static bool is_given_column(const struct query *q, const char *column)
 }
 
 /* Time, memory (53), or what PostgreSQL has a limit for (54). */
-static bool is_too_much(const struct outcome *o)
+bool account_is_too_much(const struct outcome *o)
 {
     return is_too_long(o->sqlstate) || strncmp(o->sqlstate, "53", 2) == 0 ||
            strncmp(o->sqlstate, "54", 2) == 0;
@@ -93,7 +93,7 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
                             "statement gives none; mend the statement, or give the column a "
                             "default in the baseline",
                             column);
-    if (is_too_much(o))
+    if (account_is_too_much(o))
         return q->sets[0].n == 0
                    ? "that it can be planned is all that is known of it: mend it, or give the "
                      "baseline rows with which it ends"
@@ -136,8 +136,10 @@ void account_unrun(struct proof *p)
         /* Rights are asked for before values are looked at, and lacking ones have a finding of their own. */
         if (q->runs || a->first_world < 0 || first < 0 || !q->has_args || q->never)
             continue;
+        if (before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
+            continue;
         /* In rows of our making a copy may have the keys of what is there. */
-        bool too_long = is_too_much(q->run[first]);
+        bool too_long = account_is_too_much(q->run[first]);
         bool by_ours = strcmp(q->run[first]->sqlstate, "23505") == 0;
         if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
             continue;

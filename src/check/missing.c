@@ -40,8 +40,8 @@ static const char *rule_of_missing(const struct proof *p, const struct app_state
 
 /* ---- names -------------------------------------------------------------------------------------------------- */
 
-/* The word behind "column " or "relation ", in quotes or not, without its schema or alias. */
-static const char *named_in(struct proof *p, const char *message, const char *what)
+/* In quotes or not. */
+const char *missing_name(struct proof *p, const char *message, const char *what)
 {
     const char *at = strstr(message, what);
     size_t n;
@@ -122,11 +122,31 @@ static struct nearest nearest_relation(struct proof *p, const char *word)
 
 /* ---- the way out ---------------------------------------------------------------------------------------------- */
 
+/* Did somebody take it away, or was it never there? Only a look at the baseline of before tells. */
+static const char *way_of_baseline(struct proof *p)
+{
+    if (p->before_known)
+        return "the baseline lacks it, and did before this branch: add it there, mend the "
+               "statement, or take a release that doesn't live any more out of releases:";
+    if (p->before_unknown)
+        return arena_printf(p->a,
+                            "the baseline lacks it, and whether it did before this branch isn't "
+                            "known: %s",
+                            p->before_unknown);
+    return arena_printf(
+        p->a,
+        "the baseline lacks it. Where it never was there: add it there, or mend the statement. "
+        "Where %s took it away: that comes too early while the release is live, make it a plan "
+        "(check --since BRANCH tells what a branch takes away); else take the release out of "
+        "releases:",
+        p->o->baseline_is_folder ? "a migration" : "a change");
+}
+
 /* Who has to make what lacks: somebody before the first release, or a plan. */
 static const char *maker(struct proof *p, const struct app_statement *a, bool is_baselines)
 {
     if (is_baselines)
-        return "the baseline lacks it: add it there, or mend the statement";
+        return way_of_baseline(p);
     return arena_printf(p->a,
                         "no plan makes it: make it in expand of a plan, bound to %s or an earlier "
                         "release",
@@ -353,11 +373,12 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
     if (p->t.releases[a->release].is_projected && a->q->never)
         return;
     a->q->never = true;
-    if (failure_is_bare(p, o->sqlstate, o->message))
+    if (before_report(p, a, w, o) || failure_is_bare(p, o->sqlstate, o->message))
         return;
-    if (strcmp(o->sqlstate, "42703") == 0 && (object = named_in(p, o->message, "column ")))
+    if (strcmp(o->sqlstate, "42703") == 0 && (object = missing_name(p, o->message, "column ")))
         near = nearest_column(p, a->q, object);
-    else if (strcmp(o->sqlstate, "42P01") == 0 && (object = named_in(p, o->message, "relation ")))
+    else if (strcmp(o->sqlstate, "42P01") == 0 &&
+             (object = missing_name(p, o->message, "relation ")))
         near = nearest_relation(p, object);
     if (object)
         help = help_for_name(p, a, &near, is_baselines);

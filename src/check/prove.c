@@ -1,7 +1,7 @@
 /* The proof: the timeline, state by state, on the shadow. */
 #include "check/work.h"
 
-static void proof_close(struct proof *p)
+void proof_close(struct proof *p)
 {
     cache_end(p);
     sessions_close(p);
@@ -148,12 +148,15 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         cache_begin(p);
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
     if (ok) {
-        int v = shadow_server_version(p->shadow);
         /* What was cut short isn't what it would be another time. */
         if (p->losses->n == 0 && !shadow_is_late(p->shadow))
             cache_write(p);
-        verdict_all(p);
         note_left_out(p);
+        ok = before_ask(p, err);
+    }
+    if (ok) {
+        int v = shadow_server_version(p->shadow);
+        verdict_all(p);
         lost_report(p);
         note_proofs(p);
         out->server_version = arena_printf(p->a, "%d.%d", v / 10000, v % 10000);
@@ -192,6 +195,7 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
                           .shadow = o->shadow,
                           .losses = &losses,
                           .opens_all = opens_all,
+                          .origin = CHECK_BASELINE,
                           .database = database};
 
         ok = prove_once(&p, is_first, &n_loaded, &again, t, problems, err);

@@ -448,7 +448,7 @@ static bool open_database(struct proof *p, struct err *err)
     struct wire_result r = {0};
 
     p->database = CHECK_DATABASE;
-    return shadow_database(p->shadow, CHECK_DATABASE, CHECK_BASELINE, err) &&
+    return shadow_database(p->shadow, CHECK_DATABASE, p->origin, err) &&
            wire_open(p->shadow, &root, &p->root, err) && catalogue_prepare(p->root, err) &&
            wire_open(p->shadow, &owner, &p->owner, err) &&
            /* Where the functions of sync triggers live. Not as superuser: the baseline's triggers on events would run

@@ -105,8 +105,9 @@ struct query {
     bool has_args; /* sets were looked for */
     bool never;    /* that it works nowhere was said */
     bool runs;     /* with its first set it ran in the first state that it was tried in */
-    bool gave_up;  /* it doesn't end: it isn't run any more */
-    bool is_late;  /* it wasn't run: others that don't end took all the time there is */
+    bool is_asked, worked_before; /* see before.c */
+    bool gave_up;                 /* it doesn't end: it isn't run any more */
+    bool is_late; /* it wasn't run: others that don't end took all the time there is */
     struct hold *holds;
     int n_holds;
     struct query **before; /* of its transaction: the statements that come first */
@@ -169,6 +170,12 @@ struct absent { /* what makes statements fail in every state; key: rule, SQLSTAT
     unsigned rights; /* that they lack together: see missing.c */
 };
 
+struct suspect {
+    const char *file; /* as shown */
+    const struct sql_stmt *stmts;
+    int n_stmts;
+};
+
 struct limited { /* a step refuses what a statement may be given */
     const struct app_statement *a;
     int state, finding; /* index into the report's, which isn't sorted before the end */
@@ -195,6 +202,7 @@ struct proof {
     struct arena *scratch; /* emptied after every state */
     struct timeline t;
     struct shadow *shadow;
+    const char *origin; /* the database that `database` is made from, again and again */
     const char *database;
     struct wire *root;   /* superuser: the catalogue, sequences */
     struct wire *seeder; /* makes rows; NULL: not open */
@@ -219,6 +227,11 @@ struct proof {
     int n_limited;
     struct absent *absent;
     int n_absent;
+    struct suspect *suspects; /* statements of the baseline that the branch has changed */
+    int n_suspects;
+    const char
+        *before_unknown; /* why nobody knows what worked before the branch; NULL: it is known */
+    bool before_known;   /* what failed was put to the baseline of before */
     struct born *born;
     int n_born;
     uint64_t *shapes;          /* [n_states]: of the schema */
@@ -242,9 +255,10 @@ struct proof {
     int entering;                      /* the state on the way to which the replay is; 0: none */
 };
 
-/* The databases on the shadow: what is replayed, and what it is made from. */
+/* The databases on the shadow: what is replayed, and what it is made from; the baseline from before a branch. */
 #define CHECK_DATABASE "proof"
 #define CHECK_BASELINE "baseline"
+#define CHECK_BEFORE "before"
 
 /* ---- rooms -------------------------------------------------------------------------------------------- */
 
@@ -360,6 +374,7 @@ void account_count(struct proof *p);
 void account_unrun(struct proof *p);
 /* -- args: with a value for each parameter, of about its type. */
 const char *example_row(struct proof *p, const struct query *q);
+bool account_is_too_much(const struct outcome *o); /* time, memory, a limit of PostgreSQL's */
 void account_late(struct proof *p);
 bool account_is_touched(const struct proof *p, const struct query *q); /* by any step */
 void account_outside(struct proof *p);
@@ -379,6 +394,24 @@ const char *missing_right(struct proof *p, const struct app_statement *a, const 
                           int state);
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     const struct outcome *o);
+
+/* The word behind "column " or "relation " in a server's message, without its schema or alias; NULL: none. */
+const char *missing_name(struct proof *p, const char *message, const char *what);
+
+/* prove.c: sessions and what isn't in arenas of the report. */
+void proof_close(struct proof *p);
+
+/* before.c: what fails on the baseline, put to the baseline as it was before the branch. Ends p's sessions. */
+bool before_ask(struct proof *p, struct err *err);
+/* It worked then: true, and there is a finding on the migration that broke it. */
+bool before_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                   const struct outcome *o);
+
+/* suspect.c: which statement of the branch's migrations breaks something. */
+void suspects_read(struct proof *p, const struct before_files *files);
+/* Where it stands; NULL: nobody. kind: "ALTER TABLE DROP COLUMN", NULL: only the file is known. */
+const struct suspect *suspect_of(struct proof *p, const struct query *q, const struct outcome *o,
+                                 struct pos *at, const char **kind);
 
 /* args.c: the column that a parameter is compared with; NULL: none that is known. */
 const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,

@@ -1,4 +1,4 @@
-/* What check shows of files, and which of them a branch changed. */
+/* What check shows of files. */
 #include "cli.h"
 
 #include "phasegate/names.h"
@@ -51,51 +51,6 @@ const char *check_line(void *ctx, const char *file, int line)
     return s && *s ? arena_strndup(&c->arena, s, strcspn(s, "\r\n")) : NULL;
 }
 
-static bool git_hint(struct context *c, const char *said, struct err *err)
-{
-    const char *from = strstr(said, "dubious ownership in repository at '");
-
-    if (from) {
-        from += strlen("dubious ownership in repository at '");
-        return err_hint(err, "git config --global --add safe.directory %s",
-                        arena_strndup(&c->arena, from, strcspn(from, "'")));
-    }
-    if (strstr(said, "not a git repository"))
-        return err_hint(err, "--since needs a project in a git repository; phasegate check without "
-                             "it looks at everything");
-    return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
-}
-
-static bool run_git(struct context *c, const char *const *argv, struct str *out, struct err *err)
-{
-    AUTO(str) said = {0};
-    int code = 0;
-
-    if (!c->host->ops->run(c->host, argv, NULL, 30000, out, &said, &code, err)) {
-        err_hint(err, "--since needs git");
-        return false;
-    }
-    if (code == 0)
-        return true;
-    err_set(err, ERR_USAGE, "--since %s: git says: %.*s", opt_text(c, OPT_SINCE),
-            (int) strcspn(str_text(&said), "\n"), str_text(&said));
-    return git_hint(c, str_text(&said), err);
-}
-
-static void add_names(struct context *c, const char *folder, const struct str *from,
-                      struct text_list *out)
-{
-    for (const char *s = str_text(from); *s;) {
-        size_t n = strcspn(s, "\n");
-
-        out->items = arena_grow(&c->arena, out->items, sizeof *out->items * (size_t) out->n,
-                                sizeof *out->items * (size_t) (out->n + 1));
-        if (n > 0)
-            out->items[out->n++].s = arena_printf(&c->arena, "%s/%.*s", folder, (int) n, s);
-        s += n + (s[n] == '\n');
-    }
-}
-
 /* Where the project lies in its repository; NULL: at its root, or in none. Services count from there. */
 const char *check_prefix(struct context *c)
 {
@@ -111,83 +66,6 @@ const char *check_prefix(struct context *c)
         return NULL;
     size_t n = strcspn(str_text(&prefix), "\n");
     return n > 0 ? arena_strndup(&c->arena, str_text(&prefix), n) : NULL;
-}
-
-static const char *real_path(struct arena *a, const char *path)
-{
-    char *real = realpath(path, NULL);
-    const char *out = real ? arena_strdup(a, real) : NULL;
-
-    free(real);
-    return out;
-}
-
-/* Names of files come from git, from the root of the repository, and from the project, from its own folder: the way
- * from the machine's root is the same for both. */
-static const char *from_root(struct context *c, const char *file)
-{
-    const char *root = real_path(&c->arena, c->set.project.root ? c->set.project.root : ".");
-
-    return *file == '/' || !root
-               ? path_tidy(&c->arena, file, true)
-               : path_tidy(&c->arena, arena_printf(&c->arena, "%s/%s", root, file), true);
-}
-
-static bool holds(const struct text_list *l, const char *path, bool with_below)
-{
-    size_t n = strlen(path);
-
-    for (int i = 0; i < l->n; i++)
-        if (strncmp(l->items[i].s, path, n) == 0 &&
-            (l->items[i].s[n] == '\0' || (with_below && l->items[i].s[n] == '/')))
-            return true;
-    return false;
-}
-
-/* By its name, and by what the name leads to. */
-bool check_is_changed(struct context *c, const struct text_list *changed, const char *file,
-                      bool with_below)
-{
-    if (!file)
-        return false;
-    const char *named = from_root(c, file), *real = real_path(&c->arena, named);
-
-    return holds(changed, named, with_below) || (real && holds(changed, real, with_below));
-}
-
-/* From where the branch left, to the files as they lie there; new ones that git doesn't know yet as well. */
-bool check_changed_files(struct context *c, const char *since, struct text_list *out,
-                         struct err *err)
-{
-    const char *root = c->set.project.root ? c->set.project.root : ".";
-    /* Outside a repository diff would compare two folders, and say so of its options. */
-    const char *where[] = {"git", "-C", root, "rev-parse", "--show-toplevel", NULL};
-    const char *known[] = {
-        "git", "-C", root, "cat-file", "-e", arena_printf(&c->arena, "%s^{commit}", since), NULL};
-    AUTO(str) changed = {0}, new = {0}, ignored = {0}, top = {0};
-
-    if (*since == '-')
-        return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", since);
-    if (!run_git(c, where, &top, err) || !run_git(c, known, &ignored, err))
-        return false;
-    const char *folder = arena_strndup(&c->arena, str_text(&top), strcspn(str_text(&top), "\n"));
-    const char *diff[] = {"git",  "-C",          folder,         "-c",  "core.quotePath=off",
-                          "diff", "--name-only", "--merge-base", since, "--",
-                          NULL};
-    const char *fresh[] = {"git",
-                           "-C",
-                           folder,
-                           "-c",
-                           "core.quotePath=off",
-                           "ls-files",
-                           "--others",
-                           "--exclude-standard",
-                           NULL};
-    if (!run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
-        return false;
-    add_names(c, folder, &changed, out);
-    add_names(c, folder, &new, out);
-    return true;
 }
 
 static void say_comment(struct report *r, const char *file, int line, int col)

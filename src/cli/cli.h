@@ -311,7 +311,7 @@ bool check_against(struct context *c, const char *environment, struct report *r,
 struct shadow_baseline;
 bool cache_baseline(struct context *c, struct arena *a, struct shadow_baseline *out);
 
-/* check_files.c: the line of a file that is shown under a finding, and what changed since a commit. */
+/* check_files.c: the line of a file that is shown under a finding. */
 const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */
 const char *check_prefix(
@@ -322,12 +322,6 @@ void check_yaml_comments(struct context *c, const char *file, struct report *r);
 void check_until(struct context *c, const struct suppression *s, struct report *r);
 bool check_baseline_is_there(struct context *c); /* false: a problem says what lacks */
 bool check_baseline_is_folder(const struct context *c);
-/* Files that a branch changed, by their way from the machine's root. */
-bool check_changed_files(struct context *c, const char *since, struct text_list *out,
-                         struct err *err) MUST_CHECK;
-/* Is this file of the project among them (or one below it)? */
-bool check_is_changed(struct context *c, const struct text_list *changed, const char *file,
-                      bool with_below);
 
 /* help.c */
 void help_general(struct str *to);

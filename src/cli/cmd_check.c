@@ -1,4 +1,5 @@
 /* check: what the files show, then the proof on a shadow. */
+#include "check_since.h"
 #include "check_static.h"
 #include "cli.h"
 #include "probe_cache.h"
@@ -18,6 +19,7 @@ struct checking {
     struct timeline timeline;
     struct shadow *shadow;
     struct suppression_list suppressions;
+    struct since since;
     int n_static; /* findings that the texts gave: those of the shadow come behind them */
     int *cells;   /* of each world; NULL: nobody counted */
 };
@@ -233,8 +235,12 @@ static bool prove(struct checking *k, struct err *err)
                                   or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM"),
                               .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS),
                               .baseline_is_folder = check_baseline_is_folder(c),
+                              .before = since_before(&k->since),
                               .cells = &k->cells};
 
+    /* A live database is nobody's branch. */
+    if (o.baseline_from)
+        o.before = NULL;
     if (o.window < 1)
         return err_set(err, ERR_USAGE,
                        "--window: at least 1: the release before N is what this is about");
@@ -295,35 +301,31 @@ static void settle(struct checking *k)
 
 /* ---- narrowing --------------------------------------------------------------------------------------------------- */
 
-static bool touches(struct context *c, const struct finding *f, const struct text_list *changed)
+static bool touches(const struct since *s, const struct finding *f)
 {
-    bool any = check_is_changed(c, changed, f->at.file, false);
+    bool any = since_has(s, f->at.file, false);
 
     for (int i = 0; i < f->n_places && !any; i++)
-        any = check_is_changed(c, changed, f->places[i].at.file, false);
+        any = since_has(s, f->places[i].at.file, false);
     return any;
 }
 
 /* The world was whole; shown is what was asked for. */
-static bool narrow(struct checking *k, struct err *err)
+static void narrow(struct checking *k)
 {
     struct context *c = k->c;
-    struct text_list changed = {0};
+    const struct since *s = &k->since;
     struct report *r = &k->report;
-    bool since = opt_has(c, OPT_SINCE);
     int n = 0;
 
-    if (since && !check_changed_files(c, opt_text(c, OPT_SINCE), &changed, err))
-        return false;
     /* What the project file or the baseline says concerns everything. */
-    bool all = !since || check_is_changed(c, &changed, c->set.project.file, false) ||
-               check_is_changed(c, &changed, c->set.project.baseline.s, true);
+    bool all = !s->ref || since_has(s, c->set.project.file, false) ||
+               since_has(s, c->set.project.baseline.s, true);
     for (int i = 0; i < r->n; i++)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
-            (all || touches(c, &r->findings[i], &changed)))
+            (all || touches(s, &r->findings[i])))
             r->findings[n++] = r->findings[i];
     r->n = n;
-    return true;
 }
 
 /* ---- showing --------------------------------------------------------------------------------------------------------- */
@@ -432,14 +434,15 @@ static bool run_check(struct checking *k, struct err *err)
     if (!check_formats(c, err) || !begin_shadow(k, err) || !load(k, err))
         return false;
     int64_t began = clock_mono_ms(c->clock);
+    if (opt_has(c, OPT_SINCE) && !since_begin(&k->since, c, opt_text(c, OPT_SINCE), err))
+        return false;
     if (!lint(k, err) || !prove(k, err))
         return false;
     shadow_leave(k->shadow);
     if ((opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
         return false;
     settle(k);
-    if (!narrow(k, err))
-        return false;
+    narrow(k);
     report_finish(&k->report);
     k->report.summary.duration_ms = clock_mono_ms(c->clock) - began;
     if (!opt_has(c, OPT_EXPLAIN))
@@ -459,6 +462,7 @@ bool cmd_check(struct context *c, struct err *err)
                                         : run_check(&k, err);
 
     shadow_end(k.shadow);
+    since_end(&k.since);
     report_free(&k.report);
     return ok;
 }

@@ -17,6 +17,8 @@ const struct rule rules[] = {
      "a change of type that looks free reads or rewrites the table", WORK},
     {"backfill-not-idempotent-or-races-old-writers", RULE_DATA, SEVERITY_ERROR, BY_SHADOW,
      "a backfill overwrites newer values or misses rows of old writers"},
+    {"baseline-breaks-release", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
+     "the branch changes the baseline, and a live release's statement fails on it"},
     {"cell-untested", RULE_PLAN, SEVERITY_ERROR, BY_SHADOW,
      "a statement couldn't be tried in a world in which it may run"},
     {"check-validated-in-place", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,

@@ -21,8 +21,7 @@ static bool begins_copy(const char *line, size_t n)
     return in != NULL;
 }
 
-/* The text with blanks in place of meta-commands and rows of COPY, so that every place stays where it is. */
-static const char *without_psql(struct arena *a, const char *sql)
+const char *lint_without_psql(struct arena *a, const char *sql)
 {
     bool in_copy = false;
     char *text;
@@ -47,7 +46,7 @@ static const char *without_psql(struct arena *a, const char *sql)
 void lint_known_learn(struct lint_known *k, const char *sql)
 {
     AUTO(arena) scratch = {0};
-    struct sql_text text = {without_psql(&scratch, sql), {NULL, 0, 0}, false};
+    struct sql_text text = {lint_without_psql(&scratch, sql), {NULL, 0, 0}, false};
     struct lint l = {.a = &scratch, .k = k};
 
     lint_text(&l, &text, false);
@@ -111,7 +110,7 @@ static void set_target(const struct lint *l, const char *sql, struct suppression
 struct lint_parse *lint_file_parse(struct arena *a, const struct lint_file *file)
 {
     struct lint_parse *parse = arena_new(a, struct lint_parse);
-    struct sql_text text = {without_psql(a, file->sql), {file->path, 1, 1}, false};
+    struct sql_text text = {lint_without_psql(a, file->sql), {file->path, 1, 1}, false};
 
     lint_parse_text(a, &text, parse);
     return parse;

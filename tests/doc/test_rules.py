@@ -7,6 +7,7 @@ Examples are fenced blocks; the words behind the language say what they are:
     yaml bad plan | yaml good plan      a plan, of a small project
     yaml bad project | good project     more of its phasegate.yaml
     sql baseline                        its baseline
+    sql bad migration | good migration  one that a branch adds to the baseline, which is a folder then (--since)
     yaml release                        more of every release there
     sql release 1.0.0 [1.1.0 ...]       what those releases run; `sql bad release`, `sql good release`: of one side
 
@@ -58,6 +59,28 @@ def files_of(found, side, folder):
         elif words == ["sql", side]:
             write(folder, "migrations/V2__change.sql", text)
     return ["--static", "migrations"]
+
+
+def git(folder, *args):
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *args], cwd=folder, check=True, capture_output=True)
+
+
+def branch_of(found, side, folder):
+    """The project of one side, whose migration the branch adds; the arguments of check."""
+    project_of([b for b in found if b[0] != ["sql", "baseline"]], side, folder)
+    for words, text in found:
+        if words == ["sql", "baseline"]:
+            write(folder, "migrations/V1__before.sql", text)
+    with open(os.path.join(folder, "phasegate.yaml"), "a", encoding="utf-8") as f:
+        f.write("baseline: migrations/\n")
+    os.makedirs(os.path.join(folder, "plans"), exist_ok=True)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "all")
+    for words, text in found:
+        if words == ["sql", side, "migration"]:
+            write(folder, "migrations/V2__change.sql", text)
+    return ["--since", "HEAD"]
 
 
 def project_of(found, side, folder):
@@ -113,9 +136,11 @@ class Rules(unittest.TestCase):
         try:
             found = blocks(rule)
             is_plan = any(words == ["yaml", side, "plan"] for words, _ in found)
-            if more and not is_plan:
+            is_branch = any(words == ["sql", side, "migration"] for words, _ in found)
+            if more and not is_plan and not is_branch:
                 return None  # files: read without a server
-            args = project_of(found, side, folder) + list(more or ["--static"]) if is_plan else files_of(found, side, folder)
+            args = branch_of(found, side, folder) + list(more) if is_branch else \
+                project_of(found, side, folder) + list(more or ["--static"]) if is_plan else files_of(found, side, folder)
             done = run("check", *args, "--format", "json", cwd=folder)
             self.assertIn(done.returncode, (0, 1), done.stderr + done.stdout)
             return [f for f in json.loads(done.stdout)["findings"]

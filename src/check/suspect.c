@@ -1,0 +1,140 @@
+/* Which statement of the migrations that a branch brings breaks something: as their texts show it. */
+#include "check/work.h"
+
+#include "phasegate/lint.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+/* A dump with rows is no migration: the file is enough. */
+enum { READ_MOST = 4 << 20 };
+
+static void add(struct proof *p, const char *file, const struct sql_stmt *stmts, int n)
+{
+    p->suspects = arena_grow(p->a, p->suspects, sizeof *p->suspects * (size_t) p->n_suspects,
+                             sizeof *p->suspects * (size_t) (p->n_suspects + 1));
+    p->suspects[p->n_suspects++] = (struct suspect) {arena_strdup(p->a, file), stmts, n};
+}
+
+static void read_one(struct proof *p, const char *file)
+{
+    const char *root = p->set->project.root;
+    const char *path = *file == '/' || !root ? file : arena_printf(p->a, "%s/%s", root, file);
+    AUTO(str) text = {.ceiling = READ_MOST + 1};
+    AUTO(err) ignored = {0};
+    AUTO(problem_list) unread = {0};
+    struct sql_stmt *stmts = NULL;
+    int n = 0;
+
+    if (!regular_read(path, file, READ_MOST, &text, &ignored) ||
+        !sql_facts(p->a, lint_without_psql(p->a, str_text(&text)),
+                   (struct pos) {arena_strdup(p->a, file), 1, 1}, &stmts, &n, &unread))
+        n = 0;
+    add(p, file, stmts, n);
+}
+
+void suspects_read(struct proof *p, const struct before_files *files)
+{
+    for (int i = 0; i < files->n_changed; i++)
+        read_one(p, files->changed[i]);
+}
+
+/* ---- who it was --------------------------------------------------------------------------------------------- */
+
+static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_'; }
+
+static bool has_word(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *s = text; n > 0 && (s = strcasestr(s, word)); s++)
+        if ((s == text || !is_word_char(s[-1])) && !is_word_char(s[n]))
+            return true;
+    return false;
+}
+
+/* The name that the server complains of; NULL: it names none. */
+static const char *object_of(struct proof *p, const struct outcome *o)
+{
+    static const char *const before[] = {
+        "column ",
+        "relation ",
+        "function ",
+        "procedure ",
+        "type ",
+        "constraint ",
+        "for table ",
+        "for view ",
+        "for sequence ",
+        "for schema ",
+        "for materialized view ",
+        "schema ",
+    };
+
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        const char *name = missing_name(p, o->message, before[i]);
+
+        if (name && *name)
+            return arena_strndup(p->a, name, strcspn(name, "("));
+    }
+    return NULL;
+}
+
+static bool names_relation(const struct sql_stmt *s, const char *name)
+{
+    for (int i = 0; i < s->relations.n; i++)
+        if (strcmp(s->relations.items[i].s, name) == 0)
+            return true;
+    return s->table && strcmp(s->table, name) == 0;
+}
+
+static bool meets(const struct sql_stmt *s, const struct query *q)
+{
+    for (int i = 0; i < q->facts.n_rels; i++)
+        if (names_relation(s, q->facts.rels[i].name))
+            return true;
+    for (int i = 0; i < q->facts.n_writes; i++)
+        if (q->facts.writes[i].table && names_relation(s, q->facts.writes[i].table))
+            return true;
+    return false;
+}
+
+/* 0: it has nothing to do with it. */
+static int weight_of(const struct sql_stmt *s, const struct query *q, const char *object)
+{
+    bool names_it = object && has_word(s->sql, object);
+    int weight = (names_it ? 4 : 0) + (meets(s, q) ? 3 : 0);
+
+    if (weight > 0 && (s->class == SQL_DESTRUCTIVE || s->class == SQL_RESTRICTIVE ||
+                       strstr(s->kind, "RENAME") || strstr(s->kind, "REVOKE")))
+        weight += 2;
+    return weight;
+}
+
+const struct suspect *suspect_of(struct proof *p, const struct query *q, const struct outcome *o,
+                                 struct pos *at, const char **kind)
+{
+    const char *object = object_of(p, o);
+    const struct suspect *found = NULL;
+    int most = 0;
+
+    *kind = NULL;
+    for (int i = 0; i < p->n_suspects; i++)
+        for (int k = 0; k < p->suspects[i].n_stmts; k++) {
+            int weight = weight_of(&p->suspects[i].stmts[k], q, object);
+
+            if (weight == 0 || weight < most)
+                continue;
+            most = weight;
+            found = &p->suspects[i];
+            *at = found->stmts[k].at;
+            /* Of a dump it is only where the thing isn't as it was. */
+            *kind = p->o->baseline_is_folder ? found->stmts[k].kind : NULL;
+        }
+    if (!found && p->n_suspects > 0) {
+        found = &p->suspects[p->n_suspects - 1];
+        *at = (struct pos) {found->file, 1, 1};
+        found = p->n_suspects == 1 ? found : NULL;
+    }
+    return found;
+}
