@@ -50,6 +50,8 @@ struct check_options {
     bool
         baseline_is_folder; /* of migrations, that grows with the branches; else a dump of what is in production */
     struct shadow *shadow; /* begun; the caller ends it */
+    bool
+        leaves_shadow; /* nothing else will be asked of it: it may go while the findings are written */
     int64_t window;
     const char *baseline_from; /* URL, resolved: a secret; NULL: the project's baseline */
     bool allow_commands;       /* run command: steps */

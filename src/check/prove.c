@@ -148,14 +148,17 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         cache_begin(p);
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
     if (ok) {
-        /* What was cut short isn't what it would be another time. */
-        if (p->losses->n == 0 && !shadow_is_late(p->shadow))
-            cache_write(p);
         note_left_out(p);
         ok = before_ask(p, err);
     }
     if (ok) {
         int v = shadow_server_version(p->shadow);
+        /* Its end takes as long as the rest of this. */
+        if (o->leaves_shadow)
+            shadow_leave(p->shadow);
+        /* What was cut short isn't what it would be another time. */
+        if (p->losses->n == 0 && !shadow_is_late(p->shadow))
+            cache_write(p);
         verdict_all(p);
         lost_report(p);
         note_proofs(p);

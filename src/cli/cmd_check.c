@@ -230,6 +230,7 @@ static bool prove(struct checking *k, struct err *err)
     struct context *c = k->c;
     struct check_options o = {.ports = &c->ports,
                               .shadow = k->shadow,
+                              .leaves_shadow = true,
                               .window = window_of(c),
                               .baseline_from =
                                   or_env(c, OPT_BASELINE_FROM, "PHASEGATE_BASELINE_FROM"),
@@ -438,7 +439,6 @@ static bool run_check(struct checking *k, struct err *err)
         return false;
     if (!lint(k, err) || !prove(k, err))
         return false;
-    shadow_leave(k->shadow);
     if ((opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
         return false;
     settle(k);
