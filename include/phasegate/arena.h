@@ -32,6 +32,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 void arena_reset(struct arena *a); /* keeps one block for reuse, of 64 KiB at most */
+/* All that `from` holds is a's from now on, and goes with it; `from` is empty. */
+void arena_adopt(struct arena *a, struct arena *from);
 void arena_free(struct arena *a);
 static inline void arena_auto(struct arena *a) { arena_free(a); }
 

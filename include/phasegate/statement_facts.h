@@ -68,4 +68,8 @@ struct statement_facts {
 /* s->dollar_sql is read. Never fails: see parsed. */
 void statement_facts(struct arena *a, const struct statement *s, struct statement_facts *out);
 
+/* Of n statements, s[i] to out[i], by as many threads as there are processors (no more than a few). */
+void statement_facts_all(struct arena *a, const struct statement *const *s,
+                         struct statement_facts *const *out, int n);
+
 #endif

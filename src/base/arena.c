@@ -174,6 +174,23 @@ void arena_reset(struct arena *a)
     a->used = 0;
 }
 
+/* Behind a's head, which goes on taking what is asked for. */
+void arena_adopt(struct arena *a, struct arena *from)
+{
+    struct arena_block *last = from->head;
+
+    while (last && last->older)
+        last = last->older;
+    if (last && a->head) {
+        last->older = a->head->older;
+        a->head->older = from->head;
+    } else if (last) {
+        a->head = from->head;
+    }
+    a->used += from->used;
+    *from = (struct arena) {0};
+}
+
 void arena_free(struct arena *a)
 {
     for (struct arena_block *block = a->head, *older; block; block = older) {

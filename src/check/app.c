@@ -202,9 +202,7 @@ static struct query *query_for(struct proof *p, struct places *places, const str
                          .is_stand_in = instead != NULL,
                          .session = session,
                          .probed_state = -1};
-    statement_facts(p->a, s, &q->facts);
     q->is_lethal = lost_is_lethal(p, q);
-    q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
     q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);
     q->shape = arena_array(p->a, const struct description *, p->t.n_states);
     q->run = arena_array(p->a, const struct outcome *, p->t.n_states);
@@ -323,6 +321,24 @@ static void report_none(struct proof *p, const struct timeline_release *r, bool 
                        : "the files of its statements: hold none: write them, or list others";
 }
 
+/* All at once: most of what is done before the server answers. */
+static void read_facts(struct proof *p)
+{
+    const struct statement **of = arena_array(p->a, const struct statement *, p->n_queries + 1);
+    struct statement_facts **out = arena_array(p->a, struct statement_facts *, p->n_queries + 1);
+
+    for (int i = 0; i < p->n_queries; i++) {
+        of[i] = p->queries[i].s;
+        out[i] = &p->queries[i].facts;
+    }
+    statement_facts_all(p->a, of, out, p->n_queries);
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+
+        q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
+    }
+}
+
 static void add_app(struct proof *p, struct places *places, int release, const struct loaded *l)
 {
     for (int i = 0; i < l->statements.n; i++) {
@@ -404,6 +420,7 @@ bool app_load(struct proof *p, struct problem_list *problems, struct err *err)
     places.slots = arena_array(p->a, int, places.n);
     for (int i = 0; i < n; i++)
         add_app(p, &places, i, &all[i]);
+    read_facts(p);
     find_transactions(p);
     p->report->summary.statements = total;
     return true;

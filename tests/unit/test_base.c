@@ -176,6 +176,39 @@ static void test_arena_texts(void **state)
     assert_int_equal(wide[19999], '5');
 }
 
+static void test_arena_adopts(void **state)
+{
+    static const size_t sizes[] = {0, 10, 6000, 300000};
+    (void) state;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            AUTO(arena) a = {0};
+            struct arena from = {0};
+            char *own = sizes[i] ? arena_alloc(&a, sizes[i]) : NULL;
+            char *taken = sizes[k] ? arena_alloc(&from, sizes[k]) : NULL;
+
+            if (own)
+                memset(own, 'o', sizes[i]);
+            if (taken)
+                memset(taken, 't', sizes[k]);
+            arena_adopt(&a, &from);
+            assert_null(from.head);
+            assert_int_equal(from.used, 0);
+            assert_int_equal(a.used, sizes[i] + sizes[k]);
+            char *more = arena_alloc(&a, 5000);
+            assert_true(is_zero(more, 5000));
+            memset(more, 'm', 5000);
+            for (size_t b = 0; b < sizes[i]; b++)
+                assert_int_equal(own[b], 'o');
+            for (size_t b = 0; b < sizes[k]; b++)
+                assert_int_equal(taken[b], 't');
+            arena_reset(&a);
+            assert_int_equal(a.used, 0);
+            assert_true(is_zero(arena_alloc(&a, 5000), 5000));
+        }
+}
+
 static void test_arena_reset_reuses_and_clears(void **state)
 {
     (void) state;
@@ -450,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_arena_grows_through_many_blocks),
         cmocka_unit_test(test_arena_large_one_leaves_head_alone),
         cmocka_unit_test(test_arena_texts),
+        cmocka_unit_test(test_arena_adopts),
         cmocka_unit_test(test_arena_reset_reuses_and_clears),
         cmocka_unit_test(test_str_adds),
         cmocka_unit_test(test_str_takes_parts_of_itself),

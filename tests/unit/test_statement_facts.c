@@ -388,6 +388,34 @@ static void test_depth_is_bounded(void **state)
     assert_non_null(f.why);
 }
 
+/* By several threads, and each as if it had been read alone: also those that can't be. */
+static void test_many_at_once(void **state)
+{
+    enum { N = 1000 };
+    AUTO(arena) a = {0};
+    struct statement *s = arena_array(&a, struct statement, N);
+    struct statement_facts *f = arena_array(&a, struct statement_facts, N);
+    const struct statement **of = arena_array(&a, const struct statement *, N);
+    struct statement_facts **out = arena_array(&a, struct statement_facts *, N);
+    (void) state;
+
+    for (int i = 0; i < N; i++) {
+        s[i].dollar_sql =
+            i % 7 == 3 ? "SELECT 1 FROM" : arena_printf(&a, "UPDATE t%d SET a = $1", i);
+        of[i] = &s[i];
+        out[i] = &f[i];
+    }
+    statement_facts_all(&a, of, out, 0);
+    assert_null(f[0].rels);
+    statement_facts_all(&a, of, out, N);
+    for (int i = 0; i < N; i++) {
+        CHECK(f[i].parsed == (i % 7 != 3), "%d: %s", i, f[i].why);
+        CHECK(i % 7 == 3 ? f[i].why_at == 14
+                         : strcmp(f[i].writes[0].table, arena_printf(&a, "t%d", i)) == 0,
+              "%d", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_utilities),
         cmocka_unit_test(test_what_cannot_be_parsed),
         cmocka_unit_test(test_depth_is_bounded),
+        cmocka_unit_test(test_many_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
