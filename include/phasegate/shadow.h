@@ -186,6 +186,8 @@ void wire_close(struct wire *w);
  * with the commit of the job's implicit transaction is its last op's. */
 bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
               struct wire_result *results, struct err *err) MUST_CHECK;
+/* The session ended with it. */
+bool wire_is_last_word(const struct wire_result *r);
 /* One statement by itself, outside pipeline mode (CREATE INDEX CONCURRENTLY can't run inside it). It goes by the
  * simple protocol: a text of several runs as the server takes it, and the last one's result counts. */
 bool wire_exec(struct wire *w, struct arena *a, const char *sql, bool keep_rows,

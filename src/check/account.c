@@ -45,8 +45,14 @@ static bool is_given_column(const struct query *q, const char *column)
 /* Time, memory (53), or what PostgreSQL has a limit for (54). */
 bool account_is_too_much(const struct outcome *o)
 {
-    return is_too_long(o->sqlstate) || strncmp(o->sqlstate, "53", 2) == 0 ||
+    return is_too_long(o->sqlstate, o->message) || strncmp(o->sqlstate, "53", 2) == 0 ||
            strncmp(o->sqlstate, "54", 2) == 0;
+}
+
+/* Nobody else is there to do it: see is_too_long for what we cancel. */
+static bool cancels_itself(const struct outcome *o)
+{
+    return strcmp(o->sqlstate, "57014") == 0 && !is_too_long(o->sqlstate, o->message);
 }
 
 /* From row to row of a table: ours may well point at each other. */
@@ -93,6 +99,9 @@ static const char *way_to_run(struct proof *p, const struct query *q, const stru
                             "statement gives none; mend the statement, or give the column a "
                             "default in the baseline",
                             column);
+    if (cancels_itself(o))
+        return "that it can be planned is all that is known of it: take pg_cancel_backend of its "
+               "own session out of it";
     if (account_is_too_much(o))
         return q->sets[0].n == 0
                    ? "that it can be planned is all that is known of it: mend it, or give the "
@@ -139,7 +148,8 @@ void account_unrun(struct proof *p)
         if (before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
             continue;
         /* In rows of our making a copy may have the keys of what is there. */
-        bool too_long = account_is_too_much(q->run[first]);
+        bool cancels = cancels_itself(q->run[first]);
+        bool too_long = account_is_too_much(q->run[first]) || cancels;
         bool by_ours = strcmp(q->run[first]->sqlstate, "23505") == 0;
         if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
             continue;
@@ -148,7 +158,8 @@ void account_unrun(struct proof *p)
             p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",
             a->s->sql_at, q->run[first],
             arena_printf(p->a,
-                         given      ? "it fails with its own -- args: %s"
+                         cancels    ? "it cancels itself: %s"
+                         : given    ? "it fails with its own -- args: %s"
                          : too_long ? "it wasn't run to its end: %s"
                                     : "no arguments were found with which it runs: %s",
                          q->run[first]->message));

@@ -332,7 +332,7 @@ bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, stru
     for (int i = 0; i < Q_COUNT; i++)
         if (!results[i].ok)
             return err_set(err, ERR_BUG, "the shadow's catalogue can't be read: %s",
-                           results[i].message);
+                           results[i].message ? results[i].message : "no answer");
     assemble(a, results, out);
     return true;
 }

@@ -100,9 +100,12 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
         step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
                      arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
 
-    p->endless[state] = is_too_long(r->sqlstate);
+    p->endless[state] = is_too_long(r->sqlstate, r->message);
     if (p->endless[state])
         f->message = arena_printf(p->a, "the step doesn't end within %d s", STEP_MS / 1000);
+    else if (strcmp(r->sqlstate, "57014") == 0)
+        f->message =
+            arena_printf(p->a, "the step cancels itself: %s", failure_words(p, r->message));
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->help = failure_way(p, r);
     p->broken[state] = true;

@@ -360,7 +360,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         if (!is_endless && !run_try(p, &l->tries[i], &r, err))
             return false;
         l->tries[i].worked = r.ok;
-        l->tries[i].is_endless = is_endless || is_too_long(r.sqlstate);
+        l->tries[i].is_endless = is_endless || is_too_long(r.sqlstate, r.message);
     }
     *out = l;
     return true;

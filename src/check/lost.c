@@ -22,8 +22,7 @@ bool lost_note(struct proof *p, const struct wire_op *ops, int n, const struct w
 {
     int at = 0;
 
-    while (at < n - 1 && strncmp(results[at].sqlstate, "57P0", 4) != 0 &&
-           strcmp(results[at].sqlstate, "08006") != 0)
+    while (at < n - 1 && !wire_is_last_word(&results[at]))
         at++;
     for (int i = at; i >= 0 && !p->lost_sql; i--) {
         const struct query *q = query_by(p, &ops[i]);

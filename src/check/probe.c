@@ -39,7 +39,11 @@ static bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *e
            lost_note(p, j->ops, j->n, j->results);
 }
 
-bool is_too_long(const char *sqlstate) { return strcmp(sqlstate, "57014") == 0; }
+bool is_too_long(const char *sqlstate, const char *message)
+{
+    /* The server's words, and its messages are in English here; those of a time-out are others. */
+    return strcmp(sqlstate, "57014") == 0 && !(message && strstr(message, "user request"));
+}
 
 static const struct outcome *outcome_of(struct proof *p, const struct wire_result *r, char probe)
 {
@@ -50,7 +54,7 @@ static const struct outcome *outcome_of(struct proof *p, const struct wire_resul
     struct outcome *o = arena_new(p->a, struct outcome);
     o->probe = probe;
     o->sqlstate = arena_strdup(p->a, r->sqlstate);
-    o->message = is_too_long(r->sqlstate)
+    o->message = is_too_long(r->sqlstate, r->message)
                      ? arena_printf(p->a, "it doesn't end within %d s", SHADOW_STATEMENT_MS / 1000)
                      : arena_strdup(p->a, r->message ? r->message : "no answer");
     o->context = arena_strdup(p->a, r->context);
@@ -241,7 +245,7 @@ static bool run_once(struct proof *p, struct query *q, int set, struct wire_resu
     *out = *run_result(j.results, n);
     out->affected = j.results[n - 2].affected;
     *reached = was_reached(j.results, n);
-    q->gave_up = is_too_long(out->sqlstate);
+    q->gave_up = is_too_long(out->sqlstate, out->message);
     if (told)
         *told = outcome_of_run(p, q, j.results, n);
     return true;
@@ -273,7 +277,7 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
         q->sets[set].runs = r.ok && reached;
         q->sets[set].misses = q->sets[set].runs && r.affected == 0;
         q->gave_up = false; /* of this row */
-        if (is_too_long(r.sqlstate))
+        if (is_too_long(r.sqlstate, r.message))
             return true;
         if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
             return true;
@@ -486,7 +490,7 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
                                       ? outcome_of_run(p, turns[i].q, first, turns[i].n_ops)
                                       : NULL;
 
-        turns[i].q->gave_up |= o && !o->ok && is_too_long(o->sqlstate);
+        turns[i].q->gave_up |= o && !o->ok && is_too_long(o->sqlstate, o->message);
         turns[i].q->is_late |= !o && shadow_is_late(p->shadow);
         if (turns[i].hold) {
             if (o && !o->ok && strcmp(o->sqlstate, "0A000") == 0 &&

@@ -6,6 +6,8 @@
 /* A soft drop's hidden name carries the day on which it happens; here no day may show. */
 #define HIDDEN_AT INT64_C(0)
 
+enum { ROOT_MS = 60000 };
+
 /* ---- running ------------------------------------------------------------------------------------------ */
 
 /* The statements in one transaction of the steps' role; out is the one that failed. */
@@ -441,7 +443,11 @@ static bool apply_task(struct proof *p, int state, struct err *err)
 
 static bool open_database(struct proof *p, struct err *err)
 {
-    struct wire_options root = {.database = CHECK_DATABASE, .superuser = true, .search_path = "''"};
+    /* On a busy machine a large catalogue takes its time. */
+    struct wire_options root = {.database = CHECK_DATABASE,
+                                .superuser = true,
+                                .search_path = "''",
+                                .statement_ms = ROOT_MS};
     struct wire_options owner = {
         .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = STEP_MS};
 
@@ -549,9 +555,10 @@ static bool step_to(struct proof *p, int state, struct err *err)
         return false;
     p->state = state;
     p->n_rows += changes_rows(p, state);
-    /* A migration's session ends, and its locks with it. */
+    /* A migration's session ends, and its locks and settings with it. */
     struct wire_result r = {0};
-    if (!wire_exec(p->owner, p->scratch, "SELECT pg_catalog.pg_advisory_unlock_all()", false, &r,
+    if (!wire_exec(p->owner, p->scratch,
+                   "RESET ROLE; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()", false, &r,
                    err))
         return false;
     if (!seed_move_sequences(p, 2 * state, err) || !read_now(p, err) ||

@@ -315,8 +315,8 @@ bool steps_ask(struct proof *p, const char *sql, bool *out, const char **why, st
 /* command.c: a command: step, where it may be run. */
 bool command_step(struct proof *p, int state, const struct step *s, struct err *err);
 
-/* probe.c: a statement was cancelled: it runs too long. */
-bool is_too_long(const char *sqlstate);
+/* probe.c: a statement was cancelled: it runs too long. What cancels it in another way is an error like others. */
+bool is_too_long(const char *sqlstate, const char *message);
 /* probe.c: every query that the state may have changed. */
 bool probe_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */

@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXCERPT = 120 }; /* characters of the statement shown with an error */
+enum {
+    EXCERPT = 120, /* characters of the statement shown with an error */
+    WORDS_MAX =
+        4096, /* bytes of a message, hint or context: they are as long as a statement likes */
+    DETAIL_MAX = 16384 /* of a detail: up to a hundred dependants */
+};
 
 bool db_result_is_good(const PGresult *res)
 {
@@ -73,17 +78,29 @@ static enum err_kind kind_of(const struct db_libpq *d, const char *sqlstate,
     return ERR_SQL;
 }
 
-static void add_line(struct str *to, const char *before, const char *text)
+static bool is_continuation(char c) { return ((unsigned char) c & 0xc0) == 0x80; }
+
+/* Cut between two characters. */
+static void add_words(struct str *to, const char *text, size_t n, size_t max)
+{
+    size_t shown = n < max ? n : max;
+
+    while (shown < n && shown > 0 && is_continuation(text[shown]))
+        shown--;
+    str_addn(to, text, shown);
+    if (shown < n)
+        str_add(to, "…");
+}
+
+static void add_line(struct str *to, const char *before, const char *text, size_t max)
 {
     if (!text || !*text)
         return;
     if (to->len > 0)
         str_addc(to, '\n');
     str_add(to, before);
-    str_add(to, text);
+    add_words(to, text, strnlen(text, max + 1), max);
 }
-
-static bool is_continuation(char c) { return ((unsigned char) c & 0xc0) == 0x80; }
 
 /* The server counts characters from 1, over lines. */
 static void add_place(struct str *to, const char *sql, const char *position)
@@ -128,9 +145,9 @@ void db_result_sqlstate(struct err *err, const char *five)
 static void add_primary(struct str *to, const char *server, const char *libpq)
 {
     if (server)
-        str_add(to, server);
+        add_words(to, server, strnlen(server, WORDS_MAX + 1), WORDS_MAX);
     else
-        str_addn(to, libpq, strcspn(libpq, "\n"));
+        add_words(to, libpq, strcspn(libpq, "\n"), WORDS_MAX);
     if (to->len == 0)
         str_add(to, "no answer to a cancel; the statement may still be running there");
 }
@@ -155,13 +172,13 @@ static void set_message(struct db_libpq *d, enum err_kind kind, const char *prim
     } else if (kind == ERR_INTERRUPTED) {
         err_set(err, kind, "the statement was cancelled after %.1f s, as asked by a second signal",
                 seconds);
-        add_line(detail, "", primary);
+        add_line(detail, "", primary, WORDS_MAX);
         if (d->o.interrupt->signal == SIGTERM)
             err->exit_code = 128 + SIGTERM;
     } else if (is_cancel && w->stop == DB_LATE) {
         err_set(err, kind, "the statement took longer than %.1f s and was cancelled",
                 (double) d->deadline_ms / 1000);
-        add_line(detail, "", primary);
+        add_line(detail, "", primary, WORDS_MAX);
     } else {
         err_set(err, kind, "%s", primary);
     }
@@ -175,6 +192,7 @@ bool db_result_error(struct db_libpq *d, const PGresult *res, const char *sql,
     const char *hint = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) : NULL;
     AUTO(str) detail = {0};
     AUTO(str) primary = {0};
+    AUTO(str) way = {0};
     enum err_kind kind;
 
     /* Without fields it is libpq that speaks, not the server. */
@@ -186,15 +204,17 @@ bool db_result_error(struct db_libpq *d, const PGresult *res, const char *sql,
     set_message(d, kind, str_text(&primary), w, sqlstate && strcmp(sqlstate, "57014") == 0, &detail,
                 err);
     if (res) {
-        add_line(&detail, "", PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
+        add_line(&detail, "", PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL), DETAIL_MAX);
         add_place(&detail, sql, PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION));
-        add_line(&detail, "in the query: ", PQresultErrorField(res, PG_DIAG_INTERNAL_QUERY));
-        add_line(&detail, "CONTEXT: ", PQresultErrorField(res, PG_DIAG_CONTEXT));
+        add_line(&detail, "in the query: ", PQresultErrorField(res, PG_DIAG_INTERNAL_QUERY),
+                 WORDS_MAX);
+        add_line(&detail, "CONTEXT: ", PQresultErrorField(res, PG_DIAG_CONTEXT), WORDS_MAX);
     }
     if (detail.len > 0)
         err_detail(err, "%s", str_text(&detail));
+    add_line(&way, "", hint, WORDS_MAX);
     if (hint)
-        err_hint(err, "%s", hint);
+        err_hint(err, "%s", str_text(&way));
     else if (kind == ERR_CONNECTION_LOST)
         err_hint(err, "Run the same command again: it looks at what was done before it goes on.");
     if (sqlstate)

@@ -134,6 +134,7 @@ static const char *own_server(struct shadow *s)
 static PGconn *start(struct shadow *s, const struct connect_spec *c)
 {
     const char *key[16], *value[16];
+    AUTO(str) options = {0};
     int n = 0;
 
 #define OPTION(k, v) (key[n] = (k), value[n] = (v), n++)
@@ -148,8 +149,9 @@ static PGconn *start(struct shadow *s, const struct connect_spec *c)
         OPTION("password", s->secret);
     OPTION("client_encoding", "UTF8");
     OPTION("application_name", c->label ? c->label : "phasegate/check");
-    if (c->options)
-        OPTION("options", c->options);
+    str_addf(&options, "%s %s", c->options ? c->options : "", shadow_mortal(s));
+    if (c->options || s->url)
+        OPTION("options", str_text(&options));
     key[n] = value[n] = NULL;
 #undef OPTION
     return PQconnectStartParams(key, value, 1);

@@ -39,16 +39,35 @@ static bool find_strong(struct load *l, struct err *err)
     return true;
 }
 
+/* A role that bears the name of a baseline's may be another run's, which lets us have it as long as we hold it. */
+static bool forget_runs(struct load *l, struct names *all, struct err *err)
+{
+    struct wire_result r = {0};
+
+    if (!shadow_admin_query(l->s, &l->arena,
+                            "SELECT rolname FROM pg_roles WHERE "
+                            "shobj_description(oid, 'pg_authid') ~ '" SHADOW_RUN "$'",
+                            &r, err))
+        return false;
+    for (int i = 0; i < r.n_rows; i++) {
+        int at = names_find(all, r.cell[i][0]);
+
+        if (at >= 0)
+            all->items[at] = NULL;
+    }
+    return true;
+}
+
 static bool find_foreign(struct load *l, struct err *err)
 {
     struct names all = {0};
 
     if (!l->s->url)
         return true;
-    if (!get_roles(l, &all, err))
+    if (!get_roles(l, &all, err) || (l->is_limited && !forget_runs(l, &all, err)))
         return false;
     for (int i = 0; i < all.n; i++)
-        if (names_find(&l->s->roles_made, all.items[i]) < 0)
+        if (all.items[i] && names_find(&l->s->roles_made, all.items[i]) < 0)
             names_add(&l->arena, &l->scan.foreign, all.items[i]);
     return find_strong(l, err);
 }
@@ -83,7 +102,7 @@ static bool strengthen(struct load *l, struct err *err)
         const char *name = s->roles_made.items[i];
         AUTO(str) sql = {0};
 
-        if (!name || strcmp(name, s->owner) == 0)
+        if (!name || strcmp(name, s->owner) == 0 || strcmp(name, SHADOW_SEEDS) == 0)
             continue;
         str_add(&sql, "ALTER ROLE ");
         sql_ident(&sql, name);
@@ -170,8 +189,8 @@ static const char *const *connection_env(struct load *l)
     list[n++] = "PGAPPNAME=phasegate/baseline";
     list[n++] = "PGCLIENTENCODING=UTF8";
     /* The limited role's database speaks English already, and it can't ask for it. */
-    list[n++] = l->is_limited ? "PGOPTIONS=-c client_min_messages=error"
-                              : "PGOPTIONS=-c client_min_messages=error -c lc_messages=C";
+    list[n++] = arena_printf(&l->arena, "PGOPTIONS=-c client_min_messages=error %s %s",
+                             shadow_mortal(l->s), l->is_limited ? "" : "-c lc_messages=C");
     if (l->is_limited) {
         list[n++] = arena_printf(&l->arena, "PGUSER=%s", l->s->owner);
         list[n++] = arena_printf(&l->arena, "PGPASSWORD=%s", l->s->secret);

@@ -240,7 +240,7 @@ static void tell(struct load *l)
     for (int i = 0; i < sc->n_left_out; i++) {
         struct shadow_left_out *to = &s->left_out[i];
 
-        to->what = sc->left_out[i].what;
+        to->what = arena_strdup(&s->arena, sc->left_out[i].what);
         to->file = arena_strdup(&s->arena, scan_place(sc, sc->left_out[i].line, &to->line));
     }
 }

@@ -7,12 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
 
-enum { TAIL = 64 << 10, TERM_MS = 2000 };
+enum { TAIL = 64 << 10, LINE_BYTES = 4 << 10, TERM_MS = 2000 };
 
 /* ---- finding ----------------------------------------------------------------------------------- */
 
@@ -139,12 +140,17 @@ const char *const *program_env(struct arena *a, const char *const *added, bool k
 /* ---- the child's side -------------------------------------------------------------------------- */
 
 /* Between fork and exec: only what is safe after a fork of a program with threads. */
-static _Noreturn void become(const struct program *p, int in, int out, int errout, int failed)
+static _Noreturn void become(const struct program *p, pid_t parent, int in, int out, int errout,
+                             int failed)
 {
     static const int reset[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGXFSZ};
     sigset_t none;
     ssize_t told;
 
+    /* With us, or rather with the thread that waits for it: nobody else would end it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
     setpgid(0, 0);
     for (size_t i = 0; i < sizeof reset / sizeof *reset; i++)
         signal(reset[i], SIG_DFL);
@@ -178,35 +184,65 @@ static void keep_tail(struct str *to, const char *text, size_t n)
     str_addn(to, text, n);
 }
 
+struct heard {
+    int fd;
+    struct str *text;
+    size_t line; /* bytes of the line so far */
+    bool
+        cuts_lines; /* an error's message is as long as a statement likes, and its beginning is what counts */
+    bool is_cut; /* the line is */
+};
+
+static void keep(struct heard *h, const char *block, size_t n)
+{
+    if (!h->cuts_lines)
+        keep_tail(h->text, block, n);
+    for (size_t i = 0; h->cuts_lines && i < n; i++) {
+        bool within = ((unsigned char) block[i] & 0xc0) == 0x80; /* a character */
+
+        if (block[i] == '\n') {
+            h->line = 0;
+            h->is_cut = false;
+        } else if (h->line >= LINE_BYTES && (h->is_cut || !within)) {
+            if (!h->is_cut)
+                keep_tail(h->text, "…", strlen("…"));
+            h->is_cut = true;
+            continue;
+        }
+        h->line += block[i] != '\n';
+        keep_tail(h->text, &block[i], 1);
+    }
+}
+
 /* True: the other end is closed. */
-static bool drain(int fd, struct str *to)
+static bool drain(struct heard *h)
 {
     char block[4096];
     ssize_t n;
 
-    while ((n = read(fd, block, sizeof block)) > 0)
-        keep_tail(to, block, (size_t) n);
+    while ((n = read(h->fd, block, sizeof block)) > 0)
+        keep(h, block, (size_t) n);
     return n == 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 /* False: a signal came, or its time is over. */
-static bool wait_for(struct shadow *s, const struct program *p, pid_t pid, int fd,
-                     struct str *errout, int *status)
+static bool wait_for(struct shadow *s, const struct program *p, pid_t pid, struct heard *h,
+                     int *status)
 {
     int64_t begun = clock_mono_ms(s->clock);
     bool is_closed = false;
 
     while (waitpid(pid, status, WNOHANG) == 0) {
-        struct pollfd look = {.fd = is_closed ? -1 : fd, .events = POLLIN};
+        struct pollfd look = {.fd = is_closed ? -1 : h->fd, .events = POLLIN};
 
         if (shadow_is_interrupted(s))
             return false;
         if (p->limit_ms > 0 && clock_mono_ms(s->clock) - begun > p->limit_ms)
             return false;
         poll(&look, 1, is_closed ? 2 : SHADOW_SLICE_MS);
-        is_closed = is_closed || drain(fd, errout);
+        is_closed = is_closed || drain(h);
     }
-    drain(fd, errout);
+    drain(h);
     return true;
 }
 
@@ -237,13 +273,13 @@ static void hear(const struct program *p, int fd)
 static pid_t start(const struct program *p, int fds[2])
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), exec[2] = {-1, -1};
-    pid_t pid = -1;
+    pid_t pid = -1, self = getpid();
 
     if (null >= 0 && pipe2(exec, O_CLOEXEC) == 0 && pipe2(fds, O_CLOEXEC) == 0) {
         fcntl(fds[0], F_SETFL, O_NONBLOCK);
         pid = fork();
         if (pid == 0)
-            become(p, p->in_fd >= 0 ? p->in_fd : null,
+            become(p, self, p->in_fd >= 0 ? p->in_fd : null,
                    p->is_foreign    ? fds[1]
                    : p->out_fd >= 0 ? p->out_fd
                                     : null,
@@ -274,11 +310,12 @@ bool program_run(struct shadow *s, const struct program *p, struct str *errout, 
 
     if (pid < 0)
         return err_set(err, ERR_UNREACHABLE, "can't start %s: %s", p->argv[0], strerror(errno));
-    bool good = wait_for(s, p, pid, fds[0], errout, &status), is_late = false;
+    struct heard h = {.fd = fds[0], .text = errout, .cuts_lines = !p->is_foreign};
+    bool good = wait_for(s, p, pid, &h, &status), is_late = false;
     if (!good) {
         is_late = !shadow_is_interrupted(s);
         end_child(s, pid, &status);
-        drain(fds[0], errout);
+        drain(&h);
     }
     if (p->is_foreign)
         kill(-pid, SIGKILL); /* what it left in the background */

@@ -48,6 +48,7 @@ struct scan {
     bool is_limited;
     struct names strong; /* roles of the server that may more than it: nothing becomes theirs */
     struct names member, member_of; /* parallel: GRANT role TO role */
+    struct names not_owners;        /* foreign ones that were to own something */
     struct names own_only;          /* NOINHERIT */
     struct names sees_rows;         /* BYPASSRLS */
     struct scan_extension *extensions;

@@ -210,17 +210,34 @@ static void judge_grant(struct scan *sc, const struct tokens *t, struct judgemen
         edit(j, by, by + 3, NULL);
 }
 
+/* A superuser's things are the limited role's on our own server too; with another role's name on them they had its
+ * rights. */
+static void tell_owner(struct scan *sc, const char *role)
+{
+    if (is_strong(sc, role) || names_find(&sc->not_owners, role) >= 0)
+        return;
+    names_add(sc->a, &sc->not_owners, role);
+    leave_out(sc, arena_printf(sc->a,
+                               "what belongs to role %s stays with the role that loads it: the "
+                               "server of --shadow has a role of that name",
+                               role));
+}
+
 /* Where a role stands that nothing may become: what the loading role makes stays with it. */
 static void judge_owner(struct scan *sc, const struct tokens *t, struct judgement *j)
 {
     int owner = tokens_find(t, 1, "owner"), who = tokens_find(t, 1, "authorization");
 
     if (IS(0, "alter") && IS(owner + 1, "to") && owner + 3 == t->n &&
-        is_foreign(sc, tokens_name(sc->a, t, owner + 2)))
+        is_foreign(sc, tokens_name(sc->a, t, owner + 2))) {
+        tell_owner(sc, tokens_name(sc->a, t, owner + 2));
         j->verdict = DROP;
+    }
     if (IS(0, "create") && IS(1, "schema") && who + 1 < t->n && who > 2 &&
-        is_foreign(sc, tokens_name(sc->a, t, who + 1)))
+        is_foreign(sc, tokens_name(sc->a, t, who + 1))) {
+        tell_owner(sc, tokens_name(sc->a, t, who + 1));
         edit(j, who, who + 2, NULL);
+    }
 }
 
 static void judge_defaults(struct scan *sc, const struct tokens *t, struct judgement *j)

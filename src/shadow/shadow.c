@@ -113,12 +113,29 @@ static bool start_own(struct shadow *s, struct err *err)
 
 #define ADMIN_OPTIONS "-c client_min_messages=error -c search_path=pg_catalog"
 
-static bool speak_english(struct shadow *s, struct err *err)
+/* What every session of ours needs; not all of it is known to servers that are too old. */
+static bool settle_admin(struct shadow *s, struct err *err)
 {
     AUTO(arena) a = {0};
     struct wire_result r = {0};
 
-    return !s->is_super || wire_exec(s->admin, &a, "SET lc_messages = 'C'", false, &r, err);
+    if (s->is_super && !wire_exec(s->admin, &a, "SET lc_messages = 'C'", false, &r, err))
+        return false;
+    if (!s->url)
+        return true;
+    /* Without this session we would be taken for dead. */
+    if (!wire_exec(s->admin, &a,
+                   "SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+                   false, &r, err) ||
+        !wire_exec(s->admin, &a, "SET client_connection_check_interval = '1s'", false, &r, err))
+        return false;
+    s->watches_clients = r.ok; /* not on every system */
+    return true;
+}
+
+const char *shadow_mortal(const struct shadow *s)
+{
+    return s->watches_clients ? "-c client_connection_check_interval=1s" : "";
 }
 
 static bool open_admin(struct shadow *s, struct err *err)
@@ -133,7 +150,7 @@ static bool open_admin(struct shadow *s, struct err *err)
     super = PQparameterStatus(s->admin->conn, "is_superuser");
     s->is_super = super && strcmp(super, "on") == 0;
     if (s->version >= OLDEST_SERVER)
-        return speak_english(s, err);
+        return settle_admin(s, err);
     err_set(err, ERR_UNREACHABLE,
             "the shadow's server is too old: version %d, expected 14 or newer", s->version / 10000);
     return err_hint(err, "Install a newer one, or name one: --shadow URL.");

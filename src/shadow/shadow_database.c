@@ -93,6 +93,9 @@ bool shadow_prepare(struct shadow *s, struct err *err)
     for (int i = 0; s->roles[i]; i++)
         if (!shadow_role_make(s, s->roles[i], err))
             return false;
+    const char *seeds; /* made now, it isn't something that a step changes */
+    if (!shadow_role_seeds(s, &seeds, err))
+        return false;
     return s->url || own_public(s, SHADOW_FIRST, err);
 }
 

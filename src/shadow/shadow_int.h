@@ -18,7 +18,11 @@
 /* Of the databases that our own server is born with the one that is used: whoever is in it may copy it. */
 #define SHADOW_FIRST "template1"
 
-#define SHADOW_TEMP_FILES "'1GB'"
+#define SHADOW_TEMP_FILES "1GB"
+
+/* A run's name on a server of the user's, as a regular expression, and how long it is. */
+#define SHADOW_RUN "^phasegate_shadow_[0-9a-f]{8}"
+#define SHADOW_RUN_LENGTH "25"
 
 /* Of our sessions in databases that have something of others in it. */
 #define SHADOW_WITHIN "-c client_min_messages=error -c search_path=pg_catalog"
@@ -64,6 +68,7 @@ struct shadow {
     int version;
     bool is_super;          /* we are a superuser there */
     bool is_utf8;           /* its databases are, unless one says otherwise */
+    bool watches_clients;   /* it ends the statements of clients that have gone, if it's asked to */
     const char *run;        /* its name on a server of the user's */
     const char *prefix;     /* of databases and roles: "" on our own server */
     const char *owner;      /* SHADOW_OWNER with the prefix */
@@ -146,6 +151,8 @@ struct connect_spec {
     const char *label;
     const char *options; /* "-c name=value ..." */
 };
+/* Of sessions on a server of the user's, where they outlive us: "-c name=value ...". */
+const char *shadow_mortal(const struct shadow *s);
 /* Waits no longer than 15 s. Non-blocking afterwards. */
 bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out,
                     struct err *err) MUST_CHECK;

@@ -4,16 +4,18 @@
 
 #include <string.h>
 
-/* What a role is allowed that gets it out of its database, itself or by way of another one. */
+/* What a role is allowed that gets it out of its database, itself or by way of another one. A run's role has the run's
+ * name in its comment: any other one is somebody's. */
 static const char look[] =
     "SELECT EXISTS (SELECT FROM pg_roles u WHERE pg_has_role(r.oid, u.oid, 'MEMBER') AND "
     "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
     "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
-    "'pg_create_subscription', 'pg_signal_backend'))), r.rolcanlogin FROM pg_roles r WHERE "
-    "r.rolname = ";
+    "'pg_create_subscription', 'pg_signal_backend'))), r.rolcanlogin, "
+    "coalesce(shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$', false) "
+    "FROM pg_roles r WHERE r.rolname = ";
 
 struct role {
-    bool exists, is_strong, can_login;
+    bool exists, is_strong, can_login, is_of_run;
 };
 
 static bool get_role(struct shadow *s, const char *name, struct role *out, struct err *err)
@@ -30,6 +32,7 @@ static bool get_role(struct shadow *s, const char *name, struct role *out, struc
     if (out->exists) {
         out->is_strong = strcmp(r.cell[0][0], "t") == 0;
         out->can_login = strcmp(r.cell[0][1], "t") == 0;
+        out->is_of_run = strcmp(r.cell[0][2], "t") == 0;
     }
     return true;
 }
@@ -52,34 +55,41 @@ static bool add_login(struct shadow *s, struct str *sql, const char *name, struc
     return true;
 }
 
-/* Of a server that isn't ours: our own has it in its settings. */
-static bool limit_files(struct shadow *s, const char *name, struct err *err)
-{
-    AUTO(str) sql = {0};
-
-    if (!s->url)
-        return true;
-    str_add(&sql, "ALTER ROLE ");
-    sql_ident(&sql, name);
-    str_add(&sql, " SET temp_file_limit = " SHADOW_TEMP_FILES);
-    return shadow_admin(s, str_text(&sql), err);
-}
-
 /* A later run knows by it what was left behind. */
-static bool mark(struct shadow *s, const char *name, struct err *err)
+static void add_mark(const struct shadow *s, struct str *sql, const char *name)
+{
+    str_add(sql, "; COMMENT ON ROLE ");
+    sql_ident(sql, name);
+    str_add(sql, " IS ");
+    sql_literal(sql, s->run);
+}
+
+static void add_setting(struct str *sql, const char *role, const char *name, const char *value)
+{
+    str_add(sql, "; ALTER ROLE ");
+    sql_ident(sql, role);
+    str_addf(sql, " SET %s = ", name);
+    sql_literal(sql, value);
+}
+
+/* One text is one transaction: on a server that isn't ours there is no role without its mark, whenever we are killed.
+ * The limit on files our own server has in its settings. setting may be NULL. */
+static bool create(struct shadow *s, const struct str *role, const char *name, const char *setting,
+                   const char *value, struct err *err)
 {
     AUTO(str) sql = {0};
 
-    if (!s->url)
-        return true;
-    str_add(&sql, "COMMENT ON ROLE ");
-    sql_ident(&sql, name);
-    str_add(&sql, " IS ");
-    sql_literal(&sql, s->run);
+    str_add(&sql, str_text(role));
+    if (s->url) {
+        add_mark(s, &sql, name);
+        add_setting(&sql, name, "temp_file_limit", SHADOW_TEMP_FILES);
+    }
+    if (setting)
+        add_setting(&sql, name, setting, value);
     return shadow_admin(s, str_text(&sql), err);
 }
 
-static bool create(struct shadow *s, const char *name, struct err *err)
+static bool create_named(struct shadow *s, const char *name, struct err *err)
 {
     bool is_owner = strcmp(name, s->owner) == 0;
     AUTO(str) sql = {0};
@@ -89,10 +99,15 @@ static bool create(struct shadow *s, const char *name, struct err *err)
     str_add(&sql, is_owner && s->superuser_steps ? " SUPERUSER" : " NOSUPERUSER");
     if ((!s->url || is_owner) && !add_login(s, &sql, name, err))
         return false;
-    if (!shadow_admin(s, str_text(&sql), err))
+    if (create(s, &sql, name, NULL, NULL, err)) {
+        names_add(&s->arena, &s->roles_made, name);
+        return true;
+    }
+    /* Another run was quicker: duplicate_object, or unique_violation while it hasn't committed. */
+    if (!s->url || (strcmp(err->sqlstate, "42710") != 0 && strcmp(err->sqlstate, "23505") != 0))
         return false;
-    names_add(&s->arena, &s->roles_made, name);
-    return mark(s, name, err) && limit_files(s, name, err);
+    err_clear(err);
+    return true;
 }
 
 bool shadow_role_make(struct shadow *s, const char *name, struct err *err)
@@ -100,13 +115,21 @@ bool shadow_role_make(struct shadow *s, const char *name, struct err *err)
     struct role role;
 
     return shadow_url_hold(s, name, err) && get_role(s, name, &role, err) &&
-           (role.exists || create(s, name, err));
+           (role.exists || create_named(s, name, err));
 }
 
 bool shadow_role_adopt(struct shadow *s, const char *name, struct err *err)
 {
+    AUTO(str) sql = {0};
+
     names_add(&s->arena, &s->roles_made, name);
-    return shadow_url_hold(s, name, err) && mark(s, name, err);
+    if (!shadow_url_hold(s, name, err))
+        return false;
+    if (!s->url)
+        return true;
+    str_add(&sql, "SELECT");
+    add_mark(s, &sql, name);
+    return shadow_admin(s, str_text(&sql), err);
 }
 
 static bool too_strong(const char *name, struct err *err)
@@ -116,6 +139,17 @@ static bool too_strong(const char *name, struct err *err)
             "has a superuser's rights",
             name);
     return err_hint(err, "Name the role that the application connects as.");
+}
+
+/* Whoever becomes it ends its sessions elsewhere, and alters it, and what belongs to it in other databases. */
+static bool is_a_strangers(const char *name, struct err *err)
+{
+    err_set(err, ERR_INPUT,
+            "statements can't run as role %s: the server of --shadow has a role of that name, and "
+            "it isn't phasegate's to use",
+            name);
+    return err_hint(err, "Name a server that doesn't have it, or a role that isn't there; without "
+                         "--shadow phasegate starts a server of its own.");
 }
 
 /* Our own server: the role itself. What a baseline gave it was taken from it after the load. */
@@ -149,16 +183,11 @@ static bool login_elsewhere(struct shadow *s, const char *name, const char **out
         return false;
     str_add(&sql, " IN ROLE ");
     sql_ident(&sql, name);
-    if (!shadow_admin(s, str_text(&sql), err))
+    if (!create(s, &sql, *out, "role", name, err))
         return false;
     names_add(&s->arena, &s->logins, *out);
     names_add(&s->arena, &s->login_of, name);
-    str_clear(&sql);
-    str_add(&sql, "ALTER ROLE ");
-    sql_ident(&sql, *out);
-    str_add(&sql, " SET role = ");
-    sql_literal(&sql, name);
-    return mark(s, *out, err) && limit_files(s, *out, err) && shadow_admin(s, str_text(&sql), err);
+    return true;
 }
 
 bool shadow_role_login(struct shadow *s, const char *name, const char **out, struct err *err)
@@ -175,6 +204,8 @@ bool shadow_role_login(struct shadow *s, const char *name, const char **out, str
         return true;
     if (role.is_strong)
         return too_strong(name, err);
+    if (s->url && !role.is_of_run && !s->superuser_steps)
+        return is_a_strangers(name, err);
     return s->url ? login_elsewhere(s, name, out, err) : login_own(s, name, &role, err);
 }
 
@@ -198,12 +229,8 @@ bool shadow_role_seeds(struct shadow *s, const char **out, struct err *err)
         return false;
     str_add(&sql, " IN ROLE ");
     sql_ident(&sql, s->owner);
-    if (!shadow_admin(s, str_text(&sql), err))
+    if (!create(s, &sql, name, "session_replication_role", "replica", err))
         return false;
     names_add(&s->arena, &s->roles_made, name);
-    str_clear(&sql);
-    str_add(&sql, "ALTER ROLE ");
-    sql_ident(&sql, name);
-    str_add(&sql, " SET session_replication_role = replica");
-    return mark(s, name, err) && limit_files(s, name, err) && shadow_admin(s, str_text(&sql), err);
+    return true;
 }

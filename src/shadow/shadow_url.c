@@ -1,26 +1,46 @@
 /* A server of the user's as the shadow: what of it is ours, and that nothing of it stays.
  *
- * A run has a name, phasegate_shadow_1a2b3c4d, which its databases and roles begin with and which its session with
- * the server bears as application_name: where no session bears it any more, the run is dead, and what it left is
- * removed by the next one. Roles that bear the names of a baseline's have the run's in their comment.
+ * A run has a name, phasegate_shadow_1a2b3c4d, which its databases and its own roles begin with and which its
+ * superuser's session bears as application_name: where no such session is left, the run is dead, and the next one ends
+ * its other sessions and removes its databases and roles. Roles that bear the names of a baseline's have the run's in
+ * their comment.
  */
 #include "shadow/shadow_int.h"
 #include "shadow/wire_int.h"
 
 #include <string.h>
 
-/* Runs without a session, with what is theirs. Nobody may be connected to a database that is dropped. */
+/* A role of a run's may call its own session what it likes, so it doesn't count. */
+#define IS_DEAD(run)                                                                               \
+    "NOT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_roles u ON u.oid = a.usesysid "            \
+    "WHERE u.rolsuper AND u.rolname !~ '" SHADOW_RUN "_' AND a.application_name = " run ")"
+#define RUN_OF(name) "left(" name ", " SHADOW_RUN_LENGTH ")"
+
+/* A program that was killed leaves its statements to the server, which goes on with them. Waits for their end. */
+static const char end_sessions[] =
+    "SELECT pg_terminate_backend(p.pid, 5000) FROM pg_stat_activity p, "
+    "LATERAL (SELECT " RUN_OF(
+        "CASE WHEN p.datname ~ '" SHADOW_RUN "_' THEN p.datname "
+        "WHEN p.usename ~ '" SHADOW_RUN
+        "_' THEN p.usename END") " AS name) run "
+                                 "WHERE run.name IS NOT NULL AND " IS_DEAD("run.name");
+
+/* What is a dead run's; of its roles others may be in use by a run that lives. */
 static const char leftovers[] =
-    "SELECT 'DATABASE', d.datname FROM pg_database d WHERE d.datname ~ "
-    "'^phasegate_shadow_[0-9a-f]{8}_' "
-    "AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid "
-    "OR a.application_name = left(d.datname, 25)) "
-    "UNION ALL SELECT 'ROLE', r.rolname FROM pg_roles r "
-    "WHERE shobj_description(r.oid, 'pg_authid') ~ '^phasegate_shadow_[0-9a-f]{8}$' "
-    "AND NOT EXISTS (SELECT FROM pg_stat_activity a "
-    "WHERE a.application_name = shobj_description(r.oid, 'pg_authid')) "
-    "AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1885 "
-    "AND l.objid = hashtext(r.rolname)::oid) ORDER BY 1";
+    "SELECT 'DATABASE', d.datname FROM pg_database d WHERE d.datname ~ '" SHADOW_RUN "_' "
+    "AND " IS_DEAD(RUN_OF(
+        "d.datname")) " UNION ALL SELECT 'ROLE', r.rolname FROM pg_roles r, "
+                      "LATERAL (SELECT CASE WHEN r.rolname ~ '" SHADOW_RUN "_' THEN " RUN_OF(
+                          "r.rolname") " WHEN "
+                                       "shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$' "
+                                       "THEN shobj_description(r.oid, 'pg_authid') END AS name) "
+                                       "run "
+                                       "WHERE run.name IS NOT NULL AND " IS_DEAD(
+                                           "run.name") " AND NOT EXISTS (SELECT FROM pg_locks l "
+                                                       "WHERE l.locktype = 'advisory' AND "
+                                                       "l.classid = 1885 "
+                                                       "AND l.objid = hashtext(r.rolname)::oid) "
+                                                       "ORDER BY 1";
 
 static void drop(struct shadow *s, const char *kind, const char *name)
 {
@@ -40,7 +60,7 @@ static bool clean(struct shadow *s, struct err *err)
     AUTO(arena) a = {0};
     struct wire_result r = {0};
 
-    if (!shadow_admin_query(s, &a, leftovers, &r, err))
+    if (!shadow_admin(s, end_sessions, err) || !shadow_admin_query(s, &a, leftovers, &r, err))
         return false;
     for (int i = 0; i < r.n_rows; i++)
         drop(s, r.cell[i][0], r.cell[i][1]);

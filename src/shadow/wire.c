@@ -26,8 +26,8 @@ static void keep_notice(void *arg, const PGresult *res)
                                sizeof *w->notice * (size_t) cap);
         w->cap_notices = cap;
     }
-    w->notice[w->n_notices++].s =
-        arena_printf(&w->notices, "%s: %.*s", severity, (int) WIRE_MAX_NOTICE, text);
+    w->notice[w->n_notices++].s = arena_printf(&w->notices, "%s: %s", severity,
+                                               wire_words(&w->notices, text, WIRE_MAX_NOTICE));
 }
 
 static void ignore_notice(void *arg, const PGresult *res)
@@ -79,6 +79,7 @@ bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct w
     w->limit_ms = 2 * o->statement_ms;
     w->pid = PQbackendPID(conn);
     w->is_local = s->pg != NULL;
+    w->is_ours = o->superuser;
     w->shadow = s;
     if (w->is_local && s->room == 0)
         (void) is_nearly_full(s);
@@ -98,6 +99,9 @@ static void add_options(struct str *to, const struct wire_options *o)
     shadow_option(to, "statement_timeout", str_text(&limit));
     shadow_option(to, "client_min_messages", o->keep_notices ? "debug1" : "error");
     shadow_option(to, "DateStyle", "ISO");
+    /* A session that waits for its turn isn't to be missed. */
+    shadow_option(to, "idle_session_timeout", "0");
+    shadow_option(to, "idle_in_transaction_session_timeout", "0");
 }
 
 bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out, struct err *err)
@@ -167,6 +171,7 @@ static void wait_for_end(const struct wire *w)
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
 {
     AUTO(str) text = {0};
+    AUTO(arena) a = {0};
 
     if (why == WIRE_STOP) {
         wire_lose(w);
@@ -178,7 +183,8 @@ bool wire_failed(struct wire *w, enum wire_wait why, struct err *err)
     if (w->is_full)
         str_add(&text, WIRE_FULL);
     else
-        str_add(&text, w->conn ? PQerrorMessage(w->conn) : "it was lost before");
+        str_add(&text, w->conn ? wire_words(&a, PQerrorMessage(w->conn), WIRE_MAX_WORDS)
+                               : "it was lost before");
     while (text.len > 0 && text.text[text.len - 1] == '\n')
         text.text[--text.len] = '\0';
     if (w->conn)
@@ -206,7 +212,7 @@ static void cancel(struct wire *w, int64_t now)
 static bool check_limit(struct wire *w)
 {
     int64_t now = clock_mono_ms(w->clock);
-    bool is_late = w->is_running && shadow_is_late(w->shadow);
+    bool is_late = w->is_running && !w->is_ours && shadow_is_late(w->shadow);
 
     w->is_full = w->is_full ||
                  (w->is_local && now - w->since > SHADOW_SLICE_MS && is_nearly_full(w->shadow));
@@ -223,7 +229,8 @@ bool wire_answered(struct wire *w, const struct wire_result *r)
 {
     /* Answers come with a job's end, or an error: those before it have no time of their own. */
     int64_t took = w->waits_from ? clock_mono_ms(w->clock) - w->waits_from : 0;
-    bool is_slow = w->is_running && r && strcmp(r->sqlstate, "57014") == 0;
+    bool is_slow = w->is_running && !w->is_ours && r && strcmp(r->sqlstate, "57014") == 0 &&
+                   !(r->message && strstr(r->message, "user request"));
     bool only_late = is_slow && shadow_is_late(w->shadow) && w->cancelled && took < w->limit_ms / 2;
 
     if (is_slow) {
@@ -233,6 +240,16 @@ bool wire_answered(struct wire *w, const struct wire_result *r)
     w->since = 0;
     w->cancelled = 0;
     return only_late;
+}
+
+void wire_own_cancel(const struct wire *w, struct wire_result *r)
+{
+    /* A cancel that comes too late hits the next one. */
+    bool is_ours =
+        w->cancelled_last && clock_mono_ms(w->clock) - w->cancelled_last < WIRE_CANCEL_AGAIN_MS;
+
+    if (strcmp(r->sqlstate, "57014") == 0 && (w->cancelled || is_ours))
+        r->message = "canceling statement due to statement timeout";
 }
 
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
@@ -330,6 +347,7 @@ bool wire_poll(struct wire *w, struct arena *a, int64_t wait_ms, bool *out_done,
             return wire_failed(w, WIRE_GONE, err);
         if (done && PQstatus(w->conn) == CONNECTION_OK) {
             w->is_busy = false;
+            wire_own_cancel(w, &w->partial);
             *out = w->partial;
             *out_done = true;
             return true;

@@ -7,6 +7,8 @@
 enum {
     WIRE_MAX_NOTICES = 10000,
     WIRE_MAX_NOTICE = 4096,   /* bytes of one */
+    WIRE_MAX_WORDS = 4096,    /* bytes of an error's message, hint or context */
+    WIRE_MAX_DETAIL = 16384,  /* bytes of its detail: up to a hundred dependants */
     WIRE_MAX_KEPT = 64 << 20, /* bytes of cells that one result hands back */
     WIRE_MAX_PARAMS = 65535,
     WIRE_CANCEL_AGAIN_MS = 1000,
@@ -35,7 +37,8 @@ struct wire {
     int64_t cancelled, cancelled_last; /* 0: not */
     struct shadow *shadow;
     bool is_running; /* wire_run: what doesn't end is counted */
-    bool is_full;    /* the statement that is running fills the folder */
+    bool is_ours; /* it asks nobody else's statements: they have their time, however late it is */
+    bool is_full; /* the statement that is running fills the folder */
     int pid;
     bool is_local;            /* a process of this machine's, of our own server */
     bool is_busy, is_copying; /* wire_send without its end; its COPY to us without its end */
@@ -56,11 +59,15 @@ enum wire_wait { WIRE_LOOK, WIRE_GONE, WIRE_STOP };
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms);
 /* The statement that was running has ended. True: it was cancelled only because the shadow is late. */
 bool wire_answered(struct wire *w, const struct wire_result *r);
+/* A statement that we have cancelled says so in the words of the server's own time-out. */
+void wire_own_cancel(const struct wire *w, struct wire_result *r);
 void wire_lose(struct wire *w);
 bool wire_is_alive(struct wire *w); /* as far as one can tell without asking; NULL isn't */
 /* Sets err, false: the session is gone, or a signal came. */
 bool wire_failed(struct wire *w, enum wire_wait why, struct err *err);
 
+/* A message of the server's, which is as long as a statement likes; NULL stays NULL. */
+const char *wire_words(struct arena *a, const char *text, size_t max);
 bool wire_is_copy(const char *sql);
 /* Why such a text isn't run. */
 const char *wire_copy_words(const char *sql);

@@ -88,9 +88,21 @@ void wire_refuse(struct wire_result *r, const char *sqlstate, const char *messag
 
 /* ---- errors ------------------------------------------------------------------------------------ */
 
-static const char *field(struct arena *a, const PGresult *res, int code)
+const char *wire_words(struct arena *a, const char *text, size_t max)
 {
-    return arena_strdup(a, PQresultErrorField(res, code));
+    size_t n = text ? strnlen(text, max + 1) : 0;
+
+    if (n <= max)
+        return arena_strdup(a, text);
+    for (n = max; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80;)
+        n--; /* not within a character */
+    return arena_printf(a, "%.*s…", (int) n, text);
+}
+
+static const char *field(struct wire_rows *rows, const PGresult *res, int code)
+{
+    return wire_words(rows->a, PQresultErrorField(res, code),
+                      code == PG_DIAG_MESSAGE_DETAIL ? WIRE_MAX_DETAIL : WIRE_MAX_WORDS);
 }
 
 static void take_error(struct wire_rows *rows, const PGresult *res)
@@ -102,12 +114,12 @@ static void take_error(struct wire_rows *rows, const PGresult *res)
     *r = (struct wire_result) {.position = position ? (int) strtol(position, NULL, 10) : 0};
     /* Without one it's libpq that speaks, of a session that is lost. */
     memcpy(r->sqlstate, state && strlen(state) == 5 ? state : "08006", 5);
-    r->message = field(rows->a, res, PG_DIAG_MESSAGE_PRIMARY);
+    r->message = field(rows, res, PG_DIAG_MESSAGE_PRIMARY);
     if (!r->message)
-        r->message = arena_strdup(rows->a, PQresultErrorMessage(res));
-    r->detail = field(rows->a, res, PG_DIAG_MESSAGE_DETAIL);
-    r->hint = field(rows->a, res, PG_DIAG_MESSAGE_HINT);
-    r->context = field(rows->a, res, PG_DIAG_CONTEXT);
+        r->message = wire_words(rows->a, PQresultErrorMessage(res), WIRE_MAX_WORDS);
+    r->detail = field(rows, res, PG_DIAG_MESSAGE_DETAIL);
+    r->hint = field(rows, res, PG_DIAG_MESSAGE_HINT);
+    r->context = field(rows, res, PG_DIAG_CONTEXT);
 }
 
 /* ---- types and rows ------------------------------------------------------------------------------ */

@@ -123,6 +123,7 @@ static void end_op(struct run *r)
 
     if (refused && !out->skipped)
         wire_refuse(out, state, refused);
+    wire_own_cancel(r->w, out);
     if (wire_answered(r->w, out))
         *out = (struct wire_result) {.skipped = true};
     r->ahead_bytes -= text_bytes(op);
@@ -184,15 +185,21 @@ static enum wire_wait turn(struct run *r)
     return is_done(r) ? WIRE_LOOK : wire_wait(r->w, SHADOW_SLICE_MS);
 }
 
-static bool is_last_word(const struct wire_result *r)
+/* An administrator, a crash, a shutdown, or a time-out for those that do nothing (57P05, 25P03, 25P04). */
+bool wire_is_last_word(const struct wire_result *r)
 {
-    return strncmp(r->sqlstate, "57P0", 4) == 0 || strcmp(r->sqlstate, "08006") == 0;
+    static const char *const states[] = {"57P0", "08006", "25P03", "25P04"};
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strncmp(r->sqlstate, states[i], strlen(states[i])) == 0)
+            return true;
+    return false;
 }
 
 /* So that the caller sees which statement it was. */
 static void mark_lost(struct run *r)
 {
-    int at = r->got > 0 && is_last_word(&r->results[r->got - 1]) ? r->got - 1 : r->got;
+    int at = r->got > 0 && wire_is_last_word(&r->results[r->got - 1]) ? r->got - 1 : r->got;
 
     if (at < r->n && (r->w->is_full || r->results[at].ok || !*r->results[at].sqlstate))
         wire_refuse(&r->results[at], "08006",

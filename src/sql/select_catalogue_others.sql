@@ -1,13 +1,17 @@
--- purpose: what isn't tied to a relation: privileges of schemas, memberships, settings, casts, domains
+-- purpose: what isn't tied to a relation: privileges of schemas, memberships, settings, casts, domains; not what is of
+--   other databases, or of roles that the shadow makes for itself, which come and go between two looks
 -- params: none
 -- returns: one text
 SELECT pg_catalog.concat_ws('|', (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', n.nspname,
   n.nspacl), ',' ORDER BY n.nspname) FROM pg_catalog.pg_namespace n WHERE n.nspname NOT IN ('pg_catalog',
   'information_schema') AND n.nspname !~ '^pg_(toast|temp)'), (SELECT
   pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.roleid::pg_catalog.regrole,
-  m.member::pg_catalog.regrole), ',' ORDER BY m.roleid, m.member) FROM pg_catalog.pg_auth_members m),
-  (SELECT pg_catalog.string_agg(pg_catalog.array_to_string(s.setconfig, ' '), ',' ORDER BY s.setrole) FROM
-  pg_catalog.pg_db_role_setting s), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ',
+  m.member::pg_catalog.regrole), ',' ORDER BY m.roleid, m.member) FROM pg_catalog.pg_auth_members m WHERE
+  pg_catalog.pg_get_userbyid(m.member) !~ '^phasegate_(seeds$|shadow_[0-9a-f]{8}_)'), (SELECT
+  pg_catalog.string_agg(pg_catalog.array_to_string(s.setconfig, ' '), ',' ORDER BY s.setrole, s.setdatabase)
+  FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d
+  WHERE d.datname = pg_catalog.current_database())) AND pg_catalog.pg_get_userbyid(s.setrole) !~
+  '^phasegate_(seeds$|shadow_[0-9a-f]{8}_)'), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ',
   k.castsource::pg_catalog.regtype, k.casttarget::pg_catalog.regtype, k.castfunc, k.castcontext), ',' ORDER
   BY k.oid) FROM pg_catalog.pg_cast k WHERE k.oid >= 16384), (SELECT
   pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.oid::pg_catalog.regoperator, o.oprcode), ',' ORDER BY

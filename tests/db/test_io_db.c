@@ -209,6 +209,28 @@ static void test_errors(void **state)
     assert_string_equal(value(r, "SELECT 1"), "1");
 }
 
+/* As long as a statement likes, and cut between two characters. */
+static void test_long_errors(void **state)
+{
+    struct rig *r = *state;
+
+    for (int i = 0; i < 2; i++) {
+        AUTO(str) sql = {0};
+
+        str_addf(&sql,
+                 "DO $$ BEGIN RAISE EXCEPTION '%%', '%s' || repeat('\xc3\xa4', 10000000) USING "
+                 "DETAIL = repeat('x', 10000000), HINT = repeat('\xc3\xa4', 10000000); END $$",
+                 i ? "x" : "");
+        bad(r, str_text(&sql), ERR_SQL, "P0001");
+        assert_in_range(r->err.message.len, 4000, 4200);
+        assert_in_range(r->err.hint.len, 4000, 4200);
+        assert_in_range(r->err.detail.len, 16000, 21000);
+        has(&r->err.message, "\xc3\xa4\xe2\x80\xa6");
+        has(&r->err.hint, "\xc3\xa4\xe2\x80\xa6");
+    }
+    assert_string_equal(value(r, "SELECT 1"), "1");
+}
+
 static void test_outputs_stay_on_failure(void **state)
 {
     struct rig *r = *state;
@@ -407,6 +429,7 @@ int main(void)
         TEST(test_empty_url_is_the_environment),
         TEST(test_label),
         TEST(test_errors),
+        TEST(test_long_errors),
         TEST(test_outputs_stay_on_failure),
         TEST(test_commit_that_rolls_back),
         TEST(test_lock_timeout),

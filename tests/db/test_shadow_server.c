@@ -124,8 +124,13 @@ static void test_their_server(void **state)
     assert_int_equal(why.kind, ERR_INPUT);
     assert_false(wire_open(
         rig.shadow, &(struct wire_options) {.database = name, .role = "postgres"}, &w, &why));
+    /* Somebody's, whatever it may. */
+    err_clear(&why);
+    assert_false(wire_open(
+        rig.shadow, &(struct wire_options) {.database = name, .role = "existing"}, &w, &why));
+    assert_int_equal(why.kind, ERR_INPUT);
     const char *copy = rig_database(name);
-    w = rig_open(&(struct wire_options) {.database = copy, .role = "existing"});
+    w = rig_open(&(struct wire_options) {.database = copy, .role = "app"});
     rig_ok(w, "SELECT 1");
     wire_close(w);
     GOOD(shadow_drop(rig.shadow, name, &err));
