@@ -46,7 +46,8 @@ static bool forget_runs(struct load *l, struct names *all, struct err *err)
 
     if (!shadow_admin_query(l->s, &l->arena,
                             "SELECT rolname FROM pg_roles WHERE "
-                            "shobj_description(oid, 'pg_authid') ~ '" SHADOW_RUN "$'",
+                            "shobj_description(oid, 'pg_authid') ~ '" SHADOW_RUN "$' "
+                            "AND rolname !~ '" SHADOW_RUN "_'",
                             &r, err))
         return false;
     for (int i = 0; i < r.n_rows; i++) {

@@ -20,9 +20,8 @@
 
 #define SHADOW_TEMP_FILES "1GB"
 
-/* A run's name on a server of the user's, as a regular expression, and how long it is. */
+/* A run's name on a server of the user's, as a regular expression. */
 #define SHADOW_RUN "^phasegate_shadow_[0-9a-f]{8}"
-#define SHADOW_RUN_LENGTH "25"
 
 /* Of our sessions in databases that have something of others in it. */
 #define SHADOW_WITHIN "-c client_min_messages=error -c search_path=pg_catalog"

@@ -4,14 +4,15 @@
 
 #include <string.h>
 
-/* What a role is allowed that gets it out of its database, itself or by way of another one. A run's role has the run's
- * name in its comment: any other one is somebody's. */
+/* What a role is allowed that gets it out of its database, itself or by way of another one. A role that bears
+ * a baseline's name has its run's in the comment: any other one is somebody's. */
 static const char look[] =
     "SELECT EXISTS (SELECT FROM pg_roles u WHERE pg_has_role(r.oid, u.oid, 'MEMBER') AND "
     "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
     "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
     "'pg_create_subscription', 'pg_signal_backend'))), r.rolcanlogin, "
-    "coalesce(shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$', false) "
+    "coalesce(shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$' "
+    "AND r.rolname !~ '" SHADOW_RUN "_', false) "
     "FROM pg_roles r WHERE r.rolname = ";
 
 struct role {

@@ -11,36 +11,26 @@
 #include <string.h>
 
 /* A role of a run's may call its own session what it likes, so it doesn't count. */
-#define IS_DEAD(run)                                                                               \
-    "NOT EXISTS (SELECT FROM pg_stat_activity a JOIN pg_roles u ON u.oid = a.usesysid "            \
-    "WHERE u.rolsuper AND u.rolname !~ '" SHADOW_RUN "_' AND a.application_name = " run ")"
-#define RUN_OF(name) "left(" name ", " SHADOW_RUN_LENGTH ")"
+#define ALIVE                                                                                      \
+    "WITH alive (run) AS (SELECT a.application_name FROM pg_stat_activity a JOIN pg_roles u "      \
+    "ON u.oid = a.usesysid WHERE u.rolsuper AND u.rolname !~ '" SHADOW_RUN "_' "                   \
+    "AND a.application_name ~ '" SHADOW_RUN "$') "
+#define OURS "'" SHADOW_RUN "(?=_)'"
 
 /* A program that was killed leaves its statements to the server, which goes on with them. Waits for their end. */
 static const char end_sessions[] =
-    "SELECT pg_terminate_backend(p.pid, 5000) FROM pg_stat_activity p, "
-    "LATERAL (SELECT " RUN_OF(
-        "CASE WHEN p.datname ~ '" SHADOW_RUN "_' THEN p.datname "
-        "WHEN p.usename ~ '" SHADOW_RUN
-        "_' THEN p.usename END") " AS name) run "
-                                 "WHERE run.name IS NOT NULL AND " IS_DEAD("run.name");
+    ALIVE "SELECT pg_terminate_backend(p.pid, 5000) FROM pg_stat_activity p "
+          "WHERE coalesce(substring(p.datname from " OURS "), substring(p.usename from " OURS ")) "
+          "NOT IN (SELECT run FROM alive)";
 
-/* What is a dead run's; of its roles others may be in use by a run that lives. */
+/* A role that bears a baseline's name may be in use by a run that lives: see drop_role. */
 static const char leftovers[] =
-    "SELECT 'DATABASE', d.datname FROM pg_database d WHERE d.datname ~ '" SHADOW_RUN "_' "
-    "AND " IS_DEAD(RUN_OF(
-        "d.datname")) " UNION ALL SELECT 'ROLE', r.rolname FROM pg_roles r, "
-                      "LATERAL (SELECT CASE WHEN r.rolname ~ '" SHADOW_RUN "_' THEN " RUN_OF(
-                          "r.rolname") " WHEN "
-                                       "shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$' "
-                                       "THEN shobj_description(r.oid, 'pg_authid') END AS name) "
-                                       "run "
-                                       "WHERE run.name IS NOT NULL AND " IS_DEAD(
-                                           "run.name") " AND NOT EXISTS (SELECT FROM pg_locks l "
-                                                       "WHERE l.locktype = 'advisory' AND "
-                                                       "l.classid = 1885 "
-                                                       "AND l.objid = hashtext(r.rolname)::oid) "
-                                                       "ORDER BY 1";
+    ALIVE "SELECT kind, name FROM (SELECT 'DATABASE', datname, substring(datname from " OURS ") "
+          "FROM pg_database UNION ALL SELECT 'ROLE', rolname, "
+          "coalesce(substring(rolname from " OURS "), "
+          "substring(shobj_description(oid, 'pg_authid') from '" SHADOW_RUN "$')) "
+          "FROM pg_roles) o (kind, name, run) WHERE run NOT IN (SELECT run FROM alive) "
+          "ORDER BY kind";
 
 static void drop(struct shadow *s, const char *kind, const char *name)
 {
@@ -51,9 +41,44 @@ static void drop(struct shadow *s, const char *kind, const char *name)
         err_clear(&ignored);
     str_addf(&sql, "DROP %s IF EXISTS ", kind);
     sql_ident(&sql, name);
+    if (strcmp(kind, "DATABASE") == 0)
+        str_add(&sql, " WITH (FORCE)");
     if (!shadow_admin(s, str_text(&sql), &ignored))
         err_clear(&ignored); /* somebody needs it: a later run will see */
 }
+
+/* ---- roles that several runs use --------------------------------------------------------------- */
+
+/* Whoever needs one holds a lock with its name from before it looks whether the role is there, and the one that drops
+ * it has to have the lock for itself alone. Locks are a database's, and runs may have come by different ones. */
+static const char alone[] =
+    "SELECT FROM (VALUES (%s)) v (name) WHERE pg_try_advisory_lock(1885, hashtext(v.name)) "
+    "AND EXISTS (SELECT FROM pg_roles r WHERE r.rolname = v.name "
+    "AND shobj_description(r.oid, 'pg_authid') ~ '" SHADOW_RUN "$') "
+    "AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1885 "
+    "AND l.pid <> pg_backend_pid() AND l.objid = hashtext(v.name)::oid)";
+
+static void drop_role(struct shadow *s, const char *role)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) name = {0};
+    AUTO(str) look = {0};
+    AUTO(str) unlock = {0};
+    AUTO(err) ignored = {0};
+    struct wire_result r = {0};
+
+    sql_literal(&name, role);
+    str_addf(&look, alone, str_text(&name));
+    if (shadow_admin_query(s, &a, str_text(&look), &r, &ignored) && r.n_rows > 0)
+        drop(s, "ROLE", role);
+    err_clear(&ignored);
+    /* Not there, if it wasn't to be had: that's a warning. */
+    str_addf(&unlock, "SELECT pg_advisory_unlock(1885, hashtext(%s))", str_text(&name));
+    if (!shadow_admin(s, str_text(&unlock), &ignored))
+        err_clear(&ignored);
+}
+
+/* ---- runs that were killed --------------------------------------------------------------------- */
 
 static bool clean(struct shadow *s, struct err *err)
 {
@@ -63,7 +88,10 @@ static bool clean(struct shadow *s, struct err *err)
     if (!shadow_admin(s, end_sessions, err) || !shadow_admin_query(s, &a, leftovers, &r, err))
         return false;
     for (int i = 0; i < r.n_rows; i++)
-        drop(s, r.cell[i][0], r.cell[i][1]);
+        if (strcmp(r.cell[i][0], "ROLE") == 0)
+            drop_role(s, r.cell[i][1]);
+        else
+            drop(s, r.cell[i][0], r.cell[i][1]);
     return true;
 }
 
@@ -92,20 +120,6 @@ bool shadow_url_hold(struct shadow *s, const char *role, struct err *err)
     return shadow_admin(s, str_text(&sql), err);
 }
 
-static bool is_needed_by_others(struct shadow *s, const char *role)
-{
-    AUTO(arena) a = {0};
-    AUTO(str) sql = {0};
-    AUTO(err) ignored = {0};
-    struct wire_result r = {0};
-
-    str_add(&sql, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1885 "
-                  "AND pid <> pg_backend_pid() AND objid = hashtext(");
-    sql_literal(&sql, role);
-    str_add(&sql, ")::oid");
-    return !shadow_admin_query(s, &a, str_text(&sql), &r, &ignored) || r.n_rows > 0;
-}
-
 void shadow_url_end(struct shadow *s)
 {
     struct wire *admin;
@@ -125,6 +139,10 @@ void shadow_url_end(struct shadow *s)
     for (int i = 0; i < s->logins.n; i++)
         drop(s, "ROLE", s->logins.items[i]);
     for (int i = s->roles_made.n - 1; i >= 0; i--)
-        if (s->roles_made.items[i] && !is_needed_by_others(s, s->roles_made.items[i]))
-            drop(s, "ROLE", s->roles_made.items[i]);
+        if (s->roles_made.items[i])
+            drop_role(s, s->roles_made.items[i]);
+    /* What another run has made, which couldn't drop it while we were there. */
+    for (int i = 0; i < s->held.n; i++)
+        if (names_find(&s->roles_made, s->held.items[i]) < 0)
+            drop_role(s, s->held.items[i]);
 }

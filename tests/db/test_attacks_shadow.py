@@ -175,6 +175,20 @@ class Strangers(Yours):
         finally:
             self.pg.psql("DROP ROLE bob")
 
+    def test_the_last_run_that_uses_a_role_takes_it_away(self):
+        """Also one that another run has made, which ended before."""
+        base = T + "CREATE ROLE app;\nALTER TABLE t OWNER TO app;\n"
+        step_of = lambda seconds: [plan("a", phases={"expand": expand("1.0.0", "SELECT pg_sleep(%d)" % seconds)})]
+        first = self.begin(self.project(baseline=base, releases={"1.0.0": GET + self.APP}, plans=step_of(5)))
+        sleeps = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(%d)'"
+        pgtest.wait_until(lambda: self.value(sleeps % 5) == "1", SLOW, what="the first run")
+        second = self.begin(self.project(baseline=base, releases={"1.0.0": GET + self.APP}, plans=step_of(12)))
+        pgtest.wait_until(lambda: self.value(sleeps % 12) == "1", SLOW, what="the second run")
+        self.assertEqual(first.wait(60), 0)
+        self.assertEqual(self.value("SELECT count(*) FROM pg_roles WHERE rolname = 'app'"), "1")
+        self.assertEqual(second.wait(60), 0)
+        self.nothing_left()
+
     def test_a_role_of_another_run_is_none(self):
         """Two at once, with the same baseline: each has it, and the last one takes it away."""
         base = T + "CREATE ROLE app;\nALTER TABLE t OWNER TO app;\n"

@@ -13,7 +13,7 @@ import compat
 
 class Compat(unittest.TestCase):
     def test_cases(self):
-        pg = compat.cluster()
+        pg = compat.cluster(has_roles=False)
         cases = compat.load_all()
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             checked = list(pool.map(lambda c: compat.check(c, pg.url()), cases))

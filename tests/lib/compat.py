@@ -71,16 +71,17 @@ def load_all():
     return [case for path in sorted(glob.glob(os.path.join(folder, "*.txt"))) for case in load(path)]
 
 
-def cluster():
-    """A server of its own: each case takes three databases, which are made faster in memory."""
+def cluster(has_roles=True):
+    """A server of its own: each case takes three databases, which are made faster in memory. has_roles: those that cases
+    grant to are there; on a server for `check --shadow` they aren't, as it doesn't become somebody's role."""
     pg = pgtest.Cluster(settings={"max_connections": 200, "wal_level": "minimal", "max_wal_senders": 0,
                                                "autovacuum": "off", "shared_buffers": "'256MB'"})
-    make_roles(pg)
+    if has_roles:
+        make_roles(pg)
     return pg
 
 
 def make_roles(cluster):
-    """Those that cases grant to: on a server of our own they are the shadow's to make."""
     for role in ROLES:
         cluster.psql("DO $$ BEGIN CREATE ROLE %s; EXCEPTION WHEN duplicate_object THEN NULL; END $$" % role)
 
