@@ -37,6 +37,8 @@ struct before_files {
     const char *root, *path;    /* as shadow_load takes them; path NULL: there was none */
     const char *const *changed; /* files of the baseline of now that are new or changed, as shown */
     int n_changed;
+    const char *const *gone; /* what of it the branch has taken away */
+    int n_gone;
 };
 
 /* Asked at most once, and only where a statement fails on the baseline of now. */

@@ -135,8 +135,8 @@ static void note_answers(struct proof *p, const struct proof *b)
 
         now->worked_before = now->is_asked && then->plan[0] && then->plan[0]->ok &&
                              (works_nowhere(p, now) || then->runs);
+        now->failed_before = now->is_asked && then->plan[0] && !then->plan[0]->ok;
     }
-    p->before_known = true;
 }
 
 /* One try. The report is thrown away: it is about another schema than the one that is checked. */
@@ -189,6 +189,8 @@ bool before_ask(struct proof *p, struct err *err)
     if (!files.path)
         return true;
     suspects_read(p, &files);
+    p->gone = files.gone;
+    p->n_gone = files.n_gone;
     if (!load_before(p, &files, &is_there, err))
         return false;
     if (!is_there)
@@ -230,7 +232,9 @@ bool before_report(struct proof *p, const struct app_statement *a, const struct 
     if (p->t.releases[a->release].is_projected)
         return true;
     const struct suspect *s = suspect_of(p, a->q, o, &at, &kind);
-    const char *what = s ? s->file : p->set->project.baseline.s;
+    const char *what = s               ? s->file
+                       : p->n_gone > 0 ? arena_printf(p->a, "that %s is gone", p->gone[0])
+                                       : p->set->project.baseline.s;
     struct finding *f = finding_of_statement(
         p, a, w, "baseline-breaks-release", at, o,
         arena_printf(p->a, "%s%s%s%s breaks what worked before this branch: %s", what,

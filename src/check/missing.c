@@ -123,9 +123,9 @@ static struct nearest nearest_relation(struct proof *p, const char *word)
 /* ---- the way out ---------------------------------------------------------------------------------------------- */
 
 /* Did somebody take it away, or was it never there? Only a look at the baseline of before tells. */
-static const char *way_of_baseline(struct proof *p)
+static const char *way_of_baseline(struct proof *p, const struct query *q)
 {
-    if (p->before_known)
+    if (q->failed_before)
         return "the baseline lacks it, and did before this branch: add it there, mend the "
                "statement, or take a release that doesn't live any more out of releases:";
     if (p->before_unknown)
@@ -146,7 +146,7 @@ static const char *way_of_baseline(struct proof *p)
 static const char *maker(struct proof *p, const struct app_statement *a, bool is_baselines)
 {
     if (is_baselines)
-        return way_of_baseline(p);
+        return way_of_baseline(p, a->q);
     return arena_printf(p->a,
                         "no plan makes it: make it in expand of a plan, bound to %s or an earlier "
                         "release",

@@ -105,8 +105,8 @@ struct query {
     bool has_args; /* sets were looked for */
     bool never;    /* that it works nowhere was said */
     bool runs;     /* with its first set it ran in the first state that it was tried in */
-    bool is_asked, worked_before; /* see before.c */
-    bool gave_up;                 /* it doesn't end: it isn't run any more */
+    bool is_asked, worked_before, failed_before; /* see before.c; neither: not known */
+    bool gave_up;                                /* it doesn't end: it isn't run any more */
     bool is_late; /* it wasn't run: others that don't end took all the time there is */
     struct hold *holds;
     int n_holds;
@@ -230,8 +230,9 @@ struct proof {
     struct suspect *suspects; /* statements of the baseline that the branch has changed */
     int n_suspects;
     const char
-        *before_unknown; /* why nobody knows what worked before the branch; NULL: it is known */
-    bool before_known;   /* what failed was put to the baseline of before */
+        *before_unknown;     /* why nobody knows what worked before the branch; NULL: it is known */
+    const char *const *gone; /* files of the baseline that the branch has taken away */
+    int n_gone;
     struct born *born;
     int n_born;
     uint64_t *shapes;          /* [n_states]: of the schema */

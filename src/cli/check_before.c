@@ -203,13 +203,14 @@ static bool put_folder(const struct since *s, const struct entry *folder, const 
 
 /* ---- what the branch did ----------------------------------------------------------------------------------------- */
 
-/* Files of the baseline of now that are new or changed, as the project names them. */
+/* Files of the baseline of now that are new or changed, and those that are gone, as the project names them. */
 static void list_changed(const struct since *s, struct before_files *out)
 {
     struct arena *a = &s->c->arena;
     const char *shown = s->c->set.project.baseline.s, *named = since_path(s->c, shown);
     const char *real = since_real(a, named);
     const char **list = arena_array(a, const char *, s->changed.n + 1);
+    const char **gone = arena_array(a, const char *, s->changed.n + 1);
 
     for (int i = 0; i < s->changed.n; i++) {
         const char *path = s->changed.items[i].s;
@@ -218,14 +219,16 @@ static void list_changed(const struct since *s, struct before_files *out)
                                                                             : NULL;
         const char *rest = base ? path + strlen(base) : "";
 
-        if (!base || access(path, R_OK) != 0)
+        if (!base || (*rest && !(*rest == '/' && is_sql(rest + 1))))
             continue;
-        if (!*rest)
-            list[out->n_changed++] = shown;
-        else if (*rest == '/' && is_sql(rest + 1))
-            list[out->n_changed++] = arena_printf(a, "%s%s", shown, rest);
+        const char *name = *rest ? arena_printf(a, "%s%s", shown, rest) : shown;
+        if (access(path, R_OK) == 0)
+            list[out->n_changed++] = name;
+        else
+            gone[out->n_gone++] = name;
     }
     out->changed = list;
+    out->gone = gone;
 }
 
 bool since_fetch(void *ctx, struct before_files *out, struct err *err)

@@ -253,6 +253,42 @@ class Before(Branch):
         f = self.one(p)
         self.assertEqual(f["file"], "migrations/V3__a.sql", f)
 
+    def test_a_file_is_gone(self):
+        p = self.branch(base=T.replace(", uses int DEFAULT 0", ""))
+        p.write("migrations/V2__uses.sql", "ALTER TABLE macros ADD COLUMN uses int;\n")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "all")
+        self.git(p, "branch", "-f", "main")
+        os.remove(p.dir + "/migrations/V2__uses.sql")
+        f = self.one(p)
+        self.assertIn("that migrations/V2__uses.sql is gone breaks what worked before", f["message"])
+        self.assertEqual(f["file"], "phasegate.yaml")
+
+    def test_it_ended_its_session(self):
+        """Then nobody knows whether it worked."""
+        base = T + "CREATE FUNCTION f() RETURNS bool LANGUAGE sql AS 'SELECT pg_terminate_backend(pg_backend_pid())';\n"
+        call = "-- name: F\nSELECT f();\n"
+        p = self.branch({"1.0.0": call + GET, "1.1.0": call + GET}, base)
+        p.write("migrations/V2__x.sql", "DROP FUNCTION f();\n" + DROP)
+        f = self.one(p)
+        self.assertEqual({x["statement"] for x in f["places"]}, {"Get"})
+        [other] = [f for f in self.since(p).findings if f["rule"] == "failing-at-baseline"]
+        self.assertNotIn("before this branch", other["help"])
+
+    def test_other_clones(self):
+        p = self.branch()
+        p.write("plans/.gitkeep", "")
+        p.write("migrations/V2__x.sql", DROP)
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "work")
+        self.git(p, "clone", "-q", "--depth", "3", "--no-single-branch", "file://" + p.dir, self.temp + "/shallow")
+        self.git(p, "worktree", "add", "-q", "--detach", self.temp + "/tree", "work")
+        for folder in ("shallow", "tree"):
+            p.dir, main = self.temp + "/" + folder, p.dir
+            done = p.check("--since", "origin/main" if folder == "shallow" else "main")
+            self.assertEqual([f["rule"] for f in done.findings], [RULE], done)
+            p.dir = main
+
     def test_what_it_did_to_load(self):
         p = self.branch(base=T + "no sql at all;\n")
         p.write("migrations/V1__a.sql", T + DROP)
