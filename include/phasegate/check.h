@@ -62,7 +62,10 @@ struct check_options {
     const struct check_cache *cache;   /* NULL: every cell is probed */
     const struct check_before *before; /* NULL: the baseline is as it was, or nobody asks */
     const struct timeline_next *next;  /* only this transition; NULL: all that the plans say */
-    const struct hidden_now *hidden;   /* of a purge */
+    const struct timeline_next
+        *earlier; /* of the same run, not made yet: the baseline is after them */
+    int n_earlier;
+    const struct hidden_now *hidden; /* of a purge */
     int n_hidden;
 };
 
@@ -76,9 +79,16 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
 bool check_statements_print(const struct project *p, struct arena *a, const char **out,
                             struct problem_list *problems, struct err *err) MUST_CHECK;
 
-/* The shape of a live database's schema, as report's proofs have it, and a print of more than that (privileges,
+/* The shape of a live database's schema, as report's schemas have it, and a print of more than that (privileges,
  * owners, functions), by which the same database is known to be as it was. NULL: not wanted. Reads only. */
-bool check_live_shape(struct db *db, struct arena *a, const char **shape, const char **print,
+bool check_live_shape(struct db *db, struct arena *a, struct schema_sums *shape, const char **print,
                       struct err *err) MUST_CHECK;
+
+/* "table public.users: only here; view public.v differs"; *out NULL: they are the same. What migration tools remember
+ * their work by is left aside where no statement of the project's names it. */
+bool check_schema_difference(const struct project *p, struct arena *a,
+                             const struct schema_sums *here, const struct schema_sums *there,
+                             const char **out, struct problem_list *problems,
+                             struct err *err) MUST_CHECK;
 
 #endif

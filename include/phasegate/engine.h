@@ -51,12 +51,21 @@ struct transition_proof {
     void *ctx;
 };
 
+/* A phase of another plan that a run would have finished by then; for a dry run of several. */
+struct foreseen {
+    const struct plan *plan;
+    enum phase phase;
+    const char *release;
+};
+
 struct advance_options {
     const char *release; /* the one being rolled out; NULL: error unless going on */
     bool force;          /* run applied steps again */
     bool no_wait;        /* stop (ERR_STOPPED) where a pause would be waited out */
     const char *confirm; /* plan name typed for a point of no return; NULL */
     const struct transition_proof *proof; /* NULL: the caller asks for none */
+    const struct foreseen *before;        /* counted as done */
+    int n_before;
     bool glance; /* observing for somebody who looks often: no table is read whole */
 };
 

@@ -90,6 +90,14 @@ void soft_drop_table_sql(struct arena *a, const char *schema, const char *table,
 void soft_drop_relation_sql(struct arena *a, const char *kind, const char *schema,
                             const char *table, const char *hidden, struct sql_list *drop,
                             struct sql_list *restore, struct sql_list *purge);
+/* DROP TABLE ... CASCADE takes the foreign keys of other tables that refer to it along. They go at once, for nobody puts
+ * rows into a hidden table, and come back with it. Adds to lists of soft_drop_table_sql. */
+struct foreign_key {
+    const char *schema, *table, *name;
+    const char *definition; /* every name in it qualified */
+};
+void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
+                        struct sql_list *drop, struct sql_list *restore);
 #define HOLD_SCHEMA "phasegate_hold"
 
 #endif

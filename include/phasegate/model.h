@@ -135,6 +135,7 @@ struct sql_stmt {
     const char *undo;    /* reverse statement, or NULL */
     bool undo_lossless;  /* the reverse loses no data that existed before the step */
     enum drop_kind drop; /* contract: what is to be gone */
+    bool cascades;       /* DROP ... CASCADE */
     struct text_list
         relations; /* names of all that it names, the main one too, without their schemas */
 };

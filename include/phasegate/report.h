@@ -60,12 +60,26 @@ struct proved {
     const char *statements; /* of what every release and consumer runs, 16 hex digits */
 };
 
+/* Shape of a schema, thing by thing. */
+struct schema_object {
+    const char *name; /* "table public.users", "type public.mood" */
+    uint64_t sum;
+};
+
+struct schema_sums {
+    const char *catalogue;         /* over all of it, 16 hex digits: which one it is */
+    struct schema_object *objects; /* ascending by name; without what extensions own */
+    int n;
+};
+
 struct report {
     struct arena arena;
     struct finding *findings;
     int n, cap;
     struct proved *proofs;
     int n_proofs;
+    struct schema_sums *schemas; /* that proofs begin with, each once */
+    int n_schemas;
     struct report_summary summary;
     struct pos *watched; /* statements of steps that the shadow ran and looked at */
     int n_watched, cap_watched;

@@ -30,7 +30,7 @@ enum {
 /* The first columns are for us and may hold oids; from the one named in first_printed on they become part of the
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
-    [Q_RELATIONS] = 3, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 4,
+    [Q_RELATIONS] = 4, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 5,
     [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 1,
 };
 
@@ -64,24 +64,29 @@ static bool is_true(const char *s) { return s && *s == 't'; }
 /* Places of owner and privileges in the queries above. */
 static bool is_of_server(int q, int column)
 {
-    return (q == Q_RELATIONS && (column == 5 || column == 9)) || (q == Q_COLUMNS && column == 15);
+    return (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 15);
 }
 
-/* The day in the name of what a contract has hidden differs from the shadow's: "_drop_20260101_". */
-static uint64_t print_text_undated(uint64_t h, const char *text)
+void cat_add_undated(struct str *to, const char *text)
 {
     static const char mark[] = "_drop_", digits[] = "0123456789";
     const size_t n_mark = sizeof mark - 1, n_day = 8;
-    AUTO(str) undated = {0};
 
-    if (!text || !strstr(text, mark))
-        return print_text(h, text);
     while (*text) {
         bool is_dated = strncmp(text, mark, n_mark) == 0 &&
                         strspn(text + n_mark, digits) == n_day && text[n_mark + n_day] == '_';
-        str_addn(&undated, text, is_dated ? n_mark : 1);
+        str_addn(to, text, is_dated ? n_mark : 1);
         text += is_dated ? n_mark + n_day : 1;
     }
+}
+
+static uint64_t print_text_undated(uint64_t h, const char *text)
+{
+    AUTO(str) undated = {0};
+
+    if (!text || !strstr(text, "_drop_"))
+        return print_text(h, text);
+    cat_add_undated(&undated, text);
     return print_text(h, str_text(&undated));
 }
 
@@ -164,10 +169,11 @@ static void read_constraints(struct reader *rd, struct cat_relation *rel)
         k->other = number(c[1]);
         numbers(c[2], k->columns, &k->n_columns);
         numbers(c[3], k->other_columns, &ignored);
-        k->name = c[4];
-        k->type = c[5][0];
-        k->definition = c[6];
-        k->validated = is_true(c[7]);
+        k->is_inherited = is_true(c[4]);
+        k->name = c[5];
+        k->type = c[6][0];
+        k->definition = c[7];
+        k->validated = is_true(c[8]);
     }
 }
 
@@ -226,13 +232,14 @@ static void read_relation(struct reader *rd, int row)
     *rel = (struct cat_relation) {
         .oid = number(c[0]),
         .filenode = number(c[1]),
-        .schema = c[3],
-        .name = c[4],
-        .owner = c[5],
-        .kind = c[6][0],
+        .schema = c[4],
+        .name = c[5],
+        .owner = c[6],
+        .kind = c[7][0],
         .is_populated = is_true(c[2]),
-        .has_rls = is_true(c[7]),
-        .increment = increment_of(c[17]) ? strtoll(increment_of(c[17]), NULL, 10) : 0,
+        .is_of_extension = is_true(c[3]),
+        .has_rls = is_true(c[8]),
+        .increment = increment_of(c[18]) ? strtoll(increment_of(c[18]), NULL, 10) : 0,
         .fingerprint = PRINT_START,
         .shape = PRINT_START};
     for (int k = first_printed[Q_RELATIONS]; k < rd->r[Q_RELATIONS].n_columns; k++)
@@ -255,8 +262,10 @@ static void read_enums(struct reader *rd)
         struct cat_enum *e = c->n_enums ? &c->enums[c->n_enums - 1] : NULL;
         if (!e || e->type != number(r->cell[i][0])) {
             e = &c->enums[c->n_enums++];
-            *e = (struct cat_enum) {
-                .type = number(r->cell[i][0]), .schema = r->cell[i][1], .name = r->cell[i][2]};
+            *e = (struct cat_enum) {.type = number(r->cell[i][0]),
+                                    .schema = r->cell[i][1],
+                                    .name = r->cell[i][2],
+                                    .is_of_extension = is_true(r->cell[i][4])};
         }
         e->labels = arena_grow(rd->a, e->labels, sizeof *e->labels * (size_t) e->n_labels,
                                sizeof *e->labels * (size_t) (e->n_labels + 1));
@@ -352,20 +361,15 @@ bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out, 
     return true;
 }
 
-static bool is_phasegates(const char *schema)
-{
-    return strncmp(schema, "phasegate", strlen("phasegate")) == 0;
-}
-
 uint64_t cat_print(const struct catalogue *c)
 {
     uint64_t h = cat_shape(c);
 
     for (int i = 0; i < c->n_relations; i++)
-        if (!is_phasegates(c->relations[i].schema))
+        if (!cat_is_phasegates(c->relations[i].schema))
             h += c->relations[i].fingerprint * UINT64_C(0x9e3779b97f4a7c15);
     for (int i = 0; i < c->n_functions; i++)
-        if (!is_phasegates(c->functions[i].schema))
+        if (!cat_is_phasegates(c->functions[i].schema))
             h += print_text(c->functions[i].fingerprint, c->functions[i].name);
     return h;
 }
@@ -376,7 +380,7 @@ uint64_t cat_shape(const struct catalogue *c)
 
     /* Summed up: oids, and with them the order, differ from server to server. */
     for (int i = 0; i < c->n_relations; i++)
-        if (!is_phasegates(c->relations[i].schema))
+        if (!cat_is_phasegates(c->relations[i].schema))
             h += c->relations[i].shape * UINT64_C(0x9e3779b97f4a7c15);
     for (int i = 0; i < c->n_enums; i++)
         for (int k = 0; k < c->enums[i].n_labels; k++)

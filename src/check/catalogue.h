@@ -10,6 +10,8 @@
 
 #include "phasegate/shadow.h"
 
+#include <string.h>
+
 struct cat_column {
     const char *name;
     int number;
@@ -32,7 +34,8 @@ struct cat_constraint {
     char type;      /* p, u, f, c, x, n */
     unsigned other; /* f: the table it points at */
     int columns[CAT_KEYS], other_columns[CAT_KEYS], n_columns;
-    bool validated;
+    bool validated,
+        is_inherited; /* inherited: of a partition, it goes and comes with that of the whole table */
 };
 
 struct cat_index {
@@ -50,7 +53,7 @@ struct cat_relation {
     unsigned oid, filenode;
     const char *schema, *name, *owner;
     char kind; /* r, p, v, m, f, S */
-    bool has_rls, is_populated;
+    bool has_rls, is_populated, is_of_extension;
     long long increment; /* of a sequence */
     struct cat_column *columns;
     int n_columns;
@@ -70,6 +73,7 @@ struct cat_relation {
 struct cat_enum {
     unsigned type;
     const char *schema, *name;
+    bool is_of_extension;
     const char **labels;
     int n_labels;
 };
@@ -96,6 +100,12 @@ struct catalogue {
     uint64_t others; /* casts, operators, domains, privileges of schemas, roles, settings */
 };
 
+static inline bool cat_is_phasegates(const char *schema)
+{
+    return strncmp(schema, "phasegate", strlen("phasegate")) == 0;
+}
+/* The day in the name of what a contract has hidden differs from the shadow's, "_drop_20260101_": without it. */
+void cat_add_undated(struct str *to, const char *text);
 /* Over the shapes of everything that isn't phasegate's own: two databases of which it is equal take a step alike. */
 uint64_t cat_shape(const struct catalogue *c);
 /* Over more: owners, privileges, functions. Two of one database that are equal were read from the same schema. */

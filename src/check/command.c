@@ -111,10 +111,11 @@ static void report_not_run(struct proof *p, int state, const struct step *s)
 /* As the engine does: not when its result is there already, and afterwards it must be. */
 bool command_step(struct proof *p, int state, const struct step *s, struct err *err)
 {
-    const char *why = NULL, *help = NULL;
+    const char *why = NULL, *help = NULL, *unasked = NULL;
     bool in_place = false;
 
-    if (!step_is_in_place(p, s, &in_place, err) || in_place)
+    /* A tool makes the tables by which it remembers its work: they may be missing before it first ran. */
+    if (!step_is_in_place(p, s, &in_place, &unasked, err) || in_place)
         return in_place;
     if (!p->o->allow_commands) {
         report_not_run(p, state, s);

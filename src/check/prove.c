@@ -39,27 +39,6 @@ static void note_left_out(struct proof *p)
     }
 }
 
-static bool replay_all(struct proof *p, struct err *err)
-{
-    for (int s = 0; s < p->t.n_states; s++) {
-        if (!replay_to(p, s, err))
-            return false;
-        p->entering = 0;
-        cache_state(p, s);
-        if (!probe_state(p, s, err))
-            return false;
-        p->shapes[s] = cat_shape(&p->now);
-        int since = p->report->n;
-        once_state(p, s);
-        silent_state(p, s);
-        if (!unique_state(p, s, err) || !answers_state(p, s, since, err))
-            return false;
-        if (!writes_probe(p, s, err))
-            return false;
-    }
-    return true;
-}
-
 /* The state of the database in which a phase of a plan begins; -1: it doesn't. A phase that only raises flags
  * begins where its release was rolled out. */
 static int begins_in(const struct proof *p, int plan, enum phase phase, bool is_purge)
@@ -77,9 +56,55 @@ static int begins_in(const struct proof *p, int plan, enum phase phase, bool is_
     return -1;
 }
 
-static const char *hex(struct arena *a, uint64_t n)
+static void note_begins(struct proof *p)
 {
-    return arena_printf(a, "%016llx", (unsigned long long) n);
+    p->begins = arena_array(p->a, bool, p->t.n_states);
+    for (int i = 0; !p->o->next && i < p->t.n_plans; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST + 1; ph++) {
+            bool is_purge = ph > PHASE_LAST;
+            enum phase phase = is_purge ? PHASE_CONTRACT : (enum phase) ph;
+            int s = p->t.plans[i]->phases[phase].present ? begins_in(p, i, phase, is_purge) : -1;
+
+            if (s >= 0)
+                p->begins[s] = true;
+        }
+}
+
+/* A state that is come to again, or one that looks like another, is there. */
+static void note_schema(struct proof *p, uint64_t shape)
+{
+    struct report *r = p->report;
+    const char *catalogue = print_hex(p->a, shape);
+
+    for (int i = 0; i < r->n_schemas; i++)
+        if (strcmp(r->schemas[i].catalogue, catalogue) == 0)
+            return;
+    r->schemas = arena_grow(p->a, r->schemas, sizeof *r->schemas * (size_t) r->n_schemas,
+                            sizeof *r->schemas * (size_t) (r->n_schemas + 1));
+    schema_sums_of(p->a, &p->now, &r->schemas[r->n_schemas++]);
+}
+
+static bool replay_all(struct proof *p, struct err *err)
+{
+    for (int s = 0; s < p->t.n_states; s++) {
+        if (!replay_to(p, s, err))
+            return false;
+        p->entering = 0;
+        cache_state(p, s);
+        if (!probe_state(p, s, err))
+            return false;
+        p->shapes[s] = cat_shape(&p->now);
+        if (p->begins[s])
+            note_schema(p, p->shapes[s]);
+        int since = p->report->n;
+        once_state(p, s);
+        silent_state(p, s);
+        if (!unique_state(p, s, err) || !answers_state(p, s, since, err))
+            return false;
+        if (!writes_probe(p, s, err))
+            return false;
+    }
+    return true;
 }
 
 static void note_proof(struct proof *p, int plan, enum phase phase, bool is_purge)
@@ -90,7 +115,7 @@ static void note_proof(struct proof *p, int plan, enum phase phase, bool is_purg
     if (state >= 0)
         p->report->proofs[p->report->n_proofs++] = (struct proved) {
             of->id.s, is_purge ? "purge" : phase_word(phase), of->phase_checksum[phase],
-            hex(p->a, p->shapes[state]), hex(p->a, p->statements_print)};
+            print_hex(p->a, p->shapes[state]), print_hex(p->a, p->statements_print)};
 }
 
 static void note_proofs(struct proof *p)
@@ -101,20 +126,6 @@ static void note_proofs(struct proof *p)
             note_proof(p, i, (enum phase) ph, false);
         note_proof(p, i, PHASE_CONTRACT, true);
     }
-}
-
-bool check_live_shape(struct db *db, struct arena *a, const char **shape, const char **print,
-                      struct err *err)
-{
-    struct catalogue c = {0};
-
-    if (!catalogue_read_live(db, a, &c, err))
-        return false;
-    if (shape)
-        *shape = hex(a, cat_shape(&c));
-    if (print)
-        *print = hex(a, cat_print(&c));
-    return true;
 }
 
 /* again: an attempt before this one ended in the middle. */
@@ -141,6 +152,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         *n_loaded = out->n;
     out->n = *n_loaded;
     p->shapes = arena_array(p->a, uint64_t, p->t.n_states);
+    note_begins(p);
     p->rows_print = arena_array(p->a, uint64_t, p->t.n_states);
     p->stale = arena_array(p->a, bool, p->n_app + 1);
     ok = ok && shadow_ready(p->shadow, err);

@@ -3,9 +3,6 @@
 
 #include <stdlib.h>
 
-/* A soft drop's hidden name carries the day on which it happens; here no day may show. */
-#define HIDDEN_AT INT64_C(0)
-
 enum { ROOT_MS = 60000 };
 
 /* ---- running ------------------------------------------------------------------------------------------ */
@@ -60,11 +57,13 @@ bool steps_ask(struct proof *p, const char *sql, bool *out, const char **why, st
 
 /* ---- steps ------------------------------------------------------------------------------------------------- */
 
-bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err)
+bool step_is_in_place(struct proof *p, const struct step *s, bool *out, const char **why,
+                      struct err *err)
 {
     *out = false;
+    *why = NULL;
     if (s->applied_when.s)
-        return steps_ask(p, s->applied_when.s, out, NULL, err);
+        return steps_ask(p, s->applied_when.s, out, why, err);
     for (int i = 0; i < s->n_stmts; i++) {
         bool is = false;
         if (!s->stmts[i].applied_when)
@@ -124,9 +123,23 @@ static bool applies(const struct proof *p, const struct step *s)
            cond_holds(&c, arena_printf(&a, "%d.%d", v / 10000, v % 10000), NULL);
 }
 
+/* The engine asks before it runs the step, and stops there. */
+static void applied_when_fails(struct proof *p, int state, const struct step *s, const char *why)
+{
+    p->broken[state] = true;
+    if (p->told[state])
+        return;
+    struct finding *f =
+        step_finding(p, state, "step-fails-on-shadow", s->applied_when.at,
+                     arena_printf(p->a, "the step fails: applied_when fails: %s", why));
+    f->help = "it is asked before the step runs as well, and has to have an answer then: "
+              "to_regclass('name') IS NOT NULL, or a look into the catalogue";
+}
+
 static bool apply_step(struct proof *p, int state, const struct step *s, struct err *err)
 {
     struct wire_result r = {0};
+    const char *why = NULL;
     bool in_place = false, any = false;
     int failed = -1;
 
@@ -134,10 +147,13 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         return true;
     if (s->command.n > 0)
         return command_step(p, state, s, err);
-    if (!step_is_in_place(p, s, &in_place, err) || in_place) {
-        p->in_place[state] = in_place;
-        return in_place;
-    }
+    if (!step_is_in_place(p, s, &in_place, &why, err))
+        return false;
+    p->in_place[state] = in_place;
+    if (why)
+        applied_when_fails(p, state, s, why);
+    if (why || in_place)
+        return true;
     if (!ddl_run(p, state, s, !p->told[state], &r, &failed, err))
         return false;
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
@@ -246,93 +262,12 @@ static bool run_backfill(struct proof *p, int state, const struct plan *plan,
 
 /* ---- soft drops ---------------------------------------------------------------------------------------------- */
 
-static void list_add(struct proof *p, struct sql_list *l, const char *sql)
-{
-    l->items = arena_grow(p->a, l->items, sizeof *l->items * (size_t) l->n,
-                          sizeof *l->items * (size_t) (l->n + 1));
-    l->items[l->n++] = arena_strdup(p->a, sql);
-}
-
 static struct hidden *hide_new(struct proof *p, const struct task *task, int plan)
 {
     p->hidden = arena_grow(p->a, p->hidden, sizeof *p->hidden * (size_t) p->n_hidden,
                            sizeof *p->hidden * (size_t) (p->n_hidden + 1));
     p->hidden[p->n_hidden] = (struct hidden) {.task = task, .plan = plan};
     return &p->hidden[p->n_hidden++];
-}
-
-/* What the catalogue says an index, constraint or trigger is, so that it can be made again. */
-static void definition_of(struct proof *p, const struct sql_stmt *s, struct hidden *h)
-{
-    AUTO(str) sql = {0};
-
-    list_add(p, &h->drop, s->sql);
-    for (int i = 0; i < p->now.n_relations; i++) {
-        const struct cat_relation *r = &p->now.relations[i];
-
-        for (int k = 0; s->drop == DROP_INDEX && k < r->n_indexes; k++)
-            if (s->object && strcmp(r->indexes[k].name, s->object) == 0)
-                list_add(p, &h->restore, r->indexes[k].definition);
-        if (!s->table || strcmp(r->name, s->table) != 0 || !s->object)
-            continue;
-        for (int k = 0; s->drop == DROP_TRIGGER && k < r->n_triggers; k++)
-            if (strcmp(r->triggers[k].name, s->object) == 0)
-                list_add(p, &h->restore, r->triggers[k].definition);
-        for (int k = 0; s->drop == DROP_CONSTRAINT && k < r->n_constraints; k++)
-            if (strcmp(r->constraints[k].name, s->object) == 0) {
-                str_add(&sql, "ALTER TABLE ");
-                sql_qualified(&sql, r->schema, r->name);
-                str_add(&sql, " ADD CONSTRAINT ");
-                sql_ident(&sql, s->object);
-                str_addf(&sql, " %s", r->constraints[k].definition);
-                list_add(p, &h->restore, str_text(&sql));
-            }
-    }
-}
-
-static void hide_column(struct proof *p, const struct sql_stmt *s, const struct cat_relation *r,
-                        struct hidden *h)
-{
-    const struct cat_column *c = cat_column(r, s->object);
-    bool in_key = false;
-
-    for (int i = 0; i < r->n_constraints; i++)
-        for (int k = 0; k < r->constraints[i].n_columns; k++)
-            in_key |= r->constraints[i].type == 'p' && r->constraints[i].columns[k] == c->number;
-    struct column_facts f = {.schema = r->schema,
-                             .table = r->name,
-                             .column = s->object,
-                             .not_null = c->not_null && !c->is_identity && !in_key};
-    h->table = r->name;
-    h->column = s->object;
-    h->hidden_name = soft_drop_name(p->a, s->object, HIDDEN_AT);
-    soft_drop_column_sql(p->a, &f, h->hidden_name, &h->drop, &h->restore, &h->purge);
-}
-
-/* False: it isn't there (any more): nothing to hide. */
-static bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h)
-{
-    const char *name = s->drop == DROP_VIEW && s->object ? s->object : s->table;
-    const struct cat_relation *r = name ? cat_find(&p->now, NULL, s->schema, name) : NULL;
-
-    if (s->drop == DROP_INDEX || s->drop == DROP_CONSTRAINT || s->drop == DROP_TRIGGER) {
-        definition_of(p, s, h);
-        return true;
-    }
-    if (!r || (s->drop == DROP_COLUMN && !cat_column(r, s->object)))
-        return false;
-    if (s->drop == DROP_COLUMN) {
-        hide_column(p, s, r, h);
-        return true;
-    }
-    const char *kind = s->drop == DROP_TABLE             ? "TABLE"
-                       : strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW"
-                                                         : "VIEW";
-    h->table = r->name;
-    h->hidden_name = soft_drop_name(p->a, r->name, HIDDEN_AT);
-    soft_drop_relation_sql(p->a, kind, r->schema, r->name, h->hidden_name, &h->drop, &h->restore,
-                           &h->purge);
-    return true;
 }
 
 static bool run_hidden(struct proof *p, int state, struct hidden *h, const struct sql_list *l,
@@ -421,7 +356,7 @@ static bool restore_plan(struct proof *p, int state, int plan, bool back, struct
 
 /* ---- from state to state -------------------------------------------------------------------------------------- */
 
-static bool apply_task(struct proof *p, int state, struct err *err)
+bool replay_task(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
     const struct task *t = s->task;
@@ -522,7 +457,8 @@ static bool start_over(struct proof *p, struct err *err)
     if (p->database && !shadow_drop(p->shadow, CHECK_DATABASE, err))
         return false;
     p->n_seeds = p->n_empty = 0;
-    if (!open_database(p, err) || !catalogue_read(p->root, p->a, &p->baseline, err))
+    if (!open_database(p, err) || !earlier_run(p, err) ||
+        !catalogue_read(p->root, p->a, &p->baseline, err))
         return false;
     p->before = p->now;
     p->now = p->baseline; /* which lives longer than either of the two in turn */
@@ -551,7 +487,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)
-              : lost_skips(p, state) || p->endless[state] || apply_task(p, state, err)))
+              : lost_skips(p, state) || p->endless[state] || replay_task(p, state, err)))
         return false;
     p->state = state;
     p->n_rows += changes_rows(p, state);

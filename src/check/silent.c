@@ -511,12 +511,24 @@ static struct finding *cascade(struct proof *p, int state, const struct sql_stmt
     return f;
 }
 
+/* A foreign key to a table that is dropped itself forbids nothing any more, and nobody can use it. */
+static bool leads_to_dropped(const struct proof *p, const struct sql_stmt *s,
+                             const struct cat_constraint *k)
+{
+    const struct cat_relation *other =
+        s->drop == DROP_TABLE && s->table ? cat_by_oid(&p->before, k->other) : NULL;
+
+    return other && strcmp(other->name, s->table) == 0 &&
+           (!s->schema || strcmp(other->schema, s->schema) == 0);
+}
+
 static void look_at_cascade(struct proof *p, int state)
 {
     const struct task *t = p->t.states[state].task;
     const struct sql_stmt *s = t && t->step && t->step->n_stmts > 0 ? &t->step->stmts[0] : NULL;
 
-    if (!s || !strcasestr(s->sql, "cascade"))
+    /* What was hidden is destroyed without: its foreign keys went when it was hidden. */
+    if (!s || t->kind == TASK_PURGE_DROP || !strcasestr(s->sql, "cascade"))
         return;
     for (int i = 0; i < p->before.n_relations; i++) {
         const struct cat_relation *b = &p->before.relations[i], *n = cat_by_oid(&p->now, b->oid);
@@ -527,7 +539,8 @@ static void look_at_cascade(struct proof *p, int state)
                 p, state, s,
                 arena_printf(p->a, "CASCADE drops \"%s\" as well, which depends on it", b->name));
         for (int k = 0; n && !meant && k < b->n_constraints; k++) {
-            bool there = b->constraints[k].type != 'f';
+            bool there =
+                b->constraints[k].type != 'f' || leads_to_dropped(p, s, &b->constraints[k]);
             for (int m = 0; m < n->n_constraints; m++)
                 there |= strcmp(n->constraints[m].name, b->constraints[k].name) == 0;
             if (!there)

@@ -236,6 +236,7 @@ struct proof {
     struct born *born;
     int n_born;
     uint64_t *shapes;          /* [n_states]: of the schema */
+    bool *begins;              /* [n_states]: a phase begins in it */
     uint64_t statements_print; /* see check_statements_print */
     struct cache *cache;       /* NULL: nothing is kept */
     uint64_t *rows_print;      /* [n_states]: of the data that steps have changed */
@@ -260,6 +261,10 @@ struct proof {
 #define CHECK_DATABASE "proof"
 #define CHECK_BASELINE "baseline"
 #define CHECK_BEFORE "before"
+
+/* shape.c: a schema thing by thing. */
+const char *print_hex(struct arena *a, uint64_t print);
+void schema_sums_of(struct arena *a, const struct catalogue *c, struct schema_sums *out);
 
 /* ---- rooms -------------------------------------------------------------------------------------------- */
 
@@ -307,9 +312,16 @@ bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message)
 enum { STEP_MS = 30000 };
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
+/* The task of a state alone. */
+bool replay_task(struct proof *p, int state, struct err *err);
+/* hide.c: what a soft drop of this statement does. False: the thing isn't there (any more), so nothing is to be hidden. */
+bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h);
+/* earlier.c: the database as it will be when the transition begins. */
+bool earlier_run(struct proof *p, struct err *err);
 
-/* Is its result there already? */
-bool step_is_in_place(struct proof *p, const struct step *s, bool *out, struct err *err);
+/* Is its result there already? *why: the author asked, and the server had no answer but this; NULL: it had one. */
+bool step_is_in_place(struct proof *p, const struct step *s, bool *out, const char **why,
+                      struct err *err);
 /* As the steps' role: one boolean; anything else is false. why: NULL, or the server's error, NULL when it gave an answer. */
 bool steps_ask(struct proof *p, const char *sql, bool *out, const char **why, struct err *err);
 

@@ -222,8 +222,10 @@ struct proving {
     const char *file;    /* --proof; NULL: none */
     bool has_statements; /* of any release or consumer */
     struct shadow *shadow;
-    struct err shadow_err; /* why there's none */
-    bool foreseen;         /* a dry run has seen a plan that would change the database */
+    struct err shadow_err;   /* why there's none */
+    struct foreseen *before; /* a dry run of several plans: what would have been done by then */
+    int n_before;
+    bool is_over; /* and it would have ended there */
 };
 bool proving_begin(struct context *c, struct proving *out, struct err *err) MUST_CHECK;
 void proving_end(struct proving *k);
@@ -255,10 +257,19 @@ struct demo_proving {
 };
 void demo_proving_begin(struct context *c, struct demo_proving *out);
 void demo_proving_end(struct demo_proving *d);
-/* prove_file.c: a proof that was made elsewhere. phase: its word in the file. live: of the database's schema. */
-bool prove_from_file(struct context *c, const char *file, const struct plan *p, const char *phase,
-                     const char *checksum, const char *live, struct made_proof *out,
-                     struct err *err) MUST_CHECK;
+/* prove_file.c: a proof that was made elsewhere. */
+struct wanted_proof {
+    const char *plan, *phase, *checksum; /* phase: its word in the file */
+    const struct schema_sums *live;      /* of the database; NULL: it isn't there yet */
+    const char *statements, *file;       /* filled by prove_from_file: the file as it is shown */
+};
+bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
+                     struct made_proof *out, struct err *err) MUST_CHECK;
+/* A name from outside, as one line. */
+const char *proof_shown(struct arena *a, const char *name);
+/* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
+struct json_t;
+const char *proof_form(struct context *c, const struct json_t *doc);
 
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
 bool expand_restricts(struct context *c, struct plan *p);

@@ -6,10 +6,13 @@ static bool dry_run(struct proving *k, struct engine *e, struct plan *p,
 {
     struct context *c = k->c;
     struct dry_run d = {0};
+    struct advance_options then = *o;
 
-    if (!engine_dry_run(e, p, EVENT_ADVANCE, o, &c->arena, &d, err))
+    then.before = k->before;
+    then.n_before = k->n_before;
+    if (!engine_dry_run(e, p, EVENT_ADVANCE, &then, &c->arena, &d, err))
         return false;
-    bool good = proving_foresee(k, e, p, EVENT_ADVANCE, o, &d, err);
+    bool good = proving_foresee(k, e, p, EVENT_ADVANCE, &then, &d, err);
     if (out_is_json(&c->out))
         dry_run_json(out_json(&c->out), NULL, p, EVENT_ADVANCE, &d);
     show_dry_run(c, p, EVENT_ADVANCE, &d);

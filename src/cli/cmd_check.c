@@ -326,6 +326,8 @@ static void narrow(struct checking *k)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
             (all || touches(s, &r->findings[i])))
             r->findings[n++] = r->findings[i];
+        else if (r->findings[i].severity == SEVERITY_ERROR && !r->findings[i].allowed_because)
+            r->n_proofs = r->n_schemas = 0; /* an error that isn't shown proves nothing either */
     r->n = n;
 }
 

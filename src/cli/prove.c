@@ -229,6 +229,7 @@ static bool prove_on(struct proving *k, struct engine *e, const struct beginning
 {
     struct context *c = k->c;
     struct hidden_now *hidden = arena_array(&c->arena, struct hidden_now, now->n_hidden + 1);
+    struct timeline_next *earlier = arena_array(&c->arena, struct timeline_next, k->n_before + 1);
     struct suppression_list suppressions = {0};
     struct timeline_next next = {.plan = t->plan->id.s,
                                  .release = t->release,
@@ -244,6 +245,8 @@ static bool prove_on(struct proving *k, struct engine *e, const struct beginning
                               .window = e->policy.window,
                               .baseline_from = e->db_url,
                               .next = &next,
+                              .earlier = earlier,
+                              .n_earlier = k->n_before,
                               .allow_commands = opt_has(c, OPT_ALLOW_COMMANDS),
                               .hidden = hidden,
                               .n_hidden = now->n_hidden,
@@ -252,6 +255,13 @@ static bool prove_on(struct proving *k, struct engine *e, const struct beginning
 
     for (int i = 0; i < now->n_hidden; i++)
         hidden[i] = (struct hidden_now) {now->hidden[i].step, now->hidden[i].purge};
+    for (int i = 0; i < k->n_before; i++) {
+        earlier[i] = next;
+        earlier[i].plan = k->before[i].plan->id.s;
+        earlier[i].release = k->before[i].release;
+        earlier[i].phase = k->before[i].phase;
+        earlier[i].is_purge = false;
+    }
     if (!read_plans(c, t->plan, err))
         return false;
     if (!check_prove(&c->set, &o, report, &timeline, &c->problems, err)) {
@@ -398,19 +408,37 @@ static bool still_holds(void *ctx, struct db *db, struct err *err)
     return err_reason(err, "proof");
 }
 
+/* Where the plans stand when it is this one's turn. */
+static void stages_by_then(const struct proving *k, struct actual *now)
+{
+    const struct plan_set *set = &k->c->set;
+    enum stage *stages = arena_array(&k->c->arena, enum stage, set->n_plans + 1);
+
+    if (k->n_before == 0)
+        return;
+    memcpy(stages, now->stages, sizeof *stages * (size_t) set->n_plans);
+    for (int i = 0; i < k->n_before; i++)
+        stages[k->before[i].plan - set->plans] = stage_of(k->before[i].phase, 1);
+    now->stages = stages;
+}
+
 static bool prove_begun(struct proving *k, struct engine *e, const struct beginning *t,
                         struct made_proof *out, struct err *err)
 {
     struct context *c = k->c;
     struct actual now;
-    const char *live = NULL;
+    struct schema_sums live = {0};
 
     out->checksum = t->plan->phase_checksum[t->phase];
-    if (k->file)
+    if (k->file) {
+        struct wanted_proof w = {t->plan->id.s, t->word, out->checksum,
+                                 .live = k->n_before ? NULL : &live};
         return check_live_shape(e->db, &c->arena, &live, &out->print, err) &&
-               prove_from_file(c, k->file, t->plan, t->word, out->checksum, live, out, err);
+               prove_from_file(c, k->file, &w, out, err);
+    }
     if (!engine_actual(e, t->plan, &c->arena, &now, err))
         return false;
+    stages_by_then(k, &now);
     const char *missing = without_statements(k, t->release, e->policy.window, &now);
     if (missing)
         return refuse(err, t, missing_text(c, missing, t->release), missing_hint(c, missing));
@@ -493,22 +521,36 @@ static const char *intended(const struct proving *k)
     return k->file || k->has_statements || k->policy == PROOF_REQUIRED ? "would_prove" : "none";
 }
 
+/* For the plans that come after it in the same run. */
+static void done_by_then(struct proving *k, const struct plan *p, const struct advance_options *o,
+                         const struct dry_run *d)
+{
+    if (d->phase == PHASE_NONE)
+        return;
+    if (!k->before)
+        k->before = arena_array(&k->c->arena, struct foreseen, k->c->set.n_plans + 1);
+    k->before[k->n_before++] = (struct foreseen) {p, d->phase, o->release};
+}
+
 bool proving_foresee(struct proving *k, struct engine *e, struct plan *p, enum phase_event ev,
                      const struct advance_options *o, struct dry_run *d, struct err *err)
 {
     struct made_proof made;
 
     /* Going on with what was begun; or there is nothing to begin. */
-    if (d->phase == PHASE_NONE || (d->decision.row && stage_is_running(d->decision.row->from)))
-        return true;
-    /* What is refused anyway isn't proved. Nor is what comes after a change that a dry run doesn't make. */
-    if (!d->decision.go || k->foreseen) {
-        d->proof = intended(k);
+    if (d->phase == PHASE_NONE || (d->decision.row && stage_is_running(d->decision.row->from))) {
+        done_by_then(k, p, o, d);
         return true;
     }
-    k->foreseen = true;
+    /* What is refused anyway isn't proved, nor is what a run wouldn't come to. */
+    if (!d->decision.go || k->is_over) {
+        d->proof = intended(k);
+        k->is_over = true;
+        return true;
+    }
     if (prove_transition(k, e, p, ev, o, &made, err)) {
         d->proof = word_of(k, &made);
+        done_by_then(k, p, o, d);
         return true;
     }
     add_refusal(k->c, d, err);

@@ -213,7 +213,7 @@ static const char *proof_sentence(struct context *c, const char *word)
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (strcmp(word, sentences[i].word) == 0)
             return sentences[i].sentence;
-    return arena_printf(&c->arena, "taken from %s", opt_text(c, OPT_PROOF));
+    return arena_printf(&c->arena, "taken from %s", proof_shown(&c->arena, opt_text(c, OPT_PROOF)));
 }
 
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,

@@ -128,6 +128,30 @@ void soft_drop_relation_sql(struct arena *a, const char *kind, const char *schem
     sql_list_take(a, purge, &s);
 }
 
+void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
+                        struct sql_list *drop, struct sql_list *restore)
+{
+    struct sql_list first = {0};
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < n; i++) {
+        alter(&s, keys[i].schema, keys[i].table);
+        str_add(&s, " DROP CONSTRAINT ");
+        sql_ident(&s, keys[i].name);
+        sql_list_take(a, &first, &s);
+        alter(&s, keys[i].schema, keys[i].table);
+        str_add(&s, " ADD CONSTRAINT ");
+        sql_ident(&s, keys[i].name);
+        str_addf(&s, " %s", keys[i].definition);
+        sql_list_take(a, restore, &s);
+    }
+    for (int i = 0; i < drop->n; i++) {
+        str_add(&s, drop->items[i]);
+        sql_list_take(a, &first, &s);
+    }
+    *drop = first;
+}
+
 void soft_drop_table_sql(struct arena *a, const char *schema, const char *table, const char *hidden,
                          struct sql_list *drop, struct sql_list *restore, struct sql_list *purge)
 {

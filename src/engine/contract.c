@@ -198,6 +198,28 @@ static bool by_definition(struct work *w, const struct sql_stmt *s, struct drop_
     return true;
 }
 
+static bool add_keys(struct work *w, struct drop_ctx *c, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(
+            w->e->db, w->a,
+            "SELECT n.nspname, t.relname, k.conname, pg_catalog.pg_get_constraintdef(k.oid) FROM "
+            "pg_catalog.pg_constraint k JOIN pg_catalog.pg_class t ON t.oid = k.conrelid JOIN "
+            "pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE k.contype = 'f' AND "
+            "k.conparentid = 0 AND k.conrelid <> k.confrelid AND k.confrelid = "
+            "pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::pg_catalog.text, "
+            "$2::pg_catalog.text)) ORDER BY 1, 2, 3",
+            &DB_PARAMS(c->row.schema, c->row.table), &rows, err))
+        return false;
+    struct foreign_key *keys = arena_array(w->a, struct foreign_key, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++)
+        keys[i] = (struct foreign_key) {db_cell(&rows, i, 0), db_cell(&rows, i, 1),
+                                        db_cell(&rows, i, 2), db_cell(&rows, i, 3)};
+    soft_drop_keys_sql(w->a, keys, rows.n_rows, &c->drop, &c->restore);
+    return true;
+}
+
 static const char *relation_word(const struct sql_stmt *s)
 {
     if (s->drop == DROP_TABLE)
@@ -232,7 +254,7 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
     if (s->drop != DROP_COLUMN) {
         soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name,
                                &c->drop, &c->restore, &c->purge);
-        return true;
+        return s->drop != DROP_TABLE || !s->cascades || add_keys(w, c, err);
     }
     struct column_facts f = {.schema = schema, .table = s->table, .column = s->object};
     if (!column_facts(w, &f, found, err))

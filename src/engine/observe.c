@@ -64,6 +64,16 @@ static void look_release(struct look *l, struct fact *f)
                 arena_printf(a, "%s first: one phase per release", cmd));
 }
 
+/* Would an earlier plan of the same run have finished it? */
+static bool is_foreseen(const struct look *l, const struct plan_dep *d)
+{
+    for (int i = 0; i < l->w.o->n_before; i++)
+        if (strcmp(l->w.o->before[i].plan->id.s, d->plan.s) == 0 &&
+            l->w.o->before[i].phase >= d->phase)
+            return true;
+    return false;
+}
+
 static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
 {
     const struct plan *p = l->w.p;
@@ -75,7 +85,7 @@ static bool look_dependencies(struct look *l, struct fact *f, struct err *err)
         const struct plan_dep *d = &p->depends_on[i];
         if (l->w.e->has_ledger && !ledger_plan_state(l->w.e->db, a, d->plan.s, &other, err))
             return false;
-        if (stage_has_finished(other.stage, d->phase))
+        if (stage_has_finished(other.stage, d->phase) || is_foreseen(l, d))
             continue;
         const struct plan *op = plan_find(l->w.e->set, d->plan.s);
         const char *rel = op ? op->phases[d->phase].release.s : NULL;
@@ -491,7 +501,8 @@ static bool look_ahead(struct look *l, struct fact *facts, unsigned wanted, stru
 {
     struct fact *f = &facts[GUARD_REQUIREMENTS];
 
-    if (!(wanted & GUARD_BIT(REQUIREMENTS)) || !f->holds || !facts[GUARD_DEPENDENCIES].holds)
+    if (!(wanted & GUARD_BIT(REQUIREMENTS)) || !f->holds || !facts[GUARD_DEPENDENCIES].holds ||
+        l->w.o->n_before > 0)
         return true;
     if (l->phase == PHASE_EXPAND && l->ev == EVENT_ADVANCE && is_empty(l, PHASE_EXPAND)) {
         fact_no(f,

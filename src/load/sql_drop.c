@@ -102,6 +102,7 @@ void look_drop(struct job *j)
         job_class(j, SQL_DESTRUCTIVE, "what it drops is gone for live releases");
     /* A soft drop hides one thing. */
     j->out->drop = tree_count(list) == 1 ? drop_kind_of(type) : DROP_OTHER;
+    j->out->cascades = tree_is(j->tree, "behavior", "DROP_CASCADE");
     j->out->standalone = tree_flag(j->tree, "concurrent");
 }
 

@@ -4,6 +4,7 @@
 #include "phasegate/json_out.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static void add_flags(struct json_out *j, const struct pair_list *l)
 {
@@ -92,6 +93,41 @@ static void add_finding(struct json_out *j, struct arena *a, const struct findin
     json_object_end(j);
 }
 
+/* What differs from the one before, so that many states of a large schema stay a small file; null: it is gone. */
+static void add_objects(struct json_out *j, struct arena *a, const struct schema_sums *was,
+                        const struct schema_sums *is)
+{
+    int i = 0, k = 0;
+
+    json_object_begin(j, "objects");
+    while (k < is->n || (was && i < was->n)) {
+        int order = !was || i == was->n ? 1
+                    : k == is->n        ? -1
+                                        : strcmp(was->objects[i].name, is->objects[k].name);
+        if (order < 0) {
+            json_put_null(j, was->objects[i++].name);
+            continue;
+        }
+        if (order > 0 || was->objects[i].sum != is->objects[k].sum)
+            json_str(j, is->objects[k].name, arena_printf(a, "%016" PRIx64, is->objects[k].sum));
+        i += order == 0;
+        k++;
+    }
+    json_object_end(j);
+}
+
+static void add_schemas(struct json_out *j, struct arena *a, const struct report *r)
+{
+    json_array_begin(j, "schemas");
+    for (int i = 0; i < r->n_schemas; i++) {
+        json_object_begin(j, NULL);
+        json_str(j, "catalogue", r->schemas[i].catalogue);
+        add_objects(j, a, i > 0 ? &r->schemas[i - 1] : NULL, &r->schemas[i]);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 void report_write_json(const struct report_out_options *o, const struct report *r, struct str *out)
 {
     struct json_out j;
@@ -118,5 +154,6 @@ void report_write_json(const struct report_out_options *o, const struct report *
         json_object_end(&j);
     }
     json_array_end(&j);
+    add_schemas(&j, &a, r);
     json_object_end(&j);
 }

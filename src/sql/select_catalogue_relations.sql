@@ -1,7 +1,9 @@
 -- purpose: every relation of the user's in the database: what it is made of
 -- params: none
--- returns: one row each, ascending by oid
-SELECT c.oid, c.relfilenode, c.relispopulated, n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
+-- returns: one row each, ascending by oid; fourth: does an extension own it?
+SELECT c.oid, c.relfilenode, c.relispopulated, EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid =
+  'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid AND x.deptype = 'e'),
+  n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
   c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpersistence, c.reloptions, CASE WHEN
   c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END, CASE WHEN c.relkind = 'p' THEN
   pg_catalog.pg_get_partkeydef(c.oid) END, pg_catalog.pg_get_expr(c.relpartbound, c.oid), (SELECT

@@ -34,12 +34,69 @@ class InformationSchema(check_project.Case):
         self.assertNotIn("permission denied", done.stdout)
         self.assertEqual([f for f in done.findings if f["severity"] == "error" and f["rule"] != "unclassified-sql"], [], done)
 
+    def test_a_command(self):
+        """Its applied_when is asked before and after; the program itself looks too."""
+        add = "psql \"$DATABASE_URL\" -v ON_ERROR_STOP=1 -qc \"%s\" -c 'ALTER TABLE orders ADD COLUMN more text'" % (self.SEEN % "more").replace('"', '\\"')
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[plan("tool", phases={"expand": {"release": "1.1.0", "steps": [
+                             {"id": "tool", "command": ["sh", "-c", add], "applied_when": self.SEEN % "more", "undo": {"none": "tests"}}]}})])
+        self.clean(p, "--allow-commands")
+
+    def test_the_error_itself_is_shown(self):
+        """A step, a block and a command: what the server said of applied_when, wherever it was asked first."""
+        for how in ({"sql": "ALTER TABLE orders ADD COLUMN more text"}, {"sql": "DO $$ BEGIN ALTER TABLE orders ADD COLUMN more text; END $$"},
+                    {"command": ["true"]}):
+            for asked, says in (("SELECT EXISTS (SELECT FROM information_schema.colums)", 'relation "information_schema.colums" does not exist'),
+                                ("SELECT pg_read_file('/etc/passwd') IS NOT NULL", "permission denied for function pg_read_file")):
+                with self.subTest(how=how, asked=asked):
+                    s = dict(how, id="s", applied_when=asked, undo={"none": "tests"})
+                    p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
+                                     plans=[plan("asks", phases={"expand": {"release": "1.1.0", "steps": [s]}})])
+                    [f] = [f for f in p.check("--allow-commands").findings if f["rule"] == "step-fails-on-shadow"]
+                    self.assertIn("applied_when fails: " + says, f["message"])
+                    self.assertNotIn("still false", f["message"])
+                    self.assertEqual(f["step"], "s")
+
+    def test_what_only_the_step_makes_cant_be_asked_for_before(self):
+        """The engine asks first, and would stop there: green here would be a lie."""
+        s = {"id": "s", "sql": "CREATE TABLE made (id int)", "applied_when": "SELECT count(*) >= 0 FROM made", "undo": {"none": "tests"}}
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[plan("asks", phases={"expand": {"release": "1.1.0", "steps": [s]}})])
+        [f] = [f for f in p.check().findings if f["rule"] == "step-fails-on-shadow"]
+        self.assertIn('applied_when fails: relation "made" does not exist', f["message"])
+        self.assertIn("to_regclass", f["help"])
+
     def test_no_more_than_that(self):
         """What a baseline gives beyond it is taken back, and USAGE stays."""
         base = T + "; GRANT CREATE ON SCHEMA information_schema TO PUBLIC"
         sql = GET + "-- name: May\nSELECT 1 / (has_schema_privilege('information_schema', 'USAGE') " \
                     "AND NOT has_schema_privilege('information_schema', 'CREATE'))::int AS v;\n"
         self.clean(self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[harmless()]))
+
+
+class Cascades(check_project.Case):
+    """What the engine takes along with a table that contract drops, and what it doesn't."""
+
+    BASE = T + "; CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES p)"
+    CHILD = GET + "-- name: Child\n-- args: (1)\nSELECT id FROM child WHERE id = $1;\n"
+
+    def drop(self, base, sql="DROP TABLE p CASCADE"):
+        return self.project(baseline=base, releases={"1.0.0": self.CHILD, "1.1.0": self.CHILD},
+                            plans=[plan("gone", phases={"contract": steps("1.1.0", sql)})])
+
+    def test_a_foreign_key_goes_with_the_table(self):
+        done = self.drop(self.BASE).check()
+        self.assertEqual([(f["rule"], f["message"]) for f in done.findings if f["severity"] == "error"], [], done)
+
+    def test_a_view_does_not(self):
+        done = self.drop(self.BASE + "; CREATE VIEW few AS SELECT id FROM p").check()
+        [f] = [f for f in done.findings if f["rule"] == "step-fails-on-shadow"]
+        self.assertIn("cannot drop table", f["message"])
+        self.assertIn("few", f["help"])
+
+    def test_without_the_word(self):
+        [f] = [f for f in self.drop(self.BASE, "DROP TABLE p").check().findings if f["rule"] == "step-fails-on-shadow"]
+        self.assertIn("child_p_fkey", f["help"])
 
 
 class Commands(check_project.Case):

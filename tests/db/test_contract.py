@@ -343,6 +343,44 @@ class OtherKinds(project.Case):
         self.assertEqual(p.db.value("SELECT count(*) FROM legacy"), "0")
 
 
+class Cascade(project.Case):
+    """DROP TABLE ... CASCADE: the foreign keys of others go with it, at once and back; nothing else does unnamed."""
+
+    BASE = """CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents VALUES (1);
+        CREATE TABLE children (id int PRIMARY KEY, p int, CONSTRAINT children_p FOREIGN KEY (p) REFERENCES parents ON DELETE CASCADE);
+        INSERT INTO children VALUES (1, 1); CREATE TABLE parts (id int, p int REFERENCES parents) PARTITION BY LIST (id);
+        CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1)"""
+
+    def there(self, more="", sql="DROP TABLE parents CASCADE"):
+        return self.project(plans=[contract_of(step("drop", sql))], baseline=self.BASE + ";" + more)
+
+    def test_there_and_back_and_gone(self):
+        p = self.there()
+        before = p.schema()
+        dry = p.json("advance", "c", "--release", "1.5.0", "--dry-run")["result"]["plans"][0]
+        self.assertIn('ALTER TABLE "public"."children" DROP CONSTRAINT "children_p"', dry["steps"][0]["sql"])
+        p.advance("c", "1.5.0")
+        p.db.psql("INSERT INTO children VALUES (2, NULL); INSERT INTO parts VALUES (1, 1)")
+        p.ok("restore", "c")
+        self.assertEqual(p.schema(), before)
+        p.advance("c", "1.5.0")
+        p.db.psql("INSERT INTO children VALUES (3, 77)")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_constraint WHERE contype = 'f'"), "0")
+        self.assertEqual(p.db.column("SELECT id FROM children ORDER BY id"), ["1", "2", "3"])
+        self.assertEqual(p.db.value("SELECT count(*) FROM pg_class WHERE relname LIKE '%parents%'"), "0")
+
+    def test_a_view_is_not_taken_along(self):
+        p = self.there("CREATE VIEW few AS SELECT id FROM parents")
+        p.advance("c", "1.5.0")
+        self.assertIn("view public.few still depends on parents", p.refused("dependants", "purge", "c", "--confirm", "c")["message"])
+
+    def test_without_the_word_they_stay(self):
+        p = self.there(sql="DROP TABLE parents")
+        p.advance("c", "1.5.0")
+        self.assertIn("constraint children_p", p.refused("dependants", "purge", "c", "--confirm", "c")["message"])
+
+
 class PurgeInOrder(project.Case):
     """What a step of the purge takes away first keeps nothing that comes after it; what is left then does."""
 

@@ -251,12 +251,62 @@ class Proof(project.Case):
         self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json").rc, 4)
         self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", env=NOTHING).rc, 3)
 
-    def test_a_dry_run_of_several_proves_the_first(self):
+    def several(self, release_of_note, *steps, **more):
+        """Two plans of one release; what the release runs needs both, and the second by way of the first."""
+        second = column_plan("orders-note", stamp=20260102000000, depends_on=[{"plan": "orders-ref", "phase": "expand"}], phases={
+            "expand": phase("expand", steps=[step("note", "ALTER TABLE orders ADD COLUMN note text DEFAULT 'n'"),
+                                             step("both", "CREATE VIEW both_refs AS SELECT external_ref, note FROM orders"), *steps])})
+        statements = {v: sql + (release_of_note if v != "1.0.0" else "") for v, sql in RIGHT.items()}
+        return self.with_statements(statements, [full_plan(), second], **more)
+
+    def test_a_dry_run_of_several_is_as_the_run(self):
+        """Each of them is proved over what those before it would have made of the database."""
+        p = self.several("-- name: Both\nSELECT external_ref, note FROM both_refs;\n")
+        before = p.schema()
+        dry = p.json("advance", "--all", "--release", "1.1.0", "--dry-run")["result"]["plans"]
+        self.assertEqual([(d["plan"], d["go"], d["proof"]) for d in dry], [("orders-ref", True, "proved"), ("orders-note", True, "proved")])
+        self.assertEqual(p.schema(), before)
+        done = p.json("advance", "--all", "--release", "1.1.0")["result"]["plans"]
+        self.assertEqual([(d["plan"], d["proof"]) for d in done], [("orders-ref", "proved"), ("orders-note", "proved")])
+
+    def test_a_dry_run_of_several_finds_what_the_run_would_find(self):
+        """The second is red, and the first isn't."""
+        words = ("advance", "--all", "--release", "1.1.0", "--format", "json")
+        p = self.several("-- name: Set\nUPDATE orders SET external_ref = $1 WHERE id = $2;\n", step(
+            "short", "ALTER TABLE orders ADD CONSTRAINT short CHECK (length(external_ref) < 3) NOT VALID"))
+        dry, run = p.run(*words, "--dry-run"), None
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        run = p.run(*words)
+        self.assertEqual((dry.rc, run.rc), (1, 1), dry)
+        self.assertEqual(dry.json["error"], run.json["error"])
+        self.assertEqual([(f["rule"], f["message"], f["step"]) for f in dry.json["proof"]["findings"]],
+                         [(f["rule"], f["message"], f["step"]) for f in run.json["proof"]["findings"]])
+        self.assertEqual([d["plan"] for d in dry.json["result"]["plans"]], ["orders-ref", "orders-note"])
+        self.assertIn("external_ref", p.columns())
+
+    def test_a_dry_run_of_several_with_a_file(self):
+        p = self.several("")
+        p.body["baseline"] = "baseline.sql"
+        p.put("baseline.sql", project.ORDERS + ";\n")
+        p.write()
+        p.put("proof.json", p.ok("check", "--format", "json").stdout)
+        words = ("advance", "--all", "--release", "1.1.0", "--proof", "proof.json")
+        dry = p.json(*words, "--dry-run", env=NOTHING)["result"]["plans"]
+        self.assertEqual([(d["go"], d["proof"]) for d in dry], [(True, "from_file")] * 2)
+        done = p.json(*words, env=NOTHING)["result"]["plans"]
+        self.assertEqual([d["proof"] for d in done], ["proved", "proved"])
+
+    def test_a_dry_run_of_several_ends_where_the_run_would(self):
+        p = self.several("", env_policy={"approvals": {"expand": 1}})
+        dry = p.json("advance", "--all", "--release", "1.1.0", "--dry-run", code=4)["result"]["plans"]
+        self.assertEqual([(d["go"], d["proof"]) for d in dry], [(False, "would_prove")] * 2)
+
+    def test_a_dry_run_of_several_proves_each(self):
         more = column_plan("orders-note", stamp=20260102000000, phases={"expand": phase("expand", steps=[
             step("note", "ALTER TABLE orders ADD COLUMN note text")])})
         p = self.with_statements(RIGHT, [full_plan(), more])
         plans = p.json("advance", "--all", "--release", "1.1.0", "--dry-run")["result"]["plans"]
-        self.assertEqual([d["proof"] for d in plans], ["proved", "would_prove"])
+        self.assertEqual([d["proof"] for d in plans], ["proved", "proved"])
 
     def test_force_says_what_was_not_proved(self):
         p = self.with_statements(RIGHT, [full_plan()])

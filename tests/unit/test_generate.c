@@ -271,6 +271,37 @@ static void test_soft_drop_of_a_table(void **state)
     check_list(&purge, expected_purge, ROWS(expected_purge));
 }
 
+static void test_soft_drop_of_foreign_keys(void **state)
+{
+    (void) state;
+    static const struct foreign_key keys[] = {
+        {"S", "k", "k_fk", "FOREIGN KEY (t) REFERENCES \"S\".t(id) ON DELETE CASCADE"},
+        {"public", "L", "Fk", "FOREIGN KEY (t) REFERENCES \"S\".t(id) NOT VALID"}};
+    static const char *const expected_drop[] = {
+        "ALTER TABLE \"S\".\"k\" DROP CONSTRAINT \"k_fk\"",
+        "ALTER TABLE \"public\".\"L\" DROP CONSTRAINT \"Fk\"",
+        "CREATE SCHEMA IF NOT EXISTS phasegate_hold",
+        "ALTER TABLE \"S\".\"t\" RENAME TO \"h\"",
+        "ALTER TABLE \"S\".\"h\" SET SCHEMA phasegate_hold",
+    };
+    static const char *const expected_restore[] = {
+        "ALTER TABLE \"phasegate_hold\".\"h\" SET SCHEMA \"S\"",
+        "ALTER TABLE \"S\".\"h\" RENAME TO \"t\"",
+        "ALTER TABLE \"S\".\"k\" ADD CONSTRAINT \"k_fk\" FOREIGN KEY (t) REFERENCES "
+        "\"S\".t(id) ON DELETE CASCADE",
+        "ALTER TABLE \"public\".\"L\" ADD CONSTRAINT \"Fk\" FOREIGN KEY (t) REFERENCES "
+        "\"S\".t(id) NOT VALID",
+    };
+    struct sql_list drop, restore, purge;
+    AUTO(arena) a = {0};
+
+    soft_drop_table_sql(&a, "S", "t", "h", &drop, &restore, &purge);
+    soft_drop_keys_sql(&a, keys, ROWS(keys), &drop, &restore);
+    check_list(&drop, expected_drop, ROWS(expected_drop));
+    check_list(&restore, expected_restore, ROWS(expected_restore));
+    assert_int_equal(purge.n, 1);
+}
+
 static void test_agreement(void **state)
 {
     (void) state;
@@ -374,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_soft_drop_names),
         cmocka_unit_test(test_soft_drop_of_a_column),
         cmocka_unit_test(test_soft_drop_of_a_table),
+        cmocka_unit_test(test_soft_drop_of_foreign_keys),
         cmocka_unit_test(test_agreement),
         cmocka_unit_test(test_backfills_take_from_sync),
     };

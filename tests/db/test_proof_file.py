@@ -1,0 +1,262 @@
+"""--proof FILE: for which schema it counts, what makes it no proof at all, and that a dry run says the same as the run."""
+
+import json
+import unittest
+
+import project
+from project import column_plan, full_plan, phase, step
+from test_proof import BOTH, NEW, NOTHING, OLD, RIGHT
+
+ADVANCE = ("advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
+
+
+class FileCase(project.Case):
+    def with_proof(self, releases=RIGHT, plans=None, baseline=project.ORDERS, more=None, check=()):
+        p = self.project(plans=plans or [full_plan()])
+        for row in p.body["releases"]:
+            sql = releases.get(row["version"])
+            if sql:
+                p.put(row["version"] + ".sql", sql)
+                row["statements"] = row["version"] + ".sql"
+                row.pop("planned")
+        p.body["baseline"] = "baseline.sql"
+        p.body.update(more or {})
+        p.put("baseline.sql", baseline + ";\n")
+        p.write()
+        self.made = p.run("check", "--format", "json", *check).json
+        p.put("proof.json", json.dumps(self.made))
+        return p
+
+    def both(self, p, *args, **more):
+        """A dry run and the run: the same verdict, and the same words."""
+        dry, run = (p.run(*words, "--format", "json", **more) for words in ((*args, "--dry-run"), args))
+        self.assertEqual((dry.rc, dry.json["error"]), (run.rc, run.json["error"]), "%s\n%s" % (dry, run))
+        return run
+
+    def assert_refused(self, p, *words, args=ADVANCE):
+        run = self.both(p, *args)
+        self.assertEqual((run.rc, run.json["error"]["reason"]), (4, "proof"), run)
+        for word in words:
+            self.assertIn(word, run.json["error"]["message"])
+        self.assertNotIn("external_ref", p.columns())
+        return run.json["error"]["message"]
+
+    def assert_taken(self, p, args=ADVANCE):
+        dry = p.json(*args, "--dry-run", env=NOTHING)["result"]["plans"][0]
+        self.assertEqual((dry["go"], dry["proof"]), (True, "from_file"))
+        run = p.json(*args, env=NOTHING)["result"]["plans"][0]
+        self.assertEqual((run["proof"], run["proof_summary"]["source"]), ("proved", "file"))
+
+
+class Schema(FileCase):
+    def test_what_differs_is_named(self):
+        p = self.with_proof(baseline=project.ORDERS + "; CREATE VIEW report AS SELECT id FROM orders; CREATE TYPE mood AS ENUM ('a', 'b'); "
+                                                     "CREATE TABLE gone (id int); CREATE TABLE same (id int)")
+        p.db.psql("CREATE TABLE users (id int); CREATE VIEW report AS SELECT 1 AS id; CREATE TYPE mood AS ENUM ('b', 'a'); CREATE TABLE same (id int)")
+        told = self.assert_refused(p, "schema of the database isn't the one that it was made for", "table public.users: only here",
+                                   "view public.report differs", "table public.gone: only in the proof", "type public.mood differs")
+        for same in ("public.orders", "public.same"):
+            self.assertNotIn(same, told)
+        p.db.psql("DROP TABLE users; DROP VIEW report; CREATE VIEW report AS SELECT id FROM orders; CREATE TABLE gone (id int); "
+                  "DROP TYPE mood; CREATE TYPE mood AS ENUM ('a', 'b')")
+        self.assert_taken(p)
+
+    def test_in_every_phase(self):
+        p = self.with_proof()
+        for ph in project.PHASES:
+            args = ("advance", "orders-ref", "--release", project.BOUND[ph], "--proof", "proof.json")
+            p.db.psql("CREATE TABLE users (id int)")
+            self.assertIn("(table public.users: only here)", p.refused("proof", *args, env=NOTHING)["message"])
+            p.db.psql("DROP TABLE users; CREATE TABLE flyway_schema_history (version text)")
+            self.assert_taken(p, args)
+            p.db.psql("DROP TABLE flyway_schema_history")
+        args = ("purge", "orders-ref", "--confirm", "orders-ref", "--proof", "proof.json")
+        p.db.psql("ALTER TABLE orders ADD COLUMN by_hand int")
+        self.assertIn("(table public.orders differs)", p.refused("proof", *args, env=NOTHING)["message"])
+        p.db.psql("ALTER TABLE orders DROP COLUMN by_hand; CREATE TABLE flyway_schema_history (version text)")
+        p.ok(*args, env=NOTHING)
+
+    def test_many_are_counted(self):
+        p = self.with_proof()
+        p.db.psql("; ".join("CREATE TABLE extra_%02d (id int)" % i for i in range(30)))
+        told = self.assert_refused(p, "table public.extra_00: only here", "and 22 more")
+        self.assertNotIn("extra_20", told)
+
+    def test_what_extensions_own_is_left_aside(self):
+        p = self.with_proof()
+        p.db.psql("CREATE EXTENSION pg_stat_statements; CREATE SCHEMA stats; CREATE EXTENSION pg_buffercache SCHEMA stats")
+        self.assert_taken(p)
+
+    def test_a_view_of_ours_over_an_extension_is_ours(self):
+        p = self.with_proof()
+        p.db.psql("CREATE EXTENSION pg_stat_statements; CREATE VIEW slow AS SELECT queryid FROM pg_stat_statements")
+        self.assert_refused(p, "(view public.slow: only here)")
+
+    def test_bookkeeping_of_migration_tools_is_left_aside(self):
+        p = self.with_proof()
+        p.db.psql("; ".join("CREATE TABLE %s (id int)" % t for t in (
+            "flyway_schema_history", "schema_migrations", "alembic_version", "databasechangelog", "databasechangeloglock",
+            "_prisma_migrations", "atlas_schema_revisions")) + "; CREATE TABLE goose_db_version (id serial, version_id int)")
+        self.assert_taken(p)
+
+    def test_but_not_where_a_statement_touches_it(self):
+        reads = {v: sql + "-- name: Version\nSELECT max(version_num) AS v FROM alembic_version;\n" for v, sql in RIGHT.items()}
+        p = self.with_proof(reads, baseline=project.ORDERS + "; CREATE TABLE alembic_version (version_num text)")
+        p.db.psql("CREATE TABLE alembic_version (version_num varchar(32)); CREATE TABLE schema_migrations (version text)")
+        told = self.assert_refused(p, "(table public.alembic_version differs)")
+        self.assertNotIn("schema_migrations", told)
+
+    def test_a_file_of_before_stays_readable(self):
+        p = self.with_proof()
+        self.made.pop("schemas")
+        p.put("proof.json", json.dumps(self.made))
+        p.db.psql("CREATE TABLE users (id int)")
+        self.assert_refused(p, "the file doesn't say what differs")
+        p.db.psql("DROP TABLE users")
+        self.assert_taken(p)
+
+    def test_names_are_neutral(self):
+        p = self.with_proof()
+        p.db.psql('CREATE TABLE "x\x1b[2J\n::error::y" (id int)')
+        told = p.run(*ADVANCE)
+        self.assertNotIn("\x1b", told.stderr)
+        self.assertEqual(told.rc, 4)
+
+
+class Form(FileCase):
+    """A file says that nothing is wrong: it has to be whole, and all of it has to be what check writes."""
+
+    def changed(self, how):
+        doc = json.loads(json.dumps(self.made))
+        how(doc)
+        return json.dumps(doc)
+
+    def test_what_is_odd_is_refused_with_its_place(self):
+        p = self.with_proof()
+        finding = {"rule": "cell-untested", "class": "plan", "severity": "note", "level": None, "kind": None, "plan": None, "phase": None,
+                   "step": None, "release": None, "statement": None, "flags": {}, "file": None, "line": 0, "col": 0, "sqlstate": None,
+                   "probe": None, "message": "m", "safe_from": None, "help": None, "allowed": None, "fingerprint": "0" * 16, "places": []}
+
+        def found(**more):
+            def how(doc):
+                doc["findings"].insert(0, {**finding, **more})
+                doc["summary"]["notes"] += 1
+            return how
+        p.put("proof.json", self.changed(found()))
+        self.assertEqual(p.json(*ADVANCE, "--dry-run", env=NOTHING)["result"]["plans"][0]["proof"], "from_file")
+        place = {"file": None, "line": 0, "col": 0, "release": None, "statement": None, "flags": {}, "probe": None}
+        for how, words in (
+                (lambda d: d.update(more=1), "more isn't known"),
+                (lambda d: d.update(version=2), "another version of phasegate"),
+                (lambda d: d.update(version="1"), "version is no count"),
+                (lambda d: d.pop("version"), "version is missing"),
+                (lambda d: d.update(findings={}), "findings is no list"),
+                (lambda d: d.update(proofs={}), "proofs is no list"),
+                (lambda d: d.update(schemas=[1]), "schemas[0] is no object"),
+                (lambda d: d["schemas"][0].update(catalogue="x"), "schemas[0].catalogue isn't 16 hex digits"),
+                (lambda d: d["schemas"][0]["objects"].update(x=1), "schemas[0].objects isn't things"),
+                (lambda d: d["summary"].pop("cells"), "summary.cells is missing"),
+                (lambda d: d["summary"].update(cells=-1), "summary.cells is no count"),
+                (lambda d: d["summary"].update(cells=1.5), "summary.cells is no count"),
+                (lambda d: d["summary"]["by"].update(args=None), "summary.by.args is no count"),
+                (lambda d: d["summary"].update(static=True), "made without a server"),
+                (lambda d: d["summary"].update(errors=77), "summary.errors isn't how many"),
+                (lambda d: d["summary"].update(warnings=77), "summary.warnings isn't how many"),
+                (lambda d: d["summary"].update(allowed=77), "summary.allowed isn't how many"),
+                (lambda d: d["proofs"][0].update(phase="expnd"), "proofs[0].phase is no phase"),
+                (lambda d: d["proofs"][0].update(note="x"), "proofs[0].note isn't known"),
+                (lambda d: d["proofs"][1].update(catalogue="12"), "proofs[1].catalogue isn't 16 hex digits"),
+                (found(rule="nonsense"), "findings[0].rule is no rule of this phasegate"),
+                (found(**{"class": "lock"}), "findings[0].class isn't the rule's"),
+                (found(severity="Error"), "findings[0].severity is no error, warning or note"),
+                (found(severity="off"), "findings[0].severity is no error, warning or note"),
+                (found(severity=None), "findings[0].severity is no text"),
+                (found(allowed=True), "findings[0].allowed is neither a text nor null"),
+                (found(severity="error"), "isn't how many"),
+                (found(extra=1), "findings[0].extra isn't known"),
+                (found(flags={"a": 1}), "findings[0].flags isn't flags"),
+                (found(places=[place, {**place, "line": "1"}]), "findings[0].places[1].line is no count"),
+                (lambda d: d["findings"].insert(0, "x"), "findings[0] is no object")):
+            with self.subTest(words):
+                p.put("proof.json", self.changed(how))
+                self.assert_refused(p, words)
+        for text in ("[]", "1", "null", "{}"):
+            p.put("proof.json", text)
+            self.assertIn(p.run(*ADVANCE).rc, (2, 4))
+        for text in ("", "{", json.dumps(self.made)[:-1], '{"version": 1, ' + json.dumps(self.made)[1:]):
+            p.put("proof.json", text)
+            self.assertEqual(self.both(p, *ADVANCE).rc, 2)
+        self.assertRegex(p.run(*ADVANCE).stderr, r"proof.json:1:\d+: no JSON")
+        p.put("proof.json", json.dumps(self.made))
+        self.assert_taken(p)
+
+    def test_an_unknown_key_cant_write_to_the_terminal(self):
+        p = self.with_proof()
+        p.put("proof.json", self.changed(lambda d: d.update({"\x1b[31m\nphasegate: all is well" + "x" * 300: 1})))
+        done = p.run(*ADVANCE)
+        self.assertNotIn("\x1b", done.stderr)
+        self.assertNotIn("\nphasegate: all", done.stderr)
+        self.assertLess(len(done.stderr), 600)
+
+    def test_the_name_of_the_file_is_neutral_and_short(self):
+        p = self.with_proof()
+        name = "a\x1b]0;t\x07\n::error::\u202eb" + "c" * 150 + ".json"
+        p.put(name, "{}")
+        args = ADVANCE[:-1] + (name,)
+        for words in (args, (*args, "--dry-run"), (*args, "--format", "json")):
+            done = p.run(*words)
+            told = done.json["error"]["message"] if "json" in words else done.stdout + done.stderr
+            for bad in ("\x1b", "\x07", "\n::error", "\u202e"):
+                self.assertNotIn(bad, told)
+            self.assertNotIn("c" * 100, told)
+        p.put(name, json.dumps(self.made))
+        self.assertNotIn("\x1b", p.ok(*args, "--dry-run", env=NOTHING).stdout)
+        p.ok(*args, env=NOTHING)
+        [row] = [d for d in p.db.column("SELECT description FROM phasegate.migration_history WHERE kind = 'transition' ORDER BY seq") if "proof: from" in d]
+        self.assertRegex(row, r"proof: from \.\.\.c+\.json, checksum [0-9a-f]+$")
+        self.assertLess(len(row), 250)
+
+    def test_a_name_that_is_no_text(self):
+        p = self.with_proof()
+        with open(p.path("proof.json"), "rb") as f:
+            made = f.read()
+        name = b"bad\xff\xc3.json"
+        with open(p.path("").encode() + name, "wb") as f:
+            f.write(made)
+        p.ok(*ADVANCE[:-1], name.decode("utf-8", "surrogateescape"), env=NOTHING)
+        self.assertIn("from bad??.json", "".join(p.db.column("SELECT description FROM phasegate.migration_history")))
+
+
+class Verdicts(FileCase):
+    """A dry run says what the run will say."""
+
+    def test_edits_and_other_things(self):
+        p = self.with_proof()
+        p.put("1.4.0.sql", NEW.replace("id = $1", "id = $1 AND id > 0"))
+        self.assert_refused(p, "statements of the releases were edited since")
+        p.put("1.4.0.sql", NEW)
+        edited = full_plan()
+        edited["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar"
+        p.write_plan(edited)
+        self.assert_refused(p, "expand of orders-ref was edited since")
+        p.write_plan(full_plan())
+        self.assertEqual(self.both(p, *ADVANCE[:-1], "nothing.json").rc, 2)
+        self.assert_taken(p)
+
+    def test_a_red_proof(self):
+        p = self.with_proof(dict(RIGHT, **{"1.4.0": BOTH}))
+        self.assertGreater(self.made["summary"]["errors"], 0)
+        self.assert_refused(p, "it has errors")
+
+    def test_errors_that_were_not_shown_prove_nothing(self):
+        note = column_plan("orders-note", stamp=20260102000000, phases={"expand": phase("expand", steps=[
+            step("note", "ALTER TABLE orders ADD COLUMN note text")])})
+        p = self.with_proof(dict(RIGHT, **{"1.4.0": BOTH}), plans=[full_plan(), note], check=("orders-note",))
+        self.assertEqual(self.made["summary"]["errors"], 0)
+        self.assert_refused(p, "it doesn't cover")
+        p = self.with_proof(plans=[full_plan(), note], check=("orders-note",))
+        self.assert_taken(p)
+
+
+if __name__ == "__main__":
+    unittest.main()
