@@ -251,6 +251,23 @@ class Proof(project.Case):
         self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json").rc, 4)
         self.assertEqual(self.same_as_the_run(p, "advance", "orders-ref", "--release", "1.1.0", env=NOTHING).rc, 3)
 
+    def test_a_proved_purge_of_a_view_and_a_column(self):
+        """What the dry run lists first is taken away first, and what comes after it isn't refused for it."""
+        gone = project.plan("gone", phases={"contract": phase("contract", hold="0s", steps=[
+            step("view", "DROP VIEW open_orders; CREATE VIEW open_orders AS SELECT id FROM orders; GRANT SELECT ON open_orders TO PUBLIC",
+                 undo={"none": "the view of before isn't kept"}),
+            step("column", "ALTER TABLE orders DROP COLUMN legacy_ref")])})
+        ids = "-- name: Open\nSELECT id FROM open_orders;\n"
+        p = self.with_statements({v: ids for v in ("1.4.0", "1.5.0")}, [gone],
+                                 baseline=project.ORDERS + "; CREATE VIEW open_orders AS SELECT id, legacy_ref FROM orders")
+        self.assertEqual(p.advance("gone", "1.5.0")["proof"], "proved")
+        self.assertEqual(p.status("gone")["next_command"], "phasegate purge gone --confirm gone")
+        dry = p.json("purge", "gone", "--confirm", "gone", "--dry-run")["result"]["dry_run"]
+        self.assertEqual([s["id"] for s in dry["steps"]], ["purge/view", "purge/column"])
+        self.assertEqual((dry["go"], dry["proof"]), (True, "proved"))
+        self.assertEqual(p.json("purge", "gone", "--confirm", "gone")["result"]["plan"]["proof"], "proved")
+        self.assertEqual((p.columns(), p.columns("open_orders")), (["id"], ["id"]))
+
     def several(self, release_of_note, *steps, **more):
         """Two plans of one release; what the release runs needs both, and the second by way of the first."""
         second = column_plan("orders-note", stamp=20260102000000, depends_on=[{"plan": "orders-ref", "phase": "expand"}], phases={
