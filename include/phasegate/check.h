@@ -85,8 +85,8 @@ bool check_live_shape(struct db *db, struct arena *a, struct schema_sums *shape,
                       struct err *err) MUST_CHECK;
 
 /* "table public.users: only here; view public.v differs"; *out NULL: they are the same. What migration tools remember
- * their work by is left aside where no statement of the project's names it. */
-bool check_schema_difference(const struct project *p, struct arena *a,
+ * their work by is left aside where no statement of the project's and no step of the plan names it. */
+bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
                              const struct schema_sums *here, const struct schema_sums *there,
                              const char **out, struct problem_list *problems,
                              struct err *err) MUST_CHECK;

@@ -135,9 +135,23 @@ static bool note_touched(const struct project *p, const struct release *r, struc
     return true;
 }
 
-static bool note_all_touched(const struct project *p, struct arena *a, bool *touched,
-                             struct problem_list *problems, struct err *err)
+static void note_steps(const struct step_list *l, bool *touched)
 {
+    for (int i = 0; i < l->n; i++)
+        for (int k = 0; k < l->items[i].n_stmts; k++)
+            for (int r = 0; r < l->items[i].stmts[k].relations.n; r++)
+                for (int b = 0; b < N_BOOKKEEPING; b++)
+                    touched[b] |=
+                        strcmp(l->items[i].stmts[k].relations.items[r].s, bookkeeping[b]) == 0;
+}
+
+static bool note_all_touched(const struct project *p, const struct plan *plan, struct arena *a,
+                             bool *touched, struct problem_list *problems, struct err *err)
+{
+    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+        note_steps(&plan->phases[ph].steps, touched);
+        note_steps(&plan->phases[ph].finish, touched);
+    }
     for (int i = 0; i < p->n_releases; i++)
         if (!note_touched(p, &p->releases[i], a, touched, problems, err))
             return false;
@@ -167,7 +181,7 @@ static void tell(struct telling *t, const char *object, const char *how)
         str_addf(&t->text, "%s%s%s", t->n > 1 ? "; " : "", object, how);
 }
 
-bool check_schema_difference(const struct project *p, struct arena *a,
+bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
                              const struct schema_sums *here, const struct schema_sums *there,
                              const char **out, struct problem_list *problems, struct err *err)
 {
@@ -176,7 +190,7 @@ bool check_schema_difference(const struct project *p, struct arena *a,
     int i = 0, k = 0;
 
     *out = NULL;
-    if (!note_all_touched(p, a, touched, problems, err))
+    if (!note_all_touched(p, plan, a, touched, problems, err))
         return false;
     while (i < here->n || k < there->n) {
         int order = i == here->n    ? 1

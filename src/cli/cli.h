@@ -259,9 +259,10 @@ void demo_proving_begin(struct context *c, struct demo_proving *out);
 void demo_proving_end(struct demo_proving *d);
 /* prove_file.c: a proof that was made elsewhere. */
 struct wanted_proof {
-    const char *plan, *phase, *checksum; /* phase: its word in the file */
-    const struct schema_sums *live;      /* of the database; NULL: it isn't there yet */
-    const char *statements, *file;       /* filled by prove_from_file: the file as it is shown */
+    const struct plan *plan;        /* with its facts */
+    const char *phase, *checksum;   /* phase: its word in the file */
+    const struct schema_sums *live; /* of the database; NULL: it isn't there yet */
+    const char *statements, *file;  /* filled by prove_from_file: the file as it is shown */
 };
 bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
                      struct made_proof *out, struct err *err) MUST_CHECK;

@@ -125,18 +125,19 @@ static bool find_schema(struct arena *a, const json_t *doc, const char *catalogu
 
 /* Equal as a whole, or in everything that counts. *why: where they differ. */
 static bool same_schema(struct context *c, const json_t *doc, const char *catalogue,
-                        const struct schema_sums *live, const char **why, struct err *err)
+                        const struct wanted_proof *w, const char **why, struct err *err)
 {
     struct schema_sums proved;
 
     *why = NULL;
-    if (strcmp(catalogue, live->catalogue) == 0)
+    if (strcmp(catalogue, w->live->catalogue) == 0)
         return true;
     if (!find_schema(&c->arena, doc, catalogue, &proved)) {
-        *why = arena_printf(&c->arena, "%s; the file doesn't say what differs", live->catalogue);
+        *why = arena_printf(&c->arena, "%s; the file doesn't say what differs", w->live->catalogue);
         return true;
     }
-    if (check_schema_difference(&c->set.project, &c->arena, live, &proved, why, &c->problems, err))
+    if (check_schema_difference(&c->set.project, w->plan, &c->arena, w->live, &proved, why,
+                                &c->problems, err))
         return true;
     if (c->problems.n)
         context_show_problems(c, &c->problems);
@@ -157,7 +158,7 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
         return no_proof(err, w->file, why);
     json_array_foreach(json_object_get(doc, "proofs"), i, one)
     {
-        if (strcmp(text_of(one, "plan"), w->plan) != 0 ||
+        if (strcmp(text_of(one, "plan"), w->plan->id.s) != 0 ||
             strcmp(text_of(one, "phase"), w->phase) != 0)
             continue;
         plan_there = true;
@@ -169,18 +170,20 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
         statements_same = true;
         if (!w->live)
             return true;
-        if (!same_schema(c, doc, text_of(one, "catalogue"), w->live, &why, err))
+        if (!same_schema(c, doc, text_of(one, "catalogue"), w, &why, err))
             return false;
         if (!why)
             return true;
         differs = differs ? differs : why;
     }
     if (!plan_there)
-        return no_proof(err, w->file,
-                        arena_printf(&c->arena, "it doesn't cover %s of %s", w->phase, w->plan));
+        return no_proof(
+            err, w->file,
+            arena_printf(&c->arena, "it doesn't cover %s of %s", w->phase, w->plan->id.s));
     if (!text_same)
-        return no_proof(err, w->file,
-                        arena_printf(&c->arena, "%s of %s was edited since", w->phase, w->plan));
+        return no_proof(
+            err, w->file,
+            arena_printf(&c->arena, "%s of %s was edited since", w->phase, w->plan->id.s));
     if (!statements_same)
         return no_proof(err, w->file, "the statements of the releases were edited since");
     return no_proof(err, w->file,

@@ -370,6 +370,19 @@ class Cascade(project.Case):
         self.assertEqual(p.db.column("SELECT id FROM children ORDER BY id"), ["1", "2", "3"])
         self.assertEqual(p.db.value("SELECT count(*) FROM pg_class WHERE relname LIKE '%parents%'"), "0")
 
+    def test_rows_that_refer_to_nothing_hold_the_restore(self):
+        """All of it or nothing: the table stays hidden until they are gone."""
+        p = self.there()
+        before = p.schema()
+        p.advance("c", "1.5.0")
+        p.db.psql("INSERT INTO children VALUES (9, 77)")
+        error = p.json("restore", "c", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "23503")
+        self.assertIsNone(p.db.value("SELECT to_regclass('parents')"))
+        p.db.psql("DELETE FROM children WHERE p = 77")
+        p.ok("restore", "c")
+        self.assertEqual(p.schema(), before)
+
     def test_a_view_is_not_taken_along(self):
         p = self.there("CREATE VIEW few AS SELECT id FROM parents")
         p.advance("c", "1.5.0")

@@ -106,6 +106,15 @@ class Schema(FileCase):
         told = self.assert_refused(p, "(table public.alembic_version differs)")
         self.assertNotIn("schema_migrations", told)
 
+    def test_nor_where_a_step_of_the_plan_does(self):
+        renames = project.plan("orders-ref", phases={"expand": phase("expand", steps=[
+            step("width", "ALTER TABLE schema_migrations ADD COLUMN at timestamptz")])})
+        p = self.with_proof(plans=[renames], baseline=project.ORDERS + "; CREATE TABLE schema_migrations (version text)",
+                            releases={v: OLD for v in RIGHT})
+        p.db.psql("CREATE TABLE schema_migrations (version bigint)")
+        run = self.both(p, *ADVANCE)
+        self.assertIn("(table public.schema_migrations differs)", run.json["error"]["message"])
+
     def test_a_file_of_before_stays_readable(self):
         p = self.with_proof()
         self.made.pop("schemas")
