@@ -1,6 +1,7 @@
 """check --shadow: a run that is killed leaves nothing for ever, nobody becomes a role that was there before, and what a statement
 does to its own session is told as what it is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,14 @@ def children(pid):
         if parent == str(pid):
             found.append(int(name))
     return found
+
+
+def command_of(pid):
+    try:
+        with open("/proc/%d/comm" % pid) as f:
+            return f.read().strip()
+    except OSError:
+        return None
 
 
 def is_running(pid):
@@ -140,6 +149,7 @@ class Killed(Yours):
                 pass
             self.kill(running)
             self.assertEqual(self.value("SELECT count(*) FROM pg_roles WHERE oid >= 16384 AND shobj_description(oid, 'pg_authid') IS NULL"), "0")
+            self.assertEqual(self.value("SELECT count(*) FROM pg_database WHERE oid >= 16384 AND datname !~ '^phasegate_shadow_[0-9a-f]{8}_'"), "0")
         gone = "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^phasegate_shadow_'"
         pgtest.wait_until(lambda: self.value(gone) == "0", SLOW, what="the ends of the sessions")
         self.clean(p, *self.options)
@@ -164,6 +174,12 @@ class Strangers(Yours):
         finally:
             self.pg.psql("DROP ROLE bob")
         self.nothing_left()
+
+    def test_whom_releases_log_in_as_is_no_change(self):
+        p = self.project(baseline=T + "GRANT SELECT ON t TO app;\n", releases={"1.0.0": self.APP, "1.1.0": self.APP},
+                         plans=[plan("a", phases={"expand": expand("1.0.0", "CREATE TABLE u (id int)")})])
+        done = self.clean(p, *self.options)
+        self.assertEqual(done.json["summary"]["carried"], done.json["summary"]["cells"])
 
     def test_what_was_to_be_its_is_told(self):
         self.pg.psql("CREATE ROLE bob")
@@ -209,6 +225,18 @@ class Strangers(Yours):
 class Own(check_project.Case):
     """What a statement does to its own session."""
 
+    def test_a_command_ends_with_the_run(self):
+        command = {"id": "s0", "command": ["sleep", "600"], "applied_when": "SELECT false", "undo": {"none": "tests"}}
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[plan("a", phases={"expand": {"release": "1.0.0", "steps": [command]}})])
+        running = subprocess.Popen([os.environ["PHASEGATE_BIN"], "check", "--no-cache", "--allow-commands"], cwd=p.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(running.wait)
+        self.addCleanup(running.kill)
+        sleeping = lambda: [pid for pid in children(running.pid) if command_of(pid) == "sleep"]
+        [pid] = pgtest.wait_until(sleeping, SLOW, what="the command")
+        running.kill()
+        running.wait()
+        pgtest.wait_until(lambda: not is_running(pid), SLOW, what="its end")
+
     def test_who_cancels_itself_is_not_endless(self):
         cancel = "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(1)"
         p = self.project(baseline=T, releases={"1.0.0": GET + "-- name: Cancel\n%s;\n" % cancel}, plans=[plan("a", phases={"expand": expand("1.0.0", cancel)})])
@@ -248,11 +276,16 @@ class Own(check_project.Case):
                          plans=[plan("a", phases={"expand": expand("1.0.0", "ALTER TABLE t ADD COLUMN x int")})])
         self.clean(p, "--no-cache")
 
-    def test_what_nobody_touches_is_not_asked_again(self):
-        """Without a baseline too: the roles that check makes for itself are there from the start."""
-        p = self.project(releases={"1.0.0": "-- name: Boom\nSELECT 1 / (random() * 0)::int;\n-- name: One\nSELECT 1;\n"}, plans=[plan("a", phases={"expand": expand("1.0.0", "CREATE TABLE u (id int)")})])
-        done = p.check("--no-cache")
-        self.assertNotIn("error", {f["severity"] for f in done.findings if f["step"]}, done)
+    def test_roles_that_check_makes_are_no_change(self):
+        """They are there before the first look, also without a baseline: nothing seems touched by the step after it."""
+        p = self.project(releases={"1.0.0": "-- name: One\nSELECT 1;\n", "1.1.0": "-- name: One\nSELECT 1;\n"},
+                         plans=[plan("a", phases={"expand": expand("1.0.0", "CREATE TABLE u (id int)")})])
+        with open(p.dir + "/phasegate.yaml") as f:
+            body = json.load(f)
+        del body["baseline"]
+        p.write("phasegate.yaml", json.dumps(body))
+        done = self.clean(p, "--no-cache")
+        self.assertEqual(done.json["summary"]["carried"], done.json["summary"]["cells"])
 
 
 if __name__ == "__main__":
