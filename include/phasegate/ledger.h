@@ -21,7 +21,7 @@
 #include "phasegate/phase.h"
 #include "phasegate/ports.h"
 
-#define LEDGER_VERSION 1 /* newest schema file that this program knows */
+#define LEDGER_VERSION 2 /* newest schema file that this program knows */
 
 /* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
 bool ledger_version(struct db *db, int *out_version, struct err *err);
@@ -206,6 +206,10 @@ bool ledger_backfill_job(struct db *db, struct arena *a, const char *plan, const
  * the job as it is now. */
 bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j,
                            struct backfill_job *out, struct err *err);
+/* The same, and cuts it into slices, a JSON array of [lo, hi]: all of it or nothing. What it was cut into before is
+ * forgotten, with its journal, residual and quarantine. */
+bool ledger_backfill_begin_cut(struct db *db, struct arena *a, const struct backfill_job *j,
+                               const char *slices, struct backfill_job *out, struct err *err);
 /* In the transaction of the rows. Fails with 22P02 when another run has taken the job over,
  * its status isn't running, or the cursor isn't at old_cursor: the transaction and with it the
  * rows are then to be rolled back. */

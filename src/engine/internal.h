@@ -59,6 +59,8 @@ bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
                void *ctx, struct err *err);
 /* The back-off between tries: waits, says who holds the lock; false when tries are used up or interrupted. */
 bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *err);
+/* Who holds locks on a table, a sentence. */
+const char *lock_holder(struct work *w, const char *table);
 int64_t lock_timeout_of_try(int64_t base_ms, int attempt);
 
 /* One boolean of the user's search_path, read-only. NULL answer counts as false. */
@@ -129,6 +131,10 @@ bool sync_count_differing(struct work *w, int64_t *out, struct err *err);
 /* --force in a later phase: the trigger is made again, and everything is verified again. */
 bool sync_renew(struct work *w, struct err *err);
 bool backfill_run(struct work *w, const struct task *t, struct err *err);
+/* Works on a backfill that has begun, without the lease: its slices, or only its bad rows. */
+struct backfill_now;
+bool backfill_join(struct work *w, const struct task *t, int workers, bool only_bad_rows,
+                   struct backfill_now *out, struct err *err);
 bool verify_run(struct work *w, const struct task *t, struct err *err);
 /* Everything that was verified has to be again: see verify.c. */
 bool verification_void(struct work *w, struct err *err);

@@ -144,7 +144,7 @@ static bool find_holders(struct work *w, const char *table, struct lock_holder *
     return ok;
 }
 
-static const char *describe_holder(struct work *w, const char *table)
+const char *lock_holder(struct work *w, const char *table)
 {
     AUTO(err) ignored = {0};
     AUTO(str) age = {0};
@@ -163,7 +163,7 @@ static const char *describe_holder(struct work *w, const char *table)
 
 bool lock_back_off(struct work *w, const char *table, int *attempt, struct err *err)
 {
-    const char *holder = describe_holder(w, table);
+    const char *holder = lock_holder(w, table);
     int64_t base = BACK_OFF_MIN_MS << (*attempt < 6 ? *attempt : 6);
 
     if (++*attempt >= TRIES) {

@@ -14,7 +14,9 @@
 #ifdef PHASEGATE_FAULTS
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +33,10 @@ enum fault_mode {
 
 static struct {
     enum fault_mode mode;
-    long at, count;
-    bool ready;
+    long at;
+    atomic_long count; /* a backfill's workers call from threads of their own */
 } fault;
+static pthread_once_t fault_ready = PTHREAD_ONCE_INIT;
 
 static void write_count(void)
 {
@@ -43,7 +46,7 @@ static void write_count(void)
 
     if (fd < 0)
         return;
-    int n = snprintf(line, sizeof line, "%ld\n", fault.count);
+    int n = snprintf(line, sizeof line, "%ld\n", atomic_load(&fault.count));
     if (write(fd, line, (size_t) n) != n)
         abort();
     close(fd);
@@ -61,7 +64,6 @@ static void get_ready(void)
                  {"bug:", FAULT_BUG}};
     const char *s = getenv("PHASEGATE_FAULT");
 
-    fault.ready = true;
     for (size_t i = 0; s && i < sizeof modes / sizeof modes[0]; i++)
         if (strncmp(s, modes[i].word, strlen(modes[i].word)) == 0) {
             fault.mode = modes[i].mode;
@@ -70,15 +72,14 @@ static void get_ready(void)
     atexit(write_count);
 }
 
-/* True when this is the point to act at and the mode is the one asked about. */
-static bool enter(enum fault_mode mode)
+/* The number of this point. */
+static long enter(void)
 {
-    if (!fault.ready)
-        get_ready();
-    fault.count++;
-    if (fault.count == fault.at && fault.mode == FAULT_KILL_BEFORE)
+    pthread_once(&fault_ready, get_ready);
+    long point = atomic_fetch_add(&fault.count, 1) + 1;
+    if (point == fault.at && fault.mode == FAULT_KILL_BEFORE)
         raise(SIGKILL);
-    return fault.count == fault.at && fault.mode == mode;
+    return point;
 }
 
 static void leave(long point)
@@ -129,9 +130,10 @@ static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct 
 {
     struct db *real = real_of(d);
 
-    if (enter(FAULT_DROP_BEFORE))
+    long point = enter();
+
+    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
         drop_session(real);
-    long point = fault.count;
     if (is_bug(point, err))
         return false;
     bool ok = real->ops->exec(real, a, sql, p, rows, affected, err);
@@ -144,9 +146,10 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
 {
     struct db *real = real_of(d);
 
-    if (enter(FAULT_DROP_BEFORE))
+    long point = enter();
+
+    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
         drop_session(real);
-    long point = fault.count;
     if (is_bug(point, err))
         return false;
     bool ok = real->ops->pipeline(real, a, calls, n, rows, out_done, err);
@@ -208,8 +211,7 @@ static bool f_submit(struct http *h, const struct http_req *req, void *tag, stru
 {
     struct http *real = ((struct fault_http *) h)->real;
 
-    enter(FAULT_NONE);
-    long point = fault.count;
+    long point = enter();
     bool ok = real->ops->submit(real, req, tag, err);
     leave(point);
     return ok;
@@ -221,8 +223,7 @@ static bool f_wait(struct http *h, struct arena *a, int64_t ms, void **tag, stru
     bool got = real->ops->wait(real, a, ms, tag, res);
 
     if (got) {
-        enter(FAULT_NONE);
-        leave(fault.count);
+        leave(enter());
     }
     return got;
 }
@@ -253,11 +254,7 @@ struct http *fault_http(struct http *real)
     return &f->base;
 }
 
-void fault_point(void)
-{
-    enter(FAULT_NONE);
-    leave(fault.count);
-}
+void fault_point(void) { leave(enter()); }
 
 #else
 

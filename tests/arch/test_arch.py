@@ -20,12 +20,13 @@ MAY_INCLUDE = {
     "provider": {"flags", "ports", "core", "base"},
     "out": {"ports", "core", "base"},
     "ledger": {"ports", "core", "base", "sql"},
-    "engine": {"ledger", "flags", "ports", "load", "core", "base", "sql"},
+    "backfill": {"ledger", "ports", "core", "base", "sql"},
+    "engine": {"backfill", "ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
     "shadow": {"io", "ports", "load", "core", "base"},
     "check": {"shadow", "ports", "load", "core", "base", "sql"},
-    "demo": {"shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
-    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "demo": {"shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.
     "ports": {"core", "base"},
     "flags": {"ports", "core", "base"},
@@ -38,7 +39,7 @@ OWNER = {
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core", "window": "core",
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
-    "provider": "provider",
+    "provider": "provider", "backfill": "core", "backfill_sql": "core", "backfill_run": "backfill", "backfill_ops": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
@@ -50,6 +51,7 @@ PURE = {"assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "
         "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "stdnoreturn.h", "string.h", "strings.h"}
 FILES = {"dirent.h", "fcntl.h", "sys/stat.h", "sys/types.h", "unistd.h", "fnmatch.h", "glob.h", "libgen.h"}
 SYSTEM = {"core": PURE, "base": PURE, "ledger": PURE, "engine": PURE, "provider": PURE,
+          "backfill": PURE | {"pthread.h"},  # workers
           "load": PURE | FILES | {"pthread.h", "signal.h"},  # a stack that fits a long text
           "out": PURE | {"unistd.h", "sys/ioctl.h"}}  # the terminal; io, serve and cli: anything but the below
 
@@ -60,7 +62,7 @@ LIBRARY = {  # header -> layers
     r"curl/.*": {"io", "demo"},
     r"microhttpd\.h": {"serve"},
     r"openssl/.*": {"load", "io", "provider", "serve", "demo"},
-    r"jansson\.h": {"load", "io", "provider", "ledger", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
+    r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
 }
 
 # ---- calls ------------------------------------------------------------------------------------

@@ -1,0 +1,61 @@
+/* backfill_sql: the statements of a backfill, made once for a job. Pure; the texts live in the arena given.
+ *
+ * A walk goes along the key of one table, from a cursor that was done to a bound that comes next. Parameters are key
+ * texts, in the order of walk.keys; their types are the columns' own. A statement "from the start" has no cursor.
+ * Everything of ours is qualified; the author's expressions find their names by the session's search_path.
+ */
+#ifndef PHASEGATE_BACKFILL_SQL_H
+#define PHASEGATE_BACKFILL_SQL_H
+
+#include "phasegate/generate.h"
+
+#define WALK_KEYS_MAX 8
+
+struct walk {
+    const struct backfill_spec *spec;
+    const char *table; /* quoted and, where the author did, qualified */
+    bool has_parts;    /* partitioned: its rows are in other tables; else only its own are meant */
+    const char *const *keys; /* [n_keys] columns that together are unique and never NULL */
+    int n_keys; /* 1..WALK_KEYS_MAX; 0: it walks by blocks, and keys is not looked at */
+};
+
+/* How the parameters of a statement are numbered: $1.. cursor (none from the start), then bound, then these. */
+struct walk_params {
+    int cursor, bound; /* the first of n_keys each; cursor 0: from the start */
+    int next;          /* the first that is free */
+};
+struct walk_params walk_params(const struct walk *w, bool from_start);
+
+/* The key of the nth row further on, at most at the bound: $next is n - 1. No row: the bound comes first. */
+const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start);
+/* How many rows there are up to the bound. */
+const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_start);
+/* One row: the newest key. None: the table is empty. */
+const char *walk_end_sql(struct arena *a, const struct walk *w);
+
+/* A batch: fills what is still to do up to the bound, moves the slice's cursor there and writes the journal, or does
+ * nothing of it. $next.. slice, epoch, cursor before, cursor after (JSON, NULL: the start), rows asked for, rows
+ * between (NULL: as many), ms of the rest before it, why it rested. One row: how many rows it changed. ERR_SQL
+ * 22P02 whose message holds WALK_TAKEN: somebody else has the slice. */
+const char *walk_batch_sql(struct arena *a, const struct walk *w, bool from_start);
+#define WALK_TAKEN "this slice was taken over"
+
+/* The same without the rows that others hold: those stay to do. The range is noted as residual. */
+const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from_start);
+/* The cursor and the journal alone, once the range was filled piece by piece: as walk_batch_sql, and $next+8: how many
+ * rows it changed. */
+const char *walk_move_sql(struct arena *a, const struct walk *w, bool from_start);
+/* The range alone, without cursor and journal: for halving it on the way to a row that can't be filled. One row: how
+ * many rows it changed. */
+const char *walk_fill_sql(struct arena *a, const struct walk *w, bool from_start);
+/* Keys of rows still to do in the range, ascending; $next: how many at most. */
+const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start);
+/* A range that was left for later, filled and marked as done: $next.. job, lo and hi as JSON. One row: how many rows
+ * it changed. */
+const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_start);
+/* The row of this key alone. One row: 1, or 0 when it isn't to do. */
+const char *walk_row_sql(struct arena *a, const struct walk *w);
+/* Keys of all rows still to do, whatever the cursor: for the residual sweep. $1..: after this key. */
+const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start);
+
+#endif

@@ -1,0 +1,132 @@
+/* One batch: the rows, the cursor and the journal in one transaction, and the bound after it in the same round trip.
+ *
+ * The next bound is asked for before the rows are touched: what the batch locks, it holds for no longer than it works.
+ */
+#include "crew.h"
+
+#include <stdlib.h>
+
+static const char *number(struct arena *a, int64_t n)
+{
+    return arena_printf(a, "%lld", (long long) n);
+}
+
+static void add_key(struct db_params *p, const char *const *key, int n)
+{
+    for (int i = 0; key && i < n; i++)
+        p->value[p->n++] = key[i];
+}
+
+static struct db_params range(const struct worker *w, const char *const *lo, const char *const *hi)
+{
+    struct db_params p = {0};
+
+    add_key(&p, lo, w->crew->walk.n_keys);
+    add_key(&p, hi, w->crew->walk.n_keys);
+    return p;
+}
+
+static struct db_call call_next(struct worker *w, const char *const *from)
+{
+    struct db_call call = {.sql = w->crew->sql.next[!from], .repeats = from != NULL};
+
+    call.params = range(w, from, w->slice.hi);
+    call.params.value[call.params.n++] = number(&w->batch, w->size.rows - 1);
+    return call;
+}
+
+/* No row: the slice's end comes first. */
+static void take_bound(struct worker *w, const struct db_rows *r)
+{
+    w->bound_rows = w->size.rows;
+    w->is_last = r->n_rows == 0;
+    place_set(&w->bound, w->is_last ? w->slice.hi : r->cell[0], w->crew->walk.n_keys);
+}
+
+bool batch_bound(struct worker *w, struct err *err)
+{
+    struct db_call call = call_next(w, w->cursor.key);
+    struct db_rows rows = {0};
+
+    if (!db_query(w->db, &w->batch, call.sql, &call.params, &rows, err))
+        return false;
+    take_bound(w, &rows);
+    return true;
+}
+
+static void add_move(struct worker *w, struct db_params *p, const char *visited)
+{
+    int n = w->crew->walk.n_keys;
+
+    p->value[p->n++] = number(&w->batch, w->slice.id);
+    p->value[p->n++] = number(&w->batch, w->slice.epoch);
+    p->value[p->n++] = key_json(&w->batch, w->cursor.key, n);
+    p->value[p->n++] = key_json(&w->batch, w->bound.key, n);
+    p->value[p->n++] = number(&w->batch, w->bound_rows);
+    p->value[p->n++] = visited;
+    p->value[p->n++] = number(&w->batch, w->rest_ms);
+    p->value[p->n++] = w->rest_reason.len ? str_text(&w->rest_reason) : NULL;
+}
+
+/* Of the last batch nobody knows how many rows are in it, nor of one that was found for another size. */
+static bool count(struct worker *w, const char **out, struct err *err)
+{
+    struct db_params p = range(w, w->cursor.key, w->bound.key);
+    struct db_rows rows = {0};
+
+    if (!db_query(w->db, &w->batch, w->crew->sql.count[!w->cursor.key], &p, &rows, err))
+        return false;
+    *out = db_cell(&rows, 0, 0);
+    return true;
+}
+
+/* The bound is behind us: the next one is ahead. */
+static void step_on(struct worker *w, const struct db_rows *next)
+{
+    place_swap(&w->cursor, &w->bound);
+    if (next)
+        take_bound(w, next);
+}
+
+bool batch_run(struct worker *w, enum batch_kind kind, int64_t *visited, int64_t *changed,
+               struct err *err)
+{
+    const struct walk_sql *sql = &w->crew->sql;
+    bool from_start = !w->cursor.key;
+    struct db_call calls[2];
+    struct db_rows rows[2] = {{0}, {0}};
+    const char *counted = NULL;
+    int n = 0, done = 0;
+
+    if (w->is_last && !count(w, &counted, err))
+        return false;
+    if (!w->is_last)
+        calls[n++] = call_next(w, w->bound.key);
+    calls[n] = (struct db_call) {.sql = kind == BATCH_ALL ? sql->batch[from_start]
+                                                          : sql->batch_free[from_start],
+                                 .params = range(w, w->cursor.key, w->bound.key),
+                                 .repeats = kind == BATCH_ALL && !from_start};
+    add_move(w, &calls[n++].params, counted);
+    if (!db_pipeline(w->db, &w->batch, calls, n, rows, &done, err))
+        return false;
+    *visited = counted ? strtoll(counted, NULL, 10) : w->bound_rows;
+    *changed = strtoll(db_cell(&rows[n - 1], 0, 0), NULL, 10);
+    step_on(w, w->is_last ? NULL : &rows[0]);
+    return true;
+}
+
+bool batch_move(struct worker *w, int64_t changed, struct err *err)
+{
+    struct db_params p = range(w, w->cursor.key, w->bound.key);
+    struct db_rows rows = {0};
+    const char *visited = NULL;
+
+    if (!count(w, &visited, err))
+        return false;
+    add_move(w, &p, visited);
+    p.value[p.n++] = number(&w->batch, changed);
+    if (!db_query(w->db, &w->batch, w->crew->sql.move[!w->cursor.key], &p, &rows, err))
+        return false;
+    step_on(w, NULL);
+    return true;
+}

@@ -1,0 +1,145 @@
+/* crew: what the threads of one run share. Not for other layers. */
+#ifndef PHASEGATE_BACKFILL_CREW_H
+#define PHASEGATE_BACKFILL_CREW_H
+
+#include "phasegate/backfill_run.h"
+
+#include <pthread.h>
+
+/* Made once, before any worker starts, and only read. Texts that come often keep their address: the session may
+ * keep them prepared. */
+struct walk_sql {
+    const char *next[2], *count[2], *batch[2], *batch_free[2], *fill[2], *left[2], *move[2],
+        *residual[2]; /* [1]: from the start */
+    const char *row;
+};
+
+struct crew {
+    struct ports *ports;
+    const struct backfill_setup *setup;
+    const struct backfill_table *table;
+    const struct backfill_job *job;
+    struct walk walk;
+    struct walk_sql sql;
+
+    pthread_mutex_t lock; /* everything below */
+    pthread_cond_t changed;
+    bool stops;     /* nobody begins another batch */
+    struct err why; /* the first failure; ERR_NONE: none */
+    int at_work;    /* threads that haven't ended */
+    struct pace pace;
+    enum signal_level level;
+    struct str reason;
+    struct batch_limits limits;
+    int64_t retried, cancelled;
+    bool waits_for_lock; /* of somebody else, and has for some time */
+    bool vacuum_begun;
+    int64_t batch_rows; /* of the newest batch */
+    double batch_ms;    /* smoothed */
+    int n_pids;         /* one place a thread, the last is VACUUM's */
+    int *pids;          /* of sessions that are at work; 0: none */
+    bool *is_cancelled; /* by us, for those whom it kept waiting */
+};
+
+struct place { /* a key that outlives a batch */
+    struct arena a;
+    const char **key; /* NULL: the start of the table */
+};
+
+struct slice {
+    int64_t id, number, epoch; /* id 0: none */
+    struct arena a;
+    const char **hi;
+};
+
+struct worker {
+    struct crew *crew;
+    int number;
+    pthread_t thread;
+    bool has_thread;
+    struct db *db;
+    struct arena batch; /* of one batch */
+    struct slice slice;
+    struct place cursor, bound;
+    bool is_last;       /* bound is the slice's end */
+    int64_t bound_rows; /* for how many it was looked for */
+    struct batch_size size;
+    int lost_in_a_row; /* batches that ended with their session */
+    int64_t rest_ms;   /* before the batch that comes */
+    struct str rest_reason;
+};
+
+/* Of the thread that watches. */
+struct monitor {
+    struct crew *crew;
+    struct db *db;
+    struct arena a, kept; /* of one sample; of what was set */
+    struct backfill_knobs knobs;
+    const char *set; /* JSON of what was set, as it was read last */
+    struct signal_state state[SIGNAL_COUNT];
+    bool unseen[SIGNAL_COUNT]; /* nobody asked for it, and this role may not see it */
+    enum signal_kind worst;    /* SIGNAL_COUNT: none */
+    int64_t sampled_ms, probed_ms, told_ms, since_ms;
+    double wal, max_connections;
+    int64_t wal_at_ms;
+};
+
+/* ---- key.c */
+const char *key_json(struct arena *a, const char *const *key_or_null, int n);
+const char **key_read(struct arena *a, const char *json_or_null,
+                      int n); /* NULL: the start, or not a key */
+void place_set(struct place *p, const char *const *key_or_null, int n);
+void place_swap(struct place *x, struct place *y);
+
+/* ---- slice.c */
+bool slice_claim(struct worker *w, bool *found, struct err *err) MUST_CHECK;
+void slice_release(struct worker *w, const struct err *why); /* as far as the session lives */
+
+/* ---- batch.c: from the cursor to the bound */
+/* Finds the bound, for the size as it is now. */
+bool batch_bound(struct worker *w, struct err *err) MUST_CHECK;
+/* BATCH_FREE: without the rows that others hold. Then the cursor is where the bound was, and the bound is the next. */
+enum batch_kind { BATCH_ALL, BATCH_FREE };
+bool batch_run(struct worker *w, enum batch_kind kind, int64_t *visited, int64_t *changed,
+               struct err *err) MUST_CHECK;
+/* Filled piece by piece: only the cursor. The bound is to be found again. */
+bool batch_move(struct worker *w, int64_t changed, struct err *err) MUST_CHECK;
+
+/* ---- bisect.c: the range has a row that can't be filled. */
+/* Where no such row may be left nothing is filled: it is found, and named in the error. */
+bool bisect_only_looks(const struct worker *w);
+/* Fills the others, one transaction each piece. *changed 0 and no error of one that only looks: there is none now. */
+struct key_range {
+    const char **lo, **hi; /* lo NULL: the start of the table */
+};
+bool bisect(struct worker *w, const struct key_range *r, int64_t *changed,
+            struct err *err) MUST_CHECK;
+
+/* ---- residual.c: what is left once all slices are done. A thread's work like worker_main. */
+void *residual_main(void *worker);
+
+/* ---- monitor.c */
+void monitor_begin(struct monitor *m, struct crew *c);
+void monitor_look(struct monitor *m);
+void monitor_set(struct monitor *m, const char *json_or_null);
+void monitor_tell(struct monitor *m, const struct backfill_now *now);
+void monitor_stop_vacuum(struct monitor *m);
+void monitor_end(struct monitor *m);
+
+/* ---- vacuum.c */
+bool vacuum_is_due(struct crew *c, const struct monitor *m, const struct backfill_now *now);
+bool vacuum_claim(struct crew *c, struct db *db, const struct backfill_now *now) MUST_CHECK;
+void *vacuum_main(void *worker);
+
+/* ---- worker.c */
+/* Under the lock: until something changes, or for so long. */
+void crew_wait(struct crew *c, int64_t ms);
+/* False: nobody is to go on. */
+bool worker_pause(struct worker *w, int64_t ms);
+bool worker_session(struct worker *w, struct err *err) MUST_CHECK;
+void worker_note_retry(struct worker *w, bool waits_for_lock);
+/* What a thread does: run is it; its failure stops everybody. */
+void worker_thread(struct worker *w, bool (*run)(struct worker *, struct err *));
+void *worker_main(void *worker);
+
+#endif

@@ -1,0 +1,258 @@
+/* A job: its table, the end that is frozen, and the slices that it is cut into once. */
+#include "crew.h"
+
+#include "phasegate/names.h"
+#include "sql_embedded.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table --------------------------------------------------------------------------------------------- */
+
+/* Runs in a transaction that only looks, with the author's search_path: the names are the author's. */
+static bool ask(struct db *db, struct arena *a, const struct backfill_setup *s, const char *sql,
+                const struct db_params *p, struct db_rows *rows, struct err *err)
+{
+    const struct db_call calls[] = {
+        {.sql = "BEGIN TRANSACTION READ ONLY"},
+        {.sql = "SELECT pg_catalog.set_config('search_path', $1, true)",
+         .params = DB_PARAMS(s->search_path)},
+        {.sql = sql, .params = *p},
+        {.sql = "COMMIT"},
+    };
+    struct db_rows all[4] = {{0}, {0}, {0}, {0}};
+    AUTO(err) ignored = {0};
+    int done = 0;
+
+    if (db_pipeline(db, a, calls, 4, all, &done, err)) {
+        *rows = all[2];
+        return true;
+    }
+    if (db_is_usable(db))
+        (void) !db_exec(db, "ROLLBACK", &DB_NO_PARAMS, &ignored);
+    return false;
+}
+
+static void take_keys(struct arena *a, const struct backfill_setup *s, const struct db_rows *rows,
+                      struct backfill_table *out)
+{
+    out->keys = arena_array(a, const char *, rows->n_rows + s->n_key);
+    for (int i = 0; i < s->n_key; i++)
+        out->keys[out->n_keys++] = s->key[i];
+    for (int i = 0; s->n_key == 0 && i < rows->n_rows; i++)
+        if (db_cell(rows, i, 4))
+            out->keys[out->n_keys++] = arena_strdup(a, db_cell(rows, i, 4));
+    if (out->n_keys > WALK_KEYS_MAX)
+        out->n_keys = 0;
+}
+
+/* Bounds as texts, through an array's own text form: whatever their type is. */
+static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill_setup *s,
+                           struct backfill_table *t, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (t->n_keys == 0)
+        return true;
+    if (!ask(db, a, s,
+             "SELECT b.bound FROM pg_catalog.pg_stats AS h JOIN pg_catalog.pg_namespace AS n ON "
+             "n.nspname = h.schemaname "
+             "JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = h.tablename, "
+             "pg_catalog.unnest(h.histogram_bounds::pg_catalog.text::pg_catalog.text[]) WITH "
+             "ORDINALITY AS b (bound, n) "
+             "WHERE c.oid = $1::pg_catalog.oid AND h.attname = $2 AND h.inherited = "
+             "$3::pg_catalog.bool ORDER BY b.n",
+             &DB_PARAMS(arena_printf(a, "%u", t->oid), t->keys[0], t->has_parts ? "true" : "false"),
+             &rows, err))
+        return false;
+    t->bounds = arena_array(a, const char *, rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++)
+        if (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], db_cell(&rows, i, 0)) != 0)
+            t->bounds[t->n_bounds++] = db_cell(&rows, i, 0);
+    return true;
+}
+
+bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *s,
+                   struct backfill_table *out, struct err *err)
+{
+    struct db_rows rows = {0};
+    AUTO(str) name = {0};
+
+    memset(out, 0, sizeof *out);
+    sql_qualified(&name, s->spec.schema, s->spec.table);
+    out->quoted = arena_strdup(a, str_text(&name));
+    if (!ask(db, a, s,
+             "SELECT c.oid, c.relkind, "
+             "(SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid))::pg_catalog.int8 "
+             " FROM pg_catalog.pg_partition_tree(c.oid) AS t WHERE t.isleaf) AS part_bytes, "
+             "pg_catalog.pg_relation_size(c.oid), k.attname, greatest(c.reltuples, "
+             "0)::pg_catalog.int8 "
+             "FROM pg_catalog.pg_class AS c "
+             "LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary AND "
+             "i.indisvalid "
+             "LEFT JOIN LATERAL (SELECT a.attname, u.o FROM "
+             "pg_catalog.unnest(i.indkey::pg_catalog.int2[]) "
+             "WITH ORDINALITY AS u (n, o) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid "
+             "AND a.attnum = u.n) "
+             "AS k ON true WHERE c.oid = pg_catalog.to_regclass($1) ORDER BY k.o",
+             &DB_PARAMS(out->quoted), &rows, err))
+        return false;
+    if (rows.n_rows == 0)
+        return err_set(err, ERR_INPUT, "table %s of backfill %s isn't there", out->quoted, s->name);
+    out->oid = (unsigned) strtoul(db_cell(&rows, 0, 0), NULL, 10);
+    out->has_parts = db_cell(&rows, 0, 1)[0] == 'p';
+    const char *bytes = db_cell(&rows, 0, out->has_parts ? 2 : 3);
+    out->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
+    out->rows = strtoll(db_cell(&rows, 0, 5), NULL, 10);
+    take_keys(a, s, &rows, out);
+    return look_at_bounds(db, a, s, out, err);
+}
+
+/* ---- slices ------------------------------------------------------------------------------------------------ */
+
+/* Bounds have the first column only: the others of a slice's end are those of the row before which it is cut. */
+static bool find_end(struct db *db, struct arena *a, const struct backfill_setup *s,
+                     const struct walk *w, const char *bound_or_null, const char ***out,
+                     struct err *err)
+{
+    AUTO(str) sql = {0};
+    struct db_rows rows = {0};
+    struct db_params p = {0};
+
+    str_add(&sql, "SELECT ");
+    for (int i = 0; i < w->n_keys; i++) {
+        str_add(&sql, i ? ", " : "");
+        sql_ident(&sql, w->keys[i]);
+    }
+    str_addf(&sql, " FROM %s%s", w->has_parts ? "" : "ONLY ", w->table);
+    if (bound_or_null) {
+        str_add(&sql, " WHERE ");
+        sql_ident(&sql, w->keys[0]);
+        str_add(&sql, " OPERATOR(pg_catalog.<=) $1");
+        p = DB_PARAMS(bound_or_null);
+    }
+    str_add(&sql, " ORDER BY ");
+    for (int i = 0; i < w->n_keys; i++) {
+        str_add(&sql, i ? ", " : "");
+        sql_ident(&sql, w->keys[i]);
+        str_add(&sql, " DESC");
+    }
+    str_add(&sql, " LIMIT 1");
+    if (!ask(db, a, s, str_text(&sql), &p, &rows, err))
+        return false;
+    *out = rows.n_rows > 0 ? rows.cell[0] : NULL;
+    return true;
+}
+
+static json_t *key_list(const char *const *key, int n)
+{
+    json_t *list = key ? json_array() : json_null();
+
+    for (int i = 0; key && i < n; i++)
+        json_array_append_new(list, json_string(key[i]));
+    return list;
+}
+
+static bool same_key(const char *const *x, const char *const *y, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(x[i], y[i]) != 0)
+            return false;
+    return true;
+}
+
+/* [[null, end], [end, end], ...] from lo to hi. Statistics may be old: an end at or behind hi is hi. Which comes first
+ * the database says, in the type's own order: so each is the newest row up to the bound and up to hi, asked for both. */
+static bool cut(struct db *db, struct arena *a, const struct backfill_setup *s,
+                const struct backfill_table *t, const struct walk *w, const char *const *lo,
+                const char *const *hi, const char **out, struct err *err)
+{
+    int *at = arena_array(a, int, SLICES_MAX), n = 0;
+    json_t *list = json_array();
+    const char *const *from = lo;
+    bool good = true;
+
+    if (!lo) /* of a job that goes on nobody knows where in the table its cursor is */
+        n = slices_cut(t->n_bounds, slices_wanted(t->rows, s->workers), at);
+    for (int i = 0; good && i < n; i++) {
+        const char **end = NULL;
+        good = find_end(db, a, s, w, t->bounds[at[i]], &end, err);
+        if (!good || !end || (from && same_key(from, (const char *const *) end, w->n_keys)) ||
+            same_key((const char *const *) end, hi, w->n_keys))
+            continue;
+        json_array_append_new(list, json_pack("[o, o]", key_list(from, w->n_keys),
+                                              key_list((const char *const *) end, w->n_keys)));
+        from = (const char *const *) end;
+    }
+    json_array_append_new(list,
+                          json_pack("[o, o]", key_list(from, w->n_keys), key_list(hi, w->n_keys)));
+    char *text = json_dumps(list, JSON_COMPACT);
+    *out = arena_strdup(a, text);
+    free(text);
+    json_decref(list);
+    return good;
+}
+
+/* ---- beginning --------------------------------------------------------------------------------------------- */
+
+static bool has_slices(struct db *db, struct arena *a, int64_t job, bool *out, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(
+            db, a,
+            "SELECT 1 FROM phasegate.backfill_slice WHERE job_id = $1::pg_catalog.int8 LIMIT 1",
+            &DB_PARAMS(arena_printf(a, "%lld", (long long) job)), &rows, err))
+        return false;
+    *out = rows.n_rows > 0;
+    return true;
+}
+
+static struct walk walk_of(const struct backfill_setup *s, const struct backfill_table *t)
+{
+    return (struct walk) {&s->spec, t->quoted, t->has_parts, (const char *const *) t->keys,
+                          t->n_keys};
+}
+
+bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup *s,
+                    const struct backfill_table *t, struct backfill_job *out, bool *empty,
+                    struct err *err)
+{
+    struct backfill_job before = {0}, job = {.plan = s->plan,
+                                             .name = s->name,
+                                             .table = t->quoted,
+                                             .checksum = s->checksum};
+    struct walk w = walk_of(s, t);
+    const char **hi = NULL, **lo = NULL, *ranges = NULL;
+    bool cut_before = false;
+
+    *empty = false;
+    if (!ledger_backfill_job(db, a, s->plan, s->name, &before, err))
+        return false;
+    bool goes_on = before.exists && before.checksum && strcmp(before.checksum, s->checksum) == 0 &&
+                   strcmp(before.status, "done") != 0 && strcmp(before.status, "void") != 0 &&
+                   strcmp(before.status, "cancelled") != 0;
+    if (goes_on && !has_slices(db, a, before.id, &cut_before, err))
+        return false;
+    if (goes_on) { /* the end stays where it is */
+        hi = key_read(a, before.hi, t->n_keys);
+        lo = key_read(a, before.cursor, t->n_keys);
+    }
+    if (!hi && !find_end(db, a, s, &w, NULL, &hi, err))
+        return false;
+    *empty = !hi;
+    if (!hi)
+        return true;
+    job.hi = key_json(a, (const char *const *) hi, t->n_keys);
+    job.rows_total = t->rows;
+    if (!cut_before &&
+        !cut(db, a, s, t, &w, (const char *const *) lo, (const char *const *) hi, &ranges, err))
+        return false;
+    if (!cut_before)
+        return ledger_backfill_begin_cut(db, a, &job, ranges, out, err);
+    if (!ledger_backfill_begin(db, a, &job, out, err))
+        return false;
+    out->rows_done = before.rows_done;
+    return true;
+}

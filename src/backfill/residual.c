@@ -1,0 +1,183 @@
+/* What is left once all slices are done: ranges with rows that others held, and rows that couldn't be filled.
+ *
+ * Nothing here needs a fence: what is filled isn't to do any more, so doing it twice changes nothing.
+ */
+#include "crew.h"
+
+#include "sql_embedded.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_MOST 100000 /* tried again at the end of one run */
+
+static const char *number(struct arena *a, int64_t n)
+{
+    return arena_printf(a, "%lld", (long long) n);
+}
+
+static const char *job_of(struct worker *w, struct arena *a) { return number(a, w->crew->job->id); }
+
+static bool list(struct worker *w, struct arena *a, const char *sql, const char *limit,
+                 struct db_rows *rows, struct err *err)
+{
+    struct db_params p = DB_PARAMS(job_of(w, a));
+
+    if (limit)
+        p.value[p.n++] = limit;
+    return db_query(w->db, a, sql, &p, rows, err);
+}
+
+/* ---- ranges ------------------------------------------------------------------------------------------------ */
+
+struct left {
+    const char *lo_json, *hi_json;
+    struct key_range range;
+};
+
+static bool fill(struct worker *w, const struct left *l, struct err *err)
+{
+    const struct crew *c = w->crew;
+    struct db_params p = {0};
+    struct db_rows rows = {0};
+
+    for (int i = 0; l->range.lo && i < c->walk.n_keys; i++)
+        p.value[p.n++] = l->range.lo[i];
+    for (int i = 0; i < c->walk.n_keys; i++)
+        p.value[p.n++] = l->range.hi[i];
+    p.value[p.n++] = job_of(w, &w->batch);
+    p.value[p.n++] = l->lo_json;
+    p.value[p.n++] = l->hi_json;
+    return db_query(w->db, &w->batch, c->sql.residual[!l->range.lo], &p, &rows, err);
+}
+
+static bool fill_apart(struct worker *w, const struct left *l, struct err *err)
+{
+    int64_t changed = 0;
+
+    return bisect(w, &l->range, &changed, err) &&
+           db_exec(
+               w->db, sql_update_backfill_residual,
+               &DB_PARAMS(job_of(w, &w->batch), l->lo_json, l->hi_json, number(&w->batch, changed)),
+               err);
+}
+
+/* Until it is done; who holds a row is waited for. *stops: told to. */
+static bool do_range(struct worker *w, const struct left *l, bool *stops, struct err *err)
+{
+    for (int attempt = 1;; attempt++) {
+        AUTO(err) why = {0};
+
+        arena_reset(&w->batch);
+        if (worker_session(w, &why) && fill(w, l, &why))
+            return true;
+        enum failure_class f = failure_of(why.sqlstate);
+        if (f == FAILURE_DATA && attempt <= 3) {
+            if (bisect_only_looks(w) ? bisect(w, &l->range, &(int64_t) {0}, err)
+                                     : fill_apart(w, l, err)) {
+                if (!bisect_only_looks(w))
+                    return true;
+                continue;
+            }
+            return false;
+        }
+        int64_t wait = f == FAILURE_CONTENTION || f == FAILURE_SLOW
+                           ? failure_long_wait_ms(attempt, clock_random(w->crew->ports->clock))
+                           : failure_wait_ms(f, attempt, clock_random(w->crew->ports->clock));
+        if (wait < 0 || err_is(&why, ERR_INTERRUPTED)) {
+            err_move(err, &why);
+            return err_note(err, "backfill %s, rows that somebody held, up to %s",
+                            w->crew->setup->name, l->hi_json);
+        }
+        worker_note_retry(w, f == FAILURE_CONTENTION);
+        *stops = !worker_pause(w, wait);
+        if (*stops)
+            return true;
+    }
+}
+
+static bool do_ranges(struct worker *w, bool *stops, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct db_rows rows = {0};
+    int n = w->crew->walk.n_keys;
+
+    if (!list(w, &a, sql_select_backfill_residual, NULL, &rows, err))
+        return false;
+    for (int i = 0; i < rows.n_rows && !*stops; i++) {
+        const struct left l = {.lo_json = db_cell(&rows, i, 0),
+                               .hi_json = db_cell(&rows, i, 1),
+                               .range = {key_read(&a, db_cell(&rows, i, 0), n),
+                                         key_read(&a, db_cell(&rows, i, 1), n)}};
+        if (!l.range.hi)
+            return err_set(err, ERR_BUG, "what backfill %s left has no key as its end: %s",
+                           w->crew->setup->name, l.hi_json);
+        if (!do_range(w, &l, stops, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------- */
+
+/* Once more each: somebody may have mended it. One that still can't be filled stays. */
+static bool do_row(struct worker *w, const char *key_text, int64_t *still, struct err *err)
+{
+    struct crew *c = w->crew;
+    const char **key;
+    struct db_params p = {0};
+    struct db_rows rows = {0};
+    AUTO(err) why = {0};
+
+    arena_reset(&w->batch);
+    key = key_read(&w->batch, key_text, c->walk.n_keys);
+    for (int i = 0; key && i < c->walk.n_keys; i++)
+        p.value[p.n++] = key[i];
+    if (key && db_query(w->db, &w->batch, c->sql.row, &p, &rows, &why))
+        return db_exec(w->db, sql_update_backfill_quarantine,
+                       &DB_PARAMS(job_of(w, &w->batch), key_text, db_cell(&rows, 0, 0)), err);
+    if (key && failure_of(why.sqlstate) != FAILURE_DATA &&
+        failure_of(why.sqlstate) != FAILURE_CONTENTION) {
+        err_move(err, &why);
+        return err_note(err, "backfill %s, row %s", c->setup->name, key_text);
+    }
+    (*still)++;
+    return true;
+}
+
+static bool do_rows(struct worker *w, bool *stops, struct err *err)
+{
+    AUTO(arena) a = {0};
+    struct db_rows rows = {0};
+    int64_t still = 0;
+    const struct backfill_setup *s = w->crew->setup;
+
+    if (!list(w, &a, sql_select_backfill_quarantine, number(&a, ROWS_MOST), &rows, err))
+        return false;
+    for (int i = 0; i < rows.n_rows && !*stops; i++) {
+        *stops = !worker_pause(w, 0);
+        if (!*stops && !do_row(w, db_cell(&rows, i, 0), &still, err))
+            return false;
+    }
+    if (still <= s->max_bad_rows)
+        return true;
+    err_set(err, ERR_SQL, "backfill %s: %lld rows can't be filled, at most %lld may be", s->name,
+            (long long) still, (long long) s->max_bad_rows);
+    err_detail(err, "the first, %s: %s", db_cell(&rows, 0, 0), db_cell(&rows, 0, 2));
+    return err_hint(err,
+                    "mend the rows and run the same command again, or allow some: max_bad_rows");
+}
+
+static bool work(struct worker *w, struct err *err)
+{
+    bool stops = false;
+
+    return worker_session(w, err) && (w->crew->setup->only_bad_rows || do_ranges(w, &stops, err)) &&
+           (stops || do_rows(w, &stops, err));
+}
+
+void *residual_main(void *worker)
+{
+    worker_thread(worker, work);
+    return NULL;
+}

@@ -1,0 +1,281 @@
+/* Backfills of a plan for an operator: looking, helping, setting, trying again. None of it takes the lease. */
+#include "internal.h"
+
+#include "phasegate/backfill_ops.h"
+#include "phasegate/backfill_run.h"
+#include "sql_embedded.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#define FIRST_VERSION 2 /* of the ledger, that knows slices */
+
+static int64_t whole(const struct db_rows *r, int row, int col, int64_t none)
+{
+    const char *text = db_cell(r, row, col);
+
+    return text ? strtoll(text, NULL, 10) : none;
+}
+
+static double real(const struct db_rows *r, int row, int col)
+{
+    const char *text = db_cell(r, row, col);
+
+    return text ? strtod(text, NULL) : 0;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------ */
+
+static bool look_at_runners(struct engine *e, struct arena *a, struct backfill_status *s,
+                            struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(e->db, a, sql_select_backfill_runners,
+                  &DB_PARAMS(arena_printf(a, "%lld", (long long) s->id)), &rows, err))
+        return false;
+    s->runners = arena_array(a, struct backfill_runner, rows.n_rows);
+    s->n_runners = rows.n_rows;
+    for (int i = 0; i < rows.n_rows; i++)
+        s->runners[i] = (struct backfill_runner) {.host = db_cell(&rows, i, 1),
+                                                  .pid = db_cell(&rows, i, 2),
+                                                  .workers = whole(&rows, i, 3, 0),
+                                                  .level = db_cell(&rows, i, 4),
+                                                  .signal = db_cell(&rows, i, 5),
+                                                  .value = db_cell(&rows, i, 6),
+                                                  .bound = db_cell(&rows, i, 7),
+                                                  .reason = db_cell(&rows, i, 8),
+                                                  .since_ms = whole(&rows, i, 9, 0),
+                                                  .began_ms = whole(&rows, i, 10, 0),
+                                                  .duty = real(&rows, i, 11),
+                                                  .batch_rows = whole(&rows, i, 12, 0),
+                                                  .batch_ms = real(&rows, i, 13),
+                                                  .rows_per_second = real(&rows, i, 14),
+                                                  .left_ms = whole(&rows, i, 15, -1)};
+    return true;
+}
+
+static bool look_at_bad_rows(struct engine *e, struct arena *a, struct backfill_status *s,
+                             struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(e->db, a, sql_select_backfill_quarantine,
+                  &DB_PARAMS(arena_printf(a, "%lld", (long long) s->id),
+                             arena_printf(a, "%d", BAD_ROWS_SHOWN)),
+                  &rows, err))
+        return false;
+    s->bad_rows = arena_array(a, struct backfill_bad_row, rows.n_rows);
+    s->n_bad_rows = rows.n_rows;
+    for (int i = 0; i < rows.n_rows; i++)
+        s->bad_rows[i] = (struct backfill_bad_row) {db_cell(&rows, i, 0), db_cell(&rows, i, 1),
+                                                    db_cell(&rows, i, 2), whole(&rows, i, 3, 0),
+                                                    whole(&rows, i, 4, 0)};
+    return true;
+}
+
+static struct backfill_status status_of(const struct db_rows *r, int i)
+{
+    return (struct backfill_status) {.id = whole(r, i, 0, 0),
+                                     .name = db_cell(r, i, 1),
+                                     .table = db_cell(r, i, 2),
+                                     .status = db_cell(r, i, 3),
+                                     .reason = db_cell(r, i, 4),
+                                     .rows_total = whole(r, i, 5, 0),
+                                     .rows_done = whole(r, i, 6, 0),
+                                     .rows_changed = whole(r, i, 7, 0),
+                                     .batches = whole(r, i, 8, 0),
+                                     .retried = whole(r, i, 9, 0),
+                                     .slices = whole(r, i, 10, 0),
+                                     .slices_done = whole(r, i, 11, 0),
+                                     .slices_running = whole(r, i, 12, 0),
+                                     .residual = whole(r, i, 13, 0),
+                                     .bad = whole(r, i, 14, 0),
+                                     .mended = whole(r, i, 15, 0),
+                                     .knobs = db_cell(r, i, 16),
+                                     .started_at_ms = whole(r, i, 17, 0),
+                                     .finished_at_ms = whole(r, i, 18, 0),
+                                     .wal_bytes = whole(r, i, 19, -1),
+                                     .growth_bytes = whole(r, i, 20, -1)};
+}
+
+bool engine_backfills(struct engine *e, const struct plan *p, struct arena *a,
+                      struct backfill_status **out, int *out_n, struct err *err)
+{
+    struct db_rows rows = {0};
+    int version = 0;
+
+    *out_n = 0;
+    if (!ledger_version(e->db, &version, err))
+        return false;
+    if (version < FIRST_VERSION)
+        return true;
+    if (!db_query(e->db, a, sql_select_backfill_status, &DB_PARAMS(p->id.s), &rows, err))
+        return false;
+    *out = arena_array(a, struct backfill_status, rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++) {
+        (*out)[i] = status_of(&rows, i);
+        if (!look_at_runners(e, a, &(*out)[i], err) || !look_at_bad_rows(e, a, &(*out)[i], err))
+            return false;
+    }
+    *out_n = rows.n_rows;
+    return true;
+}
+
+/* ---- helping, trying again ------------------------------------------------------------------------------------ */
+
+/* The plan's task for a job. NULL: the plan has no backfill of this name any more. */
+static const struct task *task_of(struct work *w, const char *name)
+{
+    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+        struct script s;
+
+        if (!w->p->phases[ph].present)
+            continue;
+        plan_script(w->a, w->p, (enum phase) ph, false, &s);
+        for (int i = 0; i < s.n; i++)
+            if (s.tasks[i].kind == TASK_BACKFILL && strcmp(s.tasks[i].backfill->id.s, name) == 0) {
+                w->phase = (enum phase) ph;
+                return &s.tasks[i];
+            }
+    }
+    return NULL;
+}
+
+struct visit {    /* what is done with each job */
+    bool retries; /* its bad rows; else its slices */
+    int workers;
+    int64_t rows, left;
+    int n;
+};
+
+static bool visit_job(struct work *w, const struct backfill_status *s, struct visit *v,
+                      struct err *err)
+{
+    struct backfill_now now = {0};
+    const struct task *t = task_of(w, s->name);
+
+    if (!t)
+        return true;
+    v->n++;
+    if (!backfill_join(w, t, v->workers, v->retries, &now, err))
+        return false;
+    v->rows += v->retries ? s->bad - now.quarantined : now.rows_done - s->rows_done;
+    v->left += now.quarantined;
+    return true;
+}
+
+/* As work_open, without the lease: whoever has it goes on. */
+static bool open_beside(struct work *w, struct engine *e, struct plan *p,
+                        const struct advance_options *o, struct arena *a, struct err *err)
+{
+    *w = (struct work) {.e = e, .p = p, .a = a, .o = o};
+    if (!e->facts(e->set, p, err) || !session_ask_clock(e, a, err) || !work_reload(w, err))
+        return false;
+    w->phase = stage_phase(w->state.stage);
+    w->began_ms = now_ms(e);
+    return true;
+}
+
+static bool visit(struct engine *e, struct plan *p, struct visit *v, struct arena *a,
+                  struct err *err)
+{
+    const struct advance_options o = {0};
+    struct work w;
+    struct backfill_status *jobs = NULL;
+    int n = 0;
+
+    if (!engine_backfills(e, p, a, &jobs, &n, err) || !open_beside(&w, e, p, &o, a, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        bool wanted = v->retries ? jobs[i].bad > 0 : strcmp(jobs[i].status, "running") == 0;
+        if (wanted && !visit_job(&w, &jobs[i], v, err))
+            return false;
+    }
+    if (v->n > 0 || v->retries)
+        return true;
+    const char *next = next_move(&w);
+    err_set(err, ERR_REFUSED, "no backfill of plan %s is running", p->id.s);
+    err_reason(err, "not_running");
+    return err_hint(err,
+                    next ? "%s begins it, and more workers may join then"
+                         : "nothing of this plan is left to be done",
+                    next);
+}
+
+bool engine_backfill_help(struct engine *e, struct plan *p, int workers, struct arena *a,
+                          int64_t *out_rows, struct err *err)
+{
+    struct visit v = {.workers = workers};
+
+    if (!visit(e, p, &v, a, err))
+        return false;
+    *out_rows = v.rows;
+    return true;
+}
+
+bool engine_backfill_retry(struct engine *e, struct plan *p, struct arena *a, int64_t *out_filled,
+                           int64_t *out_left, struct err *err)
+{
+    struct visit v = {.retries = true, .workers = 1};
+
+    if (!visit(e, p, &v, a, err))
+        return false;
+    *out_filled = v.rows;
+    *out_left = v.left;
+    return true;
+}
+
+/* ---- setting ---------------------------------------------------------------------------------------------------- */
+
+static bool check_setting(const struct backfill_setting *s, struct err *err)
+{
+    const struct batch_limits usual = BATCH_LIMITS_DEFAULT;
+    struct backfill_knobs k;
+    const char *why = NULL;
+    bool known = strcmp(s->key, "paused") == 0;
+
+    for (int i = 0; knob_words[i]; i++)
+        known = known || strcmp(knob_words[i], s->key) == 0;
+    if (!known) {
+        const char *near = name_nearest(s->key, knob_words);
+        AUTO(str) all = {0};
+
+        for (int i = 0; knob_words[i]; i++)
+            str_addf(&all, "%s%s", i ? ", " : "", knob_words[i]);
+        err_set(err, ERR_USAGE, "nothing of a backfill is called \"%s\"%s%s", s->key,
+                near ? "; did you mean " : "", near ? near : "");
+        return err_hint(err, "one of: %s", str_text(&all));
+    }
+    knobs_begin(&k, &usual);
+    if (!s->value || knob_take(&k, s->key, s->value, &why))
+        return true;
+    return err_set(err, ERR_USAGE, "%s=%s: expected %s", s->key, s->value, why);
+}
+
+bool engine_backfill_set(struct engine *e, const struct plan *p, const struct backfill_setting *set,
+                         int n, struct arena *a, struct err *err)
+{
+    json_t *all = json_object();
+    struct db_rows rows = {0};
+    int version = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (!check_setting(&set[i], err)) {
+            json_decref(all);
+            return false;
+        }
+        json_object_set_new(all, set[i].key,
+                            set[i].value ? json_string(set[i].value) : json_null());
+    }
+    char *text = json_dumps(all, JSON_COMPACT);
+    json_decref(all);
+    bool good = ledger_version(e->db, &version, err) &&
+                (version < FIRST_VERSION || db_query(e->db, a, sql_update_backfill_knobs,
+                                                     &DB_PARAMS(p->id.s, NULL, text), &rows, err));
+    free(text);
+    if (!good || rows.n_rows > 0)
+        return good;
+    err_set(err, ERR_REFUSED, "no backfill of plan %s has begun", p->id.s);
+    return err_reason(err, "not_running");
+}

@@ -1,0 +1,259 @@
+"""backfill PLAN status, run, pause, resume, set, retry; and what throttles a backfill."""
+
+import os
+import signal
+import time
+import unittest
+
+import pgtest
+import project
+
+BASELINE = """CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text);
+INSERT INTO orders SELECT i, 'R' || i FROM generate_series(1, 20000) i"""
+NAME = "orders-ref"
+
+
+def plan_with(**fill):
+    fill = dict({"id": "fill", "batch": {"rows": 100, "min": 100, "max": 100}}, **fill)
+    return project.full_plan(phases={"dual_read": project.phase("dual_read", backfill=[fill], rollout=[{"percent": 100}])})
+
+
+class Backfill(project.Case):
+    def begin(self, baseline=BASELINE, **fill):
+        p = self.project(plans=[plan_with(**fill)], baseline=baseline)
+        p.advance(NAME, "1.1.0")
+        return p
+
+    def start(self, p):
+        run = p.start("advance", NAME, "--release", "1.2.0")
+        self.addCleanup(run.close)
+        return run
+
+    def backfill(self, p):
+        return p.json("backfill", NAME)["result"]["backfills"][0]
+
+    def until(self, p, condition, what):
+        last = []
+
+        def holds():
+            found = p.json("backfill", NAME)["result"].get("backfills") or []
+            last[:] = found
+            return found and condition(found[0])
+        try:
+            pgtest.wait_until(holds, 30, 0.1, what)
+        except AssertionError as e:
+            raise AssertionError("%s: %s" % (e, last)) from None
+        return last[0]
+
+    # ---- status ------------------------------------------------------------------------------------------------
+
+    def test_before_it_begins(self):
+        p = self.project(plans=[plan_with()], baseline=BASELINE)
+        self.assertEqual(p.json("backfill", NAME)["result"]["backfills"], [])
+        self.assertIn("no backfill has begun", p.ok("backfill", NAME, "status").stdout)
+        self.assertEqual(p.db.value("SELECT to_regnamespace('phasegate') IS NULL"), "t")
+        self.assertEqual(p.refused("not_running", "backfill", NAME, "set", "duty=0.5")["reason"], "not_running")
+        error = p.refused("not_running", "backfill", NAME, "run")
+        self.assertIn("phasegate advance orders-ref", error["hint"])
+
+    def test_once_it_is_done(self):
+        p = self.begin()
+        p.advance(NAME, "1.2.0")
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["rows_done"], b["rows_changed"], b["rows_failed"]), ("done", 20000, 20000, 0))
+        self.assertEqual((b["slices"], b["runners"], b["bad_rows"]), (1, [], []))
+        self.assertGreaterEqual(b["batches"], 200)
+        self.assertGreater(b["wal_bytes"], 0)
+        self.assertGreater(b["growth_bytes"], 0)
+        self.assertIn("rows     20000, 20000 changed", p.ok("backfill", NAME).stdout)
+
+    # ---- pause, resume, set --------------------------------------------------------------------------------------
+
+    def test_pause_and_resume(self):
+        p = self.begin(batch={"rows": 50, "min": 50, "max": 50})
+        run = self.start(p)
+        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
+        p.ok("--as", "ops", "backfill", NAME, "pause")
+        b = self.until(p, lambda b: b["runners"] and b["runners"][0]["level"] == "stop", "the stop")
+        self.assertEqual(b["runners"][0]["reason"], "paused by ops")
+        self.assertIn("stop: paused by ops, since", p.ok("backfill", NAME).stdout)
+        before = self.backfill(p)["rows_done"]
+        time.sleep(1.5)
+        self.assertEqual(self.backfill(p)["rows_done"], before)
+        self.assertLess(before, 20000)
+        p.ok("backfill", NAME, "resume")
+        self.assertEqual(run.wait().rc, 0)
+        self.assertEqual(self.backfill(p)["rows_changed"], 20000)
+
+    def test_plans_pause_ends_it_between_batches(self):
+        p = self.begin(batch={"rows": 50, "min": 50, "max": 50})
+        run = self.start(p)
+        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
+        p.ok("pause", NAME)
+        self.assertEqual(run.wait().rc, 5)
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["slices_running"], b["runners"]), ("running", 0, []))
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE external_ref IS NOT NULL"), str(b["rows_done"]))
+        p.ok("resume", NAME)
+        p.advance(NAME, "1.2.0")
+        self.assertEqual(self.backfill(p)["rows_changed"], 20000)
+
+    def test_settings(self):
+        p = self.begin(batch={"rows": 50, "min": 50, "max": 50})
+        run = self.start(p)
+        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
+        p.ok("backfill", NAME, "set", "max_rows=5000", "duty=0.9", "replica_lag=7s")
+        b = self.backfill(p)
+        self.assertEqual(b["set"], {"max_rows": "5000", "duty": "0.9", "replica_lag": "7s"})
+        p.ok("backfill", NAME, "set", "duty=")
+        self.assertEqual(self.backfill(p)["set"], {"max_rows": "5000", "replica_lag": "7s"})
+        self.assertEqual(run.wait().rc, 0)
+        self.assertGreater(int(p.db.value("SELECT max(rows_asked) FROM phasegate.backfill_batch")), 50)
+
+    def test_settings_that_are_none(self):
+        p = self.project(plans=[plan_with()], baseline=BASELINE)
+        for given, words in (("dutty=1", 'did you mean duty'), ("duty=2", "expected a share of the time"),
+                             ("replica_lag=soon", "expected a time like 5s"), ("target", "expected KEY=VALUE"),
+                             ("lock_waiters=0", "expected a number")):
+            error = p.json("backfill", NAME, "set", given, code=2)["error"]
+            self.assertIn(words, error["message"], given)
+        self.assertIn("what?", p.json("backfill", NAME, "set", code=2)["error"]["message"])
+        self.assertIn("too many", p.json("backfill", NAME, "run", "now", code=2)["error"]["message"])
+
+    # ---- more workers --------------------------------------------------------------------------------------------
+
+    def test_another_process_helps(self):
+        p = self.begin(workers=2, batch={"rows": 50, "min": 50, "max": 50}, throttle={"file": "stop"})
+        p.put("stop", "")
+        run = self.start(p)
+        self.until(p, lambda b: b["runners"], "the first process")
+        helper = p.start("backfill", NAME, "run", "--workers", "2")
+        self.addCleanup(helper.close)
+        b = self.until(p, lambda b: len(b["runners"]) == 2 or not helper.is_running(), "two processes")
+        self.assertTrue(helper.is_running(), helper)
+        os.unlink(p.path("stop"))
+        self.assertEqual(len({r["pid"] for r in b["runners"]}), 2)
+        self.assertEqual((run.wait().rc, helper.wait().rc), (0, 0))
+        self.assertGreater(int(p.db.value("SELECT count(DISTINCT split_part(owner, '#', 1)) FROM phasegate.backfill_slice")), 1)
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE external_ref IS DISTINCT FROM legacy_ref"), "0")
+        self.assertEqual(self.backfill(p)["rows_changed"], 20000)
+
+    def test_an_advance_that_died_is_gone_on_with(self):
+        p = self.begin(batch={"rows": 50, "min": 50, "max": 50})
+        run = self.start(p)
+        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
+        run.kill()
+        p.ok("backfill", NAME, "run")
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["rows_done"], b["slices_done"]), ("running", 20000, 1))
+        p.advance(NAME, "1.2.0")
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["rows_changed"]), ("done", 20000))
+
+    # ---- rows that can't be filled -------------------------------------------------------------------------------
+
+    ODD = """CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text, n int);
+    INSERT INTO orders SELECT i, CASE WHEN i % 1000 = 7 THEN 'odd' ELSE i::text END FROM generate_series(1, 5000) i"""
+
+    def odd(self, **more):
+        fill = dict({"id": "n", "table": "orders", "set": {"n": "legacy_ref::int"}, "where": "n IS NULL"}, **more)
+        return self.project(plans=[project.plan(NAME, phases={"dual_read": project.phase("dual_read", backfill=[fill])})],
+                            baseline=self.ODD)
+
+    def test_bad_rows_are_listed_and_tried_again(self):
+        p = self.odd(max_bad_rows=10)
+        p.advance(NAME, "1.2.0")
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["rows_changed"], b["rows_failed"]), ("done", 4995, 5))
+        self.assertEqual([r["key"] for r in b["bad_rows"]], [["7"], ["1007"], ["2007"], ["3007"], ["4007"]])
+        self.assertEqual({r["sqlstate"] for r in b["bad_rows"]}, {"22P02"})
+        p.db.psql("UPDATE orders SET legacy_ref = '1' WHERE id IN (7, 1007)")
+        answer = p.json("backfill", NAME, "retry", code=1)["result"]
+        self.assertEqual((answer["filled"], answer["left"]), (2, 3))
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE n IS NULL"), "3")
+        self.assertEqual([r["key"] for r in self.backfill(p)["bad_rows"]], [["2007"], ["3007"], ["4007"]])
+        p.db.psql("UPDATE orders SET legacy_ref = '1' WHERE legacy_ref = 'odd'")
+        answer = p.json("backfill", NAME, "retry")["result"]
+        self.assertEqual((answer["filled"], answer["left"]), (3, 0))
+        self.assertEqual(self.backfill(p)["rows_failed"], 0)
+
+    def test_more_than_allowed(self):
+        p = self.odd(max_bad_rows=2)
+        error = p.json("advance", NAME, "--release", "1.2.0", code=5)["error"]
+        self.assertIn("3 rows can't be filled, at most 2 may be", error["message"])
+        p.db.psql("UPDATE orders SET legacy_ref = '1' WHERE legacy_ref = 'odd'")
+        p.advance(NAME, "1.2.0")
+        b = self.backfill(p)
+        self.assertEqual((b["status"], b["rows_failed"]), ("done", 0))
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE n IS NULL"), "0")
+
+    def test_none_allowed(self):
+        p = self.odd()
+        error = p.json("advance", NAME, "--release", "1.2.0", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "22P02")
+        self.assertIn('["7"]', error["detail"])
+
+    # ---- throttles --------------------------------------------------------------------------------------------------
+
+    def throttled(self, throttle, reason, undo, before=lambda p: None):
+        """Stops with this reason before a row is changed, and goes on when it is undone."""
+        p = self.begin(throttle=throttle)
+        before(p)
+        run = self.start(p)
+        b = self.until(p, lambda b: b["runners"] and b["runners"][0]["level"] == "stop", "the stop")
+        self.assertIn(reason, b["runners"][0]["reason"])
+        self.assertEqual(b["rows_done"], 0)
+        self.assertTrue(run.is_running())
+        undo(p)
+        self.assertEqual(run.wait().rc, 0)
+        self.assertEqual(self.backfill(p)["rows_changed"], 20000)
+        return p
+
+    def test_by_a_query(self):
+        p = self.throttled({"sql": "SELECT count(*) FROM orders_stop"}, "sql", lambda p: p.db.psql("TRUNCATE orders_stop"),
+                           lambda p: p.db.psql("CREATE TABLE orders_stop AS SELECT 1 AS n"))
+        self.assertIn("sql", p.db.value("SELECT max(rest_reason) FROM phasegate.backfill_batch"))
+
+    def test_by_a_query_that_fails(self):
+        self.throttled({"sql": "SELECT count(*) FROM nowhere_at_all"}, "sql can't be read",
+                       lambda p: p.db.psql("CREATE TABLE nowhere_at_all (n int)"))
+
+    def test_by_a_file(self):
+        def make(p):
+            p.put("stop", "")
+        self.throttled({"file": "stop"}, "file", lambda p: os.unlink(p.path("stop")), make)
+
+    def test_by_a_setting_while_it_runs(self):
+        p = self.begin(batch={"rows": 50, "min": 50, "max": 50})
+        run = self.start(p)
+        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
+        p.put("stop", "")
+        p.ok("backfill", NAME, "set", "file=stop")
+        self.until(p, lambda b: b["runners"] and b["runners"][0]["signal"] == "file", "the stop")
+        run.signal(signal.SIGINT)  # who waits can be told to stop
+        self.assertEqual(run.wait().rc, 130)
+        p.ok("backfill", NAME, "set", "file=")
+        p.advance(NAME, "1.2.0")
+
+    def test_whom_a_batch_blocks_isn_t_kept_waiting(self):
+        """A batch that somebody waits for is cancelled, and the next ones are smaller."""
+        slow = "CREATE FUNCTION slow(text) RETURNS text LANGUAGE sql AS 'SELECT $1 FROM pg_sleep(0.01)'"
+        p = self.project(plans=[project.plan(NAME, phases={"dual_read": project.phase("dual_read", backfill=[
+            {"id": "fill", "table": "orders", "set": {"fresh": "slow(legacy_ref)"}, "where": "fresh IS NULL",
+             "batch": {"rows": 200, "min": 1, "max": 200, "target": "10s"}}])})],
+            baseline="CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text, fresh text);"
+                     "INSERT INTO orders SELECT i, 'R' || i FROM generate_series(1, 400) i;" + slow)
+        run = self.start(p)
+        waits = []
+        for _ in range(8):
+            time.sleep(0.4)
+            began = time.monotonic()
+            p.db.psql("UPDATE orders SET legacy_ref = legacy_ref || 'x' WHERE id IN (1, 100, 200, 300, 400)")
+            waits.append(time.monotonic() - began)
+        self.assertEqual(run.wait().rc, 0)
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE fresh IS NULL"), "0")
+        self.assertLess(max(waits), 1.5)  # a batch takes two seconds
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,352 @@
+/* The backfill's decisions: sizes, rests, throttles, failures, slices. By table and by running them. */
+#include "phasegate/backfill.h"
+#include "table.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- sizes ----------------------------------------------------------------------------------------------- */
+
+static void sizes_step_by_step(void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t rows, changed;
+        double ms;
+        int64_t next;
+        const char *why;
+    } rows[] = {
+        {1000, 1000, 10, 1500, "at most one and a half"},
+        {1500, 1500, 15, 2250, "again"},
+        {2250, 0, 1, 2250, "nothing was changed: it says nothing"},
+        {2250, 2250, 251, 562, "more than five targets: a quarter at once"},
+        {562, 562, 40, 781, "1.5 x by the smoothed rate: 50 / (0.7 * 0.01 + 0.3 * 0.0712) = 1763"},
+        {781, 781, 250, 390, "five targets and no more: half at least"},
+    };
+    struct batch_size b;
+
+    batch_size_begin(&b, &BATCH_LIMITS_DEFAULT, 0);
+    assert_int_equal(b.rows, 1000);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        b.rows = rows[i].rows;
+        batch_size_done(&b, rows[i].rows, rows[i].changed, rows[i].ms);
+        CHECK(llabs(b.rows - rows[i].next) <= 70, "row %zu (%s): %lld, not %lld", i, rows[i].why,
+              (long long) b.rows, (long long) rows[i].next);
+    }
+}
+
+/* Whatever a row costs, the size settles where a batch takes the target, or at a bound. */
+static void sizes_settle(void **state)
+{
+    (void) state;
+    for (double per_row = 0.0002; per_row < 20; per_row *= 3) {
+        struct batch_size b;
+        double ms = 0;
+
+        batch_size_begin(&b, &BATCH_LIMITS_DEFAULT, 0);
+        for (int i = 0; i < 40; i++) {
+            ms = per_row * (double) b.rows;
+            batch_size_done(&b, b.rows, b.rows, ms);
+            assert_in_range(b.rows, 100, 50000);
+        }
+        CHECK(fabs(ms - 50) < 5 || b.rows == 100 || b.rows == 50000, "%g ms per row: %g ms",
+              per_row, ms);
+    }
+}
+
+static void sizes_are_bounded_by_bytes(void **state)
+{
+    (void) state;
+    static const struct {
+        double row_bytes;
+        int64_t start, most;
+    } rows[] = {
+        {0, 1000, 50000},  {100, 1000, 50000}, {1024, 1000, 16384}, {65536, 256, 256},
+        {1048576, 16, 16}, {33554432, 1, 1},   {1e12, 1, 1},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct batch_size b;
+        batch_size_begin(&b, &BATCH_LIMITS_DEFAULT, rows[i].row_bytes);
+        CHECK(b.rows == rows[i].start, "%zu: starts with %lld", i, (long long) b.rows);
+        for (int k = 0; k < 50; k++)
+            batch_size_done(&b, b.rows, b.rows, 0.01);
+        CHECK(b.rows == rows[i].most, "%zu: at most %lld", i, (long long) b.rows);
+    }
+}
+
+static void sizes_are_halved_down_to_the_least(void **state)
+{
+    (void) state;
+    struct batch_size b;
+    int times = 0;
+
+    batch_size_begin(&b, &BATCH_LIMITS_DEFAULT, 0);
+    while (batch_size_halve(&b))
+        times++;
+    assert_int_equal(b.rows, 100);
+    assert_int_equal(times, 4); /* 500, 250, 125, 100 */
+    batch_size_limit(&b, &(struct batch_limits) {1, 7, 7, 50, 0});
+    assert_int_equal(b.rows, 7);
+}
+
+/* ---- rests ----------------------------------------------------------------------------------------------- */
+
+static void the_pace_grows_in_calm_and_is_halved_else(void **state)
+{
+    (void) state;
+    struct pace p;
+
+    pace_begin(&p, 0.25, 0.8, 1000);
+    assert_int_equal(pace_rest_ms(&p, 50, 10), 150); /* a quarter of the time is worked */
+    assert_int_equal(pace_rest_ms(&p, 50, 0), 0);
+    for (int64_t now = 1000; now <= 61000; now += 1000)
+        pace_level(&p, SIGNAL_OK, now);
+    CHECK(fabs(p.duty - 0.8) < 1e-9, "%g", p.duty);
+    assert_in_range(pace_rest_ms(&p, 80, 1), 19, 21);
+    pace_level(&p, SIGNAL_SLOW, 62000);
+    CHECK(fabs(p.duty - 0.4) < 1e-9, "%g", p.duty);
+    pace_level(&p, SIGNAL_SLOW, 63000); /* too soon to say whether it helped */
+    CHECK(fabs(p.duty - 0.4) < 1e-9, "%g", p.duty);
+    for (int64_t now = 64000; now < 300000; now += 1000)
+        pace_level(&p, SIGNAL_SLOW, now);
+    CHECK(p.duty >= 0.05 - 1e-9 && p.duty < 0.06, "never quite still: %g", p.duty);
+    pace_limit(&p, 0.01);
+    CHECK(p.duty <= 0.01, "%g", p.duty);
+    pace_begin(&p, 1, 1, 0);
+    assert_int_equal(pace_rest_ms(&p, 1000, 1), 0);
+}
+
+/* ---- throttles ------------------------------------------------------------------------------------------- */
+
+static void every_signal_has_a_word_and_limits(void **state)
+{
+    (void) state;
+    for (int k = 0; k < SIGNAL_COUNT; k++) {
+        enum signal_kind back;
+        struct signal_limit l = signal_limit_default((enum signal_kind) k);
+
+        assert_true(signal_from_word(signal_word((enum signal_kind) k), &back));
+        assert_int_equal(back, k);
+        CHECK(l.slow <= l.stop, "%s: slow above stop", signal_word((enum signal_kind) k));
+        assert_int_equal(l.is_on, signal_is_usual((enum signal_kind) k));
+    }
+    enum signal_kind none;
+    assert_false(signal_from_word("load", &none));
+}
+
+static void a_signal_rises_at_once_and_falls_late(void **state)
+{
+    (void) state;
+    static const struct signal_limit limit = {1, 5, true};
+    static const struct {
+        double value; /* < 0: it can't be read */
+        enum signal_level level;
+        const char *why;
+    } rows[] = {
+        {0.5, SIGNAL_OK, "calm"},
+        {1, SIGNAL_SLOW, "at the limit"},
+        {6, SIGNAL_STOP, "at once"},
+        {4.5, SIGNAL_STOP, "not below 80 %"},
+        {3.9, SIGNAL_STOP, "once"},
+        {3.9, SIGNAL_STOP, "twice"},
+        {4.1, SIGNAL_STOP, "counted from the start again"},
+        {0.1, SIGNAL_STOP, "once"},
+        {3, SIGNAL_STOP, "twice"},
+        {0.1, SIGNAL_OK, "three times, and where it is by now"},
+        {-1, SIGNAL_OK, "not seen once"},
+        {0.1, SIGNAL_OK, "seen again"},
+        {2, SIGNAL_SLOW, "slow"},
+        {0.9, SIGNAL_SLOW, "not below 80 %"},
+        {0.7, SIGNAL_SLOW, "once"},
+        {0.7, SIGNAL_SLOW, "twice"},
+        {0.7, SIGNAL_OK, "three times"},
+    };
+    struct signal_state s = {0};
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        const double *value = rows[i].value < 0 ? NULL : &rows[i].value;
+        enum signal_level l = signal_take(&s, &limit, value, "gone", 1000 * (int64_t) (i + 1));
+        CHECK(l == rows[i].level && l == s.level, "row %zu (%s): %s", i, rows[i].why,
+              signal_level_word(l));
+    }
+}
+
+static void what_cant_be_seen_stops(void **state)
+{
+    (void) state;
+    static const struct signal_limit limit = {1, 5, true}, off = {1, 5, false};
+    struct signal_state s = {0};
+    AUTO(str) words = {0};
+    double value = 0;
+
+    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 1000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 15999), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 16000), SIGNAL_STOP);
+    assert_int_equal(s.since_ms, 16000);
+    signal_reason(&words, SIGNAL_REPLICA_LAG, &s, &limit);
+    assert_string_equal(str_text(&words), "replica_lag can't be read: gone");
+    assert_int_equal(signal_take(&s, &limit, &value, NULL, 17000), SIGNAL_STOP);
+    assert_int_equal(signal_take(&s, &limit, &value, NULL, 18000), SIGNAL_STOP);
+    assert_int_equal(signal_take(&s, &limit, &value, NULL, 19000), SIGNAL_OK);
+    value = 9;
+    assert_int_equal(signal_take(&s, &off, &value, NULL, 20000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, &off, NULL, "gone", 90000), SIGNAL_OK);
+}
+
+static void the_worst_signal_is_named(void **state)
+{
+    (void) state;
+    struct signal_state s[SIGNAL_COUNT] = {0};
+    struct signal_limit limits[SIGNAL_COUNT];
+    enum signal_kind worst = SIGNAL_COUNT;
+    AUTO(str) words = {0};
+
+    for (int k = 0; k < SIGNAL_COUNT; k++)
+        limits[k] = signal_limit_default((enum signal_kind) k);
+    assert_int_equal(signals_level(s, limits, &worst), SIGNAL_OK);
+    s[SIGNAL_ACTIVE_SESSIONS].level = SIGNAL_SLOW;
+    s[SIGNAL_DEAD_TUPLES] =
+        (struct signal_state) {.level = SIGNAL_STOP, .value = 21.5, .has_value = true};
+    s[SIGNAL_HTTP].level = SIGNAL_STOP; /* not asked for */
+    assert_int_equal(signals_level(s, limits, &worst), SIGNAL_STOP);
+    assert_int_equal(worst, SIGNAL_DEAD_TUPLES);
+    signal_reason(&words, worst, &s[worst], &limits[worst]);
+    assert_string_equal(str_text(&words),
+                        "dead_tuples 21.5 %, limit 20.0 %: of the table's rows are dead");
+}
+
+/* ---- failures -------------------------------------------------------------------------------------------- */
+
+static void failures_by_sqlstate(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *sqlstate;
+        enum failure_class class;
+    } rows[] = {
+        {"55P03", FAILURE_CONTENTION}, {"40P01", FAILURE_CONTENTION}, {"40001", FAILURE_CONTENTION},
+        {"57014", FAILURE_SLOW},       {"22012", FAILURE_DATA},       {"22P02", FAILURE_DATA},
+        {"23505", FAILURE_DATA},       {"23502", FAILURE_DATA},       {"44000", FAILURE_DATA},
+        {"P0001", FAILURE_DATA},       {"53100", FAILURE_DISK},       {"58030", FAILURE_DISK},
+        {"53200", FAILURE_RESOURCES},  {"53300", FAILURE_RESOURCES},  {"57P01", FAILURE_CONNECTION},
+        {"57P03", FAILURE_CONNECTION}, {"08006", FAILURE_CONNECTION}, {"25006", FAILURE_CONNECTION},
+        {"", FAILURE_CONNECTION},      {"42P01", FAILURE_SPEC},       {"42501", FAILURE_SPEC},
+        {"0A000", FAILURE_SPEC},       {"XX001", FAILURE_CORRUPT},    {"P0002", FAILURE_SPEC},
+    };
+
+    for (size_t i = 0; i < ROWS(rows); i++)
+        CHECK(failure_of(rows[i].sqlstate) == rows[i].class, "%s: %s", rows[i].sqlstate,
+              failure_word(failure_of(rows[i].sqlstate)));
+}
+
+static void waits_grow_and_end(void **state)
+{
+    (void) state;
+    static const uint32_t randoms[] = {0, 1, 0x7fffffff, 0xffffffff};
+
+    for (int f = FAILURE_CONTENTION; f <= FAILURE_FENCED; f++)
+        for (size_t r = 0; r < ROWS(randoms); r++) {
+            int attempt = 1;
+            for (; attempt < 100; attempt++) {
+                int64_t ms = failure_wait_ms((enum failure_class) f, attempt, randoms[r]);
+                if (ms < 0)
+                    break;
+                assert_in_range(ms, 0, 300000);
+            }
+            CHECK(attempt < 100 || f == FAILURE_SLOW, "%s never ends",
+                  failure_word((enum failure_class) f));
+        }
+    for (size_t r = 0; r < ROWS(randoms); r++)
+        assert_in_range(failure_wait_ms(FAILURE_CONTENTION, 3, randoms[r]), 50, 400);
+    assert_int_equal(failure_wait_ms(FAILURE_CONTENTION, 4, 0), -1);
+    assert_int_equal(failure_wait_ms(FAILURE_DATA, 1, 0), -1);
+}
+
+/* ---- slices ---------------------------------------------------------------------------------------------- */
+
+static void how_many_slices(void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t rows, workers;
+        int n;
+    } rows[] = {{0, 1, 1},         {999999, 1, 1}, {5000000, 1, 5},      {5000000, 2, 8},
+                {1000, 4, 1},      {16000, 4, 16}, {2000000000, 1, 256}, {15999, 4, 1},
+                {20000000, 2, 20}, {-1, 1, 1}};
+
+    for (size_t i = 0; i < ROWS(rows); i++)
+        CHECK(slices_wanted(rows[i].rows, rows[i].workers) == rows[i].n, "%zu: %d", i,
+              slices_wanted(rows[i].rows, rows[i].workers));
+}
+
+/* Ascending, inside, and as even as the bounds allow. */
+static void cuts(void **state)
+{
+    (void) state;
+    int at[256];
+
+    for (int bounds = 0; bounds <= 101; bounds++)
+        for (int wanted = 1; wanted <= 256; wanted += wanted < 20 ? 1 : 17) {
+            int n = slices_cut(bounds, wanted, at), widest = 0;
+
+            CHECK(n < wanted && (n == 0 || n <= bounds - 2), "%d of %d: %d", wanted, bounds, n);
+            for (int i = 0; i <= n && bounds > 1; i++) {
+                int from = i ? at[i - 1] : 0, to = i < n ? at[i] : bounds - 1;
+                CHECK(from < to, "%d of %d: an empty slice", wanted, bounds);
+                widest = to - from > widest ? to - from : widest;
+            }
+            if (bounds > 1 && wanted < bounds)
+                CHECK(widest <= (bounds - 1) / wanted + 1, "%d of %d: %d wide", wanted, bounds,
+                      widest);
+        }
+}
+
+/* ---- what is left ---------------------------------------------------------------------------------------- */
+
+static void forecasts(void **state)
+{
+    (void) state;
+    struct forecast f = {0};
+
+    forecast_take(&f, 0, 1000);
+    assert_int_equal(forecast_left_ms(&f, 0, 1000000), -1);
+    for (int s = 1; s <= 60; s++)
+        forecast_take(&f, 10000 * s, 1000 + 1000 * s);
+    assert_in_range(forecast_left_ms(&f, 600000, 1000000), 39000, 41000);
+    assert_int_equal(forecast_left_ms(&f, 9999, 1000000), -1); /* less than one in a hundred */
+    assert_int_equal(forecast_left_ms(&f, 1000000, 1000000), 0);
+    /* It stands still for ten minutes: what is left takes ever longer. */
+    int64_t before = forecast_left_ms(&f, 600000, 1000000);
+    for (int s = 61; s <= 660; s++)
+        forecast_take(&f, 600000, 1000 + 1000 * s);
+    assert_true(forecast_left_ms(&f, 600000, 1000000) > 3 * before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_step_by_step),
+        cmocka_unit_test(sizes_settle),
+        cmocka_unit_test(sizes_are_bounded_by_bytes),
+        cmocka_unit_test(sizes_are_halved_down_to_the_least),
+        cmocka_unit_test(the_pace_grows_in_calm_and_is_halved_else),
+        cmocka_unit_test(every_signal_has_a_word_and_limits),
+        cmocka_unit_test(a_signal_rises_at_once_and_falls_late),
+        cmocka_unit_test(what_cant_be_seen_stops),
+        cmocka_unit_test(the_worst_signal_is_named),
+        cmocka_unit_test(failures_by_sqlstate),
+        cmocka_unit_test(waits_grow_and_end),
+        cmocka_unit_test(how_many_slices),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(forecasts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
