@@ -271,6 +271,8 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
                 strncmp(s->stmts[i].kind, "CREATE", 6) != 0 || has_word(s->stmts[i].sql, "replace")
                     ? "function-signature-changed"
                     : "name-shadowed";
+        else if (strstr(s->stmts[i].kind, "ATTRIBUTE"))
+            rule = "whole-row-shape-drift";
         else if (has_word(s->stmts[i].sql, "rename value"))
             rule = "enum-value-renamed";
     return rule;

@@ -157,7 +157,7 @@ static const char *updated_value(struct proof *p, const struct param *m)
     const char *old = s && cat_column(s->shape, c->name) ? seed_value(s, c->name) : NULL, *v = NULL;
 
     for (int variant = NEW_ROW; variant < NEW_ROW + 3; variant++) {
-        v = value_of(p->a, &p->now, c->type, c->base, c->typmod, variant);
+        v = column_value(p, &p->now, c, variant);
         if (!v || !old || strcmp(v, old) != 0)
             break;
     }
@@ -184,7 +184,7 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
         int variant = !m.by_insert               ? attempt
                       : is_key(p, m.relation, c) ? NEW_ROW + attempt
                                                  : 1 + attempt;
-        return value_of(p->a, &p->now, c->type, c->base, c->typmod, variant);
+        return column_value(p, &p->now, c, variant);
     }
     const struct seed *s = seed_of(p, m.relation->oid);
     if (s && cat_column(s->shape, c->name))

@@ -44,6 +44,19 @@ bool limits_restricts(const struct task *t, const char *table)
     return false;
 }
 
+/* A new foreign key restricts those who delete what it points at, too. */
+static bool restricts_parent(const struct task *t, const char *table)
+{
+    for (int i = 0; i < t->step->n_stmts; i++) {
+        const struct sql_stmt *s = &t->step->stmts[i];
+
+        for (int k = 0; s->table && strcasestr(s->sql, "references") && k < s->relations.n; k++)
+            if (strcmp(s->relations.items[k].s, table) == 0 && strcmp(s->table, table) != 0)
+                return true;
+    }
+    return false;
+}
+
 static bool is_live_from(const struct proof *p, const struct app_statement *a, int state)
 {
     for (int i = 0; i < p->t.n_worlds; i++)
@@ -209,7 +222,8 @@ static void add_from_rows(struct proof *p, const struct app_statement *a, const 
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
 
-        if (!r || !limits_restricts(t, r->name) || !computes(w))
+        bool deletes = r && w->verb == VERB_DELETE && restricts_parent(t, r->name);
+        if (!r || !(deletes || (limits_restricts(t, r->name) && computes(w))))
             continue;
         for (int k = 0; k < q->facts.n_rels; k++) {
             const struct fact_rel *f = &q->facts.rels[k];
@@ -315,11 +329,15 @@ static void report_try(struct proof *p, const struct limit_try *t, int state,
     const char *what =
         t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
                 : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
+    /* Rows that the statement itself asks for are deleted, whatever the application hands in. */
+    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0;
     struct finding *f = finding_of_state(
-        p, t->a, w, state, "unproven-write",
+        p, t->a, w, state, deletes ? "restriction-breaks-old-writes" : "unproven-write",
         arena_printf(p->a, "with %s = %s it worked before this step and fails after it: %s", what,
                      value, r->message),
-        strcmp(r->sqlstate, "23505") == 0
+        deletes ? "delete what points at them first, in a release before this one, or let the "
+                  "foreign key do so (ON DELETE)"
+        : strcmp(r->sqlstate, "23505") == 0
             ? "let the statement say what is to happen when the value is taken (ON CONFLICT), in a "
               "release before this one, or give -- args: rows that differ in the column"
             : "keep such values out in the statement (COALESCE, a cast) in a release before this "

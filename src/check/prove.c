@@ -99,7 +99,8 @@ static bool replay_all(struct proof *p, struct err *err)
         int since = p->report->n;
         once_state(p, s);
         silent_state(p, s);
-        if (!unique_state(p, s, err) || !answers_state(p, s, since, err))
+        if (!unique_state(p, s, err) || !resolve_state(p, s, err) ||
+            !answers_state(p, s, since, err))
             return false;
         if (!writes_probe(p, s, err))
             return false;

@@ -483,7 +483,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
     struct limits *limits = NULL;
 
     p->entering = state;
-    if (!limits_before(p, state, &limits, err))
+    if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err))
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)
@@ -497,8 +497,8 @@ static bool step_to(struct proof *p, int state, struct err *err)
                    "RESET ROLE; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()", false, &r,
                    err))
         return false;
-    if (!seed_move_sequences(p, 2 * state, err) || !read_now(p, err) ||
-        !limits_after(p, state, limits, err))
+    if (!read_now(p, err) || !numbers_state(p, state, err) ||
+        !seed_move_sequences(p, 2 * state, err) || !limits_after(p, state, limits, err))
         return false;
     note_births(p, s);
     p->told[state] = true;

@@ -202,8 +202,7 @@ static void fill_row(struct proof *p, struct row *row)
         else if (row->nth[i] >= 0)
             row->values[i] = value_from_checks(p->scratch, row->r, c, row->nth[i]);
         else
-            row->values[i] =
-                value_of(p->scratch, &p->baseline, c->type, c->base, c->typmod, variant);
+            row->values[i] = column_value(p, &p->baseline, c, variant);
     }
 }
 
@@ -457,7 +456,7 @@ bool seed_tables(struct proof *p, struct err *err)
     o.mark = arena_alloc(p->scratch, (size_t) c->n_relations + 1);
     for (int i = 0; i < c->n_relations; i++)
         visit(&o, i);
-    return find_rows(p, o.out, &o.n, err) && make_all(p, o.out, o.n, err) &&
+    return composites_read(p, err) && find_rows(p, o.out, &o.n, err) && make_all(p, o.out, o.n, err) &&
            seed_move_sequences(p, 0, err) && refresh(p, err);
 }
 

@@ -270,6 +270,24 @@ static bool same_columns(const struct cat_relation *a, const struct cat_relation
     return true;
 }
 
+/* A new column with another value in each row: rows that were equal no longer are. */
+static bool tells_apart(const struct cat_relation *before, const struct cat_relation *now)
+{
+    static const char *const moving[] = {"nextval(", "random(", "uuid", "clock_timestamp("};
+
+    for (int i = 0; i < now->n_columns; i++) {
+        const struct cat_column *c = &now->columns[i];
+        bool moves = c->is_identity;
+
+        for (size_t k = 0; c->fallback && !c->is_generated && k < sizeof moving / sizeof *moving;
+             k++)
+            moves |= strstr(c->fallback, moving[k]) != NULL;
+        if (moves && !cat_column(before, c->name))
+            return true;
+    }
+    return false;
+}
+
 /* Is there a policy that lets everybody at every row, and none that takes some away again? As the catalogue query
  * writes them: command, permissive, roles where they are named, expressions. */
 static bool shows_all(const struct cat_relation *r, const struct fact_rel *f)
@@ -294,6 +312,14 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
 
     if (!before || !now)
         return;
+    if (f->star && !f->whole_row && l->a->q->facts.verb == VERB_SELECT &&
+        !l->a->q->facts.selects_star && tells_apart(before, now))
+        add(l, "whole-row-shape-drift",
+            arena_printf(l->p->a,
+                         "all columns of \"%s\" are compared, by DISTINCT or a set operation, and "
+                         "a new one differs from row to row",
+                         f->name),
+            "name the columns, in a release before this one");
     if (f->whole_row && !same_columns(before, now))
         add(l, "whole-row-shape-drift",
             arena_printf(

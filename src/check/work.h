@@ -219,6 +219,8 @@ struct proof {
     struct strictness *strict; /* [releases + consumers] */
     struct seed *seeds;
     int n_seeds, cap_seeds;
+    struct composite_field *fields; /* of composite types, by type; see composite.c */
+    int n_fields;
     struct empty_table *empty;
     int n_empty;
     struct hidden *hidden;
@@ -278,6 +280,10 @@ void sessions_close(struct proof *p);
 /* values.c: a value of a type, another for each variant (1, 2, ...). NULL: none is known. */
 const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, unsigned base,
                      int typmod, int variant);
+/* composite.c: the same for a column, of a composite type as well; its fields are those of the baseline. */
+const char *column_value(struct proof *p, const struct catalogue *c, const struct cat_column *col,
+                         int variant);
+bool composites_read(struct proof *p, struct err *err);
 /* Values that the checks on a column mention, the nth (0-based); NULL: no more. */
 const char *value_from_checks(struct arena *a, const struct cat_relation *r,
                               const struct cat_column *col, int n);
@@ -480,6 +486,15 @@ bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, 
 bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,
                  const struct finding *f);
+
+/* resolve.c: a name that means another column than before the state. */
+bool resolve_state(struct proof *p, int state, struct err *err);
+
+/* numbers.c: new sequences whose numbers rows have already; before sequences are moved. */
+bool numbers_state(struct proof *p, int state, struct err *err);
+
+/* legacy.c: before a step with a CHECK that no plan validates. */
+bool legacy_before(struct proof *p, int state, struct err *err);
 
 /* once.c: the parse tree's suspicions of a step that the shadow has run. */
 void once_state(struct proof *p, int state);

@@ -1,0 +1,130 @@
+/* S by experiment: a bare name in a subquery means the nearest column of that name. A column that a step adds there takes
+ * the name away from the query around it, and no error says so. Which column it means is for the server to tell: a
+ * function with the statement as its body depends on it.
+ */
+#include "check/work.h"
+
+static bool names(const struct text_list *l, const char *name)
+{
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].s, name) == 0)
+            return true;
+    return false;
+}
+
+/* The types of the parameters, as CREATE FUNCTION takes them. */
+static bool parameters(struct proof *p, const struct description *d, const char **out,
+                       struct err *err)
+{
+    AUTO(str) sql = {0};
+    struct wire_result r = {0};
+
+    *out = "";
+    if (d->n_params == 0)
+        return true;
+    str_add(&sql, "SELECT pg_catalog.string_agg(pg_catalog.format_type(x.t, NULL), ', ' ORDER BY "
+                  "x.n) FROM (VALUES ");
+    for (int i = 0; i < d->n_params; i++)
+        str_addf(&sql, "%s(%d, %u::pg_catalog.oid)", i ? ", " : "", i, d->params[i]);
+    str_add(&sql, ") x(n, t)");
+    struct wire_op op = {
+        .kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
+    if (!wire_run(p->root, p->scratch, &op, 1, &r, err))
+        return false;
+    *out = r.ok && r.n_rows == 1 ? r.cell[0][0] : NULL;
+    return true;
+}
+
+static bool depends(struct proof *p, const struct query *q, int state,
+                    const struct cat_relation *r, const struct cat_column *c, bool *out,
+                    struct err *err)
+{
+    const char *path = p->sessions[q->session].search_path, *types = NULL;
+    struct wire_op ops[5] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
+    struct wire_result results[5] = {0};
+
+    *out = false;
+    if (!parameters(p, q->shape[state], &types, err))
+        return false;
+    if (!types)
+        return true;
+    ops[1] = (struct wire_op) {
+        .kind = WIRE_RUN,
+        .sql = arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public")};
+    ops[2] = (struct wire_op) {
+        .kind = WIRE_RUN,
+        .sql = arena_printf(p->scratch,
+                            "CREATE FUNCTION pg_temp.phasegate_means(%s) RETURNS void LANGUAGE sql "
+                            "BEGIN ATOMIC %s\n; END",
+                            types, q->sql)};
+    ops[3] = (struct wire_op) {
+        .kind = WIRE_RUN,
+        .sql = arena_printf(
+            p->scratch,
+            "SELECT 1 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc f ON f.oid = d.objid "
+            "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.proname = "
+            "'phasegate_means' AND f.pronamespace = pg_catalog.pg_my_temp_schema() AND "
+            "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = %u AND "
+            "d.refobjsubid = %d",
+            r->oid, c->number),
+        .keep_rows = true,
+        .sync = true};
+    ops[4] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+    if (!wire_run(p->owner, p->scratch, ops, 5, results, err))
+        return false;
+    *out = results[3].ok && results[3].n_rows > 0;
+    return true;
+}
+
+static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                    int state, const struct fact_rel *f, struct err *err)
+{
+    const char *path = p->sessions[a->q->session].search_path;
+    const struct cat_relation *now = cat_find(&p->now, path, f->schema, f->name),
+                              *before = now ? cat_by_oid(&p->before, now->oid) : NULL;
+
+    for (int i = 0; before && i < now->n_columns; i++) {
+        const struct cat_column *c = &now->columns[i];
+        bool means = false;
+
+        if (cat_column(before, c->name) || !names(&a->q->facts.columns, c->name))
+            continue;
+        if (!depends(p, a->q, state, now, c, &means, err))
+            return false;
+        if (!means)
+            continue;
+        finding_of_state(p, a, w, state, "name-shadowed",
+                         arena_printf(p->a,
+                                      "\"%s\" in it meant another column, and means the new one of "
+                                      "\"%s\" from this step on",
+                                      c->name, now->name),
+                         "write the table or its alias in front of the column, in a release "
+                         "before this one");
+        return true;
+    }
+    return true;
+}
+
+bool resolve_state(struct proof *p, int state, struct err *err)
+{
+    int from = p->t.states[state].from;
+
+    if (state == 0 || p->t.states[state].by != STATE_TASK)
+        return true;
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const struct query *q = a->q;
+        const struct timeline_world *w = world_met(p, a, state);
+        bool is_asked = w && q->facts.parsed && !q->facts.is_utility && q->facts.is_one_statement &&
+                        q->fresh[state] && q->shape[state] && q->plan[from] && q->plan[from]->ok &&
+                        q->plan[state]->ok && !p->t.releases[a->release].is_projected;
+
+        for (int k = 0; is_asked && k < q->facts.n_rels; k++) {
+            const struct fact_rel *f = &q->facts.rels[k];
+            /* These take a column whatever it is called, and are told of by themselves. */
+            if (!f->star && !f->whole_row && !f->natural && !look_at(p, a, w, state, f, err))
+                return false;
+        }
+    }
+    return true;
+}
