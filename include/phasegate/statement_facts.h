@@ -41,6 +41,19 @@ struct fact_write {
     bool on_conflict, conflict_has_target;
 };
 
+struct fact_star_rel {
+    const char *schema, *name, *alias; /* alias: its name within the query */
+};
+
+/* "*" or "t.*" in the output of a query, at whatever depth. */
+struct fact_star {
+    int at, end; /* bytes of the text */
+    bool is_known; /* false: of a subquery, a function or a CTE, or of columns that a join merged */
+    bool is_qualified;
+    struct fact_star_rel *rels; /* whose columns it stands for, in this order */
+    int n_rels;
+};
+
 struct statement_facts {
     bool parsed; /* false: newer than the parser, or no SQL; why says */
     const char *why;
@@ -71,5 +84,8 @@ void statement_facts(struct arena *a, const struct statement *s, struct statemen
 /* Of n statements, s[i] to out[i], by as many threads as there are processors (no more than a few). */
 void statement_facts_all(struct arena *a, const struct statement *const *s,
                          struct statement_facts *const *out, int n);
+
+/* Those of a text that can be parsed, ascending; none of any other. */
+void statement_stars(struct arena *a, const char *sql, struct fact_star **out, int *n);
 
 #endif

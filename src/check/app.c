@@ -190,7 +190,7 @@ static struct query *query_for(struct proof *p, struct places *places, const str
     for (; places->slots[at]; at = (at + 1) % places->n) {
         struct query *q = &p->queries[places->slots[at] - 1];
         /* Statements of a transaction run after the others of it, which may differ from release to release. */
-        if (q->session == session && !s->tx && !q->s->tx &&
+        if (q->session == session && !s->tx && !q->s->tx && !sqlc_has_stars(q) &&
             strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s))
             return q;
     }
@@ -201,6 +201,7 @@ static struct query *query_for(struct proof *p, struct places *places, const str
                          .sql = instead ? instead : s->dollar_sql,
                          .is_stand_in = instead != NULL,
                          .session = session,
+                         .writes_out = -1,
                          .probed_state = -1};
     q->is_lethal = lost_is_lethal(p, q);
     q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);
@@ -348,6 +349,8 @@ static void add_app(struct proof *p, struct places *places, int release, const s
         *a = (struct app_statement) {.s = s, .release = release, .hold = -1};
         a->q = query_for(p, places, s, session_for(p, l->from, s));
         a->first_world = first_world(p, release, s);
+        if (a->first_world >= 0 && sqlc_has_stars(a->q))
+            a->q->writes_out = p->t.worlds[a->first_world].state;
     }
 }
 

@@ -99,6 +99,8 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
         struct query *q = &p->queries[i];
         if (q->session != session || q->is_lethal)
             continue;
+        if (q->writes_out == state)
+            sqlc_write_out(p, q);
         uint64_t surface = query_surface(p, q);
         if (q->probed_state >= 0 && surface == q->surface) {
             q->plan[state] = q->plan[q->probed_state];

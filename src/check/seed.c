@@ -254,7 +254,7 @@ static bool next_values(struct proof *p, struct row *row, const struct wire_resu
     return moved;
 }
 
-static struct row row_start(struct proof *p, const struct cat_relation *r, int variant)
+struct row row_start(struct proof *p, const struct cat_relation *r, int variant)
 {
     struct row row = {.r = r,
                       .variant = variant,

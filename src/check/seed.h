@@ -12,7 +12,13 @@ struct row {
     const char **values; /* for each column; NULL: left to its default */
     bool *is_fixed;      /* for each column: was solved, and stays as it is */
     bool *is_null;       /* NULL is said, whatever the default */
+    /* A statement's row, not one of ours: what it says itself is pinned, by column. NULL: one of ours. */
+    const bool *is_pinned;
+    struct wire *by; /* NULL: the role that makes rows */
 };
+
+/* A row of this table in which nothing is said yet. */
+struct row row_start(struct proof *p, const struct cat_relation *r, int variant);
 
 /* A foreign key's value of the nth row, 1-based; NULL: it's none, or nobody has made the parent. */
 const char *seed_parents_value(struct proof *p, const struct cat_relation *r,

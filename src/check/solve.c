@@ -86,7 +86,12 @@ static void list_column(struct solver *s, int i)
     const struct seed *other = seed_of(s->p, r->oid);
     const char *taken = other && is_unique(r, c) ? seed_value(other, c->name) : NULL;
 
-    if (seed_is_filled_by_plan(s->p, r, c)) {
+    if (s->row->is_pinned && s->row->is_pinned[i]) {
+        l->items = &s->row->values[i];
+        l->n = 1;
+        return;
+    }
+    if (!s->row->is_pinned && seed_is_filled_by_plan(s->p, r, c)) {
         all = (struct candidates) {arena_array(s->p->scratch, const char *, 1), 1};
     } else if (parent) {
         all =
@@ -247,7 +252,7 @@ static bool solve_group(struct solver *s, int group, struct err *err)
     int own = n_ops;
     ops[n_ops++] = run_op(question_sql(s, r->n_columns, asked, n), true);
     ops[n_ops++] = run_op("ROLLBACK", true);
-    if (!wire_run(s->p->seeder, s->p->scratch, ops, n_ops, results, err))
+    if (!wire_run(s->row->by ? s->row->by : s->p->seeder, s->p->scratch, ops, n_ops, results, err))
         return false;
     for (int i = 0; results[own].ok && results[own].n_rows == 1 && i < n; i++) {
         int at = asked[i];

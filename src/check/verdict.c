@@ -37,10 +37,14 @@ static struct trouble trouble_at(const struct app_statement *a, int state, enum 
         return o ? (struct trouble) {level, o} : fine;
     /* What fails by itself says nothing about shapes. */
     case LEVEL_SESSION:
-        return !o && held && held->probe == 'H' && !q->is_stand_in ? (struct trouble) {level, held}
-                                                                   : fine;
+        return !o && held && held->probe == 'H' && !q->is_stand_in &&
+                       !(q->stars_stay && q->shape[state] &&
+                         sqlc_only_adds(h->shape, q->shape[state]))
+                   ? (struct trouble) {level, held}
+                   : fine;
     case LEVEL_WIRE:
-        return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state])
+        return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state]) &&
+                       !(q->stars_stay && sqlc_only_adds(h->shape, q->shape[state]))
                    ? (struct trouble) {level, NULL}
                    : fine;
     case LEVEL_FINE: return fine;

@@ -97,6 +97,8 @@ struct query {
     const char *leaves_beside; /* of the columns that it leaves to the table; NULL: not looked at */
     const char **beside;       /* their names */
     int n_beside;
+    int writes_out;    /* sqlc.c: the state in which its stars become columns; -1: they don't */
+    bool stars_stay;   /* they would have, and which columns they are isn't known */
     bool is_stand_in;  /* sql isn't the author's: see stand_in() */
     bool is_lethal;    /* it ended a session: never tried again */
     bool is_run_alone; /* utility and the like: X doesn't apply */
@@ -306,6 +308,10 @@ void args_make(struct proof *p, struct query *q, const struct description *d);
 bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
                int attempt);
 
+/* solve_args.c: values for the parameters of a set that checks of the tables take, which its statement writes. False:
+ * none were found, and the set is as it was. */
+bool solve_args(struct proof *p, const struct query *q, struct arg_set *set);
+
 /* failure.c: a finding on the step that makes a state. */
 struct finding *step_finding(struct proof *p, int state, const char *rule, struct pos at,
                              const char *message);
@@ -495,6 +501,13 @@ bool numbers_state(struct proof *p, int state, struct err *err);
 
 /* legacy.c: before a step with a CHECK that no plan validates. */
 bool legacy_before(struct proof *p, int state, struct err *err);
+
+/* sqlc.c: stars of a statement that sqlc reads are columns in the code that it made. */
+bool sqlc_has_stars(const struct query *q);
+/* In the state in which its release is met first. */
+void sqlc_write_out(struct proof *p, struct query *q);
+/* The same but for more columns in between: all that a star which stays brings in new code alone. */
+bool sqlc_only_adds(const struct description *before, const struct description *now);
 
 /* once.c: the parse tree's suspicions of a step that the shadow has run. */
 void once_state(struct proof *p, int state);

@@ -294,8 +294,12 @@ static void look_columns(struct view *v, enum phase phase, const struct step *st
         for (int i = 0; f && i < statements_of(v->rf, r)->n; i++) {
             const struct fact_rel *rel = rel_in(&f[i], s->schema, s->table);
             bool positional = is_drop && is_positional(&f[i], s);
+            /* sqlc has written the star out when it made the code. */
+            bool is_star = rel && rel->star &&
+                           !(is_add && statements_of(v->rf, r)->items[i].result &&
+                             f[i].selects_star);
 
-            if (!positional && !(rel && rel->star))
+            if (!positional && !is_star)
                 continue;
             if (!found)
                 found =

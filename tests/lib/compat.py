@@ -249,7 +249,8 @@ def write_project(case, folder):
     head = "".join(h + "\n" for h in case.get("head", "").split("\n") if h)
     args = "".join("-- args: %s\n" % a for a in case.get("args", "").split(" | ") if a)
     write("baseline.sql", case["baseline"] + ";\n")
-    write("statements/1.sql", "-- name: Old\n%s%s%s;\n" % (head, args, case["old"]) + case.get("more", "").replace("@@", "--") + "\n")
+    command = " :" + case["sqlc"] if "sqlc" in case else ""
+    write("statements/1.sql", "-- name: Old%s\n%s%s%s;\n" % (command, head, args, case["old"]) + case.get("more", "").replace("@@", "--") + "\n")
     write("statements/2.sql", "-- name: New\n%s;\n" % case.get("new", "SELECT 1"))
     releases = [_release(case, v, "statements/%d.sql" % (1 if v == "1.0.0" else 2)) for v in ("1.0.0", "1.1.0", "1.2.0")]
     write("phasegate.yaml", json.dumps({"phasegate": 1, "plans": "plans/", "baseline": "baseline.sql", "releases": releases}))
