@@ -145,6 +145,11 @@ void account_unrun(struct proof *p)
         /* Rights are asked for before values are looked at, and lacking ones have a finding of their own. */
         if (q->runs || a->first_world < 0 || first < 0 || !q->has_args || q->never)
             continue;
+        /* A sequence's, or one that only running asks for. */
+        if (strcmp(q->run[first]->sqlstate, "42501") == 0) {
+            missing_report(p, a, &p->t.worlds[a->first_world], q->run[first]);
+            continue;
+        }
         if (before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
             continue;
         /* In rows of our making a copy may have the keys of what is there. */

@@ -299,9 +299,11 @@ static const char *grant_of(struct proof *p, const struct app_statement *a, cons
     if (strcmp(kind, "schema") == 0)
         grant = arena_printf(p->a, "GRANT USAGE ON SCHEMA %s TO %s", name, role);
     else if (strcmp(kind, "sequence") == 0)
-        grant = arena_printf(p->a, "GRANT USAGE ON SEQUENCE %s TO %s", name, role);
+        grant = arena_printf(p->a, "GRANT %s ON SEQUENCE %s TO %s",
+                             strcasestr(a->q->sql, "setval") ? "UPDATE" : "USAGE", name, role);
     else if (strcmp(kind, "function") == 0 || strcmp(kind, "procedure") == 0)
-        grant = arena_printf(p->a, "GRANT EXECUTE ON %s %s TO %s", kind, name, role);
+        grant = arena_printf(p->a, "GRANT EXECUTE ON %s %s TO %s",
+                             *kind == 'f' ? "FUNCTION" : "PROCEDURE", name, role);
     else {
         unsigned lacking = rights & ~rights_held(p, a->q, name, state);
 
@@ -309,6 +311,27 @@ static const char *grant_of(struct proof *p, const struct app_statement *a, cons
                              words_of_rights(p, lacking ? lacking : rights), name, role);
     }
     return arena_printf(p->a, "%s lacks the right: %s", role, grant);
+}
+
+static bool is_denied(const struct outcome *o, const char *message)
+{
+    return o && !o->ok && strcmp(o->sqlstate, "42501") == 0 && strcmp(o->message, message) == 0;
+}
+
+/* Of all its role's statements that are refused alike in the state. */
+static unsigned rights_lacked(const struct proof *p, const struct app_statement *a,
+                              const char *message, const char *name, int state)
+{
+    unsigned rights = rights_of(a->q, name);
+
+    for (int i = 0; i < p->n_app; i++) {
+        const struct query *q = p->app[i].q;
+
+        if (q && is_same_role(p, a->q, q) &&
+            (is_denied(q->plan[state], message) || is_denied(q->run[state], message)))
+            rights |= rights_of(q, name);
+    }
+    return rights;
 }
 
 const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
@@ -324,7 +347,8 @@ const char *missing_right(struct proof *p, const struct app_statement *a, const 
         if (strcmp(t->step->stmts[i].kind, "REVOKE") == 0)
             return NULL;
     return arena_printf(p->a, "%s, in this step",
-                        grant_of(p, a, f->message, rights_of(a->q, name), state));
+                        grant_of(p, a, f->message, rights_lacked(p, a, f->message, name, state),
+                                 state));
 }
 
 /* rights: of all statements that fail by this. */
