@@ -23,7 +23,8 @@ struct finding {
     enum severity
         severity; /* the rule's, or what the project file and the release's driver make of it */
     const char *level; /* "statement", "wire", "session"; NULL: not about a statement */
-    const char *kind;  /* "rolling", "rollback", "contract"; NULL: not about a world. The first place's */
+    const char
+        *kind; /* "rolling", "rollback", "contract"; NULL: not about a world. The first place's */
     const char *plan, *phase, *step; /* step that broke it; NULL where none did */
     const char *release, *statement; /* the first place's, of the worst; NULL: none */
     struct pair_list flags;          /* flag key -> "on"/"off" under which it breaks there */

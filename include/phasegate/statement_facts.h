@@ -47,7 +47,7 @@ struct fact_star_rel {
 
 /* "*" or "t.*" in the output of a query, at whatever depth. */
 struct fact_star {
-    int at, end; /* bytes of the text */
+    int at, end;   /* bytes of the text */
     bool is_known; /* false: of a subquery, a function or a CTE, or of columns that a join merged */
     bool is_qualified;
     struct fact_star_rel *rels; /* whose columns it stands for, in this order */

@@ -307,8 +307,7 @@ bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, 
     if (q->sets[set].is_given)
         return strcmp(why->sqlstate, "23505") == 0 && other_key(p, q, d, &q->sets[set], attempt);
     /* 22: what a check's cast or a domain says no to. */
-    if (attempt == 1 && strncmp(why->sqlstate, "23505", 5) != 0 &&
-        solve_args(p, q, &q->sets[set]))
+    if (attempt == 1 && strncmp(why->sqlstate, "23505", 5) != 0 && solve_args(p, q, &q->sets[set]))
         return true;
     if (set > 0)
         return false;

@@ -36,11 +36,9 @@ bool composites_read(struct proof *p, struct err *err)
         return false;
     p->fields = arena_array(p->a, struct composite_field, r.n_rows + 1);
     for (int i = 0; r.ok && i < r.n_rows; i++)
-        p->fields[p->n_fields++] =
-            (struct composite_field) {(unsigned) strtoul(r.cell[i][0], NULL, 10),
-                                      (unsigned) strtoul(r.cell[i][1], NULL, 10),
-                                      (unsigned) strtoul(r.cell[i][2], NULL, 10),
-                                      (int) strtol(r.cell[i][3], NULL, 10)};
+        p->fields[p->n_fields++] = (struct composite_field) {
+            (unsigned) strtoul(r.cell[i][0], NULL, 10), (unsigned) strtoul(r.cell[i][1], NULL, 10),
+            (unsigned) strtoul(r.cell[i][2], NULL, 10), (int) strtol(r.cell[i][3], NULL, 10)};
     return true;
 }
 

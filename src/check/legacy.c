@@ -45,8 +45,8 @@ static bool changed_rows_before(const struct proof *p, int state)
 
 static bool binds_only_new(const struct proof *p, const struct sql_stmt *s)
 {
-    return s->table && s->object && has_word(s->sql, "check") &&
-           strcasestr(s->sql, "not valid") && !is_validated(p, s->object);
+    return s->table && s->object && has_word(s->sql, "check") && strcasestr(s->sql, "not valid") &&
+           !is_validated(p, s->object);
 }
 
 static bool is_written(const struct fact_write *w, const char *column)
@@ -203,7 +203,8 @@ static bool is_live_after(const struct proof *p, const struct app_statement *a, 
 bool legacy_before(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *t = &p->t.states[state];
-    const struct step *step = t->by == STATE_TASK && t->task->kind == TASK_STEP ? t->task->step : NULL;
+    const struct step *step =
+        t->by == STATE_TASK && t->task->kind == TASK_STEP ? t->task->step : NULL;
 
     if (!step || step->no_transaction || step->n_stmts > STMTS_MAX || p->told[state] ||
         lost_skips(p, state) || changed_rows_before(p, state))

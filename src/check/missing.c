@@ -346,9 +346,9 @@ const char *missing_right(struct proof *p, const struct app_statement *a, const 
     for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
         if (strcmp(t->step->stmts[i].kind, "REVOKE") == 0)
             return NULL;
-    return arena_printf(p->a, "%s, in this step",
-                        grant_of(p, a, f->message, rights_lacked(p, a, f->message, name, state),
-                                 state));
+    return arena_printf(
+        p->a, "%s, in this step",
+        grant_of(p, a, f->message, rights_lacked(p, a, f->message, name, state), state));
 }
 
 /* rights: of all statements that fail by this. */

@@ -50,8 +50,7 @@ static bool next_number(struct proof *p, const struct cat_relation *s, const str
     str_add(&sql, " t WHERE t.");
     sql_ident(&sql, c->name);
     str_add(&sql, " >= x.n)");
-    struct wire_op op = {
-        .kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
+    struct wire_op op = {.kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
     if (!wire_run(p->root, p->scratch, &op, 1, &result, err))
         return false;
     *out = result.ok && result.n_rows == 1 ? arena_strdup(p->a, result.cell[0][0]) : NULL;
@@ -111,8 +110,8 @@ bool numbers_state(struct proof *p, int state, struct err *err)
     if (!wire_run(p->root, p->scratch, &op, 1, &all, err))
         return false;
     for (int i = 0; all.ok && i < all.n_rows; i++) {
-        const struct cat_relation *s =
-                                      cat_by_oid(&p->now, (unsigned) strtoul(all.cell[i][0], NULL, 10)),
+        const struct cat_relation *s = cat_by_oid(&p->now,
+                                                  (unsigned) strtoul(all.cell[i][0], NULL, 10)),
                                   *r = cat_by_oid(&p->now,
                                                   (unsigned) strtoul(all.cell[i][1], NULL, 10));
         const struct cat_column *c =

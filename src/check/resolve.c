@@ -27,17 +27,15 @@ static bool parameters(struct proof *p, const struct description *d, const char 
     for (int i = 0; i < d->n_params; i++)
         str_addf(&sql, "%s(%d, %u::pg_catalog.oid)", i ? ", " : "", i, d->params[i]);
     str_add(&sql, ") x(n, t)");
-    struct wire_op op = {
-        .kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
+    struct wire_op op = {.kind = WIRE_RUN, .sql = str_text(&sql), .keep_rows = true, .sync = true};
     if (!wire_run(p->root, p->scratch, &op, 1, &r, err))
         return false;
     *out = r.ok && r.n_rows == 1 ? r.cell[0][0] : NULL;
     return true;
 }
 
-static bool depends(struct proof *p, const struct query *q, int state,
-                    const struct cat_relation *r, const struct cat_column *c, bool *out,
-                    struct err *err)
+static bool depends(struct proof *p, const struct query *q, int state, const struct cat_relation *r,
+                    const struct cat_column *c, bool *out, struct err *err)
 {
     const char *path = p->sessions[q->session].search_path, *types = NULL;
     struct wire_op ops[5] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};

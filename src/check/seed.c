@@ -456,8 +456,8 @@ bool seed_tables(struct proof *p, struct err *err)
     o.mark = arena_alloc(p->scratch, (size_t) c->n_relations + 1);
     for (int i = 0; i < c->n_relations; i++)
         visit(&o, i);
-    return composites_read(p, err) && find_rows(p, o.out, &o.n, err) && make_all(p, o.out, o.n, err) &&
-           seed_move_sequences(p, 0, err) && refresh(p, err);
+    return composites_read(p, err) && find_rows(p, o.out, &o.n, err) &&
+           make_all(p, o.out, o.n, err) && seed_move_sequences(p, 0, err) && refresh(p, err);
 }
 
 bool seed_remove(struct proof *p, const char *schema, const char *table, bool *removed,

@@ -20,11 +20,11 @@ static bool left_alone(struct proof *p, const struct cat_relation *r, const stru
         return !c->is_identity;
     if (strstr(c->fallback, "nextval("))
         return false;
-    struct wire_op op = {
-        .kind = WIRE_RUN,
-        .sql = arena_printf(p->scratch, "SELECT (%s)::pg_catalog.text", c->fallback),
-        .keep_rows = true,
-        .sync = true};
+    struct wire_op op = {.kind = WIRE_RUN,
+                         .sql =
+                             arena_printf(p->scratch, "SELECT (%s)::pg_catalog.text", c->fallback),
+                         .keep_rows = true,
+                         .sync = true};
     if (!wire_run(p->owner, p->scratch, &op, 1, &result, &ignored) || !result.ok)
         return false;
     *out = result.n_rows == 1 ? result.cell[0][0] : NULL;

@@ -20,8 +20,8 @@ static bool is_in_other(const struct cat_relation **all, int n, int but, const c
 static bool write_star(struct proof *p, const struct query *q, const struct fact_star *star,
                        struct str *out)
 {
-    const struct cat_relation **all = arena_array(p->scratch, const struct cat_relation *,
-                                                  star->n_rels + 1);
+    const struct cat_relation **all =
+        arena_array(p->scratch, const struct cat_relation *, star->n_rels + 1);
     bool any = false;
 
     for (int i = 0; i < star->n_rels; i++) {

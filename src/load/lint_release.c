@@ -295,9 +295,9 @@ static void look_columns(struct view *v, enum phase phase, const struct step *st
             const struct fact_rel *rel = rel_in(&f[i], s->schema, s->table);
             bool positional = is_drop && is_positional(&f[i], s);
             /* sqlc has written the star out when it made the code. */
-            bool is_star = rel && rel->star &&
-                           !(is_add && statements_of(v->rf, r)->items[i].result &&
-                             f[i].selects_star);
+            bool is_star =
+                rel && rel->star &&
+                !(is_add && statements_of(v->rf, r)->items[i].result && f[i].selects_star);
 
             if (!positional && !is_star)
                 continue;

@@ -111,8 +111,8 @@ static void add_star(struct find *f, const struct from *from, const json_t *ref)
             star.n_rels = 1;
             star.is_known = true;
         }
-    f->stars = arena_grow(f->a, f->stars, sizeof star * (size_t) f->n,
-                          sizeof star * (size_t) (f->n + 1));
+    f->stars =
+        arena_grow(f->a, f->stars, sizeof star * (size_t) f->n, sizeof star * (size_t) (f->n + 1));
     f->stars[f->n++] = star;
 }
 
@@ -123,8 +123,7 @@ static void add_outputs(struct find *f, const struct from *from, const json_t *l
 
     json_array_foreach((json_t *) list, i, item)
     {
-        const json_t *ref =
-            tree_get(tree_get(tree_as(item, "ResTarget"), "val"), "ColumnRef");
+        const json_t *ref = tree_get(tree_get(tree_as(item, "ResTarget"), "val"), "ColumnRef");
 
         if (ref)
             add_star(f, from, ref);
@@ -136,9 +135,9 @@ static bool note_query(void *ctx, const char *kind, const json_t *fields)
     bool selects = strcmp(kind, "SelectStmt") == 0;
     bool changes = strcmp(kind, "InsertStmt") == 0 || strcmp(kind, "UpdateStmt") == 0 ||
                    strcmp(kind, "DeleteStmt") == 0;
-    const json_t *list = tree_list(fields, changes && tree_get(fields, "usingClause")
-                                               ? "usingClause"
-                                               : "fromClause"),
+    const json_t *list =
+                     tree_list(fields, changes && tree_get(fields, "usingClause") ? "usingClause"
+                                                                                  : "fromClause"),
                  *item;
     struct from from = {.is_plain = true};
     size_t i;
