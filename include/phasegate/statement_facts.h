@@ -54,6 +54,16 @@ struct fact_star {
     int n_rels;
 };
 
+enum copy_end { COPY_CLIENT, COPY_FILE, COPY_PROGRAM };
+
+struct fact_copy {
+    bool is_from;
+    enum copy_end end;
+    const char *schema, *table; /* table NULL: a query */
+    struct text_list columns;   /* none: all of them */
+    const char *query;          /* what stands in its parentheses; NULL: a table */
+};
+
 struct statement_facts {
     bool parsed; /* false: newer than the parser, or no SQL; why says */
     const char *why;
@@ -75,7 +85,8 @@ struct statement_facts {
     bool uses_natural_join;
     bool
         uses_now; /* now(), current_timestamp, random() and the like: answers differ from call to call */
-    bool has_order_by; /* the outermost one */
+    bool has_order_by;            /* the outermost one */
+    const struct fact_copy *copy; /* NULL: it isn't COPY */
 };
 
 /* s->dollar_sql is read. Never fails: see parsed. */
@@ -84,6 +95,9 @@ void statement_facts(struct arena *a, const struct statement *s, struct statemen
 /* Of n statements, s[i] to out[i], by as many threads as there are processors (no more than a few). */
 void statement_facts_all(struct arena *a, const struct statement *const *s,
                          struct statement_facts *const *out, int n);
+
+/* The first word of a text, behind blanks and comments: where it begins, and how long it is; 0: it begins with none. */
+size_t statement_word(const char *sql, size_t *n);
 
 /* Those of a text that can be parsed, ascending; none of any other. */
 void statement_stars(struct arena *a, const char *sql, struct fact_star **out, int *n);

@@ -143,14 +143,14 @@ void account_unrun(struct proof *p)
             if (q->run[s] && !q->run[s]->ok)
                 first = s;
         /* Rights are asked for before values are looked at, and lacking ones have a finding of their own. */
-        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args || q->never)
+        if (q->runs || a->first_world < 0 || first < 0 || !q->has_args)
             continue;
         /* A sequence's, or one that only running asks for. */
-        if (strcmp(q->run[first]->sqlstate, "42501") == 0) {
+        if (strcmp(q->run[first]->sqlstate, "42501") == 0 && q->plan[first] && q->plan[first]->ok) {
             missing_report(p, a, &p->t.worlds[a->first_world], q->run[first]);
             continue;
         }
-        if (before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
+        if (q->never || before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
             continue;
         /* In rows of our making a copy may have the keys of what is there. */
         bool cancels = cancels_itself(q->run[first]);

@@ -190,20 +190,14 @@ static struct query *query_for(struct proof *p, struct places *places, const str
     for (; places->slots[at]; at = (at + 1) % places->n) {
         struct query *q = &p->queries[places->slots[at] - 1];
         /* Statements of a transaction run after the others of it, which may differ from release to release. */
-        if (q->session == session && !s->tx && !q->s->tx && !sqlc_has_stars(q) &&
+        if (q->session == session && !s->tx && !q->s->tx && !sqlc_may_have_stars(s) &&
             strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s))
             return q;
     }
     places->slots[at] = ++p->n_queries;
     struct query *q = &p->queries[p->n_queries - 1];
-    const char *instead = stand_in(p->a, s->dollar_sql);
-    *q = (struct query) {.s = s,
-                         .sql = instead ? instead : s->dollar_sql,
-                         .is_stand_in = instead != NULL,
-                         .session = session,
-                         .writes_out = -1,
-                         .probed_state = -1};
-    q->is_lethal = lost_is_lethal(p, q);
+    *q = (struct query) {
+        .s = s, .sql = s->dollar_sql, .session = session, .writes_out = -1, .probed_state = -1};
     q->plan = arena_array(p->a, const struct outcome *, p->t.n_states);
     q->shape = arena_array(p->a, const struct description *, p->t.n_states);
     q->run = arena_array(p->a, const struct outcome *, p->t.n_states);
@@ -335,8 +329,18 @@ static void read_facts(struct proof *p)
     statement_facts_all(p->a, of, out, p->n_queries);
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
+        const char *instead = stand_in(p->a, &q->facts);
 
         q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
+        q->is_stand_in = instead != NULL;
+        q->sql = instead ? instead : q->sql;
+        q->is_lethal = lost_is_lethal(p, q);
+    }
+    for (int i = 0; i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+
+        if (a->first_world >= 0 && sqlc_has_stars(a->q))
+            a->q->writes_out = p->t.worlds[a->first_world].state;
     }
 }
 
@@ -349,8 +353,6 @@ static void add_app(struct proof *p, struct places *places, int release, const s
         *a = (struct app_statement) {.s = s, .release = release, .hold = -1};
         a->q = query_for(p, places, s, session_for(p, l->from, s));
         a->first_world = first_world(p, release, s);
-        if (a->first_world >= 0 && sqlc_has_stars(a->q))
-            a->q->writes_out = p->t.worlds[a->first_world].state;
     }
 }
 

@@ -97,10 +97,10 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
+        if (q->session == session && q->writes_out == state)
+            sqlc_write_out(p, q);
         if (q->session != session || q->is_lethal)
             continue;
-        if (q->writes_out == state)
-            sqlc_write_out(p, q);
         uint64_t surface = query_surface(p, q);
         if (q->probed_state >= 0 && surface == q->surface) {
             q->plan[state] = q->plan[q->probed_state];

@@ -113,7 +113,9 @@ bool resolve_state(struct proof *p, int state, struct err *err)
         const struct app_statement *a = &p->app[i];
         const struct query *q = a->q;
         const struct timeline_world *w = world_met(p, a, state);
-        bool is_asked = w && q->facts.parsed && !q->facts.is_utility && q->facts.is_one_statement &&
+        /* Whoever comes with the step knows it. */
+        bool is_asked = w && a->first_world >= 0 && p->t.worlds[a->first_world].state < state &&
+                        q->facts.parsed && !q->facts.is_utility && q->facts.is_one_statement &&
                         q->fresh[state] && q->shape[state] && q->plan[from] && q->plan[from]->ok &&
                         q->plan[state]->ok && !p->t.releases[a->release].is_projected;
 

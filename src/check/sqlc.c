@@ -8,6 +8,14 @@ bool sqlc_has_stars(const struct query *q)
     return q->s->result && q->facts.selects_star && !q->is_stand_in;
 }
 
+bool sqlc_may_have_stars(const struct statement *s)
+{
+    for (const char *c = s->result ? strchr(s->dollar_sql, '*') : NULL; c; c = strchr(c + 1, '*'))
+        if (c > s->dollar_sql && c[-1] != '(') /* count(*) */
+            return true;
+    return false;
+}
+
 static bool is_in_other(const struct cat_relation **all, int n, int but, const char *column)
 {
     for (int i = 0; i < n; i++)
@@ -53,6 +61,7 @@ static void read_again(struct proof *p, struct query *q)
     statement_facts(p->a, &as, &q->facts);
     q->chain = q->chain ? print_text(q->chain, q->sql) : 0;
     q->probed_state = -1;
+    q->is_lethal = lost_is_lethal(p, q);
 }
 
 void sqlc_write_out(struct proof *p, struct query *q)

@@ -444,7 +444,7 @@ const struct cat_column *args_compared(const struct proof *p, const struct query
 
 /* stand_in.c: what is asked instead of COPY to or from the client, which no prepared statement can be; NULL: the
  * statement itself. */
-const char *stand_in(struct arena *a, const char *sql);
+const char *stand_in(struct arena *a, const struct statement_facts *f);
 /* COPY to or from a file or a program of the server, which nothing here may touch: the role whose right it needs. NULL:
  * it isn't one. */
 const char *copy_outside(const struct query *q);
@@ -504,6 +504,8 @@ bool legacy_before(struct proof *p, int state, struct err *err);
 
 /* sqlc.c: stars of a statement that sqlc reads are columns in the code that it made. */
 bool sqlc_has_stars(const struct query *q);
+/* By the text alone. Such a one is a query for each release. */
+bool sqlc_may_have_stars(const struct statement *s);
 /* In the state in which its release is met first. */
 void sqlc_write_out(struct proof *p, struct query *q);
 /* The same but for more columns in between: all that a star which stays brings in new code alone. */

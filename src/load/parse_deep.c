@@ -86,3 +86,18 @@ PgQueryNormalizeResult normalize_deep(const char *sql)
     run_job(&j);
     return j.normalized;
 }
+
+#define SHOWN_MAX 60
+
+const char *parse_complaint(struct arena *a, const char *message)
+{
+    static const char near[] = "at or near \"";
+    const char *at = strstr(message, near);
+    size_t shown = at ? (size_t) (at - message) + strlen(near) + SHOWN_MAX : 0;
+
+    if (!at || strlen(message) <= shown + 1)
+        return arena_strdup(a, message);
+    while (((unsigned char) message[shown] & 0xc0) == 0x80) /* a whole character */
+        shown--;
+    return arena_printf(a, "%s...\"", arena_strndup(a, message, shown));
+}

@@ -4,10 +4,14 @@
 #ifndef PHASEGATE_LOAD_PARSE_DEEP_H
 #define PHASEGATE_LOAD_PARSE_DEEP_H
 
+#include "phasegate/arena.h"
 #include <pg_query.h>
 
 /* Free the results with the library's own functions. No memory for such a stack: an error as of the parser. */
 PgQueryParseResult parse_deep(const char *sql);
 PgQueryNormalizeResult normalize_deep(const char *sql);
+
+/* What the parser says, without all of the text that it can't read. */
+const char *parse_complaint(struct arena *a, const char *message);
 
 #endif

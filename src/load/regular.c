@@ -45,6 +45,9 @@ bool regular_read(const char *path, const char *shown, int64_t max, struct str *
 
     if (fd < 0)
         return false;
+    /* What is accepted isn't cut. */
+    if (out->ceiling == 0)
+        out->ceiling = (size_t) max;
     while (got > 0 && n <= max) {
         got = read(fd, chunk, sizeof chunk);
         if (got < 0 && errno == EINTR)

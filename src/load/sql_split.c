@@ -103,14 +103,14 @@ static void restore_negatives(json_t *node, const char *sql, size_t all)
     json_object_foreach(node, key, item) restore_negatives(item, sql, all);
 }
 
-static void say_syntax(const struct sql_text *text, const PgQueryError *error,
+static void say_syntax(struct arena *a, const struct sql_text *text, const PgQueryError *error,
                        struct problem_list *problems)
 {
     size_t offset = error->cursorpos > 0 ? offset_of_character(text->sql, error->cursorpos - 1) : 0;
 
     problem_add(problems, sql_place(text, offset),
                 "one or more statements of PostgreSQL " PG_MAJORVERSION, NULL, "%s",
-                error->message);
+                parse_complaint(a, error->message));
 }
 
 /* before: the statement that stands before it; NULL: none. */
@@ -147,7 +147,7 @@ bool sql_split(struct arena *a, const struct sql_text *text, const char *what,
     }
     parsed.result = parse_deep(text->sql);
     if (parsed.result.error) {
-        say_syntax(text, parsed.result.error, problems);
+        say_syntax(a, text, parsed.result.error, problems);
         return false;
     }
     tree = json_loads(parsed.result.parse_tree, 0, &error);

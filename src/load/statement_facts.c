@@ -1,5 +1,6 @@
 /* From a statement's text to its facts. */
 #include "load/parse_deep.h"
+#include "load/sql_scan.h"
 #include "load/statement_work.h"
 
 #include <string.h>
@@ -88,12 +89,62 @@ static void utility_rels(struct walk *w, const json_t *list, enum statement_verb
     }
 }
 
+size_t statement_word(const char *sql, size_t *n)
+{
+    struct sql_scanner s = {.text = sql};
+    enum sql_token token;
+    size_t from, to;
+
+    while ((token = sql_scan(&s, &from, &to)) == SQL_TOKEN_COMMENT)
+        continue;
+    *n = token == SQL_TOKEN_NAME && sql[from] != '"' ? to - from : 0;
+    return from;
+}
+
+/* What stands in the parentheses behind COPY. */
+static const char *copy_query(struct walk *w)
+{
+    struct sql_scanner s = {.text = w->sql};
+    size_t from, to, begin = 0;
+    enum sql_token token;
+
+    for (int depth = 0; (token = sql_scan(&s, &from, &to)) != SQL_TOKEN_END;) {
+        if (token != SQL_TOKEN_OTHER)
+            continue;
+        if (w->sql[from] == '(' && depth++ == 0)
+            begin = to;
+        else if (w->sql[from] == ')' && --depth == 0)
+            return arena_strndup(w->a, w->sql + begin, from - begin);
+    }
+    return NULL;
+}
+
+static void note_copy(struct walk *w, const json_t *f)
+{
+    struct sql_rel rel = tree_rel(tree_get(f, "relation"));
+    struct fact_copy *copy = arena_new(w->a, struct fact_copy);
+    const json_t *item;
+    size_t i;
+
+    copy->is_from = tree_flag(f, "is_from");
+    copy->end = tree_flag(f, "is_program") ? COPY_PROGRAM
+                : tree_text(f, "filename") ? COPY_FILE
+                                           : COPY_CLIENT;
+    copy->schema = arena_strdup(w->a, rel.schema);
+    copy->table = arena_strdup(w->a, rel.name);
+    copy->query = rel.name ? NULL : copy_query(w);
+    json_array_foreach(tree_list(f, "attlist"), i, item)
+        note_text(w->a, &copy->columns, tree_string(item));
+    w->out->copy = rel.name || copy->query ? copy : NULL;
+}
+
 static void utility_copy(struct walk *w, const json_t *f)
 {
     struct sql_rel rel = tree_rel(tree_get(f, "relation"));
     const json_t *columns = tree_list(f, "attlist"), *item;
     size_t i;
 
+    note_copy(w, f);
     if (rel.name && tree_flag(f, "is_from")) {
         note_target(w, rel, VERB_INSERT);
         struct fact_write *to = note_write(w, rel, VERB_INSERT);
@@ -227,7 +278,7 @@ void statement_facts(struct arena *a, const struct statement *s, struct statemen
 
     *out = (struct statement_facts) {.verb = VERB_OTHER};
     if (result.error) {
-        out->why = arena_strdup(a, result.error->message);
+        out->why = parse_complaint(a, result.error->message);
         out->why_at = result.error->cursorpos > 0 ? result.error->cursorpos : 0;
     } else {
         read_tree(a, s->dollar_sql, result.parse_tree, out);

@@ -87,11 +87,20 @@ static void arm(struct run *r)
         r->is_armed = PQsetSingleRowMode(r->w->conn) == 1;
 }
 
+/* A job that was begun is sent to its end, however long it is: the server keeps its answers until then. */
+static bool is_within_job(const struct run *r)
+{
+    return r->sent > 0 && r->sent < r->n && !ends_job(r, r->sent - 1);
+}
+
 static bool send_more(struct run *r)
 {
-    if (r->sent - r->got > AHEAD_MIN || r->ahead_bytes > AHEAD_BYTES / 2)
+    if (!is_within_job(r) &&
+        (r->sent - r->got > AHEAD_MIN || r->ahead_bytes > AHEAD_BYTES / 2))
         return true;
-    while (r->sent < r->n && r->sent - r->got < AHEAD_MAX && r->ahead_bytes < AHEAD_BYTES) {
+    while (r->sent < r->n &&
+           (is_within_job(r) ||
+            (r->sent - r->got < AHEAD_MAX && r->ahead_bytes < AHEAD_BYTES))) {
         const struct wire_op *op = &r->ops[r->sent];
 
         if (!send_op(r->w->conn, op) || (ends_job(r, r->sent) && !send_sync(r->w->conn)))
