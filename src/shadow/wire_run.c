@@ -95,12 +95,10 @@ static bool is_within_job(const struct run *r)
 
 static bool send_more(struct run *r)
 {
-    if (!is_within_job(r) &&
-        (r->sent - r->got > AHEAD_MIN || r->ahead_bytes > AHEAD_BYTES / 2))
+    if (!is_within_job(r) && (r->sent - r->got > AHEAD_MIN || r->ahead_bytes > AHEAD_BYTES / 2))
         return true;
     while (r->sent < r->n &&
-           (is_within_job(r) ||
-            (r->sent - r->got < AHEAD_MAX && r->ahead_bytes < AHEAD_BYTES))) {
+           (is_within_job(r) || (r->sent - r->got < AHEAD_MAX && r->ahead_bytes < AHEAD_BYTES))) {
         const struct wire_op *op = &r->ops[r->sent];
 
         if (!send_op(r->w->conn, op) || (ends_job(r, r->sent) && !send_sync(r->w->conn)))
