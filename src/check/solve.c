@@ -101,10 +101,16 @@ static void list_column(struct solver *s, int i)
         candidates_of(s->p->scratch, &s->p->baseline, r, c, s->row->values[i], s->row->variant,
                       &all);
     }
+    /* An argument that is NULL shows little: only where nothing else fits. */
+    bool null_last = s->row->is_pinned && !parent, has_null = false;
     l->items = arena_array(s->p->scratch, const char *, all.n + 1);
-    for (int k = 0; k < all.n; k++)
-        if (!taken || !all.items[k] || strcmp(all.items[k], taken) != 0)
+    for (int k = 0; k < all.n; k++) {
+        has_null |= !all.items[k];
+        if (!all.items[k] ? !null_last : !taken || strcmp(all.items[k], taken) != 0)
             l->items[l->n++] = all.items[k];
+    }
+    if (has_null && null_last)
+        l->items[l->n++] = NULL;
 }
 
 /* ---- functions ---------------------------------------------------------------------------------------------------- */

@@ -140,7 +140,7 @@ class Arguments(check_project.Case):
         return [f for f in p.check().findings if f["rule"] == "cell-untested"][0]["help"]
 
     def test_an_example_row_only_where_one_helps(self):
-        self.assertIn("-- args:", self.note(T + "; ALTER TABLE orders ADD CHECK (md5(name) = md5('Z9' || 'qX'))",
+        self.assertIn("-- args:", self.note(T + "; ALTER TABLE orders ALTER COLUMN name SET NOT NULL, ADD CHECK (md5(name) = md5('Z9' || 'qX'))",
                                             "-- name: Put\nINSERT INTO orders (id, name) VALUES ($1, $2);\n"))
         must = self.note(T + "; ALTER TABLE orders ADD COLUMN must int NOT NULL", "-- name: Put\nINSERT INTO orders (id, name) VALUES ($1, $2);\n")
         self.assertIn('column "must"', must)

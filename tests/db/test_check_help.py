@@ -200,7 +200,7 @@ class Severities(check_project.Case):
 
 class ExampleRow(check_project.Case):
     def test_a_value_for_each_parameter(self):
-        base = T + "; ALTER TABLE orders ADD CHECK (md5(name) = md5('Z9' || 'qX'))"
+        base = T + "; ALTER TABLE orders ALTER COLUMN name SET NOT NULL, ADD CHECK (md5(name) = md5('Z9' || 'qX'))"
         sql = "-- name: Put\nINSERT INTO orders (id, name, amount, note) VALUES ($1, $2, $3, $4);\n"
         p = self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[harmless()])
         found = [f["help"] for f in p.check().findings if f["rule"] == "cell-untested"]
