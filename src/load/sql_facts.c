@@ -3,38 +3,68 @@
 
 #include <string.h>
 
+static int slot_of(const struct seen *s, enum made_kind kind, const char *name, const char *column)
+{
+    unsigned h = 2166136261u + (unsigned) kind;
+
+    for (const char *c = name; *c; c++)
+        h = (h ^ (unsigned char) *c) * 16777619u;
+    for (const char *c = column ? column : ""; *c; c++)
+        h = (h ^ (unsigned char) *c) * 16777619u;
+    return (int) (h % (unsigned) s->cap);
+}
+
 const struct made *seen_find(const struct seen *s, enum made_kind kind, struct sql_rel rel,
                              const char *column)
 {
-    for (int i = s->n - 1; i >= 0; i--) {
-        const struct made *m = &s->items[i];
+    if (s->n == 0 || !rel.name)
+        return NULL;
+    for (int i = s->slots[slot_of(s, kind, rel.name, column)]; i > 0; i = s->next[i - 1]) {
+        const struct made *m = &s->items[i - 1];
         bool same_schema = m->rel.schema && rel.schema ? strcmp(m->rel.schema, rel.schema) == 0
                                                        : m->rel.schema == rel.schema;
         bool same_column =
             m->column && column ? strcmp(m->column, column) == 0 : m->column == column;
 
-        if (m->kind == kind && same_schema && same_column && rel.name &&
-            strcmp(m->rel.name, rel.name) == 0)
+        if (m->kind == kind && same_schema && same_column && strcmp(m->rel.name, rel.name) == 0)
             return m;
     }
     return NULL;
 }
 
+static void chain(struct seen *s, int i)
+{
+    const struct made *m = &s->items[i];
+    int *slot = &s->slots[slot_of(s, m->kind, m->rel.name, m->column)];
+
+    s->next[i] = *slot;
+    *slot = i + 1;
+}
+
+static void grow(struct seen *s)
+{
+    int cap = s->cap ? 2 * s->cap : 16;
+
+    s->items = arena_grow(s->a, s->items, sizeof *s->items * (size_t) s->cap,
+                          sizeof *s->items * (size_t) cap);
+    s->cap = cap;
+    s->slots = arena_array(s->a, int, cap);
+    s->next = arena_array(s->a, int, cap);
+    for (int i = 0; i < s->n; i++)
+        chain(s, i);
+}
+
 struct made *seen_add(struct seen *s, enum made_kind kind, struct sql_rel rel, const char *column)
 {
-    if (s->n == s->cap) {
-        int cap = s->cap ? 2 * s->cap : 16;
-
-        s->items = arena_grow(s->a, s->items, sizeof *s->items * (size_t) s->cap,
-                              sizeof *s->items * (size_t) cap);
-        s->cap = cap;
-    }
+    if (s->n == s->cap)
+        grow(s);
     s->items[s->n] = (struct made) {
         .kind = kind,
         .rel = {arena_strdup(s->a, rel.schema), arena_strdup(s->a, rel.name ? rel.name : "")},
         .column = arena_strdup(s->a, column),
         .text = s->text,
     };
+    chain(s, s->n);
     return &s->items[s->n++];
 }
 

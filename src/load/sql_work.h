@@ -32,6 +32,8 @@ struct seen {
     struct arena *a;
     struct made *items;
     int n, cap;
+    int *slots; /* [cap]: hash of kind, name and column -> index + 1, the newest; 0: none */
+    int *next;  /* [cap]: the one before it with the same hash */
     int text;
 };
 
