@@ -25,11 +25,11 @@ void crew_wait(struct crew *c, int64_t ms)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += ms % 1000 * 1000000;
     t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&c->changed, &c->lock, &t);
+    pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &t);
 }
 
 /* Rests for so long, and for as long as something says stop. False: no further batch. */

@@ -322,13 +322,13 @@ static bool take_orders(struct instance *in, int ms)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += ms % 1000 * 1000000L;
     until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&in->lock);
     if (ms > 0 && !in->stop && in->wanted == in->release)
-        pthread_cond_timedwait(&in->changed, &in->lock, &until);
+        pthread_cond_clockwait(&in->changed, &in->lock, CLOCK_MONOTONIC, &until);
     bool stop = in->stop;
     const struct app_release *wanted = in->wanted;
     pthread_mutex_unlock(&in->lock);
@@ -356,11 +356,11 @@ static bool wait_serving(struct instance *in, const struct app_release *release,
     struct timespec until;
     int waited = 0;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += SWITCH_LIMIT_S;
     pthread_mutex_lock(&in->lock);
     while (in->serving != release && waited == 0)
-        waited = pthread_cond_timedwait(&in->changed, &in->lock, &until);
+        waited = pthread_cond_clockwait(&in->changed, &in->lock, CLOCK_MONOTONIC, &until);
     bool good = in->serving == release;
     if (!good) {
         err_set(err, ERR_STOPPED, "an instance of release %s has served no request in %d s",

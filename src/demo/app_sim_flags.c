@@ -96,13 +96,13 @@ static void wait_poll(struct app_flags *f)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += f->poll_ms % 1000 * 1000000L;
     until.tv_sec += f->poll_ms / 1000 + until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&f->sleep_lock);
     if (!atomic_load(&f->stop))
-        pthread_cond_timedwait(&f->wake, &f->sleep_lock, &until);
+        pthread_cond_clockwait(&f->wake, &f->sleep_lock, CLOCK_MONOTONIC, &until);
     pthread_mutex_unlock(&f->sleep_lock);
 }
 

@@ -310,11 +310,11 @@ static void wait_a_little(struct shadow *s)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += SHADOW_SLICE_MS * 1000000L;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&s->changed, &s->lock, &t);
+    pthread_cond_clockwait(&s->changed, &s->lock, CLOCK_MONOTONIC, &t);
 }
 
 /* The same words each time: the err of the start stays with the shadow. */
