@@ -223,12 +223,16 @@ static int place_text(struct capture *c, struct arena *scratch, const struct cap
 
     if (!bare || !*bare)
         return -1 - (bare ? CAPTURE_SKIP_UTILITY : CAPTURE_SKIP_UNREADABLE);
+    /* Servers before 16 leave the constants in what they count as utilities. */
+    const char *inner = text_inner(bare);
+    bool is_normalised = seen->is_normalised && !inner;
+    bare = inner ? inner : bare;
     statement_facts(scratch, &(struct statement) {.dollar_sql = bare}, &facts);
     bool is_call = facts.parsed && facts.is_utility && strncasecmp(bare, "call", 4) == 0;
-    enum capture_skip why = judge(bare, &facts, is_call, seen->is_normalised);
+    enum capture_skip why = judge(bare, &facts, is_call, is_normalised);
     if (why != CAPTURE_SKIP_COUNT)
         return -1 - (int) why;
-    text = seen->is_normalised && !is_call ? bare : text_normalised(scratch, bare, constants);
+    text = is_normalised && !is_call ? bare : text_normalised(scratch, bare, constants);
     if (!text)
         return -1 - CAPTURE_SKIP_UNREADABLE;
     text = text_mended(scratch, text);

@@ -57,6 +57,50 @@ const char *text_bare(struct arena *a, const char *sql)
     return bare;
 }
 
+/* The next word outside of quotes and brackets, from *p on; *p goes behind it. NULL: there is none. */
+static const char *next_word(const char *start, const char **p, size_t *n)
+{
+    int depth = 0;
+
+    while (**p) {
+        const char *past = sql_skip_opaque(start, *p);
+
+        if (past && past == *p && depth == 0 && sql_is_word(**p)) {
+            const char *word = *p;
+            for (*n = 0; sql_is_word(**p); (*p)++)
+                ++*n;
+            return word;
+        }
+        depth += (**p == '(') - (**p == ')');
+        *p = past && past > *p ? past : *p + 1;
+    }
+    return NULL;
+}
+
+static bool is_word(const char *at, size_t n, const char *word)
+{
+    return at && n == strlen(word) && strncasecmp(at, word, n) == 0;
+}
+
+const char *text_inner(const char *bare)
+{
+    const char *p = bare, *word;
+    size_t n = 0;
+
+    word = next_word(bare, &p, &n);
+    bool declares = is_word(word, n, "declare"), prepares = is_word(word, n, "prepare");
+    if (word != bare || (!declares && !prepares))
+        return NULL;
+    if (*p && *(p + strspn(p, " \t\r\n")) != '"') /* what is declared may be called anything */
+        (void) next_word(bare, &p, &n);
+    for (bool is_behind = prepares; (word = next_word(bare, &p, &n));) {
+        if (is_behind && is_word(word, n, declares ? "for" : "as"))
+            return p + strspn(p, " \t\r\n");
+        is_behind |= is_word(word, n, "cursor");
+    }
+    return NULL;
+}
+
 static bool is_param(const char *start, const char *p)
 {
     return *p == '$' && isdigit((unsigned char) p[1]) && !(p > start && sql_is_word(p[-1]));

@@ -8,6 +8,8 @@
 
 /* Without comments, outer blanks and final semicolons. NULL: something in it isn't closed. */
 const char *text_bare(struct arena *a, const char *sql);
+/* The query of DECLARE ... CURSOR FOR query and PREPARE ... AS query, which is what is run; NULL: it is neither. */
+const char *text_inner(const char *bare);
 /* Constants -> parameters behind those that are there; their texts are added to values. NULL: the parser can't. */
 const char *text_normalised(struct arena *a, const char *sql, struct text_list *values);
 /* What normalising breaks and no server takes back: interval $1 -> $1::interval, extract($1 from x) ->
