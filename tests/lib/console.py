@@ -81,6 +81,10 @@ def plain(line):
     return line.strip()
 
 
+# Bash tells of a job that was killed whenever it comes to it.
+JOB_KILLED = re.compile(r"bash: line \d+: +\d+ Killed ")
+
+
 def is_like(shown, got):
     """Lists of lines; a line ... stands for any lines, ... in a line for any text."""
     if not shown:
@@ -175,7 +179,8 @@ def play(path, shell, replace=lambda text: text, hooks=None):
             out, rc = shell.run(replace(command))
             if os.environ.get("PHASEGATE_SHOW"):
                 print("$ %s\n%s[%d]" % (command, out, rc), file=sys.stderr)
-            elif not is_like([replace(s) for s in shown], out.rstrip().splitlines()):
+            elif not is_like([replace(s) for s in shown],
+                             [got for got in out.rstrip().splitlines() if not JOB_KILLED.match(got)]):
                 raise AssertionError("%s:%d: $ %s\n--- the page shows\n%s\n--- it prints (exit code %d)\n%s"
                                      % (path, line, command, "\n".join(shown), rc, out))
             n += 1
