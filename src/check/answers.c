@@ -241,15 +241,26 @@ static bool differs_beside(const struct proof *p, const struct query *q, const s
     return false;
 }
 
-static bool differs(const struct proof *p, const struct query *q, int state)
+/* Whatever rows they are about. */
+static bool seems_to_differ(const struct proof *p, const struct query *q, int state)
 {
     int from = p->t.states[state].from;
     const struct outcome *before = q->run[from], *now = q->run[state];
 
     return before && now && before != now && before->ok && now->ok && before->answer &&
-           now->answer && before->rows == now->rows &&
-           (before->answer != now->answer || differs_beside(p, q, before, now)) && q->shape[from] &&
-           q->shape[state] && description_same(q->shape[from], q->shape[state]) && !is_volatile(q);
+           now->answer && (before->answer != now->answer || differs_beside(p, q, before, now)) &&
+           q->shape[from] && q->shape[state] && description_same(q->shape[from], q->shape[state]) &&
+           !is_volatile(q);
+}
+
+static bool has_same_rows(const struct proof *p, const struct query *q, int state)
+{
+    return q->run[p->t.states[state].from]->rows == q->run[state]->rows;
+}
+
+static bool differs(const struct proof *p, const struct query *q, int state)
+{
+    return seems_to_differ(p, q, state) && has_same_rows(p, q, state);
 }
 
 static const char *rule_for(const struct proof *p, const struct query *q, int state)
@@ -340,17 +351,69 @@ static bool is_steady(struct proof *p, struct query *q, int state, bool *out, st
     return true;
 }
 
+/* Can its answer be told of? */
+static bool is_compared(const struct proof *p, const struct app_statement *a, int state, int since)
+{
+    return world_met(p, a, state) && !p->t.releases[a->release].is_projected &&
+           a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since);
+}
+
+/* Over the rows as they are now, in a state that the database is in. */
+static bool ask_here(struct proof *p, struct query **all, int n, int state, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        struct outcome *here = arena_new(p->a, struct outcome);
+        const struct outcome *again = NULL;
+
+        if (!probe_answer(p, all[i], &again, err))
+            return false;
+        *here = *all[i]->run[state];
+        here->is_kept = false;
+        here->answer = again->ok ? again->answer : 0;
+        here->beside = again->beside;
+        here->n_beside = again->n_beside;
+        here->rows = p->n_rows;
+        all[i]->run[state] = here;
+    }
+    return true;
+}
+
+/* The database was made anew between the two states, for what comes between them: with other rows, perhaps, so that the
+ * answers say nothing. Where they differ, both states are gone through once more, in one go. */
+static bool compare_anew(struct proof *p, int state, int since, struct err *err)
+{
+    struct query **all = arena_array(p->a, struct query *, p->n_app + 1);
+    int from = p->t.states[state].from, n = 0;
+
+    for (int i = 0; i < p->n_app; i++) {
+        struct query *q = p->app[i].q;
+        bool is_in = false;
+
+        if (!is_compared(p, &p->app[i], state, since) || !seems_to_differ(p, q, state) ||
+            has_same_rows(p, q, state))
+            continue;
+        for (int k = 0; k < n && !is_in; k++)
+            is_in = all[k] == q;
+        if (!is_in)
+            all[n++] = q;
+    }
+    return n == 0 || (replay_again(p, from, err) && ask_here(p, all, n, from, err) &&
+                      replay_to(p, state, err) && probe_hold_again(p, state, err) &&
+                      ask_here(p, all, n, state, err));
+}
+
 bool answers_state(struct proof *p, int state, int since, struct err *err)
 {
     if (state == 0 || p->t.states[state].by != STATE_TASK || !may_matter(p, state))
         return true;
+    if (!compare_anew(p, state, since, err))
+        return false;
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         const struct timeline_world *w = world_met(p, a, state);
         bool steady = false;
 
-        if (!w || p->t.releases[a->release].is_projected || !a->q->facts.parsed ||
-            a->q->n_before > 0 || !differs(p, a->q, state) || was_told(p, a, since))
+        if (!is_compared(p, a, state, since) || !differs(p, a->q, state))
             continue;
         if (!is_steady(p, a->q, state, &steady, err))
             return false;

@@ -515,6 +515,11 @@ static bool walk_to(struct proof *p, int state, struct err *err)
     return (state == 0 || step_to(p, state, err)) && probe_hold_again(p, state, err);
 }
 
+bool replay_again(struct proof *p, int state, struct err *err)
+{
+    return start_over(p, err) && walk_to(p, state, err);
+}
+
 bool replay_to(struct proof *p, int state, struct err *err)
 {
     int from = p->t.states[state].from;
@@ -529,5 +534,5 @@ bool replay_to(struct proof *p, int state, struct err *err)
     }
     if (p->state == from)
         return step_to(p, state, err);
-    return start_over(p, err) && walk_to(p, from, err) && step_to(p, state, err);
+    return replay_again(p, from, err) && step_to(p, state, err);
 }

@@ -324,6 +324,8 @@ bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message)
 enum { STEP_MS = 30000 };
 /* replay.c: the database from state to state. */
 bool replay_to(struct proof *p, int state, struct err *err);
+/* From the start, over rows that are made anew, to a state that was gone through before. */
+bool replay_again(struct proof *p, int state, struct err *err);
 /* The task of a state alone. */
 bool replay_task(struct proof *p, int state, struct err *err);
 /* hide.c: what a soft drop of this statement does. False: the thing isn't there (any more), so nothing is to be hidden. */

@@ -140,8 +140,30 @@ static bool analyze(struct work *w, const char *table, struct err *err)
     return true;
 }
 
+/* A row without a key is in no range: it would never be walked over. */
+static bool has_null_keys(struct work *w, const struct filler *f, bool *out, struct err *err)
+{
+    AUTO(str) sql = {0};
+    struct db_rows rows = {0};
+
+    str_addf(&sql, "SELECT EXISTS (SELECT 1 FROM %s WHERE ", f->table.quoted);
+    for (int i = 0; i < f->table.n_keys; i++) {
+        str_add(&sql, i ? " OR " : "");
+        sql_ident(&sql, f->table.keys[i]);
+        str_add(&sql, " IS NULL");
+    }
+    str_add(&sql, ")");
+    if (!session_user_path(w, true, err) ||
+        !db_query(w->e->db, w->a, str_text(&sql), &DB_NO_PARAMS, &rows, err) ||
+        !session_user_path(w, false, err))
+        return false;
+    *out = strcmp(db_cell(&rows, 0, 0), "t") == 0;
+    return true;
+}
+
 static bool look(struct work *w, struct filler *f, struct err *err)
 {
+    bool has_nulls = false;
     const struct pos at = f->t->backfill->at;
     AUTO(str) name = {0};
 
@@ -154,10 +176,18 @@ static bool look(struct work *w, struct filler *f, struct err *err)
         return err_set(err, ERR_INPUT, "%s:%d:%d: table %s of backfill %s isn't there", at.file,
                        at.line, at.col, str_text(&name), f->setup.name);
     }
-    if (f->table.n_keys > 0)
+    if (f->setup.n_key > 0 && f->table.n_keys > 0 && !has_null_keys(w, f, &has_nulls, err))
+        return false;
+    if (f->table.n_keys > 0 && !has_nulls)
         return true;
-    err_set(err, ERR_INPUT, "%s:%d:%d: table %s has no primary key for backfill %s to walk along",
-            at.file, at.line, at.col, f->table.quoted, f->setup.name);
+    if (has_nulls)
+        err_set(err, ERR_INPUT,
+                "%s:%d:%d: table %s has rows whose key is NULL: backfill %s would not reach them",
+                at.file, at.line, at.col, f->table.quoted, f->setup.name);
+    else
+        err_set(err, ERR_INPUT,
+                "%s:%d:%d: table %s has no primary key for backfill %s to walk along", at.file,
+                at.line, at.col, f->table.quoted, f->setup.name);
     return err_hint(err, "name the columns of a unique index without NULLs in key:");
 }
 

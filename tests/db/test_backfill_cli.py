@@ -72,6 +72,20 @@ class Backfill(project.Case):
         self.assertGreater(b["growth_bytes"], 0)
         self.assertIn("rows     20000, 20000 changed", p.ok("backfill", NAME).stdout)
 
+    def test_rows_without_a_key(self):
+        """No range has them: refused before it begins, and not waited for."""
+        p = self.project(plans=[project.plan(NAME, phases={"dual_read": project.phase("dual_read", backfill=[
+            {"id": "fill", "table": "t", "key": ["id"], "set": {"b": "a"}, "where": "b IS DISTINCT FROM a"}])})],
+            baseline="CREATE TABLE t (id int UNIQUE, a text, b text); INSERT INTO t SELECT i, 'x' FROM generate_series(1, 10) i;"
+                     "INSERT INTO t VALUES (NULL, 'y')")
+        done = p.run("advance", NAME, "--release", "1.2.0")
+        self.assertNotEqual(done.rc, 0)
+        self.assertIn("rows whose key is NULL", done.stderr)
+        self.assertIn("key:", done.stderr)
+        p.db.psql("DELETE FROM t WHERE id IS NULL")
+        p.advance(NAME, "1.2.0")
+        self.assertEqual(p.db.value("SELECT count(*) FROM t WHERE b IS NULL"), "0")
+
     # ---- pause, resume, set --------------------------------------------------------------------------------------
 
     def test_pause_and_resume(self):

@@ -33,6 +33,20 @@ class Worlds(check_project.Case):
         self.assertEqual(s["cells"], s["probed"])
         self.assertEqual((s["plans"], s["releases"]), (1, 6))
 
+    def test_answers_beside_plans_that_come_in_any_order(self):
+        """Two plans of one release make mixtures, for which the database is made anew: answers are compared over it too."""
+        base = T + "; CREATE TABLE products (id int); CREATE VIEW v AS SELECT id, n FROM t"
+        view = "-- name: V\nSELECT id, n FROM v ORDER BY id;\n"
+        one = plan("one", 20260101000001, phases={"expand": expand("1.1.0", "ALTER TABLE products ADD COLUMN one int")})
+        two = plan("two", 20260101000002, phases={"expand": expand("1.1.0", "ALTER TABLE products ADD COLUMN two int")})
+        for sql, wrong in (("SELECT id, n FROM t WHERE false", True), ("SELECT t.id, t.n FROM t", False)):
+            last = plan("view", 20260101000003, phases={"expand": expand("1.2.0", "CREATE OR REPLACE VIEW v AS " + sql)})
+            p = self.project(baseline=base, releases={r: view for r in ("1.0.0", "1.1.0", "1.2.0")}, plans=[one, two, last])
+            if wrong:
+                self.red(p, "row-visibility-changed", plan="view", statement="V")
+            else:
+                self.clean(p)
+
     def test_contract_while_the_release_before_reads_it(self):
         p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.1.0")])
         f = self.red(p, "old-query-fails", safe_from="1.2.0", release="1.0.0", statement="Get", kind="contract", sqlstate="42703",

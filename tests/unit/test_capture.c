@@ -403,6 +403,27 @@ static void test_jsonlog(void **state)
     assert_int_equal(r.c.skipped[CAPTURE_SKIP_UNREADABLE], 1);
 }
 
+/* Half a megabyte of constants: linear, or this ends for want of memory. */
+static void test_a_long_list(void **state)
+{
+    enum { N = 60000 };
+    AUTO(rig) r = {0};
+    AUTO(str) sql = {0};
+    (void) state;
+
+    int64_t left_out = 0;
+
+    begin(&r, PARAMS_DOLLAR, "", false);
+    str_add(&sql, "SELECT a FROM t WHERE b IN (0");
+    for (int i = 1; i < N; i++)
+        str_addf(&sql, ",%d", i);
+    str_add(&sql, ")");
+    see(&r, str_text(&sql), false);
+    for (int i = 0; i < CAPTURE_SKIP_COUNT; i++)
+        left_out += r.c.skipped[i];
+    assert_int_equal(n_new(&r.c) + left_out, 1);
+}
+
 static void test_what_is_no_log(void **state)
 {
     static const char *const rows[] = {"", "hello\nworld\n", "a,b,c\n\"x\n", "{\"a\": 1}\n"};
@@ -457,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_csvlog),
         cmocka_unit_test(test_values_are_not_kept),
         cmocka_unit_test(test_jsonlog),
+        cmocka_unit_test(test_a_long_list),
         cmocka_unit_test(test_what_is_no_log),
         cmocka_unit_test(test_like),
     };
