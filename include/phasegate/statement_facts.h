@@ -62,6 +62,8 @@ struct fact_copy {
     const char *schema, *table; /* table NULL: a query */
     struct text_list columns;   /* none: all of them */
     const char *query;          /* what stands in its parentheses; NULL: a table */
+    const char *where;          /* of COPY ... FROM; NULL: none */
+    struct text_list also;      /* columns that its options name: FORCE_QUOTE and the like */
 };
 
 struct statement_facts {
@@ -87,6 +89,8 @@ struct statement_facts {
         uses_now; /* now(), current_timestamp, random() and the like: answers differ from call to call */
     bool has_order_by;            /* the outermost one */
     const struct fact_copy *copy; /* NULL: it isn't COPY */
+    const char *
+        prepares; /* the query of PREPARE name AS query, which the server looks at when it's run; NULL: none */
 };
 
 /* s->dollar_sql is read. Never fails: see parsed. */

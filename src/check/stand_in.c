@@ -14,25 +14,43 @@ static const char *columns_of(struct arena *a, const struct fact_copy *c)
     return arena_strdup(a, c->columns.n ? str_text(&out) : "*");
 }
 
+/* Columns that options name and the condition of COPY ... FROM are looked at, and nothing hangs on what they say. */
+static const char *condition_of(struct arena *a, const struct fact_copy *c)
+{
+    AUTO(str) out = {0};
+
+    for (int i = 0; i < c->also.n; i++) {
+        str_add(&out, " AND (");
+        sql_ident(&out, c->also.items[i].s);
+        str_add(&out, " IS NULL OR true)");
+    }
+    if (c->where)
+        str_addf(&out, " AND (%s\n)", c->where);
+    return arena_strdup(a, str_text(&out));
+}
+
 /* COPY t (a, b) TO STDOUT reads what SELECT a, b FROM t reads; COPY ... FROM STDIN writes what INSERT writes. */
 const char *stand_in(struct arena *a, const struct statement_facts *f)
 {
     const struct fact_copy *c = f->is_one_statement ? f->copy : NULL;
     AUTO(str) table = {0};
 
-    if (!c || c->query)
-        return c ? c->query : NULL;
+    if (!c)
+        return f->is_one_statement ? f->prepares : NULL;
+    if (c->query)
+        return c->query;
     if (c->schema)
         sql_qualified(&table, c->schema, c->table);
     else
         sql_ident(&table, c->table);
-    const char *columns = columns_of(a, c), *name = str_text(&table);
+    const char *columns = columns_of(a, c), *name = str_text(&table), *also = condition_of(a, c);
     if (!c->is_from)
-        return arena_printf(a, "SELECT %s FROM %s", columns, name);
+        return arena_printf(a, "SELECT %s FROM %s%s%s", columns, name, *also ? " WHERE true" : "",
+                            also);
     if (c->columns.n == 0)
-        return arena_printf(a, "INSERT INTO %s SELECT * FROM %s WHERE false", name, name);
-    return arena_printf(a, "INSERT INTO %s (%s) SELECT %s FROM %s WHERE false", name, columns,
-                        columns, name);
+        return arena_printf(a, "INSERT INTO %s SELECT * FROM %s WHERE false%s", name, name, also);
+    return arena_printf(a, "INSERT INTO %s (%s) SELECT %s FROM %s WHERE false%s", name, columns,
+                        columns, name, also);
 }
 
 const char *copy_outside(const struct query *q)

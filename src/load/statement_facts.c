@@ -3,7 +3,9 @@
 #include "load/sql_scan.h"
 #include "load/statement_work.h"
 
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- what is found ---------------------------------------------------------------------------- */
 
@@ -119,6 +121,40 @@ static const char *copy_query(struct walk *w)
     return NULL;
 }
 
+/* What follows the first such word that stands in no parenthesis; NULL: there is none. */
+static const char *behind(struct walk *w, const char *word)
+{
+    struct sql_scanner s = {.text = w->sql};
+    size_t from, to, end = strlen(w->sql);
+    enum sql_token token;
+
+    while (end > 0 && (isspace((unsigned char) w->sql[end - 1]) || w->sql[end - 1] == ';'))
+        end--;
+    for (int depth = 0; (token = sql_scan(&s, &from, &to)) != SQL_TOKEN_END;) {
+        if (token == SQL_TOKEN_OTHER)
+            depth += (w->sql[from] == '(') - (w->sql[from] == ')');
+        else if (token == SQL_TOKEN_NAME && depth == 0 && to - from == strlen(word) && to < end &&
+                 strncasecmp(w->sql + from, word, to - from) == 0)
+            return arena_strndup(w->a, w->sql + to, end - to);
+    }
+    return NULL;
+}
+
+static void note_options(struct walk *w, struct fact_copy *copy, const json_t *options)
+{
+    const json_t *option, *column;
+    size_t i, k;
+
+    json_array_foreach((json_t *) options, i, option)
+    {
+        json_array_foreach(tree_list(tree_as(option, "DefElem"), "arg"), k, column)
+        {
+            note_text(w->a, &copy->also, tree_string(column));
+            note_text_once(w->a, &w->out->columns, tree_string(column));
+        }
+    }
+}
+
 static void note_copy(struct walk *w, const json_t *f)
 {
     struct sql_rel rel = tree_rel(tree_get(f, "relation"));
@@ -135,6 +171,8 @@ static void note_copy(struct walk *w, const json_t *f)
     copy->query = rel.name ? NULL : copy_query(w);
     json_array_foreach(tree_list(f, "attlist"), i, item)
         note_text(w->a, &copy->columns, tree_string(item));
+    note_options(w, copy, tree_list(f, "options"));
+    copy->where = tree_get(f, "whereClause") ? behind(w, "where") : NULL;
     w->out->copy = rel.name || copy->query ? copy : NULL;
 }
 
@@ -167,6 +205,9 @@ void walk_utility(struct walk *w, const char *kind, const json_t *fields)
     w->writes = true;
     if (strcmp(kind, "CopyStmt") == 0)
         utility_copy(w, fields);
+    walk_expr(w, s, tree_get(fields, "whereClause"));
+    if (strcmp(kind, "PrepareStmt") == 0)
+        w->out->prepares = behind(w, "as");
     if (strcmp(kind, "TruncateStmt") == 0)
         utility_rels(w, tree_list(fields, "relations"), VERB_DELETE, false);
     else if (strcmp(kind, "LockStmt") == 0)

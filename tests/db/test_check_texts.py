@@ -39,6 +39,30 @@ class Copy(check_project.Case):
         self.assertEqual(broken, {"C%d" % i for i in range(len(self.FORMS))}, done)
 
 
+class Hidden(check_project.Case):
+    """Columns that only an option, a condition or a prepared text names: the server looks at them when it runs it."""
+    FORMS = ["COPY orders (id) FROM STDIN WHERE amount > 1",
+             "COPY orders (id) FROM STDIN WITH (FORMAT csv, FORCE_NOT_NULL (id, amount))",
+             "COPY orders (id, name) FROM STDIN (FORMAT csv) WHERE amount IN (1, 2) -- where\n",
+             "COPY orders TO STDOUT (FORMAT csv, FORCE_QUOTE (amount))",
+             "COPY (SELECT amount FROM orders) TO STDOUT",
+             "PREPARE q AS SELECT amount FROM orders",
+             "PREPARE q (int) AS UPDATE orders SET amount = $1 WHERE id = $2"]
+
+    def project_of(self, sql):
+        text = "".join("-- name: C%d\n%s;\n" % (i, c) for i, c in enumerate(self.FORMS))
+        return self.project(baseline=T, releases={"1.0.0": text, "1.1.0": text}, plans=[
+            plan("gone", phases={"contract": steps("1.1.0", sql)})])
+
+    def test_each_of_them_breaks(self):
+        done = self.project_of("ALTER TABLE orders DROP COLUMN amount").check()
+        broken = {p["statement"] for f in done.findings if f["rule"] == "old-query-fails" for p in f["places"]}
+        self.assertEqual(broken, {"C%d" % i for i in range(len(self.FORMS))}, done)
+
+    def test_none_does_without_need(self):
+        self.clean(self.project_of("CREATE INDEX CONCURRENTLY orders_name ON orders (name)"))
+
+
 class Long(check_project.Case):
     def test_a_text_larger_than_what_is_sent_ahead(self):
         """The server keeps its answers until the job's end is sent, however long its texts are."""
