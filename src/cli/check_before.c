@@ -5,6 +5,7 @@
 #include "phasegate/names.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -149,10 +150,28 @@ static bool make_folder(struct since *s, struct err *err)
     return true;
 }
 
-/* What the branch didn't change is in the work tree as it was: a link to it will do. */
-static bool put(const struct since *s, const struct entry *e, const char *path, const char *to,
-                struct err *err)
+/* What a link led to then. No object: nothing that git has. */
+static bool follow(const struct since *s, const char *commit, const struct entry *link,
+                   const char *path, struct entry *out, struct err *err)
 {
+    struct arena *a = &s->c->arena;
+    AUTO(str) text = {.ceiling = PATH_MAX};
+    bool is_there = false;
+
+    *out = (struct entry) {0};
+    if (!read_blob(s, link->object, &text, &is_there, err))
+        return false;
+    const char *to = str_text(&text);
+    const char *full =
+        *to == '/' ? to : arena_printf(a, "%.*s/%s", (int) (strrchr(path, '/') - path), path, to);
+    return !is_there || find_entry(s, commit, path_tidy(a, full, true), out, err);
+}
+
+/* What the branch didn't change is in the work tree as it was: a link to it will do. */
+static bool put(const struct since *s, const char *commit, const struct entry *e, const char *path,
+                const char *to, struct err *err)
+{
+    struct entry led = {0};
     struct host *host = s->c->host;
     AUTO(str) text = {.ceiling = FILE_MOST};
     bool is_there = false;
@@ -162,9 +181,11 @@ static bool put(const struct since *s, const struct entry *e, const char *path, 
             return true;
         return err_set(err, ERR_UNREACHABLE, "%s: %s", to, strerror(errno));
     }
-    if (e->is_link)
+    if (e->is_link && !follow(s, commit, e, path, &led, err))
+        return false;
+    if (e->is_link && (!led.object || led.is_folder))
         return true;
-    if (!read_blob(s, e->object, &text, &is_there, err))
+    if (!read_blob(s, e->is_link ? led.object : e->object, &text, &is_there, err))
         return false;
     return !is_there || host->ops->write_atomic(host, to, str_text(&text), text.len, 0600, err);
 }
@@ -176,8 +197,8 @@ static bool is_sql(const char *name)
     return n > 4 && !strchr(name, '/') && strcmp(name + n - 4, ".sql") == 0;
 }
 
-static bool put_folder(const struct since *s, const struct entry *folder, const char *path,
-                       const char *to, bool *any, struct err *err)
+static bool put_folder(const struct since *s, const char *commit, const struct entry *folder,
+                       const char *path, const char *to, bool *any, struct err *err)
 {
     struct arena *a = &s->c->arena;
     const char *argv[] = {"ls-tree", "-z", folder->object, NULL};
@@ -194,7 +215,7 @@ static bool put_folder(const struct since *s, const struct entry *folder, const 
         if (e.is_folder || !is_sql(e.name))
             continue;
         *any = true;
-        if (!put(s, &e, arena_printf(a, "%s/%s", path, e.name),
+        if (!put(s, commit, &e, arena_printf(a, "%s/%s", path, e.name),
                  arena_printf(a, "%s/%s", to, e.name), err))
             return false;
     }
@@ -260,7 +281,8 @@ bool since_fetch(void *ctx, struct before_files *out, struct err *err)
     const char *name = slash && slash[1] ? slash + 1 : "baseline";
     const char *to = arena_printf(a, "%s/%s", s->folder, name);
     any = !e.is_folder;
-    if (!(e.is_folder ? put_folder(s, &e, path, to, &any, err) : put(s, &e, path, to, err)))
+    if (!(e.is_folder ? put_folder(s, commit, &e, path, to, &any, err)
+                      : put(s, commit, &e, path, to, err)))
         return false;
     if (!any)
         return true;

@@ -4,6 +4,7 @@
 #include "phasegate/names.h"
 #include "phasegate/pg_local.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,19 +106,46 @@ bool since_has(const struct since *s, const char *file, bool with_below)
     return holds(&s->changed, named, with_below) || (real && holds(&s->changed, real, with_below));
 }
 
+static void add_changed(struct since *s, const char *path)
+{
+    struct arena *a = &s->c->arena;
+    struct text_list *out = &s->changed;
+    size_t n = (size_t) out->n, size = sizeof *out->items;
+
+    if ((n & (n - 1)) == 0) /* 0, 1, 2, 4: full, as the texts lie behind it */
+        out->items = arena_grow(a, out->items, size * n, size * (n ? 2 * n : 1));
+    out->items[out->n++] = (struct text) {.s = path};
+}
+
 /* Each ends with a NUL. */
 static void add_names(struct since *s, const struct str *from)
 {
-    struct arena *a = &s->c->arena;
     const char *at = str_text(from), *end = at + from->len;
 
-    for (; at < end; at += strlen(at) + 1) {
-        struct text_list *out = &s->changed;
+    for (; at < end; at += strlen(at) + 1)
+        add_changed(s, arena_printf(&s->c->arena, "%s/%s", s->top, at));
+}
 
-        out->items = arena_grow(a, out->items, sizeof *out->items * (size_t) out->n,
-                                sizeof *out->items * (size_t) (out->n + 1));
-        out->items[out->n++] = (struct text) {.s = arena_printf(a, "%s/%s", s->top, at)};
+/* A link of the baseline's folder has changed when what it leads to has. */
+static void add_links(struct since *s)
+{
+    struct context *c = s->c;
+    const char *folder =
+        c->set.project.baseline.s ? since_path(c, c->set.project.baseline.s) : NULL;
+    DIR *dir = folder ? opendir(folder) : NULL;
+
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (*e->d_name == '.')
+            continue;
+        const char *path = arena_printf(&c->arena, "%s/%s", folder, e->d_name);
+        const char *real = since_real(&c->arena, path);
+
+        if (real && strcmp(real, path) != 0 && holds(&s->changed, real, false) &&
+            !holds(&s->changed, path, false))
+            add_changed(s, path);
     }
+    if (dir)
+        closedir(dir);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -148,6 +176,7 @@ bool since_begin(struct since *s, struct context *c, const char *ref, struct err
         return err_set(err, ERR_USAGE, "--since %s: too many files have changed", ref);
     add_names(s, &changed);
     add_names(s, &new);
+    add_links(s);
     return true;
 }
 

@@ -335,6 +335,24 @@ class Before(Branch):
         p.write("v2/V2__x.sql", DROP)
         self.assertEqual(self.one(p)["line"], 1)
 
+    def test_files_that_are_links(self):
+        """What changed is what they lead to."""
+        p = self.branch()
+        os.mkdir(p.dir + "/shared")
+        os.rename(p.dir + "/migrations/V1__a.sql", p.dir + "/shared/one.sql")
+        os.symlink("../shared/one.sql", p.dir + "/migrations/V1__a.sql")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "a link")
+        self.git(p, "branch", "-f", "main")
+        p.write("shared/one.sql", T + DROP)
+        self.one(p)
+        p.write("shared/one.sql", T)
+        p.write("shared/two.sql", DROP)
+        os.unlink(p.dir + "/migrations/V1__a.sql")
+        os.symlink("../shared/two.sql", p.dir + "/migrations/V2__b.sql")
+        os.symlink("../shared/one.sql", p.dir + "/migrations/V1__a.sql")
+        self.one(p)
+
     def test_a_live_database_is_no_branch(self):
         p = self.branch()
         p.write("migrations/V2__x.sql", DROP)
