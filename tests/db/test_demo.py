@@ -118,8 +118,11 @@ class Demo(unittest.TestCase):
         left = os.listdir(self.tmp)
         self.assertIn(len(left), (1, 2), left)
 
+        # A folder that is only half made is left alone for a minute: somebody may be making it. Whoever starts after that
+        # removes it.
+        born = [os.stat(os.path.join(self.tmp, name)).st_ctime for name in left if name.startswith("phasegate-new-")]
+        pgtest.wait_until(lambda: not born or time.time() - max(born) > 62, 90, what="the minute")
         demos = [self.start(*QUICK, "--format", "json") for _ in range(2)]
-        # A folder that is only half made is left alone for a minute: somebody may be making it.
         pgtest.wait_until(lambda: not set(left) & set(os.listdir(self.tmp)), 180, what="the removal of the killed demo's %s" % left)
         for demo in demos:
             rc, out, err = self.finish(demo)
