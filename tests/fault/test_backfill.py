@@ -20,6 +20,9 @@ CREATE TABLE written (id bigint, n int);
 CREATE FUNCTION count_writes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO public.written VALUES (NEW.id, 1);
+    IF NEW.id %% 150 = 0 THEN -- each fiftieth: so that there's time for a kill on any machine
+        PERFORM pg_catalog.pg_sleep(0.03);
+    END IF;
     RETURN NULL;
 END $$;
 """ % ROWS
