@@ -26,6 +26,9 @@ void *arena_alloc(struct arena *a, size_t bytes) __attribute__((malloc, returns_
 /* Grow an array from old_bytes to new_bytes: in place where it is the newest allocation of its
  * block and there is room, else copied. What is added is zeroed. A NULL p allocates. */
 void *arena_grow(struct arena *a, void *p, size_t old_bytes, size_t new_bytes);
+/* Room for one more than the n items that there are: twice as large each time that n is 0 or a power of two, for what
+ * lies behind an array makes it move. Only for arrays that grow by one. */
+void *arena_more(struct arena *a, void *items, size_t size, int n);
 /* Texts are packed without alignment. */
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);

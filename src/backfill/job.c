@@ -55,14 +55,7 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
 
     if (t->n_keys == 0)
         return true;
-    if (!ask(db, a, s,
-             "SELECT b.bound FROM pg_catalog.pg_stats AS h JOIN pg_catalog.pg_namespace AS n ON "
-             "n.nspname = h.schemaname "
-             "JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = h.tablename, "
-             "pg_catalog.unnest(h.histogram_bounds::pg_catalog.text::pg_catalog.text[]) WITH "
-             "ORDINALITY AS b (bound, n) "
-             "WHERE c.oid = $1::pg_catalog.oid AND h.attname = $2 AND h.inherited = "
-             "$3::pg_catalog.bool ORDER BY b.n",
+    if (!ask(db, a, s, sql_select_backfill_bounds,
              &DB_PARAMS(arena_printf(a, "%u", t->oid), t->keys[0], t->has_parts ? "true" : "false"),
              &rows, err))
         return false;
@@ -82,21 +75,7 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
     memset(out, 0, sizeof *out);
     sql_qualified(&name, s->spec.schema, s->spec.table);
     out->quoted = arena_strdup(a, str_text(&name));
-    if (!ask(db, a, s,
-             "SELECT c.oid, c.relkind, "
-             "(SELECT pg_catalog.sum(pg_catalog.pg_relation_size(t.relid))::pg_catalog.int8 "
-             " FROM pg_catalog.pg_partition_tree(c.oid) AS t WHERE t.isleaf) AS part_bytes, "
-             "pg_catalog.pg_relation_size(c.oid), k.attname, greatest(c.reltuples, "
-             "0)::pg_catalog.int8 "
-             "FROM pg_catalog.pg_class AS c "
-             "LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary AND "
-             "i.indisvalid "
-             "LEFT JOIN LATERAL (SELECT a.attname, u.o FROM "
-             "pg_catalog.unnest(i.indkey::pg_catalog.int2[]) "
-             "WITH ORDINALITY AS u (n, o) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid "
-             "AND a.attnum = u.n) "
-             "AS k ON true WHERE c.oid = pg_catalog.to_regclass($1) ORDER BY k.o",
-             &DB_PARAMS(out->quoted), &rows, err))
+    if (!ask(db, a, s, sql_select_backfill_table, &DB_PARAMS(out->quoted), &rows, err))
         return false;
     if (rows.n_rows == 0)
         return err_set(err, ERR_INPUT, "table %s of backfill %s isn't there", out->quoted, s->name);
@@ -200,10 +179,8 @@ static bool has_slices(struct db *db, struct arena *a, int64_t job, bool *out, s
 {
     struct db_rows rows = {0};
 
-    if (!db_query(
-            db, a,
-            "SELECT 1 FROM phasegate.backfill_slice WHERE job_id = $1::pg_catalog.int8 LIMIT 1",
-            &DB_PARAMS(arena_printf(a, "%lld", (long long) job)), &rows, err))
+    if (!db_query(db, a, sql_select_backfill_slice,
+                  &DB_PARAMS(arena_printf(a, "%lld", (long long) job)), &rows, err))
         return false;
     *out = rows.n_rows > 0;
     return true;

@@ -174,6 +174,14 @@ void arena_reset(struct arena *a)
     a->used = 0;
 }
 
+void *arena_more(struct arena *a, void *items, size_t size, int n)
+{
+    size_t have = (size_t) n;
+
+    return (n & (n - 1)) != 0 ? items
+                              : arena_grow(a, items, size * have, size * (n ? 2 * have : 1));
+}
+
 /* Behind a's head, which goes on taking what is asked for. */
 void arena_adopt(struct arena *a, struct arena *from)
 {

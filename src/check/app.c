@@ -214,6 +214,16 @@ static int first_world(const struct proof *p, int release, const struct statemen
     return -1;
 }
 
+bool app_is_live_from(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->t.n_worlds; i++)
+        if (p->t.worlds[i].state >= state &&
+            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
+            app_is_possible(p, &p->t.worlds[i], a->s))
+            return true;
+    return false;
+}
+
 /* ---- loading ------------------------------------------------------------------------------------------------ */
 
 struct loaded {

@@ -190,16 +190,6 @@ static bool try_statement(struct proof *p, const struct app_statement *a, int st
     return true;
 }
 
-static bool is_live_after(const struct proof *p, const struct app_statement *a, int state)
-{
-    for (int i = 0; i < p->t.n_worlds; i++)
-        if (p->t.worlds[i].state >= state &&
-            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
-            app_is_possible(p, &p->t.worlds[i], a->s))
-            return true;
-    return false;
-}
-
 bool legacy_before(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *t = &p->t.states[state];
@@ -216,7 +206,7 @@ bool legacy_before(struct proof *p, int state, struct err *err)
             const struct app_statement *a = &p->app[k];
 
             if (a->q->runs && a->q->n_sets > 0 && a->q->n_before == 0 &&
-                !p->t.releases[a->release].is_projected && is_live_after(p, a, state) &&
+                !p->t.releases[a->release].is_projected && app_is_live_from(p, a, state) &&
                 !try_statement(p, a, state, &step->stmts[i], err))
                 return false;
         }

@@ -57,16 +57,6 @@ static bool restricts_parent(const struct task *t, const char *table)
     return false;
 }
 
-static bool is_live_from(const struct proof *p, const struct app_statement *a, int state)
-{
-    for (int i = 0; i < p->t.n_worlds; i++)
-        if (p->t.worlds[i].state >= state &&
-            world_has_release(&p->t, &p->t.worlds[i], a->release) &&
-            app_is_possible(p, &p->t.worlds[i], a->s))
-            return true;
-    return false;
-}
-
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
 enum { T_INT8 = 20, T_NUMERIC = 1700 }; /* pg_type.dat */
@@ -364,11 +354,11 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l->tries = arena_array(p->scratch, struct limit_try, TRIES_MAX);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
-        if (a->q->runs && a->q->n_sets > 0 && is_live_from(p, a, state) &&
+        if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
             add_tries(p, a, s->task, l);
         /* With the rows that there are it may not run: two tables have the same keys. */
-        if (a->q->n_sets > 0 && a->q->shape[s->from] && is_live_from(p, a, state) &&
+        if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
             add_from_rows(p, a, s->task, l);
     }

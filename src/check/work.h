@@ -276,6 +276,8 @@ void schema_sums_of(struct arena *a, const struct catalogue *c, struct schema_su
 bool app_load(struct proof *p, struct problem_list *problems, struct err *err);
 bool app_is_possible(const struct proof *p, const struct timeline_world *w,
                      const struct statement *s);
+/* May it be run in this state, or in one that comes later? */
+bool app_is_live_from(const struct proof *p, const struct app_statement *a, int state);
 bool sessions_open(struct proof *p, struct err *err);
 void sessions_close(struct proof *p);
 

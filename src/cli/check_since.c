@@ -108,12 +108,9 @@ bool since_has(const struct since *s, const char *file, bool with_below)
 
 static void add_changed(struct since *s, const char *path)
 {
-    struct arena *a = &s->c->arena;
     struct text_list *out = &s->changed;
-    size_t n = (size_t) out->n, size = sizeof *out->items;
 
-    if ((n & (n - 1)) == 0) /* 0, 1, 2, 4: full, as the texts lie behind it */
-        out->items = arena_grow(a, out->items, size * n, size * (n ? 2 * n : 1));
+    out->items = arena_more(&s->c->arena, out->items, sizeof *out->items, out->n);
     out->items[out->n++] = (struct text) {.s = path};
 }
 

@@ -150,15 +150,6 @@ static const char *skip_constant(const char *start, const char *p)
     return q > p ? q : NULL;
 }
 
-/* Room for one more than n. Texts lie between, so that it has to move: twice as large each time. */
-static void *grown(struct arena *a, void *items, size_t size, int n)
-{
-    bool is_full = (n & (n - 1)) == 0; /* 0, 1, 2, 4, ... */
-
-    return is_full ? arena_grow(a, items, size * (size_t) n, size * (size_t) (n ? 2 * n : 1))
-                   : items;
-}
-
 /* Both texts are the same but for constants in one that are parameters in the other. */
 static bool read_values(struct arena *a, const char *sql, const char *normal, int before,
                         struct text_list *values)
@@ -171,7 +162,7 @@ static bool read_values(struct arena *a, const char *sql, const char *normal, in
 
             if (!past)
                 return false;
-            values->items = grown(a, values->items, sizeof *values->items, values->n);
+            values->items = arena_more(a, values->items, sizeof *values->items, values->n);
             values->items[values->n++] =
                 (struct text) {.s = arena_strndup(a, p, (size_t) (past - p))};
             p = past;
@@ -220,7 +211,7 @@ struct mend {
 
 static void add_edit(struct mend *m, size_t from, size_t to, const char *with)
 {
-    m->edits = grown(m->a, m->edits, sizeof *m->edits, m->n);
+    m->edits = arena_more(m->a, m->edits, sizeof *m->edits, m->n);
     m->edits[m->n++] = (struct edit) {from, to, with};
 }
 

@@ -9,17 +9,9 @@
 
 /* ---- what is found ---------------------------------------------------------------------------- */
 
-/* Lists grow by doubling: room is there whenever n is no power of two. */
-static void *grown(struct arena *a, void *items, int n, size_t size)
-{
-    if ((n & (n - 1)) != 0)
-        return items;
-    return arena_grow(a, items, size * (size_t) n, size * (size_t) (n ? 2 * n : 1));
-}
-
 void note_text(struct arena *a, struct text_list *l, const char *s)
 {
-    l->items = grown(a, l->items, l->n, sizeof *l->items);
+    l->items = arena_more(a, l->items, sizeof *l->items, l->n);
     l->items[l->n++] = (struct text) {.s = arena_strdup(a, s)};
 }
 
@@ -43,7 +35,7 @@ int note_rel(struct walk *w, struct sql_rel rel)
     for (int i = 0; i < f->n_rels; i++)
         if (is_same(f->rels[i].schema, rel.schema) && is_same(f->rels[i].name, rel.name))
             return i;
-    f->rels = grown(w->a, f->rels, f->n_rels, sizeof *f->rels);
+    f->rels = arena_more(w->a, f->rels, sizeof *f->rels, f->n_rels);
     f->rels[f->n_rels] = (struct fact_rel) {.schema = arena_strdup(w->a, rel.schema),
                                             .name = arena_strdup(w->a, rel.name),
                                             .verb = VERB_SELECT};
@@ -65,7 +57,7 @@ struct fact_write *note_write(struct walk *w, struct sql_rel rel, enum statement
 {
     struct statement_facts *f = w->out;
 
-    f->writes = grown(w->a, f->writes, f->n_writes, sizeof *f->writes);
+    f->writes = arena_more(w->a, f->writes, sizeof *f->writes, f->n_writes);
     f->writes[f->n_writes] = (struct fact_write) {.schema = arena_strdup(w->a, rel.schema),
                                                   .table = arena_strdup(w->a, rel.name),
                                                   .verb = verb};
