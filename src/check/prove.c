@@ -102,7 +102,7 @@ static bool replay_all(struct proof *p, struct err *err)
         if (!unique_state(p, s, err) || !resolve_state(p, s, err) ||
             !answers_state(p, s, since, err))
             return false;
-        if (!writes_probe(p, s, err))
+        if (!writes_probe(p, s, err) || !verify_state(p, s, err))
             return false;
     }
     return true;
@@ -173,6 +173,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         if (p->losses->n == 0 && !shadow_is_late(p->shadow))
             cache_write(p);
         verdict_all(p);
+        verify_report(p);
         lost_report(p);
         note_proofs(p);
         out->server_version = arena_printf(p->a, "%d.%d", v / 10000, v % 10000);

@@ -196,6 +196,15 @@ struct losses {
     int n;
 };
 
+/* A query of verify: that was prepared. */
+struct verify_try {
+    int plan;
+    enum phase phase;
+    const struct check *check;
+    bool is_understood; /* in one of the states */
+    const char *sqlstate, *message;
+};
+
 struct proof {
     const struct plan_set *set;
     const struct check_options *o;
@@ -239,23 +248,26 @@ struct proof {
     int n_gone;
     struct born *born;
     int n_born;
-    uint64_t *shapes;          /* [n_states]: of the schema */
-    bool *begins;              /* [n_states]: a phase begins in it */
-    uint64_t statements_print; /* see check_statements_print */
-    struct cache *cache;       /* NULL: nothing is kept */
-    uint64_t *rows_print;      /* [n_states]: of the data that steps have changed */
-    int state;                 /* in which the shadow's database is */
-    bool *broken;              /* [n_states]: its task failed on the shadow */
-    bool *endless;             /* [n_states]: its task doesn't end, and isn't run again */
-    bool *in_place;            /* [n_states]: its step's result was there already */
-    bool *stale;               /* [n_app]: W has told of it */
-    bool *forgot;              /* [n_states]: rows of ours had to go for its step */
-    bool *told_unique;         /* [n_states]: unique.c was there */
-    int n_rows;                /* how often the rows of the database changed, or were made anew */
-    bool told_bare;            /* that there is no baseline at all was said */
-    bool *told;                /* [n_states]: was come to before: its findings are there */
-    bool opens_all;            /* nothing that is held is left unprepared, whatever is foreseen */
-    bool is_short;             /* something that was left was asked for after all */
+    uint64_t *shapes;            /* [n_states]: of the schema */
+    bool *begins;                /* [n_states]: a phase begins in it */
+    uint64_t statements_print;   /* see check_statements_print */
+    struct cache *cache;         /* NULL: nothing is kept */
+    uint64_t *rows_print;        /* [n_states]: of the data that steps have changed */
+    int state;                   /* in which the shadow's database is */
+    struct verify_try *verifies; /* see verify.c */
+    int n_verifies;
+    bool is_verify_broken; /* a task before one of them failed: nothing is known of any */
+    bool *broken;          /* [n_states]: its task failed on the shadow */
+    bool *endless;         /* [n_states]: its task doesn't end, and isn't run again */
+    bool *in_place;        /* [n_states]: its step's result was there already */
+    bool *stale;           /* [n_app]: W has told of it */
+    bool *forgot;          /* [n_states]: rows of ours had to go for its step */
+    bool *told_unique;     /* [n_states]: unique.c was there */
+    int n_rows;            /* how often the rows of the database changed, or were made anew */
+    bool told_bare;        /* that there is no baseline at all was said */
+    bool *told;            /* [n_states]: was come to before: its findings are there */
+    bool opens_all;        /* nothing that is held is left unprepared, whatever is foreseen */
+    bool is_short;         /* something that was left was asked for after all */
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
     int entering;                      /* the state on the way to which the replay is; 0: none */
@@ -321,6 +333,10 @@ struct finding *step_finding(struct proof *p, int state, const char *rule, struc
 void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r);
 /* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
 bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message);
+
+/* verify.c: queries of verify: in the states where they might be run; then those that are understood nowhere. */
+bool verify_state(struct proof *p, int state, struct err *err);
+void verify_report(struct proof *p);
 
 /* statement_timeout of steps. */
 enum { STEP_MS = 30000 };

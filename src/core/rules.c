@@ -205,6 +205,7 @@ const struct rule rules[] = {
      "a restrictive step in expand isn't proved against a live writer"},
     {"validate-lock-raised-by-sibling", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,
      "VALIDATE shares an ALTER TABLE that takes a stronger lock"},
+    {"verify-query-fails", RULE_DATA, SEVERITY_ERROR, BY_SHADOW, "a query of verify: can't be run"},
     {"verify-query-missing", RULE_DATA, SEVERITY_ERROR, BY_STATIC,
      "contract destroys what was moved, and nothing compares old and new"},
     {"view-shim-rejects-old-writes", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,

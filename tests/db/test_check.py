@@ -150,6 +150,30 @@ class Flags(check_project.Case):
         self.red(self.project(baseline=T, releases=self.releases, plans=[p]), "backfill-not-idempotent-or-races-old-writers")
 
 
+class Verify(check_project.Case):
+    releases = {"1.0.0": GET, "1.1.0": GET, "1.2.0": GET, "1.3.0": GET}
+
+    def verified(self, sql, phase="write_activation", **phases):
+        p = widen()
+        p["phases"][phase]["verify"] = [{"id": "equal", "sql": sql, "expect": "= 0"}]
+        p["phases"].update(phases)
+        return self.project(baseline=T, releases=self.releases, plans=[p])
+
+    def test_a_name_that_is_nowhere(self):
+        f = self.red(self.verified("SELECT count(*) FROM t WHERE nwe IS NULL"), "verify-query-fails", plan="widen",
+                     phase="write_activation", sqlstate="42703")
+        self.assertIn('verify "equal": column "nwe" does not exist', f["message"])
+
+    def test_what_a_phase_has_made(self):
+        self.clean(self.verified("SELECT count(*) FROM t WHERE fresh IS NULL"))
+        self.clean(self.verified("SELECT count(*) FROM t WHERE fresh IS NULL", phase="dual_read"))
+
+    def test_a_step_that_fails_says_enough(self):
+        broken = expand("1.1.0", "ALTER TABLE nowhere ADD COLUMN fresh text")
+        done = self.verified("SELECT count(*) FROM t WHERE nwe IS NULL", expand=broken).check()
+        self.assertNotIn("verify-query-fails", [f["rule"] for f in done.findings], done)
+
+
 class Restrictions(check_project.Case):
     def test_null_from_a_live_writer(self):
         put = "-- name: Put\n-- args: (7, 'x')\nINSERT INTO t (id, old) VALUES ($1, $2);\n"
