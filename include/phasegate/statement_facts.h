@@ -96,9 +96,12 @@ struct statement_facts {
 /* s->dollar_sql is read. Never fails: see parsed. */
 void statement_facts(struct arena *a, const struct statement *s, struct statement_facts *out);
 
-/* Of n statements, s[i] to out[i], by as many threads as there are processors (no more than a few). */
-void statement_facts_all(struct arena *a, const struct statement *const *s,
-                         struct statement_facts *const *out, int n);
+/* Of n statements, s[i] to out[i], by a few threads beside the caller, who goes on with something else and then takes
+ * part in what is left: nothing of out may be looked at before the end. s and out stay with the caller until then;
+ * what the facts point to goes to a at the end. Each begin needs its end. */
+struct statement_facts_work *statement_facts_begin(const struct statement *const *s,
+                                                   struct statement_facts *const *out, int n);
+void statement_facts_end(struct statement_facts_work *w, struct arena *a);
 
 /* The first word of a text, behind blanks and comments: where it begins, and how long it is; 0: it begins with none. */
 size_t statement_word(const char *sql, size_t *n);

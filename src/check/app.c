@@ -326,8 +326,8 @@ static void report_none(struct proof *p, const struct timeline_release *r, bool 
                        : "the files of its statements: hold none: write them, or list others";
 }
 
-/* All at once: most of what is done before the server answers. */
-static void read_facts(struct proof *p)
+/* They take as long as the server takes to start, and are needed when it's asked the first time. */
+static void begin_facts(struct proof *p)
 {
     const struct statement **of = arena_array(p->a, const struct statement *, p->n_queries + 1);
     struct statement_facts **out = arena_array(p->a, struct statement_facts *, p->n_queries + 1);
@@ -336,7 +336,15 @@ static void read_facts(struct proof *p)
         of[i] = p->queries[i].s;
         out[i] = &p->queries[i].facts;
     }
-    statement_facts_all(p->a, of, out, p->n_queries);
+    p->facts_work = statement_facts_begin(of, out, p->n_queries);
+}
+
+void app_settle(struct proof *p)
+{
+    if (!p->facts_work)
+        return;
+    statement_facts_end(p->facts_work, p->a);
+    p->facts_work = NULL;
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         const char *instead = stand_in(p->a, &q->facts);
@@ -435,7 +443,7 @@ bool app_load(struct proof *p, struct problem_list *problems, struct err *err)
     places.slots = arena_array(p->a, int, places.n);
     for (int i = 0; i < n; i++)
         add_app(p, &places, i, &all[i]);
-    read_facts(p);
+    begin_facts(p);
     find_transactions(p);
     p->report->summary.statements = total;
     return true;

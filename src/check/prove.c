@@ -89,6 +89,7 @@ static bool replay_all(struct proof *p, struct err *err)
     for (int s = 0; s < p->t.n_states; s++) {
         if (!replay_to(p, s, err))
             return false;
+        app_settle(p);
         p->entering = 0;
         cache_state(p, s);
         if (!probe_state(p, s, err))
@@ -182,6 +183,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
         out->summary.worlds = p->t.n_worlds;
         *t = p->t;
     }
+    app_settle(p);
     *again = !ok && (p->is_short || lost_again(p, err));
     if (!ok && !*again && lost_gives_up(p, err)) {
         *t = p->t;

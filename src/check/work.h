@@ -225,6 +225,7 @@ struct proof {
     int n_sessions;
     struct query *queries;
     int n_queries, cap_queries;
+    struct statement_facts_work *facts_work; /* NULL: none, or settled */
     struct app_statement *app;
     int n_app;
     struct strictness *strict; /* [releases + consumers] */
@@ -286,6 +287,8 @@ void schema_sums_of(struct arena *a, const struct catalogue *c, struct schema_su
 
 /* app.c: the statements of every release, as queries. */
 bool app_load(struct proof *p, struct problem_list *problems, struct err *err);
+/* Waits for the facts of all queries, which app_load only begins to read; nothing of them is there before. */
+void app_settle(struct proof *p);
 bool app_is_possible(const struct proof *p, const struct timeline_world *w,
                      const struct statement *s);
 /* May it be run in this state, or in one that comes later? */

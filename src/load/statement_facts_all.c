@@ -3,63 +3,86 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* A thread has to be worth its start; more than a few find nothing left to do beside a server that starts. */
-enum { THREADS_MAX = 4, STATEMENTS_EACH = 100 };
+enum { THREADS_MAX = 4, STATEMENTS_EACH = 100, TURN = 16 };
 
-struct part {
+struct reader {
+    struct statement_facts_work *work;
     struct arena a;
+    pthread_t thread;
+};
+
+struct statement_facts_work {
     const struct statement *const *s;
     struct statement_facts *const *out;
     int n;
-    pthread_t thread;
-    bool has_thread;
+    atomic_int next; /* the first that nobody has taken */
+    struct reader readers[THREADS_MAX];
+    int n_readers;
 };
 
-static void *read_part(void *arg)
+static void read_on(struct statement_facts_work *w, struct arena *a)
 {
-    struct part *p = arg;
+    for (int first; (first = atomic_fetch_add(&w->next, TURN)) < w->n;)
+        for (int i = first; i < w->n && i < first + TURN; i++)
+            statement_facts(a, w->s[i], w->out[i]);
+}
 
-    for (int i = 0; i < p->n; i++)
-        statement_facts(&p->a, p->s[i], p->out[i]);
+static void *reader_main(void *arg)
+{
+    struct reader *r = arg;
+
+    read_on(r->work, &r->a);
     return NULL;
 }
 
-static int parts_for(int n)
+/* Besides the caller's own, which takes part at the end. */
+static int readers_for(int n)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int most = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (int) processors;
+    int most = processors < 2 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (int) processors - 1;
     int worth = n / STATEMENTS_EACH;
 
-    return worth < 1 ? 1 : worth < most ? worth : most;
+    return worth < most ? worth : most;
 }
 
-void statement_facts_all(struct arena *a, const struct statement *const *s,
-                         struct statement_facts *const *out, int n)
+struct statement_facts_work *statement_facts_begin(const struct statement *const *s,
+                                                   struct statement_facts *const *out, int n)
 {
-    struct part parts[THREADS_MAX] = {0};
-    int n_parts = parts_for(n);
+    struct statement_facts_work *w = calloc(1, sizeof *w);
     sigset_t all, before;
 
+    if (!w)
+        abort();
+    w->s = s;
+    w->out = out;
+    w->n = n;
     sigfillset(&all); /* signals are for the threads that wait */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < n_parts; i++) {
-        int first = (int) ((long) n * i / n_parts), next = (int) ((long) n * (i + 1) / n_parts);
+    for (int wanted = readers_for(n); w->n_readers < wanted; w->n_readers++) {
+        struct reader *r = &w->readers[w->n_readers];
 
-        parts[i] = (struct part) {.s = s + first, .out = out + first, .n = next - first};
-        /* The last one is ours. */
-        parts[i].has_thread =
-            i < n_parts - 1 && pthread_create(&parts[i].thread, NULL, read_part, &parts[i]) == 0;
+        r->work = w;
+        if (pthread_create(&r->thread, NULL, reader_main, r) != 0)
+            break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    for (int i = 0; i < n_parts; i++)
-        if (!parts[i].has_thread)
-            read_part(&parts[i]);
-    for (int i = 0; i < n_parts; i++) {
-        if (parts[i].has_thread)
-            pthread_join(parts[i].thread, NULL);
-        arena_adopt(a, &parts[i].a);
+    return w;
+}
+
+void statement_facts_end(struct statement_facts_work *w, struct arena *a)
+{
+    if (!w)
+        return;
+    read_on(w, a);
+    for (int i = 0; i < w->n_readers; i++) {
+        pthread_join(w->readers[i].thread, NULL);
+        arena_adopt(a, &w->readers[i].a);
     }
+    free(w);
 }

@@ -405,9 +405,10 @@ static void test_many_at_once(void **state)
         of[i] = &s[i];
         out[i] = &f[i];
     }
-    statement_facts_all(&a, of, out, 0);
+    statement_facts_end(statement_facts_begin(of, out, 0), &a);
     assert_null(f[0].rels);
-    statement_facts_all(&a, of, out, N);
+    statement_facts_end(statement_facts_begin(of, out, N), &a);
+    statement_facts_end(NULL, &a);
     for (int i = 0; i < N; i++) {
         CHECK(f[i].parsed == (i % 7 != 3), "%d: %s", i, f[i].why);
         CHECK(i % 7 == 3 ? f[i].why_at == 14
