@@ -122,8 +122,9 @@ void signal_reason(struct str *out, enum signal_kind k, const struct signal_stat
 /* The plan's throttle:, and what `backfill PLAN set` changes while it runs. */
 struct backfill_knobs {
     struct batch_limits batch;
-    double max_duty;     /* share of the time that is worked, 0.01..1 */
-    double vacuum_share; /* of the rows changed between two VACUUMs, 0..1; 0: none */
+    bool has_min, has_max; /* of batch: somebody asked for it */
+    double max_duty;       /* share of the time that is worked, 0.01..1 */
+    double vacuum_share;   /* of the rows changed between two VACUUMs, 0..1; 0: none */
     struct signal_limit limits[SIGNAL_COUNT];
     bool is_named[SIGNAL_COUNT];    /* somebody asked for it: it has to be readable */
     const char *text[SIGNAL_COUNT]; /* of sql, http, file, window: what to look at; borrowed */
@@ -132,6 +133,8 @@ struct backfill_knobs {
 void knobs_begin(struct backfill_knobs *k, const struct batch_limits *batch);
 /* "target=20ms", "replica_lag=5s", "dead_tuples=off"; the text is borrowed. False: *why says what was expected. */
 bool knob_take(struct backfill_knobs *k, const char *key, const char *value, const char **why);
+/* Do they fit together? False: *why says what was expected. */
+bool knobs_agree(const struct backfill_knobs *k, const char **why);
 /* Is it a key at all? words: all of them, ends with NULL. */
 extern const char *const knob_words[];
 

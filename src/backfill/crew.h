@@ -27,6 +27,7 @@ struct crew {
     bool stops;     /* nobody begins another batch */
     struct err why; /* the first failure; ERR_NONE: none */
     int at_work;    /* threads that haven't ended */
+    int walked; /* slices that were done or given back: there may be something to take, or nothing left */
     struct pace pace;
     enum signal_level level;
     struct str reason;

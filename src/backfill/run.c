@@ -31,7 +31,7 @@ struct view { /* of the thread that watches */
     const struct backfill_watch *by;
     struct monitor monitor;
     struct forecast forecast;
-    int64_t said_ms, told_ms;
+    int64_t looked_ms, said_ms, told_ms;
     struct worker vacuum;
 };
 
@@ -130,7 +130,11 @@ static void say(struct view *v, struct backfill_now *now, int64_t mono)
     AUTO(arena) a = {0};
     struct crew *c = v->crew;
 
-    if (mono - v->said_ms < SAY_MS || !look(c, v->db, &v->monitor, now, &unseen))
+    /* Often, for VACUUM to come in time; seldom for those who read it. */
+    if (mono - v->looked_ms < LOOK_MS || !look(c, v->db, &v->monitor, now, &unseen))
+        return;
+    v->looked_ms = mono;
+    if (mono - v->said_ms < SAY_MS)
         return;
     v->said_ms = mono;
     forecast_take(&v->forecast, now->rows_done, mono);

@@ -292,6 +292,9 @@ static bool walk_slice(struct worker *w, struct err *err)
 
 /* ---- the thread -------------------------------------------------------------------------------------------- */
 
+/* No batch waits for the disk: its rows and the cursor are in one transaction, so a crash of the server takes both
+ * back, and what the ledger writes at the end takes all of it to the disk. Nor do others wait for the disk because of
+ * a row of ours. Where commits wait for standbys they keep the pace of the slowest, and stay as they are. */
 static bool settle_session(struct worker *w, struct err *err)
 {
     const struct backfill_setup *b = w->crew->setup;
@@ -302,7 +305,9 @@ static bool settle_session(struct worker *w, struct err *err)
                    "pg_catalog.set_config('phasegate.backfill', 'on', false), "
                    "pg_catalog.set_config('lock_timeout', $2, false), "
                    "pg_catalog.set_config('statement_timeout', $3, false), "
-                   "pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false)",
+                   "pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false), "
+                   "CASE WHEN pg_catalog.current_setting('synchronous_standby_names') = ''"
+                   " THEN pg_catalog.set_config('synchronous_commit', 'off', false) END",
                    &DB_PARAMS(b->search_path, arena_printf(&a, "%lld", (long long) b->lock_ms),
                               arena_printf(&a, "%lld", (long long) b->statement_ms)),
                    err);
@@ -349,20 +354,53 @@ static bool others_work(struct worker *w, bool *out, struct err *err)
     return true;
 }
 
+static int walked(struct crew *c)
+{
+    pthread_mutex_lock(&c->lock);
+    int n = c->walked;
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+static void note_walked(struct crew *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->walked++;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Until another thread is through with a slice; what other processes do is asked for after a while. */
+static void wait_for_others(struct crew *c, int walked_before)
+{
+    int64_t end = clock_mono_ms(c->ports->clock) + OTHERS_MS, left = OTHERS_MS;
+
+    pthread_mutex_lock(&c->lock);
+    for (; !c->stops && left > 0 && c->walked == walked_before;
+         left = end - clock_mono_ms(c->ports->clock))
+        crew_wait(c, left);
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* Takes a slice and walks it. *out: there is something to come back for. */
 static bool one_slice(struct worker *w, bool *out, bool *lost, struct err *why, struct err *err)
 {
     bool found = false;
+    int before = walked(w->crew);
 
     *lost = !worker_session(w, why) || !slice_claim(w, &found, why);
     *out = true;
     if (*lost)
         return true;
-    if (found)
-        return walk_slice(w, err);
+    if (found) {
+        bool good = walk_slice(w, err);
+
+        note_walked(w->crew);
+        return good;
+    }
     *lost = !others_work(w, out, why);
     if (!*lost && *out)
-        worker_pause(w, OTHERS_MS);
+        wait_for_others(w->crew, before);
     return true;
 }
 

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+/* Slices for each of several workers: as many as leave each a good number of batches. */
+#define SLICES_EACH 16
+#define SLICES_EACH_LEAST 4
+#define SLICE_ROWS_WELL 10000
+#define SLICE_ROWS_LEAST 1000
+
 #define LONG_TRIES 30 /* about a quarter of an hour, as for the lock of a step */
 
 static const struct {
@@ -95,12 +101,14 @@ int64_t failure_long_wait_ms(int attempt, uint32_t random)
 
 int slices_wanted(int64_t rows, int64_t workers)
 {
-    int64_t n = rows / SLICE_ROWS;
-    /* Several workers need several slices, and the last ones to end shouldn't wait long for one another. */
-    int64_t least = workers > 1 ? 4 * workers : 1;
+    int64_t n = rows / SLICE_ROWS, each = SLICES_EACH;
 
-    if (n < least && rows >= least * 1000)
-        n = least;
+    if (workers > 1) { /* the last ones to end shouldn't wait long for one another */
+        while (each > SLICES_EACH_LEAST && rows < each * workers * SLICE_ROWS_WELL)
+            each /= 2;
+        if (n < each * workers && rows >= each * workers * SLICE_ROWS_LEAST)
+            n = each * workers;
+    }
     return n < 1 ? 1 : n > SLICES_MAX ? SLICES_MAX : (int) n;
 }
 

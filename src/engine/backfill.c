@@ -68,6 +68,8 @@ static bool settle(struct work *w, const struct task *t, struct filler *f, struc
         given(b->batch_max, usual.max),
         (double) given(b->batch_target_ms, (int64_t) usual.target_ms), usual.max_bytes};
     knobs_begin(&s->knobs, &batch);
+    s->knobs.has_min = b->batch_min != MODEL_UNSET;
+    s->knobs.has_max = b->batch_max != MODEL_UNSET;
     s->workers = (int) given(b->workers, 1);
     s->workers = s->workers < 1 ? 1 : s->workers > WORKERS_MAX ? WORKERS_MAX : s->workers;
     s->ends_job = true;

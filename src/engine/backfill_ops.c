@@ -253,6 +253,74 @@ static bool check_setting(const struct backfill_setting *s, struct err *err)
     return err_set(err, ERR_USAGE, "%s=%s: expected %s", s->key, s->value, why);
 }
 
+/* What the plan says about sizes. */
+static void begin_as_planned(const struct plan *p, const char *name, struct backfill_knobs *k)
+{
+    const struct batch_limits usual = BATCH_LIMITS_DEFAULT;
+
+    knobs_begin(k, &usual);
+    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+        for (int i = 0; i < p->phases[ph].backfill.n; i++) {
+            const struct backfill *b = &p->phases[ph].backfill.items[i];
+
+            if (strcmp(b->id.s, name) != 0)
+                continue;
+            k->has_min = b->batch_min != MODEL_UNSET;
+            k->has_max = b->batch_max != MODEL_UNSET;
+            k->batch.min = k->has_min ? b->batch_min : k->batch.min;
+            k->batch.max = k->has_max ? b->batch_max : k->batch.max;
+        }
+}
+
+static void take_all(struct backfill_knobs *k, json_t *all)
+{
+    const char *key, *why;
+    json_t *value;
+
+    json_object_foreach(all, key, value) if (json_is_string(value))(void) !knob_take(
+        k, key, json_string_value(value), &why);
+}
+
+/* With what is set already and what the plan says: alone each is right. */
+static bool check_together(struct engine *e, const struct plan *p, json_t *set, struct arena *a,
+                           struct err *err)
+{
+    struct backfill_status *jobs = NULL;
+    int n = 0;
+    bool good = engine_backfills(e, p, a, &jobs, &n, err);
+
+    for (int i = 0; good && i < n; i++) {
+        struct backfill_knobs k;
+        const char *why = NULL;
+        json_t *all = jobs[i].knobs ? json_loads(jobs[i].knobs, 0, NULL) : NULL;
+
+        all = all ? all : json_object();
+        json_object_update(all, set);
+        begin_as_planned(p, jobs[i].name, &k);
+        take_all(&k, all);
+        json_decref(all);
+        good = knobs_agree(&k, &why);
+        if (!good)
+            err_set(err, ERR_USAGE,
+                    "backfill %s would have min_rows=%lld and max_rows=%lld: expected %s",
+                    jobs[i].name, (long long) k.batch.min, (long long) k.batch.max, why);
+    }
+    return good;
+}
+
+static bool check_settings(struct engine *e, const struct plan *p,
+                           const struct backfill_setting *set, int n, json_t *all, struct arena *a,
+                           struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        if (!check_setting(&set[i], err))
+            return false;
+        json_object_set_new(all, set[i].key,
+                            set[i].value ? json_string(set[i].value) : json_null());
+    }
+    return check_together(e, p, all, a, err);
+}
+
 bool engine_backfill_set(struct engine *e, const struct plan *p, const struct backfill_setting *set,
                          int n, struct arena *a, struct err *err)
 {
@@ -260,13 +328,9 @@ bool engine_backfill_set(struct engine *e, const struct plan *p, const struct ba
     struct db_rows rows = {0};
     int version = 0;
 
-    for (int i = 0; i < n; i++) {
-        if (!check_setting(&set[i], err)) {
-            json_decref(all);
-            return false;
-        }
-        json_object_set_new(all, set[i].key,
-                            set[i].value ? json_string(set[i].value) : json_null());
+    if (!check_settings(e, p, set, n, all, a, err)) {
+        json_decref(all);
+        return false;
     }
     char *text = json_dumps(all, JSON_COMPACT);
     json_decref(all);

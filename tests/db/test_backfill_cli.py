@@ -126,6 +126,10 @@ class Backfill(project.Case):
         self.assertEqual(b["set"], {"max_rows": "5000", "duty": "0.9", "replica_lag": "7s"})
         p.ok("backfill", NAME, "set", "duty=")
         self.assertEqual(self.backfill(p)["set"], {"max_rows": "5000", "replica_lag": "7s"})
+        for given in (["min_rows=5001"], ["min_rows=10", "max_rows=9"], ["max_rows=49"], ["max_rows="] + ["min_rows=51"]):
+            error = p.json("backfill", NAME, "set", *given, code=2)["error"]
+            self.assertIn("expected min_rows up to max_rows", error["message"], given)
+        self.assertEqual(self.backfill(p)["set"], {"max_rows": "5000", "replica_lag": "7s"})
         self.assertEqual(run.wait().rc, 0)
         self.assertGreater(int(p.db.value("SELECT max(rows_asked) FROM phasegate.backfill_batch")), 50)
 
@@ -133,7 +137,8 @@ class Backfill(project.Case):
         p = self.project(plans=[plan_with()], baseline=BASELINE)
         for given, words in (("dutty=1", 'did you mean duty'), ("duty=2", "expected a share of the time"),
                              ("replica_lag=soon", "expected a time like 5s"), ("target", "expected KEY=VALUE"),
-                             ("lock_waiters=0", "expected a number")):
+                             ("lock_waiters=0", "expected a whole number"), ("target=1h", "from 1ms to 30s"),
+                             ("http=file:", "expected a URL"), ("replica_lag=5", "from 100ms to 24h"), ("max_rows=1e3", "a whole number")):
             error = p.json("backfill", NAME, "set", given, code=2)["error"]
             self.assertIn(words, error["message"], given)
         self.assertIn("what?", p.json("backfill", NAME, "set", code=2)["error"]["message"])

@@ -277,9 +277,10 @@ static void how_many_slices(void **state)
     static const struct {
         int64_t rows, workers;
         int n;
-    } rows[] = {{0, 1, 1},         {999999, 1, 1}, {5000000, 1, 5},      {5000000, 2, 8},
-                {1000, 4, 1},      {16000, 4, 16}, {2000000000, 1, 256}, {15999, 4, 1},
-                {20000000, 2, 20}, {-1, 1, 1}};
+    } rows[] = {
+        {0, 1, 1},       {999999, 1, 1},       {5000000, 1, 5}, {5000000, 2, 32},  {1000, 4, 1},
+        {16000, 4, 16},  {2000000000, 1, 256}, {15999, 4, 1},   {20000000, 2, 32}, {60000, 2, 8},
+        {160000, 2, 16}, {319999, 2, 16},      {320000, 2, 32}, {40000000, 2, 40}, {-1, 1, 1}};
 
     for (size_t i = 0; i < ROWS(rows); i++)
         CHECK(slices_wanted(rows[i].rows, rows[i].workers) == rows[i].n, "%zu: %d", i,
@@ -329,6 +330,158 @@ static void forecasts(void **state)
     assert_true(forecast_left_ms(&f, 600000, 1000000) > 3 * before);
 }
 
+/* ---- what can be set --------------------------------------------------------------------------------------- */
+
+static void settings(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *key, *value;
+        const char *why; /* part of what was expected; NULL: it is taken */
+    } rows[] = {
+        {"target", "50ms", NULL},
+        {"target", "1ms", NULL},
+        {"target", "30s", NULL},
+        {"target", "31s", "from 1ms to 30s"},
+        {"target", "1h", "from 1ms to 30s"},
+        {"target", "0s", "from 1ms to 30s"},
+        {"target", "50", "a time like 50ms"},
+        {"target", "50 ms", "a time like 50ms"},
+        {"target", "5lightyears", "a time like 50ms"},
+        {"target", "off", "a time like 50ms"},
+        {"min_rows", "1", NULL},
+        {"max_rows", "1000000", NULL},
+        {"min_rows", "0", "from 1 to 1000000"},
+        {"max_rows", "1000001", "from 1 to 1000000"},
+        {"max_rows", "99999999999999999999", "from 1 to 1000000"},
+        {"max_rows", "1e3", "a whole number"},
+        {"max_rows", "0x10", "a whole number"},
+        {"max_rows", "10.5", "a whole number"},
+        {"max_rows", "-1", "a whole number"},
+        {"duty", "0.5", NULL},
+        {"duty", "0.01", NULL},
+        {"duty", "1", NULL},
+        {"duty", "1.0", NULL},
+        {"duty", "0.009", "from 0.01 to 1"},
+        {"duty", "1.01", "from 0.01 to 1"},
+        {"duty", "nan", "from 0.01 to 1"},
+        {"duty", "inf", "from 0.01 to 1"},
+        {"duty", "0.", "from 0.01 to 1"},
+        {"duty", "50%", "from 0.01 to 1"},
+        {"vacuum", "20%", NULL},
+        {"vacuum", "off", NULL},
+        {"vacuum", "on", NULL},
+        {"vacuum", "0%", "from 1% to 100%"},
+        {"vacuum", "101%", "from 1% to 100%"},
+        {"dead_tuples", "0.2", "a share like 20%"},
+        {"replica_lag", "5s", NULL},
+        {"replica_lag", "100ms", NULL},
+        {"replica_lag", "64MiB", NULL},
+        {"replica_lag", "on", NULL},
+        {"replica_lag", "off", NULL},
+        {"replica_lag", "5", "a time like 5s"},
+        {"replica_lag", "99ms", "from 100ms to 24h"},
+        {"replica_lag", "25h", "from 100ms to 24h"},
+        {"replica_lag", "5 parsecs", "a time like 5s"},
+        {"replica_bytes", "64KiB", NULL},
+        {"replica_bytes", "1KiB", "from 64KiB"},
+        {"replica_bytes", "64", "a size like 64MiB"},
+        {"slot_retention", "8GiB", NULL},
+        {"slot_retention", "8XiB", "a size like 64MiB"},
+        {"archiver", "42", NULL},
+        {"archiver", "0", "from 1 to 1000000"},
+        {"sessions", "1.5", "a whole number"},
+        {"oldest_xmin", "30m", NULL},
+        {"wal_rate", "off", NULL},
+        {"http", "http://127.0.0.1:8080/ready", NULL},
+        {"http", "https://host/x?y", NULL},
+        {"http", "off", NULL},
+        {"http", "file:", "a URL like http://"},
+        {"http", "file:///etc/passwd", "a URL like http://"},
+        {"http", "http://", "a URL like http://"},
+        {"http", "https:///x", "a URL like http://"},
+        {"http", "on", "a URL like http://"},
+        {"sql", "SELECT 1", NULL},
+        {"sql", "on", "a query"},
+        {"sql", "  ", "a query"},
+        {"file", "/tmp/stop", NULL},
+        {"file", "true", "the name of a file"},
+        {"wal_disk", "80%", "a setting that this version knows"},
+        {"window", "night", "a setting that this version knows"},
+        {"speed", "11", "a setting that this version knows"},
+    };
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct backfill_knobs k;
+        const char *why = "";
+
+        knobs_begin(&k, &BATCH_LIMITS_DEFAULT);
+        bool taken = knob_take(&k, rows[i].key, rows[i].value, &why);
+        CHECK(taken == (rows[i].why == NULL), "%s=%s: %s", rows[i].key, rows[i].value, why);
+        CHECK(taken || strstr(why, rows[i].why), "%s=%s: expected %s, not %s", rows[i].key,
+              rows[i].value, rows[i].why, why);
+    }
+}
+
+static void settings_have_effect(void **state)
+{
+    (void) state;
+    struct backfill_knobs k;
+    const char *why = NULL;
+
+    knobs_begin(&k, &BATCH_LIMITS_DEFAULT);
+    assert_true(knob_take(&k, "target", "20ms", &why));
+    assert_true(fabs(k.batch.target_ms - 20) < 1e-9);
+    assert_true(knob_take(&k, "duty", "0.25", &why));
+    assert_true(fabs(k.max_duty - 0.25) < 1e-9);
+    assert_true(knob_take(&k, "vacuum", "12.5%", &why));
+    assert_true(fabs(k.vacuum_share - 0.125) < 1e-9);
+    assert_true(knob_take(&k, "replica_lag", "10s", &why));
+    assert_true(fabs(k.limits[SIGNAL_REPLICA_LAG].stop - 10) < 1e-9);
+    assert_true(fabs(k.limits[SIGNAL_REPLICA_LAG].slow - 2) < 1e-9);
+    assert_true(knob_take(&k, "replica_lag", "32MiB", &why));
+    assert_true(fabs(k.limits[SIGNAL_REPLICA_BYTES].stop - 32 * 1048576.0) < 1e-9);
+    assert_false(knob_take(&k, "duty", "7", &why));
+    assert_true(fabs(k.max_duty - 0.25) < 1e-9); /* what is refused changes nothing */
+}
+
+/* Either alone moves the other one's default out of the way; both together have to agree. */
+static void settings_that_contradict(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *min, *max;
+        bool agree;
+    } rows[] = {{NULL, NULL, true},     {"60000", NULL, true}, {NULL, "50", true},
+                {"1", "1", true},       {"10", "100", true},   {"101", "100", false},
+                {"1000000", "1", false}};
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct backfill_knobs k;
+        const char *why = NULL;
+
+        knobs_begin(&k, &BATCH_LIMITS_DEFAULT);
+        assert_true(!rows[i].min || knob_take(&k, "min_rows", rows[i].min, &why));
+        assert_true(!rows[i].max || knob_take(&k, "max_rows", rows[i].max, &why));
+        CHECK(knobs_agree(&k, &why) == rows[i].agree, "%zu", i);
+        assert_true(rows[i].agree || strstr(why, "max_rows"));
+    }
+}
+
+/* A least size above the largest by default is meant: it isn't cut down to that. */
+static void a_least_size_of_its_own(void **state)
+{
+    (void) state;
+    struct backfill_knobs k;
+    const char *why = NULL;
+    struct batch_size b;
+
+    knobs_begin(&k, &BATCH_LIMITS_DEFAULT);
+    assert_true(knob_take(&k, "min_rows", "60000", &why));
+    batch_size_begin(&b, &k.batch, 0);
+    assert_int_equal(b.rows, 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +499,10 @@ int main(void)
         cmocka_unit_test(how_many_slices),
         cmocka_unit_test(cuts),
         cmocka_unit_test(forecasts),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(settings_have_effect),
+        cmocka_unit_test(settings_that_contradict),
+        cmocka_unit_test(a_least_size_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
