@@ -492,7 +492,8 @@ class Running:
                 select.select([ended], [], [], timeout)
             finally:
                 os.close(ended)
-        return Done(self.args, self._process.wait(0.001 if ended is not None else None), self.stdout, self.stderr)
+        # Of one with threads, the others may still be on their way out when the first has ended.
+        return Done(self.args, self._process.wait(timeout if ended is not None else None), self.stdout, self.stderr)
 
     def close(self):
         """End it however it stands."""
