@@ -223,6 +223,8 @@ struct verdict {
 };
 bool engine_guard(struct engine *e, const char *release, struct arena *a, struct verdict *out,
                   struct err *err);
+/* Before anything is advanced for a release: ERR_REFUSED "older_than_window" where engine_guard says so. */
+bool engine_in_window(struct engine *e, const char *release, struct arena *a, struct err *err);
 
 /* Plans that the ledger has begun and not finished, and no file has: without what they are called by. */
 bool engine_lost(struct engine *e, struct arena *a, struct plan_state **out, int *out_n,

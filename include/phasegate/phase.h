@@ -64,6 +64,7 @@ const char *phase_event_word(enum phase_event e);
 
 /* name, word (also the JSON reason), the question as a person would ask it */
 #define GUARDS(X)                                                                                  \
+    X(IN_WINDOW, "older_than_window", "may the release still run, as guard says?")                 \
     X(RELEASE_TURN, "not_its_turn", "is the phase bound to the release that is being rolled out?") \
     X(DEPENDENCIES, "dependency", "have the plans it depends on finished the phases named?")       \
     X(REQUIREMENTS, "requirement", "do the technical prerequisites hold?")                         \

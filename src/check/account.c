@@ -150,6 +150,10 @@ void account_unrun(struct proof *p)
             missing_report(p, a, &p->t.worlds[a->first_world], q->run[first]);
             continue;
         }
+        if (!q->never && missing_in_body(p, a, q->run[first])) {
+            missing_report(p, a, &p->t.worlds[a->first_world], q->run[first]);
+            continue;
+        }
         if (q->never || before_report(p, a, &p->t.worlds[a->first_world], q->run[first]))
             continue;
         /* In rows of our making a copy may have the keys of what is there. */

@@ -38,6 +38,61 @@ static const char *rule_of_missing(const struct proof *p, const struct app_state
                                              : "new-query-needs-later-state";
 }
 
+/* ---- before a transition ------------------------------------------------------------------------------------ */
+
+/* Where the application keeps both sides equal, reads wait for write_activation. */
+static bool raises(const struct plan *p, enum phase phase, enum flag_role role)
+{
+    bool reads_wait = p->sync.by == SYNC_COHORT || p->sync.by == SYNC_APPLICATION;
+
+    if (role == FLAG_WRITE)
+        return phase == PHASE_WRITE_ACTIVATION;
+    return phase == PHASE_DUAL_READ || (phase == PHASE_WRITE_ACTIVATION && reads_wait);
+}
+
+/* What this phase switches on, nobody has run so far. */
+static bool is_switched_on(const struct plan *p, enum phase phase, const struct statement *s)
+{
+    for (int i = 0; i < s->n_when; i++)
+        for (int r = 0; r < FLAG_ROLES; r++)
+            if (s->when[i].on && p->flags[r].key.s && raises(p, phase, (enum flag_role) r) &&
+                strcmp(s->when[i].flag, p->flags[r].key.s) == 0)
+                return true;
+    return false;
+}
+
+/* A release that is live and fails already isn't made worse. The one that the transition is for is about to be served,
+ * though, and so are the variants that it switches on. */
+static bool is_about_to_be_served(const struct proof *p, const struct app_statement *a)
+{
+    const struct timeline_next *next = p->o->next;
+
+    if (!next || next->is_purge)
+        return false;
+    if (!p->t.releases[a->release].is_consumer &&
+        strcmp(p->t.releases[a->release].version, next->release) == 0)
+        return true;
+    for (int i = 0; i < p->t.n_plans; i++)
+        if (strcmp(p->t.plans[i]->id.s, next->plan) == 0)
+            return is_switched_on(p->t.plans[i], next->phase, a->s);
+    return false;
+}
+
+/* It can be planned, and what it calls can't: with values of nobody's making that is no matter of rows. */
+bool missing_in_body(const struct proof *p, const struct app_statement *a, const struct outcome *o)
+{
+    return strncmp(o->sqlstate, "42", 2) == 0 && (a->q->sets[0].n == 0 || a->q->sets[0].is_given) &&
+           is_about_to_be_served(p, a);
+}
+
+/* 42P18: the client may know the type of the parameter. */
+static void judge_served(const struct proof *p, const struct app_statement *a,
+                         const struct outcome *o, struct finding *f)
+{
+    if (strcmp(o->sqlstate, "42P18") != 0 && is_about_to_be_served(p, a))
+        f->severity = SEVERITY_ERROR;
+}
+
 /* ---- names -------------------------------------------------------------------------------------------------- */
 
 /* In quotes or not. */
@@ -125,6 +180,9 @@ static struct nearest nearest_relation(struct proof *p, const char *word)
 /* Did somebody take it away, or was it never there? Only a look at the baseline of before tells. */
 static const char *way_of_baseline(struct proof *p, const struct query *q)
 {
+    if (p->o->next)
+        return "the database lacks it as it is now, with what is to begin as without it: bring it "
+               "back, make it in a plan that comes before, or mend the statement";
     if (q->failed_before)
         return "the baseline lacks it, and did before this branch: add it there, mend the "
                "statement, or take a release that doesn't live any more out of releases:";
@@ -426,10 +484,12 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
         if (is_right)
             p->report->findings[known->finding].help = help;
         place_add(p, &p->report->findings[known->finding], a);
+        judge_served(p, a, o, &p->report->findings[known->finding]);
         return;
     }
     struct finding *f = finding_of_statement(p, a, w, rule, a->s->sql_at, o, o->message);
     f->help = help;
+    judge_served(p, a, o, f);
     if (!is_baselines)
         f->level = "statement";
     known->finding = (int) (f - p->report->findings);

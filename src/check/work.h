@@ -440,6 +440,7 @@ const char *empty_parent(struct proof *p, const struct query *q, const struct ou
  * owner's. NULL: it isn't that, or the step takes rights away, as whoever wrote it knows. */
 const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
                           int state);
+bool missing_in_body(const struct proof *p, const struct app_statement *a, const struct outcome *o);
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     const struct outcome *o);
 

@@ -71,10 +71,12 @@ static bool one(struct proving *k, struct plan *p, const struct advance_options 
     return opt_has(c, OPT_DRY_RUN) ? dry_run(k, e, p, o, err) : advance_one(k, e, p, *o, err);
 }
 
-/* Which plans have a phase for this release? In order: what others depend on comes first. */
+/* Which plans have a phase for this release? In order: what others depend on comes first. For one that may not run any
+ * more nothing is begun in any database. */
 static bool choose(struct context *c, const char *release, struct plan **out, int *out_n,
                    struct err *err)
 {
+    const struct engine *asked = NULL;
     const struct plan **order = arena_array(&c->arena, const struct plan *, c->set.n_plans + 1);
     AUTO(arena) one = {0};
 
@@ -85,9 +87,11 @@ static bool choose(struct context *c, const char *release, struct plan **out, in
         struct engine *e;
 
         if (!context_engine(c, p, &e, err) ||
+            (e != asked && !engine_in_window(e, release, &one, err)) ||
             !(whole = context_read_plan(&c->set, p, &one, &room, err)) ||
             !engine_status(e, whole, false, &one, &s, err))
             return false;
+        asked = e;
         if (s.next_phase && s.next_release &&
             release_compare(&c->set.project, s.next_release, release) == 0)
             out[(*out_n)++] = p;

@@ -116,9 +116,10 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
 
 /* What every start of a phase asks, what going on with it asks, and what contract asks besides. */
 #define START                                                                                      \
-    (G(NEXT_PRESENT) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) | G(UNEDITED) |         \
-     G(APPROVED) | G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
-#define GO_ON (G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
+    (G(NEXT_PRESENT) | G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) |        \
+     G(UNEDITED) | G(APPROVED) | G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
+#define GO_ON                                                                                      \
+    (G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
 #define AGAIN (GO_ON | G(REQUIREMENTS))
 #define OLD_SHAPE_UNUSED (G(FLAGS_FULL) | G(VERIFIED) | G(RELEASES_LIVE))
 

@@ -86,7 +86,7 @@ bool window_allows(const struct project *prj, const struct window *w, const char
                    const char **reason, const char **why)
 {
     if (w->oldest && release_compare(prj, version, w->oldest) < 0) {
-        *reason = "older_than_window";
+        *reason = guard_word(GUARD_IN_WINDOW);
         *why = w->oldest_why;
         return false;
     }

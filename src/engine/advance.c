@@ -296,6 +296,8 @@ static bool passed_over(struct work *w, struct err *err)
 static bool advance_once(struct work *w, struct err *err)
 {
     if (is_finished_for(w)) {
+        if (!engine_in_window(w->e, w->o->release, w->a, err))
+            return false;
         /* Hidden, with its flags down, is no end: the old shape has to come back. */
         if (w->state.stage == STAGE_CONTRACT_DONE && !flags_settle(w, err))
             return false;

@@ -196,7 +196,7 @@ static bool stored_allows(const struct project *prj, const char *release, struct
     const struct release_window *w = &v->window;
 
     if (w->oldest && release_compare(prj, release, w->oldest) < 0)
-        v->reason = "older_than_window";
+        v->reason = guard_word(GUARD_IN_WINDOW);
     else if (w->newest && release_compare(prj, release, w->newest) > 0)
         v->reason = "expand_missing";
     else
@@ -242,4 +242,59 @@ bool engine_guard(struct engine *e, const char *release, struct arena *a, struct
         out->reason = "unreadable_plan";
     judge_raised(&f, release, out);
     return true;
+}
+
+/* ---- before an advance ------------------------------------------------------------------------------------------ */
+
+/* Of what guard holds against a release, advance goes by its age alone: what it still lacks is for advance to bring.
+ * *why NULL: it isn't too old. */
+static bool judge_age(struct engine *e, const char *release, struct arena *a, const char **why,
+                      const char **oldest, struct err *err)
+{
+    struct verdict v;
+
+    *why = *oldest = NULL;
+    if (!release)
+        return true;
+    if (!engine_guard(e, release, a, &v, err))
+        return false;
+    if (v.may_run || strcmp(v.reason, guard_word(GUARD_IN_WINDOW)) != 0)
+        return true;
+    *why = arena_printf(a, "release %s may not run here any more: %s", release, v.why);
+    *oldest = v.window.oldest;
+    return true;
+}
+
+bool outlived_look(struct work *w, struct fact *f, struct err *err)
+{
+    const char *why, *oldest, *id = w->p->id.s;
+
+    fact_yes(f);
+    if (!judge_age(w->e, w->o->release, w->a, &why, &oldest, err))
+        return false;
+    if (why && stage_is_running(w->state.stage))
+        fact_no(f, why,
+                arena_printf(w->a,
+                             "phasegate advance %s, which names no release, ends what was begun; "
+                             "phasegate rollback %s takes it back",
+                             id, id));
+    else if (why)
+        fact_no(f, why,
+                arena_printf(w->a,
+                             "bind the phase to %s or a later release, and advance under that one",
+                             oldest));
+    return true;
+}
+
+bool engine_in_window(struct engine *e, const char *release, struct arena *a, struct err *err)
+{
+    const char *why, *oldest;
+
+    if (!judge_age(e, release, a, &why, &oldest, err))
+        return false;
+    if (!why)
+        return true;
+    err_set(err, ERR_REFUSED, "advance is refused: %s", why);
+    err_hint(err, "the oldest that may run is %s; phasegate guard --release %s", oldest, release);
+    return err_reason(err, guard_word(GUARD_IN_WINDOW));
 }

@@ -224,6 +224,8 @@ static inline const char *pos_text(struct arena *a, struct pos at)
 {
     return arena_printf(a, "%s:%d:%d", at.file, at.line, at.col);
 }
+/* Is the release that is named too old for what runs here? (guard.c) */
+bool outlived_look(struct work *w, struct fact *f, struct err *err);
 bool requirements_look(struct work *w, struct fact *f, struct err *err);
 /* Before expand: will sync find its table, its columns and what its expressions call? (foresee.c) */
 bool foresee_sync(struct work *w, struct fact *f, struct err *err);

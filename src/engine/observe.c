@@ -460,6 +460,7 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     bool present = asked == PHASE_NONE || l->w.p->phases[asked].present;
 
     switch (g) {
+    case GUARD_IN_WINDOW: return outlived_look(&l->w, f, err);
     case GUARD_RELEASE_TURN: look_release(l, f); return true;
     case GUARD_DEPENDENCIES: return look_dependencies(l, f, err);
     case GUARD_REQUIREMENTS: return requirements_look(&l->w, f, err);

@@ -174,5 +174,97 @@ class Guard(project.Case):
         self.assertIn("orders-ref-read", p.json("guard", "--release", "1.2.0")["result"]["databases"][0]["unread_flag"])
 
 
+class AdvanceAsksIt(project.Case):
+    """A release that is too old for what runs here isn't advanced for."""
+
+    REASON = "older_than_window"
+
+    def late(self, release="1.2.0", **more):
+        sql = more.pop("sql", "ALTER TABLE orders ADD COLUMN note text")
+        return plan("late", 20260102000000, {"expand": {"release": release, "steps": [step("note", sql)]}}, **more)
+
+    def outlived(self, *plans, **more):
+        """1.4.0 is the oldest that may run."""
+        p = self.project(plans=[full_plan(), *(plans or [self.late()])], **more)
+        p.advance_through("orders-ref", "contract")
+        return p
+
+    def assert_refused(self, p, *args, words=()):
+        said = p.exits(4, "guard", "--release", args[-1]).stdout
+        before, flags = p.dump(), p.tree()
+        error = p.refused(self.REASON, "advance", *args)
+        self.assertIn("contract of plan orders-ref at 1.5.0 hid or dropped what older releases use", said)
+        for word in ("contract of plan orders-ref at 1.5.0 hid or dropped what older releases use", *words):
+            self.assertIn(word, error["message"] + error["hint"])
+        self.assertEqual((p.dump(), p.tree()), (before, flags))
+        return error
+
+    def test_a_phase_of_an_old_release(self):
+        p = self.outlived()
+        error = self.assert_refused(p, "late", "--release", "1.2.0", words=("release 1.2.0 may not run here any more", "1.4.0 or a later"))
+        self.assertIn("advance of plan late is refused", error["message"])
+        dry = p.json("advance", "late", "--dry-run", "--release", "1.2.0", code=4)
+        [one] = dry["result"]["plans"]
+        self.assertEqual(one["missing"][0]["reason"], self.REASON, one)
+        self.assertIn("release 1.2.0 may not run here any more", one["missing"][0]["what"])
+        self.assertIn("release 1.2.0 may not run here any more", p.exits(4, "advance", "late", "--dry-run", "--release", "1.2.0").stdout)
+        # The way out that the hint names.
+        p.write_plan(self.late("1.4.0"))
+        p.ok("advance", "late", "--release", "1.4.0")
+
+    def test_all(self):
+        p = self.outlived()
+        self.assert_refused(p, "--all", "--release", "1.2.0", words=("the oldest that may run is 1.4.0",))
+        p.refused(self.REASON, "advance", "--all", "--dry-run", "--release", "1.2.0")
+        # And where there would be nothing to do.
+        self.assert_refused(p, "--all", "--release", "1.0.0")
+        p.ok("advance", "--all", "--release", "1.4.0")
+
+    def test_what_is_done_already(self):
+        """A pipeline of an old release that runs once more doesn't get a yes."""
+        p = self.outlived()
+        self.assert_refused(p, "orders-ref", "--release", "1.3.0")
+        self.assertTrue(p.advance("orders-ref", "1.5.0")["nothing_to_do"])
+        self.assert_refused(p, "orders-ref", "--force", "--release", "1.3.0")
+
+    def test_it_is_told_with_all_that_is_missing(self):
+        p = self.outlived(self.late(depends_on=[{"plan": "never", "phase": "expand"}]), plan("never", 20260101120000, {"expand": {"release": "1.2.0", "steps": [step("t", "CREATE TABLE t ()")]}}))
+        answer = p.json("advance", "late", "--release", "1.2.0", code=4)
+        self.assertEqual([r["reason"] for r in answer["result"]["plans"][0]["missing"]], [self.REASON, "dependency"], answer)
+
+    def test_what_was_begun(self):
+        """Left where it stopped it helps nobody: without a release it goes on, and it can be taken back."""
+        for way in ("on", "back"):
+            stuck = self.late("1.4.0")
+            stuck["phases"]["expand"]["steps"].append(step("there", "CREATE TABLE there AS SELECT * FROM elsewhere"))
+            later = plan("more", 20260103000000, {"contract": {"release": "1.9.0", "hold": "0s", "steps": [step("drop", "DROP TABLE other")]}})
+            p = self.project(plans=[stuck, later])
+            p.db.psql("CREATE TABLE other (id int)")
+            p.exits(5, "advance", "late", "--release", "1.4.0")
+            p.ok("advance", "more", "--release", "1.9.0")
+            error = p.refused(self.REASON, "advance", "late", "--release", "1.4.0")
+            self.assertIn("phasegate advance late, which names no release", error["hint"])
+            p.db.psql("CREATE TABLE elsewhere (id int)")
+            p.ok(*(("advance", "late") if way == "on" else ("rollback", "late")))
+            self.assertEqual(p.stage("late"), "purged" if way == "on" else "planned")
+
+    def test_a_release_whose_expand_is_missing_is_advanced_to(self):
+        """That is what advance is for; and a flag that somebody raised is for the plan whose it is."""
+        p = self.project(plans=[full_plan()])
+        self.assertEqual(p.exits(4, "guard", "--release", "1.1.0").rc, 4)
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_it_needs_no_flag_service(self):
+        p = self.outlived()
+        p.environment["flags"] = {"provider": "builtin", "url": "http://127.0.0.1:1", "token": "x" * 32}
+        p.write()
+        p.refused(self.REASON, "advance", "late", "--release", "1.2.0")
+
+    def test_writes_on_the_new_shape(self):
+        p = self.project(plans=[full_plan(sync=APPLICATION), self.late("1.1.0")])
+        p.advance_through("orders-ref", "write_activation")
+        p.refused(self.REASON, "advance", "late", "--release", "1.1.0")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -22,7 +22,7 @@ NOTHING = {"PHASEGATE_PG_BIN": "/nonexistent"}
 RIGHT = {"1.0.0": OLD, "1.1.0": OLD, "1.2.0": BOTH, "1.3.0": BOTH, "1.4.0": NEW, "1.5.0": NEW}
 
 
-class Proof(project.Case):
+class WithStatements(project.Case):
     def with_statements(self, releases, plans, **more):
         p = self.project(plans=plans, **more)
         for row in p.body["releases"]:
@@ -34,6 +34,8 @@ class Proof(project.Case):
         p.write()
         return p
 
+
+class Proof(WithStatements):
     def journal(self, p):
         return p.db.column("SELECT description FROM phasegate.migration_history WHERE kind = 'transition' ORDER BY seq")
 
@@ -420,6 +422,111 @@ class Proof(project.Case):
                 there.run("SELECT 1")
                 made = p.advance("orders-ref", "1.1.0")["proof_summary"]
             self.assertEqual(made["warnings"], warnings, made)
+
+
+class Served(WithStatements):
+    """What the release that is about to be served can't run refuses; what fails in production anyway is a warning."""
+
+    SUM = "-- name: Sum\nSELECT total FROM sums;\n"
+
+    def findings(self, p, code, *args):
+        answer = p.json(*args, code=code)
+        found = answer["proof"]["findings"] if code else []
+        return answer, [(f["rule"], f["severity"]) for f in found]
+
+    def test_a_statement_of_the_release(self):
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + self.SUM}), [full_plan()])
+        args = ("advance", "orders-ref", "--release", "1.1.0")
+        before = p.columns()
+        answer, found = self.findings(p, 1, *args)
+        self.assertEqual(found, [("failing-at-baseline", "error")])
+        [f] = answer["proof"]["findings"]
+        self.assertEqual((f["release"], f["statement"], f["file"], f["sqlstate"]), ("1.1.0", "Sum", "1.1.0.sql", "42P01"))
+        self.assertIn("the database lacks it as it is now", f["help"])
+        self.assertEqual(self.findings(p, 1, *args, "--dry-run")[0]["exit_code"], 1)
+        self.assertEqual(p.columns(), before)
+        p.db.psql("CREATE TABLE sums (total int)")
+        p.ok(*args)
+
+    def test_one_that_the_release_before_it_runs_as_well(self):
+        """Somebody dropped it by hand: what is served next fails as what is served now."""
+        p = self.with_statements(dict(RIGHT, **{"1.0.0": OLD + self.SUM, "1.1.0": OLD + self.SUM}), [full_plan()])
+        answer, found = self.findings(p, 1, "advance", "orders-ref", "--release", "1.1.0")
+        self.assertEqual(found, [("failing-at-baseline", "error")])
+        self.assertEqual({x["release"] for x in answer["proof"]["findings"][0]["places"]}, {"1.0.0", "1.1.0"})
+
+    def test_one_of_a_release_that_is_live(self):
+        p = self.with_statements(dict(RIGHT, **{"1.0.0": OLD + self.SUM}), [full_plan()])
+        done = p.ok("advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("failing-at-baseline", done.stderr)
+        self.assertIn("warning", done.stderr)
+
+    def test_one_of_a_consumer(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.put("report.sql", self.SUM)
+        p.body["consumers"] = [{"name": "report", "statements": "report.sql"}]
+        p.write()
+        self.assertIn("failing-at-baseline", p.ok("advance", "orders-ref", "--release", "1.1.0").stderr)
+
+    def test_in_later_phases(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        p.advance("orders-ref", "1.1.0")
+        p.put("1.2.0.sql", BOTH + self.SUM)
+        _, found = self.findings(p, 1, "advance", "orders-ref", "--release", "1.2.0")
+        self.assertEqual(found, [("failing-at-baseline", "error")])
+
+    def test_a_branch_that_the_phase_switches_on(self):
+        """Of the release before it as well: nobody runs it so far."""
+        ahead = BOTH.replace("external_ref", "elsewhere")
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": ahead}), [full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        answer, found = self.findings(p, 1, "advance", "orders-ref", "--release", "1.2.0")
+        self.assertEqual(found, [("failing-at-baseline", "error")], answer)
+        self.assertEqual(answer["proof"]["findings"][0]["flags"], {"orders-ref-read": "on"})
+        self.assertEqual(p.flag("orders-ref-read"), None)
+
+    def test_in_the_body_of_a_function(self):
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + "-- name: F\nSELECT f();\n"}), [full_plan()])
+        p.db.psql("CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT sum(uses) FROM orders); END'")
+        _, found = self.findings(p, 1, "advance", "orders-ref", "--release", "1.1.0")
+        self.assertEqual(found, [("failing-at-baseline", "error")])
+
+    def test_what_the_transition_mends(self):
+        p = self.with_statements(dict(RIGHT, **{"1.0.0": NEW}), [full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_parameters_that_only_the_client_knows(self):
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + "-- name: P\nSELECT $1 IS NULL;\n"}), [full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_example_rows_say_nothing_of_the_schema(self):
+        """They may hang on rows that a schema hasn't."""
+        some = "-- name: Put\n-- args: (1)\nINSERT INTO parts (order_id) VALUES ($1);\n"
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + some}), [full_plan()])
+        p.db.psql("CREATE TABLE parts (order_id int CHECK (order_id > 1))")
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_a_right_that_is_gone(self):
+        p = self.with_statements(RIGHT, [full_plan()])
+        for row in p.body["releases"]:
+            row["session"] = {"role": "served_app"}
+        p.write()
+        p.db.psql("CREATE ROLE served_app")
+        self.addCleanup(lambda: p.db.psql("DROP OWNED BY served_app; DROP ROLE served_app"))
+        p.db.psql("GRANT SELECT, UPDATE, INSERT ON orders TO served_app")
+        p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run")
+        p.db.psql("REVOKE SELECT ON orders FROM served_app")
+        answer, found = self.findings(p, 1, "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn(("failing-at-baseline", "error"), found, answer)
+
+    def test_set_aside(self):
+        allowed = "-- name: Sum\n-- phasegate: allow failing-at-baseline until 1.9.0 because it is made by hand\nSELECT total FROM sums;\n"
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + allowed}), [full_plan()])
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+
+    def test_the_policy_says_less(self):
+        p = self.with_statements(dict(RIGHT, **{"1.1.0": OLD + self.SUM}), [full_plan()], policy={"rules": {"failing-at-baseline": "note"}})
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
 
 
 if __name__ == "__main__":
