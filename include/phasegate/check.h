@@ -84,11 +84,17 @@ bool check_statements_print(const struct project *p, struct arena *a, const char
 bool check_live_shape(struct db *db, struct arena *a, struct schema_sums *shape, const char **print,
                       struct err *err) MUST_CHECK;
 
-/* "table public.users: only here; view public.v differs"; *out NULL: they are the same. What migration tools remember
- * their work by is left aside where no statement of the project's and no step of the plan names it. */
+/* One thing in which two schemas differ. */
+struct schema_difference {
+    const char *object; /* as in schema_object */
+    const char *how;    /* to be said after it: ": only here", " differs" */
+};
+
+/* In the order of their names; *out_n 0: they are the same. What migration tools remember their work by is left aside
+ * where no statement of the project's and no step of the plan names it. */
 bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
                              const struct schema_sums *here, const struct schema_sums *there,
-                             const char **out, struct problem_list *problems,
-                             struct err *err) MUST_CHECK;
+                             struct schema_difference **out, int *out_n,
+                             struct problem_list *problems, struct err *err) MUST_CHECK;
 
 #endif

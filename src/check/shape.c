@@ -163,11 +163,9 @@ static bool note_all_touched(const struct project *p, const struct plan *plan, s
 
 /* ---- where two differ ------------------------------------------------------------------------------------------ */
 
-#define TOLD_MAX 8 /* of many things */
-
 struct telling {
     const bool *touched; /* [N_BOOKKEEPING] */
-    struct str text;
+    struct schema_difference *list;
     int n;
 };
 
@@ -175,23 +173,22 @@ static void tell(struct telling *t, const char *object, const char *how)
 {
     int kept_by = bookkeeping_of(object);
 
-    if (kept_by >= 0 && !t->touched[kept_by])
-        return;
-    if (++t->n <= TOLD_MAX)
-        str_addf(&t->text, "%s%s%s", t->n > 1 ? "; " : "", object, how);
+    if (kept_by < 0 || t->touched[kept_by])
+        t->list[t->n++] = (struct schema_difference) {object, how};
 }
 
 bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
                              const struct schema_sums *here, const struct schema_sums *there,
-                             const char **out, struct problem_list *problems, struct err *err)
+                             struct schema_difference **out, int *out_n,
+                             struct problem_list *problems, struct err *err)
 {
     bool touched[N_BOOKKEEPING] = {0};
     struct telling t = {.touched = touched};
     int i = 0, k = 0;
 
-    *out = NULL;
     if (!note_all_touched(p, plan, a, touched, problems, err))
         return false;
+    t.list = arena_array(a, struct schema_difference, here->n + there->n + 1);
     while (i < here->n || k < there->n) {
         int order = i == here->n    ? 1
                     : k == there->n ? -1
@@ -203,10 +200,7 @@ bool check_schema_difference(const struct project *p, const struct plan *plan, s
         else if (here->objects[i++].sum != there->objects[k++].sum)
             tell(&t, here->objects[i - 1].name, " differs");
     }
-    if (t.n > TOLD_MAX)
-        str_addf(&t.text, "; and %d more", t.n - TOLD_MAX);
-    if (t.n > 0)
-        *out = arena_strdup(a, str_text(&t.text));
-    str_free(&t.text);
+    *out = t.list;
+    *out_n = t.n;
     return true;
 }

@@ -261,15 +261,27 @@ void demo_proving_end(struct demo_proving *d);
 struct wanted_proof {
     const struct plan *plan;        /* with its facts */
     const char *phase, *checksum;   /* phase: its word in the file */
+    const char *release;            /* that it is for */
+    struct engine *engine;          /* of the database, to be asked only */
     const struct schema_sums *live; /* of the database; NULL: it isn't there yet */
     const char *statements, *file;  /* filled by prove_from_file: the file as it is shown */
 };
 bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
                      struct made_proof *out, struct err *err) MUST_CHECK;
-/* A name from outside, as one line. */
+/* A name from outside, as one line, and no longer than one. */
 const char *proof_shown(struct arena *a, const char *name);
-/* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
+/* Likewise of a thing of a schema: "materialized view public.report". */
+const char *proof_shown_object(struct arena *a, const char *name);
+/* proof_schema.c: how the database's schema differs from the one of the file that has this catalogue. */
 struct json_t;
+struct proof_difference {
+    const char *what;  /* NULL: in nothing that counts */
+    const char *cause; /* the phases of other plans that explain all of it; NULL: they don't */
+};
+bool proof_schema(struct context *c, const struct json_t *doc, const char *catalogue,
+                  const struct wanted_proof *w, struct proof_difference *out,
+                  struct err *err) MUST_CHECK;
+/* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
 const char *proof_form(struct context *c, const struct json_t *doc);
 
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */

@@ -431,7 +431,11 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
 
     out->checksum = t->plan->phase_checksum[t->phase];
     if (k->file) {
-        struct wanted_proof w = {t->plan, t->word, out->checksum,
+        struct wanted_proof w = {.plan = t->plan,
+                                 .phase = t->word,
+                                 .checksum = out->checksum,
+                                 .release = t->release,
+                                 .engine = e,
                                  .live = k->n_before ? NULL : &live};
         return check_live_shape(e->db, &c->arena, &live, &out->print, err) &&
                prove_from_file(c, k->file, &w, out, err);

@@ -40,10 +40,9 @@ static bool turns_text(const char *s)
                             (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
 }
 
-/* It goes to terminals, journals and logs: one line of plain text, and no longer than a line. */
-const char *proof_shown(struct arena *a, const char *name)
+/* It goes to terminals, journals and logs: one line of plain text. */
+static const char *shown(struct arena *a, const char *name, size_t most)
 {
-    enum { SHOWN_MAX = 72 };
     AUTO(str) good = {0};
     size_t n = strlen(name), bad;
 
@@ -56,95 +55,80 @@ const char *proof_shown(struct arena *a, const char *name)
     }
     const char *text = out_clean(a, str_text(&good), false);
     size_t skip = strlen(text);
-    if (skip <= SHOWN_MAX)
+    if (skip <= most)
         return text;
-    skip -= SHOWN_MAX - strlen("...");
+    skip -= most - strlen("...");
     while (((unsigned char) text[skip] & 0xc0) == 0x80)
         skip++;
     return arena_printf(a, "...%s", text + skip);
 }
 
-/* ---- the schema --------------------------------------------------------------------------------------------- */
+const char *proof_shown(struct arena *a, const char *name) { return shown(a, name, 72); }
 
-static int find_object(const struct schema_sums *s, const char *name, bool *found)
-{
-    int lo = 0, hi = s->n;
-
-    while (lo < hi) {
-        int mid = (lo + hi) / 2;
-        if (strcmp(s->objects[mid].name, name) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    *found = lo < s->n && strcmp(s->objects[lo].name, name) == 0;
-    return lo;
-}
-
-/* Each is told by what differs from the one before. */
-static void take_objects(struct arena *a, const json_t *objects, struct schema_sums *s)
-{
-    const char *key;
-    json_t *v;
-    size_t n = json_object_size(objects);
-
-    s->objects = arena_grow(a, s->objects, sizeof *s->objects * (size_t) s->n,
-                            sizeof *s->objects * ((size_t) s->n + n + 1));
-    json_object_foreach((json_t *) (uintptr_t) objects, key, v)
-    {
-        bool found;
-        int i = find_object(s, key, &found);
-        struct schema_object *to = &s->objects[i];
-        if (json_is_null(v)) {
-            if (found)
-                memmove(to, to + 1, sizeof *to * (size_t) (--s->n - i));
-            continue;
-        }
-        if (!found)
-            memmove(to + 1, to, sizeof *to * (size_t) (s->n++ - i));
-        *to = (struct schema_object) {found ? to->name : arena_strdup(a, proof_shown(a, key)),
-                                      strtoull(json_string_value(v), NULL, 16)};
-    }
-}
-
-static bool find_schema(struct arena *a, const json_t *doc, const char *catalogue,
-                        struct schema_sums *out)
-{
-    size_t i;
-    json_t *one;
-
-    *out = (struct schema_sums) {.catalogue = catalogue};
-    json_array_foreach(json_object_get(doc, "schemas"), i, one)
-    {
-        take_objects(a, json_object_get(one, "objects"), out);
-        if (strcmp(text_of(one, "catalogue"), catalogue) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Equal as a whole, or in everything that counts. *why: where they differ. */
-static bool same_schema(struct context *c, const json_t *doc, const char *catalogue,
-                        const struct wanted_proof *w, const char **why, struct err *err)
-{
-    struct schema_sums proved;
-
-    *why = NULL;
-    if (strcmp(catalogue, w->live->catalogue) == 0)
-        return true;
-    if (!find_schema(&c->arena, doc, catalogue, &proved)) {
-        *why = arena_printf(&c->arena, "%s; the file doesn't say what differs", w->live->catalogue);
-        return true;
-    }
-    if (check_schema_difference(&c->set.project, w->plan, &c->arena, w->live, &proved, why,
-                                &c->problems, err))
-        return true;
-    if (c->problems.n)
-        context_show_problems(c, &c->problems);
-    return false;
-}
+/* PostgreSQL's own are of 63 bytes each, and its longest kind has 17. */
+const char *proof_shown_object(struct arena *a, const char *name) { return shown(a, name, 160); }
 
 /* ---- is it for this? -------------------------------------------------------------------------------------------- */
+
+/* What phases of other plans have changed, the same command over the same files proves the same way once more. */
+static bool other_schema(struct context *c, const struct wanted_proof *w,
+                         const struct proof_difference *d, struct err *err)
+{
+    no_proof(err, w->file,
+             arena_printf(&c->arena,
+                          "the schema of the database isn't the one that it was made for (%s)",
+                          d->what));
+    if (!d->cause)
+        return err_hint(err,
+                        "phasegate check --format json > FILE over the plans and the schema as "
+                        "they are now (--baseline-from URL reads it from the database); without "
+                        "--proof the transition is proved here");
+    err_detail(err, "That is what %s changed there, which the file proves in another order.",
+               d->cause);
+    return err_hint(err,
+                    "without --proof the transition is proved here; or phasegate check "
+                    "--baseline-from URL --format json > FILE makes a proof over the database as "
+                    "it is now");
+}
+
+static bool is_of_release(const json_t *o, const char *release)
+{
+    return strcmp(text_of(o, "release"), release) == 0;
+}
+
+static bool fails_as_it_is(const json_t *f)
+{
+    const char *state = text_of(f, "sqlstate");
+
+    return strcmp(text_of(f, "rule"), "failing-at-baseline") == 0 &&
+           strcmp(text_of(f, "severity"), "warning") == 0 &&
+           !json_is_string(json_object_get(f, "allowed")) && strcmp(state, "42P18") != 0 &&
+           (strcmp(text_of(f, "probe"), "X") != 0 || strncmp(state, "42", 2) == 0);
+}
+
+/* The proof that is made here refuses it too; to check, it was a release among others. */
+static bool serves(struct context *c, const struct wanted_proof *w, const json_t *doc,
+                   struct err *err)
+{
+    size_t i, k;
+    json_t *f, *place;
+
+    if (strcmp(w->phase, "purge") == 0)
+        return true;
+    json_array_foreach(json_object_get(doc, "findings"), i, f)
+    {
+        bool served = is_of_release(f, w->release);
+
+        json_array_foreach(json_object_get(f, "places"), k, place) served |=
+            is_of_release(place, w->release);
+        if (served && fails_as_it_is(f))
+            return no_proof(
+                err, w->file,
+                arena_printf(&c->arena, "release %s, which is about to be served, fails in it: %s",
+                             w->release, proof_shown(&c->arena, text_of(f, "message"))));
+    }
+    return true;
+}
 
 static bool compare(struct context *c, const struct wanted_proof *w, const json_t *doc,
                     struct err *err)
@@ -152,7 +136,8 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
     size_t i;
     json_t *one;
     bool plan_there = false, text_same = false, statements_same = false;
-    const char *differs = NULL, *why = proof_form(c, doc);
+    struct proof_difference differs = {0}, d;
+    const char *why = proof_form(c, doc);
 
     if (why)
         return no_proof(err, w->file, why);
@@ -168,13 +153,12 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
         if (strcmp(text_of(one, "statements"), w->statements) != 0)
             continue;
         statements_same = true;
-        if (!w->live)
-            return true;
-        if (!same_schema(c, doc, text_of(one, "catalogue"), w, &why, err))
+        if (w->live && !proof_schema(c, doc, text_of(one, "catalogue"), w, &d, err))
             return false;
-        if (!why)
-            return true;
-        differs = differs ? differs : why;
+        if (!w->live || !d.what)
+            return serves(c, w, doc, err);
+        if (!differs.what || (d.cause && !differs.cause))
+            differs = d;
     }
     if (!plan_there)
         return no_proof(
@@ -186,11 +170,7 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
             arena_printf(&c->arena, "%s of %s was edited since", w->phase, w->plan->id.s));
     if (!statements_same)
         return no_proof(err, w->file, "the statements of the releases were edited since");
-    return no_proof(err, w->file,
-                    arena_printf(&c->arena,
-                                 "the schema of the database isn't the one that it was made for "
-                                 "(%s)",
-                                 differs));
+    return other_schema(c, w, &differs, err);
 }
 
 static void take_summary(struct context *c, const json_t *doc, struct made_proof *out)

@@ -1,6 +1,7 @@
 """--proof FILE: for which schema it counts, what makes it no proof at all, and that a dry run says the same as the run."""
 
 import json
+import time
 import unittest
 
 import project
@@ -81,6 +82,88 @@ class Schema(FileCase):
         p.db.psql("; ".join("CREATE TABLE extra_%02d (id int)" % i for i in range(30)))
         told = self.assert_refused(p, "table public.extra_00: only here", "and 22 more")
         self.assertNotIn("extra_20", told)
+
+    def test_long_names_are_compared_whole(self):
+        """They are shortened where they are shown, and nowhere else."""
+        long, twin = "l" * 62, "l" * 61
+        schemas = ["s" * 62 + d for d in "ab"]
+        make = "; ".join('CREATE SCHEMA %s; CREATE TABLE %s.%sx (id int); CREATE TABLE %s.%s (id int)' % (s, s, long, s, twin) for s in schemas)
+        p = self.with_proof(baseline=project.ORDERS + "; " + make + "; CREATE TABLE gone (id int)")
+        p.db.psql(make)
+        told = self.assert_refused(p, "(table public.gone: only in the proof)")
+        self.assertNotIn("ll", told)
+        p.db.psql("CREATE TABLE gone (id int); ALTER TABLE %s.%sx ADD COLUMN more int" % (schemas[1], long))
+        told = self.assert_refused(p, "(table %s.%sx differs)" % (schemas[1], long))
+        p.db.psql("ALTER TABLE %s.%sx DROP COLUMN more" % (schemas[1], long))
+        self.assert_taken(p)
+
+    def test_a_name_that_is_longer_than_any(self):
+        p = self.with_proof()
+        self.made["schemas"][0]["objects"]["table public." + "z" * 5000] = "0" * 16
+        p.put("proof.json", json.dumps(self.made))
+        p.db.psql("CREATE TABLE users (id int)")
+        told = self.assert_refused(p, "table public.users: only here", "zzz: only in the proof")
+        self.assertLess(len(told), 500)
+
+    def test_many_in_any_order(self):
+        """Sorted once: half a minute and more, were each put in its place."""
+        p = self.with_proof()
+        self.made["schemas"][0]["objects"] = dict(self.made["schemas"][0]["objects"], **{
+            "table public.t%06d" % i: "%016x" % i for i in range(300000, 0, -1)})
+        p.put("proof.json", json.dumps(self.made))
+        p.db.psql("CREATE TABLE users (id int)")
+        before = time.monotonic()
+        done = p.exits(4, *ADVANCE)
+        self.assertLess(time.monotonic() - before, 20)
+        self.assertIn("table public.t000001: only in the proof", done.stderr)
+        self.assertIn("and 299993 more", done.stderr)
+
+    def test_what_was_told_last_counts(self):
+        """A later state takes away, changes, and brings back."""
+        p = self.with_proof()
+        first, second = self.made["schemas"][:2]
+        extra = {"table public.%s" % n: "0" * 16 for n in ("back", "gone", "other")}
+        first["objects"].update(extra)
+        second["objects"].update({"table public.gone": None, "table public.other": "1" * 16})
+        p.put("proof.json", json.dumps(self.made))
+        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        p.db.psql("CREATE TABLE users (id int)")
+        [proof] = [x for x in self.made["proofs"] if x["phase"] == "dual_read"]
+        self.assertEqual(proof["catalogue"], second["catalogue"])
+        told = p.refused("proof", "advance", "orders-ref", "--release", "1.2.0", "--proof", "proof.json")["message"]
+        self.assertIn("(table public.back: only in the proof; table public.other: only in the proof; table public.users: only here)", told)
+
+    def beside(self, release="1.3.0", sql="ALTER TABLE orders ADD COLUMN note text"):
+        """Another plan, which check proves after dual_read of the first."""
+        other = project.plan("orders-note", 20260102000000, {"expand": {"release": release, "steps": [step("note", sql)]}})
+        p = self.with_proof(plans=[full_plan(), other])
+        p.ok("advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
+        p.ok("advance", "orders-note", "--release", release)
+        return p
+
+    def test_another_plan_has_changed_it_since(self):
+        p = self.beside()
+        args = ("advance", "orders-ref", "--release", "1.2.0", "--proof", "proof.json")
+        error = p.refused("proof", *args)
+        self.assertIn("(table public.orders differs)", error["message"])
+        self.assertIn("what expand of plan orders-note changed there, which the file proves in another order", error["detail"])
+        self.assertIn("without --proof the transition is proved here; or phasegate check --baseline-from URL --format json > FILE", error["hint"])
+        # The circle: check over the same files makes the same file.
+        p.put("proof.json", p.ok("check", "--format", "json").stdout)
+        self.assertEqual(p.refused("proof", *args)["message"], error["message"])
+        # The ways out that the hint names.
+        p.ok(*args[:-2], "--dry-run")
+        p.put("proof.json", p.ok("check", "--baseline-from", p.db.url, "--format", "json").stdout)
+        p.ok(*args, env=NOTHING)
+
+    def test_another_plan_and_somebody(self):
+        p = self.beside(sql="CREATE TABLE notes (id int)")
+        p.db.psql("CREATE TABLE users (id int)")
+        error = p.refused("proof", "advance", "orders-ref", "--release", "1.2.0", "--proof", "proof.json")
+        self.assertEqual(error["detail"], None)
+        self.assertIn("over the plans and the schema as they are now", error["hint"])
+        p.db.psql("DROP TABLE users")
+        self.assertIn("expand of plan orders-note", p.refused("proof", "advance", "orders-ref", "--release", "1.2.0", "--proof", "proof.json")["detail"])
 
     def test_what_extensions_own_is_left_aside(self):
         p = self.with_proof()
@@ -264,6 +347,17 @@ class Verdicts(FileCase):
         self.assertEqual(self.made["summary"]["errors"], 0)
         self.assert_refused(p, "it doesn't cover")
         p = self.with_proof(plans=[full_plan(), note], check=("orders-note",))
+        self.assert_taken(p)
+
+    def test_what_is_about_to_be_served(self):
+        """To check it failed in the baseline, a warning; the proof that is made here refuses it, and so does one from a file."""
+        sums = {v: sql + "-- name: Sum\nSELECT total FROM sums;\n" for v, sql in RIGHT.items()}
+        p = self.with_proof(sums)
+        self.assertEqual({f["rule"] for f in self.made["findings"] if f["severity"] == "warning"}, {"failing-at-baseline", "drop-without-quarantine"})
+        self.assertEqual(self.made["summary"]["errors"], 0)
+        self.assert_refused(p, "release 1.1.0, which is about to be served, fails in it", "sums")
+        self.assertEqual(p.run(*ADVANCE[:-2]).rc, 1)
+        p = self.with_proof(dict(RIGHT, **{"1.0.0": sums["1.0.0"]}))
         self.assert_taken(p)
 
 
