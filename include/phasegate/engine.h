@@ -177,6 +177,8 @@ struct plan_status {
     const char
         *sync_broken; /* a sentence; NULL: the trigger is as the plan has it, or there is none */
     int64_t rows_done, rows_total; /* of the backfill under way; total 0: none, or not known */
+    const char *fill_paused_by;    /* NULL: it isn't */
+    const char *fill_reason;       /* what throttles it; NULL: nothing */
     bool accepted;                 /* compensated by another plan: its id in undone_by */
     const char *undone_by;
 };

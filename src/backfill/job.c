@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_BYTES 8192.0
+#define SAMPLE_PAGES 1000
+#define SAMPLE_BOUNDS 100
+
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
 /* Runs in a transaction that only looks, with the author's search_path: the names are the author's. */
@@ -47,6 +51,40 @@ static void take_keys(struct arena *a, const struct backfill_setup *s, const str
         out->n_keys = 0;
 }
 
+/* Where nobody may ANALYZE, or nobody has: a sample of some pages says how many rows there are and where to cut them.
+ * What can't be sampled isn't cut. */
+static bool sample(struct db *db, struct arena *a, const struct backfill_setup *s,
+                   struct backfill_table *t, struct err *err)
+{
+    double pages = (double) t->bytes / PAGE_BYTES, percent = 100;
+    AUTO(str) sql = {0};
+    struct db_rows rows = {0};
+
+    if (pages > SAMPLE_PAGES)
+        percent = 100 * SAMPLE_PAGES / pages;
+    str_add(&sql, "SELECT DISTINCT ON (x.n) x.k, x.total FROM (SELECT ");
+    sql_ident(&sql, t->keys[0]);
+    str_addf(&sql, " AS k, pg_catalog.ntile(%d) OVER (ORDER BY ", SAMPLE_BOUNDS);
+    sql_ident(&sql, t->keys[0]);
+    str_addf(&sql,
+             ") AS n, pg_catalog.count(*) OVER () AS total FROM %s%s TABLESAMPLE SYSTEM (%.9g)) AS "
+             "x ORDER BY x.n, x.k DESC",
+             t->has_parts ? "" : "ONLY ", t->quoted, percent);
+    if (!ask(db, a, s, str_text(&sql), &DB_NO_PARAMS, &rows, err)) {
+        if (!err_is(err, ERR_SQL))
+            return false;
+        err_clear(err);
+        return true;
+    }
+    t->bounds = arena_array(a, const char *, rows.n_rows);
+    for (int i = 0; i < rows.n_rows; i++)
+        if (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], db_cell(&rows, i, 0)) != 0)
+            t->bounds[t->n_bounds++] = db_cell(&rows, i, 0);
+    if (t->rows == 0 && rows.n_rows > 0)
+        t->rows = (int64_t) (strtod(db_cell(&rows, 0, 1), NULL) * 100 / percent);
+    return true;
+}
+
 /* Bounds as texts, through an array's own text form: whatever their type is. */
 static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill_setup *s,
                            struct backfill_table *t, struct err *err)
@@ -63,7 +101,7 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
     for (int i = 0; i < rows.n_rows; i++)
         if (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], db_cell(&rows, i, 0)) != 0)
             t->bounds[t->n_bounds++] = db_cell(&rows, i, 0);
-    return true;
+    return t->n_bounds > 0 && t->rows > 0 ? true : sample(db, a, s, t, err);
 }
 
 bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *s,

@@ -217,8 +217,12 @@ static bool retry(struct context *c, struct engine *e, struct err *err)
 
     if (!engine_backfill_retry(e, c->plans[0], &c->arena, &filled, &left, err))
         return false;
-    out_print(&c->out, "%s: %" PRId64 " rows filled, %" PRId64 " still can't be\n",
-              c->plans[0]->id.s, filled, left);
+    if (filled == 0 && left == 0)
+        out_print(&c->out, "%s: there is nothing to do: no row couldn't be filled\n",
+                  c->plans[0]->id.s);
+    else
+        out_print(&c->out, "%s: %" PRId64 " rows filled, %" PRId64 " still can't be\n",
+                  c->plans[0]->id.s, filled, left);
     if (out_is_json(&c->out)) {
         json_int(out_json(&c->out), "filled", filled);
         json_int(out_json(&c->out), "left", left);

@@ -142,6 +142,11 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
                  s->rows_done ? arena_printf(a, ": %lld of about %lld rows",
                                              (long long) s->rows_done, (long long) s->rows_total)
                               : "");
+    if (s->fill_paused_by)
+        str_addf(to, "  paused   its backfill, by %s; go on: phasegate backfill %s resume\n",
+                 out_clean(a, s->fill_paused_by, false), s->plan->id.s);
+    if (s->fill_reason)
+        str_addf(to, "  waits    its backfill: %s\n", out_clean(a, s->fill_reason, false));
     if (s->state.brake == BRAKE_NONE && !s->kill.what)
         add_waiting(a, to, &s->state);
     if (s->state.hold_until_ms > 0 && s->state.stage == STAGE_CONTRACT_DONE)
@@ -297,6 +302,8 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
         json_put_null(j, "rows_done");
         json_put_null(j, "rows_total");
     }
+    json_str(j, "backfill_paused_by", s->fill_paused_by);
+    json_str(j, "backfill_reason", s->fill_reason);
     json_str(j, "undone_by", s->undone_by);
     approvals_json(j, &s->approvals);
     flags_json(j, c, s);

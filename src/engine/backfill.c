@@ -148,7 +148,8 @@ static bool has_null_keys(struct work *w, const struct filler *f, bool *out, str
     AUTO(str) sql = {0};
     struct db_rows rows = {0};
 
-    str_addf(&sql, "SELECT EXISTS (SELECT 1 FROM %s WHERE ", f->table.quoted);
+    str_addf(&sql, "SELECT EXISTS (SELECT 1 FROM %s%s WHERE ", f->table.has_parts ? "" : "ONLY ",
+             f->table.quoted);
     for (int i = 0; i < f->table.n_keys; i++) {
         str_add(&sql, i ? " OR " : "");
         sql_ident(&sql, f->table.keys[i]);
@@ -156,8 +157,14 @@ static bool has_null_keys(struct work *w, const struct filler *f, bool *out, str
     }
     str_add(&sql, ")");
     if (!session_user_path(w, true, err) ||
-        !db_query(w->e->db, w->a, str_text(&sql), &DB_NO_PARAMS, &rows, err) ||
-        !session_user_path(w, false, err))
+        !db_query(w->e->db, w->a, str_text(&sql), &DB_NO_PARAMS, &rows, err)) {
+        AUTO(err) ignored = {0};
+
+        if (db_is_usable(w->e->db))
+            (void) !session_user_path(w, false, &ignored);
+        return false;
+    }
+    if (!session_user_path(w, false, err))
         return false;
     *out = strcmp(db_cell(&rows, 0, 0), "t") == 0;
     return true;
@@ -204,13 +211,29 @@ static void note_start(struct work *w, const struct filler *f)
                     &ignored);
 }
 
+/* Somebody may have the whole table for a while, as for the lock of a step. */
+static bool begin(struct work *w, struct filler *f, bool *empty, struct err *err)
+{
+    AUTO(str) name = {0};
+
+    sql_qualified(&name, f->setup.spec.schema, f->setup.spec.table);
+    for (int attempt = 0;;) {
+        if (look(w, f, err) &&
+            backfill_begin(w->e->db, w->a, &f->setup, &f->table, &f->job, empty, err))
+            return true;
+        if (!err_is(err, ERR_LOCK_TIMEOUT) ||
+            !lock_back_off(w, arena_strdup(w->a, str_text(&name)), &attempt, err))
+            return false;
+        err_clear(err);
+    }
+}
+
 static bool fill(struct work *w, struct filler *f, struct err *err)
 {
     const struct backfill_watch watch = {f, may_go_on, progress};
     bool empty = false, finished = false;
 
-    if (!look(w, f, err) ||
-        !backfill_begin(w->e->db, w->a, &f->setup, &f->table, &f->job, &empty, err))
+    if (!begin(w, f, &empty, err))
         return false;
     if (empty)
         return true;
@@ -222,8 +245,10 @@ static bool fill(struct work *w, struct filler *f, struct err *err)
         note_start(w, f);
     if (!backfill_work(w->e->ports, w->e->db, w->a, &f->setup, &f->table, &f->job, &watch, &f->now,
                        &finished, err)) {
-        if (err_is(err, ERR_LOCK_TIMEOUT) && db_is_usable(w->e->db))
+        if (err_is(err, ERR_LOCK_TIMEOUT) && db_is_usable(w->e->db)) {
             err_detail(err, "The lock is held by %s.", lock_holder(w, f->table.quoted));
+            err_hint(err, "end that session or wait for it, then run the same command again");
+        }
         return false;
     }
     if (finished)

@@ -177,6 +177,14 @@ static bool open_beside(struct work *w, struct engine *e, struct plan *p,
     return true;
 }
 
+static bool is_over(const struct plan *p, struct err *err)
+{
+    err_set(err, ERR_REFUSED, "there is nothing to do: all backfills of plan %s have ended",
+            p->id.s);
+    err_reason(err, "not_running");
+    return err_hint(err, "phasegate status %s", p->id.s);
+}
+
 static bool visit(struct engine *e, struct plan *p, struct visit *v, struct arena *a,
                   struct err *err)
 {
@@ -187,6 +195,8 @@ static bool visit(struct engine *e, struct plan *p, struct visit *v, struct aren
 
     if (!engine_backfills(e, p, a, &jobs, &n, err) || !open_beside(&w, e, p, &o, a, err))
         return false;
+    if (v->retries && p->phases[PHASE_CONTRACT].present && w.state.stage >= STAGE_CONTRACT_DONE)
+        return is_over(p, err);
     for (int i = 0; i < n; i++) {
         bool wanted = v->retries ? jobs[i].bad > 0 : strcmp(jobs[i].status, "running") == 0;
         if (wanted && !visit_job(&w, &jobs[i], v, err))
@@ -286,9 +296,13 @@ static bool check_together(struct engine *e, const struct plan *p, json_t *set, 
                            struct err *err)
 {
     struct backfill_status *jobs = NULL;
-    int n = 0;
+    int n = 0, open = 0;
     bool good = engine_backfills(e, p, a, &jobs, &n, err);
 
+    for (int i = 0; i < n; i++)
+        open += strcmp(jobs[i].status, "done") != 0 && strcmp(jobs[i].status, "cancelled") != 0;
+    if (good && n > 0 && open == 0)
+        return is_over(p, err);
     for (int i = 0; good && i < n; i++) {
         struct backfill_knobs k;
         const char *why = NULL;

@@ -1,6 +1,10 @@
 /* Where a plan stands, what comes next, what it waits for. Looks only. */
 #include "internal.h"
 
+#include "phasegate/backfill_ops.h"
+
+#include <jansson.h>
+
 static void count_steps(struct work *w, enum phase phase, struct plan_status *out)
 {
     struct script s;
@@ -65,18 +69,37 @@ static bool find_undoer(struct work *w, const char **out, struct err *err)
     return true;
 }
 
+/* {"paused": "who", ...} */
+static const char *paused_by(struct arena *a, const char *knobs)
+{
+    json_t *all = knobs ? json_loads(knobs, 0, NULL) : NULL;
+    const char *by = json_string_value(json_object_get(all, "paused"));
+
+    by = by ? arena_strdup(a, by) : NULL;
+    json_decref(all);
+    return by;
+}
+
 /* How far a backfill is: its job moves with every batch, the plan's state doesn't. */
 static bool look_at_rows(struct work *w, struct plan_status *out, struct err *err)
 {
-    struct backfill_job job = {0};
     const char *task = w->state.task;
+    struct backfill_status *jobs = NULL;
+    int n = 0;
 
     if (!task || strncmp(task, "backfill/", strlen("backfill/")) != 0)
         return true;
-    if (!ledger_backfill_job(w->e->db, w->a, w->p->id.s, task + strlen("backfill/"), &job, err))
+    if (!engine_backfills(w->e, w->p, w->a, &jobs, &n, err))
         return false;
-    out->rows_done = job.rows_done;
-    out->rows_total = job.rows_total;
+    for (int i = 0; i < n; i++) {
+        if (strcmp(jobs[i].name, task + strlen("backfill/")) != 0)
+            continue;
+        out->rows_done = jobs[i].rows_done;
+        out->rows_total = jobs[i].rows_total;
+        out->fill_paused_by = paused_by(w->a, jobs[i].knobs);
+        for (int r = 0; r < jobs[i].n_runners && !out->fill_paused_by && !out->fill_reason; r++)
+            out->fill_reason = jobs[i].runners[r].reason;
+    }
     return true;
 }
 

@@ -196,7 +196,9 @@ static bool decode_table_name(struct decoder *d, const struct node *n, const cha
     if (rest && *rest == '.')
         rest = name_part(d->arena, rest + 1, &second);
     if (!rest || *rest) {
-        decode_say(d, n, "table or schema.table", NULL, "\"%s\" can't be \"%.80s\"", what, whole.s);
+        decode_say(
+            d, n, "table or schema.table, in double quotes where SQL wants them: '\"Order Items\"'",
+            NULL, "\"%s\" can't be \"%.80s\"", what, whole.s);
         return false;
     }
     *table = second.s ? second : first;

@@ -71,6 +71,19 @@ class Backfill(project.Case):
         self.assertGreater(b["wal_bytes"], 0)
         self.assertGreater(b["growth_bytes"], 0)
         self.assertIn("rows     20000, 20000 changed", p.ok("backfill", NAME).stdout)
+        self.assertIn("nothing to do", p.ok("backfill", NAME, "retry").stdout)
+
+    def test_what_has_ended_is_told_nothing(self):
+        p = self.project(plans=[plan_with()], baseline=BASELINE)
+        p.advance_through(NAME, "write_activation")
+        for what in (["pause"], ["resume"], ["set", "duty=0.5"], ["run"]):
+            self.assertIn("hint", p.refused("not_running", "backfill", NAME, *what), what)
+        p.advance(NAME, "1.5.0")
+        p.ok("purge", NAME, "--confirm", NAME)
+        for what in (["pause"], ["resume"], ["set", "duty=0.5"], ["run"], ["retry"]):
+            error = p.refused("not_running", "backfill", NAME, *what)
+            self.assertRegex(error["message"], "nothing to do|no backfill of plan orders-ref is running", what)
+        self.assertEqual(self.backfill(p)["status"], "done")
 
     def test_rows_without_a_key(self):
         """No range has them: refused before it begins, and not waited for."""
@@ -96,11 +109,14 @@ class Backfill(project.Case):
         b = self.until(p, lambda b: b["runners"] and b["runners"][0]["level"] == "stop", "the stop")
         self.assertEqual(b["runners"][0]["reason"], "paused by ops")
         self.assertIn("stop: paused by ops, since", p.ok("backfill", NAME).stdout)
+        self.assertIn("paused   its backfill, by ops; go on: phasegate backfill orders-ref resume", p.ok("status", NAME).stdout)
+        self.assertEqual(p.status(NAME)["backfill_paused_by"], "ops")
         before = self.backfill(p)["rows_done"]
         time.sleep(1.5)
         self.assertEqual(self.backfill(p)["rows_done"], before)
         self.assertLess(before, 20000)
         p.ok("backfill", NAME, "resume")
+        self.assertIsNone(p.status(NAME)["backfill_paused_by"])
         self.assertEqual(run.wait().rc, 0)
         self.assertEqual(self.backfill(p)["rows_changed"], 20000)
 
