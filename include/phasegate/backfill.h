@@ -171,6 +171,28 @@ int slices_wanted(int64_t rows, int64_t workers);
  * slices of about the same number of rows; out has room for wanted - 1. Returns how many it took. */
 int slices_cut(int n_bounds, int wanted, int *out);
 
+/* ---- what it will take ---------------------------------------------------------------------------------------- */
+
+struct estimate_basis {
+    int64_t rows, bytes, index_bytes; /* of the table, and of all its indexes */
+    int n_indexes;
+    double todo_share;   /* of the rows, 0..1 */
+    double hot_share;    /* of the new versions that stay on their page, 0..1 */
+    double vacuum_share; /* as in backfill_knobs */
+    double duty;
+    int workers; /* >= 1 */
+    struct batch_limits batch;
+    double ms_per_row, wal_per_row; /* as a batch was measured; 0: none was */
+};
+
+struct estimate {
+    int64_t rows, batches; /* rows to change */
+    int64_t ms, least_ms, most_ms;
+    int64_t wal_bytes, growth_bytes;
+    bool is_measured;
+};
+void estimate_make(const struct estimate_basis *b, struct estimate *out);
+
 /* ---- what is left ---------------------------------------------------------------------------------------- */
 
 /* Rows a second over the last five minutes, rests and throttles included; no forecast before one in a hundred. */

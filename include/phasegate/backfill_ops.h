@@ -33,6 +33,8 @@ struct backfill_status {
     const char *knobs;   /* JSON object of what was set; NULL: nothing */
     int64_t started_at_ms, finished_at_ms;
     int64_t wal_bytes, growth_bytes; /* once it is done; -1: not known */
+    bool has_estimate;               /* made when it began */
+    struct estimate estimate;
     struct backfill_runner *runners;
     int n_runners;
     struct backfill_bad_row *bad_rows; /* the oldest, BAD_ROWS_SHOWN at most */
@@ -43,6 +45,16 @@ struct backfill_status {
 /* Those that have begun, oldest first. */
 bool engine_backfills(struct engine *e, const struct plan *p, struct arena *a,
                       struct backfill_status **out, int *out_n, struct err *err) MUST_CHECK;
+/* What a backfill of the plan would take as the table is now, begun or not. Nothing is written; measured: a few batches
+ * are tried and rolled back, which leaves WAL and dead rows. */
+struct backfill_expectation {
+    const char *name, *table;
+    int64_t rows, bytes; /* of the table */
+    struct estimate estimate;
+};
+bool engine_backfill_estimate(struct engine *e, struct plan *p, bool measured, struct arena *a,
+                              struct backfill_expectation **out, int *out_n,
+                              struct err *err) MUST_CHECK;
 /* More workers for those that are running, until no slice is left. ERR_REFUSED "not_running": none is. */
 bool engine_backfill_help(struct engine *e, struct plan *p, int workers, struct arena *a,
                           int64_t *out_rows, struct err *err) MUST_CHECK;

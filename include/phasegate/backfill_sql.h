@@ -30,6 +30,8 @@ struct walk_params walk_params(const struct walk *w, bool from_start);
 const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start);
 /* How many rows there are up to the bound. */
 const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_start);
+/* One value of all that is filled up to the bound: the same for the same contents. */
+const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_start);
 /* One row: the newest key. None: the table is empty. */
 const char *walk_end_sql(struct arena *a, const struct walk *w);
 

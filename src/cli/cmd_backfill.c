@@ -1,4 +1,4 @@
-/* backfill PLAN [status|run|pause|resume|set|retry] */
+/* backfill PLAN [status|run|pause|resume|set|retry|estimate] */
 #include "cli.h"
 
 #include "phasegate/backfill_ops.h"
@@ -71,6 +71,36 @@ static void print_bad_rows(struct context *c, const struct backfill_status *s)
                   s->bad - s->n_bad_rows);
 }
 
+static const char *size_text(struct arena *a, int64_t bytes)
+{
+    if (bytes < 10240)
+        return arena_printf(a, "%" PRId64 " B", bytes);
+    if (bytes < 10 << 20)
+        return arena_printf(a, "%" PRId64 " KiB", bytes >> 10);
+    return arena_printf(a, "%" PRId64 " MiB", bytes >> 20);
+}
+
+/* What it was thought to take beside what it took. */
+static void print_expected(struct context *c, const struct backfill_status *s)
+{
+    struct arena *a = &c->arena;
+    const struct estimate *e = &s->estimate;
+
+    if (s->has_estimate)
+        out_print(&c->out,
+                  "  expected %" PRId64 " rows in %" PRId64
+                  " batches, about %s; %s of WAL, %s more "
+                  "of table\n",
+                  e->rows, e->batches, span_text(a, e->ms), size_text(a, e->wal_bytes),
+                  size_text(a, e->growth_bytes));
+    if (s->finished_at_ms > 0 && s->wal_bytes >= 0 && s->growth_bytes >= 0)
+        out_print(&c->out,
+                  "  took     %" PRId64 " rows in %" PRId64 " batches, %s; %s of WAL, %s more of "
+                  "table\n",
+                  s->rows_changed, s->batches, span_text(a, s->finished_at_ms - s->started_at_ms),
+                  size_text(a, s->wal_bytes), size_text(a, s->growth_bytes));
+}
+
 static void print_status(struct context *c, const struct backfill_status *s)
 {
     struct arena *a = &c->arena;
@@ -86,6 +116,7 @@ static void print_status(struct context *c, const struct backfill_status *s)
               "  slices   %" PRId64 " of %" PRId64 " done, %" PRId64 " under way; %" PRId64
               " batches\n",
               s->slices_done, s->slices, s->slices_running, s->batches);
+    print_expected(c, s);
     if (!done)
         print_speed(c, s);
     for (int i = 0; i < s->n_runners; i++)
@@ -144,6 +175,15 @@ static void bad_rows_json(struct json_out *j, const struct backfill_status *s)
     json_array_end(j);
 }
 
+static void estimate_json(struct json_out *j, const struct estimate *e)
+{
+    json_int(j, "rows", e->rows);
+    json_int(j, "batches", e->batches);
+    json_int(j, "ms", e->ms);
+    json_int(j, "wal_bytes", e->wal_bytes);
+    json_int(j, "growth_bytes", e->growth_bytes);
+}
+
 static void status_json(struct json_out *j, const struct backfill_status *s)
 {
     json_object_begin(j, NULL);
@@ -164,6 +204,13 @@ static void status_json(struct json_out *j, const struct backfill_status *s)
     when_json(j, "finished_at", s->finished_at_ms);
     count_or_null(j, "wal_bytes", s->wal_bytes);
     count_or_null(j, "growth_bytes", s->growth_bytes);
+    if (s->has_estimate) {
+        json_object_begin(j, "expected");
+        estimate_json(j, &s->estimate);
+        json_object_end(j);
+    } else {
+        json_put_null(j, "expected");
+    }
     json_raw(j, "set", s->knobs ? s->knobs : "{}");
     json_array_begin(j, "runners");
     for (int i = 0; i < s->n_runners; i++)
@@ -270,6 +317,57 @@ static bool set(struct context *c, struct engine *e, struct err *err)
     return change(c, e, all, n, err);
 }
 
+static void print_estimate(struct context *c, const struct backfill_expectation *x)
+{
+    struct arena *a = &c->arena;
+    const struct estimate *e = &x->estimate;
+
+    out_print(&c->out, "%s%s%s of %s: about %" PRId64 " of %" PRId64 " rows to change (%s)\n",
+              out_style(&c->out, STYLE_BOLD), x->name, out_style(&c->out, STYLE_PLAIN),
+              out_clean(a, x->table, false), e->rows, x->rows, size_text(a, x->bytes));
+    out_print(&c->out, "  batches  about %" PRId64 "\n  time     %s to %s%s\n", e->batches,
+              span_text(a, e->least_ms), span_text(a, e->most_ms),
+              e->is_measured ? ", by batches that were rolled back"
+                             : ", as of usual machines; --measure tries a few batches");
+    out_print(&c->out, "  WAL      about %s\n  growth   about %s of table and indexes\n",
+              size_text(a, e->wal_bytes), size_text(a, e->growth_bytes));
+}
+
+static void expectation_json(struct json_out *j, const struct backfill_expectation *x)
+{
+    json_object_begin(j, NULL);
+    json_str(j, "name", x->name);
+    json_str(j, "table", x->table);
+    json_int(j, "table_rows", x->rows);
+    json_int(j, "table_bytes", x->bytes);
+    estimate_json(j, &x->estimate);
+    json_int(j, "least_ms", x->estimate.least_ms);
+    json_int(j, "most_ms", x->estimate.most_ms);
+    json_bool(j, "measured", x->estimate.is_measured);
+    json_object_end(j);
+}
+
+static bool estimate(struct context *c, struct engine *e, struct err *err)
+{
+    struct backfill_expectation *all = NULL;
+    int n = 0;
+
+    if (!engine_backfill_estimate(e, c->plans[0], opt_has(c, OPT_MEASURE), &c->arena, &all, &n,
+                                  err))
+        return false;
+    if (n == 0)
+        out_print(&c->out, "%s: it has no backfill\n", c->plans[0]->id.s);
+    for (int i = 0; i < n; i++)
+        print_estimate(c, &all[i]);
+    if (!out_is_json(&c->out))
+        return true;
+    json_array_begin(out_json(&c->out), "estimates");
+    for (int i = 0; i < n; i++)
+        expectation_json(out_json(&c->out), &all[i]);
+    json_array_end(out_json(&c->out));
+    return true;
+}
+
 static bool brake(struct context *c, struct engine *e, bool on, struct err *err)
 {
     const struct backfill_setting s = {"paused", on ? c->actor : NULL};
@@ -292,12 +390,16 @@ bool cmd_backfill(struct context *c, struct err *err)
         err_set(err, ERR_USAGE, "backfill %s: one argument too many: \"%s\"", what, arg(c, 2));
         return err_hint(err, "phasegate backfill --help");
     }
+    if (opt_has(c, OPT_MEASURE) && strcmp(what, "estimate") != 0)
+        return err_set(err, ERR_USAGE, "backfill %s: --measure belongs to estimate", what);
     if (!context_engine(c, c->plans[0], &e, err))
         return false;
     if (strcmp(what, "run") == 0)
         return run(c, e, err);
     if (strcmp(what, "retry") == 0)
         return retry(c, e, err);
+    if (strcmp(what, "estimate") == 0)
+        return estimate(c, e, err);
     if (strcmp(what, "set") == 0)
         return set(c, e, err);
     if (strcmp(what, "status") == 0)

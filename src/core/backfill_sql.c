@@ -93,6 +93,23 @@ const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_star
     return done(a, &s);
 }
 
+const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_start)
+{
+    struct walk_params p = walk_params(w, from_start);
+    struct str s = {0};
+
+    str_add(&s, "SELECT pg_catalog.sum(pg_catalog.hashtextextended(ROW(");
+    for (int i = 0; i < w->spec->set.n; i++) {
+        str_add(&s, i ? ", " : "");
+        sql_qualified(&s, w->spec->table, w->spec->set.items[i].key.s);
+    }
+    str_add(&s, ")::pg_catalog.text, 0)::pg_catalog.numeric) FROM ");
+    add_table(&s, w);
+    str_add(&s, " WHERE ");
+    add_range(&s, w, &p);
+    return done(a, &s);
+}
+
 const char *walk_end_sql(struct arena *a, const struct walk *w)
 {
     struct str s = {0};

@@ -1,7 +1,7 @@
 /* Backfill: a task whose rows are filled by the workers of src/backfill; here it is begun, watched and recorded. */
 #include "internal.h"
 
-#include "phasegate/backfill_run.h"
+#include "backfill_before.h"
 #include "sql_embedded.h"
 
 #include <stdlib.h>
@@ -211,6 +211,36 @@ static void note_start(struct work *w, const struct filler *f)
                     &ignored);
 }
 
+/* What it will take, for comparing afterwards; without it the work goes on. */
+static bool note_estimate(struct work *w, const struct filler *f, struct err *err)
+{
+    struct estimate_basis b;
+    struct estimate e;
+
+    if (!backfill_basis(w, &f->setup, &f->table, &b, err)) {
+        if (!err_is(err, ERR_SQL) && !err_is(err, ERR_LOCK_TIMEOUT))
+            return false;
+        err_clear(err);
+        return true;
+    }
+    estimate_make(&b, &e);
+    return db_exec(w->e->db, sql_update_backfill_estimate,
+                   &DB_PARAMS(arena_printf(w->a, "%lld", (long long) f->job.id),
+                              arena_printf(w->a, "%lld", (long long) e.rows),
+                              arena_printf(w->a, "%lld", (long long) e.batches),
+                              arena_printf(w->a, "%lld", (long long) e.ms),
+                              arena_printf(w->a, "%lld", (long long) e.wal_bytes),
+                              arena_printf(w->a, "%lld", (long long) e.growth_bytes)),
+                   err);
+}
+
+/* Of a backfill that begins; one that goes on has shown that it can. */
+static bool try_first(struct work *w, const struct filler *f, struct err *err)
+{
+    return backfill_check_shape(w, f->t, &f->setup, &f->table, err) &&
+           backfill_check_twice(w, f->t, &f->setup, &f->table, err) && note_estimate(w, f, err);
+}
+
 /* Somebody may have the whole table for a while, as for the lock of a step. */
 static bool begin(struct work *w, struct filler *f, bool *empty, struct err *err)
 {
@@ -219,7 +249,8 @@ static bool begin(struct work *w, struct filler *f, bool *empty, struct err *err
     sql_qualified(&name, f->setup.spec.schema, f->setup.spec.table);
     for (int attempt = 0;;) {
         if (look(w, f, err) &&
-            backfill_begin(w->e->db, w->a, &f->setup, &f->table, &f->job, empty, err))
+            backfill_begin(w->e->db, w->a, &f->setup, &f->table, &f->job, empty, err) &&
+            (*empty || f->job.rows_done > 0 || try_first(w, f, err)))
             return true;
         if (!err_is(err, ERR_LOCK_TIMEOUT) ||
             !lock_back_off(w, arena_strdup(w->a, str_text(&name)), &attempt, err))
@@ -292,6 +323,17 @@ static bool check(struct work *w, const struct task *t, struct backfill_spec *ou
     /* What only the new side knows isn't overwritten with what the old one last knew. */
     if (sync_is_one_way(w) && backfill_is_of_sync(w->p, out))
         out->todo = arena_printf(w->a, "(%s) AND (%s)", out->todo, sync_unwritten_sql(w->a, w->p));
+    return true;
+}
+
+bool backfill_settle(struct work *w, const struct task *t, struct backfill_setup *out,
+                     struct err *err)
+{
+    struct filler f = {.w = w, .t = t};
+
+    if (!check(w, t, &f.setup.spec, err) || !settle(w, t, &f, err))
+        return false;
+    *out = f.setup;
     return true;
 }
 

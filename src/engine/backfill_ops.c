@@ -1,8 +1,8 @@
 /* Backfills of a plan for an operator: looking, helping, setting, trying again. None of it takes the lease. */
 #include "internal.h"
 
+#include "backfill_before.h"
 #include "phasegate/backfill_ops.h"
-#include "phasegate/backfill_run.h"
 #include "sql_embedded.h"
 
 #include <jansson.h>
@@ -96,7 +96,13 @@ static struct backfill_status status_of(const struct db_rows *r, int i)
                                      .started_at_ms = whole(r, i, 17, 0),
                                      .finished_at_ms = whole(r, i, 18, 0),
                                      .wal_bytes = whole(r, i, 19, -1),
-                                     .growth_bytes = whole(r, i, 20, -1)};
+                                     .growth_bytes = whole(r, i, 20, -1),
+                                     .has_estimate = db_cell(r, i, 21) != NULL,
+                                     .estimate = {.rows = whole(r, i, 21, 0),
+                                                  .batches = whole(r, i, 22, 0),
+                                                  .ms = whole(r, i, 23, 0),
+                                                  .wal_bytes = whole(r, i, 24, 0),
+                                                  .growth_bytes = whole(r, i, 25, 0)}};
 }
 
 bool engine_backfills(struct engine *e, const struct plan *p, struct arena *a,
@@ -233,6 +239,73 @@ bool engine_backfill_retry(struct engine *e, struct plan *p, struct arena *a, in
         return false;
     *out_filled = v.rows;
     *out_left = v.left;
+    return true;
+}
+
+/* ---- what it would take --------------------------------------------------------------------------------------- */
+
+static bool expect_one(struct work *w, const struct task *t, bool measured,
+                       struct backfill_expectation *out, struct err *err)
+{
+    struct backfill_setup s;
+    struct backfill_table table;
+    struct estimate_basis b;
+
+    if (!backfill_settle(w, t, &s, err) || !backfill_look(w->e->db, w->a, &s, &table, err))
+        return false;
+    if (table.n_keys == 0 || !backfill_check_shape(w, t, &s, &table, err))
+        return table.n_keys > 0
+                   ? false
+                   : err_set(err, ERR_INPUT, "table %s has no key for backfill %s to walk along",
+                             table.quoted, s.name);
+    if (!backfill_basis(w, &s, &table, &b, err) ||
+        (measured && !backfill_measure(w, &s, &table, &b, err)))
+        return false;
+    *out = (struct backfill_expectation) {s.name, table.quoted, table.rows, table.bytes, {0}};
+    estimate_make(&b, &out->estimate);
+    return true;
+}
+
+/* Undefined columns and tables are those of steps that haven't run. */
+static bool explain(const struct plan *p, const struct task *t, struct err *err)
+{
+    err_note(err, "what backfill %s would take", t->backfill->id.s);
+    if (strcmp(err->sqlstate, "42703") == 0 || strcmp(err->sqlstate, "42P01") == 0 ||
+        err_is(err, ERR_INPUT))
+        err_hint(err, "expand makes what it fills: phasegate advance %s, then ask again", p->id.s);
+    return false;
+}
+
+bool engine_backfill_estimate(struct engine *e, struct plan *p, bool measured, struct arena *a,
+                              struct backfill_expectation **out, int *out_n, struct err *err)
+{
+    const struct advance_options o = {0};
+    struct work w;
+
+    *out_n = 0;
+    if (!open_beside(&w, e, p, &o, a, err))
+        return false;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1)
+            *out = arena_array(a, struct backfill_expectation, *out_n);
+        int n = 0;
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+            struct script s;
+
+            if (!p->phases[ph].present)
+                continue;
+            plan_script(a, p, (enum phase) ph, false, &s);
+            for (int i = 0; i < s.n; i++) {
+                if (s.tasks[i].kind != TASK_BACKFILL)
+                    continue;
+                w.phase = (enum phase) ph;
+                if (pass == 1 && !expect_one(&w, &s.tasks[i], measured, &(*out)[n], err))
+                    return explain(p, &s.tasks[i], err);
+                n++;
+            }
+        }
+        *out_n = n;
+    }
     return true;
 }
 

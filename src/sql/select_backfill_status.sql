@@ -7,7 +7,8 @@ SELECT j.job_id, j.name, j.rel, j.status, j.status_reason, j.rows_total,
        CASE WHEN s.n = 0 THEN j.batches ELSE s.batches END AS batches, j.retried,
        s.n AS slices, s.n_done, s.n_running, r.n AS residual, q.n AS bad, q.filled AS mended, j.knobs::text AS knobs,
        (EXTRACT(epoch FROM j.started_at) * 1000)::bigint AS started_at_ms,
-       (EXTRACT(epoch FROM j.finished_at) * 1000)::bigint AS finished_at_ms, j.wal_bytes, j.growth_bytes
+       (EXTRACT(epoch FROM j.finished_at) * 1000)::bigint AS finished_at_ms, j.wal_bytes, j.growth_bytes,
+       j.est_rows, j.est_batches, (j.est_seconds * 1000)::bigint AS est_ms, j.est_wal_bytes, j.est_growth_bytes
   FROM phasegate.backfill_job AS j,
        LATERAL (SELECT pg_catalog.count(*) AS n, pg_catalog.count(*) FILTER (WHERE s.status = 'done') AS n_done,
                        pg_catalog.count(*) FILTER (WHERE s.status = 'running') AS n_running,

@@ -88,6 +88,75 @@ class Begin(project.Case):
         self.assertIn("nightly-job", done.stderr)
         self.assertEqual(self.backfill(p)["rows_changed"], 1000)
 
+    # ---- what it will take ----------------------------------------------------------------------------------------
+
+    def estimate(self, p, *more):
+        return p.json("backfill", NAME, "estimate", *more)["result"]["estimates"][0]
+
+    def test_an_estimate_writes_nothing(self):
+        p = self.project(plans=[plan_of(where="b IS NULL AND id % 2 = 0")], baseline=TABLE % 50000)
+        p.db.psql("VACUUM (ANALYZE) t")
+        before = p.db.psql("SELECT pg_relation_size('t'), to_regnamespace('phasegate') IS NULL, sum(hashtext(t::text)) FROM t")
+        e = self.estimate(p)
+        self.assertEqual((e["name"], e["table_rows"], e["rows"], e["measured"]), ("fill", 50000, 25000, False))
+        self.assertTrue(0 < e["least_ms"] < e["ms"] < e["most_ms"], e)
+        self.assertGreater(e["batches"], 1)
+        self.assertEqual(p.db.psql("SELECT pg_relation_size('t'), to_regnamespace('phasegate') IS NULL, sum(hashtext(t::text)) FROM t"),
+                         before)
+        self.assertEqual(p.db.value("SELECT count(*) FROM t WHERE xmax <> 0"), "0")
+        text = p.ok("backfill", NAME, "estimate").stdout
+        for words in ("about 25000 of 50000 rows to change", "batches", "time", "WAL", "growth", "--measure"):
+            self.assertIn(words, text)
+
+    def test_one_that_is_measured(self):
+        """By batches that are rolled back; beside the truth afterwards."""
+        p = self.project(plans=[plan_of()], baseline=TABLE % 50000)
+        p.db.psql("VACUUM (ANALYZE) t")
+        e = self.estimate(p, "--measure")
+        self.assertEqual((e["measured"], e["rows"]), (True, 50000))
+        self.assertEqual(p.db.value("SELECT count(*) FROM t WHERE b IS NOT NULL"), "0")
+        p.advance(NAME, "1.2.0")
+        b = self.backfill(p)
+        for key in ("rows", "batches", "ms", "wal_bytes", "growth_bytes"):
+            self.assertGreater(b["expected"][key], 0)
+        self.assertEqual((b["expected"]["rows"], b["rows_changed"]), (50000, 50000))
+        for made in (e, b["expected"]):
+            self.assertTrue(b["wal_bytes"] / 3 < made["wal_bytes"] < 3 * b["wal_bytes"], (made, b))
+            self.assertTrue(b["growth_bytes"] / 3 < made["growth_bytes"] < 3 * b["growth_bytes"], (made, b))
+        self.assertRegex(p.ok("backfill", NAME).stdout, "expected 50000 rows in (.|\n)*took     50000 rows in ")
+        self.assertEqual(self.estimate(p)["rows"], 0)
+        self.assertIn("--measure belongs to estimate", p.json("backfill", NAME, "--measure", code=2)["error"]["message"])
+
+    def test_before_its_column_is_there(self):
+        p = self.project(plans=[plan_of(set={"c": "upper(a)"}, where="c IS NULL")], baseline=TABLE % 10)
+        error = p.json("backfill", NAME, "estimate", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "42703")
+        self.assertIn("phasegate advance " + NAME, error["hint"])
+
+    # ---- what can't go well ------------------------------------------------------------------------------------------
+
+    def refuse(self, baseline, words, **fill):
+        p = self.project(plans=[plan_of(**fill)], baseline=baseline)
+        before = p.db.psql("SELECT sum(hashtext(t::text)) FROM t")
+        done = p.run("advance", NAME, "--release", "1.2.0")
+        self.assertNotEqual(done.rc, 0)
+        self.assertIn(words, done.stderr)
+        self.assertIn("HINT", done.stderr)
+        self.assertEqual(p.db.psql("SELECT sum(hashtext(t::text)) FROM t"), before)
+
+    def test_what_changes_twice(self):
+        self.refuse(TABLE % 100 + "; ALTER TABLE t ADD n int DEFAULT 1", "isn't idempotent", set={"n": "n + 1"}, where="n > 0")
+
+    def test_what_stays_to_do(self):
+        """Rows whose value is NULL: the same twice, but verification would find them."""
+        p = self.project(plans=[plan_of()], baseline=TABLE % 100 + "; UPDATE t SET a = NULL WHERE id = 3")
+        done = p.exits(1, "advance", NAME, "--release", "1.2.0")
+        self.assertIn("1 of the first 20 rows are still to do", done.stderr)
+
+    def test_a_key_without_an_index(self):
+        self.refuse("CREATE TABLE t (id int PRIMARY KEY, k int NOT NULL, a text, b text);"
+                    "INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 30000) i", "no index of table", key=["k"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -482,6 +482,91 @@ static void a_least_size_of_its_own(void **state)
     assert_int_equal(b.rows, 60000);
 }
 
+/* ---- what it will take --------------------------------------------------------------------------------------- */
+
+#define MIB 1048576
+
+/* The tables of tests/bench/backfill, with what one UPDATE and phasegate took of them: rows as wide, one index. */
+static void estimates_near_what_was_measured(void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t rows, bytes, index_bytes, wal, growth;
+    } rows[] = {{600000, 111 * (int64_t) MIB, 13 * MIB, 338000000, 65000000},
+                {1000000, 178 * (int64_t) MIB, 21 * MIB, 575000000, 86000000}};
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        const struct estimate_basis b = {.rows = rows[i].rows,
+                                         .bytes = rows[i].bytes,
+                                         .index_bytes = rows[i].index_bytes,
+                                         .n_indexes = 1,
+                                         .todo_share = 1,
+                                         .vacuum_share = 0.2,
+                                         .duty = 1,
+                                         .workers = 1,
+                                         .batch = BATCH_LIMITS_DEFAULT};
+        struct estimate e;
+
+        estimate_make(&b, &e);
+        assert_int_equal(e.rows, rows[i].rows);
+        assert_in_range(e.wal_bytes, 0.8 * (double) rows[i].wal, 1.25 * (double) rows[i].wal);
+        assert_in_range(e.growth_bytes, 0.6 * (double) rows[i].growth,
+                        1.4 * (double) rows[i].growth);
+        assert_true(e.least_ms < e.ms && e.ms < e.most_ms && !e.is_measured);
+        assert_in_range(e.batches, rows[i].rows / 50000, rows[i].rows / 4000);
+    }
+}
+
+static void estimates_follow_what_they_are_made_of(void **state)
+{
+    (void) state;
+    const struct estimate_basis usual = {.rows = 1000000,
+                                         .bytes = 200 * (int64_t) MIB,
+                                         .index_bytes = 20 * MIB,
+                                         .n_indexes = 1,
+                                         .todo_share = 1,
+                                         .vacuum_share = 0.2,
+                                         .duty = 1,
+                                         .workers = 1,
+                                         .batch = BATCH_LIMITS_DEFAULT};
+    struct estimate_basis b = usual;
+    struct estimate e, f;
+
+    estimate_make(&usual, &e);
+    b.duty = 0.5;
+    estimate_make(&b, &f);
+    assert_in_range(f.ms, 2 * e.ms - 2, 2 * e.ms + 2);
+    b = usual;
+    b.workers = 2;
+    estimate_make(&b, &f);
+    assert_in_range(f.ms, 0.6 * (double) e.ms, 0.75 * (double) e.ms);
+    b = usual;
+    b.n_indexes = 4;
+    estimate_make(&b, &f);
+    assert_true(f.ms > e.ms && f.wal_bytes > e.wal_bytes);
+    b.hot_share = 1;
+    estimate_make(&b, &f);
+    assert_true(f.ms < e.ms && f.wal_bytes < e.wal_bytes && f.growth_bytes == 0);
+    b = usual;
+    b.vacuum_share = 0;
+    estimate_make(&b, &f);
+    assert_in_range(f.growth_bytes, 219 * MIB, 221 * MIB);
+    b = usual;
+    b.todo_share = 0.1;
+    estimate_make(&b, &f);
+    assert_int_equal(f.rows, 100000);
+    assert_true(f.wal_bytes < e.wal_bytes && f.batches == e.batches);
+    b = usual;
+    b.ms_per_row = 0.05;
+    b.wal_per_row = 300;
+    estimate_make(&b, &f);
+    assert_true(f.is_measured && f.ms == 50000 && f.wal_bytes == 300000000);
+    assert_int_equal(f.batches, 1000);
+    b = (struct estimate_basis) {.workers = 1, .batch = BATCH_LIMITS_DEFAULT};
+    estimate_make(&b, &f);
+    assert_true(f.rows == 0 && f.batches == 0 && f.ms == 0 && f.wal_bytes == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +584,8 @@ int main(void)
         cmocka_unit_test(how_many_slices),
         cmocka_unit_test(cuts),
         cmocka_unit_test(forecasts),
+        cmocka_unit_test(estimates_near_what_was_measured),
+        cmocka_unit_test(estimates_follow_what_they_are_made_of),
         cmocka_unit_test(settings),
         cmocka_unit_test(settings_have_effect),
         cmocka_unit_test(settings_that_contradict),

@@ -1,0 +1,31 @@
+/* backfill_before: what is asked of a backfill before its first batch. Not for other layers. */
+#ifndef PHASEGATE_ENGINE_BACKFILL_BEFORE_H
+#define PHASEGATE_ENGINE_BACKFILL_BEFORE_H
+
+#include "internal.h"
+
+#include "phasegate/backfill_run.h"
+
+/* backfill.c: what the plan says of it. ERR_REFUSED: this version can't run it. */
+bool backfill_settle(struct work *w, const struct task *t, struct backfill_setup *out,
+                     struct err *err) MUST_CHECK;
+
+struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t);
+
+/* ERR_INPUT: no index finds a batch, of a table that isn't small. */
+bool backfill_check_shape(struct work *w, const struct task *t, const struct backfill_setup *s,
+                          const struct backfill_table *table, struct err *err) MUST_CHECK;
+/* ERR_INPUT: a few rows that were filled twice, and rolled back, held something else afterwards. What keeps it from being
+ * tried (a row that others hold, or that can't be filled) is no error here. */
+bool backfill_check_twice(struct work *w, const struct task *t, const struct backfill_setup *s,
+                          const struct backfill_table *table, struct err *err) MUST_CHECK;
+
+/* Read only. */
+bool backfill_basis(struct work *w, const struct backfill_setup *s, const struct backfill_table *t,
+                    struct estimate_basis *out, struct err *err) MUST_CHECK;
+/* Some batches, each rolled back: they leave WAL and dead rows. */
+bool backfill_measure(struct work *w, const struct backfill_setup *s,
+                      const struct backfill_table *t, struct estimate_basis *b,
+                      struct err *err) MUST_CHECK;
+
+#endif
