@@ -6,6 +6,7 @@
 #ifndef PHASEGATE_LOAD_H
 #define PHASEGATE_LOAD_H
 
+#include "phasegate/data_needs.h"
 #include "phasegate/err.h"
 #include "phasegate/model.h"
 #include "phasegate/problem.h"
@@ -41,6 +42,10 @@ bool project_parse(struct arena *a, const char *path, const char *bytes, size_t 
                    struct project *out, struct problem_list *problems);
 void plan_set_free(struct plan_set *s);
 static inline void plan_set_auto(struct plan_set *s) { plan_set_free(s); }
+
+/* What one statement asks of the rows that are there, in its order: see data_needs.h. None of one that can't be parsed,
+ * and nothing of rows that it makes itself. */
+void data_needs_of(struct arena *a, const struct sql_stmt *s, struct data_need_list *out);
 
 /* SQL facts of every step of one plan (libpg_query): statements, classes, locks, derived applied_when and
  * undo; also the phase rules that the parse tree decides: a step that isn't additive in expand, a

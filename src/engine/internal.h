@@ -65,6 +65,11 @@ int64_t lock_timeout_of_try(int64_t base_ms, int attempt);
 
 /* One boolean of the user's search_path, read-only. NULL answer counts as false. */
 bool ask_bool(struct work *w, const char *sql, bool *out, struct err *err);
+/* Read-only, under a statement time-out and the user's search_path. first: what runs before it in its transaction;
+ * NULL: nothing. */
+bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *sql,
+              const struct db_params *params, int64_t timeout_ms, struct db_rows *out,
+              struct err *err);
 /* The first cell of the first row as text, read-only, under a statement time-out; *out NULL: no row or NULL. */
 bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
                const char **out, struct err *err);

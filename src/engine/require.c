@@ -1,5 +1,6 @@
 /* Technical prerequisites: version, extension, table, disk, a question of the author's. Looks only. */
 #include "internal.h"
+#include "sql_embedded.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,8 @@ static bool require_disk(struct work *w, const struct require *r, struct fact *f
     AUTO(err) ignored = {0};
 
     (void) err;
-    if (!ask_value(w->e, a,
-                   "SELECT pg_catalog.current_setting('data_directory', true) WHERE "
-                   "pg_catalog.inet_server_addr() IS NULL",
-                   w->e->policy.statement_timeout_ms, &dir, &ignored))
+    if (!ask_value(w->e, a, sql_select_data_directory, w->e->policy.statement_timeout_ms, &dir,
+                   &ignored))
         dir = NULL;
     int64_t free_bytes = dir ? h->ops->disk_free(h, dir) : -1;
     if (free_bytes < 0)

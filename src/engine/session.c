@@ -207,27 +207,41 @@ bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
     }
 }
 
-bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
-               const char **out, struct err *err)
+bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *sql,
+              const struct db_params *params, int64_t timeout_ms, struct db_rows *out,
+              struct err *err)
 {
-    struct db_rows rows[6] = {0};
-    const struct db_call calls[] = {
+    struct db_rows rows[5] = {0};
+    struct db_call calls[5] = {
         {.sql = "BEGIN READ ONLY"},
         {.sql = "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
                 "pg_catalog.set_config('search_path', $2, true)",
          .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), e->search_path)},
-        {.sql = sql},
-        {.sql = "COMMIT"},
     };
-    int done = 0;
+    int n = 2, done = 0;
 
-    if (!db_pipeline(e->db, a, calls, 4, rows, &done, err)) {
+    if (first)
+        calls[n++] = (struct db_call) {.sql = first};
+    calls[n++] = (struct db_call) {.sql = sql, .params = *params};
+    calls[n] = (struct db_call) {.sql = "COMMIT"};
+    if (!db_pipeline(e->db, a, calls, n + 1, rows, &done, err)) {
         AUTO(err) ignored = {0};
         if (db_is_usable(e->db))
             (void) !db_exec(e->db, "ROLLBACK", &DB_NO_PARAMS, &ignored);
         return false;
     }
-    *out = rows[2].n_rows > 0 && rows[2].n_cols > 0 ? db_cell(&rows[2], 0, 0) : NULL;
+    *out = rows[n - 1];
+    return true;
+}
+
+bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
+               const char **out, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!ask_rows(e, a, NULL, sql, &DB_NO_PARAMS, timeout_ms, &rows, err))
+        return false;
+    *out = rows.n_rows > 0 && rows.n_cols > 0 ? db_cell(&rows, 0, 0) : NULL;
     return true;
 }
 

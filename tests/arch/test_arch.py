@@ -40,6 +40,7 @@ OWNER = {
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "backfill_run": "backfill", "backfill_ops": "engine",
+    "data_needs": "core", "preflight": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
@@ -52,7 +53,7 @@ PURE = {"assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "
 FILES = {"dirent.h", "fcntl.h", "sys/stat.h", "sys/types.h", "unistd.h", "fnmatch.h", "glob.h", "libgen.h"}
 SYSTEM = {"core": PURE, "base": PURE, "ledger": PURE, "engine": PURE, "provider": PURE,
           "backfill": PURE | {"pthread.h"},  # workers
-          "load": PURE | FILES | {"pthread.h", "signal.h"},  # a stack that fits a long text
+          "load": PURE | FILES | {"pthread.h", "signal.h", "stdatomic.h"},  # a stack that fits a long text; many statements at once
           "out": PURE | {"unistd.h", "sys/ioctl.h"}}  # the terminal; io, serve and cli: anything but the below
 
 LIBRARY = {  # header -> layers

@@ -1,0 +1,57 @@
+/* data_needs: what a statement asks of the rows that are there already, as queries over them.
+ *
+ * SET NOT NULL asks that no row has NULL, UNIQUE that no two have the same, CHECK and FOREIGN KEY that none violates
+ * them, another type that every value can be cast. A statement finds out while it holds its lock; these can be asked
+ * before. data_needs_of (load.h) reads them from the parse tree; nothing is run here.
+ */
+#ifndef PHASEGATE_DATA_NEEDS_H
+#define PHASEGATE_DATA_NEEDS_H
+
+#include "phasegate/model.h"
+
+enum data_need_kind {
+    NEED_NOT_NULL,
+    NEED_CHECK,
+    NEED_FOREIGN_KEY,
+    NEED_UNIQUE,   /* of constraints, primary keys and unique indexes */
+    NEED_CAST,     /* ALTER COLUMN TYPE */
+    NEED_VALIDATED /* VALIDATE CONSTRAINT: of what the constraint says, here or in the database */
+};
+/* "NULLs", "duplicates": what is counted. */
+const char *data_need_word(enum data_need_kind k);
+
+struct data_need {
+    enum data_need_kind kind;
+    struct pos at;              /* of the statement */
+    const char *schema, *table; /* whose rows; schema NULL: as the search path finds it */
+    const char *constraint;     /* its name, also of an index; NULL: none is given */
+    /* Asks nothing of the rows that are there (NOT VALID, or USING INDEX): only told, for whoever validates it. */
+    bool is_deferred;
+    const char **columns; /* unquoted; of FOREIGN KEY and NOT NULL, and the one of CAST */
+    int n_columns;
+    const char
+        *condition; /* CHECK: the expression. UNIQUE: of the rows that it is about; NULL: of all */
+    const char *keys;        /* UNIQUE: columns and expressions, quoted, separated by commas */
+    bool nulls_are_equal;    /* UNIQUE NULLS NOT DISTINCT */
+    const char *cast, *type; /* CAST: the expression that gives the new value, and its type */
+    const char *ref_schema, *ref_table; /* FOREIGN KEY */
+    const char **ref_columns;           /* unquoted; none: its primary key */
+    int n_ref_columns;
+};
+
+struct data_need_list {
+    struct data_need *items;
+    int n;
+};
+
+/* Queries over them; "" is the search path's own, so names are given as they were written.
+ * The number of rows (of groups, of UNIQUE) that stand against it, counted up to `most`. key: expressions that name a row,
+ * NULL: none. NULL for CAST and VALIDATED, which no plain query answers. */
+const char *data_need_count(struct arena *a, const struct data_need *n, int64_t most);
+/* Up to `most` of them, one text each. */
+const char *data_need_examples(struct arena *a, const struct data_need *n, const char *key,
+                               int most);
+/* A DO block that tries each value and leaves "count|example, example" in phasegate.failed of the transaction. */
+const char *data_need_try(struct arena *a, const struct data_need *n, const char *key, int most);
+
+#endif

@@ -1,0 +1,322 @@
+/* Facts of the live server against what a phase needs: what is asked of whom, and what came back. */
+#include "preflight_int.h"
+
+#include "sql_embedded.h"
+
+#include <stdlib.h>
+
+/* ---- limits: those of a backfill's throttles, where it has them ----------------------------------------- */
+
+#define OWN_SESSIONS 3               /* ours, a monitor, somebody who looks */
+#define SLOT_BYTES (8LL << 30)       /* see slot_retention */
+#define WAITING_SEGMENTS 42          /* see archiver */
+#define STANDBY_S 5                  /* see replica_lag */
+#define STANDBY_BYTES (64LL << 20)   /* see replica_bytes */
+#define LOCK_TRANSACTION_S 60        /* a lock waits for it, and everybody for the lock */
+#define FILL_TRANSACTION_S (30 * 60) /* rows that were changed can't be vacuumed before it ends */
+#define SPARE_BYTES (1LL << 30)
+
+const char *preflight_outcome_word(enum preflight_outcome o)
+{
+    switch (o) {
+    case PREFLIGHT_PASS: return "pass";
+    case PREFLIGHT_WARN: return "warn";
+    case PREFLIGHT_NO_GO: return "no-go";
+    }
+    return "?";
+}
+
+struct preflight_check *preflight_add(struct preflighting *f, const char *id, const char *about,
+                                      const char *sql)
+{
+    struct preflight *out = f->out;
+
+    if (out->n == f->cap) {
+        int cap = f->cap ? 2 * f->cap : 32;
+        out->items = arena_grow(f->a, out->items, sizeof *out->items * (size_t) f->cap,
+                                sizeof *out->items * (size_t) cap);
+        f->cap = cap;
+    }
+    out->items[out->n] = (struct preflight_check) {.id = id, .about = about, .sql = sql};
+    return &out->items[out->n++];
+}
+
+void preflight_settle(struct preflighting *f, struct preflight_check *c,
+                      enum preflight_outcome outcome, const char *value, const char *limit,
+                      const char *help)
+{
+    c->outcome = outcome;
+    c->value = value;
+    c->limit = limit;
+    c->help = help;
+    f->out->n_warn += outcome == PREFLIGHT_WARN;
+    f->out->n_no_go += outcome == PREFLIGHT_NO_GO;
+}
+
+bool preflight_unknown(struct preflighting *f, struct preflight_check *c, struct err *err)
+{
+    if (!db_is_usable(f->e->db) || err_is(err, ERR_INTERRUPTED))
+        return false;
+    const char *words = arena_strdup(f->a, str_text(&err->message));
+    err_clear(err);
+    preflight_settle(f, c, PREFLIGHT_WARN, arena_printf(f->a, "not measured: %s", words),
+                     "an answer", NULL);
+    return true;
+}
+
+/* ---- what the phase touches -------------------------------------------------------------------------------- */
+
+struct touched *preflight_table(struct preflighting *f, const char *schema, const char *table)
+{
+    for (int i = 0; table && i < f->n_tables; i++) {
+        struct touched *t = &f->tables[i];
+        bool same = t->schema && schema ? strcmp(t->schema, schema) == 0 : t->schema == schema;
+
+        if (same && strcmp(t->table, table) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+static struct touched *touch(struct preflighting *f, const char *schema, const char *table,
+                             struct pos at)
+{
+    struct touched *t = preflight_table(f, schema, table);
+
+    if (t || !table)
+        return t;
+    f->tables = arena_grow(f->a, f->tables, sizeof *f->tables * (size_t) f->n_tables,
+                           sizeof *f->tables * (size_t) (f->n_tables + 1));
+    t = &f->tables[f->n_tables++];
+    *t = (struct touched) {.schema = schema, .table = table, .at = at};
+    return t;
+}
+
+static void touch_steps(struct preflighting *f, const struct step_list *steps)
+{
+    for (int i = 0; i < steps->n; i++)
+        for (int k = 0; k < steps->items[i].n_stmts; k++) {
+            const struct sql_stmt *s = &steps->items[i].stmts[k];
+            bool is_new = strncmp(s->kind, "CREATE TABLE", strlen("CREATE TABLE")) == 0;
+            struct touched *t = is_new ? NULL : touch(f, s->schema, s->table, s->at);
+
+            if (!t)
+                continue;
+            t->defines |= s->class != SQL_DATA;
+            t->fills |= s->class == SQL_DATA;
+            t->rewrites |= s->lock_note && (strstr(s->lock_note, "rewrites") == s->lock_note ||
+                                            strstr(s->kind, "INDEX"));
+        }
+}
+
+static void touch_all(struct preflighting *f)
+{
+    const struct phase_plan *ph = &f->p->phases[f->phase];
+    const struct sync *sync = &f->p->sync;
+
+    touch_steps(f, &ph->steps);
+    touch_steps(f, &ph->finish);
+    for (int i = 0; i < ph->backfill.n; i++) {
+        struct backfill_spec spec;
+        const char *why = NULL;
+
+        if (!backfill_spec_of(f->a, f->p, &ph->backfill.items[i], &spec, &why))
+            continue;
+        struct touched *t = touch(f, spec.schema, spec.table, ph->backfill.items[i].at);
+        t->fills = true;
+    }
+    if (sync->by == SYNC_TRIGGER && (f->phase == PHASE_EXPAND || f->phase == PHASE_CONTRACT)) {
+        struct touched *t = touch(f, sync->schema.s, sync->table.s, sync->at);
+        if (t)
+            t->defines = true;
+    }
+}
+
+static bool find_key(struct preflighting *f, struct touched *t, struct err *err)
+{
+    struct db_rows rows = {0};
+    AUTO(str) key = {0};
+
+    if (!ask_rows(f->e, f->a, NULL, sql_preflight_key, &DB_PARAMS(t->oid),
+                  f->e->policy.statement_timeout_ms, &rows, err))
+        return false;
+    for (int i = 0; i < rows.n_rows; i++) {
+        str_add(&key, i ? ", phasegate_row." : "phasegate_row.");
+        sql_ident(&key, db_cell(&rows, i, 0));
+    }
+    t->key = rows.n_rows ? arena_strdup(f->a, str_text(&key)) : NULL;
+    return true;
+}
+
+static bool find_table(struct preflighting *f, struct touched *t, struct err *err)
+{
+    struct db_rows rows = {0};
+    AUTO(str) name = {0};
+
+    sql_qualified(&name, t->schema, t->table);
+    if (!ask_rows(f->e, f->a, NULL, sql_preflight_table, &DB_PARAMS(str_text(&name)),
+                  f->e->policy.statement_timeout_ms, &rows, err))
+        return false;
+    if (rows.n_rows == 0)
+        return true;
+    t->oid = db_cell(&rows, 0, 0);
+    t->name = db_cell(&rows, 0, 1);
+    const char *bytes = db_cell(&rows, 0, 2);
+    t->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
+    return find_key(f, t, err);
+}
+
+/* ---- the server ---------------------------------------------------------------------------------------------- */
+
+/* One row: outcome, value, limit, help. The words of the outcome are those of preflight_outcome_word. */
+static bool ask_check(struct preflighting *f, const char *id, const char *about, const char *sql,
+                      const struct db_params *params, struct pos at, struct err *err)
+{
+    struct preflight_check *c = preflight_add(f, id, about, sql);
+    struct db_rows rows = {0};
+
+    c->at = at;
+    if (!ask_rows(f->e, f->a, NULL, sql, params, f->e->policy.statement_timeout_ms, &rows, err))
+        return preflight_unknown(f, c, err);
+    if (rows.n_rows != 1 || rows.n_cols != 4 || !db_cell(&rows, 0, 0)) {
+        preflight_settle(f, c, PREFLIGHT_WARN, "not measured: no answer", "an answer", NULL);
+        return true;
+    }
+    enum preflight_outcome outcome = PREFLIGHT_NO_GO;
+    for (int o = PREFLIGHT_PASS; o <= PREFLIGHT_WARN; o++)
+        if (strcmp(db_cell(&rows, 0, 0), preflight_outcome_word((enum preflight_outcome) o)) == 0)
+            outcome = (enum preflight_outcome) o;
+    preflight_settle(f, c, outcome, db_cell(&rows, 0, 1), db_cell(&rows, 0, 2),
+                     db_cell(&rows, 0, 3));
+    return true;
+}
+
+static const char *number(struct preflighting *f, int64_t n)
+{
+    return arena_printf(f->a, "%lld", (long long) n);
+}
+
+static int64_t workers_of(const struct preflighting *f)
+{
+    const struct backfill_list *l = &f->p->phases[f->phase].backfill;
+    int64_t most = 0;
+
+    for (int i = 0; i < l->n; i++) {
+        int64_t n = l->items[i].workers != MODEL_UNSET ? l->items[i].workers : 1;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static bool takes_locks(const struct preflighting *f)
+{
+    for (int i = 0; i < f->n_tables; i++)
+        if (f->tables[i].defines)
+            return true;
+    return false;
+}
+
+static bool ask_server(struct preflighting *f, struct err *err)
+{
+    const struct {
+        const char *id, *sql;
+        struct db_params params;
+    } rows[] = {
+        {"server", sql_preflight_server, DB_NO_PARAMS},
+        {"connections", sql_preflight_connections,
+         DB_PARAMS(number(f, workers_of(f) + OWN_SESSIONS))},
+        {"settings", sql_preflight_settings, DB_PARAMS(number(f, f->e->policy.lock_timeout_ms))},
+        {"slots", sql_preflight_slots, DB_PARAMS(number(f, SLOT_BYTES))},
+        {"archiver", sql_preflight_archiver, DB_PARAMS(number(f, WAITING_SEGMENTS))},
+        {"standbys", sql_preflight_standbys,
+         DB_PARAMS(number(f, STANDBY_S), number(f, STANDBY_BYTES))},
+        {"transactions", sql_preflight_transactions,
+         DB_PARAMS(number(f, takes_locks(f) ? LOCK_TRANSACTION_S : FILL_TRANSACTION_S))},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!ask_check(f, rows[i].id, NULL, rows[i].sql, &rows[i].params, (struct pos) {0}, err))
+            return false;
+    return true;
+}
+
+/* Of what is written again there are two for a while; of a new index as much as its table at the most. */
+static bool ask_disk(struct preflighting *f, struct err *err)
+{
+    struct host *h = f->e->ports->host;
+    struct preflight_check *c;
+    const char *dir = NULL;
+    int64_t need = SPARE_BYTES, free_bytes = -1;
+    AUTO(err) ignored = {0};
+
+    (void) err;
+    for (int i = 0; i < f->n_tables; i++)
+        need += f->tables[i].rewrites || f->tables[i].fills ? f->tables[i].bytes : 0;
+    c = preflight_add(f, "disk", NULL, NULL);
+    if (ask_value(f->e, f->a, sql_select_data_directory, f->e->policy.statement_timeout_ms, &dir,
+                  &ignored) &&
+        dir)
+        free_bytes = h->ops->disk_free(h, dir);
+    const char *limit = arena_printf(f->a,
+                                     "%lld MB: a second copy of what is written again, and "
+                                     "1 GB",
+                                     (long long) (need >> 20));
+    if (free_bytes < 0)
+        preflight_settle(f, c, PREFLIGHT_WARN,
+                         "not measured: the server's disk can't be seen from here", limit,
+                         "look at it there, or run phasegate on the database's host");
+    else
+        preflight_settle(f, c, free_bytes < need ? PREFLIGHT_NO_GO : PREFLIGHT_PASS,
+                         arena_printf(f->a, "%lld MB free", (long long) (free_bytes >> 20)), limit,
+                         free_bytes < need ? "free some disk first" : NULL);
+    return true;
+}
+
+static bool ask_tables(struct preflighting *f, struct err *err)
+{
+    for (int i = 0; i < f->n_tables; i++) {
+        const struct touched *t = &f->tables[i];
+        const struct db_params oid = DB_PARAMS(t->oid),
+                               rights = DB_PARAMS(t->oid, t->defines ? "true" : "false",
+                                                  t->fills ? "true" : "false");
+
+        if (!t->oid)
+            continue;
+        if (!ask_check(f, "rights", t->name, sql_preflight_rights, &rights, t->at, err) ||
+            !ask_check(f, "locks", t->name, sql_preflight_locks, &oid, t->at, err) ||
+            !ask_check(f, "wraparound", t->name, sql_preflight_vacuum, &oid, t->at, err) ||
+            !ask_check(f, "broken", t->name, sql_preflight_broken, &oid, t->at, err) ||
+            (t->fills &&
+             !ask_check(f, "triggers", t->name, sql_preflight_triggers, &oid, t->at, err)))
+            return false;
+    }
+    return true;
+}
+
+bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
+                      struct preflight *out, struct err *err)
+{
+    struct preflighting f = {.e = e, .p = p, .a = a, .phase = phase, .out = out};
+    struct plan_state state = {0};
+
+    *out = (struct preflight) {0};
+    if (!e->facts(e->set, p, err))
+        return false;
+    if (phase == PHASE_NONE && e->has_ledger && !ledger_plan_state(e->db, a, p->id.s, &state, err))
+        return false;
+    for (enum stage s = state.stage; f.phase == PHASE_NONE || !p->phases[f.phase].present;) {
+        f.phase = phase != PHASE_NONE ? phase : stage_next_phase(s);
+        if (f.phase == PHASE_NONE || phase != PHASE_NONE)
+            break;
+        s = stage_of(f.phase, 1); /* an absent one is passed over */
+    }
+    if (f.phase == PHASE_NONE || !p->phases[f.phase].present)
+        return true;
+    out->phase = f.phase;
+    touch_all(&f);
+    for (int i = 0; i < f.n_tables; i++)
+        if (!find_table(&f, &f.tables[i], err))
+            return false;
+    return ask_server(&f, err) && ask_disk(&f, err) && ask_tables(&f, err) &&
+           preflight_data(&f, err);
+}

@@ -1,0 +1,44 @@
+/* preflight_int: what the sources of preflight share. */
+#ifndef PHASEGATE_ENGINE_PREFLIGHT_INT_H
+#define PHASEGATE_ENGINE_PREFLIGHT_INT_H
+
+#include "internal.h"
+
+#include "phasegate/preflight.h"
+
+/* A table that the phase touches, and what it does there. */
+struct touched {
+    const char *schema, *table; /* as written */
+    const char *oid, *name;     /* NULL: it isn't there yet */
+    const char *key;            /* expressions that name a row; NULL: no primary key */
+    int64_t bytes;
+    bool defines, fills; /* its definition; its rows */
+    bool rewrites;       /* all of it is written again, or an index is built on it */
+    struct pos at;
+};
+
+struct preflighting {
+    struct engine *e;
+    struct plan *p;
+    struct arena *a;
+    enum phase phase;
+    struct preflight *out;
+    int cap;
+    struct touched *tables;
+    int n_tables;
+};
+
+struct preflight_check *preflight_add(struct preflighting *f, const char *id, const char *about,
+                                      const char *sql);
+void preflight_settle(struct preflighting *f, struct preflight_check *c,
+                      enum preflight_outcome outcome, const char *value, const char *limit,
+                      const char *help);
+/* What the query met instead of an answer: not measured, a warning. False: the session is lost, err stays. */
+bool preflight_unknown(struct preflighting *f, struct preflight_check *c, struct err *err);
+/* NULL: the phase doesn't touch it. */
+struct touched *preflight_table(struct preflighting *f, const char *schema, const char *table);
+
+/* preflight_data.c: data_checks of the plan, and what its statements ask of rows. */
+bool preflight_data(struct preflighting *f, struct err *err);
+
+#endif

@@ -1,0 +1,127 @@
+"""preflight: what in the live database stands against the next phase, with value, limit and keys. Looks only."""
+
+import unittest
+
+import pgtest
+import project
+from project import column_plan, phase, plan, step
+
+
+def steps(*sql, name="expand", **more):
+    return plan("orders-ref", phases={name: phase(name, steps=[step("s%d" % i, s) for i, s in enumerate(sql)])}, **more)
+
+
+class Preflight(project.Case):
+    def checks(self, p, *args, rc=0):
+        answer = p.json("preflight", "orders-ref", *args, code=rc)["result"]
+        return {(c["check"], c["about"]): c for c in answer["checks"]}, answer
+
+    def test_a_quiet_database_passes_and_nothing_is_written(self):
+        p = self.project(plans=[column_plan()])
+        before = p.db.psql("SELECT count(*) FROM pg_class")
+        checks, answer = self.checks(p)
+        self.assertEqual((answer["phase"], answer["no_go"]), ("expand", 0), answer)
+        for name in ("server", "connections", "slots", "standbys", "transactions"):
+            self.assertEqual(checks[(name, None)]["outcome"], "pass", checks[(name, None)])
+        for name in ("rights", "locks", "wraparound", "broken"):
+            self.assertEqual(checks[(name, "orders")]["outcome"], "pass", checks[(name, "orders")])
+        self.assertEqual(checks[("archiver", None)]["outcome"], "warn")  # archive_mode is off here
+        self.assertEqual(p.db.psql("SELECT count(*) FROM pg_class"), before)
+
+    def test_rows_that_stand_against_it_are_counted_and_named(self):
+        p = self.project(plans=[steps(
+            "ALTER TABLE orders ALTER legacy_ref SET NOT NULL",
+            "CREATE UNIQUE INDEX CONCURRENTLY orders_u ON orders (lower(code))",
+            "ALTER TABLE orders ADD CONSTRAINT positive CHECK (n > 0)",
+            "ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (customer) REFERENCES customers",
+            "ALTER TABLE orders ALTER code TYPE varchar(3)",
+            "ALTER TABLE orders ALTER amount TYPE int USING amount::int", name="contract")])
+        p.db.psql("""TRUNCATE orders; CREATE TABLE customers (id int PRIMARY KEY);
+            INSERT INTO customers VALUES (1);
+            ALTER TABLE orders ADD code text, ADD n int, ADD customer int, ADD amount text;
+            INSERT INTO orders (id, legacy_ref, code, n, customer, amount) VALUES
+              (101, NULL, 'abc', 1, 1, '10'), (102, 'r', 'ABC', 0, 2, 'ten'), (103, 'r', 'abcd', NULL, NULL, NULL)""")
+        checks, answer = self.checks(p, rc=1)
+        rows = {about: c for (check, about), c in checks.items() if check == "rows"}
+        self.assertEqual({a: (c["outcome"], c["value"], c["examples"]) for a, c in rows.items()}, {
+            "orders (legacy_ref)": ("no-go", "1 NULLs", ["101"]),
+            "orders (orders_u)": ("no-go", "1 duplicates", ["abc (2 times)"]),
+            "orders (positive)": ("no-go", "1 rows that violate the CHECK", ["102"]),
+            "orders (fk)": ("no-go", "1 rows without a parent", ["102"]),
+            "orders (code)": ("no-go", "1 values that can't be cast",
+                              ["103: value too long for type character varying(3)"]),
+            "orders (amount)": ("no-go", "1 values that can't be cast",
+                                ['102: invalid input syntax for type integer: "ten"']),
+        })
+        self.assertEqual(answer["no_go"], 6, [c for c in answer["checks"] if c["outcome"] == "no-go"])
+        for c in rows.values():
+            self.assertTrue(c["help"] and c["sql"] and c["line"] > 0, c)
+        text = p.run("preflight", "orders-ref")
+        self.assertEqual(text.rc, 1)
+        self.assertIn("for example: 101", text.stdout)
+
+    def test_a_constraint_that_is_to_be_validated(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD CONSTRAINT long CHECK (length(legacy_ref) > 2) NOT VALID",
+                                       "ALTER TABLE orders VALIDATE CONSTRAINT long",
+                                       "ALTER TABLE orders VALIDATE CONSTRAINT short")])
+        p.db.psql("TRUNCATE orders; INSERT INTO orders VALUES (7, 'x'); ALTER TABLE orders ADD CONSTRAINT short CHECK (id < 5) NOT VALID")
+        checks, _ = self.checks(p, rc=1)
+        self.assertEqual(checks[("rows", "orders (long)")]["examples"], ["7"])
+        self.assertEqual(checks[("rows", "orders (short)")]["examples"], ["7"])
+
+    def test_what_the_phase_makes_itself_has_nothing_to_count(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD COLUMN code text", "CREATE TABLE fresh (id int)",
+                                       "ALTER TABLE orders ADD CHECK (code <> '')",
+                                       "ALTER TABLE fresh ADD PRIMARY KEY (id)")])
+        checks, answer = self.checks(p)
+        self.assertEqual(answer["no_go"], 0, answer)
+        made = [c for c in answer["checks"] if c["check"] == "rows"]
+        self.assertEqual([c["value"] for c in made], ["made by this phase: there is nothing to count yet"])
+
+    def test_what_cannot_be_asked_is_no_pass(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD CHECK (nowhere > 0)")])
+        checks, _ = self.checks(p)
+        row = next(c for (check, _), c in checks.items() if check == "rows")
+        self.assertEqual(row["outcome"], "warn")
+        self.assertIn('column "nowhere" does not exist', row["value"])
+
+    def test_declared_data_checks(self):
+        p = self.project(plans=[column_plan(data_checks=[
+            {"id": "empty", "sql": "SELECT count(*) FROM orders WHERE legacy_ref = ''", "expect": "= 0",
+             "fix": "UPDATE orders SET legacy_ref = NULL WHERE legacy_ref = ''"},
+            {"id": "some", "sql": "SELECT count(*) FROM orders", "expect": "> 0"}])])
+        p.db.psql("TRUNCATE orders; INSERT INTO orders VALUES (1, '')")
+        checks, _ = self.checks(p, rc=1)
+        self.assertEqual((checks[("data", "empty")]["outcome"], checks[("data", "empty")]["value"]), ("no-go", "1"))
+        self.assertIn("UPDATE orders SET legacy_ref", checks[("data", "empty")]["help"])
+        self.assertEqual(checks[("data", "some")]["outcome"], "pass")
+
+    def test_open_transactions_locks_triggers_and_half_made_indexes(self):
+        p = self.project(plans=[plan("orders-ref", phases={"write_activation": phase(
+            "write_activation", backfill=[{"id": "fill", "table": "orders", "set": {"legacy_ref": "'y'"}, "where": "legacy_ref <> 'y'"}])})])
+        p.db.psql("""TRUNCATE orders; INSERT INTO orders VALUES (1, 'x'), (2, 'x');
+            CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+            CREATE TRIGGER audited AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION audit()""")
+        with self.assertRaises(pgtest.PgError):
+            p.db.psql("CREATE UNIQUE INDEX CONCURRENTLY half ON orders (legacy_ref)")
+        other = p.db.session("BEGIN", "LOCK TABLE orders IN SHARE MODE")
+        self.addCleanup(other.close)
+        checks, _ = self.checks(p, rc=1)
+        self.assertEqual(checks[("locks", "orders")]["outcome"], "no-go")
+        self.assertIn("ShareLock", checks[("locks", "orders")]["value"])
+        self.assertEqual(checks[("broken", "orders")]["outcome"], "no-go")
+        self.assertIn("half", checks[("broken", "orders")]["value"])
+        self.assertEqual(checks[("triggers", "orders")]["outcome"], "warn")
+        self.assertIn("audited", checks[("triggers", "orders")]["value"])
+
+    def test_the_phase_can_be_named_and_misspelt(self):
+        p = self.project(plans=[column_plan()])
+        self.assertEqual(p.json("preflight", "orders-ref", "expand")["result"]["phase"], "expand")
+        self.assertIsNone(p.json("preflight", "orders-ref", "contract")["result"]["phase"])
+        wrong = p.run("preflight", "orders-ref", "expant")
+        self.assertEqual(wrong.rc, 2)
+        self.assertIn("did you mean expand?", wrong.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
