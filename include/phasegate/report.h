@@ -49,6 +49,7 @@ struct report_summary {
     int by_args, by_generated,
         by_plan; /* how the arguments of those came about: -- args:, generated, planned only */
     int untested;
+    int failing; /* statements that fail at the baseline already: nothing is proved of them */
     int errors, warnings, notes, allowed;
     int64_t duration_ms;
 };

@@ -42,6 +42,18 @@ struct shadow_options {
     const struct interrupt *interrupt; /* a signal ends every wait: ERR_INTERRUPTED; NULL: none */
 };
 
+/* What of a baseline is loaded, in that order, and what of its folder isn't looked at. Names as shown. */
+struct baseline_files {
+    const char **files;
+    int n_files;
+    const char **folders; /* subfolders that hold .sql files, anywhere below */
+    int n_folders;
+};
+
+/* In arena a; there may be none. False: it can't be read. */
+bool shadow_baseline_files(struct arena *a, const char *root, const char *path,
+                           struct baseline_files *out, struct err *err) MUST_CHECK;
+
 /* Starts it and returns at once: files can be parsed meanwhile. The texts of o are copied. False: no binaries, or
  * a URL that can't be read. What killed processes left behind is removed on the way. */
 bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct err *err) MUST_CHECK;

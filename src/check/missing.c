@@ -433,7 +433,7 @@ static struct absent *absent_for(struct proof *p, const char *key)
             return &p->absent[i];
     p->absent = arena_grow(p->a, p->absent, sizeof *p->absent * (size_t) p->n_absent,
                            sizeof *p->absent * (size_t) (p->n_absent + 1));
-    p->absent[p->n_absent] = (struct absent) {key, -1, 0};
+    p->absent[p->n_absent] = (struct absent) {.key = key, .finding = -1};
     return &p->absent[p->n_absent++];
 }
 
@@ -442,6 +442,11 @@ static const char *key_of(struct proof *p, const char *rule, const struct outcom
 {
     return arena_printf(p->a, "%s %s %s %s", rule, o->sqlstate, object ? object : o->message,
                         table ? table : "");
+}
+
+static const char *with_end(struct proof *p, const char *help, bool is_baselines)
+{
+    return is_baselines ? arena_printf(p->a, "%s; until then nothing is proved of it", help) : help;
 }
 
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
@@ -482,13 +487,17 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
         help = help_for_right(p, a, o, known->rights);
     if (known->finding >= 0) {
         if (is_right)
-            p->report->findings[known->finding].help = help;
+            p->report->findings[known->finding].help = with_end(p, help, is_baselines);
         place_add(p, &p->report->findings[known->finding], a);
+        if (is_baselines)
+            taken_tell(p, a, o, &p->report->findings[known->finding], known);
         judge_served(p, a, o, &p->report->findings[known->finding]);
         return;
     }
     struct finding *f = finding_of_statement(p, a, w, rule, a->s->sql_at, o, o->message);
-    f->help = help;
+    f->help = with_end(p, help, is_baselines);
+    if (is_baselines)
+        taken_tell(p, a, o, f, known);
     judge_served(p, a, o, f);
     if (!is_baselines)
         f->level = "statement";

@@ -594,4 +594,5 @@ void verdict_all(struct proof *p)
     empty_report(p);
     empty_report_misses(p);
     account_count(p);
+    account_failing(p);
 }

@@ -168,8 +168,22 @@ struct born { /* a relation that a task made */
 
 struct absent { /* what makes statements fail in every state; key: rule, SQLSTATE, object */
     const char *key;
-    int finding;     /* index into the report's */
-    unsigned rights; /* that they lack together: see missing.c */
+    int finding;               /* index into the report's */
+    unsigned rights;           /* that they lack together: see missing.c */
+    const struct taken *taken; /* once is_looked_up; NULL: nobody is known */
+    bool is_looked_up;
+};
+
+struct taken { /* a statement of the baseline's files took a name away */
+    struct pos at;
+    const char *kind; /* "ALTER TABLE DROP COLUMN" */
+};
+
+struct baseline_text { /* one of the baseline's files */
+    const char *file, *sql;
+    struct sql_stmt *stmts; /* once is_parsed */
+    int n_stmts;
+    bool is_parsed;
 };
 
 struct suspect {
@@ -243,6 +257,9 @@ struct proof {
     int n_absent;
     struct suspect *suspects; /* statements of the baseline that the branch has changed */
     int n_suspects;
+    struct baseline_text *texts; /* once has_texts: see taken.c */
+    int n_texts;
+    bool has_texts;
     const char
         *before_unknown;     /* why nobody knows what worked before the branch; NULL: it is known */
     const char *const *gone; /* files of the baseline that the branch has taken away */
@@ -419,6 +436,7 @@ bool lost_gives_up(struct proof *p, struct err *err);
 
 /* account.c: cells of the summary; what couldn't be run, and what couldn't be read. */
 void account_count(struct proof *p);
+void account_failing(struct proof *p);
 void account_unrun(struct proof *p);
 /* -- args: with a value for each parameter, of about its type. */
 const char *example_row(struct proof *p, const struct query *q);
@@ -461,6 +479,11 @@ void suspects_read(struct proof *p, const struct before_files *files);
 /* Where it stands; NULL: nobody. kind: "ALTER TABLE DROP COLUMN", NULL: only the file is known. */
 const struct suspect *suspect_of(struct proof *p, const struct query *q, const struct outcome *o,
                                  struct pos *at, const char **kind);
+
+/* taken.c: a statement that fails at the baseline: did a migration take away what it misses? An error where that is
+ * sure to be live. */
+void taken_tell(struct proof *p, const struct app_statement *a, const struct outcome *o,
+                struct finding *f, struct absent *known);
 
 /* args.c: the column that a parameter is compared with; NULL: none that is known. */
 const struct cat_column *args_compared(const struct proof *p, const struct query *q, int param,

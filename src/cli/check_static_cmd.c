@@ -3,10 +3,9 @@
 #include "cli.h"
 
 #include "phasegate/load.h"
+#include "phasegate/shadow.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define PROJECT_MOST ((int64_t) 1 << 20)
@@ -78,13 +77,6 @@ static bool read_text(struct arena *a, const char *path, const char *shown, cons
     return true;
 }
 
-static int is_sql(const struct dirent *e)
-{
-    size_t n = strlen(e->d_name);
-
-    return e->d_name[0] != '.' && n > 4 && strcmp(e->d_name + n - 4, ".sql") == 0;
-}
-
 /* What isn't SQL at all would teach nothing, and everything would look new. A shadow says so by itself. */
 static bool must_be_sql(const char *sql, const char *shown, struct err *err)
 {
@@ -111,38 +103,83 @@ static bool add_baseline(struct context *c, struct lint_options *o, const char *
     return true;
 }
 
+/* What isn't loaded isn't proved, and nobody would notice. */
+static void say_folders(struct context *c, const struct baseline_files *files, struct report *r)
+{
+    const struct text *baseline = &c->set.project.baseline;
+
+    for (int i = 0; i < files->n_folders; i++) {
+        struct finding *f =
+            report_add(r, "cell-untested", baseline->at,
+                       "the .sql files of %s/ aren't loaded: a baseline has those of its own "
+                       "folder only",
+                       arena_strdup(&r->arena, files->folders[i]));
+
+        f->severity = SEVERITY_WARNING;
+        f->help = arena_printf(
+            &r->arena,
+            "move them into %s, each name with its number (001_orders.sql); what never runs as a "
+            "migration belongs elsewhere",
+            baseline->s);
+    }
+}
+
+/* What a rule of the texts allows there is for check --static of that file. */
+static void say_comments(const char *sql, const char *shown, struct report *r)
+{
+    AUTO(report) aside = {0};
+    struct suppression_list found = {0};
+    struct pos at = {arena_strdup(&r->arena, shown), 1, 1};
+
+    if (!strcasestr(sql, "phasegate"))
+        return;
+    suppress_read_sql(&found, &aside, NULL, lint_without_psql(&aside.arena, sql), at, false, NULL);
+    for (int i = 0; i < found.n; i++) {
+        if (found.items[i].rule->by & BY_STATIC)
+            continue;
+        struct finding *f = report_add(r, "suppression-unused", found.items[i].at,
+                                       "this comment sets nothing aside: a migration of the "
+                                       "baseline isn't looked at, it has run already");
+
+        f->help = arena_printf(&r->arena,
+                               "%s is allowed in the SQL of the plan's step, or among the headers "
+                               "of the release's statement (below its -- name:)",
+                               found.items[i].rule->id);
+    }
+}
+
 /* The file, or those of the folder in the order in which they were applied. */
-static bool read_baseline(struct context *c, struct lint_options *o, struct err *err)
+static bool read_baseline(struct context *c, struct lint_options *o, struct report *r,
+                          struct err *err)
 {
     const struct project *p = &c->set.project;
     struct arena *a = &c->arena;
-    const char *path, **texts, *shown = p->baseline.s;
-    struct dirent **found = NULL;
-    bool good = true;
-    int n;
+    struct baseline_files files = {0};
+    const char **texts;
 
-    if (!shown)
+    if (!p->baseline.s)
         return true;
-    path = *shown == '/' ? shown : arena_printf(a, "%s/%s", p->root, shown);
-    n = scandir(path, &found, is_sql, versionsort);
-    texts = arena_array(a, const char *, n > 0 ? n : 1);
-    o->baseline = texts;
-    if (n < 0)
-        return add_baseline(c, o, texts, path, shown, err);
-    for (int i = 0; i < n; i++) {
-        const char *name = found[i]->d_name;
-
-        good = good && add_baseline(c, o, texts, arena_printf(a, "%s/%s", path, name),
-                                    arena_printf(a, "%s/%s", shown, name), err);
-        free(found[i]);
+    if (!shadow_baseline_files(a, p->root, p->baseline.s, &files, err))
+        return false;
+    if (files.n_files == 0) {
+        err_set(err, ERR_INPUT, "%s:%d: the baseline %s has no .sql file", p->baseline.at.file,
+                p->baseline.at.line, p->baseline.s);
+        return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
+                             "001_orders.sql.");
     }
-    free(found);
-    if (n > 0)
-        return good;
-    err_set(err, ERR_INPUT, "%s:%d: the baseline %s has no .sql file", p->baseline.at.file,
-            p->baseline.at.line, shown);
-    return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
-                         "001_orders.sql.");
+    texts = arena_array(a, const char *, files.n_files + 1);
+    o->baseline = texts;
+    for (int i = 0; i < files.n_files; i++) {
+        const char *shown = files.files[i];
+        const char *path =
+            *shown == '/' || !p->root ? shown : arena_printf(a, "%s/%s", p->root, shown);
+
+        if (!add_baseline(c, o, texts, path, shown, err))
+            return false;
+        say_comments(texts[i], shown, r);
+    }
+    say_folders(c, &files, r);
+    return true;
 }
 
 static bool read_statements(struct context *c, struct lint_options *o, struct suppression_list *sup,
@@ -173,7 +210,7 @@ static bool read_statements(struct context *c, struct lint_options *o, struct su
 bool check_read_files(struct context *c, struct lint_options *o, struct suppression_list *sup,
                       struct report *r, struct err *err)
 {
-    return read_baseline(c, o, err) && read_statements(c, o, sup, r, err);
+    return read_baseline(c, o, r, err) && read_statements(c, o, sup, r, err);
 }
 
 bool check_static(struct context *c, struct err *err) { return check_files(c, err); }

@@ -112,14 +112,23 @@ static bool has_form(struct form *f, const json_t *o, const char *where, const s
 static bool summary_form(struct form *f, const json_t *summary)
 {
     static const struct key keys[] = {
-        {"plans", COUNT},      {"releases", COUNT},
-        {"statements", COUNT}, {"worlds", COUNT},
-        {"cells", COUNT},      {"probed", COUNT},
-        {"carried", COUNT},    {"untested", COUNT},
-        {"by", OBJECT},        {"errors", COUNT},
-        {"warnings", COUNT},   {"notes", COUNT},
-        {"allowed", COUNT},    {"duration_ms", COUNT},
-        {"static", FLAG},      {"server_version", TEXT_OR_NULL},
+        {"plans", COUNT},
+        {"releases", COUNT},
+        {"statements", COUNT},
+        {"worlds", COUNT},
+        {"cells", COUNT},
+        {"probed", COUNT},
+        {"carried", COUNT},
+        {"untested", COUNT},
+        {"failing_at_baseline", COUNT, true},
+        {"by", OBJECT},
+        {"errors", COUNT},
+        {"warnings", COUNT},
+        {"notes", COUNT},
+        {"allowed", COUNT},
+        {"duration_ms", COUNT},
+        {"static", FLAG},
+        {"server_version", TEXT_OR_NULL},
     };
     static const struct key by[] = {{"args", COUNT}, {"generated", COUNT}, {"plan", COUNT}};
 

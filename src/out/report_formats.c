@@ -193,6 +193,13 @@ void report_add_tally(struct str *to, const struct report *r)
         str_addf(to, ", %d allowed", r->summary.allowed);
 }
 
+void report_add_failing(struct str *to, const struct report_summary *s)
+{
+    add_count(to, s->failing, "statement");
+    str_addf(to, " %s already at the baseline and %s proved", s->failing == 1 ? "fails" : "fail",
+             s->failing == 1 ? "isn't" : "aren't");
+}
+
 void report_add_summary(struct str *to, const struct report *r)
 {
     const struct report_summary *s = &r->summary;
@@ -209,6 +216,10 @@ void report_add_summary(struct str *to, const struct report *r)
     add_count(to, s->cells, "cell");
     str_addf(to, " (%d run, %d carried over, %d untested)", s->probed - s->carried, s->carried,
              s->untested);
+    if (s->failing > 0) {
+        str_add(to, "; ");
+        report_add_failing(to, s);
+    }
     if (r->server_version) {
         str_add(to, "; PostgreSQL ");
         report_add_plain(to, r->server_version);

@@ -40,6 +40,8 @@ void report_add_details(struct str *to, const struct finding *f, int max, const 
 void report_add_tally(struct str *to, const struct report *r);
 /* The tally, what was tried, and the server. */
 void report_add_summary(struct str *to, const struct report *r);
+/* "2 statements fail already at the baseline and aren't proved" */
+void report_add_failing(struct str *to, const struct report_summary *s);
 /* "see docs/rules/x.md" */
 void report_add_page(struct str *to, const struct finding *f);
 /* A finding as text has it, without colour, no line after it. */

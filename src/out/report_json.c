@@ -34,6 +34,7 @@ static void add_summary(struct json_out *j, const struct report *r)
     json_int(j, "probed", s->probed);
     json_int(j, "carried", s->carried);
     json_int(j, "untested", s->untested);
+    json_int(j, "failing_at_baseline", s->failing);
     json_object_begin(j, "by");
     json_int(j, "args", s->by_args);
     json_int(j, "generated", s->by_generated);

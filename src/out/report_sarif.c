@@ -242,6 +242,7 @@ static void add_invocation(struct sarif *s)
     json_int(j, "cells", sum->cells);
     json_int(j, "probed", sum->probed);
     json_int(j, "untested", sum->untested);
+    json_int(j, "failing_at_baseline", sum->failing);
     if (s->r->server_version)
         json_str(j, "server_version", s->r->server_version);
     json_object_end(j);

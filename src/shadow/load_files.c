@@ -174,20 +174,106 @@ static bool add_file(struct load *l, const char *path, const char *shown, struct
     return good;
 }
 
+/* ---- folders ----------------------------------------------------------------------------------- */
+
+enum { DEPTH_MAX = 16 };
+
+static void dir_auto(DIR **dir)
+{
+    if (*dir)
+        closedir(*dir);
+}
+
+/* Does it hold migrations, however deep? It may be a link itself; those within may lead round. */
+static bool has_migrations(const char *path, int depth)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth > 1 ? O_NOFOLLOW : 0));
+    __attribute__((cleanup(dir_auto))) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    bool any = false;
+
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e && !any; e = readdir(dir)) {
+        AUTO(str) below = {0};
+
+        any = is_migration(e->d_name);
+        if (any || *e->d_name == '.' || depth == DEPTH_MAX)
+            continue;
+        str_addf(&below, "%s/%s", path, e->d_name);
+        any = has_migrations(str_text(&below), depth + 1);
+    }
+    return any;
+}
+
+static void list_folder(struct arena *a, DIR *dir, const char *path, struct names *files,
+                        struct names *folders)
+{
+    for (const struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        AUTO(str) below = {0};
+
+        if (is_migration(e->d_name))
+            names_add(a, files, e->d_name);
+        else if (folders && *e->d_name != '.') {
+            str_addf(&below, "%s/%s", path, e->d_name);
+            if (has_migrations(str_text(&below), 1))
+                names_add(a, folders, e->d_name);
+        }
+    }
+    if (files->n > 0)
+        qsort(files->items, (size_t) files->n, sizeof *files->items, compare_names);
+    if (folders && folders->n > 0)
+        qsort(folders->items, (size_t) folders->n, sizeof *folders->items, compare_names);
+}
+
+static void add_shown(struct arena *a, struct names *names, const char *folder, const char ***out,
+                      int *n)
+{
+    *out = arena_array(a, const char *, names->n + 1);
+    *n = names->n;
+    for (int i = 0; i < names->n; i++)
+        (*out)[i] = arena_printf(a, "%s/%s", folder, names->items[i]);
+}
+
+static const char *without_slashes(struct arena *a, const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return arena_strndup(a, path, n);
+}
+
+bool shadow_baseline_files(struct arena *a, const char *root, const char *path,
+                           struct baseline_files *out, struct err *err)
+{
+    const char *shown = without_slashes(a, path);
+    const char *full = *path == '/' || !root ? path : arena_printf(a, "%s/%s", root, path);
+    __attribute__((cleanup(dir_auto))) DIR *dir = opendir(full);
+    struct names files = {0}, folders = {0};
+
+    *out = (struct baseline_files) {0};
+    if (!dir && errno != ENOTDIR)
+        return cannot_read(shown, err);
+    if (!dir) {
+        out->files = arena_array(a, const char *, 1);
+        out->files[out->n_files++] = shown;
+        return true;
+    }
+    list_folder(a, dir, full, &files, &folders);
+    add_shown(a, &files, shown, &out->files, &out->n_files);
+    add_shown(a, &folders, shown, &out->folders, &out->n_folders);
+    return true;
+}
+
 static bool add_folder(struct load *l, DIR *dir, const char *path, const char *shown,
                        struct err *err)
 {
     struct names names = {0};
 
-    for (const struct dirent *e = readdir(dir); e; e = readdir(dir))
-        if (is_migration(e->d_name))
-            names_add(&l->arena, &names, e->d_name);
+    list_folder(&l->arena, dir, path, &names, NULL);
     if (names.n == 0) {
         err_set(err, ERR_INPUT, "the baseline %s has no .sql file", shown);
         return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
                              "001_orders.sql.");
     }
-    qsort(names.items, (size_t) names.n, sizeof *names.items, compare_names);
     for (int i = 0; i < names.n; i++) {
         AUTO(str) file = {0};
 
@@ -202,20 +288,15 @@ static bool add_folder(struct load *l, DIR *dir, const char *path, const char *s
 bool load_path(struct load *l, const char *root, const char *path, struct err *err)
 {
     AUTO(str) full = {0};
-    AUTO(str) shown = {0};
+    const char *shown = without_slashes(&l->arena, path);
 
     str_addf(&full, "%s%s%s", *path == '/' ? "" : root, *path == '/' ? "" : "/", path);
-    str_set(&shown, path);
-    while (shown.len > 1 && shown.text[shown.len - 1] == '/')
-        shown.text[--shown.len] = '\0';
-    DIR *dir = opendir(str_text(&full));
+    __attribute__((cleanup(dir_auto))) DIR *dir = opendir(str_text(&full));
     if (!dir && errno != ENOTDIR)
-        return cannot_read(str_text(&shown), err);
+        return cannot_read(shown, err);
     if (!dir)
-        return add_file(l, str_text(&full), arena_strdup(&l->arena, str_text(&shown)), err);
-    bool good = add_folder(l, dir, str_text(&full), str_text(&shown), err);
-    closedir(dir);
-    return good;
+        return add_file(l, str_text(&full), shown, err);
+    return add_folder(l, dir, str_text(&full), shown, err);
 }
 
 bool load_look(const char *root, const char *path, struct str *out)

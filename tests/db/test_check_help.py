@@ -162,6 +162,122 @@ class Rights(check_project.Case):
                 self.assertIn("GRANT %s ON orders TO help_app, in the baseline" % rights, done.findings[0]["help"])
 
 
+class TakenAway(check_project.Case):
+    """Without --since: a migration of the baseline takes away what is still used."""
+
+    FIRST = "CREATE TABLE orders (id int PRIMARY KEY, name text, amount int);\nCREATE FUNCTION price(int) RETURNS int LANGUAGE sql AS 'SELECT 1';\n"
+
+    def folder(self, migration, releases, consumers=None, first=None, **project):
+        p = self.project(releases=releases, consumers=consumers, project=dict(project, baseline="migrations/"))
+        os.makedirs(p.dir + "/migrations")
+        p.write("migrations/V1__a.sql", first or self.FIRST)
+        p.write("migrations/V2__b.sql", "ALTER TABLE orders ADD COLUMN extra int;\n" + migration)
+        return p
+
+    def one(self, p, *args):
+        done = p.check(*args)
+        [f] = [f for f in done.findings if f["rule"] == "failing-at-baseline"]
+        return done, f
+
+    def test_of_the_newest_release(self):
+        for migration, sql in (("ALTER TABLE orders ADD COLUMN b int, DROP COLUMN IF EXISTS name;", GET),
+                               ("ALTER TABLE orders RENAME name TO title;", GET),
+                               ("ALTER TABLE orders RENAME COLUMN \"name\" TO title;", GET),
+                               ("ALTER TABLE orders RENAME TO purchase;", GET),
+                               ("DROP TABLE IF EXISTS orders CASCADE;", GET),
+                               ("DROP FUNCTION price(int);", "-- name: Price\nSELECT price($1);\n")):
+            with self.subTest(migration=migration):
+                done, f = self.one(self.folder(migration, {"1.0.0": sql, "1.1.0": sql}))
+                self.assertEqual((done.rc, f["severity"], len(f["places"])), (1, "error", 2), done)
+                self.assertIn("migrations/V2__b.sql:2 takes it away", f["help"])
+                self.assertIn("release 1.1.0 still runs on it", f["help"])
+                self.assertIn("make it a plan", f["help"])
+                self.assertEqual(done.json["summary"]["failing_at_baseline"], 2)
+
+    def test_of_a_consumer(self):
+        done, f = self.one(self.folder("ALTER TABLE orders DROP COLUMN name;", {"1.0.0": OTHER, "1.1.0": OTHER}, {"report": GET}))
+        self.assertEqual((done.rc, f["severity"]), (1, "error"), done)
+        self.assertIn("consumer report still runs on it", f["help"])
+
+    def test_of_an_old_release_only(self):
+        """It may be on the list and live no more."""
+        done, f = self.one(self.folder("ALTER TABLE orders DROP COLUMN name;", {"1.0.0": GET, "1.1.0": OTHER}))
+        self.assertEqual((done.rc, f["severity"]), (0, "warning"), done)
+        self.assertIn("migrations/V2__b.sql:2 takes it away (ALTER TABLE DROP COLUMN)", f["help"])
+
+    def test_what_no_migration_took(self):
+        for migration, sql in (("ALTER TABLE orders DROP COLUMN name, ADD COLUMN name int;", "-- name: N\nSELECT nam FROM orders;\n"),
+                               ("CREATE TABLE other (nam int); ALTER TABLE other DROP COLUMN nam;", "-- name: N\nSELECT nam FROM orders;\n"),
+                               ("DROP TABLE IF EXISTS orders_old;", "-- name: N\nSELECT 1 FROM orders_tmp;\n")):
+            with self.subTest(migration=migration):
+                done, f = self.one(self.folder(migration, {"1.0.0": sql, "1.1.0": sql}))
+                self.assertEqual((done.rc, f["severity"]), (0, "warning"), done)
+                self.assertNotIn("takes it away", f["help"])
+
+    def test_the_project_decides(self):
+        releases = {"1.0.0": GET, "1.1.0": GET}
+        done, f = self.one(self.folder("DROP TABLE orders;", releases, policy={"rules": {"failing-at-baseline": "warning"}}))
+        self.assertEqual((done.rc, f["severity"]), (0, "warning"), done)
+        done, f = self.one(self.folder("SELECT 1;", {"1.0.0": "-- name: N\nSELECT nam FROM orders;\n"}, policy={"rules": {"failing-at-baseline": "error"}}))
+        self.assertEqual((done.rc, f["severity"]), (1, "error"), done)
+
+    def test_no_summary_looks_green(self):
+        old = GET + "-- name: A\nSELECT nam FROM orders;\n"
+        p = self.project(baseline=T, releases={"1.0.0": old, "1.1.0": old})
+        says = "2 statements fail already at the baseline and aren't proved"
+        outs = ["%s=out.%s" % (f, f) for f in ("text", "sarif", "junit", "github", "gitlab", "markdown")]
+        done = p.check(*[a for o in outs for a in ("-o", o)])
+        self.assertEqual((done.rc, done.json["summary"]["failing_at_baseline"]), (0, 2), done)
+
+        def out(name):
+            with open(p.dir + "/out." + name) as f:
+                return f.read()
+
+        for name in ("text", "github", "markdown"):
+            self.assertIn(says, out(name))
+        self.assertIn('<skipped message="2 statements fail already at the baseline and aren&apos;t proved"/>', out("junit"))
+        self.assertIn('"failing_at_baseline": 2', out("sarif"))
+        self.assertIn("until then nothing is proved of it", out("gitlab"))
+
+
+class BesideTheBaseline(check_project.Case):
+    def folder(self, **files):
+        p = self.project(releases={"1.0.0": GET, "1.1.0": GET}, project={"baseline": "migrations/"})
+        for name, sql in dict({"V1__a.sql": T + ";\n"}, **files).items():
+            os.makedirs(os.path.dirname(p.dir + "/migrations/" + name), exist_ok=True)
+            p.write("migrations/" + name, sql)
+        return p
+
+    def test_folders_in_it(self):
+        p = self.folder(**{"2024/V2__b.sql": "SELECT 1;", "old/deep/er/V3__c.sql": "SELECT 1;", "docs/read.md": "x", ".git/x.sql": "x",
+                           "down/x.down.sql": "x"})
+        os.symlink(".", p.dir + "/migrations/old/round")
+        os.symlink("..", p.dir + "/migrations/old/up")
+        for args in ([], ["--static"]):
+            done = p.check(*args)
+            self.assertEqual([(f["rule"], f["severity"], f["file"]) for f in done.findings], [("cell-untested", "warning", "phasegate.yaml")] * 2, done)
+            self.assertGreater(done.findings[0]["line"], 0)
+            self.assertIn("the .sql files of migrations/2024/ aren't loaded", done.findings[0]["message"])
+            self.assertIn("migrations/old/", done.findings[1]["message"])
+            self.assertIn("move them into migrations, each name with its number", done.findings[0]["help"])
+
+    def test_comments_in_it(self):
+        comment = "-- phasegate: allow %s until 9.0.0 because it is so approved-by me\nALTER TABLE orders ADD COLUMN z int;\n"
+        p = self.folder(**{"V2__b.sql": "-- a\n" + comment % "old-query-fails"})
+        for args in ([], ["--static"]):
+            done = p.check(*args)
+            [f] = done.findings
+            self.assertEqual((f["rule"], f["severity"], f["file"], f["line"], f["col"]), ("suppression-unused", "warning", "migrations/V2__b.sql", 2, 1), done)
+            self.assertIn("sets nothing aside", f["message"])
+            self.assertIn("in the SQL of the plan's step, or among the headers of the release's statement", f["help"])
+
+    def test_comments_for_the_check_of_that_file(self):
+        self.clean(self.folder(**{"V2__b.sql": "-- phasegate: allow index-not-concurrent until 9.0.0 because it is small\nCREATE INDEX i ON orders (name);\n"}))
+
+    def test_comments_in_rows(self):
+        self.clean(self.folder(**{"V2__b.sql": "COPY orders (id, name) FROM stdin;\n7\t-- phasegate: allow old-query-fails until 9.0.0 because x\n\\.\n"}))
+
+
 class MadeAnew(check_project.Case):
     def found(self, *sql, use="SELECT name FROM few WHERE id = $1"):
         base = T + "; CREATE VIEW few AS SELECT id, name FROM orders"
