@@ -313,6 +313,9 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
                : "write what is meant in full (schema, alias, cast), in a release before this one");
 
     f->probe = "X";
+    const char *change = texts_change(p, state);
+    if (change)
+        f->help = arena_printf(p->a, "%s; %s", change, f->help);
     if (strcmp(rule, "session-meaning-changed") == 0)
         f->severity = SEVERITY_ERROR; /* seen, not guessed */
 }

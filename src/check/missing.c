@@ -201,20 +201,29 @@ static const char *way_of_baseline(struct proof *p, const struct query *q)
 }
 
 /* Who has to make what lacks: somebody before the first release, or a plan. */
-static const char *maker(struct proof *p, const struct app_statement *a, bool is_baselines)
+static const char *maker(struct proof *p, const struct app_statement *a, const struct outcome *o,
+                         bool is_baselines)
 {
     if (is_baselines)
         return way_of_baseline(p, a->q);
-    return arena_printf(p->a,
-                        "no plan makes it: make it in expand of a plan, bound to %s or an earlier "
-                        "release",
-                        p->t.releases[a->release].version);
+    const char *version = p->t.releases[a->release].version;
+    const struct taken *taken = o ? taken_of(p, a->q, o) : NULL;
+    if (taken)
+        return arena_printf(p->a,
+                            "%s:%d takes it away (%s): mend the statement; where that hasn't run "
+                            "in production yet, make it a plan (phasegate new NAME), bound to a "
+                            "release after the last that needs it",
+                            taken->at.file, taken->at.line, taken->kind);
+    return arena_printf(
+        p->a, "no plan makes it: make it in expand of a plan, bound to %s or an earlier release",
+        version);
 }
 
 static const char *help_for_name(struct proof *p, const struct app_statement *a,
-                                 const struct nearest *near, bool is_baselines)
+                                 const struct outcome *o, const struct nearest *near,
+                                 bool is_baselines)
 {
-    const char *how = maker(p, a, is_baselines);
+    const char *how = maker(p, a, o, is_baselines);
 
     if (near->where)
         return arena_printf(p->a,
@@ -468,7 +477,7 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
              (object = missing_name(p, o->message, "relation ")))
         near = nearest_relation(p, object);
     if (object)
-        help = help_for_name(p, a, &near, is_baselines);
+        help = help_for_name(p, a, o, &near, is_baselines);
     else if (strcmp(o->sqlstate, "42601") == 0)
         help = help_for_syntax(p, a);
     else if (strcmp(o->sqlstate, "42P18") == 0)
@@ -476,7 +485,7 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
     else
         help = is_baselines ? "it fails in every state of the database that there is, with or "
                               "without the plans"
-                            : maker(p, a, false);
+                            : maker(p, a, o, false);
 
     struct absent *known = absent_for(p, key_of(p, rule, o, object, near.table));
     const char *kind, *name;

@@ -288,6 +288,17 @@ static bool tells_apart(const struct cat_relation *before, const struct cat_rela
     return false;
 }
 
+static const char *words_of_policies(struct proof *p, const struct cat_relation *r)
+{
+    AUTO(str) all = {0};
+
+    if (!r->has_rls)
+        return "no row level security";
+    for (int i = 0; i < r->n_policies; i++)
+        str_addf(&all, "%s%s (%s)", i ? ", " : "", r->policies[i].name, r->policies[i].definition);
+    return all.len ? arena_strdup(p->a, str_text(&all)) : "no policy, which shows no row";
+}
+
 /* Is there a policy that lets everybody at every row, and none that takes some away again? As the catalogue query
  * writes them: command, permissive, roles where they are named, expressions. */
 static bool shows_all(const struct cat_relation *r, const struct fact_rel *f)
@@ -345,7 +356,10 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
             add(l, "row-visibility-changed",
                 arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
                              f->name, role),
-                "make the policies first, and check what the role sees with them");
+                arena_printf(l->p->a,
+                             "make the policies first, and check what the role sees with them; "
+                             "before: %s; now: %s",
+                             words_of_policies(l->p, before), words_of_policies(l->p, now)));
     }
 }
 

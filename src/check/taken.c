@@ -4,54 +4,7 @@
  */
 #include "check/work.h"
 
-#include "phasegate/lint.h"
-
 #include <ctype.h>
-
-/* A dump with rows is no migration. */
-enum { READ_MOST = 4 << 20 };
-
-/* ---- the files ----------------------------------------------------------------------------------------------- */
-
-static void read_one(struct proof *p, const char *root, const char *file)
-{
-    const char *path = *file == '/' || !root ? file : arena_printf(p->a, "%s/%s", root, file);
-    AUTO(str) text = {.ceiling = READ_MOST + 1};
-    AUTO(err) ignored = {0};
-
-    if (!regular_read(path, file, READ_MOST, &text, &ignored))
-        return;
-    p->texts = arena_more(p->a, p->texts, sizeof *p->texts, p->n_texts);
-    p->texts[p->n_texts++] = (struct baseline_text) {
-        .file = file, .sql = lint_without_psql(p->a, arena_strdup(p->a, str_text(&text)))};
-}
-
-static void read_texts(struct proof *p)
-{
-    const char *root = p->set->project.root;
-    struct baseline_files files = {0};
-    AUTO(err) ignored = {0};
-
-    if (p->has_texts)
-        return;
-    p->has_texts = true;
-    if (p->o->baseline_from || p->o->next || !p->set->project.baseline.s ||
-        !shadow_baseline_files(p->a, root, p->set->project.baseline.s, &files, &ignored))
-        return;
-    for (int i = 0; i < files.n_files; i++)
-        read_one(p, root, files.files[i]);
-}
-
-static void parse(struct proof *p, struct baseline_text *t)
-{
-    AUTO(problem_list) unread = {0};
-
-    if (t->is_parsed)
-        return;
-    t->is_parsed = true;
-    if (!sql_facts(p->a, t->sql, (struct pos) {t->file, 1, 1}, &t->stmts, &t->n_stmts, &unread))
-        t->n_stmts = 0;
-}
 
 /* ---- what takes a name away ------------------------------------------------------------------------------------ */
 
@@ -145,34 +98,42 @@ static const char *missed(struct proof *p, const struct outcome *o, char *kind)
     return NULL;
 }
 
+static const struct taken *taken_in(struct proof *p, const struct query *q, char kind,
+                                    const char *name, const struct sql_stmt *stmts, int n)
+{
+    for (int k = n - 1; k >= 0; k--) {
+        const struct sql_stmt *s = &stmts[k];
+
+        if (kind == 'c'   ? !takes_column(s, q, name)
+            : kind == 'r' ? !takes_relation(s, name)
+                          : !takes_routine(s, name))
+            continue;
+        struct taken *out = arena_new(p->a, struct taken);
+        *out = (struct taken) {s->at, s->kind};
+        return out;
+    }
+    return NULL;
+}
+
 /* The last one: what an earlier one took was made anew. */
-static const struct taken *taken_of(struct proof *p, const struct query *q, const struct outcome *o)
+const struct taken *taken_of(struct proof *p, const struct query *q, const struct outcome *o)
 {
     char kind = 0;
     const char *name = missed(p, o, &kind);
+    const struct taken *found = NULL;
 
     if (!name)
         return NULL;
-    read_texts(p);
-    for (int i = p->n_texts - 1; i >= 0; i--) {
+    texts_read(p);
+    for (int i = p->n_texts - 1; i >= 0 && !found; i--) {
         struct baseline_text *t = &p->texts[i];
 
         if (!strcasestr(t->sql, name))
             continue;
-        parse(p, t);
-        for (int k = t->n_stmts - 1; k >= 0; k--) {
-            const struct sql_stmt *s = &t->stmts[k];
-
-            if (kind == 'c'   ? !takes_column(s, q, name)
-                : kind == 'r' ? !takes_relation(s, name)
-                              : !takes_routine(s, name))
-                continue;
-            struct taken *out = arena_new(p->a, struct taken);
-            *out = (struct taken) {s->at, s->kind};
-            return out;
-        }
+        text_parse(p, t);
+        found = taken_in(p, q, kind, name, t->stmts, t->n_stmts);
     }
-    return NULL;
+    return found;
 }
 
 /* ---- what it says ------------------------------------------------------------------------------------------------ */

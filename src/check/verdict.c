@@ -345,8 +345,9 @@ static const char *way_by_releases(struct proof *p, int culprit, enum level leve
 }
 
 static const char *way_out(struct proof *p, const struct app_statement *a, const struct finding *f,
-                           const struct timeline_world *w, int culprit, enum level level)
+                           const struct timeline_world *w, int culprit, struct trouble t)
 {
+    enum level level = t.level;
     const struct app_statement *consumer = blocking_consumer(p, culprit, level);
     const char *version = p->t.releases[a->release].version;
     const char *flags = f->flags.n ? arena_printf(p->a, " when %s is %s", f->flags.items[0].key.s,
@@ -354,9 +355,14 @@ static const char *way_out(struct proof *p, const struct app_statement *a, const
                                    : "";
     const char *who = p->t.releases[a->release].is_consumer ? "consumer" : "release";
     const char *right = missing_right(p, a, f, culprit);
+    const char *way = right ? NULL : way_of_rule(p, a, f, t.outcome, culprit);
 
     if (right)
         return right;
+    if (way)
+        return f->safe_from ? arena_printf(p->a, "%s; or bind this to %s%s or later", way,
+                                           f->safe_from, planned_word(p, f->safe_from))
+                            : way;
     if (f->safe_from)
         return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s%s or later", who, version,
                             a->s->name, flags, f->safe_from, planned_word(p, f->safe_from));
@@ -450,7 +456,7 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     if (t.level == LEVEL_STATEMENT)
         f->severity = SEVERITY_ERROR;
     f->safe_from = safe_from(p, culprit, t.level);
-    f->help = way_out(p, a, f, w, culprit, t.level);
+    f->help = way_out(p, a, f, w, culprit, t);
 }
 
 /* Can the phase be bound to a release before this one, after the phases before it? */

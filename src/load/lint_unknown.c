@@ -37,6 +37,19 @@ static struct finding *flag_finding(struct report *out, int since, const char *k
     return NULL;
 }
 
+enum { KEYS_SHOWN = 5 };
+
+static const char *words_of_keys(struct report *out, const char *const *keys)
+{
+    AUTO(str) all = {0};
+
+    for (int i = 0; keys[i] && i < KEYS_SHOWN; i++)
+        str_addf(&all, "%s%s", i ? ", " : " (", keys[i]);
+    if (all.len)
+        str_add(&all, ")");
+    return arena_strdup(&out->arena, str_text(&all));
+}
+
 static void say_flag(struct report *out, int since, const char *const *keys,
                      const struct statement_when *when, const struct statement *s,
                      const struct lint_release *r, bool is_consumer)
@@ -48,11 +61,15 @@ static void say_flag(struct report *out, int since, const char *const *keys,
     at.file = arena_strdup(&out->arena, at.file);
     if (!f) {
         f = report_add(out, "unknown-flag", at, "no plan declares the flag \"%s\"", when->flag);
-        f->help =
-            arena_printf(&out->arena,
-                         "%s%s%swhen it rises isn't known, so no branch of it is held against a "
-                         "phase: name a key of a plan's flags:, or take the branch out",
-                         near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
+        f->help = arena_printf(
+            &out->arena,
+            "%s%s%swhen it rises isn't known, so no branch of it is held against a phase: name a "
+            "key of a plan's flags:%s, or take the branch out",
+            near ? "did you mean \"" : "", near ? near : "", near ? "\"? Else " : "",
+            near ? "" : words_of_keys(out, keys));
+        /* A slip of the pen; another key may be that of a plan that is over. */
+        if (near)
+            f->severity = SEVERITY_ERROR;
         f->release = arena_strdup(&out->arena, r->release->version.s);
         f->statement = arena_strdup(&out->arena, s->name);
     }

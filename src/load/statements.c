@@ -114,7 +114,10 @@ static void read_when(struct reader *r, struct statement *s, const char *value, 
 {
     const char *equal = strchr(value, '=');
     struct statement_when when = {.at = {r->file, at.number, 1}};
+    const char *key = equal ? strstr(at.text, trimmed(r->arena, value, equal)) : NULL;
 
+    if (key && key < at.end)
+        when.at.col = (int) (key - at.text) + 1;
     if (equal) {
         when.flag = trimmed(r->arena, value, equal);
         const char *word = trimmed(r->arena, equal + 1, equal + strlen(equal));

@@ -144,6 +144,36 @@ void report_add_place(struct str *to, const struct finding *f, const struct plac
     add_server(to, f, p->probe);
 }
 
+enum { RELEASES_SHOWN = 12 };
+
+static bool is_named_before(const struct finding *f, int from, int i)
+{
+    for (int k = from; k < i; k++)
+        if (f->places[k].is_consumer == f->places[i].is_consumer && f->places[k].release &&
+            strcmp(f->places[k].release, f->places[i].release) == 0)
+            return true;
+    return false;
+}
+
+void report_add_more(struct str *to, const struct finding *f, int shown)
+{
+    int named = 0;
+
+    str_addf(to, "and %d more", f->n_places - shown);
+    for (int i = shown; i < f->n_places; i++) {
+        const struct place *p = &f->places[i];
+
+        if (!p->release || is_named_before(f, shown, i))
+            continue;
+        if (named++ == RELEASES_SHOWN) {
+            str_add(to, ", ...");
+            return;
+        }
+        str_addf(to, "%s%s", named == 1 ? " of " : ", ", p->is_consumer ? "consumer " : "release ");
+        report_add_plain(to, p->release);
+    }
+}
+
 void report_add_page(struct str *to, const struct finding *f)
 {
     str_addf(to, "see docs/rules/%s.md", f->rule->id);
@@ -162,8 +192,11 @@ void report_add_details(struct str *to, const struct finding *f, int max, const 
         report_add_place(to, f, &f->places[i]);
         str_add(to, "\n");
     }
-    if (shown < f->n_places)
-        str_addf(to, "%sand %d more\n", indent, f->n_places - shown);
+    if (shown < f->n_places) {
+        str_add(to, indent);
+        report_add_more(to, f, shown);
+        str_add(to, "\n");
+    }
     if (f->safe_from) {
         str_addf(to, "%ssafe from: ", indent);
         report_add_plain(to, f->safe_from);

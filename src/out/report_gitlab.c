@@ -18,8 +18,10 @@ static void add_description(struct str *to, const struct finding *f)
         str_add(to, ": ");
         report_add_place(to, f, &f->places[0]);
     }
-    if (f->n_places > 1)
-        str_addf(to, " and %d more", f->n_places - 1);
+    if (f->n_places > 1) {
+        str_add(to, " ");
+        report_add_more(to, f, 1);
+    }
     if (f->help) {
         str_add(to, "; ");
         report_add_plain(to, f->help);

@@ -34,6 +34,8 @@ void report_add_plain(struct str *to, const char *text);
 void report_add_step(struct str *to, const struct finding *f);
 /* "breaks GetOrder of release 4.4.0 (statements/4.4.0.sql:12) with read=off, probe H, SQLSTATE 42703" */
 void report_add_place(struct str *to, const struct finding *f, const struct place *p);
+/* "and 3 more of release 4.4.0, consumer report": the places from the one at shown on. */
+void report_add_more(struct str *to, const struct finding *f, int shown);
 /* A line for each of the step, at most max places, safe_from and help, each after indent. */
 void report_add_details(struct str *to, const struct finding *f, int max, const char *indent);
 /* "1 error, 2 warnings, 0 notes" */

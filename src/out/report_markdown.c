@@ -54,8 +54,13 @@ static void add_broken(struct str *to, const struct finding *f)
     if (f->places[0].release)
         str_addf(&name, "%s%s", name.len ? " of " : "", f->places[0].release);
     add_code(to, str_text(&name), 0);
-    if (f->n_places > 1)
-        str_addf(to, " and %d more", f->n_places - 1);
+    if (f->n_places > 1) {
+        AUTO(str) more = {0};
+
+        report_add_more(&more, f, 1);
+        str_add(to, " ");
+        report_add_escaped(to, str_text(&more), said_char);
+    }
 }
 
 static void add_row(struct str *to, const struct finding *f)

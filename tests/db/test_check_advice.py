@@ -85,11 +85,15 @@ class Unknown(check_project.Case):
                        for w in (("off", "name"), ("on", "name || ''")))
         body = plan("read", flags={"read": {"key": "orders-read"}}, phases={"dual_read": {"release": "1.1.0", "rollout": [{"percent": 100}]}})
         p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": both}, plans=[body])
-        f = self.red(p, "unknown-flag", severity="warning")
-        self.assertIn('did you mean "orders-read"?', f["help"])
+        f = self.red(p, "unknown-flag", severity="error", file="statements/1.1.0.sql", line=2, col=10)
+        self.assertIn('did you mean "orders-read"? Else', f["help"])
         self.assertEqual(len([x for x in p.check().findings if x["rule"] == "unknown-flag"]), 1)
         self.assertEqual(len(f["places"]), 2)
         self.clean(self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": both.replace("raed", "read")}, plans=[body]))
+        # That of a plan that is over looks like nothing that there is.
+        other = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": both.replace("orders-raed", "checkout-v2")}, plans=[body])
+        f = self.red(other, "unknown-flag", severity="warning", line=2, col=10)
+        self.assertIn("name a key of a plan's flags: (orders-read)", f["help"])
 
     def test_a_release_that_isnt_listed(self):
         releases = {v: GET for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}

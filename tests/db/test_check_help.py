@@ -278,6 +278,104 @@ class BesideTheBaseline(check_project.Case):
         self.clean(self.folder(**{"V2__b.sql": "COPY orders (id, name) FROM stdin;\n7\t-- phasegate: allow old-query-fails until 9.0.0 because x\n\\.\n"}))
 
 
+class Ways(check_project.Case):
+    """Another release isn't the only way out."""
+
+    BODY = ";\nCREATE FUNCTION told(i int) RETURNS text LANGUAGE plpgsql AS $$BEGIN\n RETURN (SELECT note FROM orders WHERE id = i); END$$"
+    TOLD = "-- name: Told\n-- args: (1)\nSELECT told($1);\n"
+
+    def only(self, phase, *sql, base=T, first=GET, then=None):
+        p = self.project(baseline=base, releases={"1.0.0": first, "1.1.0": then or first}, plans=[plan("way", phases={phase: steps("1.1.0", *sql)})])
+        done = p.check()
+        found = [f for f in done.findings if f["severity"] == "error"]
+        self.assertTrue(found, done)
+        return found[0]
+
+    def test_the_body_of_a_routine(self):
+        f = self.only("contract", "ALTER TABLE orders DROP COLUMN note", base=T + self.BODY, first=self.TOLD)
+        self.assertEqual(f["rule"], "routine-body-broken")
+        for part in ("function told(integer) (baseline.sql:2), line 2 of its body,", "CREATE OR REPLACE", "before this one"):
+            self.assertIn(part, f["help"])
+        # The last one counts, and a step may have made it.
+        f = self.only("contract", self.BODY[2:].replace("FUNCTION told", "OR REPLACE FUNCTION public.\"told\""), "ALTER TABLE orders DROP COLUMN note", base=T + self.BODY, first=self.TOLD)
+        self.assertIn("function told(integer) (plans/20260101000000-way.yaml:", f["help"])
+        f = self.only("contract", "ALTER TABLE orders DROP COLUMN note", base=T + "; DO $do$ BEGIN EXECUTE 'CREATE FUNCTION told(i int) RETURNS text LANGUAGE sql AS "
+                      "$b$SELECT note FROM orders WHERE id = i$b$'; END $do$", first=self.TOLD)
+        self.assertIn('"told"', f["help"])
+        self.assertNotIn("baseline.sql", f["help"])
+
+    def test_a_column_that_must_have_a_value(self):
+        put = "-- name: Put\nINSERT INTO orders (id, name) VALUES ($1, $2);\n"
+        f = self.only("expand", "ALTER TABLE orders ALTER COLUMN amount SET NOT NULL", base=T + "; INSERT INTO orders VALUES (1, 'a', 1, 'b')", first=put)
+        self.assertEqual(f["rule"], "insert-omits-required-column")
+        self.assertIn('give "amount" a value in a release before this one, or give the column a DEFAULT in this step', f["help"])
+        self.assertNotIn("without that statement", f["help"])
+        free = self.project(baseline=T + "; INSERT INTO orders VALUES (1, 'a', 1, 'b')", releases={"1.0.0": put, "1.1.0": GET, "1.2.0": GET},
+                            plans=[plan("way", phases={"expand": steps("1.1.0", "ALTER TABLE orders ALTER COLUMN amount SET NOT NULL")})])
+        [f] = [f for f in free.check().findings if f["rule"] == "insert-omits-required-column"]
+        self.assertEqual(f["safe_from"], "1.2.0")
+        self.assertIn("; or bind this to 1.2.0 or later", f["help"])
+
+    def test_a_value_that_is_refused(self):
+        put = "-- name: Put\nINSERT INTO orders (id, name) VALUES ($1, $2);\n"
+        sql = "ALTER TABLE orders ADD CONSTRAINT few CHECK (name = 'zz') NOT VALID"
+        f = self.only("expand", sql, first=put)
+        self.assertEqual(f["rule"], "unproven-write")
+        self.assertIn('let Put write what "few" takes', f["help"])
+        self.assertIn("-- args: (1, 'x')", f["help"])
+        f = self.only("expand", sql, first=put.replace("INSERT", "-- args: (7, 'x')\nINSERT"))
+        self.assertEqual(f["rule"], "restriction-breaks-old-writes")
+        self.assertIn('let Put write what "few" takes', f["help"])
+        self.assertNotIn("-- args:", f["help"])
+
+    def test_what_it_was_and_is(self):
+        view = ";\nCREATE VIEW few AS\n  SELECT id, name FROM orders"
+        f = self.only("expand", "CREATE OR REPLACE VIEW few AS SELECT id, name FROM orders WHERE id > 1", base=T + view, first="-- name: Few\nSELECT id FROM few;\n")
+        self.assertEqual(f["rule"], "row-visibility-changed")
+        self.assertIn("few was ", f["help"])
+        self.assertIn("FROM orders (baseline.sql:2), and is ", f["help"])
+        self.assertIn("FROM orders WHERE id > 1; write what is meant", f["help"])
+        f = self.only("contract", "DROP FUNCTION told(int)", "CREATE FUNCTION told(i int, j int) RETURNS text LANGUAGE sql AS 'SELECT 1::text'", base=T + self.BODY, first=self.TOLD)
+        self.assertEqual(f["rule"], "function-signature-changed")
+        self.assertIn("told was told(i int) RETURNS text", f["help"])
+        f = self.only("contract", "DROP FUNCTION told(int); CREATE FUNCTION told(i int, j int) RETURNS text LANGUAGE sql AS 'SELECT 1::text'", base=T + self.BODY, first=self.TOLD)
+        self.assertIn("and is told(i int, j int) RETURNS text", f["help"])
+
+    def test_policies(self):
+        base = T + "; CREATE ROLE way_app; GRANT SELECT ON orders TO way_app; CREATE POLICY mine ON orders FOR SELECT TO way_app USING (id = 1)"
+        p = self.project(baseline=base, releases={v: GET for v in ("1.0.0", "1.1.0")}, more={v: {"session": {"role": "way_app"}} for v in ("1.0.0", "1.1.0")},
+                         plans=[plan("way", phases={"expand": steps("1.1.0", "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")})])
+        [f] = [f for f in p.check().findings if f["rule"] == "row-visibility-changed"]
+        self.assertIn("before: no row level security; now: mine (", f["help"])
+        self.assertIn("(id = 1)", f["help"])
+
+    def test_a_newer_release_asks_for_what_is_gone(self):
+        late = GET + "-- name: Note\n-- args: (1)\nSELECT note FROM orders WHERE id = $1;\n"
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET, "1.2.0": late, "1.3.0": GET},
+                         plans=[plan("gone", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN note")})])
+        f = self.red(p, "old-query-fails")
+        self.assertIn("Note of release 1.2.0 is newer than this step, which is bound to 1.1.0", f["help"])
+        p = self.project(baseline=T + ";\nALTER TABLE orders DROP COLUMN note", releases={"1.0.0": GET, "1.1.0": late}, plans=[harmless()])
+        f = self.red(p, "new-query-needs-later-state")
+        self.assertIn("baseline.sql:2 takes it away (ALTER TABLE DROP COLUMN): mend the statement", f["help"])
+        self.assertNotIn("make it in expand", f["help"])
+
+
+class Places(check_project.Case):
+    def test_no_release_is_hidden(self):
+        many = "".join("-- name: Get%d\n-- args: (1)\nSELECT name FROM orders WHERE id = $1;\n" % i for i in range(12))
+        p = self.project(baseline=T, releases={"1.0.0": many, "1.1.0": GET, "1.2.0": OTHER}, consumers={"report": GET},
+                         plans=[plan("gone", phases={"contract": steps("1.2.0", "ALTER TABLE orders DROP COLUMN name")})], project={"policy": {"window": 2}})
+        done = p.check("-o", "text=out.txt", "-o", "gitlab=out.gitlab", "-o", "markdown=out.md")
+        [f] = [f for f in done.findings if f["rule"] == "old-query-fails"]
+        self.assertEqual(len(f["places"]), 14)
+        for name, says in (("txt", "and 4 more of release 1.0.0, release 1.1.0, consumer report"),
+                           ("gitlab", " and 13 more of release 1.0.0, release 1.1.0, consumer report"),
+                           ("md", "and 13 more of release 1.0.0, release 1.1.0, consumer report")):
+            with open(p.dir + "/out." + name) as text:
+                self.assertIn(says, text.read())
+
+
 class MadeAnew(check_project.Case):
     def found(self, *sql, use="SELECT name FROM few WHERE id = $1"):
         base = T + "; CREATE VIEW few AS SELECT id, name FROM orders"

@@ -1,0 +1,123 @@
+/* What is to be done about a statement that a step breaks, where another release isn't the only way out. */
+#include "check/work.h"
+
+#include <stdlib.h>
+
+/* "PL/pgSQL function public.f(integer) line 3 at RETURN", "SQL function "f" statement 1": its name, and what of the
+ * context tells where. */
+static const char *routine_of(struct proof *p, const char *context, const char **shown)
+{
+    const char *at = context ? strstr(context, "function ") : NULL;
+    size_t n, name;
+
+    if (!at)
+        return NULL;
+    at += strlen("function ");
+    n = strcspn(at, "\n");
+    *shown = arena_strndup(p->a, at, n);
+    if (strstr(*shown, " line "))
+        n = (size_t) (strstr(*shown, " line ") - *shown);
+    else if (strstr(*shown, " statement "))
+        n = (size_t) (strstr(*shown, " statement ") - *shown);
+    else if (strstr(*shown, " during "))
+        n = (size_t) (strstr(*shown, " during ") - *shown);
+    at += *at == '"';
+    name = strcspn(at, "(\"\n ");
+    for (size_t i = name; i > 0; i--)
+        if (at[i - 1] == '.') {
+            at += i;
+            name -= i;
+            break;
+        }
+    *shown = arena_strndup(p->a, *shown, n);
+    return arena_strndup(p->a, at, name);
+}
+
+static const char *way_of_routine(struct proof *p, const struct outcome *o, int culprit)
+{
+    const char *shown = NULL, *name = routine_of(p, o->context, &shown), *line;
+    struct made_by made;
+
+    if (!name)
+        return NULL;
+    line = strstr(o->context, " line ");
+    int at = line ? (int) strtol(line + strlen(" line "), NULL, 10) : 0;
+    bool is_known = texts_find(p, name, shown, p->t.states[culprit].from, &made);
+    return arena_printf(
+        p->a,
+        "function %s%s%s%s still names it: make it anew (CREATE OR REPLACE) in a step before this "
+        "one, so that it works before and after",
+        shown, is_known ? arena_printf(p->a, " (%s:%d)", made.at.file, made.at.line) : "",
+        at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "", "");
+}
+
+static const char *way_of_required(struct proof *p, const struct outcome *o)
+{
+    const char *column = quoted_name(p->a, o->message, "column");
+
+    return arena_printf(p->a,
+                        "let the INSERT give \"%s\" a value in a release before this one, or give "
+                        "the column a DEFAULT in this step, or leave NOT NULL for later",
+                        column ? column : "the column");
+}
+
+static const char *way_of_restriction(struct proof *p, const struct app_statement *a,
+                                      const struct outcome *o)
+{
+    const char *constraint = quoted_name(p->a, o->message, "constraint");
+    bool is_made_up = a->q->n_sets > 0 && !a->q->sets[0].is_given && a->q->sets[0].n > 0;
+
+    return arena_printf(
+        p->a,
+        "let %s write what %s takes (COALESCE, a cast) in a release before this one, or relax "
+        "it%s%s",
+        a->s->name, constraint ? arena_printf(p->a, "\"%s\"", constraint) : "the step",
+        is_made_up ? "; where the application keeps to it, give an example row: " : "",
+        is_made_up ? example_row(p, a->q) : "");
+}
+
+/* A release that came after the step and names what is gone is to blame, and not the step. */
+static const char *way_of_late(struct proof *p, const struct app_statement *a, int culprit)
+{
+    const struct timeline_state *s = &p->t.states[culprit];
+    const char *version = p->t.plans[s->plan]->phases[s->phase].release.s;
+    int bound = timeline_release_index(&p->t, version);
+
+    if (p->t.releases[a->release].is_consumer || bound < 0 || a->release <= bound)
+        return NULL;
+    for (int i = 0; i < p->n_app; i++)
+        if (p->app[i].q == a->q && p->app[i].release <= bound)
+            return NULL;
+    return arena_printf(p->a,
+                        "%s of release %s is newer than this step, which is bound to %s, and names "
+                        "what it takes away: mend the statement, or bind this to a release after "
+                        "the last that needs it",
+                        a->s->name, p->t.releases[a->release].version, version);
+}
+
+const char *way_of_rule(struct proof *p, const struct app_statement *a, const struct finding *f,
+                        const struct outcome *o, int culprit)
+{
+    const char *rule = f->rule->id, *way = NULL;
+
+    if (!o)
+        return NULL;
+    if (strcmp(rule, "routine-body-broken") == 0)
+        way = way_of_routine(p, o, culprit);
+    else if (strcmp(rule, "insert-omits-required-column") == 0)
+        way = way_of_required(p, o);
+    else if (strcmp(rule, "unproven-write") == 0 ||
+             (strcmp(rule, "restriction-breaks-old-writes") == 0 &&
+              (strcmp(o->sqlstate, "23514") == 0 || strcmp(o->sqlstate, "23502") == 0)))
+        way = way_of_restriction(p, a, o);
+    else if (strcmp(rule, "old-query-fails") == 0)
+        way = way_of_late(p, a, culprit);
+    else if (strcmp(rule, "function-signature-changed") == 0) {
+        const char *change = texts_change(p, culprit);
+        way = change ? arena_printf(p->a,
+                                    "%s: keep the old one beside it until no live release calls it",
+                                    change)
+                     : NULL;
+    }
+    return way;
+}
