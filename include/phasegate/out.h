@@ -38,6 +38,7 @@ struct out {
     bool has_result;
     const char *extra_key; /* more about the error in JSON: "problems"; NULL */
     struct str extra;
+    struct str findings; /* of a check that couldn't read its input; empty: none */
     /* the progress line */
     bool bar_shown;
     int64_t last_line_ms;

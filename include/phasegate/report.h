@@ -86,6 +86,7 @@ struct report {
     struct pos *watched; /* statements of steps that the shadow ran and looked at */
     int n_watched, cap_watched;
     bool is_static;             /* no server was asked */
+    bool is_stopped;            /* nothing was looked at: its findings say what can't be read */
     const char *server_version; /* of the shadow: "15.8"; NULL: none */
 };
 

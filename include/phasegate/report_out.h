@@ -40,7 +40,10 @@ struct report_format {
     const char *extension; /* "sarif", as a file of it is called */
     void (*write)(const struct report_out_options *o, const struct report *r, struct str *out);
 };
-extern const struct report_format report_formats[];               /* ends with name NULL */
+extern const struct report_format report_formats[]; /* ends with name NULL */
+struct json_out;
+/* The list of findings, as the JSON has it. */
+void report_findings_json(struct json_out *j, const char *key, const struct report *r);
 const struct report_format *report_format_find(const char *name); /* NULL: no such format */
 
 #endif

@@ -326,6 +326,11 @@ struct report;
 struct suppression;
 bool check_show(struct context *c, const struct report *r, struct err *err) MUST_CHECK;
 
+bool check_write_files(struct context *c, const struct report *r, struct err *err) MUST_CHECK;
+void check_print(struct context *c, const struct report *r);
+/* check_failed.c: it ended with this error before it had looked. Unreadable input is a finding in every format. */
+void check_failed(struct context *c, const struct err *err);
+
 /* check_against.c: what was applied in an environment and edited since, as findings. */
 bool check_against(struct context *c, const char *environment, struct report *r,
                    struct err *err) MUST_CHECK;

@@ -354,7 +354,7 @@ static struct report_out_options out_options(struct context *c, const char *form
     if (word)
         (void) !severity_from_word(word, &at);
     for (int i = 0; c->has_set && i < c->set.n_plans; i++)
-        if (is_wanted(c, c->set.plans[i].id.s))
+        if (c->set.plans[i].id.s && is_wanted(c, c->set.plans[i].id.s))
             plans[n++] = c->set.plans[i].id.s;
     return (struct report_out_options) {.line = check_line,
                                         .ctx = c,
@@ -368,7 +368,7 @@ static struct report_out_options out_options(struct context *c, const char *form
                                         .fail_on = at};
 }
 
-static bool write_files(struct context *c, const struct report *r, struct err *err)
+bool check_write_files(struct context *c, const struct report *r, struct err *err)
 {
     for (int i = 0; i < c->line.n_outputs; i++) {
         const char *o = c->line.outputs[i];
@@ -384,7 +384,7 @@ static bool write_files(struct context *c, const struct report *r, struct err *e
     return true;
 }
 
-static void show_report(struct context *c, const struct report *r)
+void check_print(struct context *c, const struct report *r)
 {
     const char *name = opt_text(c, OPT_CHECK_FORMAT);
     const struct report_format *f = report_format_find(name ? name : "text");
@@ -409,9 +409,9 @@ static bool fails(const struct context *c, const struct report *r)
 
 bool check_show(struct context *c, const struct report *r, struct err *err)
 {
-    if (!write_files(c, r, err))
+    if (!check_write_files(c, r, err))
         return false;
-    show_report(c, r);
+    check_print(c, r);
     c->exit_code = fails(c, r) ? 1 : 0;
     return true;
 }
@@ -454,7 +454,7 @@ static bool run_check(struct checking *k, struct err *err)
         out_say(&c->out, "%d %s: phasegate check", k->report.summary.errors,
                 k->report.summary.errors == 1 ? "error" : "errors");
     c->exit_code = fails(c, &k->report) ? 1 : 0;
-    return write_files(c, &k->report, err);
+    return check_write_files(c, &k->report, err);
 }
 
 bool cmd_check(struct context *c, struct err *err)
@@ -463,6 +463,8 @@ bool cmd_check(struct context *c, struct err *err)
     bool ok = check_static_has_paths(c) ? check_formats(c, err) && check_static(c, err)
                                         : run_check(&k, err);
 
+    if (!ok)
+        check_failed(c, err);
     shadow_end(k.shadow);
     since_end(&k.since);
     report_free(&k.report);

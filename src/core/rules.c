@@ -93,6 +93,8 @@ const struct rule rules[] = {
      "CREATE INDEX without CONCURRENTLY blocks writes", WORK},
     {"index-rebuild-without-heap", RULE_REWRITE, SEVERITY_ERROR, BOTH,
      "a change of type or collation builds indexes again", WORK},
+    {"input-unreadable", RULE_PLAN, SEVERITY_ERROR, BOTH,
+     "a file can't be read, so nothing was checked"},
     {"insert-omits-required-column", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "a live INSERT leaves out a column that must have a value"},
     {"insert-relied-on-default", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,

@@ -189,6 +189,8 @@ static void envelope(struct out *o, const struct err *err, int exit_code)
         out_error_json(&j, "error", err);
     if (o->extra_key)
         json_raw(&j, o->extra_key, str_text(&o->extra));
+    if (o->findings.len)
+        json_raw(&j, "findings", str_text(&o->findings));
     json_object_end(&j);
     out_put_line(o, o->data, &text);
 }
@@ -210,6 +212,7 @@ int out_end(struct out *o, const struct err *err, int exit_code)
     }
     str_free(&o->result);
     str_free(&o->extra);
+    str_free(&o->findings);
     str_free(&o->last_wait);
     return exit_code;
 }

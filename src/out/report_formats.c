@@ -239,6 +239,10 @@ void report_add_summary(struct str *to, const struct report *r)
 
     report_add_tally(to, r);
     str_add(to, "; ");
+    if (r->is_stopped) {
+        str_add(to, "nothing was checked: the input can't be read");
+        return;
+    }
     if (r->is_static) {
         add_count(to, s->plans, "plan");
         str_add(to, ", files only: no world was tried");

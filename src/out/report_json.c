@@ -129,21 +129,28 @@ static void add_schemas(struct json_out *j, struct arena *a, const struct report
     json_array_end(j);
 }
 
+void report_findings_json(struct json_out *j, const char *key, const struct report *r)
+{
+    AUTO(arena) a = {0};
+    const uint64_t *prints = report_fingerprints(&a, r);
+
+    json_array_begin(j, key);
+    for (int i = 0; i < r->n; i++)
+        add_finding(j, &a, &r->findings[i], prints[i]);
+    json_array_end(j);
+}
+
 void report_write_json(const struct report_out_options *o, const struct report *r, struct str *out)
 {
     struct json_out j;
     AUTO(arena) a = {0};
-    const uint64_t *prints = report_fingerprints(&a, r);
 
     (void) o;
     json_begin(&j, out, true);
     json_object_begin(&j, NULL);
     json_int(&j, "version", REPORT_VERSION);
     add_summary(&j, r);
-    json_array_begin(&j, "findings");
-    for (int i = 0; i < r->n; i++)
-        add_finding(&j, &a, &r->findings[i], prints[i]);
-    json_array_end(&j);
+    report_findings_json(&j, "findings", r);
     json_array_begin(&j, "proofs");
     for (int i = 0; i < r->n_proofs; i++) {
         json_object_begin(&j, NULL);

@@ -76,6 +76,8 @@ static bool is_failure(const struct junit *u, const struct finding *f)
 static bool is_skipped(const struct junit *u, const struct entry *e, enum rule_class c,
                        int n_failures)
 {
+    if (u->r->is_stopped)
+        return n_failures == 0;
     return c == RULE_COMPAT && n_failures == 0 &&
            (u->r->is_static || (!e->plan && u->r->summary.failing > 0));
 }
@@ -84,7 +86,9 @@ static void add_skipped(struct str *out, const struct junit *u)
 {
     AUTO(str) why = {0};
 
-    if (u->r->is_static)
+    if (u->r->is_stopped)
+        str_add(&why, "nothing was checked: the input can't be read");
+    else if (u->r->is_static)
         str_add(&why, "checked from the files only: run phasegate check without --static");
     else
         report_add_failing(&why, &u->r->summary);

@@ -235,7 +235,9 @@ static void add_invocation(struct sarif *s)
 
     json_array_begin(j, "invocations");
     json_object_begin(j, NULL);
-    json_bool(j, "executionSuccessful", true);
+    json_bool(j, "executionSuccessful", !s->r->is_stopped);
+    if (s->r->is_stopped)
+        json_int(j, "exitCode", 2);
     json_object_begin(j, "properties");
     json_bool(j, "static", s->r->is_static);
     json_int(j, "worlds", sum->worlds);

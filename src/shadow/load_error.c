@@ -147,7 +147,10 @@ static const char *hint_for(const struct said *said)
                "of the migrated schema instead (pg_dump --schema-only).";
     if (strstr(said->message, "shared_preload_libraries"))
         return "The extension has to be loaded with the server: --shadow URL for one that does.";
-    return said->hint;
+    return said->hint
+               ? said->hint
+               : "Mend it, then: phasegate check. What ran in production as it stands: baseline: a "
+                 "dump of the schema instead (pg_dump --schema-only --no-owner).";
 }
 
 static const char *role_in(struct arena *a, const struct said *said)
@@ -219,7 +222,7 @@ bool load_error(struct load *l, const char *text, const char **missing_role, str
         err_detail(err, "%s", said.detail);
     if (l->is_limited && strcmp(said.sqlstate, "42501") == 0)
         err_hint(err, "%s", limited_words);
-    else if (hint_for(&said))
+    else
         err_hint(err, "%s", hint_for(&said));
     memcpy(err->sqlstate, said.sqlstate, sizeof err->sqlstate);
     return false;

@@ -1,7 +1,9 @@
 """check: what it says to do can be done, and is about what is wrong. On servers of its own."""
 
+import json
 import os
 import unittest
+import xml.etree.ElementTree as ElementTree
 
 import check_project
 from project import plan, step
@@ -374,6 +376,77 @@ class Places(check_project.Case):
                            ("md", "and 13 more of release 1.0.0, release 1.1.0, consumer report")):
             with open(p.dir + "/out." + name) as text:
                 self.assertIn(says, text.read())
+
+
+class Unreadable(check_project.Case):
+    """It ends with exit code 2, and no service shows an empty list for it."""
+
+    FORMATS = ("json", "sarif", "junit", "github", "gitlab", "markdown")
+
+    def outputs(self, name, text, *args):
+        """Of each format, as a file and on stdout."""
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET})
+        if text is None:
+            os.remove(os.path.join(p.dir, name))
+        else:
+            p.write(name, text)
+        files, shown = {}, {}
+        done = p.run("check", *args, *[a for f in self.FORMATS for a in ("-o", "%s=out.%s" % (f, f))])
+        self.assertEqual(done.rc, 2, done)
+        for f in self.FORMATS:
+            with open("%s/out.%s" % (p.dir, f)) as out:
+                files[f] = out.read()
+        for f in ("github", "gitlab", "sarif", "junit", "markdown"):
+            again = p.run("check", "--format", f, *args)
+            self.assertEqual(again.rc, 2, again)
+            shown[f] = again.stdout
+            self.assertEqual(again.stdout, files[f])
+        again = p.check(*args)
+        self.assertEqual((again.rc, again.json["ok"], again.json["exit_code"]), (2, False, 2))
+        self.assertEqual(again.findings, json.loads(files["json"])["findings"])
+        return files, done
+
+    def all_name(self, files, file, line, says):
+        [f] = json.loads(files["json"])["findings"]
+        self.assertEqual((f["rule"], f["severity"], f["file"], f["line"]), ("input-unreadable", "error", file, line), f)
+        self.assertIn(says, f["message"])
+        self.assertTrue(f["help"])
+        [run] = json.loads(files["sarif"])["runs"]
+        self.assertEqual(run["invocations"][0]["executionSuccessful"], False)
+        self.assertEqual(run["invocations"][0]["exitCode"], 2)
+        [result] = run["results"]
+        place = result["locations"][0]["physicalLocation"]
+        self.assertEqual((result["level"], place["artifactLocation"]["uri"], place["region"]["startLine"]), ("error", file, line))
+        [g] = json.loads(files["gitlab"])
+        self.assertEqual((g["location"]["path"], g["location"]["lines"]["begin"], g["severity"]), (file, line, "critical"))
+        self.assertRegex(files["github"], r"(?m)^::error file=%s,line=%d," % (file, line))
+        self.assertIn("<code>%s:%d</code>" % (file, line), files["markdown"])
+        suites = ElementTree.fromstring(files["junit"])
+        self.assertEqual((suites.get("failures"), suites.get("skipped")), ("1", "6"))
+        self.assertIn(says, suites.find(".//failure").get("message"))
+        for f in ("github", "markdown"):
+            self.assertIn("nothing was checked", files[f])
+
+    def test_in_every_format(self):
+        for name, text, line, says, args in (
+                ("plans/20260101000000-x.yaml", "phasegate: 1\nplan: [x\n", 3, "isn't closed", []),
+                ("phasegate.yaml", "phasegate: 1\nplanz: x\n", 2, 'unknown key "planz"', []),
+                ("statements/1.0.0.sql", GET + "-- name: B\n-- arg: (1)\nSELECT 1;\n", 5, 'unknown header "arg"', []),
+                ("baseline.sql", T + ";\n" + T + ";\n", 2, 'relation "orders" already exists', []),
+                ("baseline.sql", "no sql at all", 1, "the baseline has no SQL", ["--static"])):
+            with self.subTest(name=name, line=line):
+                files, done = self.outputs(name, text, *args)
+                self.all_name(files, name, line, says)
+                self.assertIn("HINT: ", done.stderr)
+
+    def test_what_has_no_place(self):
+        files, _ = self.outputs("baseline.sql", None)
+        self.all_name(files, "phasegate.yaml", 4, "No such file")
+
+    def test_an_error_of_usage_is_none(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET})
+        done = p.run("check", "--format", "github", "nosuchplan")
+        self.assertEqual((done.rc, done.stdout), (2, ""), done)
 
 
 class MadeAnew(check_project.Case):

@@ -133,6 +133,32 @@ static void is_static(struct report *r)
             "drop-legacy");
 }
 
+/* What fails at the baseline is counted beside what was tried. */
+static void is_failing(struct report *r)
+{
+    struct finding *f;
+
+    summarize(r);
+    r->summary.failing = 2;
+    f = report_add(r, "failing-at-baseline", (struct pos) {"statements/4.4.0.sql", 3, 1},
+                   "column \"legacy_ref\" does not exist");
+    f->release = "4.4.0", f->statement = "ListOrders", f->sqlstate = "42703", f->probe = "P";
+    finding_place(r, f, (struct pos) {"statements/4.4.0.sql", 3, 1}, "4.4.0", "ListOrders");
+    finding_place(r, f, (struct pos) {"statements/4.5.0.sql", 3, 1}, "4.5.0", "ListOrders");
+}
+
+static void is_stopped(struct report *r)
+{
+    struct finding *f;
+
+    r->is_stopped = true;
+    f = report_add(r, "input-unreadable", (struct pos) {PLAN_FILE, 34, 9},
+                   "unknown key \"fase\"; expected one of: phases, sync");
+    f->help = "did you mean \"phases\"?";
+    f = report_add(r, "input-unreadable", (struct pos) {0}, "no file phasegate.yaml");
+    f->help = "phasegate init";
+}
+
 static const char *const hostile_texts[] = {
     "quotes \" ' ` and \\ and \"\"\"",
     "]]> <![CDATA[ </failure></testsuite> <script>alert(1)</script> &amp; &#10;",
@@ -233,6 +259,8 @@ static const struct known {
      true},
     {"clean", clean, {.plans = plans, .version = "1.2.3"}, true},
     {"static", is_static, {.line = line_of, .version = "1.2.3"}, true},
+    {"failing", is_failing, {.line = line_of, .version = "1.2.3"}, true},
+    {"stopped", is_stopped, {.line = line_of, .version = "1.2.3"}, true},
     {"nothing", clean, {.version = "1.2.3"}, false},
     {"hostile", hostile, {.line = hostile_line, .plans = hostile_plans, .prefix = "a b/"}, false},
     {"many", many, {0}, false},
