@@ -34,6 +34,8 @@ enum capture_skip {
 const char *capture_skip_word(enum capture_skip s);
 const char *capture_skip_text(enum capture_skip s);
 
+#define CAPTURE_ROLES_MOST 20
+
 struct captured {
     const char *name;
     const char *sql;  /* with $1, $2, ...; without comments and semicolon */
@@ -59,6 +61,8 @@ struct capture {
     int n;
     int64_t skipped[CAPTURE_SKIP_COUNT];
     int64_t seen;
+    struct text_list roles;            /* who ran something, the first CAPTURE_ROLES_MOST of them */
+    bool role_seen;                    /* the role that is asked for among them */
     const struct statement **vanished; /* captured from this source before, and not seen now */
     int n_vanished;
     /* private */
@@ -83,6 +87,8 @@ void capture_existing(struct capture *c, const struct statements *s);
 void capture_add(struct capture *c, const struct capture_seen *seen);
 void capture_count(struct capture *c,
                    enum capture_skip why); /* one that was seen, and is left out */
+/* Somebody ran something, whatever it was. wanted NULL: everybody is. */
+void capture_role(struct capture *c, const char *role, const char *wanted);
 /* All was added: names are made, what vanished is found. */
 void capture_end(struct capture *c);
 /* Is it to be written? */

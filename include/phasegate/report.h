@@ -97,6 +97,9 @@ static inline void report_auto(struct report *r) { report_free(r); }
  * live as long as the report (report->arena). Never NULL. rule_id must be in the table: anything else is a bug. */
 struct finding *report_add(struct report *r, const char *rule_id, struct pos at, const char *fmt,
                            ...) PRINTF_LIKE(4, 5);
+/* What can't be read, of the rule input-unreadable; help NULL: mend it. Its texts are copied. */
+void report_unreadable(struct report *r, struct pos at, const char *what, const char *help,
+                       const char *sqlstate_or_null);
 void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
                    const char *statement);
 /* The shadow ran the statement there and would have told of work under a lock. */

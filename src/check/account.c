@@ -8,7 +8,9 @@ void account_count(struct proof *p)
 
     if (p->o->cells)
         *p->o->cells = cells;
-    for (int i = 0; i < p->n_app; i++)
+    for (int i = 0; i < p->n_app; i++) {
+        bool is_loose = execute_loose(p, &p->app[i]) != NULL;
+
         for (int k = 0; k < p->t.n_worlds; k++) {
             const struct app_statement *a = &p->app[i];
             const struct timeline_world *w = &p->t.worlds[k];
@@ -17,7 +19,7 @@ void account_count(struct proof *p)
                 continue;
             s->cells++;
             cells[k]++;
-            if (!a->q->plan[w->state]) {
+            if (!a->q->plan[w->state] || is_loose) {
                 s->untested++;
                 continue;
             }
@@ -30,6 +32,7 @@ void account_count(struct proof *p)
             else
                 s->by_generated++;
         }
+    }
 }
 
 /* Each is told of already; here they are counted, before anything of the report is narrowed. */

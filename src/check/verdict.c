@@ -597,6 +597,7 @@ void verdict_all(struct proof *p)
     account_unrun(p);
     account_late(p);
     account_outside(p);
+    execute_report(p);
     empty_report(p);
     empty_report_misses(p);
     account_count(p);

@@ -480,6 +480,10 @@ void suspects_read(struct proof *p, const struct before_files *files);
 const struct suspect *suspect_of(struct proof *p, const struct query *q, const struct outcome *o,
                                  struct pos *at, const char **kind);
 
+/* execute.c: the name that the statement executes and that no PREPARE of its release makes; NULL: it isn't such. */
+const char *execute_loose(const struct proof *p, const struct app_statement *a);
+void execute_report(struct proof *p);
+
 /* taken.c: what in the baseline's own files took away what the server misses; NULL: nobody is known. */
 const struct taken *taken_of(struct proof *p, const struct query *q, const struct outcome *o);
 /* A statement that fails at the baseline: did a migration take away what it misses? An error where that is

@@ -2,6 +2,7 @@
 #include "capture_source.h"
 
 #include "phasegate/load.h"
+#include "phasegate/names.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -88,6 +89,50 @@ static bool ask(struct context *c, struct engine *e, struct db_rows *rows, struc
     return err_note(err, "database %s", e->db->shown);
 }
 
+/* Everybody who ran something here, for a role of whom nothing was seen. */
+static bool note_roles(struct context *c, struct engine *e, struct capture *to, struct err *err)
+{
+    const char *extension = NULL;
+    struct db_rows rows;
+
+    if (!find_extension(c, e, &extension, err) ||
+        !db_query(e->db, &c->arena,
+                  arena_printf(&c->arena,
+                               "SELECT a.rolname::text FROM %s(false) s JOIN pg_roles a "
+                               "ON a.oid = s.userid WHERE s.dbid = (SELECT oid FROM pg_database "
+                               "WHERE datname = current_database()) GROUP BY 1 "
+                               "ORDER BY sum(s.calls) DESC, 1",
+                               extension),
+                  &DB_NO_PARAMS, &rows, err))
+        return false;
+    for (int i = 0; i < rows.n_rows; i++)
+        capture_role(to, db_cell(&rows, i, 0), opt_text(c, OPT_CAPTURE_ROLE));
+    return true;
+}
+
+/* A misspelt role would look like one that has nothing new. */
+bool capture_role_is_known(struct context *c, const struct capture *to, struct err *err)
+{
+    const char *role = opt_text(c, OPT_CAPTURE_ROLE);
+    const char **words = arena_array(&c->arena, const char *, to->roles.n + 1), *near;
+    AUTO(str) all = {0};
+
+    if (!role || to->role_seen)
+        return true;
+    for (int i = 0; i < to->roles.n; i++) {
+        words[i] = to->roles.items[i].s;
+        str_addf(&all, "%s%s", i ? ", " : "", words[i]);
+    }
+    near = name_nearest(role, words);
+    err_set(err, ERR_USAGE, "--role: nothing of \"%s\" was seen; there is something of: %s%s%s%s",
+            role, all.len ? str_text(&all) : "nobody", near ? "; did you mean \"" : "",
+            near ? near : "", near ? "\"?" : "");
+    return err_hint(err,
+                    near ? "phasegate capture --release %s --role %s"
+                         : "phasegate capture --release %s --role ROLE, or without --role",
+                    opt_text(c, OPT_CAPTURE_RELEASE), near);
+}
+
 /* Whose types can't be inferred, or whose tables this role may not see, may run well for the application. */
 static bool is_no_proof(const char *sqlstate)
 {
@@ -138,7 +183,7 @@ static bool look(struct context *c, struct engine *e, void *ctx, struct err *err
     struct db_rows rows;
     int first = to->n;
 
-    if (!ask(c, e, &rows, err))
+    if (!ask(c, e, &rows, err) || (opt_has(c, OPT_CAPTURE_ROLE) && !note_roles(c, e, to, err)))
         return false;
     for (int i = 0; i < rows.n_rows; i++) {
         const char *query = db_cell(&rows, i, 0);

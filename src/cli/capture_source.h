@@ -11,5 +11,7 @@ bool capture_from_databases(struct context *c, struct capture *to, const char *s
                             struct err *err) MUST_CHECK;
 /* --from-log and the arguments. */
 bool capture_from_logs(struct context *c, struct capture *to, struct err *err) MUST_CHECK;
+/* After either: was anything seen of the role that was asked for? ERR_USAGE names those that there are. */
+bool capture_role_is_known(struct context *c, const struct capture *to, struct err *err) MUST_CHECK;
 
 #endif

@@ -35,11 +35,12 @@ static void add_problems(struct report *r, const struct problem_list *l)
 {
     for (int i = 0; i < l->n; i++) {
         const struct problem *p = &l->items[i];
-        struct finding *f =
-            report_add(r, "input-unreadable", p->at, "%s%s%s", p->message,
-                       p->expected ? "; expected " : "", p->expected ? p->expected : "");
 
-        f->help = p->hint ? p->hint : "mend it, then: phasegate check";
+        report_unreadable(r, p->at,
+                          arena_printf(&r->arena, "%s%s%s", p->message,
+                                       p->expected ? "; expected " : "",
+                                       p->expected ? p->expected : ""),
+                          p->hint, NULL);
     }
 }
 
@@ -47,12 +48,12 @@ static void add_error(struct report *r, const struct err *err)
 {
     struct pos at = {0};
     const char *what = split_place(&r->arena, str_text(&err->message), &at);
-    struct finding *f = report_add(r, "input-unreadable", at, "%s%s%s", what,
-                                   err->detail.len ? "; " : "", str_text(&err->detail));
 
-    f->sqlstate = *err->sqlstate ? arena_strdup(&r->arena, err->sqlstate) : NULL;
-    f->help = err->hint.len ? arena_strdup(&r->arena, str_text(&err->hint))
-                            : "mend it, then: phasegate check";
+    report_unreadable(r, at,
+                      arena_printf(&r->arena, "%s%s%s", what, err->detail.len ? "; " : "",
+                                   str_text(&err->detail)),
+                      err->hint.len ? str_text(&err->hint) : NULL,
+                      *err->sqlstate ? err->sqlstate : NULL);
 }
 
 void check_failed(struct context *c, const struct err *err)

@@ -196,6 +196,16 @@ static void show_items(struct context *c, const struct job *job)
         out_table_print(&c->out, &t);
 }
 
+/* Of a log: pg_stat_statements' are prepared. */
+static int count_untyped(const struct capture *cap)
+{
+    int n = 0;
+
+    for (int i = 0; strcmp(cap->source, "log") == 0 && i < cap->n; i++)
+        n += captured_is_new(&cap->items[i]) && cap->items[i].n_params > 0 && !cap->items[i].types;
+    return n;
+}
+
 static void show_text(struct context *c, const struct job *job)
 {
     const struct capture *cap = &job->capture;
@@ -208,6 +218,11 @@ static void show_text(struct context *c, const struct job *job)
         if (cap->skipped[s] > 0)
             out_print(&c->out, "left out %" PRId64 ": %s\n", cap->skipped[s],
                       capture_skip_text((enum capture_skip) s));
+    if (count_untyped(cap) > 0)
+        out_print(&c->out,
+                  "%d with parameters whose types a log doesn't tell: phasegate check says where "
+                  "the server can't infer them (42P18); write a cast there, $1::int\n",
+                  count_untyped(cap));
     if (cap->seen == 0)
         out_warn(&c->out, "nothing was seen: do the filters leave anything over?");
 }
@@ -272,6 +287,7 @@ static void show_json(struct context *c, const struct job *job)
     json_str(j, "source", cap->source);
     json_bool(j, "written", job->written);
     json_int(j, "seen", cap->seen);
+    json_int(j, "untyped", count_untyped(cap));
     json_array_begin(j, "added");
     for (int i = 0; i < cap->n; i++)
         if (captured_is_new(&cap->items[i]))
@@ -327,6 +343,8 @@ bool cmd_capture(struct context *c, struct err *err)
     if (from_log
             ? !capture_from_logs(c, &job.capture, err)
             : !capture_from_databases(c, &job.capture, job.release->session_search_path.s, err))
+        return false;
+    if (!capture_role_is_known(c, &job.capture, err))
         return false;
     capture_end(&job.capture);
     if (!write_file(c, &job, err))

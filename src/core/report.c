@@ -32,6 +32,16 @@ struct finding *report_add(struct report *r, const char *rule_id, struct pos at,
     return &r->findings[r->n++];
 }
 
+void report_unreadable(struct report *r, struct pos at, const char *what, const char *help,
+                       const char *sqlstate_or_null)
+{
+    at.file = arena_strdup(&r->arena, at.file);
+    struct finding *f = report_add(r, "input-unreadable", at, "%s", what);
+
+    f->sqlstate = arena_strdup(&r->arena, sqlstate_or_null);
+    f->help = help ? arena_strdup(&r->arena, help) : "mend it, then: phasegate check";
+}
+
 void finding_place(struct report *r, struct finding *f, struct pos at, const char *release,
                    const char *statement)
 {

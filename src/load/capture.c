@@ -96,6 +96,20 @@ void capture_begin(struct capture *c, struct arena *a, enum param_style style, c
                            .by_raw = arena_new(a, struct capture_table)};
 }
 
+void capture_role(struct capture *c, const char *role, const char *wanted)
+{
+    if (!role || !*role)
+        return;
+    c->role_seen |= !wanted || strcmp(role, wanted) == 0;
+    for (int i = 0; i < c->roles.n; i++)
+        if (strcmp(c->roles.items[i].s, role) == 0)
+            return;
+    if (c->roles.n == CAPTURE_ROLES_MOST)
+        return;
+    c->roles.items = arena_more(c->arena, c->roles.items, sizeof *c->roles.items, c->roles.n);
+    c->roles.items[c->roles.n++] = (struct text) {.s = arena_strdup(c->arena, role)};
+}
+
 void capture_count(struct capture *c, enum capture_skip why)
 {
     c->seen++;

@@ -200,6 +200,7 @@ static bool is_wanted(const struct capture_log *l, const struct entry *e)
 static void read_entry(struct capture_log *l, const struct entry *e)
 {
     l->known = true;
+    capture_role(l->c, e->user, l->options.role);
     if (!e->message || !is_wanted(l, e))
         return;
     if (after(e->label, "phasegate/"))

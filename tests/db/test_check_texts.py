@@ -106,6 +106,28 @@ class Sqlc(check_project.Case):
                          {"held-plan-result-changed", "result-shape-changed"}, done)
 
 
+class Execute(check_project.Case):
+    """What it runs stands in its PREPARE; without one nobody knows."""
+
+    def made(self, more, first=None):
+        return self.project(baseline=T, releases={"1.0.0": first or more, "1.1.0": more})
+
+    def test_without_its_prepare(self):
+        for sql in ("EXECUTE pick(1)", "/* x */ execute \"pick\"", "-- a\nEXECUTE PICK"):
+            with self.subTest(sql=sql):
+                p = self.made("-- name: Run\n%s;\n" % sql)
+                f = self.red(p, "cell-untested", statement="Run")
+                self.assertIn("what EXECUTE pick runs isn't known: release 1.0.0 has no PREPARE pick", f["message"])
+                summary = p.check().json["summary"]
+                self.assertEqual(summary["untested"], summary["cells"])
+
+    def test_with_it(self):
+        both = "-- name: Make\nPREPARE pick AS SELECT id FROM orders;\n-- name: Run\nEXECUTE pick;\n"
+        self.clean(self.made(both))
+        # It has to be the release's own.
+        self.red(self.made("-- name: Run\nEXECUTE pick;\n", both), "cell-untested", release="1.1.0")
+
+
 class OneCause(check_project.Case):
     WRITERS = ("-- name: Add\nINSERT INTO orders (id, amount) VALUES ($1, $2);\n"
                "-- name: AddName\nINSERT INTO orders (id, name) VALUES ($1, $2);\n"
