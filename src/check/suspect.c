@@ -16,27 +16,58 @@ static void add(struct proof *p, const char *file, const struct sql_stmt *stmts,
     p->suspects[p->n_suspects++] = (struct suspect) {arena_strdup(p->a, file), stmts, n};
 }
 
-static void read_one(struct proof *p, const char *file)
+static int read_statements(struct proof *p, const char *path, const char *file,
+                           struct sql_stmt **stmts)
 {
-    const char *root = p->set->project.root;
-    const char *path = *file == '/' || !root ? file : arena_printf(p->a, "%s/%s", root, file);
     AUTO(str) text = {.ceiling = READ_MOST + 1};
     AUTO(err) ignored = {0};
     AUTO(problem_list) unread = {0};
-    struct sql_stmt *stmts = NULL;
     int n = 0;
 
     if (!regular_read(path, file, READ_MOST, &text, &ignored) ||
         !sql_facts(p->a, lint_without_psql(p->a, str_text(&text)),
-                   (struct pos) {arena_strdup(p->a, file), 1, 1}, &stmts, &n, &unread))
-        n = 0;
-    add(p, file, stmts, n);
+                   (struct pos) {arena_strdup(p->a, file), 1, 1}, stmts, &n, &unread))
+        return 0;
+    return n;
+}
+
+static int compare_sql(const void *left, const void *right)
+{
+    return strcmp(((const struct sql_stmt *) left)->sql, ((const struct sql_stmt *) right)->sql);
+}
+
+/* Of a file that was there before only what is other than it was. */
+static int without_old(struct proof *p, const struct before_files *files, const char *file,
+                       struct sql_stmt *stmts, int n)
+{
+    const char *slash = strrchr(file, '/');
+    const char *name = slash ? slash + 1 : file;
+    const char *path = p->o->baseline_is_folder
+                           ? arena_printf(p->a, "%s/%s/%s", files->root, files->path, name)
+                           : arena_printf(p->a, "%s/%s", files->root, files->path);
+    struct sql_stmt *old = NULL;
+    int n_old = read_statements(p, path, file, &old), left = 0;
+
+    if (n_old > 0)
+        qsort(old, (size_t) n_old, sizeof *old, compare_sql);
+    for (int i = 0; i < n; i++)
+        if (n_old == 0 || !bsearch(&stmts[i], old, (size_t) n_old, sizeof *old, compare_sql))
+            stmts[left++] = stmts[i];
+    return left;
 }
 
 void suspects_read(struct proof *p, const struct before_files *files)
 {
-    for (int i = 0; i < files->n_changed; i++)
-        read_one(p, files->changed[i]);
+    const char *root = p->set->project.root;
+
+    for (int i = 0; i < files->n_changed; i++) {
+        const char *file = files->changed[i];
+        const char *path = *file == '/' || !root ? file : arena_printf(p->a, "%s/%s", root, file);
+        struct sql_stmt *stmts = NULL;
+        int n = read_statements(p, path, file, &stmts);
+
+        add(p, file, stmts, without_old(p, files, file, stmts, n));
+    }
 }
 
 /* ---- who it was --------------------------------------------------------------------------------------------- */

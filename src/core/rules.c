@@ -132,6 +132,7 @@ const struct rule rules[] = {
      "CREATE TABLE ... PARTITION OF takes ACCESS EXCLUSIVE on the parent"},
     {"partition-detach-not-concurrent", RULE_LOCK, SEVERITY_WARNING, BY_STATIC,
      "DETACH PARTITION without CONCURRENTLY blocks the whole table"},
+    {"plan-empty", RULE_PLAN, SEVERITY_NOTE, BY_STATIC, "a plan has nothing to do in any phase"},
     {"positional-insert-or-star", RULE_COMPAT, SEVERITY_WARNING, BY_STATIC,
      "a live statement goes by the order or number of columns that a step changes"},
     {"primary-key-index-on-nullable", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,

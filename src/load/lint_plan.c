@@ -210,6 +210,26 @@ static void lint_expand(struct report *r, const struct plan *p)
     }
 }
 
+/* As `new` writes it. One of flags only says so: expand: {none: ...}. */
+static void lint_empty(struct report *r, const struct plan *p)
+{
+    bool is_asked = p->phases[PHASE_EXPAND].present || p->phases[PHASE_CONTRACT].present;
+
+    for (enum phase ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
+        is_asked = is_asked && p->phases[ph].steps.n == 0 && p->phases[ph].finish.n == 0 &&
+                   p->phases[ph].backfill.n == 0;
+    if (!is_asked || p->sync.by != SYNC_NONE)
+        return;
+    struct pos at = p->phases[p->phases[PHASE_EXPAND].present ? PHASE_EXPAND : PHASE_CONTRACT].at;
+    at.file = arena_strdup(&r->arena, at.file);
+    struct finding *f =
+        report_add(r, "plan-empty", at, "the plan changes nothing yet, so nothing of it is proved");
+
+    f->plan = arena_strdup(&r->arena, p->id.s);
+    f->help = "fill in steps: of expand and contract, and backfill: with sync: where rows move; a "
+              "phase that isn't needed is {none: why}";
+}
+
 /* ---- all plans ---------------------------------------------------------------------------------------------------- */
 
 void lint_plans(const struct plan_set *set, const struct lint_options *o,
@@ -232,6 +252,7 @@ void lint_plans(const struct plan_set *set, const struct lint_options *o,
             continue;
         lint_fks(k, out);
         lint_contract(out, order[i]);
+        lint_empty(out, order[i]);
         if (!o->shadow_follows)
             lint_expand(out, order[i]);
         lint_plan_releases(facts, order[i], out);

@@ -149,7 +149,8 @@ static void look_statements(const struct plan_set *set, const struct lint_option
 
 /* ---- releases ---------------------------------------------------------------------------------------------- */
 
-static bool is_number_next(const char *from, const char *to)
+/* At most so many after it. */
+static bool is_number_next(const char *from, const char *to, long most)
 {
     char *a, *b;
 
@@ -157,25 +158,26 @@ static bool is_number_next(const char *from, const char *to)
         long x = strtol(from, &a, 10), y = strtol(to, &b, 10);
 
         if (a == from || b == to || x != y)
-            return a != from && b != to && y == x + 1;
+            return a != from && b != to && y > x && y <= x + most;
         if (*a != '.' || *b != '.')
             return *b == '.'; /* "2.1" goes before "2.1.1" */
     }
 }
 
-/* Does it follow one that is listed or that a plan names, as "1.6.0" and "2.0.0" follow "1.5.3"? */
+/* Does it follow one that is listed or that a plan names, as "1.6.0" and "2.0.0" follow "1.5.3"? A plan leaves one out
+ * before contract: the first that does without the old shape. */
 static bool follows_any(const struct plan_set *set, const char *version)
 {
     bool follows = false;
 
     for (int i = 0; i < set->project.n_releases; i++)
-        follows = follows || is_number_next(set->project.releases[i].version.s, version);
+        follows = follows || is_number_next(set->project.releases[i].version.s, version, 1);
     for (int i = 0; i < set->n_plans; i++)
         for (enum phase ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
             const char *other = set->plans[i].phases[ph].release.s;
 
-            follows = follows ||
-                      (set->plans[i].phases[ph].present && other && is_number_next(other, version));
+            follows = follows || (set->plans[i].phases[ph].present && other &&
+                                  is_number_next(other, version, 2));
         }
     return follows;
 }

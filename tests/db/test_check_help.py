@@ -449,6 +449,26 @@ class Unreadable(check_project.Case):
         self.assertEqual((done.rc, done.stdout), (2, ""), done)
 
 
+class New(check_project.Case):
+    """What `new` wrote is checked at once."""
+
+    def test_it_says_what_to_fill_in(self):
+        for versions in (["1.0.0"], ["1.0.0", "2.0.0"], ["1.0.0", "1.1.0", "3.7.0"], ["7"]):
+            with self.subTest(versions=versions):
+                p = self.project(baseline=T, releases={v: GET for v in versions})
+                self.assertEqual(p.run("new", "orders-ref").rc, 0)
+                for args in ([], ["--static"]):
+                    done = p.check(*args)
+                    self.assertEqual([(f["rule"], f["severity"], f["plan"]) for f in done.findings], [("plan-empty", "note", "orders-ref")], done)
+                    self.assertEqual(done.rc, 0)
+                    self.assertIn("fill in steps: of expand and contract", done.findings[0]["help"])
+                    self.assertGreater(done.findings[0]["line"], 0)
+
+    def test_a_plan_of_flags(self):
+        flags = plan("flags", flags={"read": {"key": "orders-read"}}, phases={"dual_read": {"release": "1.1.0", "rollout": [{"percent": 100}]}})
+        self.clean(self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET}, plans=[flags]))
+
+
 class MadeAnew(check_project.Case):
     def found(self, *sql, use="SELECT name FROM few WHERE id = $1"):
         base = T + "; CREATE VIEW few AS SELECT id, name FROM orders"

@@ -253,6 +253,16 @@ class Before(Branch):
         f = self.one(p)
         self.assertEqual(f["file"], "migrations/V3__a.sql", f)
 
+    def test_the_edited_statement_is_blamed(self):
+        """Wherever in its file it stands, and whatever names the table behind it."""
+        base = "SELECT 1;\n" + T + "CREATE INDEX i ON macros (name);\nALTER TABLE macros ALTER COLUMN name SET NOT NULL;\n"
+        for edit, line in (((", uses int DEFAULT 0", ""), 2), (("CREATE INDEX i ON macros (name)", "ALTER TABLE macros RENAME COLUMN uses TO used"), 4)):
+            with self.subTest(edit=edit):
+                p = self.branch(base=base)
+                p.write("migrations/V1__a.sql", base.replace(*edit))
+                f = self.one(p)
+                self.assertEqual((f["file"], f["line"]), ("migrations/V1__a.sql", line), f)
+
     def test_a_file_is_gone(self):
         p = self.branch(base=T.replace(", uses int DEFAULT 0", ""))
         p.write("migrations/V2__uses.sql", "ALTER TABLE macros ADD COLUMN uses int;\n")
