@@ -35,6 +35,12 @@ bool vacuum_claim(struct crew *c, struct db *db, const struct backfill_now *now)
            rows.n_rows > 0;
 }
 
+/* By itself it has so few buffers that it waits for the write-ahead log again and again. */
+static const char *buffers(struct db *db)
+{
+    return db_server_version(db) >= 160000 ? ", BUFFER_USAGE_LIMIT '16MB'" : "";
+}
+
 /* TRUNCATE would take the table from everybody, and SKIP_LOCKED waits for nobody. A VACUUM that fails, or that this
  * role may not do, is no reason to stop: autovacuum will come. */
 static bool work(struct worker *w, struct err *err)
@@ -47,8 +53,9 @@ static bool work(struct worker *w, struct err *err)
         db_exec(w->db, "SELECT pg_catalog.set_config('statement_timeout', '0', false)",
                 &DB_NO_PARAMS, &ignored))
         (void) !db_exec(w->db,
-                        arena_printf(&a, "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, SKIP_LOCKED) %s",
-                                     w->crew->table->quoted),
+                        arena_printf(&a,
+                                     "VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF, SKIP_LOCKED%s) %s",
+                                     buffers(w->db), w->crew->table->quoted),
                         &DB_NO_PARAMS, &ignored);
     pthread_mutex_lock(&w->crew->lock);
     w->crew->vacuum_begun = false;

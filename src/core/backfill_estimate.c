@@ -18,7 +18,7 @@
 #define ENTRY_WAL 80.0
 
 /* VACUUM comes late and takes a while: what was measured beside the share that it is asked for. */
-#define VACUUM_LATE 1.7
+#define VACUUM_LATE 2.0
 #define VACUUM_ROWS_MIN 100000
 
 #define WORKER_SPEED 0.5 /* of each one more */

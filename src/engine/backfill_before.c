@@ -9,10 +9,14 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TRIAL_CALLS 12
 #define TRIAL_LOCK_MS "100"
-#define TRIAL_MS "500"   /* how long anybody waits for a row of a trial */
+#define PROBE_MS "100" /* each of four statements: nobody waits for a row of theirs for long */
+#define MEASURE_MS "500"
+#define LOOK_MS "500"
+#define SAMPLE_MS "5000"
 #define SMALL_ROWS 20000 /* so few are read at a glance */
 #define PROBE_ROWS "20"
 #define SAMPLE_PAGES 300.0
@@ -28,8 +32,8 @@ struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_
 
 /* ---- a transaction that leaves nothing ------------------------------------------------------------------------- */
 
-static bool trial(struct work *w, const char *begin, const struct db_call *calls, int n,
-                  struct db_rows *rows, struct err *err)
+static bool trial(struct work *w, const char *begin, const char *ms, const struct db_call *calls,
+                  int n, struct db_rows *rows, struct err *err)
 {
     struct db_rows all[TRIAL_CALLS] = {{0}};
     struct db_call c[TRIAL_CALLS] = {
@@ -38,7 +42,7 @@ static bool trial(struct work *w, const char *begin, const struct db_call *calls
                 "pg_catalog.set_config('phasegate.backfill', 'on', true), "
                 "pg_catalog.set_config('lock_timeout', $2, true), "
                 "pg_catalog.set_config('statement_timeout', $3, true)",
-         .params = DB_PARAMS(w->e->search_path, TRIAL_LOCK_MS, TRIAL_MS)}};
+         .params = DB_PARAMS(w->e->search_path, TRIAL_LOCK_MS, ms)}};
     AUTO(err) ignored = {0};
     int done = 0;
 
@@ -56,12 +60,12 @@ static bool trial(struct work *w, const char *begin, const struct db_call *calls
 }
 
 /* One statement that only looks. */
-static bool look(struct work *w, const char *sql, const struct db_params *p, struct db_rows *out,
-                 struct err *err)
+static bool look(struct work *w, const char *ms, const char *sql, const struct db_params *p,
+                 struct db_rows *out, struct err *err)
 {
     const struct db_call call = {.sql = sql, .params = *p};
 
-    return trial(w, "BEGIN TRANSACTION READ ONLY", &call, 1, out, err);
+    return trial(w, "BEGIN TRANSACTION READ ONLY", ms, &call, 1, out, err);
 }
 
 static void add_key(struct db_params *p, const char *const *key, int n)
@@ -75,7 +79,7 @@ static bool find_end(struct work *w, const struct walk *k, const char ***out, st
 {
     struct db_rows rows = {0};
 
-    if (!look(w, walk_end_sql(w->a, k), &DB_NO_PARAMS, &rows, err))
+    if (!look(w, SAMPLE_MS, walk_end_sql(w->a, k), &DB_NO_PARAMS, &rows, err))
         return false;
     *out = rows.n_rows > 0 ? rows.cell[0] : NULL;
     return true;
@@ -109,13 +113,12 @@ static const json_t *top_of(const json_t *explained)
     return json_object_get(json_array_get(explained, 0), "Plan");
 }
 
-static bool no_index(struct work *w, const struct task *t, const struct backfill_setup *s,
+static bool no_index(const struct task *t, const struct backfill_setup *s,
                      const struct backfill_table *table, struct err *err)
 {
     const struct pos at = t->backfill->at;
     AUTO(str) keys = {0};
 
-    (void) w;
     for (int i = 0; i < table->n_keys; i++) {
         str_add(&keys, i ? ", " : "");
         sql_ident(&keys, table->keys[i]);
@@ -140,8 +143,8 @@ bool backfill_check_shape(struct work *w, const struct task *t, const struct bac
 
     if (table->rows < SMALL_ROWS)
         return true;
-    if (!find_end(w, &k, &hi, err))
-        return false;
+    if (!find_end(w, &k, &hi, err)) /* an index finds it at once */
+        return strcmp(err->sqlstate, "57014") == 0 ? no_index(t, s, table, err) : false;
     if (!hi)
         return true;
     struct db_params next = {0}, fill = {0};
@@ -156,7 +159,7 @@ bool backfill_check_shape(struct work *w, const struct task *t, const struct bac
          .params = next},
         {.sql = arena_printf(w->a, "EXPLAIN (FORMAT JSON) %s", walk_fill_sql(w->a, &k, true)),
          .params = fill}};
-    if (!trial(w, "BEGIN TRANSACTION READ ONLY", calls, 3, rows, err))
+    if (!trial(w, "BEGIN TRANSACTION READ ONLY", LOOK_MS, calls, 3, rows, err))
         return false;
     json_t *walks = plan_of(&rows[1]), *fills = plan_of(&rows[2]);
     bool good = !find_node(top_of(walks), "Seq Scan", NULL) &&
@@ -164,7 +167,7 @@ bool backfill_check_shape(struct work *w, const struct task *t, const struct bac
                 (k.has_parts || !find_node(top_of(fills), "Seq Scan", s->spec.table));
     json_decref(walks);
     json_decref(fills);
-    return good || no_index(w, t, s, table, err);
+    return good || no_index(t, s, table, err);
 }
 
 /* ---- twice the same -------------------------------------------------------------------------------------------- */
@@ -208,7 +211,7 @@ bool backfill_check_twice(struct work *w, const struct task *t, const struct bac
         return true;
     add_key(&p, (const char *const *) hi, k.n_keys);
     p.value[p.n++] = PROBE_ROWS;
-    if (!look(w, walk_left_sql(w->a, &k, true), &p, &todo, err))
+    if (!look(w, LOOK_MS, walk_left_sql(w->a, &k, true), &p, &todo, err))
         return is_no_answer(err);
     if (todo.n_rows == 0)
         return true;
@@ -216,7 +219,7 @@ bool backfill_check_twice(struct work *w, const struct task *t, const struct bac
     const struct db_call fills = {.sql = walk_fill_sql(w->a, &k, true), .params = fill},
                          digest = {.sql = walk_digest_sql(w->a, &k, true), .params = fill};
     const struct db_call calls[] = {fills, digest, fills, digest};
-    if (!trial(w, "BEGIN", calls, 4, rows, err))
+    if (!trial(w, "BEGIN", PROBE_MS, calls, 4, rows, err))
         return is_no_answer(err);
     if (number(&rows[2]) == 0)
         return true;
@@ -255,7 +258,7 @@ static bool sample_todo(struct work *w, const struct backfill_setup *s,
     if (s->spec.match)
         str_addf(&sql, " AND (%s)", s->spec.match);
     str_add(&sql, ")");
-    if (!look(w, str_text(&sql), &DB_NO_PARAMS, &rows, err))
+    if (!look(w, SAMPLE_MS, str_text(&sql), &DB_NO_PARAMS, &rows, err))
         return false;
     double all = strtod(db_cell(&rows, 0, 0), NULL), todo = strtod(db_cell(&rows, 0, 1), NULL);
     *share = all > 0 ? todo / all : 1;
@@ -287,7 +290,7 @@ static bool weigh(struct work *w, const struct backfill_setup *s, const struct b
         add_element(&columns, s->spec.set.items[i].key.s);
     }
     str_add(&columns, "}");
-    if (!look(w, sql_select_backfill_weight,
+    if (!look(w, LOOK_MS, sql_select_backfill_weight,
               &DB_PARAMS(arena_printf(w->a, "%u", t->oid), str_text(&columns)), &rows, err))
         return false;
     b->index_bytes = strtoll(db_cell(&rows, 0, 0), NULL, 10);
@@ -341,7 +344,7 @@ static bool measure_at(struct work *w, const struct walk *k, const char *const *
     add_key(&p, hi, k->n_keys);
     struct db_params next = p;
     next.value[next.n++] = MEASURED_ROWS;
-    if (!look(w, walk_next_sql(w->a, k, !lo), &next, &rows, err))
+    if (!look(w, LOOK_MS, walk_next_sql(w->a, k, !lo), &next, &rows, err))
         return false;
     if (rows.n_rows > 0) {
         p.n = lo ? k->n_keys : 0;
@@ -351,10 +354,19 @@ static bool measure_at(struct work *w, const struct walk *k, const char *const *
         .sql = arena_printf(w->a, "EXPLAIN (ANALYZE, WAL, TIMING OFF, SUMMARY ON, FORMAT JSON) %s",
                             walk_fill_sql(w->a, k, !lo)),
         .params = p};
-    if (!trial(w, "BEGIN", &call, 1, &rows, err))
+    if (!trial(w, "BEGIN", MEASURE_MS, &call, 1, &rows, err))
         return false;
     take(m, &rows);
     return true;
+}
+
+static bool no_measure(struct err *err)
+{
+    err_note(err, "a batch of a thousand rows that would have been rolled back");
+    if (strcmp(err->sqlstate, "57014") != 0)
+        return false;
+    return err_hint(err, "it takes longer than others should wait for its rows: estimate without "
+                         "--measure, and begin with small batches (batch: {rows: 100})");
 }
 
 bool backfill_measure(struct work *w, const struct backfill_setup *s,
@@ -372,7 +384,7 @@ bool backfill_measure(struct work *w, const struct backfill_setup *s,
         const char *lo[] = {i ? t->bounds[(int64_t) i * t->n_bounds / MEASURED_PLACES] : NULL};
 
         if (!measure_at(w, &k, i ? lo : NULL, (const char *const *) hi, &m, err))
-            return err_note(err, "a batch that would have been rolled back");
+            return no_measure(err);
         if (k.n_keys > 1 || t->n_bounds < MEASURED_PLACES)
             break;
     }

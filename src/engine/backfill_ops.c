@@ -253,11 +253,13 @@ static bool expect_one(struct work *w, const struct task *t, bool measured,
 
     if (!backfill_settle(w, t, &s, err) || !backfill_look(w->e->db, w->a, &s, &table, err))
         return false;
-    if (table.n_keys == 0 || !backfill_check_shape(w, t, &s, &table, err))
-        return table.n_keys > 0
-                   ? false
-                   : err_set(err, ERR_INPUT, "table %s has no key for backfill %s to walk along",
-                             table.quoted, s.name);
+    if (table.n_keys == 0) {
+        err_set(err, ERR_INPUT, "table %s has no primary key for backfill %s to walk along",
+                table.quoted, s.name);
+        return err_hint(err, "name the columns of a unique index without NULLs in key:");
+    }
+    if (!backfill_check_shape(w, t, &s, &table, err))
+        return false;
     if (!backfill_basis(w, &s, &table, &b, err) ||
         (measured && !backfill_measure(w, &s, &table, &b, err)))
         return false;
@@ -266,12 +268,13 @@ static bool expect_one(struct work *w, const struct task *t, bool measured,
     return true;
 }
 
-/* Undefined columns and tables are those of steps that haven't run. */
+/* Columns and tables that aren't there are those of steps that haven't run. */
 static bool explain(const struct plan *p, const struct task *t, struct err *err)
 {
+    bool missing = strcmp(err->sqlstate, "42703") == 0 || strcmp(err->sqlstate, "42P01") == 0;
+
     err_note(err, "what backfill %s would take", t->backfill->id.s);
-    if (strcmp(err->sqlstate, "42703") == 0 || strcmp(err->sqlstate, "42P01") == 0 ||
-        err_is(err, ERR_INPUT))
+    if (missing || (err_is(err, ERR_INPUT) && err->hint.len == 0))
         err_hint(err, "expand makes what it fills: phasegate advance %s, then ask again", p->id.s);
     return false;
 }
