@@ -34,7 +34,10 @@ struct check_cache {
 
 /* The baseline as it was where a branch began, and what the branch did to it. */
 struct before_files {
-    const char *root, *path;    /* as shadow_load takes them; path NULL: there was none */
+    const struct given_file *files; /* as shadow_load_given takes them */
+    int n_files;                    /* 0: there was none */
+    bool is_folder;
+    const char *shown;
     const char *const *changed; /* files of the baseline of now that are new or changed, as shown */
     int n_changed;
     const char *const *gone; /* what of it the branch has taken away */

@@ -66,6 +66,10 @@ int regular_open(const char *path, const char *shown, int64_t max, struct err *e
 bool regular_read(const char *path, const char *shown, int64_t max, struct str *out,
                   struct err *err);
 
+/* Is the file what git keeps as blob `object` (40 or 64 hex digits), as it is or with its CR LF as LF? Git isn't asked,
+ * and no filter is run. False as well: it can't be read. */
+bool file_is_blob(const char *path, const char *object);
+
 /* ${VAR} in text, from lookup (returns NULL when unset). Unset: ERR_CONFIG naming the variable and the place. */
 bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name),
                   void *ctx, struct str *out, struct err *err);

@@ -194,6 +194,10 @@ struct host_ops {
      * False only when it couldn't be started or was stopped by deadline or interrupt. */
     bool (*run)(struct host *, const char *const *argv, const char *const *env, int64_t deadline_ms,
                 struct str *out, struct str *errout, int *exit_code, struct err *);
+    /* The same; the program reads these n bytes from its standard input. */
+    bool (*run_fed)(struct host *, const char *const *argv, const char *const *env,
+                    const char *input, size_t n, int64_t deadline_ms, struct str *out,
+                    struct str *errout, int *exit_code, struct err *);
     const char *(*env)(struct host *, const char *name); /* NULL: unset */
     const char *(*hostname)(struct host *);
     const char *(*user)(struct host *);

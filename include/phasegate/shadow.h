@@ -89,6 +89,16 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err) MUST_CHECK
  * path: below root; as the project file has it. */
 bool shadow_load(struct shadow *s, const char *name, const char *root, const char *path,
                  struct err *err) MUST_CHECK;
+/* The same of files that needn't lie anywhere. shown: what the folder, or the one file, is called in messages. */
+struct given_file {
+    const char *name;  /* in the folder */
+    const char *bytes; /* NULL: path has them */
+    size_t n;
+    const char *path;
+};
+bool shadow_load_given(struct shadow *s, const char *name, const char *shown,
+                       const struct given_file *files, int n, bool is_folder,
+                       struct err *err) MUST_CHECK;
 /* The same from a live database, read-only: its schema without rows (pg_dump). url is a secret. */
 bool shadow_load_from(struct shadow *s, const char *name, const char *url,
                       struct err *err) MUST_CHECK;

@@ -69,7 +69,8 @@ static bool load_before(struct proof *p, const struct before_files *files, bool 
     p->database = NULL;
     if (!shadow_database(p->shadow, CHECK_BEFORE, NULL, err))
         return false;
-    *is_there = shadow_load(p->shadow, CHECK_BEFORE, files->root, files->path, err);
+    *is_there = shadow_load_given(p->shadow, CHECK_BEFORE, files->shown, files->files,
+                                  files->n_files, files->is_folder, err);
     if (*is_there || !err_is(err, ERR_INPUT))
         return *is_there;
     p->before_unknown =
@@ -186,7 +187,7 @@ bool before_ask(struct proof *p, struct err *err)
         return true;
     if (!before->fetch(before->ctx, &files, err))
         return false;
-    if (!files.path)
+    if (files.n_files == 0)
         return true;
     suspects_read(p, &files);
     p->gone = files.gone;

@@ -1,293 +1,206 @@
-/* The baseline as it was where a branch began: from git's own store, without touching the work tree. */
+/* The baseline as it was where a branch began: from git's own store, into memory. */
 #include "check_since.h"
 
 #include "phasegate/load.h"
 #include "phasegate/names.h"
 
-#include <errno.h>
-#include <limits.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-enum { LIST_MOST = 64 << 20, FILE_MOST = 1 << 30 };
-
-/* ---- what git has ------------------------------------------------------------------------------------------------ */
-
-/* From the top of the repository; NULL: it isn't in it. */
-static const char *below_top(const struct since *s, const char *path)
-{
-    size_t n = strlen(s->top);
-
-    if (strncmp(path, s->top, n) != 0 || (path[n] != '/' && path[n] != '\0'))
-        return NULL;
-    return path[n] ? path + n + 1 : path + n;
-}
-
-static bool find_begin(const struct since *s, const char **commit, struct err *err)
-{
-    const char *argv[] = {"merge-base", s->ref, "HEAD", NULL};
-    AUTO(str) said = {0};
-    int code = 0;
-
-    if (!since_git(s, argv, &said, &code, err))
-        return false;
-    *commit = code == 0
-                  ? arena_strndup(&s->c->arena, str_text(&said), strcspn(str_text(&said), "\n"))
-                  : NULL;
-    return true;
-}
-
-static bool read_blob(const struct since *s, const char *name, struct str *out, bool *is_there,
-                      struct err *err)
-{
-    const char *argv[] = {"cat-file", "blob", name, NULL};
-    int code = 0;
-
-    if (!since_git(s, argv, out, &code, err))
-        return false;
-    *is_there = code == 0 && !out->full;
-    return true;
-}
-
-struct entry {
-    bool is_folder, is_link;
-    const char *object, *name;
-};
-
-/* "100644 blob <object>\t<name>" and a NUL. False: there is none any more. */
-static bool next_entry(struct arena *a, const char **at, const char *end, struct entry *out)
-{
-    const char *line = *at, *tab;
-
-    if (line >= end || !(tab = strchr(line, '\t')))
-        return false;
-    const char *object = tab;
-    while (object > line && object[-1] != ' ')
-        object--;
-    *out = (struct entry) {.is_folder = strncmp(line, "040000 ", 7) == 0,
-                           .is_link = strncmp(line, "120000 ", 7) == 0,
-                           .object = arena_strndup(a, object, (size_t) (tab - object)),
-                           .name = arena_strdup(a, tab + 1)};
-    *at = line + strlen(line) + 1;
-    return true;
-}
 
 /* ---- which it was ------------------------------------------------------------------------------------------------ */
 
 /* As the project file of then has it: it may have been another one. */
-static bool baseline_then(const struct since *s, const char *commit, const char **out,
-                          struct err *err)
+static bool baseline_then(struct since *s, const char **out, struct err *err)
 {
     struct context *c = s->c;
-    const char *file = below_top(s, since_path(c, c->set.project.file));
+    struct since_thing file;
+    const struct since_thing *const one = &file;
     AUTO(problem_list) ignored = {0};
     AUTO(str) text = {0};
     struct project then = {0};
-    bool is_there = false;
 
     *out = since_path(c, c->set.project.baseline.s);
-    if (!file || !since_has(s, c->set.project.file, false))
+    if (!since_has(s, c->set.project.file))
         return true;
-    if (!read_blob(s, arena_printf(&c->arena, "%s:%s", commit, file), &text, &is_there, err))
+    if (!since_find(s, since_path(c, c->set.project.file), &file, err))
         return false;
-    if (is_there &&
-        project_parse(&c->arena, c->set.project.file, str_text(&text), text.len, &then, &ignored) &&
+    if (file.where != SINCE_A_FILE)
+        return true;
+    if (!since_read(s, &one, 1, &text, err))
+        return false;
+    if (project_parse(&c->arena, c->set.project.file, str_text(&text), text.len, &then, &ignored) &&
         then.baseline.s)
         *out = since_path(c, then.baseline.s);
     return true;
 }
 
-/* A file or a folder. name NULL: there was none. */
-static bool find_entry(const struct since *s, const char *commit, const char *path,
-                       struct entry *out, struct err *err)
-{
-    struct arena *a = &s->c->arena;
-    const char *rel = path ? below_top(s, path) : NULL;
-    const char *argv[] = {"ls-tree", "-z", commit, "--", rel, NULL};
-    AUTO(str) list = {.ceiling = LIST_MOST};
-    int code = 0;
+/* ---- its files --------------------------------------------------------------------------------------------------- */
 
-    *out = (struct entry) {0};
-    if (!rel)
-        return true;
-    if (!*rel) {
-        *out = (struct entry) {.is_folder = true, .object = commit, .name = "baseline"};
-        return true;
-    }
-    if (!since_git(s, argv, &list, &code, err))
+struct fetching {
+    struct since *s;
+    struct given_file *files;
+    struct since_thing *things;
+    int n;
+};
+
+/* What the branch didn't change is in the work tree as it was. */
+static void add(struct fetching *f, const char *name, const char *path,
+                const struct since_thing *thing)
+{
+    bool is_there = !since_differs(path, thing);
+
+    f->files[f->n] = (struct given_file) {.name = name, .path = is_there ? path : NULL};
+    f->things[f->n++] = *thing;
+}
+
+static void make_room(struct fetching *f, int n)
+{
+    f->files = arena_array(&f->s->c->arena, struct given_file, n + 1);
+    f->things = arena_array(&f->s->c->arena, struct since_thing, n + 1);
+}
+
+static bool add_folder(struct fetching *f, const struct since_thing *folder, const char *path,
+                       struct err *err)
+{
+    struct since_folder then;
+
+    if (!since_list(f->s, folder, &then, err))
         return false;
-    const char *at = str_text(&list);
-    if (!next_entry(a, &at, at + list.len, out) || out->is_link)
-        *out = (struct entry) {0};
-    return true;
-}
+    make_room(f, then.n);
+    for (int i = 0; i < then.n; i++) {
+        const char *name = then.entries[i].name;
+        const char *at = arena_printf(&f->s->c->arena, "%s/%s", path, name);
+        struct since_thing thing;
 
-static bool has_changed(const struct since *s, const char *path)
-{
-    for (int i = 0; i < s->changed.n; i++)
-        if (strcmp(s->changed.items[i].s, path) == 0)
-            return true;
-    return false;
-}
-
-/* ---- putting it there -------------------------------------------------------------------------------------------- */
-
-static bool make_folder(struct since *s, struct err *err)
-{
-    struct context *c = s->c;
-    const char *temp = c->host->ops->env(c->host, "TMPDIR");
-    char *name =
-        arena_printf(&c->arena, "%s/phasegate-since-XXXXXX", temp && *temp ? temp : "/tmp");
-
-    if (!mkdtemp(name)) {
-        err_set(err, ERR_UNREACHABLE, "no folder for the baseline of before: %s: %s", name,
-                strerror(errno));
-        return err_hint(err, "TMPDIR=DIR: a folder that is there, and that you may write to.");
-    }
-    s->folder = name;
-    return true;
-}
-
-/* What a link led to then. No object: nothing that git has. */
-static bool follow(const struct since *s, const char *commit, const struct entry *link,
-                   const char *path, struct entry *out, struct err *err)
-{
-    struct arena *a = &s->c->arena;
-    AUTO(str) text = {.ceiling = PATH_MAX};
-    bool is_there = false;
-
-    *out = (struct entry) {0};
-    if (!read_blob(s, link->object, &text, &is_there, err))
-        return false;
-    const char *to = str_text(&text);
-    const char *full =
-        *to == '/' ? to : arena_printf(a, "%.*s/%s", (int) (strrchr(path, '/') - path), path, to);
-    return !is_there || find_entry(s, commit, path_tidy(a, full, true), out, err);
-}
-
-/* What the branch didn't change is in the work tree as it was: a link to it will do. */
-static bool put(const struct since *s, const char *commit, const struct entry *e, const char *path,
-                const char *to, struct err *err)
-{
-    struct entry led = {0};
-    struct host *host = s->c->host;
-    AUTO(str) text = {.ceiling = FILE_MOST};
-    bool is_there = false;
-
-    if (!has_changed(s, path) && access(path, R_OK) == 0) {
-        if (symlink(path, to) == 0)
-            return true;
-        return err_set(err, ERR_UNREACHABLE, "%s: %s", to, strerror(errno));
-    }
-    if (e->is_link && !follow(s, commit, e, path, &led, err))
-        return false;
-    if (e->is_link && (!led.object || led.is_folder))
-        return true;
-    if (!read_blob(s, e->is_link ? led.object : e->object, &text, &is_there, err))
-        return false;
-    return !is_there || host->ops->write_atomic(host, to, str_text(&text), text.len, 0600, err);
-}
-
-static bool is_sql(const char *name)
-{
-    size_t n = strlen(name);
-
-    return n > 4 && !strchr(name, '/') && strcmp(name + n - 4, ".sql") == 0;
-}
-
-static bool put_folder(const struct since *s, const char *commit, const struct entry *folder,
-                       const char *path, const char *to, bool *any, struct err *err)
-{
-    struct arena *a = &s->c->arena;
-    const char *argv[] = {"ls-tree", "-z", folder->object, NULL};
-    AUTO(str) list = {.ceiling = LIST_MOST};
-    struct entry e;
-    int code = 0;
-
-    if (!since_git(s, argv, &list, &code, err))
-        return false;
-    if (mkdir(to, 0700) != 0)
-        return err_set(err, ERR_UNREACHABLE, "%s: %s", to, strerror(errno));
-    const char *at = str_text(&list), *end = at + list.len;
-    while (next_entry(a, &at, end, &e)) {
-        if (e.is_folder || !is_sql(e.name))
+        if (!since_is_sql(name))
             continue;
-        *any = true;
-        if (!put(s, commit, &e, arena_printf(a, "%s/%s", path, e.name),
-                 arena_printf(a, "%s/%s", to, e.name), err))
+        if (!since_find(f->s, at, &thing, err))
             return false;
+        if (thing.where == SINCE_A_FILE)
+            add(f, name, at, &thing);
     }
     return true;
+}
+
+/* All that the work tree lacks from one process. */
+static bool read_contents(struct fetching *f, struct err *err)
+{
+    struct arena *a = &f->s->c->arena;
+    const struct since_thing **wanted = arena_array(a, const struct since_thing *, f->n + 1);
+    struct str *texts = arena_array(a, struct str, f->n + 1);
+    int m = 0;
+
+    for (int i = 0; i < f->n; i++)
+        if (!f->files[i].path)
+            wanted[m++] = &f->things[i];
+    bool ok = since_read(f->s, wanted, m, texts, err);
+    m = 0;
+    for (int i = 0; i < f->n; i++) {
+        if (f->files[i].path)
+            continue;
+        char *bytes = arena_alloc(a, texts[m].len + 1);
+        memcpy(bytes, str_text(&texts[m]), texts[m].len);
+        f->files[i].bytes = bytes;
+        f->files[i].n = texts[m].len;
+        str_free(&texts[m++]);
+    }
+    return ok;
 }
 
 /* ---- what the branch did ----------------------------------------------------------------------------------------- */
 
-/* Files of the baseline of now that are new or changed, and those that are gone, as the project names them. */
-static void list_changed(const struct since *s, struct before_files *out)
+static void list_now(struct since *s, const char *shown, const char *path, struct text_list *out)
 {
     struct arena *a = &s->c->arena;
-    const char *shown = s->c->set.project.baseline.s, *named = since_path(s->c, shown);
-    const char *real = since_real(a, named);
-    const char **list = arena_array(a, const char *, s->changed.n + 1);
-    const char **gone = arena_array(a, const char *, s->changed.n + 1);
+    DIR *dir = opendir(path);
 
-    for (int i = 0; i < s->changed.n; i++) {
-        const char *path = s->changed.items[i].s;
-        const char *base = strncmp(path, named, strlen(named)) == 0         ? named
-                           : real && strncmp(path, real, strlen(real)) == 0 ? real
-                                                                            : NULL;
-        const char *rest = base ? path + strlen(base) : "";
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        if (since_is_sql(e->d_name) && since_has(s, arena_printf(a, "%s/%s", path, e->d_name))) {
+            out->items = arena_more(a, out->items, sizeof *out->items, out->n);
+            out->items[out->n++].s = arena_printf(a, "%s/%s", shown, e->d_name);
+        }
+    if (dir)
+        closedir(dir);
+}
 
-        if (!base || (*rest && !(*rest == '/' && is_sql(rest + 1))))
-            continue;
-        const char *name = *rest ? arena_printf(a, "%s%s", shown, rest) : shown;
-        if (access(path, R_OK) == 0)
-            list[out->n_changed++] = name;
-        else
-            gone[out->n_gone++] = name;
+static int compare_texts(const void *x, const void *y)
+{
+    const char *const *a = x, *const *b = y;
+
+    return strcmp(*a, *b);
+}
+
+static const char *const *sorted(struct arena *a, const struct text_list *l)
+{
+    const char **list = arena_array(a, const char *, l->n + 1);
+
+    for (int i = 0; i < l->n; i++)
+        list[i] = l->items[i].s;
+    if (l->n > 1)
+        qsort(list, (size_t) l->n, sizeof *list, compare_texts);
+    return list;
+}
+
+/* Files of the baseline of now that are new or changed, and those that are gone, as the project names them. */
+static bool list_changed(struct since *s, struct before_files *out, struct err *err)
+{
+    struct arena *a = &s->c->arena;
+    const char *shown = s->c->set.project.baseline.s, *path = since_path(s->c, shown);
+    struct text_list changed = {0}, gone = {0};
+    struct since_folder then = {0};
+    struct since_thing thing;
+
+    if (!since_find(s, path, &thing, err))
+        return false;
+    if (!check_baseline_is_folder(s->c)) {
+        out->changed = arena_new(a, const char *);
+        if (since_has(s, path))
+            ((const char **) out->changed)[out->n_changed++] = shown;
+        return true;
     }
-    out->changed = list;
-    out->gone = gone;
+    shown = path_tidy(a, shown, false);
+    list_now(s, shown, path, &changed);
+    if (thing.where == SINCE_A_FOLDER && !since_list(s, &thing, &then, err))
+        return false;
+    for (int i = 0; i < then.n; i++)
+        if (since_is_sql(then.entries[i].name) &&
+            access(arena_printf(a, "%s/%s", path, then.entries[i].name), F_OK) != 0) {
+            gone.items = arena_more(a, gone.items, sizeof *gone.items, gone.n);
+            gone.items[gone.n++].s = arena_printf(a, "%s/%s", shown, then.entries[i].name);
+        }
+    out->changed = sorted(a, &changed);
+    out->n_changed = changed.n;
+    out->gone = sorted(a, &gone);
+    out->n_gone = gone.n;
+    return true;
 }
 
 bool since_fetch(void *ctx, struct before_files *out, struct err *err)
 {
     struct since *s = ctx;
-    struct arena *a = &s->c->arena;
-    const char *commit = NULL, *path = NULL;
-    struct entry e;
-    bool any = false;
+    struct fetching f = {.s = s};
+    struct since_thing then;
+    const char *path = NULL;
 
     *out = (struct before_files) {0};
-    if (!find_begin(s, &commit, err))
+    if (!baseline_then(s, &path, err) || !since_find(s, path, &then, err))
         return false;
-    if (!commit)
+    if (then.where != SINCE_A_FILE && then.where != SINCE_A_FOLDER)
         return true;
-    if (!baseline_then(s, commit, &path, err) || !find_entry(s, commit, path, &e, err))
-        return false;
-    /* A link on the way there: where it leads to now. */
-    if (!e.object) {
-        path = since_real(a, path);
-        if (!find_entry(s, commit, path, &e, err))
-            return false;
-    }
-    if (!e.object)
-        return true;
-    if (!make_folder(s, err))
-        return false;
     const char *slash = strrchr(path, '/');
-    const char *name = slash && slash[1] ? slash + 1 : "baseline";
-    const char *to = arena_printf(a, "%s/%s", s->folder, name);
-    any = !e.is_folder;
-    if (!(e.is_folder ? put_folder(s, commit, &e, path, to, &any, err)
-                      : put(s, commit, &e, path, to, err)))
+    out->shown = slash && slash[1] ? slash + 1 : "baseline";
+    out->is_folder = then.where == SINCE_A_FOLDER;
+    if (out->is_folder && !add_folder(&f, &then, path, err))
         return false;
-    if (!any)
+    if (!out->is_folder) {
+        make_room(&f, 1);
+        add(&f, out->shown, path, &then);
+    }
+    if (f.n == 0)
         return true;
-    out->root = s->folder;
-    out->path = name;
-    list_changed(s, out);
-    return true;
+    out->files = f.files;
+    out->n_files = f.n;
+    return read_contents(&f, err) && list_changed(s, out, err);
 }

@@ -1,67 +1,15 @@
-/* check --since: which files a branch changed. */
+/* check --since: which of the files that phasegate reads a branch changed: by what is on the disk and what git has of them
+ * where the branch left. What git would say of the work tree isn't asked: it goes by its index, which may be told to look
+ * away, and by programs that the repository names. */
 #include "check_since.h"
 
+#include "phasegate/load.h"
 #include "phasegate/names.h"
-#include "phasegate/pg_local.h"
 
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { GIT_MS = 30000, NAMES_MOST = 64 << 20 };
-
-/* ---- git --------------------------------------------------------------------------------------------------------- */
-
-static bool git_hint(struct context *c, const char *said, struct err *err)
-{
-    const char *from = strstr(said, "dubious ownership in repository at '");
-
-    if (from) {
-        from += strlen("dubious ownership in repository at '");
-        return err_hint(err, "git config --global --add safe.directory %s",
-                        arena_strndup(&c->arena, from, strcspn(from, "'")));
-    }
-    if (strstr(said, "not a git repository"))
-        return err_hint(err, "--since needs a project in a git repository; phasegate check without "
-                             "it looks at everything");
-    return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
-}
-
-static bool run_git(struct context *c, const char *const *argv, struct str *out, struct err *err)
-{
-    AUTO(str) said = {0};
-    int code = 0;
-
-    if (!c->host->ops->run(c->host, argv, NULL, GIT_MS, out, &said, &code, err)) {
-        err_hint(err, "--since needs git");
-        return false;
-    }
-    if (code == 0)
-        return true;
-    err_set(err, ERR_USAGE, "--since %s: git says: %.*s", opt_text(c, OPT_SINCE),
-            (int) strcspn(str_text(&said), "\n"), str_text(&said));
-    return git_hint(c, str_text(&said), err);
-}
-
-bool since_git(const struct since *s, const char *const *argv, struct str *out, int *code,
-               struct err *err)
-{
-    struct context *c = s->c;
-    /* A monitor of files is a program of the repository's settings, and nothing here looks at the work tree. */
-    const char *whole[16] = {"git", "-C", s->top, "-c", "core.fsmonitor=false"};
-    AUTO(str) said = {0};
-    size_t n = 5;
-
-    while (*argv && n + 1 < sizeof whole / sizeof *whole)
-        whole[n++] = *argv++;
-    if (!c->host->ops->run(c->host, whole, NULL, GIT_MS, out, &said, code, err)) {
-        err_hint(err, "--since needs git");
-        return false;
-    }
-    if (*code != 0)
-        str_clear(out);
-    return true;
-}
+#include <unistd.h>
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
@@ -85,110 +33,264 @@ const char *since_path(struct context *c, const char *file)
                : path_tidy(&c->arena, arena_printf(&c->arena, "%s/%s", root, file), true);
 }
 
-static bool holds(const struct text_list *l, const char *path, bool with_below)
+bool since_is_sql(const char *name)
 {
-    size_t n = strlen(path);
+    size_t n = strlen(name);
 
-    for (int i = 0; i < l->n; i++)
-        if (strncmp(l->items[i].s, path, n) == 0 &&
-            (l->items[i].s[n] == '\0' || (with_below && l->items[i].s[n] == '/')))
+    return n > 4 && !strchr(name, '/') && strcmp(name + n - 4, ".sql") == 0;
+}
+
+/* What git doesn't have can't be what it was, and what is nowhere hasn't changed. */
+bool since_differs(const char *path, const struct since_thing *then)
+{
+    switch (then->where) {
+    case SINCE_A_FILE: return !file_is_blob(path, then->object);
+    case SINCE_NOWHERE: return access(path, F_OK) == 0;
+    case SINCE_A_FOLDER:
+    case SINCE_OUTSIDE: return true;
+    }
+    return true;
+}
+
+/* By the name that it is read by; where only what that leads to lies in the repository, by this. */
+static bool compare(struct since *s, const char *path, bool *out, struct err *err)
+{
+    struct since_thing then;
+
+    if (!since_find(s, path, &then, err))
+        return false;
+    const char *real = then.where == SINCE_OUTSIDE ? since_real(&s->c->arena, path) : NULL;
+    if (real && !since_find(s, real, &then, err))
+        return false;
+    *out = since_differs(path, &then);
+    return true;
+}
+
+/* The first word of what went wrong is kept. */
+static bool could_not(struct since *s, struct err *err)
+{
+    if (!s->err.kind)
+        err_move(&s->err, err);
+    return true;
+}
+
+bool since_has(struct since *s, const char *file)
+{
+    AUTO(err) err = {0};
+    bool is_changed = true;
+
+    if (!file)
+        return false;
+    const char *path = since_path(s->c, file);
+    for (int i = 0; i < s->n_files; i++)
+        if (strcmp(s->files[i].path, path) == 0)
+            return s->files[i].is_changed;
+    if (!compare(s, path, &is_changed, &err))
+        (void) could_not(s, &err);
+    s->files = arena_more(&s->c->arena, s->files, sizeof *s->files, s->n_files);
+    s->files[s->n_files++] = (struct since_file) {path, is_changed};
+    return is_changed;
+}
+
+/* ---- the baseline ------------------------------------------------------------------------------------------------- */
+
+static bool has_name(const struct since_folder *f, const char *name)
+{
+    for (int i = 0; i < f->n; i++)
+        if (strcmp(f->entries[i].name, name) == 0)
             return true;
     return false;
 }
 
-/* By its name, and by what the name leads to. */
-bool since_has(const struct since *s, const char *file, bool with_below)
+/* Any file that is new, or isn't what it was? */
+static bool any_now(struct since *s, const char *folder, const struct since_folder *then)
 {
-    if (!file)
-        return false;
-    const char *named = since_path(s->c, file), *real = since_real(&s->c->arena, named);
+    DIR *dir = opendir(folder);
+    bool any = !dir;
 
-    return holds(&s->changed, named, with_below) || (real && holds(&s->changed, real, with_below));
-}
-
-static void add_changed(struct since *s, const char *path)
-{
-    struct text_list *out = &s->changed;
-
-    out->items = arena_more(&s->c->arena, out->items, sizeof *out->items, out->n);
-    out->items[out->n++] = (struct text) {.s = path};
-}
-
-/* Each ends with a NUL. */
-static void add_names(struct since *s, const struct str *from)
-{
-    const char *at = str_text(from), *end = at + from->len;
-
-    for (; at < end; at += strlen(at) + 1)
-        add_changed(s, arena_printf(&s->c->arena, "%s/%s", s->top, at));
-}
-
-/* A link of the baseline's folder has changed when what it leads to has. */
-static void add_links(struct since *s)
-{
-    struct context *c = s->c;
-    const char *folder =
-        c->set.project.baseline.s ? since_path(c, c->set.project.baseline.s) : NULL;
-    DIR *dir = folder ? opendir(folder) : NULL;
-
-    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
-        if (*e->d_name == '.')
-            continue;
-        const char *path = arena_printf(&c->arena, "%s/%s", folder, e->d_name);
-        const char *real = since_real(&c->arena, path);
-
-        if (real && strcmp(real, path) != 0 && holds(&s->changed, real, false) &&
-            !holds(&s->changed, path, false))
-            add_changed(s, path);
-    }
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e && !any; e = readdir(dir))
+        any = since_is_sql(e->d_name) &&
+              (!has_name(then, e->d_name) ||
+               since_has(s, arena_printf(&s->c->arena, "%s/%s", folder, e->d_name)));
     if (dir)
         closedir(dir);
+    return any;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* Any that is gone? */
+static bool any_then(struct since *s, const char *folder, const struct since_folder *then)
+{
+    for (int i = 0; i < then->n; i++)
+        if (since_is_sql(then->entries[i].name) &&
+            access(arena_printf(&s->c->arena, "%s/%s", folder, then->entries[i].name), F_OK) != 0)
+            return true;
+    return false;
+}
+
+static bool compare_baseline(struct since *s, bool *out, struct err *err)
+{
+    const char *path = since_path(s->c, s->c->set.project.baseline.s);
+    struct since_folder then = {0};
+    struct since_thing thing;
+
+    if (!since_find(s, path, &thing, err))
+        return false;
+    if (thing.where == SINCE_A_FILE || !check_baseline_is_folder(s->c)) {
+        *out = since_has(s, path);
+        return true;
+    }
+    if (thing.where == SINCE_A_FOLDER && !since_list(s, &thing, &then, err))
+        return false;
+    *out = thing.where == SINCE_OUTSIDE || any_now(s, path, &then) || any_then(s, path, &then);
+    return true;
+}
+
+bool since_has_baseline(struct since *s)
+{
+    AUTO(err) err = {0};
+    bool is_changed = true;
+
+    if (!s->c->set.project.baseline.s)
+        return false;
+    if (s->baseline < 0 && !compare_baseline(s, &is_changed, &err))
+        (void) could_not(s, &err);
+    if (s->baseline < 0)
+        s->baseline = is_changed;
+    return s->baseline;
+}
+
+/* ---- where the branch left ---------------------------------------------------------------------------------------- */
+
+static bool git_says(struct since *s, const struct str *said, struct err *err)
+{
+    static const char dubious[] = "dubious ownership in repository at '";
+    struct arena *a = &s->c->arena;
+    const char *from = strstr(str_text(said), dubious);
+    const char *line = arena_strndup(a, str_text(said), strcspn(str_text(said), "\n"));
+
+    err_set(err, ERR_USAGE, "--since %s: git says: %s", s->ref, proof_shown_object(a, line));
+    if (from) {
+        from += strlen(dubious);
+        return err_hint(err, "git config --global --add safe.directory %s",
+                        arena_strndup(a, from, strcspn(from, "'")));
+    }
+    if (strstr(str_text(said), "not a git repository"))
+        return err_hint(err, "--since needs a project in a git repository; phasegate check without "
+                             "it looks at everything");
+    return err_hint(err, "phasegate check without --since looks at everything");
+}
+
+/* But for the line's end: the name itself may have one. */
+static const char *one_line(struct arena *a, const struct str *said)
+{
+    return arena_strndup(a, str_text(said), said->len > 0 ? said->len - 1 : 0);
+}
+
+static bool find_top(struct since *s, struct err *err)
+{
+    const char *argv[] = {"rev-parse", "--show-toplevel", NULL};
+    struct arena *a = &s->c->arena;
+    AUTO(str) top = {0}, said = {0};
+    int code = 0;
+
+    if (!since_git(s, NULL, argv, NULL, &top, &said, &code, err))
+        return false;
+    if (code != 0)
+        return git_says(s, &said, err);
+    const char *line = one_line(a, &top), *real = since_real(a, line);
+    s->repos = arena_array(a, struct since_repo, SINCE_REPOS);
+    s->repos[s->n_repos++] = (struct since_repo) {.top = real ? real : line};
+    return true;
+}
+
+static bool no_such_place(struct since *s, const char *what, struct err *err)
+{
+    err_set(err, ERR_USAGE, "--since %s: %s", s->ref, what);
+    return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
+}
+
+static bool find_commit(struct since *s, const char *ref, struct err *err)
+{
+    struct arena *a = &s->c->arena;
+    struct since_repo *r = &s->repos[0];
+    const char *known[] = {"rev-parse", "--verify", "--quiet", arena_printf(a, "%s^{commit}", ref),
+                           NULL};
+    AUTO(str) commit = {0}, base = {0}, said = {0};
+    int code = 0;
+
+    if (!since_git(s, r, known, NULL, &commit, &said, &code, err))
+        return false;
+    if (code != 0)
+        return no_such_place(s, "git knows no such commit", err);
+    const char *bases[] = {"merge-base", one_line(a, &commit), "HEAD", NULL};
+    if (!since_git(s, r, bases, NULL, &base, &said, &code, err))
+        return false;
+    if (code != 0)
+        return no_such_place(s, "this branch and it have no commit in common", err);
+    r->commit = arena_strndup(a, str_text(&base), strcspn(str_text(&base), "\n"));
+    return true;
+}
+
+/* Their folders are asked for in one go. */
+static bool look_ahead(struct since *s, struct err *err)
+{
+    struct context *c = s->c;
+    const struct project *p = &c->set.project;
+    const char **folders;
+    int n = 0, m = 0, most = c->set.n_plans + 2;
+
+    for (int i = 0; i < p->n_releases; i++)
+        most += p->releases[i].statements.n;
+    for (int i = 0; i < p->n_consumers; i++)
+        most += p->consumers[i].statements.n;
+    const char **files = arena_array(&c->arena, const char *, most);
+    folders = arena_array(&c->arena, const char *, most);
+    files[n++] = p->file;
+    for (int i = 0; i < c->set.n_plans; i++)
+        files[n++] = c->set.plans[i].file;
+    for (int i = 0; i < p->n_releases; i++)
+        for (int k = 0; k < p->releases[i].statements.n; k++)
+            files[n++] = p->releases[i].statements.items[k].s;
+    for (int i = 0; i < p->n_consumers; i++)
+        for (int k = 0; k < p->consumers[i].statements.n; k++)
+            files[n++] = p->consumers[i].statements.items[k].s;
+    const char *baseline =
+        p->baseline.s ? since_below(&s->repos[0], since_path(c, p->baseline.s)) : NULL;
+    if (baseline)
+        folders[m++] = baseline;
+    for (int i = 0; i < n; i++) {
+        const char *rel = files[i] ? since_below(&s->repos[0], since_path(c, files[i])) : NULL;
+        const char *slash = rel ? strrchr(rel, '/') : NULL;
+
+        if (slash)
+            folders[m++] = arena_strndup(&c->arena, rel, (size_t) (slash - rel));
+    }
+    return since_list_ahead(s, folders, m, err);
+}
 
 bool since_begin(struct since *s, struct context *c, const char *ref, struct err *err)
 {
-    const char *root = c->set.project.root ? c->set.project.root : ".";
-    /* Outside a repository diff would compare two folders, and say so of its options. */
-    const char *where[] = {"git", "-C", root, "rev-parse", "--show-toplevel", NULL};
-    const char *known[] = {
-        "git", "-C", root, "cat-file", "-e", arena_printf(&c->arena, "%s^{commit}", ref), NULL};
-    AUTO(str)
-    changed = {.ceiling = NAMES_MOST}, new = {.ceiling = NAMES_MOST}, ignored = {0}, top = {0};
+    enum { REF_MOST = 4096 };
 
-    *s = (struct since) {.c = c, .ref = ref, .before = {s, since_fetch}};
-    if (*ref == '-')
-        return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", ref);
-    if (!run_git(c, where, &top, err) || !run_git(c, known, &ignored, err))
-        return false;
-    s->top = arena_strndup(&c->arena, str_text(&top), strcspn(str_text(&top), "\n"));
-    const char *diff[] = {"git",         "-C",           s->top, "diff", "-z",
-                          "--name-only", "--merge-base", ref,    "--",   NULL};
-    const char *fresh[] = {"git", "-C", s->top, "ls-files", "-z", "--others", "--exclude-standard",
-                           NULL};
-    if (!run_git(c, diff, &changed, err) || !run_git(c, fresh, &new, err))
-        return false;
-    if (changed.full || new.full)
-        return err_set(err, ERR_USAGE, "--since %s: too many files have changed", ref);
-    add_names(s, &changed);
-    add_names(s, &new);
-    add_links(s);
-    return true;
+    *s = (struct since) {
+        .c = c, .ref = proof_shown(&c->arena, ref), .baseline = -1, .before = {s, since_fetch}};
+    if (*ref == '-' || strlen(ref) > REF_MOST)
+        return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", s->ref);
+    return find_top(s, err) && find_commit(s, ref, err) && look_ahead(s, err);
 }
 
 const struct check_before *since_before(struct since *s)
 {
-    const struct project *p = s->c ? &s->c->set.project : NULL;
-    bool is_other =
-        p && p->baseline.s && (since_has(s, p->baseline.s, true) || since_has(s, p->file, false));
+    bool is_other = s->c && s->c->set.project.baseline.s &&
+                    (since_has_baseline(s) || since_has(s, s->c->set.project.file));
 
     return is_other ? &s->before : NULL;
 }
 
-void since_end(struct since *s)
+bool since_end(struct since *s, struct err *err)
 {
-    if (s->folder)
-        pg_local_remove(s->folder);
-    s->folder = NULL;
+    if (!s->err.kind)
+        return true;
+    err_move(err, &s->err);
+    return false;
 }

@@ -302,12 +302,12 @@ static void settle(struct checking *k)
 
 /* ---- narrowing --------------------------------------------------------------------------------------------------- */
 
-static bool touches(const struct since *s, const struct finding *f)
+static bool touches(struct since *s, const struct finding *f)
 {
-    bool any = since_has(s, f->at.file, false);
+    bool any = since_has(s, f->at.file);
 
     for (int i = 0; i < f->n_places && !any; i++)
-        any = since_has(s, f->places[i].at.file, false);
+        any = since_has(s, f->places[i].at.file);
     return any;
 }
 
@@ -315,13 +315,12 @@ static bool touches(const struct since *s, const struct finding *f)
 static void narrow(struct checking *k)
 {
     struct context *c = k->c;
-    const struct since *s = &k->since;
+    struct since *s = &k->since;
     struct report *r = &k->report;
     int n = 0;
 
     /* What the project file or the baseline says concerns everything. */
-    bool all = !s->ref || since_has(s, c->set.project.file, false) ||
-               since_has(s, c->set.project.baseline.s, true);
+    bool all = !s->ref || since_has(s, c->set.project.file) || since_has_baseline(s);
     for (int i = 0; i < r->n; i++)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
             (all || touches(s, &r->findings[i])))
@@ -445,6 +444,8 @@ static bool run_check(struct checking *k, struct err *err)
         return false;
     settle(k);
     narrow(k);
+    if (!since_end(&k->since, err))
+        return false;
     report_finish(&k->report);
     k->report.summary.duration_ms = clock_mono_ms(c->clock) - began;
     if (!opt_has(c, OPT_EXPLAIN))
@@ -466,7 +467,7 @@ bool cmd_check(struct context *c, struct err *err)
     if (!ok)
         check_failed(c, err);
     shadow_end(k.shadow);
-    since_end(&k.since);
+    err_clear(&k.since.err);
     report_free(&k.report);
     return ok;
 }

@@ -389,6 +389,7 @@ static const struct host_ops ops = {
     .write_atomic = posix_write_atomic,
     .append_durable = posix_append_durable,
     .run = host_posix_run,
+    .run_fed = host_posix_run_fed,
     .env = posix_env,
     .hostname = posix_hostname,
     .user = posix_user,

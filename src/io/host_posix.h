@@ -15,5 +15,8 @@ struct host_posix {
 bool host_posix_run(struct host *h, const char *const *argv, const char *const *env,
                     int64_t deadline_ms, struct str *out, struct str *errout, int *exit_code,
                     struct err *err);
+bool host_posix_run_fed(struct host *h, const char *const *argv, const char *const *env,
+                        const char *input, size_t n, int64_t deadline_ms, struct str *out,
+                        struct str *errout, int *exit_code, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,12 +120,32 @@ static bool raise_fd(int *fd)
     return true;
 }
 
-/* 0, 1: output, read and write end. 2, 3: errors. 4, 5: failure. 6: /dev/null. */
-static bool open_fds(int fds[7])
+/* From its beginning. In memory, so that nobody has to be fed while what it says is read. -1: errno. */
+static int input_of(const char *bytes, size_t n)
+{
+    int fd = memfd_create("input", MFD_CLOEXEC);
+
+    for (size_t done = 0; fd >= 0 && done < n;) {
+        ssize_t put = write(fd, bytes + done, n - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0) {
+            close(fd);
+            return -1;
+        }
+        done += (size_t) put;
+    }
+    if (fd >= 0)
+        lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+/* 0, 1: output, read and write end. 2, 3: errors. 4, 5: failure. 6: input, /dev/null without. */
+static bool open_fds(const char *input, size_t n, int fds[7])
 {
     for (int i = 0; i < 7; i++)
         fds[i] = -1;
-    fds[6] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    fds[6] = input ? input_of(input, n) : open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (fds[6] < 0 || pipe2(fds, O_CLOEXEC) != 0 || pipe2(fds + 2, O_CLOEXEC) != 0 ||
         pipe2(fds + 4, O_CLOEXEC) != 0)
         return false;
@@ -136,13 +157,13 @@ static bool open_fds(int fds[7])
     return true;
 }
 
-static bool start(const char *const *argv, const char *const *env, struct child *child,
-                  struct err *err)
+static bool start(const char *const *argv, const char *const *env, const char *input, size_t n,
+                  struct child *child, struct err *err)
 {
     int fds[7];
     pid_t pid;
 
-    pid = open_fds(fds) ? fork() : -1;
+    pid = open_fds(input, n, fds) ? fork() : -1;
     if (pid == 0)
         become(argv, env, fds[6], fds[1], fds[3], fds[5]);
     if (pid < 0) {
@@ -291,6 +312,13 @@ bool host_posix_run(struct host *host, const char *const *argv, const char *cons
                     int64_t deadline_ms, struct str *out, struct str *errout, int *exit_code,
                     struct err *err)
 {
+    return host_posix_run_fed(host, argv, env, NULL, 0, deadline_ms, out, errout, exit_code, err);
+}
+
+bool host_posix_run_fed(struct host *host, const char *const *argv, const char *const *env,
+                        const char *input, size_t n, int64_t deadline_ms, struct str *out,
+                        struct str *errout, int *exit_code, struct err *err)
+{
     struct host_posix *h = (struct host_posix *) host;
     AUTO(arena) a = {0};
     struct child child;
@@ -300,7 +328,7 @@ bool host_posix_run(struct host *host, const char *const *argv, const char *cons
     limit(out);
     limit(errout);
     fault_point();
-    if (!start(argv, merge_env(&a, env), &child, err))
+    if (!start(argv, merge_env(&a, env), input, n, &child, err))
         return false;
     number = failure_of(&child);
     if (number) {

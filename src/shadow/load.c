@@ -342,6 +342,18 @@ bool shadow_load(struct shadow *s, const char *name, const char *root, const cha
     return good;
 }
 
+bool shadow_load_given(struct shadow *s, const char *name, const char *shown,
+                       const struct given_file *files, int n, bool is_folder, struct err *err)
+{
+    struct load l = {0};
+    bool good =
+        begin(&l, s, name, err) && load_given(&l, shown, files, n, is_folder, err) && run(&l, err);
+
+    s->was_used = true;
+    end(&l);
+    return good;
+}
+
 bool shadow_load_from(struct shadow *s, const char *name, const char *url, struct err *err)
 {
     struct load l = {0};

@@ -263,17 +263,21 @@ bool shadow_baseline_files(struct arena *a, const char *root, const char *path,
     return true;
 }
 
+static bool no_migration(const char *shown, struct err *err)
+{
+    err_set(err, ERR_INPUT, "the baseline %s has no .sql file", shown);
+    return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
+                         "001_orders.sql.");
+}
+
 static bool add_folder(struct load *l, DIR *dir, const char *path, const char *shown,
                        struct err *err)
 {
     struct names names = {0};
 
     list_folder(&l->arena, dir, path, &names, NULL);
-    if (names.n == 0) {
-        err_set(err, ERR_INPUT, "the baseline %s has no .sql file", shown);
-        return err_hint(err, "Migrations stand in the folder itself, each name with its number: "
-                             "001_orders.sql.");
-    }
+    if (names.n == 0)
+        return no_migration(shown, err);
     for (int i = 0; i < names.n; i++) {
         AUTO(str) file = {0};
 
@@ -297,6 +301,37 @@ bool load_path(struct load *l, const char *root, const char *path, struct err *e
     if (!dir)
         return add_file(l, str_text(&full), shown, err);
     return add_folder(l, dir, str_text(&full), shown, err);
+}
+
+static int compare_given(const void *left, const void *right)
+{
+    const struct given_file *a = left, *b = right;
+
+    return compare_names(&a->name, &b->name);
+}
+
+bool load_given(struct load *l, const char *shown, const struct given_file *files, int n,
+                bool is_folder, struct err *err)
+{
+    struct given_file *wanted = arena_array(&l->arena, struct given_file, n + 1);
+    int m = 0;
+
+    for (int i = 0; i < n; i++)
+        if (!is_folder || is_migration(files[i].name))
+            wanted[m++] = files[i];
+    if (m == 0)
+        return no_migration(shown, err);
+    if (m > 1)
+        qsort(wanted, (size_t) m, sizeof *wanted, compare_given);
+    for (int i = 0; i < m; i++) {
+        const struct given_file *f = &wanted[i];
+        const char *name = is_folder ? arena_printf(&l->arena, "%s/%s", shown, f->name) : shown;
+
+        if (!(f->bytes ? scan_file(&l->scan, name, f->bytes, f->n, err)
+                       : add_file(l, f->path, name, err)))
+            return false;
+    }
+    return true;
 }
 
 bool load_look(const char *root, const char *path, struct str *out)

@@ -50,6 +50,9 @@ bool load_extension_error(struct load *l, const char *file, int line, const char
 /* ---- load_files.c */
 /* All of it into the scan. */
 bool load_path(struct load *l, const char *root, const char *path, struct err *err) MUST_CHECK;
+/* Likewise of files that are given. */
+bool load_given(struct load *l, const char *shown, const struct given_file *files, int n,
+                bool is_folder, struct err *err) MUST_CHECK;
 /* What load_path would see of it now. False: it can't be read, or it's more than is kept. */
 bool load_look(const char *root, const char *path, struct str *out);
 /* The file at its beginning, whole. Free it. */

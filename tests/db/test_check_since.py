@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import check_project
@@ -191,20 +192,36 @@ class BreaksNot(Branch):
         p.write("migrations/V2__x.sql", "ALTER TABLE macros ADD PRIMARY KEY (id);\n")
         self.whole(p)
 
-    def test_nothing_is_asked_where_nothing_fails(self):
+    def test_nothing_is_read_where_nothing_fails(self):
         p = self.branch()
-        p.write("migrations/V2__x.sql", "ALTER TABLE macros ADD COLUMN more text;\n")
-        self.assertEqual(self.commands(p), [])
-        p.write("migrations/V2__x.sql", DROP)
-        self.assertIn("merge-base", self.commands(p, 1))
+        p.write("migrations/V1__a.sql", T + "CREATE INDEX ON macros (name);\n")
+        self.assertNotIn("cat-file", self.commands(p))
+        p.write("migrations/V1__a.sql", T + DROP)
+        self.assertIn("cat-file", self.commands(p, 1))
         # Nor where the baseline is what it was.
         self.git(p, "add", "-A")
         self.git(p, "commit", "-qm", "work")
         self.git(p, "branch", "-f", "main")
-        self.assertEqual(self.commands(p), [])
+        self.assertNotIn("cat-file", self.commands(p))
+
+    def test_git_is_asked_a_few_times_however_much_has_changed(self):
+        p = self.branch()
+        for i in range(300):
+            p.write("migrations/V%d__x.sql" % (i + 2), "CREATE TABLE t%d (id int);\n" % i)
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "many")
+        self.git(p, "branch", "-f", "main")
+        for i in range(300):
+            p.write("migrations/V%d__x.sql" % (i + 2), "CREATE TABLE t%d (id int, more text);\n" % i)
+        p.write("migrations/V1__a.sql", T + DROP)
+        said = self.commands(p, 1)
+        self.assertEqual(said.count("cat-file"), 1, said)
+        self.assertLess(len(said), 9, said)
+
+    COMMANDS = {"rev-parse", "merge-base", "ls-tree", "cat-file"}
 
     def commands(self, p, rc=0):
-        """Those of git's commands that have to do with the baseline of before."""
+        """What git is asked; it isn't asked anything that looks at the work tree."""
         real, log = shutil.which("git"), self.temp + "/git.log"
         with open(self.temp + "/git", "w") as f:
             f.write('#!/bin/sh\necho "$*" >> %s\nexec %s "$@"\n' % (log, real))
@@ -213,10 +230,12 @@ class BreaksNot(Branch):
         done = p.check("--since", "main", env={"PATH": self.temp + ":" + os.environ["PATH"], "TMPDIR": self.temp})
         self.assertEqual(done.rc, rc, done)
         with open(log) as f:
-            words = [w for line in f for w in line.split()]
+            lines = f.read().splitlines()
         os.remove(log)
         os.remove(self.temp + "/git")
-        return [w for w in words if w in ("merge-base", "ls-tree", "blob")]
+        said = [[w for w in line.split() if w in self.COMMANDS] for line in lines]
+        self.assertEqual([line for line, words in zip(lines, said) if len(words) != 1], [])
+        return [words[0] for words in said]
 
 
 class Before(Branch):
@@ -375,23 +394,32 @@ class Safe(Branch):
         p = self.branch()
         mark = self.temp + "/ran"
         self.git(p, "config", "filter.f.smudge", "touch %s; cat" % mark)
+        self.git(p, "config", "filter.f.clean", "touch %s; cat" % mark)
+        self.git(p, "config", "filter.f.process", "touch %s; false" % mark)
+        self.git(p, "config", "diff.external", "touch %s; false" % mark)
+        self.git(p, "config", "core.pager", "touch %s; cat" % mark)
         self.git(p, "config", "core.fsmonitor", "touch %s-monitor; false" % mark)
         self.git(p, "config", "diff.f.textconv", "touch %s; cat" % mark)
-        p.write(".gitattributes", "*.sql filter=f diff=f\n")
+        p.write(".gitattributes", "*.sql filter=f diff=f\n*.yaml filter=f\n")
         for hook in ("post-checkout", "pre-commit", "post-index-change", "reference-transaction"):
             p.write(".git/hooks/" + hook, "#!/bin/sh\ntouch %s\n" % mark)
             os.chmod(p.dir + "/.git/hooks/" + hook, 0o755)
         p.write("migrations/V1__a.sql", T.replace(", uses int DEFAULT 0", ""))
         done = p.check("--since", "main", env={"TMPDIR": self.temp})
         self.assertEqual([f["rule"] for f in done.findings if f["severity"] == "error"], [RULE], done)
-        # To know what changed git may ask a monitor of the user's settings; nothing else is run.
-        self.assertEqual([n for n in os.listdir(self.temp) if n != "ran-monitor"], [])
+        self.assertEqual(os.listdir(self.temp), [])
 
-    def test_no_folder_to_be_had(self):
+    def test_no_file_is_written(self):
+        """So none is left by a run that is killed, and none is missed where no file can be written."""
         p = self.branch()
-        p.write("migrations/V2__x.sql", DROP)
-        done = p.check("--since", "main", env={"TMPDIR": self.temp + "/nowhere"})
-        self.assertEqual(done.rc, 3, done)
+        p.write("migrations/V1__a.sql", T + DROP)
+        with subprocess.Popen([os.environ["PHASEGATE_BIN"], "check", "--since", "main", "--no-cache"], cwd=p.dir,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=self.temp)) as run:
+            seen = set()
+            while run.poll() is None:
+                seen.update(n for n in os.listdir(self.temp) if not n.startswith(("phasegate-pg-", "phasegate-new-")))
+                time.sleep(0.005)
+        self.assertEqual((run.returncode, seen), (1, set()))
 
     def test_more_names_than_fit(self):
         """Of thousands of changed files none is forgotten."""
@@ -403,6 +431,177 @@ class Safe(Branch):
             p.write("a/%060d.txt" % i, "")
         p.write("statements/1.1.0.sql", GET + "\n")
         self.assertEqual(self.since(p).rc, 1)
+
+
+class Changed(Branch):
+    """What a file has in it counts, and not what git says of the work tree."""
+
+    DROPS = {"contract": {"release": "1.1.0", "steps": [step("s", "ALTER TABLE macros DROP COLUMN uses")]}}
+
+    def quiet(self):
+        """The plan breaks 1.0.0, and main knew that: nothing is shown as long as nothing changes."""
+        p = self.branch({"1.0.0": GET, "1.1.0": NAME}, plans=[plan("p", phases=self.DROPS)], project={"baseline": "migrations/"})
+        self.assertEqual(self.since(p).rc, 0)
+        return p
+
+    def test_what_git_is_told_not_to_see(self):
+        for how in ("--assume-unchanged", "--skip-worktree"):
+            p = self.quiet()
+            self.git(p, "update-index", how, "statements/1.0.0.sql")
+            self.assertEqual(self.since(p).rc, 0)
+            p.write("statements/1.0.0.sql", GET + "\n")
+            self.assertEqual(self.since(p).rc, 1, how)
+
+    def test_what_git_ignores(self):
+        for name in (".git/info/exclude", ".gitignore"):
+            p = self.quiet()
+            with open(p.dir + "/" + name, "a") as f:
+                f.write("more.sql\nV9*\n")
+            p.write("statements/more.sql", GET.replace("Get", "More"))
+            self.edit(p, "statements/1.0.0.sql", "statements/")
+            self.git(p, "commit", "-qam", "more")
+            self.git(p, "branch", "-f", "main")
+            self.assertEqual(self.since(p).rc, 1, name)
+            p.write("migrations/V9__x.sql", "CREATE TABLE x (id int);\n")
+            self.assertEqual(self.since(p).rc, 1, name)
+
+    def test_an_index_that_is_out_of_date(self):
+        """The same size and the same time: git itself would have to look again."""
+        p = self.quiet()
+        path = p.dir + "/statements/1.0.0.sql"
+        was = os.stat(path)
+        p.write("statements/1.0.0.sql", GET.replace("name, uses", "uses, name"))
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+        self.assertEqual(self.since(p).rc, 1)
+
+    def test_line_ends_of_another_system(self):
+        p = self.quiet()
+        for folder, _, names in os.walk(p.dir):
+            for name in names:
+                if name.endswith((".sql", ".yaml")) and ".git" not in folder:
+                    with open(os.path.join(folder, name), "rb") as f:
+                        text = f.read()
+                    with open(os.path.join(folder, name), "wb") as f:
+                        f.write(text.replace(b"\n", b"\r\n"))
+        self.git(p, "config", "core.autocrlf", "true")
+        self.assertEqual(self.since(p).rc, 0)
+        with open(p.dir + "/statements/1.0.0.sql", "ab") as f:
+            f.write(b"\r\n")
+        self.assertEqual(self.since(p).rc, 1)
+
+    def test_a_mode_alone(self):
+        p = self.quiet()
+        os.chmod(p.dir + "/statements/1.0.0.sql", 0o755)
+        self.assertEqual(self.since(p).rc, 0)
+
+    def test_other_objects(self):
+        """A repository that names them by SHA-256."""
+        p = self.quiet()
+        shutil.rmtree(p.dir + "/.git")
+        self.git(p, "init", "-q", "-b", "main", "--object-format=sha256")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "all")
+        self.assertEqual(self.since(p).rc, 0)
+        p.write("statements/1.0.0.sql", GET + "\n")
+        self.assertEqual(self.since(p).rc, 1)
+
+    def test_a_file_that_is_only_somewhere_else(self):
+        """Outside of the repository nobody knows what it was."""
+        p = self.quiet()
+        os.rename(p.dir + "/statements/1.0.0.sql", self.temp + "/elsewhere.sql")
+        os.symlink(self.temp + "/elsewhere.sql", p.dir + "/statements/1.0.0.sql")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "a link")
+        self.git(p, "branch", "-f", "main")
+        self.assertEqual(p.check("--since", "main").rc, 1)
+
+    def test_a_name_with_a_line_in_it(self):
+        p = self.branch()
+        odd = self.temp + "/a\nb\tc\n"
+        shutil.move(p.dir, odd)
+        p.dir = odd
+        p.write("migrations/V2__x.sql", DROP)
+        done = p.check("--since", "main")
+        self.assertEqual([f["rule"] for f in done.findings], [RULE], done)
+        p.write("migrations/V2__x.sql", "SELECT 1;\n")
+        self.assertEqual(p.check("--since", "main").rc, 0)
+
+    def test_names_that_git_could_misread(self):
+        p = self.branch({"1.0.0": GET, "1.1.0": NAME}, first=":(top)x*/V1\n__a.sql", project={"baseline": ":(top)x*/"})
+        self.whole(p)
+        p.write(":(top)x*/V2__\u00fc \"x\".sql", DROP)
+        self.assertEqual(len(self.broken(p)), 1)
+
+    def test_places_that_there_are_not(self):
+        p = self.branch()
+        for ref, words in (("nowhere", "git knows no such commit"), ("x" * 100000, "is no commit"), ("--all", "is no commit"),
+                           ("x" * 3000, "git knows no such commit"), ("HEAD:migrations", "git knows no such commit")):
+            done = p.run("check", "--since", ref)
+            self.assertEqual(done.rc, 2, done)
+            self.assertIn(words, done.stderr)
+            self.assertLess(len(done.stderr), 500)
+        self.git(p, "checkout", "-q", "--orphan", "alone")
+        self.git(p, "commit", "-qm", "alone")
+        done = p.run("check", "--since", "main")
+        self.assertEqual((done.rc, "have no commit in common" in done.stderr), (2, True), done)
+
+
+class Modules(Branch):
+    """Statements in a submodule."""
+
+    def with_module(self):
+        p = self.branch({"1.0.0": GET, "1.1.0": NAME}, plans=[plan("p", phases=Changed.DROPS)])
+        self.module = self.temp + "/module"
+        os.mkdir(self.module)
+        for name, args in (("a.sql", ("init", "-q", "-b", "main")), ("b.sql", None)):
+            with open(self.module + "/" + name, "w") as f:
+                f.write(GET if name == "a.sql" else NAME.replace("Name", "Other"))
+            if args:
+                self.git(p, "-C", self.module, *args)
+        self.git(p, "-C", self.module, "add", "-A")
+        self.git(p, "-C", self.module, "commit", "-qm", "all")
+        self.git(p, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", self.module, "shared")
+        self.edit(p, "statements/1.0.0.sql", "shared/a.sql")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "shared")
+        self.git(p, "branch", "-f", "main")
+        return p
+
+    def test_what_lies_in_it(self):
+        p = self.with_module()
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        p.write("shared/b.sql", "-- another\n")
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        p.write("shared/a.sql", GET + "\n")
+        self.assertEqual(p.check("--since", "main").rc, 1)
+        # Committed there, and then here as well.
+        for where in (("-C", p.dir + "/shared"), ()):
+            self.git(p, *where, "commit", "-qam", "work")
+            self.assertEqual(p.check("--since", "main").rc, 1)
+
+    def test_a_commit_that_it_lacks(self):
+        p = self.with_module()
+        self.git(p, "update-index", "--cacheinfo", "160000,%s,shared" % ("1" * 40))
+        self.git(p, "commit", "-qm", "gone")
+        self.git(p, "branch", "-f", "main")
+        done = p.run("check", "--since", "main")
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("shared", done.stderr)
+        self.assertIn("it is a submodule: fetch its commit " + "1" * 40, done.stderr)
+
+    def test_a_project_in_one(self):
+        p = self.with_module()
+        inner = p.dir + "/shared"
+        for name in ("phasegate.yaml", "plans", "migrations", "statements"):
+            (shutil.copytree if os.path.isdir(p.dir + "/" + name) else shutil.copy)(p.dir + "/" + name, inner + "/" + name)
+        p.dir, outer = inner, p.dir
+        self.edit(p, "shared/a.sql", "a.sql")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "all")
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        p.write("a.sql", GET + "\n")
+        self.assertEqual(p.check("--since", "main").rc, 1)
+        p.dir = outer
 
 
 if __name__ == "__main__":

@@ -250,6 +250,34 @@ static void test_the_order_of_a_folder(void **state)
     assert_string_equal(why.sqlstate, "42703");
 }
 
+/* In the order of a folder's, and called as if they lay in one. */
+static void test_files_that_lie_nowhere(void **state)
+{
+    static const char first[] = "CREATE TABLE t (n serial, v text);\n",
+                      last[] = "INSERT INTO t (v) VALUES ('10');\n", bad[] = "SELECT 1;\nSELEC;\n";
+    struct given_file files[] = {{.name = "10_c.sql", .bytes = last, .n = sizeof last - 1},
+                                 {.name = "2_b.sql", .path = "to be set"},
+                                 {.name = "1_a.down.sql", .bytes = bad, .n = sizeof bad - 1},
+                                 {.name = "1_a.sql", .bytes = first, .n = sizeof first - 1}};
+    const char *name = rig_database(NULL);
+    AUTO(str) path = {0};
+    AUTO(err) why = {0};
+
+    (void) state;
+    write_file("elsewhere.sql", "INSERT INTO t (v) VALUES ('2');\n");
+    str_addf(&path, "%s/elsewhere.sql", root);
+    files[1].path = str_text(&path);
+    GOOD(shadow_load_given(rig.shadow, name, "m", files, 4, true, &err));
+    struct wire *w = rig_open(&(struct wire_options) {.database = name});
+    assert_string_equal(rig_value(w, "SELECT string_agg(v, ' ' ORDER BY n) FROM t"), "2 10");
+    wire_close(w);
+    assert_false(shadow_load_given(rig.shadow, rig_database(NULL), "m", files + 2, 1, false, &why));
+    assert_non_null(strstr(str_text(&why.message), "m:2: "));
+    err_clear(&why);
+    assert_false(shadow_load_given(rig.shadow, rig_database(NULL), "m", files + 2, 1, true, &why));
+    assert_non_null(strstr(str_text(&why.message), "has no .sql file"));
+}
+
 static void test_what_can_not_be_read(void **state)
 {
     (void) state;
@@ -570,6 +598,7 @@ int main(void)
         TEST(a_role_is_as_the_baseline_makes_it),
         TEST(a_role_that_nobody_could_see),
         TEST(the_order_of_a_folder),
+        TEST(files_that_lie_nowhere),
         TEST(what_can_not_be_read),
         TEST(errors_have_a_place),
         TEST(a_baseline_runs_no_programs),

@@ -349,6 +349,32 @@ static void test_run(void **state)
     assert_true(r->host->ops->run(r->host, plain, NULL, 5000, NULL, NULL, NULL, &r->err));
 }
 
+/* More than a pipe holds goes in while more than one comes out. */
+static void test_run_fed(void **state)
+{
+    static const char *const cat[] = {"cat", NULL}, *const none[] = {"true", NULL};
+    enum { MUCH = 4 << 20 };
+    struct rig *r = *state;
+    AUTO(str) out = {.ceiling = 2 * MUCH}, empty = {0};
+    char *much = arena_alloc(&r->a, MUCH);
+    int code = -1;
+
+    for (int i = 0; i < MUCH; i++)
+        much[i] = (char) (i * 7);
+    assert_true(
+        r->host->ops->run_fed(r->host, cat, NULL, much, MUCH, 20000, &out, NULL, &code, &r->err));
+    assert_int_equal(code, 0);
+    assert_int_equal(out.len, MUCH);
+    assert_memory_equal(out.text, much, MUCH);
+    assert_true(
+        r->host->ops->run_fed(r->host, cat, NULL, "", 0, 5000, &empty, NULL, &code, &r->err));
+    assert_int_equal(empty.len, 0);
+    /* Who doesn't read it ends no worse. */
+    assert_true(
+        r->host->ops->run_fed(r->host, none, NULL, much, MUCH, 5000, NULL, NULL, &code, &r->err));
+    assert_int_equal(code, 0);
+}
+
 static void test_run_cannot_start(void **state)
 {
     static const char *const none[] = {"phasegate-no-such-program", NULL};
@@ -567,6 +593,7 @@ int main(void)
         TEST(test_append_on_a_full_disk),
         TEST(test_append_waits_for_others),
         TEST(test_run),
+        TEST(test_run_fed),
         TEST(test_run_cannot_start),
         TEST(test_run_large_output),
         TEST(test_run_deadline),
