@@ -16,19 +16,27 @@ static void add(struct proof *p, const char *file, const struct sql_stmt *stmts,
     p->suspects[p->n_suspects++] = (struct suspect) {arena_strdup(p->a, file), stmts, n};
 }
 
+static int parse_statements(struct proof *p, const char *text, const char *file,
+                            struct sql_stmt **stmts)
+{
+    AUTO(problem_list) unread = {0};
+    int n = 0;
+
+    return sql_facts(p->a, lint_without_psql(p->a, text),
+                     (struct pos) {arena_strdup(p->a, file), 1, 1}, stmts, &n, &unread)
+               ? n
+               : 0;
+}
+
 static int read_statements(struct proof *p, const char *path, const char *file,
                            struct sql_stmt **stmts)
 {
     AUTO(str) text = {.ceiling = READ_MOST + 1};
     AUTO(err) ignored = {0};
-    AUTO(problem_list) unread = {0};
-    int n = 0;
 
-    if (!regular_read(path, file, READ_MOST, &text, &ignored) ||
-        !sql_facts(p->a, lint_without_psql(p->a, str_text(&text)),
-                   (struct pos) {arena_strdup(p->a, file), 1, 1}, stmts, &n, &unread))
-        return 0;
-    return n;
+    return regular_read(path, file, READ_MOST, &text, &ignored)
+               ? parse_statements(p, str_text(&text), file, stmts)
+               : 0;
 }
 
 static int compare_sql(const void *left, const void *right)
@@ -36,18 +44,29 @@ static int compare_sql(const void *left, const void *right)
     return strcmp(((const struct sql_stmt *) left)->sql, ((const struct sql_stmt *) right)->sql);
 }
 
+/* NULL: there was none of that name. */
+static const struct given_file *as_it_was(const struct before_files *files, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+
+    for (int i = 0; i < files->n_files; i++)
+        if (!files->is_folder || strcmp(files->files[i].name, slash ? slash + 1 : file) == 0)
+            return &files->files[i];
+    return NULL;
+}
+
 /* Of a file that was there before only what is other than it was. */
 static int without_old(struct proof *p, const struct before_files *files, const char *file,
                        struct sql_stmt *stmts, int n)
 {
-    const char *slash = strrchr(file, '/');
-    const char *name = slash ? slash + 1 : file;
-    const char *path = p->o->baseline_is_folder
-                           ? arena_printf(p->a, "%s/%s/%s", files->root, files->path, name)
-                           : arena_printf(p->a, "%s/%s", files->root, files->path);
+    const struct given_file *then = as_it_was(files, file);
     struct sql_stmt *old = NULL;
-    int n_old = read_statements(p, path, file, &old), left = 0;
+    int n_old = 0, left = 0;
 
+    if (then && !then->bytes)
+        n_old = read_statements(p, then->path, file, &old);
+    else if (then && then->n <= READ_MOST)
+        n_old = parse_statements(p, arena_strndup(p->a, then->bytes, then->n), file, &old);
     if (n_old > 0)
         qsort(old, (size_t) n_old, sizeof *old, compare_sql);
     for (int i = 0; i < n; i++)

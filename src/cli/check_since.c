@@ -66,6 +66,15 @@ static bool compare(struct since *s, const char *path, bool *out, struct err *er
     return true;
 }
 
+static int *bucket_of(struct since *s, const char *path)
+{
+    uint32_t h = 2166136261u;
+
+    for (; *path; path++)
+        h = (h ^ (unsigned char) *path) * 16777619u;
+    return &s->buckets[h % SINCE_BUCKETS];
+}
+
 /* The first word of what went wrong is kept. */
 static bool could_not(struct since *s, struct err *err)
 {
@@ -82,25 +91,19 @@ bool since_has(struct since *s, const char *file)
     if (!file)
         return false;
     const char *path = since_path(s->c, file);
-    for (int i = 0; i < s->n_files; i++)
+    int *bucket = bucket_of(s, path);
+    for (int i = *bucket; i >= 0; i = s->files[i].next)
         if (strcmp(s->files[i].path, path) == 0)
             return s->files[i].is_changed;
     if (!compare(s, path, &is_changed, &err))
         (void) could_not(s, &err);
     s->files = arena_more(&s->c->arena, s->files, sizeof *s->files, s->n_files);
-    s->files[s->n_files++] = (struct since_file) {path, is_changed};
+    s->files[s->n_files] = (struct since_file) {path, is_changed, *bucket};
+    *bucket = s->n_files++;
     return is_changed;
 }
 
 /* ---- the baseline ------------------------------------------------------------------------------------------------- */
-
-static bool has_name(const struct since_folder *f, const char *name)
-{
-    for (int i = 0; i < f->n; i++)
-        if (strcmp(f->entries[i].name, name) == 0)
-            return true;
-    return false;
-}
 
 /* Any file that is new, or isn't what it was? */
 static bool any_now(struct since *s, const char *folder, const struct since_folder *then)
@@ -110,7 +113,7 @@ static bool any_now(struct since *s, const char *folder, const struct since_fold
 
     for (const struct dirent *e = dir ? readdir(dir) : NULL; e && !any; e = readdir(dir))
         any = since_is_sql(e->d_name) &&
-              (!has_name(then, e->d_name) ||
+              (!since_folder_has(then, e->d_name) ||
                since_has(s, arena_printf(&s->c->arena, "%s/%s", folder, e->d_name)));
     if (dir)
         closedir(dir);
@@ -272,8 +275,13 @@ bool since_begin(struct since *s, struct context *c, const char *ref, struct err
 {
     enum { REF_MOST = 4096 };
 
-    *s = (struct since) {
-        .c = c, .ref = proof_shown(&c->arena, ref), .baseline = -1, .before = {s, since_fetch}};
+    *s = (struct since) {.c = c,
+                         .ref = proof_shown(&c->arena, ref),
+                         .baseline = -1,
+                         .buckets = arena_array(&c->arena, int, SINCE_BUCKETS),
+                         .before = {s, since_fetch}};
+    for (int i = 0; i < SINCE_BUCKETS; i++)
+        s->buckets[i] = -1;
     if (*ref == '-' || strlen(ref) > REF_MOST)
         return err_set(err, ERR_USAGE, "--since: \"%s\" is no commit", s->ref);
     return find_top(s, err) && find_commit(s, ref, err) && look_ahead(s, err);

@@ -26,11 +26,12 @@ struct since_repo {
     int n;
 };
 
-enum { SINCE_REPOS = 64 };
+enum { SINCE_REPOS = 64, SINCE_BUCKETS = 4096 };
 
 struct since_file { /* that was compared */
     const char *path;
     bool is_changed;
+    int next; /* in its bucket; -1: the last */
 };
 
 struct since {
@@ -40,6 +41,7 @@ struct since {
     int n_repos;
     struct since_file *files;
     int n_files;
+    int *buckets; /* [SINCE_BUCKETS] the newest file of each, -1: none */
     int baseline; /* did it change? -1: nobody looked so far */
     struct check_before before;
     struct err err; /* what kept a file from being compared: it counts as changed */
@@ -84,6 +86,7 @@ bool since_find(struct since *s, const char *path, struct since_thing *out,
 /* A folder that since_find found. */
 bool since_list(struct since *s, const struct since_thing *folder, struct since_folder *out,
                 struct err *err) MUST_CHECK;
+bool since_folder_has(const struct since_folder *f, const char *name);
 /* Lists many folders of the first repository at once, before somebody asks for them one by one. */
 bool since_list_ahead(struct since *s, const char *const *paths, int n, struct err *err) MUST_CHECK;
 /* Contents, all from one process; NULL where git has none. */

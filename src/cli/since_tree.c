@@ -393,6 +393,14 @@ bool since_find(struct since *s, const char *path, struct since_thing *out, stru
     return true;
 }
 
+bool since_folder_has(const struct since_folder *f, const char *name)
+{
+    const struct since_entry wanted = {.name = name};
+
+    return f->n > 0 &&
+           bsearch(&wanted, f->entries, (size_t) f->n, sizeof wanted, compare_entries) != NULL;
+}
+
 bool since_list(struct since *s, const struct since_thing *folder, struct since_folder *out,
                 struct err *err)
 {
