@@ -65,6 +65,9 @@ struct backfill_spec {
     struct pair_list set;
     const char *from, *match; /* NULL: none */
     const char *todo;         /* boolean SQL: what is still to do */
+    /* INSERT INTO ... SELECT, which goes through the table by its bare name; NULL: rows are updated. */
+    const char *insert;
+    bool tells_left; /* false: todo is true for every row, and nobody knows what is left */
 };
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why);

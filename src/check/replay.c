@@ -214,18 +214,10 @@ static const char *backfill_sql(struct proof *p, const struct plan *plan, const 
     const char *why = NULL;
     AUTO(str) sql = {0};
 
-    if (b->insert_into.s) {
-        str_add(&sql, "INSERT INTO ");
-        sql_qualified(&sql, NULL, b->insert_into.s);
-        for (int i = 0; i < b->insert_columns.n; i++) {
-            str_add(&sql, i ? ", " : " (");
-            sql_ident(&sql, b->insert_columns.items[i].s);
-        }
-        str_addf(&sql, "%s %s", b->insert_columns.n ? ")" : "", b->insert_select.s);
-        return arena_strdup(p->scratch, str_text(&sql));
-    }
     if (b->via.n > 0 || !backfill_spec_of(p->scratch, plan, b, &s, &why))
         return NULL;
+    if (s.insert)
+        return s.insert;
     str_add(&sql, "UPDATE ");
     sql_qualified(&sql, s.schema, s.table);
     for (int i = 0; i < s.set.n; i++) {

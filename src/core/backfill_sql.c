@@ -186,8 +186,28 @@ static void add_update(struct str *s, const struct walk *w)
     }
 }
 
+/* The author's SELECT goes through the table by its bare name, which stands for the rows of the range here. */
+static void begin_insert(struct str *s, const struct walk *w)
+{
+    sql_ident(s, w->spec->table);
+    str_add(s, " AS (SELECT * FROM ");
+    add_table(s, w);
+    str_add(s, " WHERE ");
+}
+
+static void end_insert(struct str *s, const struct walk *w)
+{
+    str_addf(s, " AND (%s)), filled AS (%s RETURNING 1)", w->spec->todo, w->spec->insert);
+}
+
 static void add_filled(struct str *s, const struct walk *w, const struct walk_params *p)
 {
+    if (w->spec->insert) {
+        begin_insert(s, w);
+        add_range(s, w, p);
+        end_insert(s, w);
+        return;
+    }
     str_add(s, "filled AS (");
     add_update(s, w);
     if (w->spec->from)
@@ -302,6 +322,9 @@ const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from
     struct walk_params p = walk_params(w, from_start);
     struct str s = {0};
 
+    /* Rows that are only read are nobody's. */
+    if (w->spec->insert)
+        return walk_batch_sql(a, w, from_start);
     str_add(&s, "WITH ");
     add_filled_free(&s, w, &p);
     add_behind(&s, w, &p);
@@ -370,13 +393,21 @@ const char *walk_row_sql(struct arena *a, const struct walk *w)
 {
     struct str s = {0};
 
-    str_add(&s, "WITH filled AS (");
-    add_update(&s, w);
-    if (w->spec->from)
-        str_addf(&s, " FROM %s", w->spec->from);
-    str_add(&s, " WHERE ");
-    add_comparison(&s, w, "=", 1);
-    add_todo(&s, w);
-    str_add(&s, " RETURNING 1) SELECT pg_catalog.count(*) FROM filled");
+    str_add(&s, "WITH ");
+    if (w->spec->insert) {
+        begin_insert(&s, w);
+        add_comparison(&s, w, "=", 1);
+        end_insert(&s, w);
+    } else {
+        str_add(&s, "filled AS (");
+        add_update(&s, w);
+        if (w->spec->from)
+            str_addf(&s, " FROM %s", w->spec->from);
+        str_add(&s, " WHERE ");
+        add_comparison(&s, w, "=", 1);
+        add_todo(&s, w);
+        str_add(&s, " RETURNING 1)");
+    }
+    str_add(&s, " SELECT pg_catalog.count(*) FROM filled");
     return done(a, &s);
 }

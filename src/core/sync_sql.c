@@ -483,7 +483,7 @@ const char *sync_unwritten_sql(struct arena *a, const struct plan *p)
 
 bool backfill_is_of_sync(const struct plan *p, const struct backfill_spec *s)
 {
-    bool same = p->sync.by != SYNC_NONE && strcmp(s->table, p->sync.table.s) == 0;
+    bool same = p->sync.by != SYNC_NONE && !s->insert && strcmp(s->table, p->sync.table.s) == 0;
 
     for (int i = 0; same && i < s->set.n; i++) {
         bool known = false;
@@ -512,6 +512,20 @@ static struct pair_list all_closed(struct arena *a, const struct pair_list *l)
     return out;
 }
 
+static const char *insert_of(struct arena *a, const struct backfill *b)
+{
+    struct str sql = {0};
+
+    str_add(&sql, "INSERT INTO ");
+    sql_qualified(&sql, NULL, b->insert_into.s);
+    for (int i = 0; i < b->insert_columns.n; i++) {
+        str_add(&sql, i ? ", " : " (");
+        sql_ident(&sql, b->insert_columns.items[i].s);
+    }
+    str_addf(&sql, "%s %s", b->insert_columns.n ? ")" : "", closed(a, b->insert_select.s));
+    return take(a, &sql);
+}
+
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why)
 {
@@ -531,6 +545,14 @@ bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfi
     out->set = all_closed(a, b->set.n == 0 && from_sync ? &p->sync.forward : &b->set);
     out->from = closed(a, b->from.s);
     out->match = closed(a, b->match.s);
+    out->tells_left = true;
+    if (b->insert_into.s) {
+        out->insert = insert_of(a, b);
+        out->set.n = 0;
+        out->tells_left = b->where.s != NULL;
+        out->todo = b->where.s ? closed(a, b->where.s) : "true";
+        return true;
+    }
     if (out->set.n == 0) {
         *why = "it says nothing to set, and sync covers another table";
         return false;

@@ -311,10 +311,9 @@ static bool check(struct work *w, const struct task *t, struct backfill_spec *ou
     const struct pos at = t->backfill->at;
     const char *why = NULL;
 
-    if (t->backfill->via.n > 0 || t->backfill->insert_into.s || t->backfill->insert_select.s) {
-        err_set(err, ERR_REFUSED, "%s:%d:%d: backfill %s uses %s, which this version can't run",
-                at.file, at.line, at.col, t->backfill->id.s,
-                t->backfill->via.n > 0 ? "via:" : "insert:");
+    if (t->backfill->via.n > 0) {
+        err_set(err, ERR_REFUSED, "%s:%d:%d: backfill %s uses via:, which this version can't run",
+                at.file, at.line, at.col, t->backfill->id.s);
         return err_reason(err, "not_in_this_version");
     }
     if (!backfill_spec_of(w->a, w->p, t->backfill, out, &why))

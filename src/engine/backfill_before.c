@@ -223,7 +223,7 @@ bool backfill_check_twice(struct work *w, const struct task *t, const struct bac
         return is_no_answer(err);
     if (number(&rows[2]) == 0)
         return true;
-    if (same(&rows[1], &rows[3])) {
+    if (!s->spec.insert && same(&rows[1], &rows[3])) {
         emit(w, EVENT_WARNING, t->id,
              "%lld of the first %lld rows are still to do once they were filled: where: stays true "
              "for them, and verification will count them as left",
@@ -234,7 +234,10 @@ bool backfill_check_twice(struct work *w, const struct task *t, const struct bac
             "%s:%d:%d: backfill %s isn't idempotent: what it has filled it would fill again, with "
             "something else",
             at.file, at.line, at.col, s->name);
-    return err_hint(err, "where: has to be false for a row that was filled");
+    return err_hint(err, s->spec.insert
+                             ? "let its select end in ON CONFLICT ... DO NOTHING, or say in where: "
+                               "which rows have none yet"
+                             : "where: has to be false for a row that was filled");
 }
 
 /* ---- what it will take ----------------------------------------------------------------------------------------- */

@@ -95,13 +95,32 @@ static void dry_sync(struct dry *d, const struct task *t)
     s->undo = one_text(d->w.a, t->kind == TASK_SYNC_INSTALL ? &undo : &l);
 }
 
+/* A batch, with its range as a word. */
+static const char *fill_text(struct arena *a, const struct backfill_spec *spec, const char *name)
+{
+    AUTO(str) text = {0};
+
+    if (spec->insert)
+        return arena_printf(a, "%s, with %s being its rows WHERE <key range> AND (%s)",
+                            spec->insert, name, spec->todo);
+    str_addf(&text, "UPDATE %s SET ", name);
+    for (int i = 0; i < spec->set.n; i++) {
+        str_add(&text, i ? ", " : "");
+        sql_ident(&text, spec->set.items[i].key.s);
+        str_addf(&text, " = (%s)", spec->set.items[i].value.s);
+    }
+    str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec->from ? " FROM " : "",
+             spec->from ? spec->from : "", spec->todo);
+    return arena_strdup(a, str_text(&text));
+}
+
 static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
 {
     struct dry_step *s = add(d, t);
     struct backfill_spec spec;
     const char *why = NULL, *v = NULL;
     const char **sql = arena_array(d->w.a, const char *, 1);
-    AUTO(str) text = {0}, name = {0}, ask = {0};
+    AUTO(str) name = {0}, ask = {0};
     AUTO(err) ignored = {0};
 
     (void) err;
@@ -111,20 +130,12 @@ static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
         return true;
     }
     sql_qualified(&name, spec.schema, spec.table);
-    str_addf(&text, "UPDATE %s SET ", str_text(&name));
-    for (int i = 0; i < spec.set.n; i++) {
-        str_add(&text, i ? ", " : "");
-        sql_ident(&text, spec.set.items[i].key.s);
-        str_addf(&text, " = (%s)", spec.set.items[i].value.s);
-    }
-    str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec.from ? " FROM " : "",
-             spec.from ? spec.from : "", spec.todo);
-    sql[0] = arena_strdup(d->w.a, str_text(&text));
+    sql[0] = fill_text(d->w.a, &spec, str_text(&name));
     s->sql = sql;
     s->n_sql = 1;
     s->lock = LOCK_RE;
     s->lock_note = "row locks, one batch long";
-    s->undo = "stop; the values stay, harmless";
+    s->undo = spec.insert ? "stop; the rows stay, harmless" : "stop; the values stay, harmless";
     str_add(&ask, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE "
                   "oid = pg_catalog.to_regclass(");
     sql_literal(&ask, str_text(&name));

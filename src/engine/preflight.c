@@ -123,7 +123,7 @@ static void touch_all(struct preflighting *f)
         if (!backfill_spec_of(f->a, f->p, &ph->backfill.items[i], &spec, &why))
             continue;
         struct touched *t = touch(f, spec.schema, spec.table, ph->backfill.items[i].at);
-        t->fills = true;
+        t->fills |= !spec.insert;
     }
     if (sync->by == SYNC_TRIGGER && (f->phase == PHASE_EXPAND || f->phase == PHASE_CONTRACT)) {
         struct touched *t = touch(f, sync->schema.s, sync->table.s, sync->at);

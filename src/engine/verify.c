@@ -126,7 +126,7 @@ static bool check_backfill(struct work *w, const struct backfill *b, int *failed
     const char *why = NULL;
     int64_t left = 0, other = 0;
 
-    if (!backfill_spec_of(w->a, w->p, b, &spec, &why))
+    if (!backfill_spec_of(w->a, w->p, b, &spec, &why) || !spec.tells_left)
         return true;
     bool synced = w->p->sync.by == SYNC_TRIGGER && w->state.first_write_rung &&
                   backfill_is_of_sync(w->p, &spec);

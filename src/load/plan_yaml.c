@@ -126,6 +126,7 @@ static void check_backfill(struct decoder *d, const struct node *n, void *base)
 
     decode_excludes(d, n, "set", "insert");
     decode_excludes(d, n, "insert", "via");
+    decode_excludes(d, n, "insert", "from");
     decode_needs(d, n, "from", "match");
     decode_needs(d, n, "match", "from");
     if (node_get(n, "set"))

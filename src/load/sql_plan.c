@@ -318,18 +318,54 @@ static void check_expression(struct work_plan *w, const struct text *expr, struc
         sql_relations(w->a, parts.tree, rels);
 }
 
-/* Only what it names: whether it is a query is for others to say. */
-static void note_select(struct work_plan *w, const struct text *select, struct text_list *rels)
-{
-    AUTO(problem_list) ignored = {0};
-    struct sql_text text = {select->s, select->at, false};
-    AUTO(sql_parts) parts = {0};
+struct through {
+    const char *table;
+    bool found, is_qualified;
+};
 
-    if (select->s && sql_split(w->a, &text, "the SQL", &parts, &ignored))
-        sql_relations(w->a, parts.tree, rels);
+static bool note_through(void *ctx, const char *kind, const json_t *fields)
+{
+    struct through *t = ctx;
+
+    if (strcmp(kind, "RangeVar") == 0 && tree_is(fields, "relname", t->table)) {
+        t->found = true;
+        t->is_qualified |= tree_text(fields, "schemaname") != NULL;
+    }
+    return true;
 }
 
-static void check_backfill(struct work_plan *w, struct backfill *b)
+static bool is_insert(const struct sql_parts *parts)
+{
+    const char *kind = parts->n == 1 ? tree_kind(parts->items[0].node) : NULL;
+
+    return kind && strcmp(kind, "InsertStmt") == 0 &&
+           tree_count(tree_list(tree_fields(parts->items[0].node), "returningList")) == 0;
+}
+
+/* A batch gives it its own rows under the table's name: what it takes elsewhere it would take whole each time. */
+static void check_insert(struct work_plan *w, struct backfill *b, const char *table)
+{
+    AUTO(sql_parts) parts = {0};
+
+    if (!part_parse(w, &b->insert_select, "INSERT INTO t ", is_insert,
+                    "one SELECT, with ON CONFLICT behind it and nothing else", &parts))
+        return;
+    struct through t = {.table = table};
+    const json_t *select = tree_get(tree_fields(parts.items[0].node), "selectStmt");
+    sql_relations(w->a, select, &b->relations);
+    if (!table)
+        return;
+    tree_walk(select, note_through, &t);
+    if (t.found && !t.is_qualified)
+        return;
+    problem_add(
+        w->problems, b->insert_select.at, arena_printf(w->a, "FROM %s, by its bare name", table),
+        "each batch gives it the rows of its range under that name",
+        t.found ? "its SELECT names %s with a schema" : "its SELECT doesn't go through %s", table);
+    w->is_good = false;
+}
+
+static void check_backfill(struct work_plan *w, struct backfill *b, const struct sync *sync)
 {
     AUTO(sql_parts) parts = {0};
 
@@ -338,7 +374,8 @@ static void check_backfill(struct work_plan *w, struct backfill *b)
         check_expression(w, &b->set.items[i].value, &b->relations);
     check_expression(w, &b->match, &b->relations);
     check_expression(w, &b->where, &b->relations);
-    note_select(w, &b->insert_select, &b->relations);
+    if (b->insert_select.s)
+        check_insert(w, b, b->table.s ? b->table.s : sync->table.s);
     if (b->from.s &&
         part_parse(w, &b->from, "SELECT FROM ", is_from, "tables, as after FROM", &parts))
         sql_relations(w->a, parts.tree, &b->relations);
@@ -387,7 +424,7 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
         for (int i = 0; i < phase->finish.n; i++)
             do_step(&w, &phase->finish.items[i]);
         for (int i = 0; i < phase->backfill.n; i++)
-            check_backfill(&w, &phase->backfill.items[i]);
+            check_backfill(&w, &phase->backfill.items[i], &p->sync);
         if (ph == PHASE_EXPAND)
             note_made(&w, &p->sync, phase);
     }
