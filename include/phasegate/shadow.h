@@ -167,9 +167,10 @@ struct wire_op {
     const char *name, *sql;
     const char *const *args; /* NULL entries are SQL NULL */
     int n_args;
-    bool keep_rows;        /* hand back the cells; else only how many */
-    bool sync;             /* ends a job: when an op of it fails, the rest of it is skipped */
-    const unsigned *types; /* PREPARE: OIDs of the first n_types parameters, 0: to be inferred */
+    bool keep_rows; /* hand back the cells; else only how many */
+    bool sync;      /* ends a job: when an op of it fails, the rest of it is skipped */
+    /* PREPARE: OIDs of the first n_types parameters, 0: to be inferred. RUN: of all of them, or none. */
+    const unsigned *types;
     int n_types;
 };
 

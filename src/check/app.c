@@ -171,6 +171,16 @@ static bool same_args(const struct statement *a, const struct statement *b)
     return true;
 }
 
+static bool same_types(const struct statement *a, const struct statement *b)
+{
+    if (a->types.n != b->types.n)
+        return false;
+    for (int i = 0; i < a->types.n; i++)
+        if (strcmp(a->types.items[i].s, b->types.items[i].s) != 0)
+            return false;
+    return true;
+}
+
 /* By text: a table of places, so that a hundred thousand statements don't take their square. */
 struct places {
     int *slots;
@@ -191,7 +201,8 @@ static struct query *query_for(struct proof *p, struct places *places, const str
         struct query *q = &p->queries[places->slots[at] - 1];
         /* Statements of a transaction run after the others of it, which may differ from release to release. */
         if (q->session == session && !s->tx && !q->s->tx && !sqlc_may_have_stars(s) &&
-            strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s))
+            strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s) &&
+            same_types(q->s, s))
             return q;
     }
     places->slots[at] = ++p->n_queries;
@@ -246,6 +257,8 @@ static uint64_t statement_print(uint64_t h, const struct statement *s)
     h = print_text(print_text(h, s->role), s->differs);
     for (int i = 0; i < s->n_when; i++)
         h = print_text(h, s->when[i].flag) + s->when[i].on;
+    for (int i = 0; i < s->types.n; i++)
+        h = print_text(h, s->types.items[i].s);
     for (int i = 0; i < s->n_args; i++)
         for (int k = 0; k < s->args[i].n; k++)
             h = print_text(h, s->args[i].items[k].sql);

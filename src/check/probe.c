@@ -89,12 +89,24 @@ static bool can_run(const struct query *q)
     return !q->facts.parsed || (q->facts.is_one_statement && !q->facts.is_utility);
 }
 
+static struct wire_op prepare_op(const struct query *q, const char *name, bool sync)
+{
+    return (struct wire_op) {.kind = WIRE_PREPARE,
+                             .name = name,
+                             .sql = q->sql,
+                             .types = q->types,
+                             .n_types = q->types ? q->s->types.n : 0,
+                             .sync = sync};
+}
+
 /* P and D: each query that touches something that isn't as it was. */
 static bool prepare_all(struct proof *p, int state, int session, struct err *err)
 {
     struct jobs j = {0};
     int *of = arena_array(p->scratch, int, p->n_queries + 1), n = 0;
 
+    if (!declared_types(p, session, err))
+        return false;
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         if (q->session == session && q->writes_out == state)
@@ -115,7 +127,7 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
             continue;
         }
         of[n++] = i;
-        job_op(p, &j, (struct wire_op) {.kind = WIRE_PREPARE, .name = "", .sql = q->sql});
+        job_op(p, &j, prepare_op(q, "", false));
         job_op(p, &j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
     }
     if (!jobs_run(p, &j, session, err))
@@ -125,6 +137,9 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
         const struct wire_result *r = &j.results[2 * i];
 
         q->plan[state] = outcome_of(p, r[0].ok ? &r[1] : &r[0], 'P');
+        if (q->untyped)
+            q->plan[state] = outcome_of(
+                p, &(struct wire_result) {.sqlstate = "42704", .message = q->untyped}, 'P');
         if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
             q->plan[state] = outcome_of(
                 p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
@@ -150,7 +165,9 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
                    (struct wire_op) {.kind = WIRE_RUN,
                                      .sql = b->sql,
                                      .args = b->sets[0].values,
-                                     .n_args = b->sets[0].n});
+                                     .n_args = b->sets[0].n,
+                                     .types = b->types,
+                                     .n_types = b->types ? b->s->types.n : 0});
     }
     if (q->clears)
         job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = q->clears});
@@ -160,6 +177,8 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
                              .sql = held ? NULL : q->sql,
                              .args = args->values,
                              .n_args = args->n,
+                             .types = q->types,
+                             .n_types = q->types ? q->s->types.n : 0,
                              .keep_rows = q->keeps_rows});
     /* Those that wait, wait for the last statement of the transaction. */
     job_op(p, j,
@@ -353,8 +372,7 @@ static bool explain(struct proof *p, struct query *q, int state, struct err *err
         job_op(
             p, &j,
             (struct wire_op) {.kind = WIRE_RUN, .sql = "SET plan_cache_mode = force_generic_plan"});
-        job_op(p, &j,
-               (struct wire_op) {.kind = WIRE_PREPARE, .name = "phasegate_e", .sql = q->sql});
+        job_op(p, &j, prepare_op(q, "phasegate_e", false));
         job_op(p, &j,
                (struct wire_op) {.kind = WIRE_RUN,
                                  .sql = arena_printf(p->scratch, "EXPLAIN EXECUTE phasegate_e%s",
@@ -407,9 +425,7 @@ static bool open_holds(struct proof *p, int state, int session, struct err *err)
             if (h->is_open || h->is_left || h->state != state)
                 continue;
             of[j.n] = h;
-            job_op(p, &j,
-                   (struct wire_op) {
-                       .kind = WIRE_PREPARE, .name = h->name, .sql = q->sql, .sync = true});
+            job_op(p, &j, prepare_op(q, h->name, true));
         }
     }
     if (!jobs_run(p, &j, session, err))

@@ -119,6 +119,8 @@ struct query {
     uint64_t surface;   /* of what it touches, when it was probed last */
     uint64_t chain;     /* of all that its outcomes depend on; 0: nothing is kept */
     struct record *record;            /* of this chain; NULL: nothing is kept */
+    const unsigned *types;            /* [s->types.n] in this state; NULL: none are declared */
+    const char *untyped;              /* a declared type that isn't there; NULL: none */
     int probed_state;                 /* -1: never */
     const struct outcome **plan;      /* [n_states] P and E; NULL: not looked at */
     const struct description **shape; /* [n_states]; NULL: doesn't prepare */
@@ -353,6 +355,9 @@ struct finding *step_finding(struct proof *p, int state, const char *rule, struc
 void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r);
 /* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
 bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message);
+
+/* declared.c: the types that clients declare, as this state's server numbers them. */
+bool declared_types(struct proof *p, int session, struct err *err);
 
 /* verify.c: queries of verify: in the states where they might be run; then those that are understood nowhere. */
 bool verify_state(struct proof *p, int state, struct err *err);

@@ -57,7 +57,9 @@ static bool send_op(PGconn *conn, const struct wire_op *op)
     case WIRE_RUN_PREPARED:
         return PQsendQueryPrepared(conn, op->name, op->n_args, op->args, NULL, NULL, 0);
     case WIRE_RUN:
-        return PQsendQueryParams(conn, op->sql, op->n_args, NULL, op->args, NULL, NULL, 0);
+        return PQsendQueryParams(conn, op->sql, op->n_args,
+                                 op->n_types == op->n_args ? op->types : NULL, op->args, NULL, NULL,
+                                 0);
     }
     return false;
 }

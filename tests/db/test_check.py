@@ -174,6 +174,32 @@ class Verify(check_project.Case):
         self.assertNotIn("verify-query-fails", [f["rule"] for f in done.findings], done)
 
 
+class DeclaredTypes(check_project.Case):
+    """-- types: what the client declares comes over the wire, whatever the server would infer."""
+
+    def typed(self, types, sql="SELECT id FROM t WHERE code = $1", step="ALTER TABLE t ALTER COLUMN code TYPE text"):
+        text = "-- name: One\n%s%s;\n" % ("-- types: %s\n" % types if types else "", sql)
+        return self.project(baseline="CREATE TABLE t (id bigint PRIMARY KEY, code int); CREATE TYPE mood AS ENUM ('a');",
+                            releases={"1.0.0": text, "1.1.0": text, "1.2.0": text, "1.3.0": text},
+                            plans=[plan("retype", phases={"contract": {"release": "1.3.0", "steps": [{"id": "s", "sql": step}]}})])
+
+    def test_a_declared_type_that_fits_no_more(self):
+        """What the server infers fits afresh, and fails only where it was held; what is declared fails either way."""
+        for types, probe in (("int4", "P"), (None, "X")):
+            [f] = [f for f in self.typed(types).check().findings if f["rule"] == "old-query-fails"]
+            self.assertEqual((f["sqlstate"], f["message"]), ("42883", "operator does not exist: text = integer"))
+            self.assertEqual({place["probe"] for place in f["places"]}, {probe})
+
+    def test_a_parameter_that_nothing_else_types(self):
+        p = self.typed("int4, mood", "SELECT id, $2 AS mood FROM t WHERE id = $1", "COMMENT ON TABLE t IS 'x'")
+        self.assertEqual([f["rule"] for f in p.check().findings if f["rule"] in ("cell-untested", "failing-at-baseline")], [])
+
+    def test_a_type_that_is_nowhere(self):
+        done = self.typed("itn4", step="COMMENT ON TABLE t IS 'x'").check()
+        said = [f["message"] for f in done.findings if f["rule"] == "failing-at-baseline"]
+        self.assertTrue(said and 'type "itn4" of -- types: does not exist' in said[0], done)
+
+
 class Restrictions(check_project.Case):
     def test_null_from_a_live_writer(self):
         put = "-- name: Put\n-- args: (7, 'x')\nINSERT INTO t (id, old) VALUES ($1, $2);\n"

@@ -187,7 +187,8 @@ class Proof(WithStatements):
 
     def test_a_shadow_elsewhere(self):
         p = self.with_statements(RIGHT, [full_plan()])
-        server = pgtest.cluster()
+        server = pgtest.Cluster()  # of its own: what others leave on a shared one isn't ours
+        self.addCleanup(server.close)
         made = p.json("advance", "orders-ref", "--release", "1.1.0", "--shadow", server.url(), env=NOTHING)
         self.assertEqual(made["result"]["plans"][0]["proof"], "proved")
         made = p.json("advance", "orders-ref", "--release", "1.2.0", env=dict(NOTHING, PHASEGATE_SHADOW=server.url()))
