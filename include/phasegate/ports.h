@@ -222,13 +222,26 @@ enum event_kind {
     EVENT_FLAG      /* key, from, to, level */
 };
 
+/* What a backfill counts, besides rows done and rows in all. */
+struct fill_counts {
+    int64_t changed, failed, retried,
+        batches;      /* rows changed; rows that can't be filled; batches tried again */
+    int64_t residual; /* ranges with rows that others hold */
+    int64_t left_ms;  /* -1: not known */
+    int64_t since_ms; /* of the level, wall clock */
+    int workers, slices, slices_done;
+    const char *level, *reason; /* what throttles: "ok", "slow", "stop"; reason NULL: nothing */
+    bool is_last;
+};
+
 struct event {
     enum event_kind kind;
     const char *plan, *phase, *task; /* NULL where not known */
     const char *message;
-    int64_t number, total; /* START, DONE: "(3 of 7)"; PROGRESS: rows */
-    int64_t ms;            /* DONE, RETRY: next try in ms */
-    double rate;           /* PROGRESS: per second */
+    int64_t number, total;          /* START, DONE: "(3 of 7)"; PROGRESS: rows */
+    int64_t ms;                     /* DONE, RETRY: next try in ms */
+    double rate;                    /* PROGRESS: per second */
+    const struct fill_counts *fill; /* PROGRESS of a backfill; NULL: of something else */
 };
 
 struct events;

@@ -284,6 +284,9 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
 /* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
 const char *proof_form(struct context *c, const struct json_t *doc);
 
+/* metrics_file.c: --metrics-file, for what is run after this. */
+void metrics_file_begin(struct context *c);
+
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
 bool expand_restricts(struct context *c, struct plan *p);
 bool refuse_unproven(struct context *c, struct plan *p, enum phase phase,

@@ -129,6 +129,7 @@ bool cmd_advance(struct context *c, struct err *err)
     bool every = opt_has(c, OPT_ALL_PLANS), good;
     struct proving k;
 
+    metrics_file_begin(c);
     if (every == (c->line.n_args > 0)) {
         err_set(err, ERR_USAGE,
                 every ? "advance: a plan, or --all, and not both"

@@ -392,6 +392,10 @@ bool cmd_backfill(struct context *c, struct err *err)
     }
     if (opt_has(c, OPT_MEASURE) && strcmp(what, "estimate") != 0)
         return err_set(err, ERR_USAGE, "backfill %s: --measure belongs to estimate", what);
+    if (opt_has(c, OPT_METRICS_FILE) && strcmp(what, "run") != 0)
+        return err_set(err, ERR_USAGE, "backfill %s: --metrics-file belongs to run, and to advance",
+                       what);
+    metrics_file_begin(c);
     if (!context_engine(c, c->plans[0], &e, err))
         return false;
     if (strcmp(what, "run") == 0)

@@ -108,15 +108,28 @@ static void progress(void *ctx, const struct backfill_now *now, bool is_last)
 {
     struct filler *f = ctx;
     int64_t mono = clock_mono_ms(f->w->e->ports->clock), ms = mono - f->begun_ms;
+    const struct fill_counts fill = {.changed = now->rows_changed,
+                                     .failed = now->quarantined,
+                                     .retried = now->retried,
+                                     .batches = now->batches,
+                                     .residual = now->residual,
+                                     .left_ms = now->left_ms,
+                                     .since_ms = now->since_ms,
+                                     .workers = now->workers,
+                                     .slices = now->slices,
+                                     .slices_done = now->slices_done,
+                                     .level = signal_level_word(now->level),
+                                     .reason = now->reason,
+                                     .is_last = is_last};
     struct event ev = {.kind = EVENT_PROGRESS,
                        .plan = f->w->p->id.s,
                        .phase = phase_word(f->w->phase),
                        .task = f->t->id,
                        .message = "rows",
                        .number = now->rows_done,
-                       .total = now->rows_total};
+                       .total = now->rows_total,
+                       .fill = &fill};
 
-    (void) is_last;
     ev.rate = ms > 0 ? 1000.0 * (double) (now->rows_done - f->rows_before) / (double) ms : 0;
     f->w->state.rows_done = now->rows_done;
     events_emit(f->w->e->ports->events, &ev);

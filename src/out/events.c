@@ -65,6 +65,10 @@ static void numbers(const struct event *ev, struct str *to)
         str_add(to, ", ETA ");
         duration_to_text(to, ms < 1000 ? 1000 : (int64_t) (ms / 1000) * 1000);
     }
+    if (ev->fill && ev->fill->reason)
+        str_addf(to, ", %s: %s", ev->fill->level, ev->fill->reason);
+    if (ev->fill && ev->fill->failed > 0)
+        str_addf(to, ", %" PRId64 " can't be filled", ev->fill->failed);
 }
 
 static int columns(void)
@@ -171,6 +175,18 @@ static void line_for_people(struct out *o, const struct event *ev)
     fflush(o->messages);
 }
 
+static void put_fill(struct json_out *j, const struct fill_counts *f)
+{
+    json_int(j, "changed", f->changed);
+    json_int(j, "failed", f->failed);
+    json_int(j, "retried", f->retried);
+    json_int(j, "batches", f->batches);
+    json_int(j, "residual", f->residual);
+    json_int(j, "left_ms", f->left_ms);
+    json_str(j, "throttle", f->level);
+    json_str(j, "reason", f->reason);
+}
+
 static void object_for_programs(struct out *o, const struct event *ev)
 {
     AUTO(str) text = {0};
@@ -195,6 +211,8 @@ static void object_for_programs(struct out *o, const struct event *ev)
     json_int(&j, "ms", ev->ms);
     if (ev->kind == EVENT_PROGRESS)
         json_double(&j, "rate", ev->rate);
+    if (ev->fill)
+        put_fill(&j, ev->fill);
     json_object_end(&j);
     out_put_line(o, o->data, &text);
     fflush(o->data);

@@ -1,5 +1,6 @@
 """backfill PLAN status, run, pause, resume, set, retry; and what throttles a backfill."""
 
+import json
 import os
 import signal
 import time
@@ -49,6 +50,30 @@ class Backfill(project.Case):
         except AssertionError as e:
             raise AssertionError("%s: %s" % (e, last)) from None
         return last[0]
+
+    # ---- metrics -----------------------------------------------------------------------------------------------
+
+    def test_metrics_for_prometheus(self):
+        p = self.begin()
+        path = os.path.join(p.dir, "out.prom")
+        lines = p.ok("advance", NAME, "--release", "1.2.0", "--metrics-file", path, "--format", "jsonl").stdout.splitlines()
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        labels = '{plan="orders-ref",phase="dual_read",backfill="fill"}'
+        for line in ("rows_processed_total%s 20000", "rows_changed_total%s 20000", "rows_failed%s 0", "finished%s 1", "throttled%s 0"):
+            self.assertIn("\nphasegate_backfill_" + line % labels + "\n", text)
+        names = [line.split("{")[0] for line in text.splitlines() if not line.startswith("#")]
+        self.assertEqual(len(names), len(set(names)))
+        for name in names:
+            self.assertIn("# TYPE %s " % name, text)
+        last = [e for e in map(json.loads, lines) if e.get("event") == "progress"][-1]
+        self.assertEqual((last["changed"], last["failed"], last["throttle"], last["reason"]), (20000, 0, "ok", None))
+
+    def test_metrics_that_cannot_be_written_stop_nothing(self):
+        p = self.begin()
+        done = p.ok("advance", NAME, "--release", "1.2.0", "--metrics-file", "/nowhere/out.prom")
+        self.assertEqual(done.stderr.count("--metrics-file"), 1, done)
+        self.assertEqual(p.exits(2, "backfill", NAME, "--metrics-file", "x").rc, 2)
 
     # ---- status ------------------------------------------------------------------------------------------------
 
