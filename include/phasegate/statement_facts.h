@@ -88,6 +88,7 @@ struct statement_facts {
     bool
         uses_now; /* now(), current_timestamp, random() and the like: answers differ from call to call */
     bool has_order_by;            /* the outermost one */
+    struct text_list sorts;       /* columns that stand in an ORDER BY by their names, once each */
     const struct fact_copy *copy; /* NULL: it isn't COPY */
     const char *
         prepares; /* the query of PREPARE name AS query, which the server looks at when it's run; NULL: none */

@@ -86,7 +86,7 @@ void answer_look_beside(struct proof *p, struct query *q)
     q->leaves_beside = arena_strdup(p->a, str_text(&sql));
 }
 
-/* Of the baseline's own rows there may be any number. */
+/* Of the baseline's own rows there may be any number: then they aren't compared. */
 static bool is_small(const struct proof *p, const struct query *q)
 {
     const char *path = p->sessions[q->session].search_path;
@@ -95,7 +95,7 @@ static bool is_small(const struct proof *p, const struct query *q)
         const struct cat_relation *r =
             cat_find(&p->now, path, q->facts.rels[i].schema, q->facts.rels[i].name);
         const struct seed *s = r ? seed_of(p, r->oid) : NULL;
-        if (s && s->is_found)
+        if (s && s->is_many)
             return false;
     }
     return true;
@@ -154,7 +154,7 @@ static bool has_word(const char *sql, const char *word)
 /* What only says how things are; a DO block, a CALL, or a SELECT of a function may do anything to rows. */
 static bool is_definition(const struct sql_stmt *s)
 {
-    static const char *const words[] = {"CREATE ", "ALTER ", "DROP ", "GRANT", "REVOKE", "COMMENT"};
+    static const char *const words[] = {"CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "COMMENT"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (s->class != SQL_DATA && strncmp(s->kind, words[i], strlen(words[i])) == 0)
@@ -277,7 +277,7 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
     for (int i = 0; i < s->n_stmts; i++)
         if (strstr(s->stmts[i].kind, "ADD COLUMN") || strstr(s->stmts[i].kind, "CREATE TABLE"))
             rule = "name-shadowed";
-        else if (strstr(s->stmts[i].kind, "FUNCTION"))
+        else if (strstr(s->stmts[i].kind, "FUNCTION") || has_word(s->stmts[i].sql, "aggregate"))
             rule =
                 strncmp(s->stmts[i].kind, "CREATE", 6) != 0 || has_word(s->stmts[i].sql, "replace")
                     ? "function-signature-changed"
@@ -286,6 +286,8 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
             rule = "whole-row-shape-drift";
         else if (has_word(s->stmts[i].sql, "rename value"))
             rule = "enum-value-renamed";
+        else if (strstr(s->stmts[i].kind, "TEXT SEARCH"))
+            rule = "session-meaning-changed";
     return rule;
 }
 

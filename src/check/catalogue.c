@@ -31,7 +31,7 @@ enum {
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
     [Q_RELATIONS] = 4, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 5,
-    [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 1,
+    [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 2,
 };
 
 static const char *const queries[Q_COUNT] = {
@@ -197,14 +197,27 @@ static void read_indexes(struct reader *rd, struct cat_relation *rel)
     }
 }
 
-static void read_named(struct reader *rd, int q, struct cat_relation *rel, struct cat_named **out,
-                       int *out_n)
+static void read_triggers(struct reader *rd, struct cat_relation *rel)
 {
-    int n = rows_of(rd, q, rel);
+    int n = rows_of(rd, Q_TRIGGERS, rel);
 
-    *out = arena_array(rd->a, struct cat_named, n + 1);
-    for (int i = 0; i < n; i++)
-        (*out)[(*out_n)++] = (struct cat_named) {row_at(rd, q, i)[1], row_at(rd, q, i)[2]};
+    rel->triggers = arena_array(rd->a, struct cat_named, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char **c = row_at(rd, Q_TRIGGERS, i);
+        rel->triggers[rel->n_triggers++] = (struct cat_named) {.name = c[1], .definition = c[2]};
+    }
+}
+
+static void read_policies(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_POLICIES, rel);
+
+    rel->policies = arena_array(rd->a, struct cat_named, n + 1);
+    for (int i = 0; i < n; i++) {
+        const char **c = row_at(rd, Q_POLICIES, i);
+        rel->policies[rel->n_policies++] =
+            (struct cat_named) {.name = c[2], .definition = c[3], .roles = c[1]};
+    }
 }
 
 static void read_uses(struct reader *rd, struct cat_relation *rel)
@@ -247,8 +260,8 @@ static void read_relation(struct reader *rd, int row)
     read_columns(rd, rel);
     read_constraints(rd, rel);
     read_indexes(rd, rel);
-    read_named(rd, Q_TRIGGERS, rel, &rel->triggers, &rel->n_triggers);
-    read_named(rd, Q_POLICIES, rel, &rel->policies, &rel->n_policies);
+    read_triggers(rd, rel);
+    read_policies(rd, rel);
     read_uses(rd, rel);
 }
 
@@ -281,7 +294,8 @@ static void read_functions(struct reader *rd)
     c->functions = arena_array(rd->a, struct cat_function, r->n_rows + 1);
     for (int i = 0; i < r->n_rows; i++)
         c->functions[c->n_functions++] = (struct cat_function) {
-            r->cell[i][0], r->cell[i][1], print_text(PRINT_START, r->cell[i][2])};
+            r->cell[i][0], r->cell[i][1],
+            print_text(print_text(PRINT_START, r->cell[i][0]), r->cell[i][2])};
 }
 
 static int compare_names(const void *x, const void *y)

@@ -47,6 +47,8 @@ struct cat_index {
 
 struct cat_named { /* triggers, policies */
     const char *name, *definition;
+    const char
+        *roles; /* of a policy: whom it holds for, each between two line ends; NULL: everybody */
 };
 
 struct cat_relation {

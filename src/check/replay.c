@@ -87,8 +87,12 @@ static bool is_about_rows(const struct wire_result *r)
 static bool forget_rows(struct proof *p, const struct step *s, const struct wire_result *r,
                         bool *any, struct err *err)
 {
-    /* ATTACH PARTITION is about the partition's rows, and names the parent. */
+    /* ATTACH PARTITION is about the partition's rows, and names the parent; a new partition, about those of the
+     * default one. */
     const char *named = quoted_name(p->scratch, r->message, "relation");
+
+    if (!named)
+        named = quoted_name(p->scratch, r->message, "default partition");
 
     *any = false;
     if (named && !seed_remove(p, NULL, named, any, err))

@@ -52,11 +52,11 @@ static bool is_nextval(const char *fallback)
 }
 
 /* A view without a default of its own has that of the table below it. */
-static const char *fallback_of(const struct look *l, const struct cat_relation *r,
+static const char *fallback_of(const struct catalogue *in, const struct cat_relation *r,
                                const struct cat_column *c)
 {
     for (int i = 0; !c->fallback && r->kind == 'v' && i < r->n_uses; i++) {
-        const struct cat_relation *below = cat_by_oid(&l->p->now, r->uses[i]);
+        const struct cat_relation *below = cat_by_oid(in, r->uses[i]);
         const struct cat_column *same = below ? cat_column(below, c->name) : NULL;
 
         if (same && same->fallback)
@@ -78,18 +78,20 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
                         (f->verb == VERB_INSERT && !names(&f->columns, b->name));
 
         /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
-        if (!left_out || !n || !b->fallback || b->is_generated ||
-            same_text(b->fallback, fallback_of(l, now, n)) || n->is_identity ||
-            (is_nextval(b->fallback) && is_nextval(n->fallback)))
+        const char *old = fallback_of(&l->p->before, before, b);
+        const char *new = n ? fallback_of(&l->p->now, now, n) : NULL;
+
+        if (!left_out || !n || !old || b->is_generated || same_text(old, new) || n->is_identity ||
+            (is_nextval(old) && is_nextval(new)))
             continue;
         /* It fails, and that is told of. */
-        if (n->not_null && !fallback_of(l, now, n))
+        if (n->not_null && !new)
             continue;
         add(l, "insert-relied-on-default",
             arena_printf(l->p->a, "the %s \"%s\", whose default was %s and is %s",
                          f->verb == VERB_INSERT ? "INSERT leaves out"
                                                 : "UPDATE takes the default of",
-                         b->name, b->fallback, n->fallback ? n->fallback : "gone"),
+                         b->name, old, new ? new : "gone"),
             "give the column a value in a release before this one");
     }
 }
@@ -177,12 +179,25 @@ static bool acts(const struct cat_constraint *k)
            (strstr(k->definition, "ON DELETE CASCADE") || strstr(k->definition, "ON DELETE SET"));
 }
 
-static bool has_foreign_key(const struct cat_relation *r, const struct cat_constraint *like)
+/* The word behind ON DELETE, and for SET the one after it tells NULL from DEFAULT. */
+static bool acts_alike(const struct cat_constraint *a, const struct cat_constraint *b)
 {
-    for (int i = 0; i < r->n_constraints; i++)
-        if (r->constraints[i].type == 'f' && r->constraints[i].other == like->other)
-            return true;
-    return false;
+    const char *x = strstr(a->definition, "ON DELETE"), *y = strstr(b->definition, "ON DELETE");
+
+    return x && y && strncmp(x, y, strlen("ON DELETE SET D")) == 0;
+}
+
+static const struct cat_constraint *foreign_key_like(const struct cat_relation *r,
+                                                     const struct cat_constraint *like)
+{
+    const struct cat_constraint *found = NULL;
+
+    for (int i = 0; i < r->n_constraints; i++) {
+        const struct cat_constraint *k = &r->constraints[i];
+        if (k->type == 'f' && k->other == like->other && (!found || acts_alike(k, like)))
+            found = k;
+    }
+    return found;
 }
 
 /* Rows that a foreign key took along, or let go, stay as they are. With another key in its place it's for the run. */
@@ -194,16 +209,38 @@ static void look_at_actions(struct look *l, const struct fact_write *f)
         const struct cat_relation *b = &l->p->before.relations[i],
                                   *n = cat_by_oid(&l->p->now, b->oid);
 
-        for (int k = 0; n && k < b->n_constraints; k++)
-            if (b->constraints[k].other == r->oid && acts(&b->constraints[k]) &&
-                !has_foreign_key(n, &b->constraints[k]))
+        for (int k = 0; n && k < b->n_constraints; k++) {
+            const struct cat_constraint *was = &b->constraints[k];
+            bool acted = was->other == r->oid && acts(was);
+            const struct cat_constraint *is = acted ? foreign_key_like(n, was) : NULL;
+
+            if (is && acts(is) && !acts_alike(is, was))
+                add(l, "old-path-trigger-effect",
+                    arena_printf(l->p->a,
+                                 "what it deletes does other things to rows of \"%s\" than before: "
+                                 "%s was %s",
+                                 n->name, is->definition, was->definition),
+                    "do to them what is meant in the statement itself, in a release before this "
+                    "one");
+            if (acted && !is)
                 add(l, "old-path-trigger-effect",
                     arena_printf(l->p->a,
                                  "foreign key \"%s\" is gone: rows of \"%s\" are left behind that "
                                  "point at what it deletes",
                                  b->constraints[k].name, n->name),
                     "delete them in the statement itself, in a release before this one");
+        }
     }
+}
+
+/* What the name meant is still there, and the name means something else. */
+static bool is_shadowed(const struct look *l, const struct cat_relation *before,
+                        const struct cat_relation *now)
+{
+    const struct cat_relation *still = cat_by_oid(&l->p->now, before->oid);
+
+    return before->oid != now->oid && still && strcmp(still->name, before->name) == 0 &&
+           strcmp(still->schema, before->schema) == 0;
 }
 
 /* Whose allocation of numbers counts on the step, as those of many mappers do, gives out the same ones twice. */
@@ -220,7 +257,12 @@ static void look_at_sequences(struct look *l)
         const struct cat_relation *b = cat_find(&l->p->before, l->path, schema, name);
         const struct cat_relation *n = cat_find(&l->p->now, l->path, schema, name);
 
-        if (b && n && b->kind == 'S' && n->kind == 'S' && b->increment != n->increment)
+        if (b && n && b->kind == 'S' && n->kind == 'S' && is_shadowed(l, b, n))
+            add(l, "name-shadowed",
+                arena_printf(l->p->a, "'%s' was %s.%s and is %s.%s now, by the search_path",
+                             f->literals.items[i].s, b->schema, b->name, n->schema, n->name),
+                "write the schema in front of the name, in a release before this one");
+        else if (b && n && b->kind == 'S' && n->kind == 'S' && b->increment != n->increment)
             add(l, "session-meaning-changed",
                 arena_printf(l->p->a, "\"%s\" went by steps of %lld and goes by %lld", n->name,
                              b->increment, n->increment),
@@ -288,34 +330,6 @@ static bool tells_apart(const struct cat_relation *before, const struct cat_rela
     return false;
 }
 
-static const char *words_of_policies(struct proof *p, const struct cat_relation *r)
-{
-    AUTO(str) all = {0};
-
-    if (!r->has_rls)
-        return "no row level security";
-    for (int i = 0; i < r->n_policies; i++)
-        str_addf(&all, "%s%s (%s)", i ? ", " : "", r->policies[i].name, r->policies[i].definition);
-    return all.len ? arena_strdup(p->a, str_text(&all)) : "no policy, which shows no row";
-}
-
-/* Is there a policy that lets everybody at every row, and none that takes some away again? As the catalogue query
- * writes them: command, permissive, roles where they are named, expressions. */
-static bool shows_all(const struct cat_relation *r, const struct fact_rel *f)
-{
-    bool all = false;
-
-    for (int i = 0; i < r->n_policies; i++) {
-        const char *d = r->policies[i].definition;
-
-        if (strncmp(d + 1, " t ", 3) != 0)
-            return false;
-        all |= (d[0] == '*' || (d[0] == 'r' && !f->is_target)) &&
-               (strcmp(d + 4, "true") == 0 || strcmp(d + 4, "true true") == 0);
-    }
-    return all;
-}
-
 static void look_at_rel(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
@@ -338,28 +352,22 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
                 "a whole row of \"%s\" is taken as one value, which has other fields than before",
                 f->name),
             "name the fields, in a release before this one");
-    /* What the name meant is still there, and the name means something else. */
-    if (before->oid != now->oid && cat_by_oid(&l->p->now, before->oid) &&
-        strcmp(cat_by_oid(&l->p->now, before->oid)->name, before->name) == 0 &&
-        strcmp(cat_by_oid(&l->p->now, before->oid)->schema, before->schema) == 0)
+    if (is_shadowed(l, before, now))
         add(l, "name-shadowed",
             arena_printf(l->p->a, "\"%s\" was %s.%s and is %s.%s now, by the search_path", f->name,
                          before->schema, before->name, now->schema, now->name),
             "write the schema in front of the name, in a release before this one");
     if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
-        !(before->has_rls == false && shows_all(now, f))) {
-        bool differs = before->has_rls != now->has_rls ||
-                       (now->has_rls && before->n_policies != now->n_policies);
-        for (int i = 0; !differs && now->has_rls && i < now->n_policies; i++)
-            differs = strcmp(before->policies[i].definition, now->policies[i].definition) != 0;
-        if (differs)
+        !(before->has_rls == false && policies_show_all(now, f))) {
+        if (before->has_rls != now->has_rls ||
+            (now->has_rls && !policies_same(before, now, f, role)))
             add(l, "row-visibility-changed",
                 arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
                              f->name, role),
                 arena_printf(l->p->a,
                              "make the policies first, and check what the role sees with them; "
                              "before: %s; now: %s",
-                             words_of_policies(l->p, before), words_of_policies(l->p, now)));
+                             policies_words(l->p, before), policies_words(l->p, now)));
     }
 }
 
@@ -381,6 +389,13 @@ static void look_at_places(struct look *l, const struct fact_write *f)
 
 static bool is_timestamp(const char *type) { return strncmp(type, "timestamp", 9) == 0; }
 
+/* '10' comes before '9', and 10 after it; labels go by their type. */
+static bool sorts_otherwise(const struct cat_column *a, const struct cat_column *b)
+{
+    return a->category != b->category && (a->category == 'S' || b->category == 'S') &&
+           (strchr("NE", a->category) || strchr("NE", b->category));
+}
+
 static void look_at_meaning(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
@@ -398,6 +413,9 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
         else if (b->type == n->type && !same_text(b->collation, n->collation))
             what = arena_printf(l->p->a, "\"%s\" is compared and sorted by another collation",
                                 b->name);
+        else if (names(&l->a->q->facts.sorts, b->name) && sorts_otherwise(b, n))
+            what = arena_printf(l->p->a, "\"%s\" was %s and is %s, which sorts otherwise", b->name,
+                                b->type_text, n->type_text);
         if (what)
             add(l, "session-meaning-changed", what,
                 "a new column, read by the releases that know what it means");
@@ -536,61 +554,6 @@ static void look_at_enums(struct look *l)
     }
 }
 
-/* ---- what CASCADE took along ------------------------------------------------------------------------ */
-
-static struct finding *cascade(struct proof *p, int state, const struct sql_stmt *s,
-                               const char *message)
-{
-    const struct timeline_state *t = &p->t.states[state];
-    struct finding *f = report_add(p->report, "dependents-cascaded", s->at, "%s", message);
-
-    f->plan = p->t.plans[t->plan]->id.s;
-    f->phase = phase_word(t->phase);
-    f->step = t->task->step->id.s;
-    f->help = "drop or change what depends on it in steps of their own, so that each is seen";
-    return f;
-}
-
-/* A foreign key to a table that is dropped itself forbids nothing any more, and nobody can use it. */
-static bool leads_to_dropped(const struct proof *p, const struct sql_stmt *s,
-                             const struct cat_constraint *k)
-{
-    const struct cat_relation *other =
-        s->drop == DROP_TABLE && s->table ? cat_by_oid(&p->before, k->other) : NULL;
-
-    return other && strcmp(other->name, s->table) == 0 &&
-           (!s->schema || strcmp(other->schema, s->schema) == 0);
-}
-
-static void look_at_cascade(struct proof *p, int state)
-{
-    const struct task *t = p->t.states[state].task;
-    const struct sql_stmt *s = t && t->step && t->step->n_stmts > 0 ? &t->step->stmts[0] : NULL;
-
-    /* What was hidden is destroyed without: its foreign keys went when it was hidden. */
-    if (!s || t->kind == TASK_PURGE_DROP || !strcasestr(s->sql, "cascade"))
-        return;
-    for (int i = 0; i < p->before.n_relations; i++) {
-        const struct cat_relation *b = &p->before.relations[i], *n = cat_by_oid(&p->now, b->oid);
-        bool meant = s->table && strcmp(b->name, s->table) == 0;
-
-        if (!n && !meant && b->kind != 'S')
-            cascade(
-                p, state, s,
-                arena_printf(p->a, "CASCADE drops \"%s\" as well, which depends on it", b->name));
-        for (int k = 0; n && !meant && k < b->n_constraints; k++) {
-            bool there =
-                b->constraints[k].type != 'f' || leads_to_dropped(p, s, &b->constraints[k]);
-            for (int m = 0; m < n->n_constraints; m++)
-                there |= strcmp(n->constraints[m].name, b->constraints[k].name) == 0;
-            if (!there)
-                cascade(p, state, s,
-                        arena_printf(p->a, "CASCADE drops foreign key \"%s\" of \"%s\" as well",
-                                     b->constraints[k].name, b->name));
-        }
-    }
-}
-
 /* ---- a state ------------------------------------------------------------------------------------------------------------ */
 
 const struct timeline_world *world_met(const struct proof *p, const struct app_statement *a,
@@ -610,7 +573,7 @@ void silent_state(struct proof *p, int state)
 {
     if (state == 0 || p->t.states[state].by == STATE_RESTORE)
         return;
-    look_at_cascade(p, state);
+    cascade_state(p, state);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         const struct timeline_world *w = world_met(p, a, state);

@@ -18,7 +18,7 @@ static void add_relation(struct surface *s, const struct cat_relation *r, bool w
             return;
     if (s->n_seen < 64)
         s->seen[s->n_seen++] = r->oid;
-    s->h = s->h * 31 + r->fingerprint;
+    s->h = s->h * 31 + r->fingerprint + (r->kind == 'm' && r->is_populated);
     for (int i = 0; i < r->n_uses; i++)
         add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written, depth + 1);
     if (!written)

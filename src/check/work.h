@@ -144,7 +144,8 @@ struct app_session {
 
 struct seed { /* a row that we made or found: texts by column */
     unsigned relation;
-    bool is_found;                    /* the baseline's: there may be any number of them */
+    bool is_found;                    /* the baseline's */
+    bool is_many;                     /* and there are more than a few of them */
     const struct cat_relation *shape; /* as it was then */
     const char **values;              /* by place in shape->columns */
 };
@@ -592,6 +593,13 @@ void once_state(struct proof *p, int state);
 
 /* silent.c: S, against the state before. */
 void silent_state(struct proof *p, int state);
+void cascade_state(struct proof *p, int state);
+const char *policies_words(struct proof *p, const struct cat_relation *r);
+/* Is there a policy that lets everybody at every row, and none that takes some away again? */
+bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f);
+/* To this role, in this statement. */
+bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
+                   const struct fact_rel *f, const char *role);
 
 /* ddl.c: locks, rewrites and scans of one transaction of a step. */
 /* Runs a step's statements; tell: with findings on what they hold up. failed: which of them, n_stmts for the

@@ -459,6 +459,21 @@ static void walk_order(struct walk *w, struct scope *s, const json_t *list)
     }
 }
 
+static void note_sorts(struct walk *w, const json_t *list)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *) list, i, item)
+    {
+        const json_t *names =
+            tree_list(tree_as(tree_get(tree_get(item, "SortBy"), "node"), "ColumnRef"), "fields");
+        const json_t *last = tree_as(json_array_get(names, json_array_size(names) - 1), "String");
+        if (last)
+            note_text_once(w->a, &w->out->sorts, tree_text(last, "sval"));
+    }
+}
+
 static void walk_locks(struct scope *s, const json_t *list)
 {
     const json_t *item, *rel;
@@ -531,6 +546,7 @@ struct scope *walk_select(struct walk *w, struct scope *outer, const json_t *f)
     walk_expr(w, s, tree_get(f, "havingClause"));
     walk_expr(w, s, tree_get(f, "windowClause"));
     walk_order(w, s, tree_list(f, "sortClause"));
+    note_sorts(w, tree_list(f, "sortClause"));
     walk_expr(w, s, tree_get(f, "limitOffset"));
     walk_expr(w, s, tree_get(f, "limitCount"));
     walk_locks(s, tree_list(f, "lockingClause"));

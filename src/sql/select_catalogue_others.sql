@@ -38,7 +38,7 @@ SELECT pg_catalog.concat_ws('|', (SELECT pg_catalog.string_agg(pg_catalog.concat
   a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~
   '^pg_(toast|temp)'), (SELECT pg_catalog.string_agg(i.inhrelid::pg_catalog.regclass::pg_catalog.text, ','
   ORDER BY i.inhparent, i.inhrelid) FROM pg_catalog.pg_inherits i), (SELECT
-  pg_catalog.string_agg(pg_catalog.pg_get_ruledef(w.oid), ',' ORDER BY w.oid) FROM pg_catalog.pg_rewrite w
+  pg_catalog.string_agg(pg_catalog.pg_get_ruledef(w.oid) || w.ev_enabled::pg_catalog.text, ',' ORDER BY w.oid) FROM pg_catalog.pg_rewrite w
   JOIN pg_catalog.pg_class c ON c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE w.rulename <> '_RETURN' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~
   '^pg_(toast|temp)'), (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', k.conname, k.convalidated,
