@@ -45,10 +45,10 @@ static const char *way_of_routine(struct proof *p, const struct outcome *o, int 
     bool is_known = texts_find(p, name, shown, p->t.states[culprit].from, &made);
     return arena_printf(
         p->a,
-        "function %s%s%s%s still names it: make it anew (CREATE OR REPLACE) in a step before this "
+        "function %s%s%s still names it: make it anew (CREATE OR REPLACE) in a step before this "
         "one, so that it works before and after",
         shown, is_known ? arena_printf(p->a, " (%s:%d)", made.at.file, made.at.line) : "",
-        at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "", "");
+        at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "");
 }
 
 static const char *way_of_required(struct proof *p, const struct outcome *o)
