@@ -69,6 +69,8 @@ struct backfill_spec {
     const char *insert;
     bool tells_left; /* false: todo is true for every row, and nobody knows what is left */
 };
+/* The INSERT of all rows that are to do, at once. */
+const char *backfill_insert_all(struct arena *a, const struct backfill_spec *s);
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why);
 /* Does it write the new side of the plan's sync, and nothing else? */

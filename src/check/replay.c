@@ -221,7 +221,7 @@ static const char *backfill_sql(struct proof *p, const struct plan *plan, const 
     if (b->via.n > 0 || !backfill_spec_of(p->scratch, plan, b, &s, &why))
         return NULL;
     if (s.insert)
-        return s.insert;
+        return backfill_insert_all(p->scratch, &s);
     str_add(&sql, "UPDATE ");
     sql_qualified(&sql, s.schema, s.table);
     for (int i = 0; i < s.set.n; i++) {

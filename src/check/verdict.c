@@ -52,14 +52,22 @@ static struct trouble trouble_at(const struct app_statement *a, int state, enum 
     return fine;
 }
 
-/* The state that broke it: the first on the way from the newest fine one to this. -1: it never was fine. */
+static bool is_unplanned(const struct query *q, int state)
+{
+    return q->plan[state] && !q->plan[state]->ok;
+}
+
+/* The state that broke it: the first on the way from the newest fine one to this. -1: it never was fine. What can't be
+ * planned any more isn't the fault of what only failed to run before. */
 static int culprit_of(const struct proof *p, const struct app_statement *a, int state,
                       enum level level)
 {
+    bool is_planning = level == LEVEL_STATEMENT && is_unplanned(a->q, state);
     int last = state;
 
     for (int s = p->t.states[state].from; s >= 0; s = p->t.states[s].from) {
-        if (a->q->plan[s] && trouble_at(a, s, level).level == LEVEL_FINE)
+        if (a->q->plan[s] && (trouble_at(a, s, level).level == LEVEL_FINE ||
+                              (is_planning && !is_unplanned(a->q, s))))
             return last;
         last = s;
     }
@@ -181,6 +189,8 @@ static bool hurts(const struct proof *p, const struct app_statement *a, int culp
     int before = p->t.states[culprit].from;
     const struct query *q = a->q;
 
+    if (is_unplanned(q, culprit))
+        return before < 0 || !is_unplanned(q, before);
     if (failure_at(q, culprit))
         return before < 0 || !failure_at(q, before);
     for (int i = 0; i < p->n_limited; i++)

@@ -51,17 +51,24 @@ const char *check_line(void *ctx, const char *file, int line)
     return s && *s ? arena_strndup(&c->arena, s, strcspn(s, "\r\n")) : NULL;
 }
 
+/* What is in a work tree may look like a repository of its own, with a configuration that names programs. And nothing is
+ * fetched that isn't there. */
+const char *const check_git_env[] = {"GIT_NO_LAZY_FETCH=1",      "GIT_ALLOW_PROTOCOL=none",
+                                     "GIT_NO_REPLACE_OBJECTS=1", "GIT_TERMINAL_PROMPT=0",
+                                     "GIT_OPTIONAL_LOCKS=0",     NULL};
+
 /* Where the project lies in its repository; NULL: at its root, or in none. Services count from there. */
 const char *check_prefix(struct context *c)
 {
     const char *root = c->set.project.root ? c->set.project.root : ".";
-    const char *argv[] = {"git", "-C", root, "rev-parse", "--show-prefix", NULL};
+    const char *argv[] = {"git",           "-C", root, "-c", CHECK_GIT_SAFE, "rev-parse",
+                          "--show-prefix", NULL};
     AUTO(str) prefix = {0};
     AUTO(str) said = {0};
     AUTO(err) ignored = {0};
     int code = 0;
 
-    if (!c->host->ops->run(c->host, argv, NULL, 30000, &prefix, &said, &code, &ignored) ||
+    if (!c->host->ops->run(c->host, argv, check_git_env, 30000, &prefix, &said, &code, &ignored) ||
         code != 0)
         return NULL;
     size_t n = strcspn(str_text(&prefix), "\n");

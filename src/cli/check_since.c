@@ -162,6 +162,75 @@ bool since_has_baseline(struct since *s)
     return s->baseline;
 }
 
+/* ---- what may break things that stay as they are ------------------------------------------------------------------ */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+
+    return n > m && strcmp(name + n - m, end) == 0;
+}
+
+/* Files of that time that are gone, and where it counts (is_edit), those that read differently now. Folders below it
+ * are looked at too. */
+static bool compare_then(struct since *s, const char *folder, const char *end, bool is_edit,
+                         int depth, bool *out, struct err *err)
+{
+    struct since_folder then = {0};
+    struct since_thing thing;
+
+    if (!since_find(s, folder, &thing, err))
+        return false;
+    if (thing.where != SINCE_A_FOLDER)
+        return true;
+    if (!since_list(s, &thing, &then, err))
+        return false;
+    for (int i = 0; i < then.n && !*out; i++) {
+        const char *path = arena_printf(&s->c->arena, "%s/%s", folder, then.entries[i].name);
+
+        if (then.entries[i].kind == SINCE_FOLDER) {
+            if (depth > 0 && !compare_then(s, path, end, is_edit, depth - 1, out, err))
+                return false;
+        } else if (ends_with(path, end)) {
+            *out = access(path, F_OK) != 0 || (is_edit && since_has(s, path));
+        }
+    }
+    return true;
+}
+
+static bool compare_all_then(struct since *s, bool *out, struct err *err)
+{
+    const struct project *prj = &s->c->set.project;
+    const char *plans = prj->plans_dir.s ? prj->plans_dir.s : "plans";
+
+    if (!compare_then(s, since_path(s->c, plans), ".yaml", true, 1, out, err))
+        return false;
+    for (int i = 0; i < prj->n_releases + prj->n_consumers && !*out; i++) {
+        const struct release *r =
+            i < prj->n_releases ? &prj->releases[i] : &prj->consumers[i - prj->n_releases];
+
+        for (int k = 0; k < r->statements.n && !*out; k++)
+            if (!compare_then(s, since_path(s->c, r->statements.items[k].s), ".sql", false, 1, out,
+                              err))
+                return false;
+    }
+    return true;
+}
+
+bool since_breaks_others(struct since *s)
+{
+    AUTO(err) err = {0};
+    bool is_changed = false;
+
+    if (s->others < 0 && !compare_all_then(s, &is_changed, &err)) {
+        is_changed = true;
+        (void) could_not(s, &err);
+    }
+    if (s->others < 0)
+        s->others = is_changed;
+    return s->others;
+}
+
 /* ---- where the branch left ---------------------------------------------------------------------------------------- */
 
 static bool git_says(struct since *s, const struct str *said, struct err *err)
@@ -278,6 +347,7 @@ bool since_begin(struct since *s, struct context *c, const char *ref, struct err
     *s = (struct since) {.c = c,
                          .ref = proof_shown(&c->arena, ref),
                          .baseline = -1,
+                         .others = -1,
                          .buckets = arena_array(&c->arena, int, SINCE_BUCKETS),
                          .before = {s, since_fetch}};
     for (int i = 0; i < SINCE_BUCKETS; i++)

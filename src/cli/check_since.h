@@ -43,6 +43,7 @@ struct since {
     int n_files;
     int *buckets; /* [SINCE_BUCKETS] the newest file of each, -1: none */
     int baseline; /* did it change? -1: nobody looked so far */
+    int others;   /* see since_breaks_others; -1: nobody looked so far */
     struct check_before before;
     struct err err; /* what kept a file from being compared: it counts as changed */
 };
@@ -53,6 +54,9 @@ bool since_begin(struct since *s, struct context *c, const char *ref, struct err
 bool since_has(struct since *s, const char *file);
 /* Isn't the baseline, or one of its files? */
 bool since_has_baseline(struct since *s);
+/* Was something edited or taken away on which statements that stayed the same may stand: a plan, or a statement that a
+ * release no longer has? What is new breaks others at its own place. */
+bool since_breaks_others(struct since *s);
 /* What asks git for the baseline of before, once something fails; NULL: it is what it was. */
 const struct check_before *since_before(struct since *s);
 /* False: some file couldn't be compared. */

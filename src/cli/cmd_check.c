@@ -319,8 +319,9 @@ static void narrow(struct checking *k)
     struct report *r = &k->report;
     int n = 0;
 
-    /* What the project file or the baseline says concerns everything. */
-    bool all = !s->ref || since_has(s, c->set.project.file) || since_has_baseline(s);
+    /* What the project file or the baseline says concerns everything, and so does what others stood on. */
+    bool all = !s->ref || since_has(s, c->set.project.file) || since_has_baseline(s) ||
+               since_breaks_others(s);
     for (int i = 0; i < r->n; i++)
         if ((!r->findings[i].plan || is_wanted(c, r->findings[i].plan)) &&
             (all || touches(s, &r->findings[i])))

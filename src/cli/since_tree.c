@@ -24,7 +24,7 @@ bool since_git(struct since *s, const struct since_repo *repo, const char *const
 
     while (argv[n_args])
         n_args++;
-    const char **whole = arena_array(&c->arena, const char *, n_args + 9);
+    const char **whole = arena_array(&c->arena, const char *, n_args + 11);
     whole[n++] = "git";
     whole[n++] = "-C";
     whole[n++] = at;
@@ -33,8 +33,10 @@ bool since_git(struct since *s, const struct since_repo *repo, const char *const
     whole[n++] = "--literal-pathspecs";
     whole[n++] = "-c";
     whole[n++] = "core.fsmonitor=false";
+    whole[n++] = "-c";
+    whole[n++] = CHECK_GIT_SAFE;
     memcpy(whole + n, argv, sizeof *argv * (size_t) n_args);
-    bool ran = h->ops->run_fed(h, whole, NULL, input ? str_text(input) : NULL,
+    bool ran = h->ops->run_fed(h, whole, check_git_env, input ? str_text(input) : NULL,
                                input ? input->len : 0, GIT_MS, out, said, code, err);
     if (!ran) {
         err_hint(err, "--since needs git");

@@ -526,6 +526,18 @@ static const char *insert_of(struct arena *a, const struct backfill *b)
     return take(a, &sql);
 }
 
+const char *backfill_insert_all(struct arena *a, const struct backfill_spec *s)
+{
+    struct str sql = {0};
+
+    str_add(&sql, "WITH ");
+    sql_ident(&sql, s->table);
+    str_add(&sql, " AS (SELECT * FROM ");
+    sql_qualified(&sql, s->schema, s->table);
+    str_addf(&sql, " WHERE (%s)) %s", s->todo, s->insert);
+    return take(a, &sql);
+}
+
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why)
 {

@@ -46,7 +46,7 @@ static bool is_made_here(const struct preflighting *f, const char *words)
             const struct sql_stmt *s = &steps->items[i].stmts[k];
             const char *made = strstr(s->kind, "ADD COLUMN") ? s->object : NULL;
 
-            if (made && strstr(words, made))
+            if (made && strstr(words, arena_printf(f->a, "column \"%s\" does not exist", made)))
                 return true;
         }
     return false;

@@ -223,7 +223,8 @@ bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *
     if (first)
         calls[n++] = (struct db_call) {.sql = first};
     calls[n++] = (struct db_call) {.sql = sql, .params = *params};
-    calls[n] = (struct db_call) {.sql = "COMMIT"};
+    /* What READ ONLY lets through, a large object say, is taken back. */
+    calls[n] = (struct db_call) {.sql = "ROLLBACK"};
     if (!db_pipeline(e->db, a, calls, n + 1, rows, &done, err)) {
         AUTO(err) ignored = {0};
         if (db_is_usable(e->db))

@@ -318,20 +318,122 @@ static void check_expression(struct work_plan *w, const struct text *expr, struc
         sql_relations(w->a, parts.tree, rels);
 }
 
+static const char *const aggregates[] = {"count",
+                                         "sum",
+                                         "avg",
+                                         "min",
+                                         "max",
+                                         "array_agg",
+                                         "string_agg",
+                                         "bool_and",
+                                         "bool_or",
+                                         "every",
+                                         "json_agg",
+                                         "jsonb_agg",
+                                         "json_object_agg",
+                                         "jsonb_object_agg",
+                                         "xmlagg",
+                                         "bit_and",
+                                         "bit_or",
+                                         "stddev",
+                                         "variance",
+                                         "range_agg",
+                                         "corr",
+                                         "any_value",
+                                         "mode",
+                                         "percentile_cont",
+                                         "percentile_disc",
+                                         NULL};
+
 struct through {
     const char *table;
-    bool found, is_qualified;
+    int found;
+    bool is_qualified;
+    const char *bad; /* what a batch can't cut; NULL: nothing */
 };
 
 static bool note_through(void *ctx, const char *kind, const json_t *fields)
 {
     struct through *t = ctx;
 
-    if (strcmp(kind, "RangeVar") == 0 && tree_is(fields, "relname", t->table)) {
-        t->found = true;
+    if (strcmp(kind, "RangeVar") == 0 && t->table && tree_is(fields, "relname", t->table)) {
+        t->found++;
         t->is_qualified |= tree_text(fields, "schemaname") != NULL;
+    } else if (strcmp(kind, "ParamRef") == 0) {
+        t->bad = "a parameter";
     }
     return true;
+}
+
+/* Of the rows that it goes through, not of what a subquery finds for one of them. */
+static void note_calls(const json_t *node, struct through *t)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+
+    if (json_is_array(node))
+        json_array_foreach((json_t *) node, i, value) note_calls(value, t);
+    json_object_foreach((json_t *) node, key, value)
+    {
+        if (strcmp(key, "SubLink") == 0 || strcmp(key, "RangeSubselect") == 0)
+            continue;
+        if (strcmp(key, "FuncCall") == 0 && tree_get(value, "over"))
+            t->bad = "a window function";
+        else if (strcmp(key, "FuncCall") == 0 &&
+                 (tree_flag(value, "agg_star") || tree_get(value, "agg_filter") ||
+                  tree_get(value, "agg_order") ||
+                  word_in(tree_last(tree_get(value, "funcname")), aggregates)))
+            t->bad = "an aggregate";
+        note_calls(value, t);
+    }
+}
+
+/* The rows of a range, each by itself: whatever looks at several of them gives another answer in a batch. */
+static const char *uncut(const json_t *select, struct through *t)
+{
+    static const struct {
+        const char *key, *words;
+    } clauses[] = {{"withClause", "WITH"},
+                   {"limitCount", "LIMIT"},
+                   {"limitOffset", "OFFSET"},
+                   {"distinctClause", "DISTINCT"},
+                   {"groupClause", "GROUP BY"},
+                   {"havingClause", "HAVING"},
+                   {"windowClause", "WINDOW"},
+                   {"valuesLists", "VALUES"},
+                   {"larg", "UNION, INTERSECT or EXCEPT"}};
+    const json_t *fields = tree_fields(select);
+
+    for (size_t i = 0; i < sizeof clauses / sizeof *clauses; i++)
+        if (tree_get(fields, clauses[i].key))
+            return clauses[i].words;
+    tree_walk(select, note_through, t);
+    note_calls(fields, t);
+    return t->bad;
+}
+
+/* Is it one of the tables of FROM, or of a join of theirs? */
+static bool is_in_from(const json_t *node, const char *table)
+{
+    const json_t *fields = tree_fields(node);
+    const char *kind = tree_kind(node);
+
+    if (kind && strcmp(kind, "RangeVar") == 0)
+        return tree_is(fields, "relname", table);
+    /* The other side of an outer join is NULLs where the range has no row. */
+    return kind && strcmp(kind, "JoinExpr") == 0 &&
+           (is_in_from(tree_get(fields, "larg"), table) ||
+            is_in_from(tree_get(fields, "rarg"), table));
+}
+
+static bool goes_through(const json_t *select, const char *table)
+{
+    json_t *list = tree_list(tree_fields(select), "fromClause"), *item;
+    size_t i;
+
+    json_array_foreach(list, i, item) if (is_in_from(item, table)) return true;
+    return false;
 }
 
 static bool is_insert(const struct sql_parts *parts)
@@ -353,16 +455,23 @@ static void check_insert(struct work_plan *w, struct backfill *b, const char *ta
     struct through t = {.table = table};
     const json_t *select = tree_get(tree_fields(parts.items[0].node), "selectStmt");
     sql_relations(w->a, select, &b->relations);
-    if (!table)
+    const char *bad = uncut(select, &t);
+    if (!bad && (!table || (t.found == 1 && !t.is_qualified && goes_through(select, table))))
         return;
-    tree_walk(select, note_through, &t);
-    if (t.found && !t.is_qualified)
-        return;
-    problem_add(
-        w->problems, b->insert_select.at, arena_printf(w->a, "FROM %s, by its bare name", table),
-        "each batch gives it the rows of its range under that name",
-        t.found ? "its SELECT names %s with a schema" : "its SELECT doesn't go through %s", table);
     w->is_good = false;
+    if (bad) {
+        problem_add(w->problems, b->insert_select.at, "a SELECT that makes each row by itself",
+                    "make such a result in a table of its own, in a step",
+                    "its SELECT has %s, which each batch would take of its own rows", bad);
+        return;
+    }
+    problem_add(w->problems, b->insert_select.at,
+                arena_printf(w->a, "FROM %s, once and by its bare name", table),
+                "each batch gives it the rows of its range under that name",
+                t.is_qualified ? "its SELECT names %s with a schema"
+                : t.found > 1  ? "its SELECT names %s more than once"
+                               : "its SELECT doesn't go through %s",
+                table);
 }
 
 static void check_backfill(struct work_plan *w, struct backfill *b, const struct sync *sync)

@@ -80,11 +80,27 @@ class Insert(project.Case):
     def test_a_select_that_batches_cannot_cut_is_refused(self):
         for select, words in (("SELECT id, legacy_ref FROM public.orders", "names orders with a schema"),
                               ("SELECT 1, 'x'", "doesn't go through orders"),
+                              ("SELECT id, (SELECT max(legacy_ref) FROM orders) FROM orders", "names orders more than once"),
+                              ("SELECT r.order_id, r.ref FROM refs r WHERE EXISTS (SELECT FROM orders)", "doesn't go through orders"),
+                              ("SELECT id, legacy_ref FROM orders ORDER BY id LIMIT 5", "LIMIT"),
+                              ("SELECT id, legacy_ref FROM orders OFFSET 1", "OFFSET"),
+                              ("SELECT DISTINCT ON (id % 7) id, legacy_ref FROM orders", "DISTINCT"),
+                              ("SELECT min(id), legacy_ref FROM orders GROUP BY 2", "GROUP BY"),
+                              ("SELECT count(*), 'x' FROM orders", "an aggregate"),
+                              ("SELECT row_number() OVER (), legacy_ref FROM orders", "a window function"),
+                              ("WITH orders AS (SELECT 1 AS id, 'x' AS legacy_ref) SELECT id, legacy_ref FROM orders", "WITH"),
+                              ("SELECT id, legacy_ref FROM orders UNION SELECT 1, 'x'", "UNION"),
+                              ("SELECT id, legacy_ref || $1 FROM orders", "a parameter"),
                               (GOOD + " RETURNING order_id", "SELECT, with ON CONFLICT"),
                               ("SELECT id, legacy_ref FROM orders; DROP TABLE orders", "SELECT, with ON CONFLICT")):
             done = self.begin(select).run("advance", NAME, "--release", "1.2.0")
             self.assertEqual(done.rc, 2, done)
             self.assertIn(words, done.stderr)
+
+    def test_a_subquery_for_one_row_may_count(self):
+        p = self.begin("SELECT id, (SELECT count(*)::text FROM refs r WHERE r.order_id < orders.id) FROM orders ON CONFLICT DO NOTHING")
+        p.advance(NAME, "1.2.0")
+        self.assertEqual(p.db.value("SELECT count(*) FROM refs"), "5000")
 
     def test_a_dry_run_shows_it(self):
         p = self.begin(GOOD)

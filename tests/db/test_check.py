@@ -174,6 +174,28 @@ class Verify(check_project.Case):
         self.assertNotIn("verify-query-fails", [f["rule"] for f in done.findings], done)
 
 
+class TwoSteps(check_project.Case):
+    """A statement that a step keeps from running can be broken for good by a later one: that is the later one's."""
+
+    def both(self, comment=""):
+        put = "-- name: Put\nINSERT INTO t (id, old, n) VALUES ($1, $2, $3);\n"
+        late = "-- name: Put\nINSERT INTO t (id, n) VALUES ($1, $2);\n"
+        first = "%sALTER TABLE t ADD CONSTRAINT many CHECK (n > 1000) NOT VALID" % comment
+        return self.project(baseline=T, releases={"1.0.0": put, "1.1.0": put, "1.2.0": put, "1.3.0": late}, plans=[
+            plan("many", 20260101000000, phases={"expand": expand("1.1.0", first)}),
+            plan("drop-old", 20260101000001, phases={"contract": expand("1.2.0", "ALTER TABLE t DROP COLUMN old")})])
+
+    def test_each_has_its_own(self):
+        done = self.both().check()
+        [f] = [f for f in done.findings if f["rule"] == "old-query-fails"]
+        self.assertEqual((f["plan"], f["sqlstate"], f["safe_from"]), ("drop-old", "42703", None), done)
+        self.assertEqual({f["plan"] for f in done.findings if f["rule"] == "unproven-write"}, {"many"}, done)
+
+    def test_what_is_allowed_of_one_says_nothing_of_the_other(self):
+        done = self.both("-- phasegate: allow unproven-write because checked by hand until 1.3.0 approved-by ann\n").check()
+        self.assertEqual([f["plan"] for f in done.findings if f["rule"] == "old-query-fails"], ["drop-old"], done)
+
+
 class DeclaredTypes(check_project.Case):
     """-- types: what the client declares comes over the wire, whatever the server would infer."""
 

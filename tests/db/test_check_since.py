@@ -409,6 +409,32 @@ class Safe(Branch):
         self.assertEqual([f["rule"] for f in done.findings if f["severity"] == "error"], [RULE], done)
         self.assertEqual(os.listdir(self.temp), [])
 
+    def test_a_folder_that_looks_like_a_repository(self):
+        """Its configuration is the branch's, and would name programs and another past."""
+        p = self.branch()
+        top, project = p.dir, os.path.join(p.dir, "db")
+        os.mkdir(project)
+        for name in os.listdir(top):
+            if name not in ("db", ".git"):
+                shutil.move(os.path.join(top, name), project)
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "moved")
+        self.git(p, "branch", "-f", "main", "work")
+        p.write("db/migrations/V2__b.sql", DROP)
+        with tempfile.TemporaryDirectory() as other:
+            inner = os.path.join(other, "w")
+            shutil.copytree(project, inner)
+            for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]):
+                subprocess.run(["git", *command], cwd=inner, check=True, capture_output=True)
+            for name in ("objects", "refs", "HEAD"):
+                shutil.move(os.path.join(inner, ".git", name), os.path.join(project, name))
+        p.write("db/config", "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n")
+        p.dir = project
+        done = p.check("--since", "main", env={"TMPDIR": self.temp})
+        p.dir = top
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("bare repository", str(done))
+
     def test_no_file_is_written(self):
         """So none is left by a run that is killed, and none is missed where no file can be written."""
         p = self.branch()
@@ -431,6 +457,47 @@ class Safe(Branch):
             p.write("a/%060d.txt" % i, "")
         p.write("statements/1.1.0.sql", GET + "\n")
         self.assertEqual(self.since(p).rc, 1)
+
+
+class OthersStandOnIt(Branch):
+    """Statements that stay as they are break by what is edited or gone elsewhere."""
+
+    FRESH = "-- name: Fresh\n-- args: (1)\nSELECT fresh FROM macros WHERE id = $1;\n"
+
+    def planned(self):
+        body = plan("fresh", phases={"expand": {"release": "1.1.0", "steps": [step("s", "ALTER TABLE macros ADD COLUMN fresh text")]}})
+        p = self.branch(releases={"1.0.0": GET, "1.1.0": self.FRESH}, plans=[body])
+        self.assertEqual(self.since(p).rc, 0)
+        [name] = os.listdir(os.path.join(p.dir, "plans"))
+        return p, os.path.join(p.dir, "plans", name)
+
+    def red(self, p):
+        done = self.since(p)
+        self.assertEqual(done.rc, p.check().rc, done)
+        self.assertEqual(done.rc, 1, done)
+
+    def test_a_plan_is_gone(self):
+        p, path = self.planned()
+        os.unlink(path)
+        self.red(p)
+
+    def test_a_plan_is_edited(self):
+        p, path = self.planned()
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        p.write(os.path.relpath(path, p.dir), text.replace("ADD COLUMN fresh", "ADD COLUMN frash"))
+        self.red(p)
+
+    def test_statements_are_gone(self):
+        p = self.branch(releases={"1.0.0": GET, "1.1.0": NAME}, project=None)
+        os.makedirs(os.path.join(p.dir, "statements/more"))
+        self.edit(p, "statements/1.1.0.sql", "statements/more")
+        p.write("statements/more/a.sql", NAME)
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "folder")
+        self.git(p, "branch", "-f", "main", "work")
+        os.unlink(os.path.join(p.dir, "statements/more/a.sql"))
+        self.red(p)
 
 
 class Changed(Branch):
