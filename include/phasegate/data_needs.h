@@ -44,6 +44,8 @@ struct data_need_list {
     int n;
 };
 
+/* The table's name in them: what a key's columns are qualified by. */
+#define DATA_NEED_ROW "phasegate_row"
 /* Queries over them; "" is the search path's own, so names are given as they were written.
  * The number of rows (of groups, of UNIQUE) that stand against it, counted up to `most`. key: expressions that name a row,
  * NULL: none. NULL for CAST and VALIDATED, which no plain query answers. */

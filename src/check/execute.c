@@ -1,37 +1,10 @@
 /* EXECUTE runs what a PREPARE of its release says, which is proved by itself. Without one nobody knows what it runs. */
 #include "check/work.h"
 
-#include <ctype.h>
-
-static const char *skip_blank(const char *s)
-{
-    for (;;) {
-        s += strspn(s, " \t\r\n");
-        if (strncmp(s, "--", 2) == 0)
-            s += strcspn(s, "\n");
-        else if (strncmp(s, "/*", 2) == 0 && strstr(s, "*/"))
-            s = strstr(s, "*/") + 2;
-        else
-            return s;
-    }
-}
-
-/* The name behind the first word, where that is this one; as the server folds it. NULL: it isn't. */
+/* The name behind the first word, where that is this one. NULL: it isn't. */
 static const char *name_behind(struct arena *a, const char *sql, const char *word)
 {
-    const char *s = skip_blank(sql);
-    size_t n = strlen(word);
-
-    if (strncasecmp(s, word, n) != 0 || isalnum((unsigned char) s[n]) || s[n] == '_')
-        return NULL;
-    s = skip_blank(s + n);
-    if (*s == '"')
-        return arena_strndup(a, s + 1, strcspn(s + 1, "\""));
-    n = strcspn(s, " \t\r\n(;");
-    char *name = arena_strndup(a, s, n);
-    for (size_t i = 0; i < n; i++)
-        name[i] = (char) tolower((unsigned char) name[i]);
-    return name;
+    return text_takes_word(&sql, word) ? text_name(a, &sql) : NULL;
 }
 
 /* An EXECUTE behind EXPLAIN, or that fills a table, is none of a name that could be looked for here. */

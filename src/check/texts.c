@@ -59,18 +59,12 @@ void text_parse(struct proof *p, struct baseline_text *t)
 
 static const char *skip_blank(const char *s)
 {
-    for (;;) {
-        s += strspn(s, " \t\r\n");
-        if (strncmp(s, "--", 2) == 0)
-            s += strcspn(s, "\n");
-        else if (strncmp(s, "/*", 2) == 0 && strstr(s, "*/"))
-            s = strstr(s, "*/") + 2;
-        else
-            return s;
-    }
+    size_t n;
+
+    return s + statement_word(s, &n);
 }
 
-static bool takes_word(const char **at, const char *word)
+bool text_takes_word(const char **at, const char *word)
 {
     const char *s = skip_blank(*at);
     size_t n = strlen(word);
@@ -81,7 +75,7 @@ static bool takes_word(const char **at, const char *word)
     return true;
 }
 
-static const char *take_name(struct arena *a, const char **at)
+const char *text_name(struct arena *a, const char **at)
 {
     const char *s = skip_blank(*at), *name;
     size_t n;
@@ -101,7 +95,7 @@ static const char *take_name(struct arena *a, const char **at)
     if (**at != '.')
         return name;
     ++*at;
-    return take_name(a, at);
+    return text_name(a, at);
 }
 
 /* The view or routine that the statement makes, or drops; NULL: neither. rest: from its name on. */
@@ -113,19 +107,19 @@ static const char *object_of(struct arena *a, const char *sql, bool *is_made, co
     const char *at = sql;
     bool is_kind = false;
 
-    *is_made = takes_word(&at, "create");
-    if (!*is_made && !takes_word(&at, "drop"))
+    *is_made = text_takes_word(&at, "create");
+    if (!*is_made && !text_takes_word(&at, "drop"))
         return NULL;
     for (int i = 0; before[i]; i++)
-        (void) takes_word(&at, before[i]);
+        (void) text_takes_word(&at, before[i]);
     for (int i = 0; kinds[i] && !is_kind; i++)
-        is_kind = takes_word(&at, kinds[i]);
+        is_kind = text_takes_word(&at, kinds[i]);
     if (!is_kind)
         return NULL;
-    if (takes_word(&at, "if"))
-        (void) (takes_word(&at, "not"), takes_word(&at, "exists"));
+    if (text_takes_word(&at, "if"))
+        (void) (text_takes_word(&at, "not"), text_takes_word(&at, "exists"));
     *rest = skip_blank(at);
-    return take_name(a, &at);
+    return text_name(a, &at);
 }
 
 /* Of "f(i int, j numeric(10, 2))"; -1: none are named. Overloads are told apart by it. */

@@ -357,6 +357,11 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
 /* Does something fail because there is no baseline at all? That is one finding, told with the first that lacks. */
 bool failure_is_bare(struct proof *p, const char *sqlstate, const char *message);
 
+/* texts.c: steps over blanks and comments, and over this word where it comes next; then over a name, folded as the
+ * server does, without its schema. */
+bool text_takes_word(const char **at, const char *word);
+const char *text_name(struct arena *a, const char **at);
+
 /* declared.c: the types that clients declare, as this state's server numbers them. */
 bool declared_types(struct proof *p, int session, struct err *err);
 

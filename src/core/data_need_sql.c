@@ -18,7 +18,7 @@ const char *data_need_word(enum data_need_kind k)
 }
 
 /* Names of ours in these queries; a table's own columns may have any name but these. */
-#define ROW "phasegate_row"
+#define ROW DATA_NEED_ROW
 #define PARENT "phasegate_parent"
 
 static void add_table(struct str *sql, const struct data_need *n)

@@ -38,11 +38,7 @@ static bool trial(struct work *w, const char *begin, const char *ms, const struc
     struct db_rows all[TRIAL_CALLS] = {{0}};
     struct db_call c[TRIAL_CALLS] = {
         {.sql = begin},
-        {.sql = "SELECT pg_catalog.set_config('search_path', $1, true), "
-                "pg_catalog.set_config('phasegate.backfill', 'on', true), "
-                "pg_catalog.set_config('lock_timeout', $2, true), "
-                "pg_catalog.set_config('statement_timeout', $3, true)",
-         .params = DB_PARAMS(w->e->search_path, TRIAL_LOCK_MS, ms)}};
+        {.sql = sql_set_backfill_trial, .params = DB_PARAMS(w->e->search_path, TRIAL_LOCK_MS, ms)}};
     AUTO(err) ignored = {0};
     int done = 0;
 
@@ -152,9 +148,7 @@ bool backfill_check_shape(struct work *w, const struct task *t, const struct bac
     add_key(&fill, (const char *const *) hi, k.n_keys);
     next.value[next.n++] = MEASURED_ROWS;
     const struct db_call calls[] = {
-        {.sql = "SELECT pg_catalog.set_config('enable_seqscan', 'off', true), "
-                "pg_catalog.set_config('enable_bitmapscan', 'off', true), "
-                "pg_catalog.set_config('enable_sort', 'off', true)"},
+        {.sql = sql_set_index_scans_only},
         {.sql = arena_printf(w->a, "EXPLAIN (FORMAT JSON) %s", walk_next_sql(w->a, &k, true)),
          .params = next},
         {.sql = arena_printf(w->a, "EXPLAIN (FORMAT JSON) %s", walk_fill_sql(w->a, &k, true)),

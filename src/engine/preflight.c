@@ -141,7 +141,7 @@ static bool find_key(struct preflighting *f, struct touched *t, struct err *err)
                   f->e->policy.statement_timeout_ms, &rows, err))
         return false;
     for (int i = 0; i < rows.n_rows; i++) {
-        str_add(&key, i ? ", phasegate_row." : "phasegate_row.");
+        str_add(&key, i ? ", " DATA_NEED_ROW "." : DATA_NEED_ROW ".");
         sql_ident(&key, db_cell(&rows, i, 0));
     }
     t->key = rows.n_rows ? arena_strdup(f->a, str_text(&key)) : NULL;
@@ -241,7 +241,7 @@ static bool ask_server(struct preflighting *f, struct err *err)
 }
 
 /* Of what is written again there are two for a while; of a new index as much as its table at the most. */
-static bool ask_disk(struct preflighting *f, struct err *err)
+static void ask_disk(struct preflighting *f)
 {
     struct host *h = f->e->ports->host;
     struct preflight_check *c;
@@ -249,7 +249,6 @@ static bool ask_disk(struct preflighting *f, struct err *err)
     int64_t need = SPARE_BYTES, free_bytes = -1;
     AUTO(err) ignored = {0};
 
-    (void) err;
     for (int i = 0; i < f->n_tables; i++)
         need += f->tables[i].rewrites || f->tables[i].fills ? f->tables[i].bytes : 0;
     c = preflight_add(f, "disk", NULL, NULL);
@@ -269,7 +268,6 @@ static bool ask_disk(struct preflighting *f, struct err *err)
         preflight_settle(f, c, free_bytes < need ? PREFLIGHT_NO_GO : PREFLIGHT_PASS,
                          arena_printf(f->a, "%lld MB free", (long long) (free_bytes >> 20)), limit,
                          free_bytes < need ? "free some disk first" : NULL);
-    return true;
 }
 
 static bool ask_tables(struct preflighting *f, struct err *err)
@@ -317,6 +315,8 @@ bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct
     for (int i = 0; i < f.n_tables; i++)
         if (!find_table(&f, &f.tables[i], err))
             return false;
-    return ask_server(&f, err) && ask_disk(&f, err) && ask_tables(&f, err) &&
-           preflight_data(&f, err);
+    if (!ask_server(&f, err))
+        return false;
+    ask_disk(&f);
+    return ask_tables(&f, err) && preflight_data(&f, err);
 }

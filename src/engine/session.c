@@ -1,6 +1,8 @@
 /* Transactions on the leased session: one round trip, short lock time-outs, whole-transaction retry. */
 #include "internal.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 
 #define TRIES 30
@@ -214,8 +216,7 @@ bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *
     struct db_rows rows[5] = {0};
     struct db_call calls[5] = {
         {.sql = "BEGIN READ ONLY"},
-        {.sql = "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
-                "pg_catalog.set_config('search_path', $2, true)",
+        {.sql = sql_set_question,
          .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), e->search_path)},
     };
     int n = 2, done = 0;

@@ -96,7 +96,7 @@ class Preflight(project.Case):
         self.assertIn("UPDATE orders SET legacy_ref", checks[("data", "empty")]["help"])
         self.assertEqual(checks[("data", "some")]["outcome"], "pass")
 
-    def test_open_transactions_locks_triggers_and_half_made_indexes(self):
+    def test_locks_triggers_and_half_made_indexes(self):
         p = self.project(plans=[plan("orders-ref", phases={"write_activation": phase(
             "write_activation", backfill=[{"id": "fill", "table": "orders", "set": {"legacy_ref": "'y'"}, "where": "legacy_ref <> 'y'"}])})])
         p.db.psql("""TRUNCATE orders; INSERT INTO orders VALUES (1, 'x'), (2, 'x');
