@@ -15,6 +15,7 @@ need(CURL libcurl libcurl4-openssl-dev)
 need(CRYPTO libcrypto libssl-dev)
 need(JANSSON jansson libjansson-dev)
 need(MICROHTTPD libmicrohttpd libmicrohttpd-dev)
+need(XXHASH libxxhash libxxhash-dev) # its header: the function is compiled in
 if(PHASEGATE_TESTS)
   need(CMOCKA cmocka libcmocka-dev)
 endif()

@@ -60,6 +60,8 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
 /* Waits until it answers. ERR_UNREACHABLE when it doesn't start: the hint names the package or --shadow URL.
  * Everything below does this first. */
 bool shadow_ready(struct shadow *s, struct err *err) MUST_CHECK;
+/* There is still time for something else. */
+bool shadow_is_starting(struct shadow *s);
 /* Nothing is asked of it any more: our own server goes while the caller has other things to do. shadow_end follows. */
 void shadow_leave(struct shadow *s);
 int shadow_server_version(const struct shadow *s); /* 150020; 0 before it is ready */
@@ -198,6 +200,11 @@ struct wire_result {
 struct wire;
 bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out,
                struct err *err) MUST_CHECK;
+/* The two halves of wire_open: the server makes the session while the caller does something else. Between them *out
+ * can only be closed. A handshake that fails closes it and sets it to NULL. Settled already, it's a no-op. */
+bool wire_begin(struct shadow *s, const struct wire_options *o, struct wire **out,
+                struct err *err) MUST_CHECK;
+bool wire_settle(struct wire **w, struct err *err) MUST_CHECK;
 void wire_close(struct wire *w);
 /* All ops in pipeline mode, in order; results[i] belongs to ops[i], texts in arena a. Any number of ops: the sending
  * side never waits for a server that waits for its reader. The server's errors are results, not errors of the call;

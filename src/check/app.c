@@ -129,7 +129,7 @@ static int session_for(struct proof *p, const struct release *r, const struct st
     return p->n_sessions++;
 }
 
-bool sessions_open(struct proof *p, struct err *err)
+bool sessions_begin(struct proof *p, struct err *err)
 {
     for (int i = 0; i < p->n_sessions; i++) {
         const struct app_session *s = &p->sessions[i];
@@ -138,9 +138,19 @@ bool sessions_open(struct proof *p, struct err *err)
                                  .search_path = s->search_path,
                                  .time_zone = s->time_zone};
 
-        if (!s->wire && !wire_open(p->shadow, &o, &p->sessions[i].wire, err))
+        if (!s->wire && !wire_begin(p->shadow, &o, &p->sessions[i].wire, err))
             return false;
     }
+    return true;
+}
+
+bool sessions_open(struct proof *p, struct err *err)
+{
+    if (!sessions_begin(p, err))
+        return false;
+    for (int i = 0; i < p->n_sessions; i++)
+        if (!wire_settle(&p->sessions[i].wire, err))
+            return false;
     return true;
 }
 

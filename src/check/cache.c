@@ -152,6 +152,13 @@ static void grow(struct cache *c)
     free(old);
 }
 
+json_t *cache_line_json(struct cache_line *l)
+{
+    json_error_t where;
+
+    return l->read_ahead ? l->read_ahead : json_loadb(l->text, l->n, 0, &where);
+}
+
 struct cache_line *cache_line_add(struct cache *c, uint64_t key)
 {
     if (2 * (c->n + 1) > c->room)
@@ -224,15 +231,39 @@ void cache_begin(struct proof *p)
         abort();
     grow(p->cache);
     p->cache->salt = print_text(print_number(PRINT_START, FORMAT), from->salt);
-    p->cache->salt = print_number(p->cache->salt, (uint64_t) shadow_server_version(p->shadow));
     read_lines(p->cache, from);
     foresee(p);
+}
+
+/* What will be asked for first was written first. Only while nobody waits for it: each has its price in memory. */
+void cache_read_ahead(struct proof *p)
+{
+    const struct check_cache *from = p->o->cache;
+    const char *at = p->cache ? from->text : NULL, *stop;
+
+    while (at && shadow_is_starting(p->shadow) &&
+           (stop = memchr(at, '\n', (size_t) (from->text + from->n - at)))) {
+        uint64_t key = text_key(at, (size_t) (stop - at));
+        struct cache_line *l = key ? cache_line_at(p->cache, key) : NULL;
+
+        if (l && l->text == at)
+            l->read_ahead = cache_line_json(l);
+        at = stop + 1;
+    }
+}
+
+void cache_of_server(struct proof *p)
+{
+    if (p->cache)
+        p->cache->salt = print_number(p->cache->salt, (uint64_t) shadow_server_version(p->shadow));
 }
 
 void cache_end(struct proof *p)
 {
     if (!p->cache)
         return;
+    for (size_t i = 0; i < p->cache->room; i++)
+        json_decref(p->cache->lines[i].read_ahead);
     free(p->cache->lines);
     free(p->cache->used);
     free(p->cache->bodies);

@@ -22,6 +22,7 @@ struct cache_line {
     uint64_t key;
     const char *text; /* without the end of line; NULL: this run's */
     size_t n;
+    json_t *read_ahead;    /* what text says, when it was read before it was asked for */
     struct record *record; /* NULL: not asked for in this run */
     struct body *body;
 };
@@ -43,9 +44,11 @@ struct cache {
 /* The place of a key, with key 0 when it isn't there. Good until the next line is added. */
 struct cache_line *cache_line_at(const struct cache *c, uint64_t key);
 struct cache_line *cache_line_add(struct cache *c, uint64_t key);
+/* What a line with a text says; the caller has its reference. NULL: nothing that can be read. */
+json_t *cache_line_json(struct cache_line *l);
 
-/* cache_record.c. An unreadable record stays empty. */
-void record_read(struct proof *p, const struct cache_line *l, struct record *r);
+/* cache_record.c. An unreadable record stays empty. Takes what was read ahead. */
+void record_read(struct proof *p, struct cache_line *l, struct record *r);
 /* Of a description. False: it has a type that can't be kept. 0: there is none. */
 bool record_shape_body(struct proof *p, const struct description *d, uint64_t *out_key);
 void record_put(struct proof *p, struct str *to, struct record *r);

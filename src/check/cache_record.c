@@ -257,10 +257,9 @@ static void read_holds(struct proof *p, const json_t *j, struct record *r)
     }
 }
 
-void record_read(struct proof *p, const struct cache_line *l, struct record *r)
+void record_read(struct proof *p, struct cache_line *l, struct record *r)
 {
-    json_error_t where;
-    json_t *doc = json_loadb(l->text, l->n, 0, &where);
+    json_t *doc = cache_line_json(l);
 
     r->shape_body = hex_of(json_object_get(doc, "d"));
     r->first_body = hex_of(json_object_get(doc, "a"));
@@ -279,6 +278,7 @@ void record_read(struct proof *p, const struct cache_line *l, struct record *r)
         *r = (struct record) {0};
     }
     json_decref(doc);
+    l->read_ahead = NULL;
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@ void proof_close(struct proof *p)
     sessions_close(p);
     wire_close(p->root);
     wire_close(p->owner);
+    wire_close(p->seeder);
     arena_free(&p->catalogues[0]);
     arena_free(&p->catalogues[1]);
 }
@@ -157,9 +158,12 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     note_begins(p);
     p->rows_print = arena_array(p->a, uint64_t, p->t.n_states);
     p->stale = arena_array(p->a, bool, p->n_app + 1);
-    ok = ok && shadow_ready(p->shadow, err);
-    if (ok)
+    if (ok) {
         cache_begin(p);
+        cache_read_ahead(p);
+    }
+    ok = ok && shadow_ready(p->shadow, err);
+    cache_of_server(p);
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);
     if (ok) {
         note_left_out(p);

@@ -381,13 +381,18 @@ static bool open_database(struct proof *p, struct err *err)
                                 .statement_ms = ROOT_MS};
     struct wire_options owner = {
         .database = CHECK_DATABASE, .keep_notices = true, .statement_ms = STEP_MS};
+    struct wire_options seeds = {.database = CHECK_DATABASE, .seeds = true, .search_path = "''"};
 
     struct wire_result r = {0};
 
     p->database = CHECK_DATABASE;
+    /* The first session in a new database is dear. The others come while it works, and find there what it has
+     * cached for them. */
     return shadow_database(p->shadow, CHECK_DATABASE, p->origin, err) &&
-           wire_open(p->shadow, &root, &p->root, err) && catalogue_prepare(p->root, err) &&
-           wire_open(p->shadow, &owner, &p->owner, err) &&
+           wire_open(p->shadow, &root, &p->root, err) &&
+           wire_begin(p->shadow, &owner, &p->owner, err) &&
+           wire_begin(p->shadow, &seeds, &p->seeder, err) && catalogue_prepare(p->root, err) &&
+           wire_settle(&p->owner, err) &&
            /* Where the functions of sync triggers live. Not as superuser: the baseline's triggers on events would run
             * as that. */
            wire_exec(p->owner, p->scratch, "CREATE SCHEMA IF NOT EXISTS phasegate", false, &r, err);
@@ -404,10 +409,9 @@ static bool read_now(struct proof *p, struct err *err)
 /* Rows as they are from before the plan: triggers of a sync that is in place already leave them alone. */
 static bool seed_past(struct proof *p, struct err *err)
 {
-    struct wire_options seeds = {.database = CHECK_DATABASE, .seeds = true, .search_path = "''"};
     struct wire_result r = {0};
 
-    bool ok = wire_open(p->shadow, &seeds, &p->seeder, err) &&
+    bool ok = wire_settle(&p->seeder, err) &&
               wire_exec(p->seeder, p->scratch, "SET phasegate.backfill = 'on'", false, &r, err) &&
               seed_tables(p, err);
     wire_close(p->seeder);
@@ -446,14 +450,16 @@ static bool start_over(struct proof *p, struct err *err)
     sessions_close(p);
     wire_close(p->root);
     wire_close(p->owner);
-    p->root = p->owner = NULL;
+    wire_close(p->seeder);
+    p->root = p->owner = p->seeder = NULL;
     p->n_hidden = p->n_born = 0;
     p->n_rows++;
     p->state = 0;
     if (p->database && !shadow_drop(p->shadow, CHECK_DATABASE, err))
         return false;
     p->n_seeds = p->n_empty = 0;
-    if (!open_database(p, err) || !earlier_run(p, err) ||
+    /* Roles that earlier steps make are theirs to make: the sessions of releases come after them. */
+    if (!open_database(p, err) || !earlier_run(p, err) || !sessions_begin(p, err) ||
         !catalogue_read(p->root, p->a, &p->baseline, err))
         return false;
     p->before = p->now;

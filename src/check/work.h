@@ -313,6 +313,7 @@ bool app_is_possible(const struct proof *p, const struct timeline_world *w,
                      const struct statement *s);
 /* May it be run in this state, or in one that comes later? */
 bool app_is_live_from(const struct proof *p, const struct app_statement *a, int state);
+bool sessions_begin(struct proof *p, struct err *err); /* sessions_open follows */
 bool sessions_open(struct proof *p, struct err *err);
 void sessions_close(struct proof *p);
 
@@ -401,6 +402,8 @@ uint64_t query_surface(const struct proof *p, const struct query *q);
 
 /* cache.c: what an earlier run found out. Each of the asking ones is false when that isn't known. */
 void cache_begin(struct proof *p);
+void cache_read_ahead(struct proof *p); /* as long as the shadow starts */
+void cache_of_server(struct proof *p);  /* it has started */
 void cache_end(struct proof *p);
 void cache_state(struct proof *p, int state);                  /* after the replay to it */
 void cache_enter(struct proof *p, struct query *q, int state); /* its surface is another one */

@@ -186,8 +186,7 @@ static void ignore_notice(void *arg, const char *message)
     (void) message;
 }
 
-static bool try_connect(struct shadow *s, const struct connect_spec *c, PGconn **out,
-                        struct err *err)
+PGconn *shadow_connect_begin(struct shadow *s, const struct connect_spec *c)
 {
     PGconn *conn = start(s, c);
 
@@ -195,6 +194,16 @@ static bool try_connect(struct shadow *s, const struct connect_spec *c, PGconn *
         abort();                                 /* out of memory */
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* for the SQLSTATE of a refused connection */
     PQsetNoticeProcessor(conn, ignore_notice, NULL);
+    /* Once connected it says who it is: what comes then is the server's turn. */
+    struct pollfd fd = {.fd = PQsocket(conn), .events = POLLOUT};
+    if (fd.fd >= 0 && poll(&fd, 1, 0) > 0)
+        (void) PQconnectPoll(conn);
+    return conn;
+}
+
+static bool finish_connect(struct shadow *s, const struct connect_spec *c, PGconn *conn,
+                           PGconn **out, struct err *err)
+{
     if (!wait_connected(s, c, conn, err)) {
         PQfinish(conn);
         return false;
@@ -212,15 +221,18 @@ static bool comes_back(const struct shadow *s, const struct err *err)
            (s->pg && err_is(err, ERR_UNREACHABLE) && !*err->sqlstate);
 }
 
-bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out, struct err *err)
+bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn *begun, PGconn **out,
+                    struct err *err)
 {
     int64_t end = clock_mono_ms(s->clock) + COME_BACK_MS;
+    PGconn *conn = begun ? begun : shadow_connect_begin(s, c);
 
-    while (!try_connect(s, c, out, err)) {
+    while (!finish_connect(s, c, conn, out, err)) {
         if (!comes_back(s, err) || clock_mono_ms(s->clock) >= end)
             return false;
         err_clear(err);
         poll(NULL, 0, 20);
+        conn = shadow_connect_begin(s, c);
     }
     return true;
 }

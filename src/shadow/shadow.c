@@ -339,11 +339,20 @@ bool shadow_ready(struct shadow *s, struct err *err)
     pthread_mutex_lock(&s->lock);
     while (!s->is_started && !shadow_is_interrupted(s))
         wait_a_little(s);
-    s->is_ready = s->is_started && s->start_err.kind == ERR_NONE;
+    bool is_started = s->is_started;
+    s->is_ready = is_started && s->start_err.kind == ERR_NONE;
     pthread_mutex_unlock(&s->lock);
     if (s->is_ready)
         return true;
-    return s->is_started ? start_failed(s, err) : shadow_interrupted(s, err);
+    return is_started ? start_failed(s, err) : shadow_interrupted(s, err);
+}
+
+bool shadow_is_starting(struct shadow *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool is = !s->is_started && !shadow_is_interrupted(s);
+    pthread_mutex_unlock(&s->lock);
+    return is;
 }
 
 bool shadow_is_late(const struct shadow *s) { return s->slow_ms >= SHADOW_SLOW_MS; }

@@ -152,8 +152,10 @@ struct connect_spec {
 };
 /* Of sessions on a server of the user's, where they outlive us: "-c name=value ...". */
 const char *shadow_mortal(const struct shadow *s);
-/* Waits no longer than 15 s. Non-blocking afterwards. */
-bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn **out,
+/* Begins a session and doesn't wait: the server makes it while the caller does something else. */
+PGconn *shadow_connect_begin(struct shadow *s, const struct connect_spec *c);
+/* Waits no longer than 15 s for it; takes begun, which was begun with the same c, or NULL. Non-blocking afterwards. */
+bool shadow_connect(struct shadow *s, const struct connect_spec *c, PGconn *begun, PGconn **out,
                     struct err *err) MUST_CHECK;
 /* Adds "-c name=value" with the escapes of the startup packet. */
 void shadow_option(struct str *to, const char *name, const char *value);

@@ -62,28 +62,47 @@ static bool is_nearly_full(struct shadow *s)
     return left < s->room;
 }
 
-bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct wire_options *o,
-                  struct wire **out, struct err *err)
+static struct wire *make(struct shadow *s, const struct wire_options *o)
 {
-    PGconn *conn;
-    struct wire *w;
+    struct wire *w = calloc(1, sizeof *w);
 
-    if (!shadow_connect(s, c, &conn, err))
-        return false;
-    w = calloc(1, sizeof *w);
     if (!w)
         abort();
-    w->conn = conn;
     w->clock = s->clock;
     w->interrupt = s->interrupt;
     w->limit_ms = 2 * o->statement_ms;
-    w->pid = PQbackendPID(conn);
     w->is_local = s->pg != NULL;
     w->is_ours = o->superuser;
+    w->keeps_notices = o->keep_notices;
     w->shadow = s;
+    return w;
+}
+
+/* The handshake, begun or not. False: w is gone. */
+static bool connect(struct wire *w, const struct connect_spec *c, struct err *err)
+{
+    struct shadow *s = w->shadow;
+    PGconn *begun = w->conn;
+
+    w->conn = NULL;
+    if (!shadow_connect(s, c, begun, &w->conn, err)) {
+        wire_close(w);
+        return false;
+    }
+    w->pid = PQbackendPID(w->conn);
     if (w->is_local && s->room == 0)
         (void) is_nearly_full(s);
-    PQsetNoticeReceiver(conn, o->keep_notices ? keep_notice : ignore_notice, w);
+    PQsetNoticeReceiver(w->conn, w->keeps_notices ? keep_notice : ignore_notice, w);
+    return true;
+}
+
+bool wire_connect(struct shadow *s, const struct connect_spec *c, const struct wire_options *o,
+                  struct wire **out, struct err *err)
+{
+    struct wire *w = make(s, o);
+
+    if (!connect(w, c, err))
+        return false;
     *out = w;
     return true;
 }
@@ -104,11 +123,10 @@ static void add_options(struct str *to, const struct wire_options *o)
     shadow_option(to, "idle_in_transaction_session_timeout", "0");
 }
 
-bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out, struct err *err)
+bool wire_begin(struct shadow *s, const struct wire_options *o, struct wire **out, struct err *err)
 {
     struct wire_options with = *o;
-    struct connect_spec c = {.label = o->label};
-    AUTO(arena) a = {0};
+    struct connect_spec c = {0};
     AUTO(str) options = {0};
 
     if (!shadow_ready(s, err))
@@ -123,9 +141,40 @@ bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out
             : !o->superuser && !shadow_role_login(s, o->role ? o->role : s->owner, &c.user, err))
         return false;
     add_options(&options, &with);
-    c.database = shadow_database_name(s, &a, o->database);
-    c.options = str_text(&options);
-    return wire_connect(s, &c, &with, out, err);
+    struct wire *w = make(s, &with);
+    c.label = arena_strdup(&w->opening, o->label);
+    c.database = shadow_database_name(s, &w->opening, o->database);
+    c.options = arena_strdup(&w->opening, str_text(&options));
+    w->spec = c;
+    w->conn = shadow_connect_begin(s, &w->spec);
+    w->is_opening = true;
+    *out = w;
+    return true;
+}
+
+bool wire_settle(struct wire **w, struct err *err)
+{
+    struct wire *one = *w;
+
+    if (!one->is_opening)
+        return true;
+    one->is_opening = false;
+    if (!connect(one, &one->spec, err)) {
+        *w = NULL;
+        return false;
+    }
+    arena_free(&one->opening);
+    return true;
+}
+
+bool wire_open(struct shadow *s, const struct wire_options *o, struct wire **out, struct err *err)
+{
+    struct wire *w;
+
+    if (!wire_begin(s, o, &w, err) || !wire_settle(&w, err))
+        return false;
+    *out = w;
+    return true;
 }
 
 void wire_close(struct wire *w)
@@ -134,6 +183,7 @@ void wire_close(struct wire *w)
         return;
     PQfinish(w->conn);
     arena_free(&w->notices);
+    arena_free(&w->opening);
     free(w);
 }
 

@@ -28,7 +28,10 @@ struct wire_rows {
 };
 
 struct wire {
-    PGconn *conn; /* NULL: lost */
+    PGconn *conn;             /* NULL: lost */
+    bool is_opening;          /* wire_begin without wire_settle */
+    struct connect_spec spec; /* of it; texts in opening */
+    struct arena opening;
     struct clock *clock;
     const struct interrupt *interrupt;
     int64_t limit_ms;   /* after so long without an answer the statement is cancelled */
@@ -40,7 +43,8 @@ struct wire {
     bool is_ours; /* it asks nobody else's statements: they have their time, however late it is */
     bool is_full; /* the statement that is running fills the folder */
     int pid;
-    bool is_local;            /* a process of this machine's, of our own server */
+    bool is_local; /* a process of this machine's, of our own server */
+    bool keeps_notices;
     bool is_busy, is_copying; /* wire_send without its end; its COPY to us without its end */
     struct wire_rows sent;    /* of it */
     struct wire_result partial;
