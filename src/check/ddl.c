@@ -7,6 +7,8 @@
  */
 #include "check/work.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 
 enum work_kind { WORK_NOTHING, WORK_SCAN, WORK_INDEX, WORK_FOREIGN_KEY, WORK_REWRITE };
@@ -243,10 +245,7 @@ static bool read_files(struct watch *w, struct err *err)
     struct proof *p = w->p;
     struct wire_result r = {0};
 
-    if (!wire_exec(p->owner, p->scratch,
-                   "SELECT c.oid, c.relfilenode, c.relname FROM pg_catalog.pg_class c WHERE "
-                   "c.relkind IN ('r', 'm', 'p') AND c.oid >= 16384 ORDER BY c.oid",
-                   true, &r, err))
+    if (!wire_exec(p->owner, p->scratch, sql_select_relation_files, true, &r, err))
         return false;
     w->files = arena_array(p->scratch, struct seen_file, r.n_rows + 1);
     w->n_files = 0;

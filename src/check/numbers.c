@@ -3,6 +3,8 @@
  */
 #include "check/work.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 
 static bool is_single_key(const struct cat_relation *r, const struct cat_column *c)
@@ -13,17 +15,6 @@ static bool is_single_key(const struct cat_relation *r, const struct cat_column 
             return true;
     return false;
 }
-
-/* Sequences that weren't there before, and whose numbers they are. */
-static const char OWNED[] =
-    "SELECT d.objid, d.refobjid, d.refobjsubid FROM pg_catalog.pg_depend d JOIN "
-    "pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' WHERE d.classid = "
-    "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = "
-    "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') "
-    "UNION SELECT n.refobjid, f.adrelid, f.adnum FROM pg_catalog.pg_attrdef f JOIN "
-    "pg_catalog.pg_depend n ON n.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND "
-    "n.objid = f.oid AND n.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass JOIN "
-    "pg_catalog.pg_class s ON s.oid = n.refobjid AND s.relkind = 'S' ORDER BY 1, 2, 3";
 
 static bool makes_sequences(const struct proof *p)
 {
@@ -102,7 +93,8 @@ static void report(struct proof *p, int state, const struct cat_relation *s,
 
 bool numbers_state(struct proof *p, int state, struct err *err)
 {
-    struct wire_op op = {.kind = WIRE_RUN, .sql = OWNED, .keep_rows = true, .sync = true};
+    struct wire_op op = {
+        .kind = WIRE_RUN, .sql = sql_select_sequence_columns, .keep_rows = true, .sync = true};
     struct wire_result all = {0};
 
     if (p->t.states[state].by != STATE_TASK || p->told[state] || !makes_sequences(p))

@@ -4,6 +4,8 @@
  */
 #include "check/work.h"
 
+#include "sql_embedded.h"
+
 static bool names(const struct text_list *l, const char *name)
 {
     for (int i = 0; i < l->n; i++)
@@ -41,6 +43,9 @@ static bool depends(struct proof *p, const struct query *q, int state, const str
     struct wire_op ops[5] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
     struct wire_result results[5] = {0};
 
+    const char *args[] = {arena_printf(p->scratch, "%u", r->oid),
+                          arena_printf(p->scratch, "%d", c->number)};
+
     *out = false;
     if (!parameters(p, q->shape[state], &types, err))
         return false;
@@ -55,18 +60,12 @@ static bool depends(struct proof *p, const struct query *q, int state, const str
                             "CREATE FUNCTION pg_temp.phasegate_means(%s) RETURNS void LANGUAGE sql "
                             "BEGIN ATOMIC %s\n; END",
                             types, q->sql)};
-    ops[3] = (struct wire_op) {
-        .kind = WIRE_RUN,
-        .sql = arena_printf(
-            p->scratch,
-            "SELECT 1 FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc f ON f.oid = d.objid "
-            "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.proname = "
-            "'phasegate_means' AND f.pronamespace = pg_catalog.pg_my_temp_schema() AND "
-            "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = %u AND "
-            "d.refobjsubid = %d",
-            r->oid, c->number),
-        .keep_rows = true,
-        .sync = true};
+    ops[3] = (struct wire_op) {.kind = WIRE_RUN,
+                               .sql = sql_select_function_uses,
+                               .args = args,
+                               .n_args = 2,
+                               .keep_rows = true,
+                               .sync = true};
     ops[4] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
     if (!wire_run(p->owner, p->scratch, ops, 5, results, err))
         return false;

@@ -5,6 +5,8 @@
  */
 #include "check/seed.h"
 
+#include "sql_embedded.h"
+
 #define SEED_ROWS 2
 #define FEW_ROWS 100 /* that answers over them are compared */
 #define MEND_TRIES 24
@@ -425,14 +427,9 @@ static bool find_rows(struct proof *p, const struct cat_relation **tables, int *
 
 bool seed_move_sequences(struct proof *p, int nth, struct err *err)
 {
-    const char *sql = arena_printf(
-        p->scratch,
-        "SELECT pg_catalog.setval(x.seqrelid, x.target) FROM (SELECT s.seqrelid, least(s.seqstart "
-        "+ %lld * s.seqincrement, s.seqmax) AS target FROM pg_catalog.pg_sequence s WHERE "
-        "s.seqincrement > 0 AND s.seqstart < s.seqmax) x WHERE "
-        "COALESCE(pg_catalog.pg_sequence_last_value(x.seqrelid), 0) < x.target",
-        NUMBERS_EACH * (nth + 1LL));
-    struct wire_op op = {.kind = WIRE_RUN, .sql = sql, .sync = true};
+    const char *past = arena_printf(p->scratch, "%lld", NUMBERS_EACH * (nth + 1LL));
+    struct wire_op op = {
+        .kind = WIRE_RUN, .sql = sql_set_sequences_past, .args = &past, .n_args = 1, .sync = true};
     struct wire_result result = {0};
 
     return wire_run(p->root, p->scratch, &op, 1, &result, err);

@@ -6,39 +6,13 @@
 #include "shadow/load_int.h"
 #include "shadow/wire_int.h"
 
+#include "sql_embedded.h"
+
 #include <string.h>
 
-#define OURS "('pg_catalog'::name, 'information_schema'::name)"
-#define FIRST "'16384'::oid"
-
-/* Added to PostgreSQL's own schemas, but by an extension that is written in C. */
-static const char added[] =
-    "SELECT 'function'::text, p.proname FROM pg_proc p JOIN pg_namespace n "
-    "ON n.oid = p.pronamespace WHERE p.oid >= " FIRST " AND n.nspname IN " OURS
-    " AND NOT (p.prolang = '13'::oid AND EXISTS (SELECT FROM pg_depend d "
-    "WHERE d.classid = '1255'::oid AND d.objid = p.oid AND d.refclassid = '3079'::oid "
-    "AND d.refobjid >= " FIRST " AND d.deptype = 'e'::\"char\")) "
-    "UNION ALL SELECT 'operator'::text, o.oprname FROM pg_operator o JOIN pg_namespace n "
-    "ON n.oid = o.oprnamespace WHERE o.oid >= " FIRST " AND n.nspname IN " OURS
-    " UNION ALL SELECT 'cast from'::text, t.typname FROM pg_cast c JOIN pg_type t "
-    "ON t.oid = c.castsource WHERE c.castfunc >= " FIRST " AND t.typname IN ('oid'::name, "
-    "'name'::name, 'char'::name, 'regclass'::name, 'regproc'::name, 'regprocedure'::name, "
-    "'regoper'::name, 'regoperator'::name, 'regtype'::name, 'regrole'::name, "
-    "'regnamespace'::name, 'regconfig'::name, 'regdictionary'::name, 'aclitem'::name, "
-    "'pg_node_tree'::name) AND t.oid < " FIRST;
-
-/* The same in every database of a server, as long as nobody changes it. */
-static const char *const same[] = {
-    "SELECT p.proname, p.prolang, p.prosecdef, p.prosrc, p.prosqlbody, p.proconfig FROM pg_proc p "
-    "WHERE p.oid < " FIRST " AND (p.prosecdef OR p.prolang NOT IN ('12'::oid, '13'::oid)) "
-    "ORDER BY p.oid",
-    "SELECT c.relname, r.rulename, r.ev_action FROM pg_rewrite r JOIN pg_class c "
-    "ON c.oid = r.ev_class WHERE c.oid < " FIRST " ORDER BY c.oid, r.oid",
-    "SELECT 'pg_init_privs'::name, i.objoid, i.classoid, i.objsubid, i.initprivs "
-    "FROM pg_init_privs i WHERE i.objoid < " FIRST " ORDER BY 2, 3, 4",
-    "SELECT l.lanname, l.lanpltrusted, l.lanplcallfoid, l.laninline, l.lanvalidator "
-    "FROM pg_language l WHERE l.oid < " FIRST " ORDER BY l.oid",
-};
+/* In every database of a server, as long as nobody changes it. */
+static const char *const same[] = {sql_shadow_own_functions, sql_shadow_own_rules,
+                                   sql_shadow_own_privileges, sql_shadow_own_languages};
 
 static bool changes(const char *what, const char *name, struct err *err)
 {
@@ -76,7 +50,7 @@ static bool look(struct shadow *s, struct wire *w, struct err *err)
     AUTO(arena) a = {0};
     struct wire_result is = {0}, was = {0};
 
-    if (!ask(w, &a, added, &is, err))
+    if (!ask(w, &a, sql_shadow_added_to_own, &is, err))
         return false;
     if (is.n_rows > 0)
         return changes(is.cell[0][0], is.cell[0][1], err);

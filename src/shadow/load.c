@@ -2,6 +2,8 @@
 #include "shadow/load_int.h"
 #include "shadow/wire_int.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,8 +16,7 @@ static bool get_roles(struct load *l, struct names *out, struct err *err)
 {
     struct wire_result r = {0};
 
-    if (!shadow_admin_query(l->s, &l->arena, "SELECT rolname FROM pg_roles WHERE oid >= 16384", &r,
-                            err))
+    if (!shadow_admin_query(l->s, &l->arena, sql_shadow_made_roles, &r, err))
         return false;
     for (int i = 0; i < r.n_rows; i++)
         names_add(&l->arena, out, r.cell[i][0]);
@@ -24,14 +25,9 @@ static bool get_roles(struct load *l, struct names *out, struct err *err)
 
 static bool find_strong(struct load *l, struct err *err)
 {
-    static const char sql[] =
-        "SELECT r.rolname FROM pg_roles r WHERE EXISTS (SELECT FROM pg_roles u WHERE "
-        "(u.rolsuper OR u.rolcreaterole OR u.rolreplication OR u.rolname IN "
-        "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', "
-        "'pg_create_subscription', 'pg_signal_backend')) AND pg_has_role(r.oid, u.oid, 'MEMBER'))";
     struct wire_result r = {0};
 
-    if (!shadow_admin_query(l->s, &l->arena, sql, &r, err))
+    if (!shadow_admin_query(l->s, &l->arena, sql_shadow_strong_roles, &r, err))
         return false;
     for (int i = 0; i < r.n_rows; i++)
         if (names_find(&l->s->roles_made, r.cell[i][0]) < 0)

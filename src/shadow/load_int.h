@@ -27,7 +27,6 @@ bool limited_prepare(struct load *l, struct err *err) MUST_CHECK;
 /* Those rights are gone, and roles are as the baseline has them. Also after a failure. */
 bool limited_finish(struct load *l, bool is_loaded, struct err *err) MUST_CHECK;
 /* Ways out of the database that extensions have opened are closed to everybody. */
-extern const char load_close_functions[];
 
 /* ---- after_load.c */
 /* The rights of our roles back to what they may have and, when it is loaded, everything to the limited one. */

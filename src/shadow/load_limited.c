@@ -6,6 +6,8 @@
 #include "shadow/load_int.h"
 #include "shadow/wire_int.h"
 
+#include "sql_embedded.h"
+
 #include <string.h>
 
 static const char *helper_of(struct load *l)
@@ -188,7 +190,7 @@ static bool lend_rights(struct load *l, struct wire *w, const char *helper, stru
 
 static bool prepare_within(struct load *l, struct wire *w, const char *helper, struct err *err)
 {
-    static const char *const close[] = {load_close_functions, close_wrappers};
+    static const char *const close[] = {sql_shadow_close_functions, close_wrappers};
 
     if (!lend_rights(l, w, helper, err))
         return false;

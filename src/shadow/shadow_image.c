@@ -3,6 +3,8 @@
 #include "shadow/load_int.h"
 #include "shadow/wire_int.h"
 
+#include "sql_embedded.h"
+
 #include "phasegate/load.h"
 #include "phasegate_build.h"
 
@@ -125,11 +127,7 @@ static json_t *folders_to_watch(struct shadow *s)
     AUTO(err) ignored = {0};
     struct wire_result r = {0};
     json_t *list = json_array();
-    bool good = shadow_admin_query(s, &a,
-                                   "SELECT setting || '/extension' FROM pg_config "
-                                   "WHERE name = 'SHAREDIR' UNION ALL "
-                                   "SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'",
-                                   &r, &ignored);
+    bool good = shadow_admin_query(s, &a, sql_shadow_extension_folders, &r, &ignored);
 
     for (int i = 0; good && i < r.n_rows; i++)
         good = watch(list, r.cell[i][0]);

@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "backfill": {"ledger", "ports", "core", "base", "sql"},
     "engine": {"backfill", "ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
-    "shadow": {"io", "ports", "load", "core", "base"},
+    "shadow": {"io", "ports", "load", "core", "base", "sql"},
     "check": {"shadow", "ports", "load", "core", "base", "sql"},
     "demo": {"shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     "cli": {"demo", "check", "shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
