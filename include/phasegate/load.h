@@ -59,6 +59,21 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
 bool sql_facts(struct arena *a, const char *sql, struct pos at, struct sql_stmt **out, int *out_n,
                struct problem_list *problems);
 
+/* An expression that is a column of its row and nothing else but casts, and constants that are put before or behind it
+ * (||) or added (+, -): as far as the casts let them be, other values of the column are other values of it. */
+#define COLUMN_EXPR_CASTS 4
+struct column_cast {
+    const char *type; /* "int4"; what || makes is "text" */
+    int64_t typmod;   /* as in pg_attribute.atttypmod; -1: none */
+};
+struct column_expr {
+    const char *column;
+    struct column_cast casts[COLUMN_EXPR_CASTS]; /* innermost first */
+    int n_casts;
+};
+/* False: it is something else, or no expression. */
+bool expr_of_column(struct arena *a, const char *expr, struct column_expr *out);
+
 /* A file for reading, never anything that a read could wait for or that doesn't end: a descriptor, or -1 with ERR_INPUT
  * when it isn't there, isn't a regular file or is larger than max bytes. shown names it in the message. */
 int regular_open(const char *path, const char *shown, int64_t max, struct err *err);

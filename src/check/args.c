@@ -1,5 +1,5 @@
 /* With what a statement is run: the author's example rows, else values that fit the columns they go to. */
-#include "check/work.h"
+#include "check/writes.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -112,6 +112,18 @@ const struct cat_column *args_compared(const struct proof *p, const struct query
 
     find_compared(p, q, param, &out);
     *r = out.relation;
+    return out.column;
+}
+
+const struct cat_column *args_column(const struct proof *p, const struct query *q, int param,
+                                     const struct cat_relation **r, bool *is_written,
+                                     bool *by_insert)
+{
+    struct param out = param_of(p, q, param);
+
+    *r = out.relation;
+    *is_written = out.is_written;
+    *by_insert = out.by_insert;
     return out.column;
 }
 

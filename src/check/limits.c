@@ -2,10 +2,17 @@
  * takes, and of each column of the rows that it's computed from. What worked before the step and fails after it isn't
  * proved to be safe.
  */
-#include "check/work.h"
+#include "check/synced.h"
+
+#include <ctype.h>
+#include <stdlib.h>
 
 #define TRIES_MAX 4000
-#define VALUES_MAX 12
+#define VALUES_MAX 14
+#define THROUGH_MAX (VALUES_MAX + 24)
+#define VALUES_ROOM (THROUGH_MAX + 8)
+#define LONG_TEXT 300
+#define LONGEST_TEXT 20000
 
 struct limit_try {
     const struct app_statement *a;
@@ -21,6 +28,8 @@ struct limit_try {
 };
 
 struct limits {
+    const struct plan *sync; /* whose trigger comes with the state; NULL: a step restricts */
+    int longest;             /* text that is tried where the column itself has no limit */
     struct limit_try *tries;
     int n;
 };
@@ -44,6 +53,18 @@ bool limits_restricts(const struct task *t, const char *table)
     return false;
 }
 
+/* A trigger restricts whoever writes what it reads, to what the other side takes. */
+static bool restricts(const struct proof *p, int state, const struct cat_relation *r,
+                      const char *column)
+{
+    const struct plan *sync = sync_begins(p, state);
+
+    if (!sync)
+        return limits_restricts(p->t.states[state].task, r->name);
+    return sync_is_of(sync, r) &&
+           (!column || sync_reads(sync, column) || sync_target(sync, column));
+}
+
 /* A new foreign key restricts those who delete what it points at, too. */
 static bool restricts_parent(const struct task *t, const char *table)
 {
@@ -59,7 +80,17 @@ static bool restricts_parent(const struct task *t, const char *table)
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
-enum { T_INT8 = 20, T_NUMERIC = 1700 }; /* pg_type.dat */
+enum { /* pg_type.dat */
+       T_BOOL = 16,
+       T_INT8 = 20,
+       T_INT2 = 21,
+       T_INT4 = 23,
+       T_TEXT = 25,
+       T_FLOAT4 = 700,
+       T_FLOAT8 = 701,
+       T_VARCHAR = 1043,
+       T_NUMERIC = 1700
+};
 
 /* As many digits as the column has room for; without a limit more than any other number has. */
 static const char *numeric_limit(struct proof *p, int typmod)
@@ -86,10 +117,50 @@ static const char *text_of(struct proof *p, int length)
     return text;
 }
 
-static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
-                      const char **out)
+/* A text that is longer than any number that is mentioned, as lengths are. */
+static int longest_in(const char *text, int longest)
 {
-    static const char *const numbers[] = {"0", "-1", "32767", "2147483647", "987654", NULL};
+    for (const char *s = text; s && *s;) {
+        char *end;
+
+        if (!isdigit((unsigned char) *s)) {
+            s++;
+            continue;
+        }
+        long n = strtol(s, &end, 10);
+        if (n >= longest && n <= LONGEST_TEXT)
+            longest = (int) n + 1;
+        s = end;
+    }
+    return longest;
+}
+
+/* Longer than what the step takes, or the other side of the trigger. */
+static int longest_of(const struct proof *p, int state)
+{
+    const struct task *t = p->t.states[state].task;
+    const struct plan *sync = sync_begins(p, state);
+    int longest = LONG_TEXT;
+
+    for (int i = 0; t->step && i < t->step->n_stmts; i++)
+        longest = longest_in(t->step->stmts[i].sql, longest);
+    for (int i = 0; sync && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int c = 0; sync_is_of(sync, r) && c < r->n_columns; c++)
+            if (sync_target(sync, r->columns[c].name))
+                longest = longest_in(r->columns[c].type_text, longest);
+        for (int k = 0; sync_is_of(sync, r) && k < r->n_constraints; k++)
+            longest = longest_in(r->constraints[k].definition, longest);
+    }
+    return longest;
+}
+
+static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
+                      int longest, const char **out)
+{
+    static const char *const numbers[] = {"0",          "-1",     "32767",  "-32768",
+                                          "2147483647", "987654", "-98765", NULL};
     const struct seed *s = seed_of(p, r->oid);
     const struct cat_enum *e = cat_enum_of(&p->now, c->base);
     int n = 0;
@@ -101,7 +172,7 @@ static int values_for(struct proof *p, const struct cat_relation *r, const struc
         out[n++] = e->labels[i];
     if (c->category == 'S') {
         out[n++] = "";
-        out[n++] = text_of(p, c->typmod > 4 ? c->typmod - 4 : 300);
+        out[n++] = text_of(p, c->typmod > 4 ? c->typmod - 4 : longest);
     }
     for (int i = 0; c->category == 'N' && numbers[i]; i++)
         out[n++] = numbers[i];
@@ -116,34 +187,121 @@ static int values_for(struct proof *p, const struct cat_relation *r, const struc
     return n;
 }
 
-static void add_tries(struct proof *p, const struct app_statement *a, const struct task *t,
-                      struct limits *l)
+/* The nth parameter that a write takes as it is: the column that it goes to. NULL: no more, or none there. */
+static const struct cat_column *written_by(const struct query *q, const struct fact_write *w,
+                                           const struct cat_relation *r, int n, int *param)
+{
+    if (w->columns.n > 0) {
+        *param = w->params ? w->params[n] : 0;
+        return *param > 0 && *param <= q->sets[0].n ? cat_column(r, w->columns.items[n].s) : NULL;
+    }
+    *param = n + 1;
+    return w->positional && q->facts.n_rels == 1 && n < q->sets[0].n && n < r->n_columns
+               ? &r->columns[n]
+               : NULL;
+}
+
+/* Of a trigger: what the checks of the other side say no to, which the column itself knows nothing of. */
+static int values_through(struct proof *p, const struct plan *sync, const struct cat_relation *r,
+                          const char **out, int n)
+{
+    for (int i = 0; sync && i < sync->sync.forward.n; i++) {
+        const struct cat_column *c = cat_column(r, sync->sync.forward.items[i].key.s);
+        const char *v = NULL;
+
+        for (int k = 0; c && n < THROUGH_MAX && (v = value_from_checks(p->a, r, c, k)); k++)
+            out[n++] = v;
+    }
+    return n;
+}
+
+static void add_try(struct proof *p, const struct app_statement *a, int param, const char *what,
+                    const char *value, struct limits *l)
+{
+    const struct arg_set *base = &a->q->sets[0];
+
+    if (l->n == TRIES_MAX)
+        return;
+    struct limit_try *try = &l->tries[l->n++];
+    *try = (struct limit_try) {.a = a,
+                               .param = param,
+                               .column = what,
+                               .value = value,
+                               .args = arena_array(p->scratch, const char *, base->n + 1)};
+    memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
+    try->args[param - 1] = value;
+}
+
+static char category_of(unsigned type)
+{
+    static const unsigned numbers[] = {T_INT2, T_INT4, T_INT8, T_NUMERIC, T_FLOAT4, T_FLOAT8};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] == type)
+            return 'N';
+    return type == T_TEXT || type == T_VARCHAR ? 'S' : type == T_BOOL ? 'B' : 'U';
+}
+
+static bool goes_in_as_it_is(const struct query *q, int param)
+{
+    for (int i = 0; i < q->facts.n_writes; i++)
+        for (int k = 0; q->facts.writes[i].params && k < q->facts.writes[i].columns.n; k++)
+            if (q->facts.writes[i].params[k] == param)
+                return true;
+    return false;
+}
+
+/* What is written is made of parameters, and nobody but the server knows how: lower($1), n + $2. */
+static void add_made(struct proof *p, const struct app_statement *a, int state,
+                     const struct cat_relation *r, const char *column, struct limits *l)
 {
     const struct query *q = a->q;
-    const struct arg_set *base = &q->sets[0];
+    const struct description *d = q->shape[p->t.states[state].from];
+    const struct cat_relation *with;
+
+    for (int n = 1; d && n <= d->n_params && n <= q->sets[0].n; n++) {
+        struct cat_column c = {.name = "",
+                               .type = d->params[n - 1],
+                               .base = d->params[n - 1],
+                               .typmod = -1,
+                               .category = category_of(d->params[n - 1])};
+        const char *values[VALUES_ROOM];
+
+        if (goes_in_as_it_is(q, n) || args_compared(p, q, n, &with))
+            continue;
+        int count = values_through(p, l->sync, r, values, values_for(p, r, &c, l->longest, values));
+        for (int v = 0; v < count; v++)
+            add_try(p, a, n, column, values[v], l);
+    }
+}
+
+static bool is_made(const struct fact_write *w, int n)
+{
+    return n < w->columns.n && (!w->params || w->params[n] == 0) &&
+           (n >= w->literals.n || !w->literals.items[n].s);
+}
+
+static void add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l)
+{
+    const struct query *q = a->q;
 
     for (int i = 0; i < q->facts.n_writes; i++) {
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+        int most = w->columns.n > 0 ? w->columns.n : q->sets[0].n, param = 0;
 
-        for (int k = 0; r && limits_restricts(t, r->name) && w->params && k < w->columns.n; k++) {
-            const struct cat_column *c = cat_column(r, w->columns.items[k].s);
-            const char *values[VALUES_MAX + 8];
-            int n =
-                c && w->params[k] > 0 && w->params[k] <= base->n ? values_for(p, r, c, values) : 0;
+        for (int k = 0; r && restricts(p, state, r, NULL) && k < most; k++) {
+            const struct cat_column *c = written_by(q, w, r, k, &param);
+            const char *values[VALUES_ROOM];
 
-            for (int v = 0; v < n && l->n < TRIES_MAX; v++) {
-                struct limit_try *try = &l->tries[l->n++];
-                *try =
-                    (struct limit_try) {.a = a,
-                                        .param = w->params[k],
-                                        .column = c->name,
-                                        .value = values[v],
-                                        .args = arena_array(p->scratch, const char *, base->n + 1)};
-                memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
-                try->args[w->params[k] - 1] = values[v];
-            }
+            if (is_made(w, k) && restricts(p, state, r, w->columns.items[k].s))
+                add_made(p, a, state, r, w->columns.items[k].s, l);
+            if (!c || !restricts(p, state, r, w->columns.n > 0 ? c->name : NULL))
+                continue;
+            int n = values_through(p, l->sync, r, values, values_for(p, r, c, l->longest, values));
+            for (int v = 0; v < n; v++)
+                add_try(p, a, param, c->name, values[v], l);
         }
     }
 }
@@ -173,13 +331,13 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
 {
     for (int i = 0; i < from->n_columns; i++) {
         const struct cat_column *c = &from->columns[i];
-        const char *values[VALUES_MAX + 8];
+        const char *values[VALUES_ROOM];
         int n = 0;
 
         if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
             (!whole && !mentions(a->q, c->name)))
             continue;
-        n = values_for(p, from, c, values);
+        n = values_for(p, from, c, l->longest, values);
         /* As long as what it goes to takes. */
         for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < VALUES_MAX; k++)
             if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
@@ -202,7 +360,17 @@ static bool computes(const struct fact_write *w)
     return false;
 }
 
-static void add_from_rows(struct proof *p, const struct app_statement *a, const struct task *t,
+static bool computes_restricted(const struct proof *p, int state, const struct cat_relation *r,
+                                const struct fact_write *w)
+{
+    bool any = w->columns.n == 0;
+
+    for (int i = 0; i < w->columns.n; i++)
+        any |= restricts(p, state, r, w->columns.items[i].s);
+    return any && restricts(p, state, r, NULL) && computes(w);
+}
+
+static void add_from_rows(struct proof *p, const struct app_statement *a, int state,
                           struct limits *l)
 {
     const struct query *q = a->q;
@@ -212,8 +380,9 @@ static void add_from_rows(struct proof *p, const struct app_statement *a, const 
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
 
-        bool deletes = r && w->verb == VERB_DELETE && restricts_parent(t, r->name);
-        if (!r || !(deletes || (limits_restricts(t, r->name) && computes(w))))
+        bool deletes = r && w->verb == VERB_DELETE && !l->sync &&
+                       restricts_parent(p->t.states[state].task, r->name);
+        if (!r || !(deletes || computes_restricted(p, state, r, w)))
             continue;
         for (int k = 0; k < q->facts.n_rels; k++) {
             const struct fact_rel *f = &q->facts.rels[k];
@@ -303,8 +472,52 @@ void limited_add(struct proof *p, const struct app_statement *a, int state, cons
     p->limited[p->n_limited++] = (struct limited) {a, state, (int) (f - p->report->findings)};
 }
 
-static void report_try(struct proof *p, const struct limit_try *t, int state,
-                       const struct wire_result *r)
+static const char *value_words(struct proof *p, const struct limit_try *t)
+{
+    return !t->value               ? "NULL"
+           : strlen(t->value) > 40 ? "a text of full length"
+                                   : arena_printf(p->a, "'%s'", t->value);
+}
+
+static const char *what_words(struct proof *p, const struct limit_try *t)
+{
+    return t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
+                   : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
+}
+
+/* The step that restricts what the trigger writes. */
+static int culprit_of(struct proof *p, int state, const struct plan *sync,
+                      const struct wire_result *r)
+{
+    const char *thing = quoted_name(p->scratch, r->message, "constraint");
+
+    if (!thing && strcmp(r->sqlstate, "23502") == 0)
+        thing = quoted_name(p->scratch, r->message, "column");
+    for (int i = 0; i < p->now.n_relations; i++)
+        if (sync_is_of(sync, &p->now.relations[i]))
+            return sync_culprit(p, state, &p->now.relations[i], sync, thing);
+    return state;
+}
+
+/* Does it write what no release before the plan knows? */
+static bool is_of_new_side(const struct limit_try *t, const struct plan *sync)
+{
+    return sync_target(sync, t->column) && !sync_reads(sync, t->column);
+}
+
+static const char *way_of_sync(const struct limit_try *t, const struct plan *sync)
+{
+    return is_of_new_side(t, sync)
+               ? "the old side goes on restricting as long as the trigger is there: let the "
+                 "expression in reverse make something of such values that the old side takes, or "
+                 "write them from contract on only"
+               : "let the expression in forward make something of such values that the new side "
+                 "takes, restrict the old side in the same way before, or restrict the new one "
+                 "when no live release writes the old one any more";
+}
+
+static struct finding *report_try(struct proof *p, const struct limit_try *t, int state,
+                                  const struct wire_result *r)
 {
     const struct timeline_world *w = NULL;
 
@@ -313,20 +526,21 @@ static void report_try(struct proof *p, const struct limit_try *t, int state,
             world_has_release(&p->t, &p->t.worlds[i], t->a->release) &&
             app_is_possible(p, &p->t.worlds[i], t->a->s))
             w = &p->t.worlds[i];
-    const char *value = !t->value               ? "NULL"
-                        : strlen(t->value) > 40 ? "a text of full length"
-                                                : arena_printf(p->a, "'%s'", t->value);
-    const char *what =
-        t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
-                : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
+    const struct plan *sync = sync_begins(p, state);
+    int culprit = sync ? culprit_of(p, state, sync, r) : state;
     /* Rows that the statement itself asks for are deleted, whatever the application hands in. */
-    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0;
+    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync;
     struct finding *f = finding_of_state(
-        p, t->a, w, state, deletes ? "restriction-breaks-old-writes" : "unproven-write",
-        arena_printf(p->a, "with %s = %s it worked before this step and fails after it: %s", what,
-                     value, r->message),
-        deletes ? "delete what points at them first, in a release before this one, or let the "
-                  "foreign key do so (ON DELETE)"
+        p, t->a, w, culprit, deletes ? "restriction-breaks-old-writes" : "unproven-write",
+        sync ? arena_printf(p->a,
+                            "with %s = %s it works without the sync's trigger, which writes the "
+                            "other side as well, and fails with it: %s",
+                            what_words(p, t), value_words(p, t), r->message)
+             : arena_printf(p->a, "with %s = %s it worked before this step and fails after it: %s",
+                            what_words(p, t), value_words(p, t), r->message),
+        sync      ? way_of_sync(t, sync)
+        : deletes ? "delete what points at them first, in a release before this one, or let the "
+                    "foreign key do so (ON DELETE)"
         : strcmp(r->sqlstate, "23505") == 0
             ? "let the statement say what is to happen when the value is taken (ON CONFLICT), in a "
               "release before this one, or give -- args: rows that differ in the column"
@@ -334,7 +548,8 @@ static void report_try(struct proof *p, const struct limit_try *t, int state,
               "one; a check in the application can't be seen from here");
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->probe = "X";
-    limited_add(p, t->a, state, f);
+    limited_add(p, t->a, culprit, f);
+    return f;
 }
 
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err)
@@ -344,23 +559,26 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     bool any = false;
 
     *out = NULL;
-    if (s->by != STATE_TASK || !s->task->step || s->task->kind != TASK_STEP || p->told[state])
+    if (s->by != STATE_TASK || p->told[state])
         return true;
-    for (int i = 0; i < s->task->step->n_stmts; i++)
+    for (int i = 0; s->task->kind == TASK_STEP && s->task->step && i < s->task->step->n_stmts; i++)
         any |= may_restrict(&s->task->step->stmts[i]);
+    any |= sync_begins(p, state) != NULL;
     if (!any || !sessions_open(p, err))
         return any ? false : true;
     l = arena_new(p->scratch, struct limits);
+    l->sync = sync_begins(p, state);
+    l->longest = longest_of(p, state);
     l->tries = arena_array(p->scratch, struct limit_try, TRIES_MAX);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
-            add_tries(p, a, s->task, l);
+            add_tries(p, a, state, l);
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
-            add_from_rows(p, a, s->task, l);
+            add_from_rows(p, a, state, l);
     }
     for (int i = 0; i < l->n; i++) {
         struct wire_result r = {0};
@@ -399,16 +617,19 @@ static bool is_of_unique(const struct query *q, const struct wire_result *r)
     return strcmp(r->sqlstate, "23505") == 0 && q->sets[0].is_given;
 }
 
-static bool writes_restricted(const struct proof *p, const struct app_statement *a,
-                              const struct task *t)
+static bool writes_restricted(const struct proof *p, const struct app_statement *a, int state)
 {
     const struct query *q = a->q;
+    const struct plan *sync = sync_begins(p, state);
 
     for (int i = 0; i < q->facts.n_writes; i++) {
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
-        if (r && limits_restricts(t, r->name))
+        bool reads = !sync || w->positional;
+        for (int k = 0; sync && k < w->columns.n; k++)
+            reads |= sync_reads(sync, w->columns.items[k].s);
+        if (r && reads && restricts(p, state, r, NULL))
             return true;
     }
     return false;
@@ -425,7 +646,7 @@ static void report_unrun_writers(struct proof *p, int state)
         struct finding *f;
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
-            p->t.releases[a->release].is_projected || !writes_restricted(p, a, s->task))
+            p->t.releases[a->release].is_projected || !writes_restricted(p, a, state))
             continue;
         const struct outcome *run = a->q->run[s->from];
         const char *why = run ? run->message : "",
@@ -442,6 +663,57 @@ static void report_unrun_writers(struct proof *p, int state)
         f->probe = "X";
         limited_add(p, a, state, f);
     }
+}
+
+/* The parameter that a statement of the old side has for it; 0: none. like: of the other statement, where it is part of
+ * what both make of it. */
+static int param_of_old_side(const struct proof *p, const struct app_statement *a,
+                             const struct plan *sync, int like)
+{
+    const struct query *q = a->q;
+
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+        int param = 0;
+
+        for (int k = 0; r && sync_is_of(sync, r) && k < w->columns.n; k++)
+            if (!sync_reads(sync, w->columns.items[k].s))
+                continue;
+            else if (written_by(q, w, r, k, &param))
+                return param;
+            else if (is_made(w, k) && like <= q->sets[0].n)
+                return like;
+    }
+    return 0;
+}
+
+/* A call that writes the new side now wrote the old one before: refused as it was then, the value is nothing new. known:
+ * there was such a call. */
+static bool was_refused(struct proof *p, const struct limit_try *t, const struct plan *sync,
+                        bool *known, bool *out, struct err *err)
+{
+    /* Rows with such a value are none that there can be beside the old side. */
+    *out = t->from != NULL;
+    for (int i = 0; i < p->n_app && !*out; i++) {
+        const struct app_statement *a = &p->app[i];
+        int param = a->q != t->a->q && a->q->runs && a->q->n_sets > 0 && !t->from &&
+                            a->release <= t->a->release && strcmp(a->s->name, t->a->s->name) == 0
+                        ? param_of_old_side(p, a, sync, t->param)
+                        : 0;
+        struct limits one = {.tries = arena_array(p->scratch, struct limit_try, 1)};
+        struct wire_result r = {0};
+
+        if (param == 0)
+            continue;
+        add_try(p, a, param, "", t->value, &one);
+        if (!run_try(p, &one.tries[0], &r, err))
+            return false;
+        *out = !r.ok && !r.skipped;
+        *known = true;
+    }
+    return true;
 }
 
 bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
@@ -463,7 +735,15 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
             return false;
         if (r.ok || r.skipped || is_of_unique(l->tries[i].a->q, &r))
             continue;
-        report_try(p, &l->tries[i], state, &r);
+        bool is_new_side = l->sync && is_of_new_side(&l->tries[i], l->sync);
+        bool known = false, as_before = false;
+        if (is_new_side && !was_refused(p, &l->tries[i], l->sync, &known, &as_before, err))
+            return false;
+        if (as_before)
+            continue;
+        struct finding *f = report_try(p, &l->tries[i], state, &r);
+        if (is_new_side && !known)
+            f->severity = SEVERITY_WARNING;
         /* One finding a statement: the first value tells enough. */
         l->tries[i].worked = false;
         l->tries[i].value = (const char *) l;

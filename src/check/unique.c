@@ -1,9 +1,8 @@
 /* Uniqueness that a step adds, against writers of its columns: whether two rows get the same values isn't for one run
  * to show. Catalogue and parse tree tell who may collide.
  */
-#include "check/work.h"
+#include "check/synced.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 struct key { /* a new index that refuses rows */
@@ -16,6 +15,25 @@ static bool is_exclusion(const struct cat_relation *r, const struct cat_index *i
     for (int i = 0; i < r->n_constraints; i++)
         if (r->constraints[i].type == 'x' && strcmp(r->constraints[i].name, index->name) == 0)
             return true;
+    return false;
+}
+
+static bool same_constraint(const struct cat_relation *a, const struct cat_relation *b,
+                            const char *name)
+{
+    for (int i = 0; i < a->n_constraints; i++)
+        for (int k = 0; strcmp(a->constraints[i].name, name) == 0 && k < b->n_constraints; k++)
+            if (strcmp(b->constraints[k].name, name) == 0)
+                return strcmp(a->constraints[i].definition, b->constraints[k].definition) == 0;
+    return false;
+}
+
+static bool was_excluding(const struct cat_relation *before, const struct cat_relation *now,
+                          const struct cat_index *index)
+{
+    for (int i = 0; i < before->n_indexes; i++)
+        if (before->indexes[i].is_valid && strcmp(before->indexes[i].name, index->name) == 0)
+            return same_constraint(before, now, index->name);
     return false;
 }
 
@@ -35,24 +53,13 @@ static bool was_unique(const struct cat_relation *before, const struct cat_index
     return false;
 }
 
-static bool mentions(const char *text, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (const char *s = strstr(text, name); s; s = strstr(s + 1, name))
-        if ((s == text || (!isalnum((unsigned char) s[-1]) && s[-1] != '_')) &&
-            !isalnum((unsigned char) s[n]) && s[n] != '_')
-            return true;
-    return false;
-}
-
 /* The columns of the index, and what its expressions name: after the parenthesis, so not the table. */
 static bool is_of_key(const struct key *k, const struct cat_column *c)
 {
     const char *body = strchr(k->index->definition, '(');
 
     return index_has_column(k->index, c->number) ||
-           (index_has_column(k->index, 0) && body && mentions(body, c->name));
+           (index_has_column(k->index, 0) && body && has_name(body, c->name));
 }
 
 static bool names(const struct text_list *l, const char *name)
@@ -83,30 +90,64 @@ static bool writes(const struct fact_write *w, const struct cat_column *c)
     return w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
 }
 
-/* A column of the key that the statement writes; NULL: none, or one of the others keeps its rows apart. A column that
- * the plans made is filled by what they made beside it, from columns that were apart before. */
-static const struct cat_column *written_of(const struct proof *p, const struct query *q,
-                                           const struct key *k, const struct fact_write *w)
+/* How a statement comes to a key: the column of it that it writes, by itself or through the trigger of a plan's sync. */
+struct way {
+    const struct cat_column *c,
+        *source;             /* c NULL: one of the others keeps its rows apart, or it doesn't */
+    const struct plan *plan; /* NULL: by itself, and no trigger writes any of the key */
+};
+
+/* False: the others don't matter. */
+static bool way_through_sync(const struct query *q, const struct key *k, const struct fact_write *w,
+                             const struct cat_column *c, const struct pair *target,
+                             const struct plan *plan, struct way *out)
+{
+    bool fresh = false;
+    const struct cat_column *source = sync_source(k->r, w, target, plan, &fresh);
+    if (source && !is_fresh(q, w, source) && !fresh) {
+        *out = (struct way) {c, source, plan};
+        return true;
+    }
+    /* An UPDATE of other columns leaves what is there; an INSERT has a number of its own, or no value. */
+    return w->verb != VERB_INSERT && !source;
+}
+
+/* A column that the plans made and that no trigger fills is filled by what they made beside it, from columns that were
+ * apart before. */
+static struct way way_of(const struct proof *p, int state, const struct query *q,
+                         const struct key *k, const struct fact_write *w)
 {
     const struct cat_relation *first = cat_by_oid(&p->baseline, k->r->oid);
-    const struct cat_column *found = NULL;
+    const struct way none = {NULL, NULL, NULL};
+    const struct plan *through = NULL;
+    struct way found = none;
 
     for (int i = 0; i < k->r->n_columns; i++) {
         const struct cat_column *c = &k->r->columns[i];
+        const struct plan *plan = NULL;
 
         if (!is_of_key(k, c))
             continue;
         if (writes(w, c) && is_fresh(q, w, c))
-            return NULL;
+            return none;
         if (writes(w, c)) {
-            found = c;
+            found = found.plan ? found : (struct way) {c, c, NULL};
+            continue;
+        }
+        const struct pair *target = sync_writes(p, state, k->r, c->name, &plan);
+        if (target) {
+            through = plan;
+            if (!way_through_sync(q, k, w, c, target, plan, &found))
+                return none;
             continue;
         }
         bool is_new = !first || !cat_column(first, c->name);
         bool is_null = w->verb == VERB_INSERT && !c->fallback && !c->is_identity;
         if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity)
-            return NULL;
+            return none;
     }
+    if (found.c && !found.plan)
+        found.plan = through;
     return found;
 }
 
@@ -153,15 +194,16 @@ static bool rows_differ(const struct query *q, const struct fact_write *w, const
 }
 
 /* INSERT ... WHERE NOT EXISTS: twice in one transaction, with the same values. That it put a row there at all shows in
- * the first run. */
-static bool tolerates(struct proof *p, const struct app_statement *a, bool *out, struct err *err)
+ * the first run. always_ok: it would be fine with a value that is taken, and that shows nothing. */
+static bool tolerates(struct proof *p, const struct app_statement *a, bool always_ok, bool *out,
+                      struct err *err)
 {
     struct query twice = *a->q;
     struct wire_result r = {0};
     bool reached = false;
 
     *out = false;
-    if (!a->q->runs || a->q->facts.verb != VERB_INSERT)
+    if (!a->q->runs || a->q->facts.verb != VERB_INSERT || always_ok)
         return true;
     if (!probe_run(p, &twice, &r, &reached, err))
         return false;
@@ -177,43 +219,97 @@ static bool tolerates(struct proof *p, const struct app_statement *a, bool *out,
     return true;
 }
 
+/* It says what is to happen with a value that is taken; through a trigger the row that it leaves out then is one that
+ * went in before. */
+static bool leaves_out(const struct fact_write *w)
+{
+    return w->verb == VERB_INSERT && w->on_conflict && !w->conflict_has_target;
+}
+
+static int culprit_of(const struct proof *p, int state, const struct key *k, const struct way *way)
+{
+    return way->plan ? sync_culprit(p, state, k->r, way->plan, k->index->name) : state;
+}
+
+static void report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
+                   int state, const struct key *k, const struct fact_write *f,
+                   const struct way *way)
+{
+    bool direct = way->source == way->c;
+    int culprit = culprit_of(p, state, k, way);
+    struct finding *found = finding_of_state(
+        p, a, w, culprit, "unproven-write",
+        direct ? arena_printf(p->a,
+                              "it writes \"%s\", and from this step on \"%s\" refuses a second row "
+                              "with the same values",
+                              way->c->name, k->index->name)
+               : arena_printf(p->a,
+                              "it writes \"%s\", from which the sync's trigger makes \"%s\", where "
+                              "\"%s\" refuses a second row with the same values%s",
+                              way->source->name, way->c->name, k->index->name,
+                              leaves_out(f) ? ": ON CONFLICT DO NOTHING leaves such a row out now"
+                                            : ""),
+        direct ? "let the statement say what is to happen then (ON CONFLICT DO NOTHING), in a "
+                 "release before this one; that the application never writes a value twice can't "
+                 "be seen from here: -- args: rows that differ in the column say so"
+               : arena_printf(p->a,
+                              "nothing keeps rows apart like that as \"%s\" is written now: make "
+                              "it unique in the same way before, or add this when no live release "
+                              "writes \"%s\" any more; that the application never writes a value "
+                              "twice can't be seen from here: -- args: rows that differ in the "
+                              "column say so",
+                              way->source->name, way->source->name));
+
+    if (rows_differ(a->q, f, k, way->source)) {
+        found->severity = SEVERITY_WARNING;
+        found->help = "the -- args: rows differ in it, and no more is known: make sure that the "
+                      "application never writes a value twice, or let the statement say what is "
+                      "to happen then (ON CONFLICT DO NOTHING)";
+    }
+    limited_add(p, a, culprit, found);
+}
+
 static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     int state, const struct key *k, struct err *err)
 {
     const char *path = p->sessions[a->q->session].search_path;
     const struct query *q = a->q;
     bool fails = (q->plan[state] && !q->plan[state]->ok) || (q->run[state] && !q->run[state]->ok);
+    bool begins = sync_begins(p, state) != NULL, told = false;
 
-    for (int i = 0; !fails && i < q->facts.n_writes && !was_limited(p, a, state); i++) {
+    for (int i = 0; !fails && !told && i < q->facts.n_writes && !was_limited(p, a, state); i++) {
         const struct fact_write *f = &q->facts.writes[i];
-        const struct cat_column *c = NULL;
+        struct way way = {NULL, NULL, NULL};
 
-        if (!yields(f) && cat_find(&p->now, path, f->schema, f->table) == k->r)
-            c = written_of(p, q, k, f);
-        bool is_fine = false;
-        if (c && !tolerates(p, a, &is_fine, err))
-            return false;
-        if (!c || is_fine)
+        if (f->verb != VERB_DELETE && cat_find(&p->now, path, f->schema, f->table) == k->r)
+            way = way_of(p, state, q, k, f);
+        /* Who writes the key by itself knew it before there was a trigger. */
+        if (!way.c || (!way.plan && (begins || yields(f))))
             continue;
-        struct finding *found = finding_of_state(
-            p, a, w, state, "unproven-write",
-            arena_printf(p->a,
-                         "it writes \"%s\", and from this step on \"%s\" refuses a second row "
-                         "with the same values",
-                         c->name, k->index->name),
-            "let the statement say what is to happen then (ON CONFLICT DO NOTHING), in a release "
-            "before this one; that the application never writes a value twice can't be seen from "
-            "here: -- args: rows that differ in the column say so");
-        if (rows_differ(q, f, k, c)) {
-            found->severity = SEVERITY_WARNING;
-            found->help =
-                "the -- args: rows differ in it, and no more is known: make sure that the "
-                "application never writes a value twice, or let the statement say what is "
-                "to happen then (ON CONFLICT DO NOTHING)";
-        }
-        limited_add(p, a, state, found);
+        bool is_fine = way.plan && sync_is_implied(p, state, k->r, k->index);
+        if (!is_fine && !tolerates(p, a, way.plan && leaves_out(f), &is_fine, err))
+            return false;
+        if (is_fine || was_limited(p, a, culprit_of(p, state, k, &way)))
+            continue;
+        report(p, a, w, state, k, f, &way);
+        told = way.plan != NULL;
     }
     return true;
+}
+
+static bool is_new(const struct proof *p, int state, const struct key *k)
+{
+    const struct cat_relation *before = cat_by_oid(&p->before, k->r->oid);
+    const struct plan *plan = sync_begins(p, state);
+
+    if (!before || !(k->index->is_unique || is_exclusion(k->r, k->index)))
+        return false;
+    if (!plan)
+        return !was_unique(before, k->index) && !was_excluding(before, k->r, k->index);
+    for (int c = 0; sync_is_of(plan, k->r) && c < k->r->n_columns; c++)
+        if (is_of_key(k, &k->r->columns[c]) && sync_target(plan, k->r->columns[c].name))
+            return true;
+    return false;
 }
 
 bool unique_state(struct proof *p, int state, struct err *err)
@@ -223,11 +319,10 @@ bool unique_state(struct proof *p, int state, struct err *err)
     p->told_unique[state] = true;
     for (int r = 0; r < p->now.n_relations; r++) {
         struct key k = {&p->now.relations[r], NULL};
-        const struct cat_relation *before = cat_by_oid(&p->before, k.r->oid);
 
-        for (int i = 0; before && i < k.r->n_indexes; i++) {
+        for (int i = 0; i < k.r->n_indexes; i++) {
             k.index = &k.r->indexes[i];
-            if (!(k.index->is_unique || is_exclusion(k.r, k.index)) || was_unique(before, k.index))
+            if (!is_new(p, state, &k))
                 continue;
             for (int n = 0; n < p->n_app; n++) {
                 const struct timeline_world *w = world_met(p, &p->app[n], state);

@@ -2,6 +2,7 @@
  * whichever live release.
  */
 #include "check/writes.h"
+#include "check/synced.h"
 
 #include <stdlib.h>
 
@@ -202,22 +203,10 @@ static bool is_of_the_past(const struct sequence *q)
     return past;
 }
 
-static bool has_sync(const struct proof *p, int state, const struct plan *plan)
-{
-    for (; state >= 0; state = p->t.states[state].from) {
-        const struct timeline_state *at = &p->t.states[state];
-        if (at->by != STATE_TASK || !at->task || p->t.plans[at->plan] != plan)
-            continue;
-        if (at->task->kind == TASK_SYNC_INSTALL || at->task->kind == TASK_SYNC_REMOVE)
-            return at->task->kind == TASK_SYNC_INSTALL;
-    }
-    return false;
-}
-
 /* Did the trigger see all that was written? Then it's the trigger that doesn't keep both sides. */
 static bool is_the_syncs(const struct scene *s, const struct sequence *q, const struct plan *plan)
 {
-    bool all = plan && q->n > 0 && !is_of_the_past(q) && has_sync(s->p, s->state, plan);
+    bool all = plan && q->n > 0 && !is_of_the_past(q) && sync_is_on(s->p, s->state, plan);
 
     for (int i = 0; all && i < q->n; i++)
         for (int m = 0; all && m < q->writers[i]->n; m++) {
@@ -226,6 +215,19 @@ static bool is_the_syncs(const struct scene *s, const struct sequence *q, const 
                 all = strcmp(f->writes[k].table, plan->sync.table.s) == 0;
         }
     return all;
+}
+
+/* Does it hang on values of our own making which of one transaction's statements agree? */
+static bool is_made_up(const struct sequence *q)
+{
+    bool made = false;
+
+    for (int i = 0; i < q->n; i++)
+        for (int m = 0; q->writers[i]->n > 1 && m < q->writers[i]->n; m++) {
+            const struct arg_set *set = &q->writers[i]->items[m]->q->sets[0];
+            made |= set->n > 0 && !set->is_given;
+        }
+    return made;
 }
 
 static void report_stale(struct scene *s, const struct pair_of *q, const struct sequence *seq,
@@ -256,6 +258,10 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
             ? "fill the past before the read flag's first rung, or fall back to the "
               "old column where the "
               "new one is empty"
+        : is_made_up(seq)
+            ? "both sides must be kept by every writer: a sync trigger, or writers of both; the "
+              "values of a transaction's statements were made up here: -- args: for each of them "
+              "says which they have in common; or -- differs: says why the answers may differ"
             : "both sides must be kept by every writer: a sync trigger, or writers "
               "of both; or -- differs: "
               "says why the answers may differ";
@@ -313,20 +319,24 @@ static const struct arg_set *with_key(struct proof *p, const struct app_statemen
     return set;
 }
 
-static int add_writers(struct ops *o, const struct sequence *seq)
+/* agreed: values that were made up are the same throughout a transaction. True: they were not before. */
+static bool add_writers(struct proof *p, struct ops *o, const struct sequence *seq, bool agreed)
 {
+    bool differ = false;
+
     for (int i = 0; i < seq->n; i++) {
         /* The sync's trigger looks at it. */
         add_op(o,
                seq->writers[i]->before_sync ? "SET LOCAL phasegate.backfill = 'on'"
                                             : "SET LOCAL phasegate.backfill = 'off'",
                NULL, false, false);
-        for (int m = 0; m < seq->writers[i]->n; m++) {
-            const struct query *q = seq->writers[i]->items[m]->q;
-            add_op(o, q->sql, &q->sets[0], false, false);
-        }
+        const struct writer *w = seq->writers[i];
+        const struct arg_set *sets = args_agreed(p, w->items, w->n, &differ);
+        for (int m = 0; m < w->n; m++)
+            add_op(o, w->items[m]->q->sql, agreed ? &sets[m] : &w->items[m]->q->sets[0], false,
+                   false);
     }
-    return o->n;
+    return differ;
 }
 
 static int room_for(const struct sequence *seq)
@@ -357,7 +367,8 @@ static bool read_keys(struct scene *s, int pair, const struct sequence *seq, con
     return true;
 }
 
-static bool run_sequence(struct scene *s, int pair, const struct sequence *seq, struct err *err)
+static bool run_once(struct scene *s, int pair, const struct sequence *seq, bool agreed, bool *ran,
+                     bool *differ, struct err *err)
 {
     struct proof *p = s->p;
     const struct pair_of *q = &s->pairs[pair];
@@ -367,20 +378,31 @@ static bool run_sequence(struct scene *s, int pair, const struct sequence *seq, 
     struct ops o = {arena_array(p->scratch, struct wire_op, room_for(seq)), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room_for(seq));
 
-    if (!can_follow(seq, q))
-        return true;
     add_op(&o, "ROLLBACK", NULL, false, false);
     add_op(&o, "BEGIN", NULL, false, false);
-    int keys_at = add_writers(&o, seq);
+    *differ = add_writers(p, &o, seq, agreed);
+    int keys_at = o.n;
     add_op(&o, by_key ? written_sql(p, &ka, &kb) : "SELECT 1 WHERE false", NULL, true, true);
     int reads_at = o.n;
     add_reads(s, &o, q, &q->a->q->sets[0], &q->b->q->sets[0]);
     if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, o.op, o.n, r, err))
         return lost_note(p, o.op, o.n, r);
-    if (!r[keys_at].ok || r[keys_at].skipped)
+    *ran = r[keys_at].ok && !r[keys_at].skipped;
+    if (!*ran)
         return true; /* the writers can't follow one another like this */
     s->told[pair] = judge_reads(s, pair, seq, &r[reads_at]);
     return read_keys(s, pair, seq, &ka, &kb, &r[keys_at], err);
+}
+
+static bool run_sequence(struct scene *s, int pair, const struct sequence *seq, struct err *err)
+{
+    bool ran = true, differ = false;
+
+    if (!can_follow(seq, &s->pairs[pair]))
+        return true;
+    if (!run_once(s, pair, seq, true, &ran, &differ, err))
+        return false;
+    return ran || !differ || run_once(s, pair, seq, false, &ran, &differ, err);
 }
 
 /* The shortest way to an answer that differs is the one to tell. */

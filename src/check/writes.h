@@ -32,6 +32,15 @@ struct scene {
     int culprit; /* the newest release whose writing is in what was told last; -1: none */
 };
 
+/* args.c: the column that a parameter goes to, or else is compared with; NULL: none that is known. */
+const struct cat_column *args_column(const struct proof *p, const struct query *q, int param,
+                                     const struct cat_relation **r, bool *is_written,
+                                     bool *by_insert);
+/* agree.c: what each of a transaction's statements is run with, where values that were made up agree. In the scratch
+ * arena. differ: they didn't before. */
+struct arg_set *args_agreed(struct proof *p, const struct app_statement *const *items, int n,
+                            bool *differ);
+
 /* Finds the pairs of a state and all that may have written before them. In the scratch arena. */
 void scene_set(struct scene *s);
 /* Does it write what the pair reads? */

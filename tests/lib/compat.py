@@ -6,6 +6,10 @@
 
 The experiment prepares and runs the old statement before the change, runs what is still held after it, and prepares
 and runs it afresh in a new session. It asks the server, never phasegate.
+
+`forward` and `reverse` ("column = expression" lines) are a sync by trigger: its trigger comes with expand, behind the
+change where that is of expand, and behind `expand` where the change comes later. `also` are such lines of a second one.
+`later` is a statement of the releases after 1.0.0 and 1.1.0, for those that write the new side.
 """
 
 import glob
@@ -24,7 +28,7 @@ WIRE = {"result-shape-changed", "parameter-type-changed"}
 HELD = {"held-plan-result-changed"}
 SILENT = {"insert-relied-on-default", "whole-row-shape-drift", "natural-join-drift", "row-visibility-changed", "name-shadowed",
           "session-meaning-changed", "function-signature-changed", "enum-value-renamed", "enum-value-unknown-to-old-reader", "old-path-trigger-effect",
-          "on-conflict-target-lost", "type-narrowed-for-old-writes"}
+          "on-conflict-target-lost", "type-narrowed-for-old-writes", "unproven-write"}
 FAILS = {"old-query-fails", "ambiguous-column-after-add", "star-arity-broken", "routine-body-broken", "type-narrowed-for-old-writes",
          "insert-omits-required-column", "restriction-breaks-old-writes", "unproven-write", "generated-takes-over-column",
          "on-conflict-target-lost", "function-overload-ambiguous", "function-signature-changed", "enum-value-renamed",
@@ -129,12 +133,49 @@ def _prepare(case, name):
     return ["PREPARE %s AS %s;" % (name, old), "\\echo @prepare-%s :SQLSTATE :LAST_ERROR_MESSAGE" % name]
 
 
+def pairs(case, key):
+    return dict(line.split(" = ", 1) for line in case.get(key, "").split("\n") if line)
+
+
+# As docs/decisions/0003 has it: what only one side of was written is taken over by the other.
+_TRIGGER = """CREATE FUNCTION sync_{n}() RETURNS trigger LANGUAGE plpgsql AS $x$
+#variable_conflict use_column
+BEGIN
+IF TG_OP = 'INSERT' THEN IF {empty} THEN {forward} {or_reverse} END IF;
+ELSIF ROW({new}) IS DISTINCT FROM ROW({old}) THEN {reverse} ELSE {forward} END IF; RETURN NEW; END $x$;
+CREATE TRIGGER sync_{n}_i BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION sync_{n}();
+CREATE TRIGGER sync_{n}_u BEFORE UPDATE ON t FOR EACH ROW WHEN (ROW({watched_new}) IS DISTINCT FROM ROW({watched_old}))
+EXECUTE FUNCTION sync_{n}();"""
+
+
+def trigger(case, n, forward, reverse):
+    def assign(of):
+        return " ".join("SELECT (%s) INTO NEW.%s FROM (SELECT NEW.*) AS t;" % (e, c) for c, e in of.items()) or "NULL;"
+
+    words = set(re.findall(r"[a-z_]+", " ".join(list(forward.values()) + list(reverse.values()))))
+    known = re.findall(r"\b([a-z_]+) (?:int|bigint|text|varchar|numeric|boolean)", case["baseline"])
+    watched = list(forward) + [c for c in known if c in words]
+    return _TRIGGER.format(watched_new=", ".join("NEW." + c for c in watched), watched_old=", ".join("OLD." + c for c in watched),
+                           n=n, empty=" AND ".join("NEW.%s IS NULL" % c for c in forward), forward=assign(forward),
+                           new=", ".join("NEW." + c for c in forward), old=", ".join("OLD." + c for c in forward),
+                           reverse=assign(reverse), or_reverse="ELSE " + assign(reverse) if reverse else "")
+
+
+def changes(case):
+    """What is done to the database, in order."""
+    syncs = [trigger(case, 1, pairs(case, "forward"), pairs(case, "reverse"))] if "forward" in case else []
+    syncs += [trigger(case, 2, pairs(case, "also"), {})] if "also" in case else []
+    if case["phase"] == "expand":
+        return [case["change"] + ";"] + syncs
+    return [case["expand"] + ";"] * ("expand" in case) + syncs + [case["change"] + ";"]
+
+
 def script(case):
     sql = ["\\set VERBOSITY sqlstate", "SET client_min_messages = error;", case["baseline"] + ";"]
     sql += [case["data"] + ";"] if "data" in case else []
     sql += _session(case) + _prepare(case, "held") + _run(case, "held", "before") + _shape(case, "held", "shape-before")
-    sql += ["RESET ROLE;", "SET search_path = public;", "SET TimeZone = 'UTC';", "\\echo @start-of-change",
-            case["change"] + ";", "\\echo @change :SQLSTATE :LAST_ERROR_MESSAGE"]
+    sql += ["RESET ROLE;", "SET search_path = public;", "SET TimeZone = 'UTC';", "\\echo @start-of-change"]
+    sql += changes(case) + ["\\echo @change :SQLSTATE :LAST_ERROR_MESSAGE"]
     sql += [case["after"] + ";", "\\echo @after :SQLSTATE :LAST_ERROR_MESSAGE"] if "after" in case else []
     sql += _session(case) + _run(case, "held", "held") + ["\\c", "SET client_min_messages = error;"] + _session(case)
     sql += _prepare(case, "fresh") + _run(case, "fresh", "fresh") + _shape(case, "fresh", "shape-fresh")
@@ -254,6 +295,10 @@ def write_project(case, folder):
     write("statements/2.sql", "-- name: New\n%s;\n" % case.get("new", "SELECT 1"))
     releases = [_release(case, v, "statements/%d.sql" % (1 if v == "1.0.0" else 2)) for v in ("1.0.0", "1.1.0", "1.2.0")]
     write("phasegate.yaml", json.dumps({"phasegate": 1, "plans": "plans/", "baseline": "baseline.sql", "releases": releases}))
+    if "forward" in case:
+        later = args + case["later"] + ";\n" if "later" in case else None
+        write_synced(case, write, releases, later)
+        return
     phases = {p: {"none": "not needed"} for p in ("expand", "dual_read", "write_activation", "contract")}
     step = {"id": "change", "sql": case["change"]}
     if "CONCURRENTLY" in case["change"]:
@@ -261,6 +306,31 @@ def write_project(case, folder):
     phases[case["phase"]] = {"release": case.get("bound", "1.1.0"), "steps": [step]}
     write("plans/20261114093000-change.yaml", json.dumps({"phasegate": 1, "plan": "change", "timestamp": 20261114093000,
                                                           "title": "t", "author": "me", "phases": phases}, indent=1))
+
+
+def write_synced(case, write, releases, later):
+    """A plan with a sync: 1.1.0 runs what 1.0.0 does, and so does 1.2.0 unless there is something later."""
+    if later:
+        write("statements/2.sql", "-- name: Old\n" + later)
+    for r, number in zip(releases, (1, 1, 2 if later else 1)):
+        r["statements"] = "statements/%d.sql" % number
+    write("phasegate.yaml", json.dumps({"phasegate": 1, "plans": "plans/", "baseline": "baseline.sql", "releases": releases}))
+    for n, key in ((1, "forward"), (2, "also")):
+        if key not in case:
+            continue
+        phases = {p: {"none": "not needed"} for p in ("expand", "dual_read", "write_activation", "contract")}
+        first = case["change"] if case["phase"] == "expand" else case.get("expand", "SELECT 1")
+        phases["expand"] = {"release": "1.1.0", "steps": [{"id": "change", "sql": first}]} if n == 1 else {
+            "release": "1.1.0", "steps": [{"id": "other", "sql": "SELECT 2"}]}
+        if n == 1 and case["phase"] != "expand":
+            phases[case["phase"]] = {"release": case.get("bound", "1.1.0"), "steps": [{"id": "change", "sql": case["change"]}]}
+        sync = {"table": "t", "forward": pairs(case, key), "by": "trigger"}
+        if n == 1 and "reverse" in case:
+            sync["reverse"] = pairs(case, "reverse")
+        write("plans/2026111409300%d-sync%d.yaml" % (n, n), json.dumps({
+            "phasegate": 1, "plan": "sync%d" % n, "timestamp": 20261114093000 + n, "title": "t", "author": "me",
+            "depends_on": [{"plan": "sync1", "phase": "expand"}] * (n > 1),
+            "flags": {"read": {"key": "r%d" % n}, "write": {"key": "w%d" % n}}, "sync": sync, "phases": phases}, indent=1))
 
 
 class Checked:

@@ -1,0 +1,351 @@
+/* Syncs whose trigger is in place: where their writes come from, and what is restricted by them. */
+#include "check/synced.h"
+
+#include <ctype.h>
+
+bool has_name(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *s = strstr(text, name); s; s = strstr(s + 1, name))
+        if ((s == text || (!isalnum((unsigned char) s[-1]) && s[-1] != '_')) &&
+            !isalnum((unsigned char) s[n]) && s[n] != '_')
+            return true;
+    return false;
+}
+
+static bool has_text(const struct text_list *l, const char *name)
+{
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->items[i].s, name) == 0)
+            return true;
+    return false;
+}
+
+/* ---- where it is --------------------------------------------------------------------------------------------- */
+
+bool sync_is_on(const struct proof *p, int state, const struct plan *plan)
+{
+    for (; state >= 0; state = p->t.states[state].from) {
+        const struct timeline_state *at = &p->t.states[state];
+        if (at->by != STATE_TASK || !at->task || p->t.plans[at->plan] != plan)
+            continue;
+        if (at->task->kind == TASK_SYNC_INSTALL || at->task->kind == TASK_SYNC_REMOVE)
+            return at->task->kind == TASK_SYNC_INSTALL;
+    }
+    return false;
+}
+
+const struct plan *sync_begins(const struct proof *p, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+
+    return s->by == STATE_TASK && s->task && s->task->kind == TASK_SYNC_INSTALL
+               ? p->t.plans[s->plan]
+               : NULL;
+}
+
+bool sync_is_of(const struct plan *plan, const struct cat_relation *r)
+{
+    return strcmp(plan->sync.table.s, r->name) == 0 &&
+           (!plan->sync.schema.s || strcmp(plan->sync.schema.s, r->schema) == 0);
+}
+
+const struct pair *sync_target(const struct plan *plan, const char *column)
+{
+    for (int i = 0; i < plan->sync.forward.n; i++)
+        if (strcmp(plan->sync.forward.items[i].key.s, column) == 0)
+            return &plan->sync.forward.items[i];
+    return NULL;
+}
+
+bool sync_reads(const struct plan *plan, const char *column)
+{
+    return has_text(&plan->sync.forward_columns, column);
+}
+
+const struct pair *sync_writes(const struct proof *p, int state, const struct cat_relation *r,
+                               const char *column, const struct plan **plan)
+{
+    for (int i = 0; i < p->t.n_plans; i++) {
+        const struct plan *of = p->t.plans[i];
+        const struct pair *pair =
+            of->sync.by == SYNC_TRIGGER && sync_is_of(of, r) ? sync_target(of, column) : NULL;
+
+        if (pair && sync_is_on(p, state, of)) {
+            *plan = of;
+            return pair;
+        }
+    }
+    return NULL;
+}
+
+/* ---- who comes to it ----------------------------------------------------------------------------------------- */
+
+/* What a row has that doesn't say: it differs from row to row. */
+static bool is_counted(const struct cat_column *c)
+{
+    return c->is_identity || (c->fallback && (strstr(c->fallback, "nextval(") != NULL ||
+                                              strstr(c->fallback, "uuid") != NULL));
+}
+
+const struct cat_column *sync_source(const struct cat_relation *r, const struct fact_write *w,
+                                     const struct pair *target, const struct plan *plan,
+                                     bool *fresh)
+{
+    const struct cat_column *found = NULL;
+
+    *fresh = false;
+    for (int i = 0; i < plan->sync.forward_columns.n; i++) {
+        const char *name = plan->sync.forward_columns.items[i].s;
+        const struct cat_column *c = cat_column(r, name);
+        bool said = w->positional || has_text(&w->columns, name);
+
+        if (!c || !has_name(target->value.s, name) || w->verb == VERB_DELETE)
+            continue;
+        if (said && !has_text(&w->defaulted, name))
+            found = c;
+        else if ((said || w->verb == VERB_INSERT) && is_counted(c))
+            *fresh = true;
+        else if (!found && (said || w->verb == VERB_INSERT) && c->fallback)
+            found = c;
+    }
+    return found;
+}
+
+/* ---- what the old side keeps apart --------------------------------------------------------------------------- */
+
+enum { /* pg_type.dat */
+       T_INT8 = 20,
+       T_INT2 = 21,
+       T_INT4 = 23,
+       T_TEXT = 25,
+       T_FLOAT4 = 700,
+       T_FLOAT8 = 701,
+       T_VARCHAR = 1043,
+       T_DATE = 1082,
+       T_TIMESTAMP = 1114,
+       T_NUMERIC = 1700
+};
+
+static unsigned type_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        unsigned type;
+    } known[] = {{"int2", T_INT2},      {"int4", T_INT4},       {"int8", T_INT8},
+                 {"text", T_TEXT},      {"float4", T_FLOAT4},   {"float8", T_FLOAT8},
+                 {"date", T_DATE},      {"varchar", T_VARCHAR}, {"timestamp", T_TIMESTAMP},
+                 {"numeric", T_NUMERIC}};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, name) == 0)
+            return known[i].type;
+    return 0;
+}
+
+static bool is_integer(unsigned type) { return type == T_INT2 || type == T_INT4 || type == T_INT8; }
+
+static int scale_of(int64_t typmod) { return typmod < 4 ? 1000 : (int) ((typmod - 4) & 0x7ff); }
+
+struct kind {
+    unsigned type; /* 0: not one that is known here */
+    int64_t typmod;
+};
+
+/* Do values that differ as the one still differ as the other, or are refused? by_hand: a cast that is written, which cuts
+ * what is too long. */
+static bool keeps_apart(struct kind from, struct kind to, bool by_hand)
+{
+    bool is_text = to.type == T_TEXT || to.type == T_VARCHAR;
+
+    if (from.type == 0 || to.type == 0)
+        return false;
+    if (is_text)
+        return !by_hand || to.typmod < 0 || (from.type == T_VARCHAR && from.typmod == to.typmod);
+    if (to.type == T_NUMERIC)
+        return is_integer(from.type) ||
+               (from.type == T_NUMERIC && scale_of(from.typmod) <= scale_of(to.typmod));
+    if (is_integer(to.type))
+        return is_integer(from.type) || (from.type == T_NUMERIC && scale_of(from.typmod) == 0);
+    return (from.type == to.type && (by_hand ? to.typmod < 0 : from.typmod == to.typmod)) ||
+           (from.type == T_FLOAT4 && to.type == T_FLOAT8) ||
+           (from.type == T_DATE && to.type == T_TIMESTAMP);
+}
+
+/* The column whose values the expression of a target keeps apart; NULL: none. */
+static const struct cat_column *kept_of(struct proof *p, const struct cat_relation *r,
+                                        const struct pair *target)
+{
+    const struct cat_column *to = cat_column(r, target->key.s);
+    struct column_expr e;
+
+    if (!to || !expr_of_column(p->scratch, target->value.s, &e))
+        return NULL;
+    const struct cat_column *from = cat_column(r, e.column);
+    if (!from ||
+        (to->collation && (!from->collation || strcmp(from->collation, to->collation) != 0)))
+        return NULL;
+    struct kind now = {from->base, from->typmod};
+    for (int i = 0; i < e.n_casts; i++) {
+        struct kind next = {type_of(e.casts[i].type), e.casts[i].typmod};
+        if (!keeps_apart(now, next, true))
+            return NULL;
+        now = next;
+    }
+    return keeps_apart(now, (struct kind) {to->base, to->typmod}, false) ? from : NULL;
+}
+
+static const char *lowered(char *word)
+{
+    for (char *c = word; *c; c++)
+        *c = (char) tolower((unsigned char) *c);
+    return word;
+}
+
+/* Is what an expression makes stored as it is made? */
+static bool is_stored_as_made(struct proof *p, const struct cat_relation *r,
+                              const struct pair *target)
+{
+    const struct cat_column *to = cat_column(r, target->key.s);
+    struct column_expr e;
+
+    if (!to || expr_of_column(p->scratch, target->value.s, &e))
+        return to && kept_of(p, r, target);
+    return to->typmod < 0 ? to->category != 'S' || to->base == T_TEXT || to->base == T_VARCHAR
+                          : to->base == T_VARCHAR;
+}
+
+/* A definition with what the trigger writes put in for the columns of the new side, and without what is only spelling. */
+static const char *plain_of(struct proof *p, int state, const struct cat_relation *r,
+                            const char *definition, bool put_in)
+{
+    AUTO(str) all = {0};
+
+    for (const char *s = definition; *s;) {
+        size_t n = 0;
+        const struct plan *plan = NULL;
+
+        while (isalnum((unsigned char) s[n]) || s[n] == '_')
+            n++;
+        char *word = arena_strndup(p->scratch, s, n);
+        const struct pair *pair = n > 0 && put_in ? sync_writes(p, state, r, word, &plan) : NULL;
+        if (pair && !is_stored_as_made(p, r, pair))
+            str_add(&all, "?");
+        else if (pair)
+            str_add(&all, plain_of(p, state, r, pair->value.s, false));
+        else if (s[n] == '.' && strcmp(word, r->name) == 0)
+            n++;
+        else if (n > 0)
+            str_add(&all, lowered(word));
+        else if (strncmp(s, "::text", strlen("::text")) == 0)
+            n = strlen("::text");
+        else if (!strchr(" \t\n\"()", *s))
+            str_addc(&all, (char) tolower((unsigned char) *s));
+        s += n > 0 ? n : 1;
+    }
+    return arena_strdup(p->scratch, str_text(&all));
+}
+
+static const char *constraint_of(const struct cat_relation *r, const struct cat_index *index)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        if (strchr("pux", r->constraints[i].type) &&
+            strcmp(r->constraints[i].name, index->name) == 0)
+            return r->constraints[i].definition;
+    return NULL;
+}
+
+/* What can't be told by columns: expressions, conditions, exclusions. Behind the table's name. */
+static const char *body_of(const struct cat_relation *r, const struct cat_index *index)
+{
+    const char *constraint = index->is_unique ? NULL : constraint_of(r, index);
+    const char *using = strstr(index->definition, " USING ");
+
+    return constraint ? constraint : using ? using : index->definition;
+}
+
+/* Each column of the old index is one of the new one, or what one of the new one is made of and keeps apart. */
+static bool is_within(struct proof *p, int state, const struct cat_relation *r,
+                      const struct cat_index *old, const struct cat_index *index)
+{
+    for (int i = 0; i < r->n_columns; i++) {
+        const struct cat_column *c = &r->columns[i];
+        const struct plan *plan = NULL;
+        bool found = false;
+
+        if (!index_has_column(old, c->number))
+            continue;
+        if (sync_writes(p, state, r, c->name, &plan))
+            return false;
+        found = index_has_column(index, c->number);
+        for (int k = 0; !found && k < r->n_columns; k++) {
+            const struct pair *target = index_has_column(index, r->columns[k].number)
+                                            ? sync_writes(p, state, r, r->columns[k].name, &plan)
+                                            : NULL;
+            found = target && kept_of(p, r, target) == c;
+        }
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static bool waits(const struct cat_relation *r, const struct cat_index *index)
+{
+    const char *constraint = constraint_of(r, index);
+
+    return constraint && strstr(constraint, "DEFERRABLE");
+}
+
+static bool takes_nulls_alike(const struct cat_index *index)
+{
+    return strstr(index->definition, "NULLS NOT DISTINCT") != NULL;
+}
+
+bool sync_is_implied(struct proof *p, int state, const struct cat_relation *r,
+                     const struct cat_index *index)
+{
+    const char *body = plain_of(p, state, r, body_of(r, index), true);
+
+    for (int i = 0; i < r->n_indexes; i++) {
+        const struct cat_index *old = &r->indexes[i];
+
+        if (old == index || !old->is_valid || old->is_unique != index->is_unique ||
+            (waits(r, old) && !waits(r, index)))
+            continue;
+        if (strcmp(plain_of(p, state, r, body_of(r, old), false), body) == 0)
+            return true;
+        if (old->is_unique && !old->is_partial && !index_has_column(old, 0) &&
+            (takes_nulls_alike(old) || !takes_nulls_alike(index)) &&
+            is_within(p, state, r, old, index))
+            return true;
+    }
+    return false;
+}
+
+/* ---- whose fault it is ----------------------------------------------------------------------------------------- */
+
+int sync_culprit(const struct proof *p, int state, const struct cat_relation *r,
+                 const struct plan *plan, const char *thing)
+{
+    int found = state;
+
+    for (int s = state; s > 0; s = p->t.states[s].from) {
+        const struct task *t = p->t.states[s].by == STATE_TASK ? p->t.states[s].task : NULL;
+
+        for (int i = 0; t && t->step && i < t->step->n_stmts; i++) {
+            const struct sql_stmt *stmt = &t->step->stmts[i];
+            bool names = false;
+
+            if (!stmt->table || strcmp(stmt->table, r->name) != 0)
+                continue;
+            if (thing && has_name(stmt->sql, thing))
+                return s;
+            for (int k = 0; k < plan->sync.forward.n; k++)
+                names |= has_name(stmt->sql, plan->sync.forward.items[k].key.s);
+            found = names && found == state ? s : found;
+        }
+    }
+    return found;
+}
