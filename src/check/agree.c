@@ -4,6 +4,7 @@
 #include "check/writes.h"
 
 struct meeting { /* what a parameter is for */
+    const struct query *q;
     const struct cat_relation *r;
     const struct cat_column *c; /* NULL: not known */
     const char *name;           /* NULL: the style has none */
@@ -12,8 +13,8 @@ struct meeting { /* what a parameter is for */
 
 static struct meeting meeting_of(const struct proof *p, const struct query *q, int n)
 {
-    struct meeting m = {.name = q->s->param_names && n <= q->s->n_params ? q->s->param_names[n - 1]
-                                                                         : NULL};
+    struct meeting m = {
+        .q = q, .name = q->s->param_names && n <= q->s->n_params ? q->s->param_names[n - 1] : NULL};
 
     m.c = args_column(p, q, n, &m.r, &m.is_written, &m.by_insert);
     return m;
@@ -60,11 +61,21 @@ static bool are_sides(const struct proof *p, const char *a, const char *b)
     return false;
 }
 
+static bool has_param(const struct query *q, const char *name)
+{
+    for (int i = 0; q->s->param_names && i < q->s->n_params; i++)
+        if (q->s->param_names[i] && strcmp(q->s->param_names[i], name) == 0)
+            return true;
+    return false;
+}
+
 /* By its name; by the column, unless that is the key of another table; as a key and what points at it. */
 static bool are_one(const struct proof *p, const struct meeting *a, const struct meeting *b)
 {
-    if (a->name && b->name)
-        return strcmp(a->name, b->name) == 0;
+    if (a->name && b->name && strcmp(a->name, b->name) == 0)
+        return true;
+    if ((a->name && has_param(b->q, a->name)) || (b->name && has_param(a->q, b->name)))
+        return false; /* another one is */
     if (!a->c || !b->c)
         return false;
     if (points_at(a, b) || points_at(b, a) || are_sides(p, a->c->name, b->c->name))

@@ -2,17 +2,9 @@
  * takes, and of each column of the rows that it's computed from. What worked before the step and fails after it isn't
  * proved to be safe.
  */
-#include "check/synced.h"
-
-#include <ctype.h>
-#include <stdlib.h>
+#include "check/limits.h"
 
 #define TRIES_MAX 4000
-#define VALUES_MAX 14
-#define THROUGH_MAX (VALUES_MAX + 24)
-#define VALUES_ROOM (THROUGH_MAX + 8)
-#define LONG_TEXT 300
-#define LONGEST_TEXT 20000
 
 struct limit_try {
     const struct app_statement *a;
@@ -54,13 +46,14 @@ bool limits_restricts(const struct task *t, const char *table)
 }
 
 /* A trigger restricts whoever writes what it reads, to what the other side takes. */
-static bool restricts(const struct proof *p, int state, const struct cat_relation *r,
+static bool restricts(const struct proof *p, int state, const struct cat_relation *written,
                       const char *column)
 {
     const struct plan *sync = sync_begins(p, state);
+    const struct cat_relation *r = written_table(p, written);
 
-    if (!sync)
-        return limits_restricts(p->t.states[state].task, r->name);
+    if (!r || !sync)
+        return r && limits_restricts(p->t.states[state].task, r->name);
     return sync_is_of(sync, r) &&
            (!column || sync_reads(sync, column) || sync_target(sync, column));
 }
@@ -78,115 +71,6 @@ static bool restricts_parent(const struct task *t, const char *table)
     return false;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------- */
-
-enum { /* pg_type.dat */
-       T_BOOL = 16,
-       T_INT8 = 20,
-       T_INT2 = 21,
-       T_INT4 = 23,
-       T_TEXT = 25,
-       T_FLOAT4 = 700,
-       T_FLOAT8 = 701,
-       T_VARCHAR = 1043,
-       T_NUMERIC = 1700
-};
-
-/* As many digits as the column has room for; without a limit more than any other number has. */
-static const char *numeric_limit(struct proof *p, int typmod)
-{
-    int digits = typmod < 4 ? 40 : ((typmod - 4) >> 16) & 0xffff,
-        scale = typmod < 4 ? 0 : (typmod - 4) & 0x7ff;
-    char *text = arena_alloc(p->a, (size_t) digits + 3);
-
-    if (scale > digits)
-        return "0";
-    memset(text, '9', (size_t) (digits - scale));
-    if (scale == 0)
-        return text;
-    text[digits - scale] = '.';
-    memset(text + (digits - scale) + 1, '9', (size_t) scale);
-    return text;
-}
-
-static const char *text_of(struct proof *p, int length)
-{
-    char *text = arena_alloc(p->a, (size_t) length + 1);
-
-    memset(text, 'y', (size_t) length);
-    return text;
-}
-
-/* A text that is longer than any number that is mentioned, as lengths are. */
-static int longest_in(const char *text, int longest)
-{
-    for (const char *s = text; s && *s;) {
-        char *end;
-
-        if (!isdigit((unsigned char) *s)) {
-            s++;
-            continue;
-        }
-        long n = strtol(s, &end, 10);
-        if (n >= longest && n <= LONGEST_TEXT)
-            longest = (int) n + 1;
-        s = end;
-    }
-    return longest;
-}
-
-/* Longer than what the step takes, or the other side of the trigger. */
-static int longest_of(const struct proof *p, int state)
-{
-    const struct task *t = p->t.states[state].task;
-    const struct plan *sync = sync_begins(p, state);
-    int longest = LONG_TEXT;
-
-    for (int i = 0; t->step && i < t->step->n_stmts; i++)
-        longest = longest_in(t->step->stmts[i].sql, longest);
-    for (int i = 0; sync && i < p->now.n_relations; i++) {
-        const struct cat_relation *r = &p->now.relations[i];
-
-        for (int c = 0; sync_is_of(sync, r) && c < r->n_columns; c++)
-            if (sync_target(sync, r->columns[c].name))
-                longest = longest_in(r->columns[c].type_text, longest);
-        for (int k = 0; sync_is_of(sync, r) && k < r->n_constraints; k++)
-            longest = longest_in(r->constraints[k].definition, longest);
-    }
-    return longest;
-}
-
-static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
-                      int longest, const char **out)
-{
-    static const char *const numbers[] = {"0",          "-1",     "32767",  "-32768",
-                                          "2147483647", "987654", "-98765", NULL};
-    const struct seed *s = seed_of(p, r->oid);
-    const struct cat_enum *e = cat_enum_of(&p->now, c->base);
-    int n = 0;
-
-    out[n++] = NULL;
-    if (s && seed_value(s, c->name))
-        out[n++] = seed_value(s, c->name);
-    for (int i = 0; e && i < e->n_labels && n < VALUES_MAX; i++)
-        out[n++] = e->labels[i];
-    if (c->category == 'S') {
-        out[n++] = "";
-        out[n++] = text_of(p, c->typmod > 4 ? c->typmod - 4 : longest);
-    }
-    for (int i = 0; c->category == 'N' && numbers[i]; i++)
-        out[n++] = numbers[i];
-    if (c->base == T_INT8)
-        out[n++] = "9223372036854775807";
-    if (c->base == T_NUMERIC)
-        out[n++] = numeric_limit(p, c->typmod);
-    if (c->category == 'B') {
-        out[n++] = "true";
-        out[n++] = "false";
-    }
-    return n;
-}
-
 /* The nth parameter that a write takes as it is: the column that it goes to. NULL: no more, or none there. */
 static const struct cat_column *written_by(const struct query *q, const struct fact_write *w,
                                            const struct cat_relation *r, int n, int *param)
@@ -199,20 +83,6 @@ static const struct cat_column *written_by(const struct query *q, const struct f
     return w->positional && q->facts.n_rels == 1 && n < q->sets[0].n && n < r->n_columns
                ? &r->columns[n]
                : NULL;
-}
-
-/* Of a trigger: what the checks of the other side say no to, which the column itself knows nothing of. */
-static int values_through(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                          const char **out, int n)
-{
-    for (int i = 0; sync && i < sync->sync.forward.n; i++) {
-        const struct cat_column *c = cat_column(r, sync->sync.forward.items[i].key.s);
-        const char *v = NULL;
-
-        for (int k = 0; c && n < THROUGH_MAX && (v = value_from_checks(p->a, r, c, k)); k++)
-            out[n++] = v;
-    }
-    return n;
 }
 
 static void add_try(struct proof *p, const struct app_statement *a, int param, const char *what,
@@ -230,16 +100,6 @@ static void add_try(struct proof *p, const struct app_statement *a, int param, c
                                .args = arena_array(p->scratch, const char *, base->n + 1)};
     memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
     try->args[param - 1] = value;
-}
-
-static char category_of(unsigned type)
-{
-    static const unsigned numbers[] = {T_INT2, T_INT4, T_INT8, T_NUMERIC, T_FLOAT4, T_FLOAT8};
-
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i] == type)
-            return 'N';
-    return type == T_TEXT || type == T_VARCHAR ? 'S' : type == T_BOOL ? 'B' : 'U';
 }
 
 static bool goes_in_as_it_is(const struct query *q, int param)
@@ -260,16 +120,11 @@ static void add_made(struct proof *p, const struct app_statement *a, int state,
     const struct cat_relation *with;
 
     for (int n = 1; d && n <= d->n_params && n <= q->sets[0].n; n++) {
-        struct cat_column c = {.name = "",
-                               .type = d->params[n - 1],
-                               .base = d->params[n - 1],
-                               .typmod = -1,
-                               .category = category_of(d->params[n - 1])};
-        const char *values[VALUES_ROOM];
+        const char *values[LIMIT_VALUES];
 
         if (goes_in_as_it_is(q, n) || args_compared(p, q, n, &with))
             continue;
-        int count = values_through(p, l->sync, r, values, values_for(p, r, &c, l->longest, values));
+        int count = limit_values_of_type(p, l->sync, r, d->params[n - 1], l->longest, values);
         for (int v = 0; v < count; v++)
             add_try(p, a, n, column, values[v], l);
     }
@@ -293,13 +148,13 @@ static void add_tries(struct proof *p, const struct app_statement *a, int state,
 
         for (int k = 0; r && restricts(p, state, r, NULL) && k < most; k++) {
             const struct cat_column *c = written_by(q, w, r, k, &param);
-            const char *values[VALUES_ROOM];
+            const char *values[LIMIT_VALUES];
 
             if (is_made(w, k) && restricts(p, state, r, w->columns.items[k].s))
                 add_made(p, a, state, r, w->columns.items[k].s, l);
             if (!c || !restricts(p, state, r, w->columns.n > 0 ? c->name : NULL))
                 continue;
-            int n = values_through(p, l->sync, r, values, values_for(p, r, c, l->longest, values));
+            int n = limit_values(p, l->sync, r, c, l->longest, values);
             for (int v = 0; v < n; v++)
                 add_try(p, a, param, c->name, values[v], l);
         }
@@ -331,17 +186,17 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
 {
     for (int i = 0; i < from->n_columns; i++) {
         const struct cat_column *c = &from->columns[i];
-        const char *values[VALUES_ROOM];
+        const char *values[LIMIT_VALUES];
         int n = 0;
 
         if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
             (!whole && !mentions(a->q, c->name)))
             continue;
-        n = values_for(p, from, c, l->longest, values);
+        n = limit_values(p, NULL, from, c, l->longest, values);
         /* As long as what it goes to takes. */
-        for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < VALUES_MAX; k++)
+        for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
             if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
-                values[n++] = text_of(p, into->columns[k].typmod - 4);
+                values[n++] = limit_text(p, into->columns[k].typmod - 4);
         for (int v = 0; v < n && l->n < TRIES_MAX; v++)
             l->tries[l->n++] = (struct limit_try) {
                 .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
@@ -370,6 +225,33 @@ static bool computes_restricted(const struct proof *p, int state, const struct c
     return any && restricts(p, state, r, NULL) && computes(w);
 }
 
+/* Rows that the trigger lets point at what is deleted: the old side says so, and did before. */
+static void add_pointed_at(struct proof *p, const struct app_statement *a,
+                           const struct cat_relation *parent, struct limits *l)
+{
+    const struct seed *s = seed_of(p, parent->oid);
+
+    for (int i = 0; l->sync && s && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int k = 0; sync_is_of(l->sync, r) && k < r->n_constraints; k++) {
+            const struct cat_constraint *c = &r->constraints[k];
+            const struct cat_column *from = cat_column_number(r, c->columns[0]);
+            const struct cat_column *to = cat_column_number(parent, c->other_columns[0]);
+            const struct pair *target = from ? sync_target(l->sync, from->name) : NULL;
+
+            if (c->type != 'f' || c->other != parent->oid || c->n_columns != 1 || !target || !to)
+                continue;
+            for (int n = 0; n < l->sync->sync.forward_columns.n && l->n < TRIES_MAX; n++)
+                l->tries[l->n++] =
+                    (struct limit_try) {.a = a,
+                                        .column = l->sync->sync.forward_columns.items[n].s,
+                                        .value = seed_value(s, to->name),
+                                        .from = r};
+        }
+    }
+}
+
 static void add_from_rows(struct proof *p, const struct app_statement *a, int state,
                           struct limits *l)
 {
@@ -382,6 +264,8 @@ static void add_from_rows(struct proof *p, const struct app_statement *a, int st
 
         bool deletes = r && w->verb == VERB_DELETE && !l->sync &&
                        restricts_parent(p->t.states[state].task, r->name);
+        if (r && w->verb == VERB_DELETE)
+            add_pointed_at(p, a, r, l);
         if (!r || !(deletes || computes_restricted(p, state, r, w)))
             continue;
         for (int k = 0; k < q->facts.n_rels; k++) {
@@ -568,7 +452,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         return any ? false : true;
     l = arena_new(p->scratch, struct limits);
     l->sync = sync_begins(p, state);
-    l->longest = longest_of(p, state);
+    l->longest = limit_longest(p, state);
     l->tries = arena_array(p->scratch, struct limit_try, TRIES_MAX);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];

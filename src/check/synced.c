@@ -80,6 +80,13 @@ const struct pair *sync_writes(const struct proof *p, int state, const struct ca
     return NULL;
 }
 
+const struct cat_relation *written_table(const struct proof *p, const struct cat_relation *r)
+{
+    while (r && r->kind == 'v' && r->n_uses == 1 && r->n_triggers == 0)
+        r = cat_by_oid(&p->now, r->uses[0]);
+    return r;
+}
+
 /* ---- who comes to it ----------------------------------------------------------------------------------------- */
 
 /* What a row has that doesn't say: it differs from row to row. */

@@ -17,6 +17,8 @@ bool sync_reads(const struct plan *plan, const char *column);
 const struct pair *sync_writes(const struct proof *p, int state, const struct cat_relation *r,
                                const char *column, const struct plan **plan);
 
+/* A view that can be written to is the table below it. */
+const struct cat_relation *written_table(const struct proof *p, const struct cat_relation *r);
 /* The column through which a write comes to a column of the new side; NULL: it doesn't. fresh: with a value that comes
  * once only. */
 const struct cat_column *sync_source(const struct cat_relation *r, const struct fact_write *w,

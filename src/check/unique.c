@@ -281,7 +281,8 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         const struct fact_write *f = &q->facts.writes[i];
         struct way way = {NULL, NULL, NULL};
 
-        if (f->verb != VERB_DELETE && cat_find(&p->now, path, f->schema, f->table) == k->r)
+        if (f->verb != VERB_DELETE &&
+            written_table(p, cat_find(&p->now, path, f->schema, f->table)) == k->r)
             way = way_of(p, state, q, k, f);
         /* Who writes the key by itself knew it before there was a trigger. */
         if (!way.c || (!way.plan && (begins || yields(f))))
