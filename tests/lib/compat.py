@@ -165,9 +165,10 @@ def changes(case):
     """What is done to the database, in order."""
     syncs = [trigger(case, 1, pairs(case, "forward"), pairs(case, "reverse"))] if "forward" in case else []
     syncs += [trigger(case, 2, pairs(case, "also"), {})] if "also" in case else []
-    if case["phase"] == "expand":
+    if case.get("phase", "expand") == "expand":
         return [case["change"] + ";"] + syncs
-    return [case["expand"] + ";"] * ("expand" in case) + syncs + [case["change"] + ";"]
+    first = [case["expand"] + ";"] if "expand" in case else []
+    return first + syncs + [case["change"] + ";"]
 
 
 def script(case):
