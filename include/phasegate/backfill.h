@@ -70,6 +70,7 @@ int64_t pace_rest_ms(const struct pace *p, int64_t ms, int64_t changed);
     X(OLDEST_XMIN, "oldest_xmin", UNIT_SECONDS, "a transaction keeps old row versions", true)      \
     X(WAL_RATE, "wal_rate", UNIT_BYTES, "WAL is written every second", false)                      \
     X(WAL_DISK, "wal_disk", UNIT_PERCENT, "of the disk under pg_wal is used", false)               \
+    X(DISK_FREE, "disk_free", UNIT_BYTES, "are left on the disk of the data", false)               \
     X(SQL, "sql", UNIT_NONE, "the plan's own query says stop", false)                              \
     X(HTTP, "http", UNIT_NONE, "the plan's own URL says stop", false)                              \
     X(FILE, "file", UNIT_NONE, "the plan's own file says stop", false)                             \
@@ -84,15 +85,17 @@ const char *signal_word(enum signal_kind k);
 const char *signal_says(enum signal_kind k);
 enum signal_unit signal_unit(enum signal_kind k);
 bool signal_is_usual(enum signal_kind k);
+/* The less of it the worse: its limits are floors, and slow is above stop. */
+bool signal_is_floor(enum signal_kind k);
 bool signal_from_word(const char *word, enum signal_kind *out);
 
 struct signal_limit {
-    double slow, stop; /* at or above; HUGE_VAL: never */
+    double slow, stop; /* at or above, a floor at or below; HUGE_VAL: never */
     bool is_on;
 };
 struct signal_limit signal_limit_default(enum signal_kind k);
 
-/* Unreadable for as long is a stop; calm again: below 80 % of the limit, three times in a row. */
+/* Unreadable for as long is a stop; calm again: below 80 % of the limit (a floor is 80 % of it), three times in a row. */
 #define SIGNAL_BLIND_MS 15000
 #define SIGNAL_CALM_SHARE 0.8
 #define SIGNAL_CALM_TIMES 3
@@ -108,8 +111,9 @@ struct signal_state {
 };
 
 /* A sample of one signal, or that it couldn't be read (why). The level rises at once and falls late. */
-enum signal_level signal_take(struct signal_state *s, const struct signal_limit *limit,
-                              const double *value_or_null, const char *why, int64_t now_ms);
+enum signal_level signal_take(struct signal_state *s, enum signal_kind k,
+                              const struct signal_limit *limit, const double *value_or_null,
+                              const char *why, int64_t now_ms);
 /* The level of all; *out_worst: the one to name, the first of the highest level. */
 enum signal_level signals_level(const struct signal_state *s, const struct signal_limit *limits,
                                 enum signal_kind *out_worst);

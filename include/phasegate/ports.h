@@ -203,6 +203,8 @@ struct host_ops {
     const char *(*user)(struct host *);
     int64_t (*pid)(struct host *);
     int64_t (*disk_free)(struct host *, const char *path); /* -1: unknown */
+    int64_t (*disk_size)(struct host *,
+                         const char *path); /* what may be written to it in all; -1: unknown */
 };
 struct host {
     const struct host_ops *ops;

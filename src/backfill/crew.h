@@ -75,6 +75,9 @@ struct monitor {
     struct crew *crew;
     struct db *db;
     struct arena a, kept; /* of one sample; of what was set */
+    struct arena told;
+    const char *folder; /* of the server's data, in told; NULL: not on this host */
+    bool asked_for_folder;
     struct backfill_knobs knobs;
     const char *set; /* JSON of what was set, as it was read last */
     struct signal_state state[SIGNAL_COUNT];

@@ -3,6 +3,8 @@
  */
 #include "crew.h"
 
+#include "phasegate/hours.h"
+
 #include "sql_embedded.h"
 
 #include <jansson.h>
@@ -159,12 +161,72 @@ static void read_http(struct monitor *m, struct reading *r, const char *url)
         take(r, SIGNAL_HTTP, res.status == 200 ? "0" : "1", NULL);
 }
 
+#define NOT_FROM_HERE "the server's disk can't be seen from here"
+
+/* Where the server keeps its data, as far as this host has it; NULL: it hasn't. */
+static const char *data_folder(struct monitor *m)
+{
+    AUTO(err) ignored = {0};
+    struct db_rows rows = {0};
+
+    if (m->asked_for_folder)
+        return m->folder;
+    if (!have_session(m, &ignored) ||
+        !db_query(m->db, &m->a, sql_select_data_directory, &DB_NO_PARAMS, &rows, &ignored))
+        return NULL;
+    m->asked_for_folder = true;
+    m->folder =
+        arena_strdup(&m->told, rows.n_rows > 0 && rows.n_cols > 0 ? db_cell(&rows, 0, 0) : NULL);
+    return m->folder;
+}
+
+static void read_disk(struct monitor *m, struct reading *r)
+{
+    struct host *h = m->crew->ports->host;
+    const char *folder = data_folder(m);
+    const char *wal = folder ? arena_printf(&m->a, "%s/pg_wal", folder) : NULL;
+    int64_t left = folder ? h->ops->disk_free(h, folder) : -1;
+    int64_t wal_left = wal ? h->ops->disk_free(h, wal) : -1;
+    int64_t wal_size = wal ? h->ops->disk_size(h, wal) : -1;
+
+    r->is_read[SIGNAL_DISK_FREE] = left >= 0;
+    r->value[SIGNAL_DISK_FREE] = (double) left;
+    r->why[SIGNAL_DISK_FREE] = NOT_FROM_HERE;
+    r->is_read[SIGNAL_WAL_DISK] = wal_left >= 0 && wal_size > 0;
+    r->why[SIGNAL_WAL_DISK] = NOT_FROM_HERE;
+    if (r->is_read[SIGNAL_WAL_DISK])
+        r->value[SIGNAL_WAL_DISK] = 100.0 * (double) (wal_size - wal_left) / (double) wal_size;
+}
+
+/* By the server's clock and its time zones. */
+static void read_hours(struct monitor *m, struct reading *r, const char *text)
+{
+    struct hours hours;
+    struct db_rows rows = {0};
+    AUTO(err) err = {0};
+
+    if (!hours_parse(text, &hours))
+        return;
+    if (!have_session(m, &err) ||
+        !db_query(m->db, &m->a, sql_select_local_time, &DB_PARAMS(hours.zone), &rows, &err)) {
+        take(r, SIGNAL_WINDOW, NULL, arena_strdup(&m->a, str_text(&err.message)));
+        return;
+    }
+    int day = (int) strtol(db_cell(&rows, 0, 0), NULL, 10);
+    int minute = (int) strtol(db_cell(&rows, 0, 1), NULL, 10);
+    take(r, SIGNAL_WINDOW, hours_contain(&hours, day, minute) ? "0" : "1", NULL);
+}
+
 static void read_all(struct monitor *m, struct reading *r, int64_t now)
 {
     const struct backfill_knobs *k = &m->knobs;
     struct host *h = m->crew->ports->host;
 
     read_server(m, r, now);
+    if (k->limits[SIGNAL_WAL_DISK].is_on || k->limits[SIGNAL_DISK_FREE].is_on)
+        read_disk(m, r);
+    if (k->limits[SIGNAL_WINDOW].is_on && k->text[SIGNAL_WINDOW])
+        read_hours(m, r, k->text[SIGNAL_WINDOW]);
     if (k->limits[SIGNAL_SQL].is_on && k->text[SIGNAL_SQL])
         read_sql(m, r, k->text[SIGNAL_SQL]);
     if (k->limits[SIGNAL_HTTP].is_on && k->text[SIGNAL_HTTP])
@@ -238,8 +300,8 @@ static void sample(struct monitor *m, int64_t now)
         if (m->unseen[i] && !r.is_read[i] && !m->knobs.is_named[i])
             continue;
         m->unseen[i] = false;
-        signal_take(&m->state[i], &m->knobs.limits[i], r.is_read[i] ? &r.value[i] : NULL, r.why[i],
-                    now);
+        signal_take(&m->state[i], (enum signal_kind) i, &m->knobs.limits[i],
+                    r.is_read[i] ? &r.value[i] : NULL, r.why[i], now);
     }
     publish(m, now);
 }
@@ -388,4 +450,5 @@ void monitor_end(struct monitor *m)
     db_close(m->db);
     arena_free(&m->a);
     arena_free(&m->kept);
+    arena_free(&m->told);
 }

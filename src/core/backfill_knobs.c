@@ -1,5 +1,6 @@
 /* What can be set about a backfill, by its plan and while it runs. Pure. */
 #include "phasegate/backfill.h"
+#include "phasegate/hours.h"
 #include "phasegate/names.h"
 
 #include <string.h>
@@ -8,9 +9,10 @@
 
 /* Keys of plans come first. */
 const char *const knob_words[] = {
-    "target",        "min_rows",       "max_rows", "duty",         "vacuum",   "replica_lag",
-    "replica_bytes", "slot_retention", "archiver", "lock_waiters", "sessions", "dead_tuples",
-    "oldest_xmin",   "wal_rate",       "sql",      "http",         "file",     NULL};
+    "target",        "min_rows",       "max_rows",    "duty",     "vacuum",    "replica_lag",
+    "replica_bytes", "slot_retention", "archiver",    "wal_disk", "disk_free", "lock_waiters",
+    "sessions",      "dead_tuples",    "oldest_xmin", "wal_rate", "sql",       "http",
+    "file",          "window",         NULL};
 
 void knobs_begin(struct backfill_knobs *k, const struct batch_limits *batch)
 {
@@ -139,6 +141,12 @@ static bool take_text(enum signal_kind kind, const char *v, const char **why)
         return (strncmp(v, "http://", 7) == 0 && v[7] && v[7] != '/') ||
                (strncmp(v, "https://", 8) == 0 && v[8] && v[8] != '/');
     }
+    if (kind == SIGNAL_WINDOW) {
+        struct hours hours;
+
+        *why = HOURS_EXPECTED ", or off";
+        return hours_parse(v, &hours);
+    }
     *why = kind == SIGNAL_SQL ? "a query, or off" : "the name of a file, or off";
     return !is_on(v) && v[strspn(v, " \t\r\n")] != '\0';
 }
@@ -244,7 +252,7 @@ bool knob_take(struct backfill_knobs *k, const char *key, const char *v, const c
         k->vacuum_share = percent / 100;
         return true;
     }
-    if (signal_from_word(key, &kind) && kind != SIGNAL_WAL_DISK && kind != SIGNAL_WINDOW)
+    if (signal_from_word(key, &kind))
         return take_signal(k, kind, v, why);
     *why = "a setting that this version knows";
     return false;

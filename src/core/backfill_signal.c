@@ -30,6 +30,7 @@ static const struct signal_limit defaults[SIGNAL_COUNT] = {
     [SIGNAL_OLDEST_XMIN] = {300, 1800, true},
     [SIGNAL_WAL_RATE] = {HUGE_VAL, HUGE_VAL, false},
     [SIGNAL_WAL_DISK] = {70, 85, false},
+    [SIGNAL_DISK_FREE] = {4 * GIB, 2 * GIB, false},
     [SIGNAL_SQL] = {1, 1, false},
     [SIGNAL_HTTP] = {1, 1, false},
     [SIGNAL_FILE] = {1, 1, false},
@@ -40,6 +41,7 @@ const char *signal_word(enum signal_kind k) { return kinds[k].word; }
 const char *signal_says(enum signal_kind k) { return kinds[k].says; }
 enum signal_unit signal_unit(enum signal_kind k) { return kinds[k].unit; }
 bool signal_is_usual(enum signal_kind k) { return kinds[k].is_usual; }
+bool signal_is_floor(enum signal_kind k) { return k == SIGNAL_DISK_FREE; }
 struct signal_limit signal_limit_default(enum signal_kind k) { return defaults[k]; }
 
 bool signal_from_word(const char *word, enum signal_kind *out)
@@ -59,9 +61,13 @@ const char *signal_level_word(enum signal_level l)
 
 /* ---- one signal ------------------------------------------------------------------------------------------ */
 
-static enum signal_level level_at(const struct signal_limit *l, double value)
+static enum signal_level level_at(enum signal_kind k, const struct signal_limit *l, double value)
 {
-    return value >= l->stop ? SIGNAL_STOP : value >= l->slow ? SIGNAL_SLOW : SIGNAL_OK;
+    double sign = signal_is_floor(k) ? -1 : 1;
+
+    if (sign * value >= sign * l->stop)
+        return SIGNAL_STOP;
+    return sign * value >= sign * l->slow ? SIGNAL_SLOW : SIGNAL_OK;
 }
 
 static void set_level(struct signal_state *s, enum signal_level l, int64_t now_ms)
@@ -83,9 +89,12 @@ static enum signal_level take_blind(struct signal_state *s, const char *why, int
     return s->level;
 }
 
-enum signal_level signal_take(struct signal_state *s, const struct signal_limit *limit,
-                              const double *value, const char *why, int64_t now_ms)
+enum signal_level signal_take(struct signal_state *s, enum signal_kind k,
+                              const struct signal_limit *limit, const double *value,
+                              const char *why, int64_t now_ms)
 {
+    double share = signal_is_floor(k) ? 1 / SIGNAL_CALM_SHARE : SIGNAL_CALM_SHARE;
+
     if (!limit->is_on) {
         *s = (struct signal_state) {0};
         return SIGNAL_OK;
@@ -96,12 +105,12 @@ enum signal_level signal_take(struct signal_state *s, const struct signal_limit 
     s->why_blind = NULL;
     s->value = *value;
     s->has_value = true;
-    if (level_at(limit, *value) >= s->level) {
-        set_level(s, level_at(limit, *value), now_ms);
+    if (level_at(k, limit, *value) >= s->level) {
+        set_level(s, level_at(k, limit, *value), now_ms);
         return s->level;
     }
-    /* As if it were higher by what it has to fall below. */
-    enum signal_level lower = level_at(limit, *value / SIGNAL_CALM_SHARE);
+    /* As if it were worse by what it has to get better. */
+    enum signal_level lower = level_at(k, limit, *value / share);
     s->calm = lower < s->level ? s->calm + 1 : 0;
     if (s->calm >= SIGNAL_CALM_TIMES)
         set_level(s, lower, now_ms);

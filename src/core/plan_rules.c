@@ -1,4 +1,5 @@
 /* What one plan must satisfy by itself, beyond the types of its keys. */
+#include "phasegate/backfill.h"
 #include "phasegate/names.h"
 #include "phasegate/problem.h"
 
@@ -122,12 +123,30 @@ static void check_rollout(const struct plan *p, enum phase phase, struct problem
                     flag_role_word(role), flag_role_word(role));
 }
 
+/* What the environment fills in is looked at when it is there. */
+static void check_throttle(const struct backfill *b, struct problem_list *problems)
+{
+    struct backfill_knobs knobs;
+
+    knobs_begin(&knobs, &BATCH_LIMITS_DEFAULT);
+    for (int i = 0; i < b->throttle.n; i++) {
+        const struct pair *pair = &b->throttle.items[i];
+        const char *why = NULL;
+
+        if (pair->key.s && pair->value.s && !strstr(pair->value.s, "${") &&
+            !knob_take(&knobs, pair->key.s, pair->value.s, &why))
+            problem_add(problems, pair->value.at, why, NULL, "throttle %s: \"%s\"", pair->key.s,
+                        pair->value.s);
+    }
+}
+
 static void check_backfills(const struct plan *p, enum phase phase, struct problem_list *problems)
 {
     for (int i = 0; i < p->phases[phase].backfill.n; i++) {
         const struct backfill *b = &p->phases[phase].backfill.items[i];
         bool says_what = b->set.n > 0 || b->insert_select.s || b->via.n > 0;
 
+        check_throttle(b, problems);
         if (p->sync.by == SYNC_NONE && !(b->table.s && says_what))
             problem_add(problems, b->at,
                         "table and set, insert or via; or a sync to derive them from", NULL,

@@ -22,23 +22,14 @@ struct filler {
 
 static int64_t given(int64_t value, int64_t usual) { return value != MODEL_UNSET ? value : usual; }
 
-/* The plan's throttle:; what it can't measure it doesn't pass over. */
+/* The plan's throttle:, with what the environment fills in. */
 static bool throttle(struct work *w, const struct backfill *b, struct backfill_knobs *k,
                      struct err *err)
 {
     for (int i = 0; i < b->throttle.n; i++) {
         const struct pair *pair = &b->throttle.items[i];
         const char *value = NULL, *why = NULL;
-        bool known = false;
 
-        for (int j = 0; knob_words[j]; j++)
-            known = known || strcmp(knob_words[j], pair->key.s) == 0;
-        if (!known) {
-            err_set(err, ERR_REFUSED, "%s: throttle %s can't be measured by this version",
-                    pos_text(w->a, pair->key.at), pair->key.s);
-            err_reason(err, "not_in_this_version");
-            return err_hint(err, "leave it out, or measure it with sql:, http: or file:");
-        }
         if (!text_resolved(w->e, w->a, &pair->value, &value, err))
             return false;
         if (!knob_take(k, pair->key.s, value, &why))

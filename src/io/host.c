@@ -381,6 +381,17 @@ static int64_t posix_disk_free(struct host *h, const char *path)
     return (int64_t) fs.f_bavail * (int64_t) fs.f_frsize;
 }
 
+/* Without what is kept for root alone: so much can be full. */
+static int64_t posix_disk_size(struct host *h, const char *path)
+{
+    struct statvfs fs;
+
+    (void) h;
+    if (statvfs(path, &fs) != 0)
+        return -1;
+    return (int64_t) (fs.f_blocks - fs.f_bfree + fs.f_bavail) * (int64_t) fs.f_frsize;
+}
+
 /* ---- the port -------------------------------------------------------------------------------- */
 
 static const struct host_ops ops = {
@@ -395,6 +406,7 @@ static const struct host_ops ops = {
     .user = posix_user,
     .pid = posix_pid,
     .disk_free = posix_disk_free,
+    .disk_size = posix_disk_size,
 };
 
 struct host *host_posix(struct clock *clock, const struct interrupt *interrupt_or_null)

@@ -39,7 +39,7 @@ OWNER = {
     "model": "core", "problem": "core", "phase": "core", "generate": "core", "plan": "core", "decide": "core", "rules": "core", "window": "core",
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
-    "provider": "provider", "backfill": "core", "backfill_sql": "core", "backfill_run": "backfill", "backfill_ops": "engine",
+    "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
     "data_needs": "core", "preflight": "engine",
 }
 

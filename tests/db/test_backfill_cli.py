@@ -288,6 +288,28 @@ class Backfill(project.Case):
             p.put("stop", "")
         self.throttled({"file": "stop"}, "file", lambda p: os.unlink(p.path("stop")), make)
 
+    def test_by_the_time_of_day(self):
+        """Elsewhere it is later: what lies three to four hours ahead by the server's clock isn't now, in its own zone."""
+        db = pgtest.cluster().create_database()
+        self.addCleanup(db.drop)
+        ahead = [db.value("SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Tokyo' + interval '%d h', 'HH24:MI')" % n)
+                 for n in (3, 4)]
+        self.throttled({"window": "%s-%s Asia/Tokyo" % tuple(ahead)}, "window: outside of the plan's hours",
+                       lambda p: p.ok("backfill", NAME, "set", "window=00:00-24:00"))
+
+    def test_by_the_time_of_day_in_no_zone(self):
+        self.throttled({"window": "00:00-24:00 Nowhere/Atoll"}, 'time zone "Nowhere/Atoll" not recognized',
+                       lambda p: p.ok("backfill", NAME, "set", "window=off"))
+
+    def test_by_what_is_left_on_the_disk(self):
+        self.throttled({"disk_free": "1024TiB"}, "limit 1048576.0 GiB: are left on the disk of the data",
+                       lambda p: p.ok("backfill", NAME, "set", "disk_free=64KiB"))
+
+    def test_a_disk_that_isn_t_full(self):
+        p = self.begin(throttle={"wal_disk": "100%", "disk_free": "64KiB"})
+        r = self.start(p).wait()
+        self.assertEqual(r.rc, 0, r)
+
     def test_by_a_setting_while_it_runs(self):
         p = self.begin(SLOWLY, batch={"rows": 50, "min": 50, "max": 50})
         run = self.start(p)

@@ -134,7 +134,8 @@ static void every_signal_has_a_word_and_limits(void **state)
 
         assert_true(signal_from_word(signal_word((enum signal_kind) k), &back));
         assert_int_equal(back, k);
-        CHECK(l.slow <= l.stop, "%s: slow above stop", signal_word((enum signal_kind) k));
+        CHECK(signal_is_floor((enum signal_kind) k) ? l.slow >= l.stop : l.slow <= l.stop,
+              "%s: slow beyond stop", signal_word((enum signal_kind) k));
         assert_int_equal(l.is_on, signal_is_usual((enum signal_kind) k));
     }
     enum signal_kind none;
@@ -172,10 +173,42 @@ static void a_signal_rises_at_once_and_falls_late(void **state)
 
     for (size_t i = 0; i < ROWS(rows); i++) {
         const double *value = rows[i].value < 0 ? NULL : &rows[i].value;
-        enum signal_level l = signal_take(&s, &limit, value, "gone", 1000 * (int64_t) (i + 1));
+        enum signal_level l =
+            signal_take(&s, SIGNAL_REPLICA_LAG, &limit, value, "gone", 1000 * (int64_t) (i + 1));
         CHECK(l == rows[i].level && l == s.level, "row %zu (%s): %s", i, rows[i].why,
               signal_level_word(l));
     }
+}
+
+/* Of what is left there has to be enough: the same, upside down. */
+static void a_floor_is_upside_down(void **state)
+{
+    (void) state;
+    static const struct signal_limit limit = {4e9, 2e9, true};
+    static const struct {
+        double value;
+        enum signal_level level;
+        const char *why;
+    } rows[] = {
+        {5e9, SIGNAL_OK, "enough"},          {4e9, SIGNAL_SLOW, "at the limit"},
+        {1e9, SIGNAL_STOP, "at once"},       {2.4e9, SIGNAL_STOP, "not 25 % above"},
+        {2.6e9, SIGNAL_STOP, "once"},        {2.6e9, SIGNAL_STOP, "twice"},
+        {2.6e9, SIGNAL_SLOW, "three times"}, {9e9, SIGNAL_SLOW, "once"},
+        {9e9, SIGNAL_SLOW, "twice"},         {9e9, SIGNAL_OK, "three times"},
+    };
+    struct signal_state s = {0};
+    AUTO(str) words = {0};
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        enum signal_level l = signal_take(&s, SIGNAL_DISK_FREE, &limit, &rows[i].value, NULL,
+                                          1000 * (int64_t) (i + 1));
+        CHECK(l == rows[i].level, "row %zu (%s): %s", i, rows[i].why, signal_level_word(l));
+    }
+    s.level = SIGNAL_STOP;
+    s.value = 1.5 * 1073741824;
+    signal_reason(&words, SIGNAL_DISK_FREE, &s, &limit);
+    assert_string_equal(str_text(&words),
+                        "disk_free 1.5 GiB, limit 1.9 GiB: are left on the disk of the data");
 }
 
 static void what_cant_be_seen_stops(void **state)
@@ -186,18 +219,18 @@ static void what_cant_be_seen_stops(void **state)
     AUTO(str) words = {0};
     double value = 0;
 
-    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 1000), SIGNAL_OK);
-    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 15999), SIGNAL_OK);
-    assert_int_equal(signal_take(&s, &limit, NULL, "gone", 16000), SIGNAL_STOP);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, NULL, "gone", 1000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, NULL, "gone", 15999), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, NULL, "gone", 16000), SIGNAL_STOP);
     assert_int_equal(s.since_ms, 16000);
     signal_reason(&words, SIGNAL_REPLICA_LAG, &s, &limit);
     assert_string_equal(str_text(&words), "replica_lag can't be read: gone");
-    assert_int_equal(signal_take(&s, &limit, &value, NULL, 17000), SIGNAL_STOP);
-    assert_int_equal(signal_take(&s, &limit, &value, NULL, 18000), SIGNAL_STOP);
-    assert_int_equal(signal_take(&s, &limit, &value, NULL, 19000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, &value, NULL, 17000), SIGNAL_STOP);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, &value, NULL, 18000), SIGNAL_STOP);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &limit, &value, NULL, 19000), SIGNAL_OK);
     value = 9;
-    assert_int_equal(signal_take(&s, &off, &value, NULL, 20000), SIGNAL_OK);
-    assert_int_equal(signal_take(&s, &off, NULL, "gone", 90000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &off, &value, NULL, 20000), SIGNAL_OK);
+    assert_int_equal(signal_take(&s, SIGNAL_REPLICA_LAG, &off, NULL, "gone", 90000), SIGNAL_OK);
 }
 
 static void the_worst_signal_is_named(void **state)
@@ -406,8 +439,15 @@ static void settings(void **state)
         {"sql", "  ", "a query"},
         {"file", "/tmp/stop", NULL},
         {"file", "true", "the name of a file"},
-        {"wal_disk", "80%", "a setting that this version knows"},
-        {"window", "night", "a setting that this version knows"},
+        {"wal_disk", "80%", NULL},
+        {"wal_disk", "on", NULL},
+        {"wal_disk", "101%", "a share like 20%"},
+        {"disk_free", "10GiB", NULL},
+        {"disk_free", "10%", "a size like 64MiB"},
+        {"window", "22:00-06:00", NULL},
+        {"window", "off", NULL},
+        {"window", "on", "hours like 22:00-06:00"},
+        {"window", "night", "hours like 22:00-06:00"},
         {"speed", "11", "a setting that this version knows"},
     };
 
@@ -577,6 +617,7 @@ int main(void)
         cmocka_unit_test(the_pace_grows_in_calm_and_is_halved_else),
         cmocka_unit_test(every_signal_has_a_word_and_limits),
         cmocka_unit_test(a_signal_rises_at_once_and_falls_late),
+        cmocka_unit_test(a_floor_is_upside_down),
         cmocka_unit_test(what_cant_be_seen_stops),
         cmocka_unit_test(the_worst_signal_is_named),
         cmocka_unit_test(failures_by_sqlstate),

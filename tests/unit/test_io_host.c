@@ -511,6 +511,9 @@ static void test_names(void **state)
     assert_int_equal(r->host->ops->pid(r->host), getpid());
     assert_true(r->host->ops->disk_free(r->host, r->folder) > 0);
     assert_int_equal(r->host->ops->disk_free(r->host, path_of(r, "none")), -1);
+    assert_true(r->host->ops->disk_size(r->host, r->folder) >
+                r->host->ops->disk_free(r->host, r->folder) / 2);
+    assert_int_equal(r->host->ops->disk_size(r->host, path_of(r, "none")), -1);
 }
 
 static void *signal_soon(void *arg)
