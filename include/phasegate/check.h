@@ -82,10 +82,15 @@ bool check_prove(const struct plan_set *set, const struct check_options *o, stru
 bool check_statements_print(const struct project *p, struct arena *a, const char **out,
                             struct problem_list *problems, struct err *err) MUST_CHECK;
 
-/* The shape of a live database's schema, as report's schemas have it, and a print of more than that (privileges,
- * owners, functions), by which the same database is known to be as it was. NULL: not wanted. Reads only. */
-bool check_live_shape(struct db *db, struct arena *a, struct schema_sums *shape, const char **print,
-                      struct err *err) MUST_CHECK;
+/* The roles that statements of the project's run as, as PostgreSQL writes an array; "" where none is said. */
+bool check_roles(const struct project *p, struct arena *a, const char **out,
+                 struct problem_list *problems, struct err *err) MUST_CHECK;
+
+/* The shape of a live database's schema, as report's schemas have it, and a print of more than that (owners, everybody's
+ * privileges), by which the same database is known to be as it was. NULL: not wanted. Reads only. roles: whose rights
+ * and settings count, see check_roles. */
+bool check_live_shape(struct db *db, struct arena *a, const char *roles, struct schema_sums *shape,
+                      const char **print, struct err *err) MUST_CHECK;
 
 /* One thing in which two schemas differ. */
 struct schema_difference {
@@ -93,8 +98,10 @@ struct schema_difference {
     const char *how;    /* to be said after it: ": only here", " differs" */
 };
 
-/* In the order of their names; *out_n 0: they are the same. What migration tools remember their work by is left aside
- * where no statement of the project's and no step of the plan names it. */
+/* Where here, the database, isn't what there, the proof, was made over; in the order of their names, *out_n 0: nowhere.
+ * What migration tools remember their work by is left aside where no statement of the project's and no step of the plan
+ * names it; so is what roles may here and not there, what a release's session says by itself, and schemas and extensions
+ * that only the database has and nothing of which is met unasked. */
 bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
                              const struct schema_sums *here, const struct schema_sums *there,
                              struct schema_difference **out, int *out_n,

@@ -62,11 +62,16 @@ struct proved {
     const char *statements; /* of what every release and consumer runs, 16 hex digits */
 };
 
-/* Shape of a schema, thing by thing. */
+/* Shape of a schema, thing by thing. What a role may ("rights of app on table public.users") has a bit for each right
+ * in place of a sum. */
 struct schema_object {
-    const char *name; /* "table public.users", "type public.mood" */
+    const char *name; /* "table public.users", "type public.mood", "setting search_path" */
     uint64_t sum;
+    bool is_idle; /* says nothing to statements that don't name it */
 };
+
+/* Of files: what they tell of. 1, or none: relations and enums only. */
+#define SCHEMA_FORM 2
 
 struct schema_sums {
     const char *catalogue;         /* over all of it, 16 hex digits: which one it is */

@@ -61,10 +61,11 @@ struct reader {
 static unsigned number(const char *s) { return s ? (unsigned) strtoul(s, NULL, 10) : 0; }
 static bool is_true(const char *s) { return s && *s == 't'; }
 
-/* Places of owner and privileges in the queries above. */
+/* Places of owner and privileges in the queries above. Triggers and policies are parts of their own: see parts.c. */
 static bool is_of_server(int q, int column)
 {
-    return (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 15);
+    return q == Q_TRIGGERS || q == Q_POLICIES ||
+           (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 15);
 }
 
 void cat_add_undated(struct str *to, const char *text)

@@ -108,7 +108,7 @@ static inline bool cat_is_phasegates(const char *schema)
 }
 /* The day in the name of what a contract has hidden differs from the shadow's, "_drop_20260101_": without it. */
 void cat_add_undated(struct str *to, const char *text);
-/* Over the shapes of everything that isn't phasegate's own: two databases of which it is equal take a step alike. */
+/* Over the shapes of relations and enums that aren't phasegate's own. */
 uint64_t cat_shape(const struct catalogue *c);
 /* Over more: owners, privileges, functions. Two of one database that are equal were read from the same schema. */
 uint64_t cat_print(const struct catalogue *c);

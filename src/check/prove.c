@@ -72,17 +72,33 @@ static void note_begins(struct proof *p)
 }
 
 /* A state that is come to again, or one that looks like another, is there. */
-static void note_schema(struct proof *p, uint64_t shape)
+static void note_schema(struct proof *p, const struct schema_sums *schema)
 {
     struct report *r = p->report;
-    const char *catalogue = print_hex(p->a, shape);
 
     for (int i = 0; i < r->n_schemas; i++)
-        if (strcmp(r->schemas[i].catalogue, catalogue) == 0)
+        if (strcmp(r->schemas[i].catalogue, schema->catalogue) == 0)
             return;
     r->schemas = arena_grow(p->a, r->schemas, sizeof *r->schemas * (size_t) r->n_schemas,
                             sizeof *r->schemas * (size_t) (r->n_schemas + 1));
-    schema_sums_of(p->a, &p->now, &r->schemas[r->n_schemas++]);
+    r->schemas[r->n_schemas++] = *schema;
+}
+
+/* All of it only where a phase begins: nobody compares the others. */
+static bool note_shape(struct proof *p, int state, struct err *err)
+{
+    struct schema_sums schema;
+    struct parts parts;
+
+    p->shapes[state] = print_hex(p->a, cat_shape(&p->now));
+    if (!p->begins[state])
+        return true;
+    if (!parts_read(p, &parts, err))
+        return false;
+    schema_sums_of(p->a, &p->now, &parts, &schema);
+    p->shapes[state] = schema.catalogue;
+    note_schema(p, &schema);
+    return true;
 }
 
 static bool replay_all(struct proof *p, struct err *err)
@@ -95,9 +111,8 @@ static bool replay_all(struct proof *p, struct err *err)
         cache_state(p, s);
         if (!probe_state(p, s, err))
             return false;
-        p->shapes[s] = cat_shape(&p->now);
-        if (p->begins[s])
-            note_schema(p, p->shapes[s]);
+        if (!note_shape(p, s, err))
+            return false;
         int since = p->report->n;
         once_state(p, s);
         silent_state(p, s);
@@ -118,7 +133,7 @@ static void note_proof(struct proof *p, int plan, enum phase phase, bool is_purg
     if (state >= 0)
         p->report->proofs[p->report->n_proofs++] = (struct proved) {
             of->id.s, is_purge ? "purge" : phase_word(phase), of->phase_checksum[phase],
-            print_hex(p->a, p->shapes[state]), print_hex(p->a, p->statements_print)};
+            p->shapes[state], print_hex(p->a, p->statements_print)};
 }
 
 static void note_proofs(struct proof *p)
@@ -154,7 +169,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     if (is_first)
         *n_loaded = out->n;
     out->n = *n_loaded;
-    p->shapes = arena_array(p->a, uint64_t, p->t.n_states);
+    p->shapes = arena_array(p->a, const char *, p->t.n_states);
     note_begins(p);
     p->rows_print = arena_array(p->a, uint64_t, p->t.n_states);
     p->stale = arena_array(p->a, bool, p->n_app + 1);

@@ -1,7 +1,5 @@
-/* The shape of a schema: of a live one, thing by thing, and where two differ. */
+/* The shape of a schema: of a live one, thing by thing. */
 #include "check/work.h"
-
-#include "phasegate/statements.h"
 
 #include <stdlib.h>
 
@@ -48,159 +46,79 @@ static uint64_t enum_sum(const struct cat_enum *e)
     return h;
 }
 
-void schema_sums_of(struct arena *a, const struct catalogue *c, struct schema_sums *out)
+static uint64_t sum_of(const struct schema_object *all, int n)
 {
-    *out = (struct schema_sums) {
-        .catalogue = print_hex(a, cat_shape(c)),
-        .objects = arena_array(a, struct schema_object, c->n_relations + c->n_enums + 1)};
+    uint64_t h = PRINT_START;
+
+    for (int i = 0; i < n; i++)
+        h = (print_text(h, all[i].name) ^ all[i].sum) * UINT64_C(0x9e3779b97f4a7c15);
+    return h;
+}
+
+void schema_sums_of(struct arena *a, const struct catalogue *c, const struct parts *parts,
+                    struct schema_sums *out)
+{
+    *out =
+        (struct schema_sums) {.objects = arena_array(a, struct schema_object,
+                                                     c->n_relations + c->n_enums + parts->n + 1)};
     for (int i = 0; i < c->n_relations; i++) {
         const struct cat_relation *r = &c->relations[i];
         if (!cat_is_phasegates(r->schema) && !r->is_of_extension)
             out->objects[out->n++] = (struct schema_object) {
-                name_of(a, kind_word(r->kind), r->schema, r->name), r->shape};
+                .name = name_of(a, kind_word(r->kind), r->schema, r->name), .sum = r->shape};
     }
     for (int i = 0; i < c->n_enums; i++) {
         const struct cat_enum *e = &c->enums[i];
         if (!cat_is_phasegates(e->schema) && !e->is_of_extension)
-            out->objects[out->n++] =
-                (struct schema_object) {name_of(a, "type", e->schema, e->name), enum_sum(e)};
+            out->objects[out->n++] = (struct schema_object) {
+                .name = name_of(a, "type", e->schema, e->name), .sum = enum_sum(e)};
     }
+    for (int i = 0; i < parts->n; i++)
+        out->objects[out->n++] = parts->items[i];
     if (out->n > 1)
         qsort(out->objects, (size_t) out->n, sizeof *out->objects, compare_objects);
+    out->catalogue = print_hex(a, sum_of(out->objects, out->n));
 }
 
-bool check_live_shape(struct db *db, struct arena *a, struct schema_sums *shape, const char **print,
-                      struct err *err)
+/* Constants of a timestamptz are shown in the session's zone; and compiling the queries takes longer than they do. */
+static bool set_aside(struct db *db, const char *zone, const char *jit, struct err *err)
+{
+    return db_exec(db,
+                   "SELECT pg_catalog.set_config('TimeZone', $1, false), "
+                   "pg_catalog.set_config('jit', $2, false)",
+                   &DB_PARAMS(zone, jit), err);
+}
+
+static bool read_live(struct db *db, struct arena *a, const char *roles, struct catalogue *c,
+                      struct parts *parts, struct err *err)
+{
+    AUTO(err) ignored = {0};
+    struct db_rows rows = {0};
+
+    if (!db_query(
+            db, a,
+            "SELECT pg_catalog.current_setting('TimeZone'), pg_catalog.current_setting('jit')",
+            &DB_NO_PARAMS, &rows, err) ||
+        !set_aside(db, "UTC", "off", err))
+        return err_note(err, "catalogue of %s", db->shown);
+    bool ok = catalogue_read_live(db, a, c, err) && parts_read_live(db, a, roles, parts, err);
+    bool is_back = set_aside(db, rows.cell[0][0], rows.cell[0][1], ok ? err : &ignored);
+    return ok && is_back;
+}
+
+bool check_live_shape(struct db *db, struct arena *a, const char *roles, struct schema_sums *shape,
+                      const char **print, struct err *err)
 {
     struct catalogue c = {0};
+    struct parts parts = {0};
+    struct schema_sums sums;
 
-    if (!catalogue_read_live(db, a, &c, err))
+    if (!read_live(db, a, roles, &c, &parts, err))
         return false;
+    schema_sums_of(a, &c, &parts, &sums);
     if (shape)
-        schema_sums_of(a, &c, shape);
+        *shape = sums;
     if (print)
-        *print = print_hex(a, cat_print(&c));
-    return true;
-}
-
-/* ---- what migration tools keep for themselves ---------------------------------------------------------------- */
-
-/* Tables by which tools remember what they have run: there in one database, not in another, and nothing to the
- * application. */
-static const char *const bookkeeping[] = {
-    "SequelizeMeta",         "__EFMigrationsHistory", "__diesel_schema_migrations",
-    "__drizzle_migrations",  "_prisma_migrations",    "_sqlx_migrations",
-    "alembic_version",       "ar_internal_metadata",  "atlas_schema_revisions",
-    "databasechangelog",     "databasechangeloglock", "django_migrations",
-    "flyway_schema_history", "goose_db_version",      "knex_migrations",
-    "knex_migrations_lock",  "pgmigrations",          "refinery_schema_history",
-    "schema_migrations",     "schema_version",
-};
-
-enum { N_BOOKKEEPING = sizeof bookkeeping / sizeof *bookkeeping };
-
-/* "table public.goose_db_version", and the sequence of one of its columns; -1: something else. */
-static int bookkeeping_of(const char *object)
-{
-    const char *dot = strchr(object, '.'), *name = dot ? dot + 1 : object;
-    bool is_table = strncmp(object, "table ", strlen("table ")) == 0;
-    bool is_sequence = strncmp(object, "sequence ", strlen("sequence ")) == 0;
-    size_t len = strlen(name);
-
-    for (int i = 0; i < N_BOOKKEEPING; i++) {
-        size_t n = strlen(bookkeeping[i]);
-        if (is_table && strcmp(name, bookkeeping[i]) == 0)
-            return i;
-        if (is_sequence && strncmp(name, bookkeeping[i], n) == 0 && name[n] == '_' &&
-            len > n + strlen("_seq") && strcmp(name + len - strlen("_seq"), "_seq") == 0)
-            return i;
-    }
-    return -1;
-}
-
-static bool note_touched(const struct project *p, const struct release *r, struct arena *a,
-                         bool *touched, struct problem_list *problems, struct err *err)
-{
-    struct statements s = {0};
-
-    if (!statements_load_release(a, p->root, r, &s, problems, err))
-        return false;
-    for (int i = 0; i < s.n; i++) {
-        struct statement_facts f = {0};
-        statement_facts(a, &s.items[i], &f);
-        for (int k = 0; k < f.n_rels; k++)
-            for (int b = 0; b < N_BOOKKEEPING; b++)
-                touched[b] |= strcmp(f.rels[k].name, bookkeeping[b]) == 0;
-    }
-    return true;
-}
-
-static void note_steps(const struct step_list *l, bool *touched)
-{
-    for (int i = 0; i < l->n; i++)
-        for (int k = 0; k < l->items[i].n_stmts; k++)
-            for (int r = 0; r < l->items[i].stmts[k].relations.n; r++)
-                for (int b = 0; b < N_BOOKKEEPING; b++)
-                    touched[b] |=
-                        strcmp(l->items[i].stmts[k].relations.items[r].s, bookkeeping[b]) == 0;
-}
-
-static bool note_all_touched(const struct project *p, const struct plan *plan, struct arena *a,
-                             bool *touched, struct problem_list *problems, struct err *err)
-{
-    for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
-        note_steps(&plan->phases[ph].steps, touched);
-        note_steps(&plan->phases[ph].finish, touched);
-    }
-    for (int i = 0; i < p->n_releases; i++)
-        if (!note_touched(p, &p->releases[i], a, touched, problems, err))
-            return false;
-    for (int i = 0; i < p->n_consumers; i++)
-        if (!note_touched(p, &p->consumers[i], a, touched, problems, err))
-            return false;
-    return true;
-}
-
-/* ---- where two differ ------------------------------------------------------------------------------------------ */
-
-struct telling {
-    const bool *touched; /* [N_BOOKKEEPING] */
-    struct schema_difference *list;
-    int n;
-};
-
-static void tell(struct telling *t, const char *object, const char *how)
-{
-    int kept_by = bookkeeping_of(object);
-
-    if (kept_by < 0 || t->touched[kept_by])
-        t->list[t->n++] = (struct schema_difference) {object, how};
-}
-
-bool check_schema_difference(const struct project *p, const struct plan *plan, struct arena *a,
-                             const struct schema_sums *here, const struct schema_sums *there,
-                             struct schema_difference **out, int *out_n,
-                             struct problem_list *problems, struct err *err)
-{
-    bool touched[N_BOOKKEEPING] = {0};
-    struct telling t = {.touched = touched};
-    int i = 0, k = 0;
-
-    if (!note_all_touched(p, plan, a, touched, problems, err))
-        return false;
-    t.list = arena_array(a, struct schema_difference, here->n + there->n + 1);
-    while (i < here->n || k < there->n) {
-        int order = i == here->n    ? 1
-                    : k == there->n ? -1
-                                    : strcmp(here->objects[i].name, there->objects[k].name);
-        if (order < 0)
-            tell(&t, here->objects[i++].name, ": only here");
-        else if (order > 0)
-            tell(&t, there->objects[k++].name, ": only in the proof");
-        else if (here->objects[i++].sum != there->objects[k++].sum)
-            tell(&t, here->objects[i - 1].name, " differs");
-    }
-    *out = t.list;
-    *out_n = t.n;
+        *print = print_hex(a, print_text(cat_print(&c), sums.catalogue));
     return true;
 }

@@ -269,7 +269,7 @@ struct proof {
     int n_gone;
     struct born *born;
     int n_born;
-    uint64_t *shapes;            /* [n_states]: of the schema */
+    const char **shapes;         /* [n_states]: of the schema, 16 hex digits */
     bool *begins;                /* [n_states]: a phase begins in it */
     uint64_t statements_print;   /* see check_statements_print */
     struct cache *cache;         /* NULL: nothing is kept */
@@ -299,9 +299,22 @@ struct proof {
 #define CHECK_BASELINE "baseline"
 #define CHECK_BEFORE "before"
 
+/* parts.c: what a schema is made of besides relations and enums. Texts live in the arena. */
+struct parts {
+    struct schema_object *items;
+    int n;
+};
+/* Of the shadow as it is: those of the roles that its sessions have. */
+bool parts_read(struct proof *p, struct parts *out, struct err *err) MUST_CHECK;
+/* roles: see check_roles. */
+bool parts_read_live(struct db *db, struct arena *a, const char *roles, struct parts *out,
+                     struct err *err) MUST_CHECK;
+const char *rights_text(struct arena *a, uint64_t bits); /* "SELECT, UPDATE" */
+
 /* shape.c: a schema thing by thing. */
 const char *print_hex(struct arena *a, uint64_t print);
-void schema_sums_of(struct arena *a, const struct catalogue *c, struct schema_sums *out);
+void schema_sums_of(struct arena *a, const struct catalogue *c, const struct parts *parts,
+                    struct schema_sums *out);
 
 /* ---- rooms -------------------------------------------------------------------------------------------- */
 

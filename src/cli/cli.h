@@ -234,6 +234,7 @@ struct made_proof {
     struct transition_proof proof; /* for the engine; refers to this struct */
     const char *source;            /* "shadow", "file"; NULL: no proof was made */
     const char *print;             /* of the catalogue that was proved */
+    const char *roles;             /* that it looked at: see check_roles */
     const char *checksum;          /* of the phase */
     struct report_summary summary;
     const char *server_version; /* of the shadow; NULL: not known */
@@ -276,6 +277,7 @@ const char *proof_shown_object(struct arena *a, const char *name);
 struct json_t;
 struct proof_difference {
     const char *what;  /* NULL: in nothing that counts */
+    const char *way;   /* out of it, where there is one of its own */
     const char *cause; /* the phases of other plans that explain all of it; NULL: they don't */
 };
 bool proof_schema(struct context *c, const struct json_t *doc, const char *catalogue,

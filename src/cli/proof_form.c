@@ -258,13 +258,34 @@ static bool proofs_form(struct form *f, const json_t *proofs)
 
 static bool schemas_form(struct form *f, const json_t *schemas)
 {
-    static const struct key keys[] = {{"catalogue", PRINT}, {"objects", SUMS}};
+    static const struct key keys[] = {
+        {"catalogue", PRINT}, {"form", COUNT, true}, {"objects", SUMS}};
     size_t i;
     json_t *one;
 
     json_array_foreach((json_t *) (uintptr_t) schemas, i,
                        one) if (!has_form(f, one, at(f, "schemas", i), KEYS(keys))) return false;
     return true;
+}
+
+/* What it doesn't tell of can't be compared, and it proves nothing without. */
+static const char *too_little(const json_t *schemas)
+{
+    size_t i;
+    json_t *one;
+    bool is_old = !schemas;
+
+    json_array_foreach((json_t *) (uintptr_t) schemas, i, one)
+    {
+        json_int_t form = json_integer_value(json_object_get(one, "form"));
+        if (form > SCHEMA_FORM)
+            return "it was written by a newer phasegate";
+        is_old |= form < SCHEMA_FORM;
+    }
+    return is_old ? "an older phasegate wrote it: it tells of tables, views, sequences and enums, "
+                    "and not "
+                    "of functions, domains, rights, settings and what else the proof rests on"
+                  : NULL;
 }
 
 const char *proof_form(struct context *c, const json_t *doc)
@@ -291,6 +312,6 @@ const char *proof_form(struct context *c, const json_t *doc)
     if (json_is_true(json_object_get(summary, "static")))
         return "it was made without a server: nothing was tried, and nothing is proved";
     return json_integer_value(json_object_get(summary, "errors")) == 0
-               ? NULL
+               ? too_little(json_object_get(doc, "schemas"))
                : "it has errors: it proves nothing";
 }

@@ -4,8 +4,11 @@
 #include "phasegate/check.h"
 #include "phasegate/ledger.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 /* ---- the schema of the file ----------------------------------------------------------------------------------- */
 
@@ -53,7 +56,7 @@ static void tell_up_to(struct arena *a, const json_t *schemas, int last, struct 
         json_t *objects = json_object_get(json_array_get(schemas, (size_t) i), "objects");
 
         json_object_foreach(objects, key, v) out->items[out->n++] = (struct told_object) {
-            {key, json_is_null(v) ? 0 : strtoull(json_string_value(v), NULL, 16)},
+            {.name = key, .sum = json_is_null(v) ? 0 : strtoull(json_string_value(v), NULL, 16)},
             i,
             json_is_null(v)};
     }
@@ -72,7 +75,8 @@ static bool find_schema(struct arena *a, const json_t *doc, const char *catalogu
     if (at < 0)
         return false;
     tell_up_to(a, schemas, at, &told);
-    *out = (struct schema_sums) {catalogue, arena_array(a, struct schema_object, told.n + 1), 0};
+    *out = (struct schema_sums) {.catalogue = catalogue,
+                                 .objects = arena_array(a, struct schema_object, told.n + 1)};
     for (int i = 0; i < told.n; i++) {
         bool is_last =
             i + 1 == told.n || strcmp(told.items[i].is.name, told.items[i + 1].is.name) != 0;
@@ -85,20 +89,89 @@ static bool find_schema(struct arena *a, const json_t *doc, const char *catalogu
 
 /* ---- who changed it --------------------------------------------------------------------------------------------- */
 
-static bool names(const struct step_list *l, const char *object)
-{
-    const char *dot = strchr(object, '.'), *name = dot ? dot + 1 : object;
+/* What a statement would name. */
+struct subject {
+    const char *relation; /* of which it is, or that it is itself */
+    const char *word;     /* itself, where it is no relation; NULL: it is one */
+};
 
+/* Kinds of more than a word, or that have no schema. */
+static const char *const long_kinds[] = {
+    "materialized view ",      "foreign table ",       "window function ",
+    "operator class ",         "event trigger ",       "text search configuration ",
+    "text search dictionary ", "disabled constraint ", "rights of "};
+
+static const char *unqualified(const char *name)
+{
+    const char *dot = strchr(name, '.');
+
+    return dot && dot[1] ? dot + 1 : name;
+}
+
+/* "trigger stamp of public.orders", "function public.f(integer)", "rights of app on table public.orders" */
+static struct subject subject_of(struct arena *a, const char *object)
+{
+    static const char *const relations[] = {"table ", "view ", "materialized view ", "sequence ",
+                                            "foreign table "};
+    const char *name = strchr(object, ' ') ? strchr(object, ' ') + 1 : object, *of;
+
+    for (size_t i = 0; i < sizeof relations / sizeof *relations; i++)
+        if (strncmp(object, relations[i], strlen(relations[i])) == 0)
+            return (struct subject) {unqualified(object), NULL};
+    for (size_t i = 0; i < sizeof long_kinds / sizeof *long_kinds; i++)
+        if (strncmp(object, long_kinds[i], strlen(long_kinds[i])) == 0)
+            name = object + strlen(long_kinds[i]);
+    if (strncmp(object, "publication of ", strlen("publication of ")) == 0)
+        return (struct subject) {unqualified(object), "PUBLICATION"};
+    of = strncmp(object, "rights of ", strlen("rights of ")) == 0 ? strstr(name, " on ")
+                                                                  : strstr(name, " of ");
+    if (of)
+        return (struct subject) {unqualified(of + strlen(" of ")),
+                                 arena_printf(a, "%.*s", (int) (of - name), name)};
+    name = unqualified(*name == '(' ? name + 1 : name);
+    return (struct subject) {NULL, arena_printf(a, "%.*s", (int) strcspn(name, "( "), name)};
+}
+
+static bool is_name_char(char c)
+{
+    return c == '_' || c == '$' || isalnum((unsigned char) c) || ((unsigned char) c & 0x80);
+}
+
+static bool has_word(const char *sql, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *s = sql; n > 0 && *s; s++)
+        if (strncasecmp(s, word, n) == 0 && (s == sql || !is_name_char(s[-1])) &&
+            !is_name_char(s[n]))
+            return true;
+    return false;
+}
+
+static bool has_relation(const struct sql_stmt *s, const char *name)
+{
+    for (int r = 0; r < s->relations.n; r++)
+        if (strcmp(s->relations.items[r].s, name) == 0)
+            return true;
+    return false;
+}
+
+/* A trigger of a table may be the plan's sync, which no step spells out. */
+static bool names(const struct step_list *l, const struct subject *o)
+{
     for (int i = 0; i < l->n; i++)
-        for (int k = 0; k < l->items[i].n_stmts; k++)
-            for (int r = 0; r < l->items[i].stmts[k].relations.n; r++)
-                if (strcmp(l->items[i].stmts[k].relations.items[r].s, name) == 0)
-                    return true;
+        for (int k = 0; k < l->items[i].n_stmts; k++) {
+            const struct sql_stmt *s = &l->items[i].stmts[k];
+
+            if ((o->relation && has_relation(s, o->relation)) ||
+                (o->word && has_word(s->sql, o->word)))
+                return true;
+        }
     return false;
 }
 
 /* The newest phase of a plan that has begun and names the thing; NONE: no such. */
-static enum phase changed_by(const struct plan *p, enum stage stage, const char *object)
+static enum phase changed_by(const struct plan *p, enum stage stage, const struct subject *object)
 {
     for (int ph = stage_phase(stage); ph >= (int) PHASE_FIRST; ph--)
         if (names(&p->phases[ph].steps, object) || names(&p->phases[ph].finish, object))
@@ -135,6 +208,7 @@ static bool has_facts(struct context *c, struct plan *p)
 
 static bool has_culprit(struct culprits *u, const char *object)
 {
+    const struct subject subject = subject_of(&u->c->arena, object);
     bool any = false;
 
     for (int i = 0; i < u->c->set.n_plans; i++) {
@@ -143,7 +217,7 @@ static bool has_culprit(struct culprits *u, const char *object)
 
         if (stage == STAGE_PLANNED || !has_facts(u->c, p))
             continue;
-        enum phase ph = changed_by(p, stage, object);
+        enum phase ph = changed_by(p, stage, &subject);
         if (ph == PHASE_NONE)
             continue;
         any = true;
@@ -188,6 +262,31 @@ static const char *told(struct arena *a, const struct schema_difference *d, int 
     return arena_strdup(a, str_text(&text));
 }
 
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The baseline of a check has no settings, and pg_dump tells of none. */
+static const char *way_out(const struct schema_difference *d, int n)
+{
+    bool any_rights = false;
+
+    for (int i = 0; i < n; i++) {
+        if (begins(d[i].object, "setting search_path") || begins(d[i].object, "setting TimeZone"))
+            return "say search_path and timezone in session: of the releases, then phasegate check "
+                   "--format json > FILE";
+        if (begins(d[i].object, "setting "))
+            return "ALTER DATABASE or ALTER ROLE ... RESET it there, or prove the transition here: "
+                   "without --proof";
+        any_rights |= begins(d[i].object, "rights of ") || begins(d[i].object, "role ");
+    }
+    return any_rights
+               ? "GRANT there what is missing, or phasegate check --baseline-from URL --format "
+                 "json > FILE proves without it"
+               : NULL;
+}
+
 bool proof_schema(struct context *c, const struct json_t *doc, const char *catalogue,
                   const struct wanted_proof *w, struct proof_difference *out, struct err *err)
 {
@@ -196,8 +295,6 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
     int n = 0;
 
     *out = (struct proof_difference) {0};
-    if (strcmp(catalogue, w->live->catalogue) == 0)
-        return true;
     if (!find_schema(&c->arena, doc, catalogue, &proved)) {
         out->what =
             arena_printf(&c->arena, "%s; the file doesn't say what differs", w->live->catalogue);
@@ -210,5 +307,6 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
         return false;
     }
     out->what = n > 0 ? told(&c->arena, d, n) : NULL;
+    out->way = way_out(d, n);
     return n == 0 || find_cause(c, w, d, n, &out->cause, err);
 }

@@ -369,7 +369,7 @@ static bool on_shadow(struct proving *k, struct engine *e, const struct beginnin
     if (!has_shadow(k, err))
         return false;
     /* Before the schema is copied: what changes from here on is seen under the lock. */
-    if (!check_live_shape(e->db, &c->arena, NULL, &out->print, err) ||
+    if (!check_live_shape(e->db, &c->arena, out->roles, NULL, &out->print, err) ||
         !prove_on(k, e, t, now, &report, err))
         return err_note(err, "proof of %s of %s", t->word, t->plan->id.s);
     if (report_fails(&report, SEVERITY_ERROR)) {
@@ -398,7 +398,7 @@ static bool still_holds(void *ctx, struct db *db, struct err *err)
     AUTO(arena) a = {0};
     const char *print = NULL;
 
-    if (!check_live_shape(db, &a, NULL, &print, err))
+    if (!check_live_shape(db, &a, m->roles, NULL, &print, err))
         return false;
     if (strcmp(print, m->print) == 0)
         return true;
@@ -430,6 +430,11 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
     struct schema_sums live = {0};
 
     out->checksum = t->plan->phase_checksum[t->phase];
+    if (!check_roles(&c->set.project, &c->arena, &out->roles, &c->problems, err)) {
+        if (c->problems.n)
+            context_show_problems(c, &c->problems);
+        return false;
+    }
     if (k->file) {
         struct wanted_proof w = {.plan = t->plan,
                                  .phase = t->word,
@@ -437,7 +442,7 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
                                  .release = t->release,
                                  .engine = e,
                                  .live = k->n_before ? NULL : &live};
-        return check_live_shape(e->db, &c->arena, &live, &out->print, err) &&
+        return check_live_shape(e->db, &c->arena, out->roles, &live, &out->print, err) &&
                prove_from_file(c, k->file, &w, out, err);
     }
     if (!engine_actual(e, t->plan, &c->arena, &now, err))

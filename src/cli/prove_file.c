@@ -78,6 +78,8 @@ static bool other_schema(struct context *c, const struct wanted_proof *w,
              arena_printf(&c->arena,
                           "the schema of the database isn't the one that it was made for (%s)",
                           d->what));
+    if (d->way && !d->cause)
+        return err_hint(err, "%s", d->way);
     if (!d->cause)
         return err_hint(err,
                         "phasegate check --format json > FILE over the plans and the schema as "

@@ -123,6 +123,7 @@ static void add_schemas(struct json_out *j, struct arena *a, const struct report
     for (int i = 0; i < r->n_schemas; i++) {
         json_object_begin(j, NULL);
         json_str(j, "catalogue", r->schemas[i].catalogue);
+        json_int(j, "form", SCHEMA_FORM);
         add_objects(j, a, i > 0 ? &r->schemas[i - 1] : NULL, &r->schemas[i]);
         json_object_end(j);
     }

@@ -63,11 +63,10 @@ static bool run_dump(struct load *l, const char *url, int fd, struct err *err)
     if (!db_variables(url, &l->arena, &variables, err) ||
         !program_find(l->s, "pg_dump", &program, err))
         return false;
-    const char *const argv[] = {str_text(&program),  "--schema-only",
-                                "--no-publications", "--no-subscriptions",
-                                "--no-tablespaces",  "--no-security-labels",
-                                "--encoding=UTF8",   "--lock-wait-timeout=30000",
-                                "--no-password",     NULL};
+    const char *const argv[] = {
+        str_text(&program),          "--schema-only",        "--no-subscriptions",
+        "--no-tablespaces",          "--no-security-labels", "--encoding=UTF8",
+        "--lock-wait-timeout=30000", "--no-password",        NULL};
     const struct program p = {
         .argv = argv, .env = dump_env(l, variables), .in_fd = -1, .out_fd = fd};
     if (!program_run(l->s, &p, &said, &code, err))

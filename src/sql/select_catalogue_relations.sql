@@ -4,7 +4,9 @@
 SELECT c.oid, c.relfilenode, c.relispopulated, EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.classid =
   'pg_catalog.pg_class'::pg_catalog.regclass AND x.objid = c.oid AND x.deptype = 'e'),
   n.nspname, c.relname, pg_catalog.pg_get_userbyid(c.relowner),
-  c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpersistence, c.reloptions, CASE WHEN
+  c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl, c.relpersistence, (SELECT
+  pg_catalog.string_agg(o, ',' ORDER BY o) FROM pg_catalog.unnest(c.reloptions) AS o WHERE o ~
+  '^(security_|check_option|user_catalog_table)'), CASE WHEN
   c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END, CASE WHEN c.relkind = 'p' THEN
   pg_catalog.pg_get_partkeydef(c.oid) END, pg_catalog.pg_get_expr(c.relpartbound, c.oid), (SELECT
   pg_catalog.string_agg(i.inhparent::pg_catalog.regclass::pg_catalog.text, ',' ORDER BY i.inhseqno) FROM

@@ -198,14 +198,29 @@ class Schema(FileCase):
         run = self.both(p, *ADVANCE)
         self.assertIn("(table public.schema_migrations differs)", run.json["error"]["message"])
 
-    def test_a_file_of_before_stays_readable(self):
+    def test_a_file_of_an_older_phasegate_is_refused(self):
+        """It says nothing of functions, rights and settings, and the proof rests on them, too."""
         p = self.with_proof()
-        self.made.pop("schemas")
+        whole = self.made["schemas"]
+        for schemas, words in (([{k: v for k, v in s.items() if k != "form"} for s in whole], "an older phasegate wrote it"),
+                               ([dict(s, form=1) for s in whole], "an older phasegate wrote it"),
+                               (whole[:-1] + [dict(whole[-1], form=1)], "an older phasegate wrote it"),
+                               (None, "an older phasegate wrote it"),
+                               ([dict(s, form=3) for s in whole], "written by a newer phasegate")):
+            with self.subTest(words):
+                doc = dict(self.made, schemas=schemas)
+                if schemas is None:
+                    doc.pop("schemas")
+                p.put("proof.json", json.dumps(doc))
+                self.assert_refused(p, words)
+        self.assertIn("phasegate check --format json > FILE", p.refused("proof", *ADVANCE)["hint"])
         p.put("proof.json", json.dumps(self.made))
-        p.db.psql("CREATE TABLE users (id int)")
-        self.assert_refused(p, "the file doesn't say what differs")
-        p.db.psql("DROP TABLE users")
         self.assert_taken(p)
+
+    def test_a_file_that_lost_a_schema(self):
+        p = self.with_proof()
+        p.put("proof.json", json.dumps(dict(self.made, schemas=self.made["schemas"][1:])))
+        self.assert_refused(p, "the file doesn't say what differs")
 
     def test_names_are_neutral(self):
         p = self.with_proof()
