@@ -81,8 +81,8 @@ int regular_open(const char *path, const char *shown, int64_t max, struct err *e
 bool regular_read(const char *path, const char *shown, int64_t max, struct str *out,
                   struct err *err);
 
-/* Is the file what git keeps as blob `object` (40 or 64 hex digits), as it is or with its CR LF as LF? Git isn't asked,
- * and no filter is run. False as well: it can't be read. */
+/* Is the file what git keeps as blob `object` (40 or 64 hex digits), as it is, with its CR LF as LF, or by the
+ * pointer to it that LFS keeps there? Git isn't asked, and no filter is run. False as well: it can't be read. */
 bool file_is_blob(const char *path, const char *object);
 
 /* ${VAR} in text, from lookup (returns NULL when unset). Unset: ERR_CONFIG naming the variable and the place. */

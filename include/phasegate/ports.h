@@ -189,7 +189,8 @@ struct host_ops {
                          struct err *);
     /* Append one line and fsync. Creates folder and file (0700/0600). Disk full leaves the file as it was. */
     bool (*append_durable)(struct host *, const char *path, const char *line, struct err *);
-    /* Run without a shell; env is a NULL-terminated list of NAME=VALUE added to ours. Output is cut at
+    /* Run without a shell; env is a NULL-terminated list of NAME=VALUE added to ours, and of NAMEs
+     * that are left out. Output is cut at
      * its ceiling, where it has none of its own at 64 KiB.
      * False only when it couldn't be started or was stopped by deadline or interrupt. */
     bool (*run)(struct host *, const char *const *argv, const char *const *env, int64_t deadline_ms,

@@ -51,11 +51,34 @@ const char *check_line(void *ctx, const char *file, int line)
     return s && *s ? arena_strndup(&c->arena, s, strcspn(s, "\r\n")) : NULL;
 }
 
-/* What is in a work tree may look like a repository of its own, with a configuration that names programs. And nothing is
- * fetched that isn't there. */
-const char *const check_git_env[] = {"GIT_NO_LAZY_FETCH=1",      "GIT_ALLOW_PROTOCOL=none",
-                                     "GIT_NO_REPLACE_OBJECTS=1", "GIT_TERMINAL_PROMPT=0",
-                                     "GIT_OPTIONAL_LOCKS=0",     NULL};
+/* What is in a work tree may look like a repository of its own, with a configuration that names programs. Nothing is
+ * fetched that isn't there, and the repository is the one that the project lies in, with the past that its commits have:
+ * hooks of another one leave their own in the environment. */
+const char *const check_git_env[] = {"GIT_NO_LAZY_FETCH=1",
+                                     "GIT_ALLOW_PROTOCOL=none",
+                                     "GIT_NO_REPLACE_OBJECTS=1",
+                                     "GIT_GRAFT_FILE=/dev/null",
+                                     "GIT_TERMINAL_PROMPT=0",
+                                     "GIT_OPTIONAL_LOCKS=0",
+                                     "LC_ALL=C",
+                                     "LANGUAGE",
+                                     "GIT_DIR",
+                                     "GIT_COMMON_DIR",
+                                     "GIT_WORK_TREE",
+                                     "GIT_IMPLICIT_WORK_TREE",
+                                     "GIT_INDEX_FILE",
+                                     "GIT_OBJECT_DIRECTORY",
+                                     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                                     "GIT_QUARANTINE_PATH",
+                                     "GIT_NAMESPACE",
+                                     "GIT_PREFIX",
+                                     "GIT_SHALLOW_FILE",
+                                     "GIT_REPLACE_REF_BASE",
+                                     "GIT_GLOB_PATHSPECS",
+                                     "GIT_NOGLOB_PATHSPECS",
+                                     "GIT_ICASE_PATHSPECS",
+                                     "GIT_INTERNAL_SUPER_PREFIX",
+                                     NULL};
 
 /* Where the project lies in its repository; NULL: at its root, or in none. Services count from there. */
 const char *check_prefix(struct context *c)

@@ -47,7 +47,8 @@ bool since_differs(const char *path, const struct since_thing *then)
     case SINCE_A_FILE: return !file_is_blob(path, then->object);
     case SINCE_NOWHERE: return access(path, F_OK) == 0;
     case SINCE_A_FOLDER:
-    case SINCE_OUTSIDE: return true;
+    case SINCE_OUTSIDE:
+    case SINCE_UNKNOWN: return true;
     }
     return true;
 }
@@ -144,7 +145,8 @@ static bool compare_baseline(struct since *s, bool *out, struct err *err)
     }
     if (thing.where == SINCE_A_FOLDER && !since_list(s, &thing, &then, err))
         return false;
-    *out = thing.where == SINCE_OUTSIDE || any_now(s, path, &then) || any_then(s, path, &then);
+    *out = thing.where == SINCE_OUTSIDE || thing.where == SINCE_UNKNOWN ||
+           any_now(s, path, &then) || any_then(s, path, &then);
     return true;
 }
 
@@ -181,6 +183,7 @@ static bool compare_then(struct since *s, const char *folder, const char *end, b
 
     if (!since_find(s, folder, &thing, err))
         return false;
+    *out |= thing.where == SINCE_UNKNOWN;
     if (thing.where != SINCE_A_FOLDER)
         return true;
     if (!since_list(s, &thing, &then, err))
@@ -281,12 +284,68 @@ static bool no_such_place(struct since *s, const char *what, struct err *err)
     return err_hint(err, "name a commit or branch that git knows; a shallow clone has few of them");
 }
 
+/* A line: the ref, its object, and the commit that a tag with a message is of. NULL: that was the last one. */
+static const char *next_ref(struct arena *a, const char **at, const char **commit)
+{
+    const char *line = *at;
+    size_t n = strcspn(line, "\n"), name = strcspn(line, " "), last;
+
+    if (!*line)
+        return NULL;
+    *at = line + n + (line[n] == '\n');
+    for (last = n; line[last - 1] == ' ';)
+        last--;
+    size_t from = last;
+    while (line[from - 1] != ' ')
+        from--;
+    *commit = arena_strndup(a, line + from, last - from);
+    return arena_strndup(a, line, name);
+}
+
+/* A branch and a tag of one name: git takes the tag, and whoever wrote it may have meant the other. False: it may be
+ * any of several commits. */
+static bool is_one_commit(struct since *s, struct since_repo *r, const char *ref, struct err *err)
+{
+    struct arena *a = &s->c->arena;
+    const char *at_brace = strstr(ref, "@{");
+    size_t n = strcspn(ref, "~^:");
+    const char *name =
+        arena_strndup(a, ref, at_brace && at_brace < ref + n ? (size_t) (at_brace - ref) : n);
+    const char *argv[] = {"for-each-ref",
+                          "--format=%(refname) %(objectname) %(*objectname)",
+                          arena_printf(a, "refs/%s", name),
+                          arena_printf(a, "refs/tags/%s", name),
+                          arena_printf(a, "refs/heads/%s", name),
+                          arena_printf(a, "refs/remotes/%s", name),
+                          arena_printf(a, "refs/remotes/%s/HEAD", name),
+                          NULL};
+    AUTO(str) list = {0}, said = {0}, names = {0};
+    const char *commit, *first = NULL, *one, *full = NULL;
+    bool same = true;
+    int code = 0;
+
+    if (!since_git(s, r, argv, NULL, &list, &said, &code, err))
+        return false;
+    for (const char *at = str_text(&list); (one = next_ref(a, &at, &commit));) {
+        str_addf(&names, "%s%s", names.len ? " and " : "", proof_shown(a, one));
+        same &= !first || strcmp(first, commit) == 0;
+        first = first ? first : commit;
+        full = full && strncmp(one, "refs/heads/", strlen("refs/heads/")) != 0 ? full : one;
+    }
+    if (same && full && strchr(str_text(&names), ' '))
+        return true;
+    err_set(err, ERR_USAGE, "--since %s may be several commits: %s%s", s->ref,
+            names.len ? str_text(&names) : "git finds more than one",
+            names.len && same ? ", and one whose digest begins so" : "");
+    return err_hint(err, "--since %s",
+                    full ? proof_shown(a, full) : "with the whole digest of a commit");
+}
+
 static bool find_commit(struct since *s, const char *ref, struct err *err)
 {
     struct arena *a = &s->c->arena;
     struct since_repo *r = &s->repos[0];
-    const char *known[] = {"rev-parse", "--verify", "--quiet", arena_printf(a, "%s^{commit}", ref),
-                           NULL};
+    const char *known[] = {"rev-parse", "--verify", arena_printf(a, "%s^{commit}", ref), NULL};
     AUTO(str) commit = {0}, base = {0}, said = {0};
     int code = 0;
 
@@ -294,6 +353,8 @@ static bool find_commit(struct since *s, const char *ref, struct err *err)
         return false;
     if (code != 0)
         return no_such_place(s, "git knows no such commit", err);
+    if (strstr(str_text(&said), "' is ambiguous") && !is_one_commit(s, r, ref, err))
+        return false;
     const char *bases[] = {"merge-base", one_line(a, &commit), "HEAD", NULL};
     if (!since_git(s, r, bases, NULL, &base, &said, &code, err))
         return false;

@@ -77,7 +77,8 @@ bool since_differs(const char *path, const struct since_thing *then);
 
 /* ---- since_tree.c: what git has ---- */
 
-enum since_where { SINCE_NOWHERE, SINCE_A_FILE, SINCE_A_FOLDER, SINCE_OUTSIDE };
+/* UNKNOWN: in a submodule that isn't one any more. */
+enum since_where { SINCE_NOWHERE, SINCE_A_FILE, SINCE_A_FOLDER, SINCE_OUTSIDE, SINCE_UNKNOWN };
 /* What stood at a path then. Links were followed as they led then. */
 struct since_thing {
     enum since_where where;

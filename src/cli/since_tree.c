@@ -24,7 +24,7 @@ bool since_git(struct since *s, const struct since_repo *repo, const char *const
 
     while (argv[n_args])
         n_args++;
-    const char **whole = arena_array(&c->arena, const char *, n_args + 11);
+    const char **whole = arena_array(&c->arena, const char *, n_args + 13);
     whole[n++] = "git";
     whole[n++] = "-C";
     whole[n++] = at;
@@ -35,6 +35,8 @@ bool since_git(struct since *s, const struct since_repo *repo, const char *const
     whole[n++] = "core.fsmonitor=false";
     whole[n++] = "-c";
     whole[n++] = CHECK_GIT_SAFE;
+    whole[n++] = "-c";
+    whole[n++] = "core.warnAmbiguousRefs=true";
     memcpy(whole + n, argv, sizeof *argv * (size_t) n_args);
     bool ran = h->ops->run_fed(h, whole, check_git_env, input ? str_text(input) : NULL,
                                input ? input->len : 0, GIT_MS, out, said, code, err);
@@ -281,11 +283,15 @@ const char *since_below(const struct since_repo *r, const char *path)
     return path[n] ? path + n + 1 : path + n;
 }
 
+/* NULL: there is no repository at its place any more, or too many were met. */
 static struct since_repo *module_of(struct since *s, const struct since_repo *outer,
                                     const char *path, const char *commit)
 {
     struct arena *a = &s->c->arena;
     const char *top = arena_printf(a, "%s/%s", outer->top, path);
+
+    if (access(arena_printf(a, "%s/.git", top), F_OK) != 0)
+        return NULL;
 
     for (int i = 0; i < s->n_repos; i++)
         if (strcmp(s->repos[i].top, top) == 0)
@@ -346,7 +352,7 @@ static bool walk(struct since *s, const char *path, struct since_thing *out, con
         if (e->kind == SINCE_MODULE) {
             r = module_of(s, r, part, e->object);
             rel = r ? rest : NULL;
-            out->where = r ? SINCE_NOWHERE : SINCE_OUTSIDE;
+            out->where = r ? SINCE_NOWHERE : SINCE_UNKNOWN;
             n = 0;
         } else if (e->kind == SINCE_FILE) {
             *out = (struct since_thing) {SINCE_A_FILE, e->object, r, part};

@@ -29,12 +29,13 @@ struct child {
 
 /* ---- environment ----------------------------------------------------------------------------- */
 
+/* A name alone is there to be left out. */
 static bool has_name_of(const char *entry, const char *const *list)
 {
     size_t n = strcspn(entry, "=");
 
     for (; list && *list; list++)
-        if (strncmp(*list, entry, n) == 0 && (*list)[n] == '=')
+        if (strncmp(*list, entry, n) == 0 && ((*list)[n] == '=' || (*list)[n] == '\0'))
             return true;
     return false;
 }
@@ -54,7 +55,8 @@ static const char **merge_env(struct arena *a, const char *const *added)
         if (!has_name_of(environ[i], added))
             all[m++] = environ[i];
     for (; added && *added; added++)
-        all[m++] = *added;
+        if (strchr(*added, '='))
+            all[m++] = *added;
     return all;
 }
 

@@ -64,6 +64,12 @@ static bool read_all(struct pass *p)
     return got == 0;
 }
 
+static void to_hex(const unsigned char *sum, unsigned n, char *out)
+{
+    for (unsigned i = 0; i < n; i++)
+        snprintf(out + 2 * i, 3, "%02x", sum[i]);
+}
+
 /* Its length comes first, so it is read twice. *n: in, bytes that were tried already, -1 none; out, how many it has. */
 static bool has_name(int fd, bool unix_ends, const char *object, const EVP_MD *kind, int64_t *n)
 {
@@ -85,8 +91,37 @@ static bool has_name(int fd, bool unix_ends, const char *object, const EVP_MD *k
     if (!EVP_DigestFinal_ex(p.digest, sum, &size))
         abort();
     EVP_MD_CTX_free(p.digest);
-    for (unsigned i = 0; i < size; i++)
-        snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    to_hex(sum, size, hex);
+    return good && strcmp(hex, object) == 0;
+}
+
+/* Is it what a pointer of LFS with this name leads to? Such a pointer has one form: by its content and length it can be
+ * written, and named. */
+static bool has_pointer(int fd, const char *object, const EVP_MD *kind)
+{
+    struct pass p = {.fd = fd, .digest = EVP_MD_CTX_new()};
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "", head[32];
+    AUTO(str) pointer = {0};
+
+    if (!p.digest || !EVP_DigestInit_ex(p.digest, EVP_sha256(), NULL))
+        abort();
+    bool good = read_all(&p);
+    if (!EVP_DigestFinal_ex(p.digest, sum, &size))
+        abort();
+    to_hex(sum, size, hex);
+    str_addf(&pointer,
+             "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %" PRId64 "\n", hex,
+             p.n);
+    int length = snprintf(head, sizeof head, "blob %zu", pointer.len);
+    if (!EVP_DigestInit_ex(p.digest, kind, NULL) ||
+        !EVP_DigestUpdate(p.digest, head, (size_t) length + 1) ||
+        !EVP_DigestUpdate(p.digest, str_text(&pointer), pointer.len) ||
+        !EVP_DigestFinal_ex(p.digest, sum, &size))
+        abort();
+    EVP_MD_CTX_free(p.digest);
+    to_hex(sum, size, hex);
     return good && strcmp(hex, object) == 0;
 }
 
@@ -99,7 +134,8 @@ bool file_is_blob(const char *path, const char *object)
 
     if (fd < 0)
         return false;
-    bool same = has_name(fd, false, object, kind, &n) || has_name(fd, true, object, kind, &n);
+    bool same = has_name(fd, false, object, kind, &n) || has_name(fd, true, object, kind, &n) ||
+                has_pointer(fd, object, kind);
     close(fd);
     return same;
 }

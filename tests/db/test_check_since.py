@@ -1,5 +1,6 @@
 """check --since: what a branch's own migrations break. On servers of its own."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -613,6 +614,101 @@ class Changed(Branch):
         self.assertEqual((done.rc, "have no commit in common" in done.stderr), (2, True), done)
 
 
+class Refs(Branch):
+    """Which commit and which repository it is, is said by the project's own folder."""
+
+    quiet = Changed.quiet
+    DROPS = Changed.DROPS
+
+    def ahead(self):
+        """The branch's only commit breaks what main has; a tag of it would make it look unchanged."""
+        p = self.quiet()
+        p.write("statements/1.0.0.sql", GET + "\n")
+        self.git(p, "commit", "-qam", "work")
+        self.assertEqual(self.since(p).rc, 1)
+        return p
+
+    def test_a_tag_named_like_the_branch(self):
+        p = self.ahead()
+        self.git(p, "config", "core.warnAmbiguousRefs", "false")
+        for make in (("tag",), ("tag", "-m", "annotated")):
+            self.git(p, *make, "main")
+            for ref in ("main", "main~0", "main^{commit}"):
+                done = p.run("check", "--since", ref, env={"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de"})
+                self.assertEqual(done.rc, 2, done)
+                self.assertIn("--since %s may be several commits: refs/heads/main and refs/tags/main" % ref, done.stderr)
+                self.assertIn("--since refs/heads/main", done.stderr)
+            self.assertEqual(p.check("--since", "refs/heads/main").rc, 1)
+            self.assertEqual(p.check("--since", "refs/tags/main").rc, 0)
+            self.git(p, "tag", "-d", "main")
+            # Both are one commit.
+            self.git(p, *make, "main", "main")
+            self.assertEqual(p.check("--since", "main").rc, 1)
+            self.git(p, "tag", "-d", "main")
+
+    def test_a_branch_named_like_a_commit(self):
+        p = self.ahead()
+        short = self.git(p, "rev-parse", "--short=7", "main").strip()
+        self.git(p, "branch", short, "work")
+        done = p.run("check", "--since", short)
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("refs/heads/%s, and one whose digest begins so" % short, done.stderr)
+
+    def test_a_name_with_an_at(self):
+        p = self.ahead()
+        self.git(p, "branch", "a@b", "main")
+        self.git(p, "tag", "a@b", "work")
+        self.assertIn("refs/heads/a@b and refs/tags/a@b", p.run("check", "--since", "a@b").stderr)
+
+    def test_replaced_objects(self):
+        p = self.ahead()
+        main, work = (self.git(p, "rev-parse", r).strip() for r in ("main", "work"))
+        self.git(p, "replace", main, work)
+        self.assertEqual(p.check("--since", "main").rc, 1)
+        self.git(p, "replace", "-d", main)
+        self.git(p, "replace", *(self.git(p, "rev-parse", r + ":statements").strip() for r in ("main", "work")))
+        self.assertEqual(p.check("--since", "main").rc, 1)
+
+    def test_grafts(self):
+        p = self.ahead()
+        p.write(".git/info/grafts", self.git(p, "rev-parse", "work"))
+        self.assertEqual(p.check("--since", "main").rc, 1)
+
+    def test_another_repository_in_the_environment(self):
+        p, other = self.ahead(), self.temp + "/other"
+        shutil.copytree(p.dir, other)
+        self.git(p, "-C", other, "branch", "-f", "main", "work")
+        git = other + "/.git"
+        for env in ({"GIT_DIR": git}, {"GIT_DIR": git, "GIT_WORK_TREE": other}, {"GIT_WORK_TREE": other}, {"GIT_COMMON_DIR": git},
+                    {"GIT_INDEX_FILE": git + "/index"}, {"GIT_OBJECT_DIRECTORY": self.temp}, {"GIT_NAMESPACE": "other"},
+                    {"GIT_DIR": "/nonexistent"}, {"GIT_SHALLOW_FILE": "/nonexistent/x"}, {"GIT_REPLACE_REF_BASE": "refs/heads"},
+                    {"GIT_ICASE_PATHSPECS": "1"}, {"GIT_PREFIX": "statements/"},
+                    {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.worktree", "GIT_CONFIG_VALUE_0": other},
+                    {"GIT_CONFIG_PARAMETERS": "'core.worktree=%s'" % other}, {"GIT_CONFIG_GLOBAL": git + "/config"}, {"GIT_CONFIG": git + "/config"},
+                    {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.warnAmbiguousRefs", "GIT_CONFIG_VALUE_0": "false"}):
+            with self.subTest(env):
+                done = p.check("--since", "main", env=env)
+                self.assertEqual(done.rc, 1, done)
+                self.assertEqual(done.stderr, "")
+
+    def test_a_file_of_lfs(self):
+        """Git has a pointer to it."""
+        p = self.quiet()
+        was = {n: open(p.dir + "/" + n, "rb").read() for n in ("statements/1.0.0.sql", "migrations/V1__a.sql")}
+        for name, text in was.items():
+            p.write(name, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n" % (hashlib.sha256(text).hexdigest(), len(text)))
+        self.git(p, "commit", "-qam", "pointers")
+        self.git(p, "branch", "-f", "main")
+        for name, text in was.items():
+            p.write(name, text.decode())
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        for name, text in was.items():
+            p.write(name, text.decode() + "-- another\n")
+            self.assertEqual(p.check("--since", "main").rc, 1, name)
+            p.write(name, text.decode())
+        self.assertEqual(p.check("--since", "main").rc, 0)
+
+
 class Modules(Branch):
     """Statements in a submodule."""
 
@@ -655,6 +751,38 @@ class Modules(Branch):
         self.assertEqual(done.rc, 2, done)
         self.assertIn("shared", done.stderr)
         self.assertIn("it is a submodule: fetch its commit " + "1" * 40, done.stderr)
+
+    def test_it_became_a_folder(self):
+        """What it was isn't known any more."""
+        p = self.with_module()
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        self.git(p, "rm", "-q", "--cached", "shared", ".gitmodules")
+        os.unlink(p.dir + "/shared/.git")
+        for commit in (False, True):
+            if commit:
+                self.git(p, "add", "-A")
+                self.git(p, "commit", "-qm", "a folder")
+            done = p.check("--since", "main")
+            self.assertEqual((done.rc, done.stderr), (1, ""), done)
+        # Nor what else the statements' folder had.
+        self.edit(p, "shared/a.sql", "shared")
+        self.git(p, "commit", "-qam", "all of it")
+        self.assertEqual(p.check("--since", "main").rc, 1)
+
+    def test_a_folder_became_one(self):
+        p = self.with_module()
+        self.git(p, "rm", "-q", "--cached", "shared", ".gitmodules")
+        shutil.move(p.dir + "/shared/.git", self.temp + "/gitfile")
+        self.git(p, "add", "-A")
+        self.git(p, "commit", "-qm", "a folder")
+        self.git(p, "branch", "-f", "main")
+        self.git(p, "rm", "-q", "--cached", "-r", "shared")
+        shutil.move(self.temp + "/gitfile", p.dir + "/shared/.git")
+        self.git(p, "-c", "advice.addEmbeddedRepo=false", "add", "shared")
+        self.git(p, "commit", "-qm", "a submodule")
+        self.assertEqual(p.check("--since", "main").rc, 0)
+        p.write("shared/a.sql", GET + "\n")
+        self.assertEqual(p.check("--since", "main").rc, 1)
 
     def test_a_project_in_one(self):
         p = self.with_module()

@@ -44,6 +44,28 @@ static void test_names(void **state)
     }
 }
 
+/* What git has of a file in LFS is a pointer. */
+static void test_pointers(void **state)
+{
+    static const struct {
+        const char *bytes, *object;
+        bool is_it;
+    } rows[] = {
+        {"a\n", "06388162f42cc058b9a5b34c6214b4bd73402aea", true},
+        {"a\n", "469d295f82ec2084853f5bf515753be1216f0c4b4c26ac8e236c0e5802c012ed", true},
+        {"b\n", "06388162f42cc058b9a5b34c6214b4bd73402aea", false},
+        {"a", "06388162f42cc058b9a5b34c6214b4bd73402aea", false},
+        {"a\r\n", "06388162f42cc058b9a5b34c6214b4bd73402aea", false},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        put(rows[i].bytes, strlen(rows[i].bytes));
+        if (file_is_blob(path, rows[i].object) != rows[i].is_it)
+            fail_msg("row %zu", i);
+    }
+}
+
 /* A line end that lies across two reads is one, too. */
 static void test_long_ones(void **state)
 {
@@ -100,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_pointers),
         cmocka_unit_test(test_long_ones),
         cmocka_unit_test(test_none),
     };

@@ -345,6 +345,10 @@ static void test_run(void **state)
     setenv("PHASEGATE_T1", "ours", 1);
     setenv("PHASEGATE_T2", "too", 1);
     assert_string_equal(run(r, sh, env, 5000).out, "theirs too\n");
+    static const char *const without[] = {"PHASEGATE_T1", "PHASEGATE_T2=", NULL};
+    static const char *const which[] = {"sh", "-c",
+                                        "echo ${PHASEGATE_T1-none}/${PHASEGATE_T2-none}", NULL};
+    assert_string_equal(run(r, which, without, 5000).out, "none/\n");
     assert_string_equal(run(r, sh, NULL, 5000).out, "ours too\n");
     assert_true(r->host->ops->run(r->host, plain, NULL, 5000, NULL, NULL, NULL, &r->err));
 }
