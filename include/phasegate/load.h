@@ -59,8 +59,9 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
 bool sql_facts(struct arena *a, const char *sql, struct pos at, struct sql_stmt **out, int *out_n,
                struct problem_list *problems);
 
-/* An expression that is a column of its row and nothing else but casts, and constants that are put before or behind it
- * (||) or added (+, -): as far as the casts let them be, other values of the column are other values of it. */
+/* An expression that is a column of its row and nothing else but casts, COLLATE, and constants that are put before or behind
+ * it (||) or added (+, -), or NULL instead (NULLIF, CASE with one WHEN): as far as the casts let them be, other values of
+ * the column are other values of it, or NULL. NULL it gives for NULL. */
 #define COLUMN_EXPR_CASTS 4
 struct column_cast {
     const char *type; /* "int4"; what || makes is "text" */
@@ -70,6 +71,7 @@ struct column_expr {
     const char *column;
     struct column_cast casts[COLUMN_EXPR_CASTS]; /* innermost first */
     int n_casts;
+    bool makes_null; /* of a value, too */
 };
 /* False: it is something else, or no expression. */
 bool expr_of_column(struct arena *a, const char *expr, struct column_expr *out);

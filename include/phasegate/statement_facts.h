@@ -34,6 +34,7 @@ struct fact_write {
     bool positional;            /* INSERT without a column list */
     struct text_list columns;   /* INSERT list, UPDATE SET */
     struct text_list defaulted; /* given as DEFAULT */
+    struct text_list nulls;     /* given as NULL, in every row; not of MERGE */
     /* parallel to columns: number of the parameter that goes in as it is or cast (1-based), 0: an expression or a
      * constant. Of several rows of VALUES: the first's. */
     int *params;

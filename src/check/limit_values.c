@@ -15,6 +15,7 @@ enum { /* pg_type.dat */
        T_INT2 = 21,
        T_INT4 = 23,
        T_TEXT = 25,
+       T_JSON = 114,
        T_FLOAT4 = 700,
        T_FLOAT8 = 701,
        T_INT2S = 1005,
@@ -27,7 +28,8 @@ enum { /* pg_type.dat */
        T_TIMESTAMP = 1114,
        T_TIMESTAMPTZ = 1184,
        T_NUMERICS = 1231,
-       T_NUMERIC = 1700
+       T_NUMERIC = 1700,
+       T_JSONB = 3802
 };
 
 /* As many digits as the column has room for; without a limit more than any other number has. */
@@ -143,10 +145,48 @@ static int values_through(struct proof *p, const struct plan *sync, const struct
     return n;
 }
 
+/* A document with each word that an expression has between quotes as a key. */
+static const char *document_of(struct proof *p, const char *expr, const char *value)
+{
+    AUTO(str) s = {0};
+
+    for (const char *open = strchr(expr, '\''); open;) {
+        const char *close = strchr(open + 1, '\'');
+        if (!close)
+            break;
+        if (!memchr(open, '"', (size_t) (close - open)) &&
+            !memchr(open, '\\', (size_t) (close - open)))
+            str_addf(&s, "%s\"%.*s\": %s", s.len ? ", " : "{", (int) (close - open - 1), open + 1,
+                     value);
+        open = strchr(close + 1, '\'');
+    }
+    if (!s.len)
+        return "{}";
+    str_add(&s, "}");
+    return arena_strdup(p->a, str_text(&s));
+}
+
+/* What the expressions of a trigger take out of a document may be of any kind, and missing. */
+static int documents_through(struct proof *p, const struct plan *sync, const char **out, int n)
+{
+    static const char *const values[] = {"\"y\"", "\"\"", "-1", "9876543210", "null", "[]"};
+
+    for (int i = 0; i < sync->sync.forward.n; i++)
+        for (size_t k = 0; k < sizeof values / sizeof *values && n < THROUGH_MAX; k++)
+            out[n++] = document_of(p, sync->sync.forward.items[i].value.s, values[k]);
+    if (n < THROUGH_MAX)
+        out[n++] = "{}";
+    return n;
+}
+
 int limit_values(struct proof *p, const struct plan *sync, const struct cat_relation *r,
                  const struct cat_column *c, int longest, const char **out)
 {
-    return values_through(p, sync, r, out, values_for(p, r, c, longest, out));
+    int n = values_for(p, r, c, longest, out);
+
+    if (sync && (c->base == T_JSON || c->base == T_JSONB))
+        n = documents_through(p, sync, out, n);
+    return values_through(p, sync, r, out, n);
 }
 
 static char category_of(unsigned type)

@@ -45,6 +45,19 @@ bool limits_restricts(const struct task *t, const char *table)
     return false;
 }
 
+/* A partition has the trigger of the whole. By its columns: what is tried shows whether it is one. */
+static bool may_be_part(const struct proof *p, const struct plan *sync,
+                        const struct cat_relation *r)
+{
+    bool has_all = true, is_split = false;
+
+    for (int i = 0; i < p->now.n_relations && !is_split; i++)
+        is_split = p->now.relations[i].kind == 'p' && sync_is_of(sync, &p->now.relations[i]);
+    for (int i = 0; is_split && i < sync->sync.forward.n; i++)
+        has_all = has_all && cat_column(r, sync->sync.forward.items[i].key.s);
+    return is_split && has_all;
+}
+
 /* A trigger restricts whoever writes what it reads, to what the other side takes. */
 static bool restricts(const struct proof *p, int state, const struct cat_relation *written,
                       const char *column)
@@ -54,7 +67,7 @@ static bool restricts(const struct proof *p, int state, const struct cat_relatio
 
     if (!r || !sync)
         return r && limits_restricts(p->t.states[state].task, r->name);
-    return sync_is_of(sync, r) &&
+    return (sync_is_of(sync, r) || may_be_part(p, sync, r)) &&
            (!column || sync_reads(sync, column) || sync_target(sync, column));
 }
 

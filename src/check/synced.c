@@ -96,11 +96,13 @@ static bool is_counted(const struct cat_column *c)
                                               strstr(c->fallback, "uuid") != NULL));
 }
 
-const struct cat_column *sync_source(const struct cat_relation *r, const struct fact_write *w,
-                                     const struct pair *target, const struct plan *plan,
-                                     bool *fresh)
+const struct cat_column *sync_source(struct proof *p, const struct cat_relation *r,
+                                     const struct fact_write *w, const struct pair *target,
+                                     const struct plan *plan, bool *fresh)
 {
     const struct cat_column *found = NULL;
+    struct column_expr e;
+    bool null_stays = expr_of_column(p->scratch, target->value.s, &e);
 
     *fresh = false;
     for (int i = 0; i < plan->sync.forward_columns.n; i++) {
@@ -108,7 +110,8 @@ const struct cat_column *sync_source(const struct cat_relation *r, const struct 
         const struct cat_column *c = cat_column(r, name);
         bool said = w->positional || has_text(&w->columns, name);
 
-        if (!c || !has_name(target->value.s, name) || w->verb == VERB_DELETE)
+        if (!c || !has_name(target->value.s, name) || w->verb == VERB_DELETE ||
+            (null_stays && has_text(&w->nulls, name)))
             continue;
         if (said && !has_text(&w->defaulted, name))
             found = c;
@@ -182,7 +185,7 @@ static bool keeps_apart(struct kind from, struct kind to, bool by_hand)
 
 /* The column whose values the expression of a target keeps apart; NULL: none. */
 static const struct cat_column *kept_of(struct proof *p, const struct cat_relation *r,
-                                        const struct pair *target)
+                                        const struct pair *target, bool nulls_too)
 {
     const struct cat_column *to = cat_column(r, target->key.s);
     struct column_expr e;
@@ -190,7 +193,7 @@ static const struct cat_column *kept_of(struct proof *p, const struct cat_relati
     if (!to || !expr_of_column(p->scratch, target->value.s, &e))
         return NULL;
     const struct cat_column *from = cat_column(r, e.column);
-    if (!from ||
+    if (!from || (nulls_too && e.makes_null) ||
         (to->collation && (!from->collation || strcmp(from->collation, to->collation) != 0)))
         return NULL;
     struct kind now = {from->base, from->typmod};
@@ -218,7 +221,7 @@ static bool is_stored_as_made(struct proof *p, const struct cat_relation *r,
     struct column_expr e;
 
     if (!to || expr_of_column(p->scratch, target->value.s, &e))
-        return to && kept_of(p, r, target);
+        return to && kept_of(p, r, target, false);
     return to->typmod < 0 ? to->category != 'S' || to->base == T_TEXT || to->base == T_VARCHAR
                           : to->base == T_VARCHAR;
 }
@@ -272,6 +275,11 @@ static const char *body_of(const struct cat_relation *r, const struct cat_index 
     return constraint ? constraint : using ? using : index->definition;
 }
 
+bool takes_nulls_alike(const struct cat_index *index)
+{
+    return strstr(index->definition, "NULLS NOT DISTINCT") != NULL;
+}
+
 /* Each column of the old index is one of the new one, or what one of the new one is made of and keeps apart. */
 static bool is_within(struct proof *p, int state, const struct cat_relation *r,
                       const struct cat_index *old, const struct cat_index *index)
@@ -290,7 +298,7 @@ static bool is_within(struct proof *p, int state, const struct cat_relation *r,
             const struct pair *target = index_has_column(index, r->columns[k].number)
                                             ? sync_writes(p, state, r, r->columns[k].name, &plan)
                                             : NULL;
-            found = target && kept_of(p, r, target) == c;
+            found = target && kept_of(p, r, target, takes_nulls_alike(index)) == c;
         }
         if (!found)
             return false;
@@ -303,11 +311,6 @@ static bool waits(const struct cat_relation *r, const struct cat_index *index)
     const char *constraint = constraint_of(r, index);
 
     return constraint && strstr(constraint, "DEFERRABLE");
-}
-
-static bool takes_nulls_alike(const struct cat_index *index)
-{
-    return strstr(index->definition, "NULLS NOT DISTINCT") != NULL;
 }
 
 bool sync_is_implied(struct proof *p, int state, const struct cat_relation *r,

@@ -21,9 +21,10 @@ const struct pair *sync_writes(const struct proof *p, int state, const struct ca
 const struct cat_relation *written_table(const struct proof *p, const struct cat_relation *r);
 /* The column through which a write comes to a column of the new side; NULL: it doesn't. fresh: with a value that comes
  * once only. */
-const struct cat_column *sync_source(const struct cat_relation *r, const struct fact_write *w,
-                                     const struct pair *target, const struct plan *plan,
-                                     bool *fresh);
+const struct cat_column *sync_source(struct proof *p, const struct cat_relation *r,
+                                     const struct fact_write *w, const struct pair *target,
+                                     const struct plan *plan, bool *fresh);
+bool takes_nulls_alike(const struct cat_index *index); /* NULLS NOT DISTINCT */
 /* Does a uniqueness of the old side's keep apart already what this index does? */
 bool sync_is_implied(struct proof *p, int state, const struct cat_relation *r,
                      const struct cat_index *index);

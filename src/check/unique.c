@@ -98,12 +98,12 @@ struct way {
 };
 
 /* False: the others don't matter. */
-static bool way_through_sync(const struct query *q, const struct key *k, const struct fact_write *w,
-                             const struct cat_column *c, const struct pair *target,
-                             const struct plan *plan, struct way *out)
+static bool way_through_sync(struct proof *p, const struct query *q, const struct key *k,
+                             const struct fact_write *w, const struct cat_column *c,
+                             const struct pair *target, const struct plan *plan, struct way *out)
 {
     bool fresh = false;
-    const struct cat_column *source = sync_source(k->r, w, target, plan, &fresh);
+    const struct cat_column *source = sync_source(p, k->r, w, target, plan, &fresh);
     if (source && !is_fresh(q, w, source) && !fresh) {
         *out = (struct way) {c, source, plan};
         return true;
@@ -114,8 +114,8 @@ static bool way_through_sync(const struct query *q, const struct key *k, const s
 
 /* A column that the plans made and that no trigger fills is filled by what they made beside it, from columns that were
  * apart before. */
-static struct way way_of(const struct proof *p, int state, const struct query *q,
-                         const struct key *k, const struct fact_write *w)
+static struct way way_of(struct proof *p, int state, const struct query *q, const struct key *k,
+                         const struct fact_write *w)
 {
     const struct cat_relation *first = cat_by_oid(&p->baseline, k->r->oid);
     const struct way none = {NULL, NULL, NULL};
@@ -128,7 +128,10 @@ static struct way way_of(const struct proof *p, int state, const struct query *q
 
         if (!is_of_key(k, c))
             continue;
-        if (writes(w, c) && is_fresh(q, w, c))
+        /* NULL is no value that is taken. */
+        bool is_null_here = names(&w->nulls, c->name) && index_has_column(k->index, c->number) &&
+                            !takes_nulls_alike(k->index);
+        if (writes(w, c) && (is_null_here || is_fresh(q, w, c)))
             return none;
         if (writes(w, c)) {
             found = found.plan ? found : (struct way) {c, c, NULL};
@@ -137,7 +140,7 @@ static struct way way_of(const struct proof *p, int state, const struct query *q
         const struct pair *target = sync_writes(p, state, k->r, c->name, &plan);
         if (target) {
             through = plan;
-            if (!way_through_sync(q, k, w, c, target, plan, &found))
+            if (!way_through_sync(p, q, k, w, c, target, plan, &found))
                 return none;
             continue;
         }

@@ -28,6 +28,10 @@ static bool look_at_operator(struct arena *a, const json_t *fields, struct colum
     const char *op = tree_last(tree_get(fields, "name"));
     int64_t n;
 
+    if (tree_is(fields, "kind", "AEXPR_NULLIF")) {
+        out->makes_null = true;
+        return left && right && is_constant(right) && look(a, left, out);
+    }
     if (!tree_is(fields, "kind", "AEXPR_OP") || !left || !inner || !op || !look(a, inner, out))
         return false;
     if (strcmp(op, "||") == 0)
@@ -36,11 +40,27 @@ static bool look_at_operator(struct arena *a, const json_t *fields, struct colum
            tree_integer(inner == left ? right : left, &n);
 }
 
+/* CASE WHEN ... THEN c END: c or NULL. */
+static bool look_at_case(struct arena *a, const json_t *fields, struct column_expr *out)
+{
+    const json_t *whens = tree_list(fields, "args"), *other = tree_get(fields, "defresult");
+
+    out->makes_null = true;
+    return tree_count(whens) == 1 && (!other || tree_is_null_const(other)) &&
+           look(a, tree_get(tree_as(json_array_get(whens, 0), "CaseWhen"), "result"), out);
+}
+
 static bool look(struct arena *a, const json_t *expr, struct column_expr *out)
 {
     const json_t *ref = tree_get(expr, "ColumnRef"), *cast = tree_get(expr, "TypeCast"),
-                 *op = tree_get(expr, "A_Expr");
+                 *op = tree_get(expr, "A_Expr"), *branch = tree_get(expr, "CaseExpr"),
+                 *collated = tree_get(expr, "CollateClause");
     struct sql_type type;
+
+    if (branch)
+        return look_at_case(a, branch, out);
+    if (collated)
+        return look(a, tree_get(collated, "arg"), out);
 
     if (ref) {
         const char *name = tree_last(tree_get(ref, "fields"));

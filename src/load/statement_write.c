@@ -78,6 +78,8 @@ static void write_set(struct walk *w, struct scope *s, struct fact_write *to, co
         bool in_part = tree_get(target, "indirection") != NULL; /* SET a[1] = $1 */
 
         note_written(w, to, tree_text(target, "name"), in_part ? NULL : part_of_row(value));
+        if (!in_part && tree_is_null_const(uncast(part_of_row(value))))
+            note_text_once(w->a, &to->nulls, tree_text(target, "name"));
         walk_expr(w, s, tree_get(target, "indirection"));
         walk_expr(w, s, value);
     }
@@ -95,6 +97,7 @@ static void write_columns(struct walk *w, struct fact_write *to, const json_t *c
     {
         const json_t *target = tree_as(item, "ResTarget"), *value = NULL;
         const char *name = tree_text(target, "name");
+        bool null = !tree_get(target, "indirection");
 
         if (rows)
             value = json_array_get(tree_list(tree_as(json_array_get(rows, 0), "List"), "items"), i);
@@ -106,7 +109,10 @@ static void write_columns(struct walk *w, struct fact_write *to, const json_t *c
             value = json_array_get(tree_list(tree_as(row, "List"), "items"), i);
             if (tree_get(value, "SetToDefault"))
                 note_text_once(w->a, &to->defaulted, name);
+            null = null && tree_is_null_const(uncast(value));
         }
+        if (null && (rows || tree_is_null_const(uncast(value))))
+            note_text_once(w->a, &to->nulls, name);
     }
 }
 

@@ -66,6 +66,13 @@ class Restricted(check_project.Case):
         change = plan("n", phases=dict(NONE, expand={"release": "1.1.0", "steps": [step("n", "ALTER TABLE t ADD COLUMN n int")]}))
         self.clean(self.of(change, baseline=baseline, old="-- name: Name\n-- args: (1, 'y')\nUPDATE t SET name = $2 WHERE id = $1;\n"))
 
+    def test_a_check_on_a_column_that_nobody_has_written(self):
+        """No row has a value there that it could refuse, and a row that the trigger doesn't touch gets none."""
+        change = "ALTER TABLE t ADD CONSTRAINT there CHECK (mobile <> '') NOT VALID"
+        name = "-- name: Name\n-- args: (1, 'y')\nUPDATE t SET name = $2 WHERE id = $1;\n"
+        self.clean(self.of(renamed(change), old=name))
+        self.red(self.of(renamed(change.replace("mobile", "phone")), old=name), "unproven-write", statement="Name")
+
 
 TWO = "CREATE TABLE t (id int PRIMARY KEY, street text NOT NULL); INSERT INTO t VALUES (1, 'x')"
 MOVE = """-- name: Move

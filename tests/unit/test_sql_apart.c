@@ -26,6 +26,13 @@ static void test_expressions(void **state)
         {"phone || '-' || 'x'", "phone", "text text "},
         {"n + 1", "n", ""},
         {"1000 - n", "n", ""},
+        {"nullif(phone, '')", "phone", ""},
+        {"phone COLLATE \"C\"", "phone", ""},
+        {"CASE WHEN n > 0 THEN phone END", "phone", ""},
+        {"CASE WHEN n > 0 THEN phone ELSE NULL END", "phone", ""},
+        {"CASE WHEN n > 0 THEN phone ELSE '' END", NULL, NULL},
+        {"CASE WHEN n > 0 THEN phone WHEN n < 0 THEN mail END", NULL, NULL},
+        {"nullif(phone, mail)", NULL, NULL},
         {"n * 2", NULL, NULL},
         {"n + 0.5", NULL, NULL},
         {"phone || NULL", NULL, NULL},
@@ -33,7 +40,7 @@ static void test_expressions(void **state)
         {"lower(phone)", NULL, NULL},
         {"coalesce(phone, '')", NULL, NULL},
         {"phone::mine", NULL, NULL},
-        {"CASE WHEN a THEN b END", NULL, NULL},
+        {"CASE a WHEN 1 THEN b END", "b", ""},
         {"data ->> 'city'", NULL, NULL},
         {"-n", NULL, NULL},
         {"'x'", NULL, NULL},
@@ -71,6 +78,10 @@ static void test_lengths(void **state)
     assert_int_equal(e.casts[0].typmod, 9);
     assert_int_equal(e.casts[1].typmod, -1);
     assert_false(expr_of_column(&a, "a::text::text::text::text::text", &e));
+    assert_true(expr_of_column(&a, "a", &e));
+    assert_false(e.makes_null);
+    assert_true(expr_of_column(&a, "'+' || nullif(a, '')", &e));
+    assert_true(e.makes_null);
 }
 
 int main(void)
