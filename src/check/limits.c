@@ -4,28 +4,6 @@
  */
 #include "check/limits.h"
 
-#define TRIES_MAX 4000
-
-struct limit_try {
-    const struct app_statement *a;
-    int param; /* 1-based */
-    const char *column, *value;
-    const char **args;
-    const struct cat_relation
-        *from; /* its column has the value in every row; NULL: it's a parameter's */
-    const struct cat_relation
-        *into;       /* emptied before: what is copied there has its keys; NULL: it isn't */
-    bool worked;     /* before the step */
-    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
-};
-
-struct limits {
-    const struct plan *sync; /* whose trigger comes with the state; NULL: a step restricts */
-    int longest;             /* text that is tried where the column itself has no limit */
-    struct limit_try *tries;
-    int n;
-};
-
 /* ---- whom a step may restrict ---------------------------------------------------------------------------- */
 
 static bool may_restrict(const struct sql_stmt *s)
@@ -59,8 +37,8 @@ static bool may_be_part(const struct proof *p, const struct plan *sync,
 }
 
 /* A trigger restricts whoever writes what it reads, to what the other side takes. */
-static bool restricts(const struct proof *p, int state, const struct cat_relation *written,
-                      const char *column)
+bool limits_hold(const struct proof *p, int state, const struct cat_relation *written,
+                 const char *column)
 {
     const struct plan *sync = sync_begins(p, state);
     const struct cat_relation *r = written_table(p, written);
@@ -69,19 +47,6 @@ static bool restricts(const struct proof *p, int state, const struct cat_relatio
         return r && limits_restricts(p->t.states[state].task, r->name);
     return (sync_is_of(sync, r) || may_be_part(p, sync, r)) &&
            (!column || sync_reads(sync, column) || sync_target(sync, column));
-}
-
-/* A new foreign key restricts those who delete what it points at, too. */
-static bool restricts_parent(const struct task *t, const char *table)
-{
-    for (int i = 0; i < t->step->n_stmts; i++) {
-        const struct sql_stmt *s = &t->step->stmts[i];
-
-        for (int k = 0; s->table && strcasestr(s->sql, "references") && k < s->relations.n; k++)
-            if (strcmp(s->relations.items[k].s, table) == 0 && strcmp(s->table, table) != 0)
-                return true;
-    }
-    return false;
 }
 
 /* The nth parameter that a write takes as it is: the column that it goes to. NULL: no more, or none there. */
@@ -103,7 +68,7 @@ static void add_try(struct proof *p, const struct app_statement *a, int param, c
 {
     const struct arg_set *base = &a->q->sets[0];
 
-    if (l->n == TRIES_MAX)
+    if (l->n == LIMIT_TRIES)
         return;
     struct limit_try *try = &l->tries[l->n++];
     *try = (struct limit_try) {.a = a,
@@ -159,178 +124,19 @@ static void add_tries(struct proof *p, const struct app_statement *a, int state,
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
         int most = w->columns.n > 0 ? w->columns.n : q->sets[0].n, param = 0;
 
-        for (int k = 0; r && restricts(p, state, r, NULL) && k < most; k++) {
+        for (int k = 0; r && limits_hold(p, state, r, NULL) && k < most; k++) {
             const struct cat_column *c = written_by(q, w, r, k, &param);
             const char *values[LIMIT_VALUES];
 
-            if (is_made(w, k) && restricts(p, state, r, w->columns.items[k].s))
+            if (is_made(w, k) && limits_hold(p, state, r, w->columns.items[k].s))
                 add_made(p, a, state, r, w->columns.items[k].s, l);
-            if (!c || !restricts(p, state, r, w->columns.n > 0 ? c->name : NULL))
+            if (!c || !limits_hold(p, state, r, w->columns.n > 0 ? c->name : NULL))
                 continue;
             int n = limit_values(p, l->sync, r, c, l->longest, values);
             for (int v = 0; v < n; v++)
                 add_try(p, a, param, c->name, values[v], l);
         }
     }
-}
-
-/* ---- values in rows --------------------------------------------------------------------------------------------- */
-
-static bool mentions(const struct query *q, const char *column)
-{
-    for (int i = 0; i < q->facts.columns.n; i++)
-        if (strcmp(q->facts.columns.items[i].s, column) == 0)
-            return true;
-    return false;
-}
-
-static bool is_in_constraint(const struct cat_relation *r, const struct cat_column *c)
-{
-    for (int i = 0; i < r->n_constraints; i++)
-        for (int k = 0; k < r->constraints[i].n_columns; k++)
-            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
-                return true;
-    return false;
-}
-
-static void add_row_tries(struct proof *p, const struct app_statement *a,
-                          const struct cat_relation *from, const struct cat_relation *into,
-                          bool whole, struct limits *l)
-{
-    for (int i = 0; i < from->n_columns; i++) {
-        const struct cat_column *c = &from->columns[i];
-        const char *values[LIMIT_VALUES];
-        int n = 0;
-
-        if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
-            (!whole && !mentions(a->q, c->name)))
-            continue;
-        n = limit_values(p, NULL, from, c, l->longest, values);
-        /* As long as what it goes to takes. */
-        for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
-            if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
-                values[n++] = limit_text(p, into->columns[k].typmod - 4);
-        for (int v = 0; v < n && l->n < TRIES_MAX; v++)
-            l->tries[l->n++] = (struct limit_try) {
-                .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
-    }
-}
-
-/* Something that is computed goes into the table: it hangs on the rows that it's computed from. */
-static bool computes(const struct fact_write *w)
-{
-    if (w->verb == VERB_INSERT && w->positional)
-        return true;
-    for (int i = 0; i < w->columns.n && w->verb != VERB_DELETE; i++)
-        if ((!w->params || w->params[i] == 0) &&
-            (i >= w->literals.n || w->literals.items[i].s == NULL))
-            return true;
-    return false;
-}
-
-static bool computes_restricted(const struct proof *p, int state, const struct cat_relation *r,
-                                const struct fact_write *w)
-{
-    bool any = w->columns.n == 0;
-
-    for (int i = 0; i < w->columns.n; i++)
-        any |= restricts(p, state, r, w->columns.items[i].s);
-    return any && restricts(p, state, r, NULL) && computes(w);
-}
-
-/* Rows that the trigger lets point at what is deleted: the old side says so, and did before. */
-static void add_pointed_at(struct proof *p, const struct app_statement *a,
-                           const struct cat_relation *parent, struct limits *l)
-{
-    const struct seed *s = seed_of(p, parent->oid);
-
-    for (int i = 0; l->sync && s && i < p->now.n_relations; i++) {
-        const struct cat_relation *r = &p->now.relations[i];
-
-        for (int k = 0; sync_is_of(l->sync, r) && k < r->n_constraints; k++) {
-            const struct cat_constraint *c = &r->constraints[k];
-            const struct cat_column *from = cat_column_number(r, c->columns[0]);
-            const struct cat_column *to = cat_column_number(parent, c->other_columns[0]);
-            const struct pair *target = from ? sync_target(l->sync, from->name) : NULL;
-
-            if (c->type != 'f' || c->other != parent->oid || c->n_columns != 1 || !target || !to)
-                continue;
-            for (int n = 0; n < l->sync->sync.forward_columns.n && l->n < TRIES_MAX; n++)
-                l->tries[l->n++] =
-                    (struct limit_try) {.a = a,
-                                        .column = l->sync->sync.forward_columns.items[n].s,
-                                        .value = seed_value(s, to->name),
-                                        .from = r};
-        }
-    }
-}
-
-static void add_from_rows(struct proof *p, const struct app_statement *a, int state,
-                          struct limits *l)
-{
-    const struct query *q = a->q;
-    const char *path = p->sessions[q->session].search_path;
-
-    for (int i = 0; i < q->facts.n_writes && q->n_before == 0; i++) {
-        const struct fact_write *w = &q->facts.writes[i];
-        const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
-
-        bool deletes = r && w->verb == VERB_DELETE && !l->sync &&
-                       restricts_parent(p->t.states[state].task, r->name);
-        if (r && w->verb == VERB_DELETE)
-            add_pointed_at(p, a, r, l);
-        if (!r || !(deletes || computes_restricted(p, state, r, w)))
-            continue;
-        for (int k = 0; k < q->facts.n_rels; k++) {
-            const struct fact_rel *f = &q->facts.rels[k];
-            const struct cat_relation *from = cat_find(&p->now, path, f->schema, f->name);
-
-            if (from && (from->kind == 'r' || from->kind == 'p') &&
-                (from != r || w->verb != VERB_INSERT))
-                add_row_tries(p, a, from, w->verb == VERB_INSERT ? r : NULL, f->star, l);
-        }
-    }
-}
-
-/* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
-static bool run_with_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
-                          struct err *err)
-{
-    const struct query *q = t->a->q;
-    const char *path = p->sessions[q->session].search_path;
-    const char *const value[] = {t->value};
-    struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
-    struct wire_result r[7] = {0};
-    AUTO(str) empty = {0}, change = {0};
-    int n = 1;
-
-    ops[n++] = (struct wire_op) {
-        .kind = WIRE_RUN,
-        .sql = arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public")};
-    str_add(&empty, "DELETE FROM ");
-    if (t->into)
-        sql_qualified(&empty, t->into->schema, t->into->name);
-    if (t->into)
-        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
-    str_add(&change, "UPDATE ");
-    sql_qualified(&change, t->from->schema, t->from->name);
-    str_add(&change, " SET ");
-    sql_ident(&change, t->column);
-    str_add(&change, " = $1");
-    ops[n++] =
-        (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&change), .args = value, .n_args = 1};
-    int own = n;
-    ops[n++] = (struct wire_op) {
-        .kind = WIRE_RUN, .sql = q->sql, .args = q->sets[0].values, .n_args = q->sets[0].n};
-    ops[n++] =
-        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true};
-    ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
-    if (!wire_run(p->owner, p->scratch, ops, n, r, err))
-        return false;
-    *out = r[own].ok ? r[own + 1] : r[own];
-    out->skipped = r[own].skipped;
-    out->ok = out->ok && (t->worked || r[own].affected > 0);
-    return true;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
@@ -340,7 +146,7 @@ static bool run_try(struct proof *p, const struct limit_try *t, struct wire_resu
                     struct err *err)
 {
     if (t->from)
-        return run_with_rows(p, t, out, err);
+        return limits_run_rows(p, t, out, err);
     struct query copy = *t->a->q;
     struct arg_set set = {t->args, copy.sets[0].n, false};
     bool reached = false;
@@ -466,7 +272,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l = arena_new(p->scratch, struct limits);
     l->sync = sync_begins(p, state);
     l->longest = limit_longest(p, state);
-    l->tries = arena_array(p->scratch, struct limit_try, TRIES_MAX);
+    l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
@@ -475,7 +281,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)
-            add_from_rows(p, a, state, l);
+            limits_add_rows(p, a, state, l);
     }
     for (int i = 0; i < l->n; i++) {
         struct wire_result r = {0};
@@ -526,7 +332,7 @@ static bool writes_restricted(const struct proof *p, const struct app_statement 
         bool reads = !sync || w->positional;
         for (int k = 0; sync && k < w->columns.n; k++)
             reads |= sync_reads(sync, w->columns.items[k].s);
-        if (r && reads && restricts(p, state, r, NULL))
+        if (r && reads && limits_hold(p, state, r, NULL))
             return true;
     }
     return false;

@@ -1,10 +1,43 @@
-/* limits: values at the limits of what a statement may be given. For limits.c. */
+/* limits: what is tried against a restriction, and with which values. For limits.c, limit_rows.c and limit_values.c. */
 #ifndef PHASEGATE_CHECK_LIMITS_H
 #define PHASEGATE_CHECK_LIMITS_H
 
 #include "check/synced.h"
 
 #define LIMIT_VALUES 48
+#define LIMIT_TRIES 4000
+
+struct limit_try {
+    const struct app_statement *a;
+    int param; /* 1-based */
+    const char *column, *value;
+    const char **args;
+    const struct cat_relation
+        *from; /* its column has the value in every row; NULL: it's a parameter's */
+    const struct cat_relation
+        *into;       /* emptied before: what is copied there has its keys; NULL: it isn't */
+    bool worked;     /* before the step */
+    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
+};
+
+struct limits {
+    const struct plan *sync; /* whose trigger comes with the state; NULL: a step restricts */
+    int longest;             /* text that is tried where the column itself has no limit */
+    struct limit_try *tries;
+    int n;
+};
+
+/* Does what makes the state restrict what is written to the table, and to this column of it? column NULL: any. */
+bool limits_hold(const struct proof *p, int state, const struct cat_relation *written,
+                 const char *column);
+
+/* limit_rows.c: values in rows that a statement computes from, or deletes what they point at. */
+void limits_add_rows(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
+bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
+                     struct err *err);
+
+/* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);
 /* How long a text is that is longer than what the step takes, or the other side of the trigger that comes with it. */

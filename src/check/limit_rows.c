@@ -1,0 +1,170 @@
+/* Values at the limits in the rows that a statement goes by, instead of in its parameters. */
+#include "check/limits.h"
+
+/* A new foreign key restricts those who delete what it points at, too. */
+static bool restricts_parent(const struct task *t, const char *table)
+{
+    for (int i = 0; i < t->step->n_stmts; i++) {
+        const struct sql_stmt *s = &t->step->stmts[i];
+
+        for (int k = 0; s->table && strcasestr(s->sql, "references") && k < s->relations.n; k++)
+            if (strcmp(s->relations.items[k].s, table) == 0 && strcmp(s->table, table) != 0)
+                return true;
+    }
+    return false;
+}
+
+static bool mentions(const struct query *q, const char *column)
+{
+    for (int i = 0; i < q->facts.columns.n; i++)
+        if (strcmp(q->facts.columns.items[i].s, column) == 0)
+            return true;
+    return false;
+}
+
+static bool is_in_constraint(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}
+
+static void add_row_tries(struct proof *p, const struct app_statement *a,
+                          const struct cat_relation *from, const struct cat_relation *into,
+                          bool whole, struct limits *l)
+{
+    for (int i = 0; i < from->n_columns; i++) {
+        const struct cat_column *c = &from->columns[i];
+        const char *values[LIMIT_VALUES];
+        int n = 0;
+
+        if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
+            (!whole && !mentions(a->q, c->name)))
+            continue;
+        n = limit_values(p, NULL, from, c, l->longest, values);
+        /* As long as what it goes to takes. */
+        for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
+            if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
+                values[n++] = limit_text(p, into->columns[k].typmod - 4);
+        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
+            l->tries[l->n++] = (struct limit_try) {
+                .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
+    }
+}
+
+/* Something that is computed goes into the table: it hangs on the rows that it's computed from. */
+static bool computes(const struct fact_write *w)
+{
+    if (w->verb == VERB_INSERT && w->positional)
+        return true;
+    for (int i = 0; i < w->columns.n && w->verb != VERB_DELETE; i++)
+        if ((!w->params || w->params[i] == 0) &&
+            (i >= w->literals.n || w->literals.items[i].s == NULL))
+            return true;
+    return false;
+}
+
+static bool computes_restricted(const struct proof *p, int state, const struct cat_relation *r,
+                                const struct fact_write *w)
+{
+    bool any = w->columns.n == 0;
+
+    for (int i = 0; i < w->columns.n; i++)
+        any |= limits_hold(p, state, r, w->columns.items[i].s);
+    return any && limits_hold(p, state, r, NULL) && computes(w);
+}
+
+/* Rows that the trigger lets point at what is deleted: the old side says so, and did before. */
+static void add_pointed_at(struct proof *p, const struct app_statement *a,
+                           const struct cat_relation *parent, struct limits *l)
+{
+    const struct seed *s = seed_of(p, parent->oid);
+
+    for (int i = 0; l->sync && s && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int k = 0; sync_is_of(l->sync, r) && k < r->n_constraints; k++) {
+            const struct cat_constraint *c = &r->constraints[k];
+            const struct cat_column *from = cat_column_number(r, c->columns[0]);
+            const struct cat_column *to = cat_column_number(parent, c->other_columns[0]);
+            const struct pair *target = from ? sync_target(l->sync, from->name) : NULL;
+
+            if (c->type != 'f' || c->other != parent->oid || c->n_columns != 1 || !target || !to)
+                continue;
+            for (int n = 0; n < l->sync->sync.forward_columns.n && l->n < LIMIT_TRIES; n++)
+                l->tries[l->n++] =
+                    (struct limit_try) {.a = a,
+                                        .column = l->sync->sync.forward_columns.items[n].s,
+                                        .value = seed_value(s, to->name),
+                                        .from = r};
+        }
+    }
+}
+
+void limits_add_rows(struct proof *p, const struct app_statement *a, int state, struct limits *l)
+{
+    const struct query *q = a->q;
+    const char *path = p->sessions[q->session].search_path;
+
+    for (int i = 0; i < q->facts.n_writes && q->n_before == 0; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
+
+        bool deletes = r && w->verb == VERB_DELETE && !l->sync &&
+                       restricts_parent(p->t.states[state].task, r->name);
+        if (r && w->verb == VERB_DELETE)
+            add_pointed_at(p, a, r, l);
+        if (!r || !(deletes || computes_restricted(p, state, r, w)))
+            continue;
+        for (int k = 0; k < q->facts.n_rels; k++) {
+            const struct fact_rel *f = &q->facts.rels[k];
+            const struct cat_relation *from = cat_find(&p->now, path, f->schema, f->name);
+
+            if (from && (from->kind == 'r' || from->kind == 'p') &&
+                (from != r || w->verb != VERB_INSERT))
+                add_row_tries(p, a, from, w->verb == VERB_INSERT ? r : NULL, f->star, l);
+        }
+    }
+}
+
+bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
+                     struct err *err)
+{
+    const struct query *q = t->a->q;
+    const char *path = p->sessions[q->session].search_path;
+    const char *const value[] = {t->value};
+    struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
+    struct wire_result r[7] = {0};
+    AUTO(str) empty = {0}, change = {0};
+    int n = 1;
+
+    ops[n++] = (struct wire_op) {
+        .kind = WIRE_RUN,
+        .sql = arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public")};
+    str_add(&empty, "DELETE FROM ");
+    if (t->into)
+        sql_qualified(&empty, t->into->schema, t->into->name);
+    if (t->into)
+        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
+    str_add(&change, "UPDATE ");
+    sql_qualified(&change, t->from->schema, t->from->name);
+    str_add(&change, " SET ");
+    sql_ident(&change, t->column);
+    str_add(&change, " = $1");
+    ops[n++] =
+        (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&change), .args = value, .n_args = 1};
+    int own = n;
+    ops[n++] = (struct wire_op) {
+        .kind = WIRE_RUN, .sql = q->sql, .args = q->sets[0].values, .n_args = q->sets[0].n};
+    ops[n++] =
+        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true};
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+    if (!wire_run(p->owner, p->scratch, ops, n, r, err))
+        return false;
+    *out = r[own].ok ? r[own + 1] : r[own];
+    out->skipped = r[own].skipped;
+    out->ok = out->ok && (t->worked || r[own].affected > 0);
+    return true;
+}
