@@ -129,13 +129,13 @@ bool parts_read(struct proof *p, struct parts *out, struct err *err)
     for (int i = 0; i < p->n_sessions; i++)
         add_role(p->a, &l, p->sessions[i].role);
     const char *roles = array_text(p->a, &l);
-    const char *maker[] = {roles, shadow_owner(p->shadow)}, *session[] = {roles, "true"};
+    const char *maker[] = {roles, shadow_owner(p->shadow), "true"}, *session[] = {roles, "true"};
     const struct wire_op ops[N_PARTS] = {
         {.kind = WIRE_RUN, .sql = sql_select_shape_objects, .keep_rows = true, .sync = true},
         {.kind = WIRE_RUN,
          .sql = sql_select_shape_rights,
          .args = maker,
-         .n_args = 2,
+         .n_args = 3,
          .keep_rows = true,
          .sync = true},
         {.kind = WIRE_RUN,
@@ -158,7 +158,7 @@ bool parts_read(struct proof *p, struct parts *out, struct err *err)
 bool parts_read_live(struct db *db, struct arena *a, const char *roles, struct parts *out,
                      struct err *err)
 {
-    const struct db_params params[N_PARTS] = {DB_NO_PARAMS, DB_PARAMS(roles, NULL),
+    const struct db_params params[N_PARTS] = {DB_NO_PARAMS, DB_PARAMS(roles, NULL, "false"),
                                               DB_PARAMS(roles, "false")};
     static const char *const queries[N_PARTS] = {sql_select_shape_objects, sql_select_shape_rights,
                                                  sql_select_shape_settings};

@@ -118,6 +118,8 @@ static void add_options(struct str *to, const struct wire_options *o)
     shadow_option(to, "statement_timeout", str_text(&limit));
     shadow_option(to, "client_min_messages", o->keep_notices ? "debug1" : "error");
     shadow_option(to, "DateStyle", "ISO");
+    /* On a server of the user's: compiling what looks at the catalogue takes longer than looking. */
+    shadow_option(to, "jit", "off");
     /* A session that waits for its turn isn't to be missed. */
     shadow_option(to, "idle_session_timeout", "0");
     shadow_option(to, "idle_in_transaction_session_timeout", "0");

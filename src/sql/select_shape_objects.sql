@@ -32,6 +32,7 @@ SELECT 'extension ' || x.extname, x.extversion || ' ' || coalesce(n.nspname, '')
                           'pg_catalog.pg_event_trigger'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass)
             OR EXISTS (SELECT FROM pg_catalog.pg_proc AS a JOIN pg_catalog.pg_proc AS b ON b.proname = a.proname
                         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND a.oid = d.objid
+                          AND (b.oid >= 16384 OR b.proargtypes <> a.proargtypes)
                           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS o WHERE o.classid = d.classid
                                              AND o.objid = b.oid AND o.deptype = 'e' AND o.refobjid = x.oid))
             OR EXISTS (SELECT FROM pg_catalog.pg_class AS a JOIN pg_catalog.pg_class AS b ON b.relname = a.relname

@@ -1,5 +1,6 @@
 -- purpose: what the roles that statements run as may do, and whose rows they see
--- params: $1 those roles, as one array; $2 who runs the steps, NULL: this session's role
+-- params: $1 those roles, as one array; $2 who runs the steps, NULL: this session's role; $3 true: of columns only those that
+--   have rights of their own
 -- returns: one row each: what, and the rights as letters: r a w d D of relations and columns, * sees every row, U C of schemas,
 --   X of routines; the roles that are there with no letter
 WITH n AS (
@@ -45,7 +46,7 @@ SELECT 'rights of ' || u.rolname || ' on column ' || c.name || '.' || a.attname,
            CASE WHEN pg_catalog.has_column_privilege(u.oid, c.oid, a.attnum, 'INSERT') THEN 'a' END,
            CASE WHEN pg_catalog.has_column_privilege(u.oid, c.oid, a.attnum, 'UPDATE') THEN 'w' END)
   FROM u CROSS JOIN c JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- WHERE c.relkind <> 'S'
+ WHERE c.relkind <> 'S' AND (NOT $3::boolean OR a.attacl IS NOT NULL)
 UNION ALL
 SELECT 'rights of ' || u.rolname || ' on routine ' || n.nspname || '.' || p.proname || '('
            || pg_catalog.oidvectortypes(p.proargtypes) || ')',

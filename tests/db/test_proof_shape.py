@@ -166,7 +166,7 @@ SAME = (
     ("statistics", "CREATE STATISTICS app.more ON id, kind FROM lines; ALTER TABLE lines ALTER kind SET STATISTICS 500", "DROP STATISTICS app.more"),
     ("storage", "ALTER TABLE lines SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01); ALTER TABLE lines ALTER kind SET STORAGE PLAIN", ""),
     ("what planning goes by", "ALTER FUNCTION app.price(int) COST 7 PARALLEL SAFE; ALTER FUNCTION app.same(text, text) LEAKPROOF", ""),
-    ("extensions that nothing meets", "CREATE EXTENSION pg_stat_statements; CREATE SCHEMA stats; CREATE EXTENSION pg_buffercache SCHEMA stats", ""),
+    ("extensions that nothing meets", "CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pgcrypto; CREATE SCHEMA stats; CREATE EXTENSION pg_buffercache SCHEMA stats", ""),
     ("an empty schema", "CREATE SCHEMA more", "DROP SCHEMA more"),
     ("other oids", "DROP TYPE app.mood; CREATE TYPE app.mood AS ENUM ('a', 'b'); DROP FUNCTION app.price(text); "
                    "CREATE FUNCTION app.price(t text) RETURNS int LANGUAGE sql STABLE AS 'SELECT 1'", ""),
@@ -288,6 +288,8 @@ class Rights(ShapeCase):
     def test_by_way_of_another_role(self):
         p = self.rich()
         self.sql(p, "REVOKE UPDATE ON lines FROM {role}; GRANT UPDATE ON lines TO PUBLIC")
+        self.goes(p)
+        self.sql(p, "REVOKE SELECT (id) ON quiet FROM {role}; GRANT SELECT ON quiet TO {role}")
         self.goes(p)
         self.sql(p, "REVOKE UPDATE ON lines FROM PUBLIC; GRANT UPDATE (kind) ON lines TO {role}")
         self.refused(p, "(rights of %s on table public.lines: no UPDATE here)" % ROLE)
