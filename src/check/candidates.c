@@ -216,7 +216,7 @@ void candidates_of(struct arena *a, const struct catalogue *catalogue, const str
     if (own && !c->not_null)
         add_null(a, out);
     for (int i = 0; e && i < e->n_labels; i++)
-        add(a, out, e->labels[i]);
+        add(a, out, arena_strdup(a, e->labels[i]));
     add_from(a, c, c->domain_checks, variant, out);
     for (int i = 0; i < r->n_constraints; i++)
         for (int k = 0; k < r->constraints[i].n_columns; k++)

@@ -80,7 +80,7 @@ const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, 
     const struct cat_enum *e = cat_enum_of(c, base ? base : type);
 
     if (e)
-        return e->n_labels ? e->labels[(variant - 1) % e->n_labels] : NULL;
+        return e->n_labels ? arena_strdup(a, e->labels[(variant - 1) % e->n_labels]) : NULL;
     switch (base ? base : type) {
     case T_BOOL: return variant % 2 ? "true" : "false";
     case T_BYTEA: return arena_printf(a, "\\x%02x", variant & 0xff);

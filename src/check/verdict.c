@@ -20,16 +20,24 @@ static const struct outcome *failure_at(const struct query *q, int state)
     return q->runs && run && !run->ok ? run : NULL;
 }
 
+/* What fails where it was prepared, and doesn't by itself, fails for what other statements left in its session: a setting of
+ * one's own that was set once is there for good, if only as an empty text. */
+static const struct outcome *held_at(const struct query *q, const struct hold *h, int state)
+{
+    const struct outcome *first = h ? h->at[h->state] : NULL, *held = h ? h->at[state] : NULL;
+    bool is_spoilt = first && !first->ok && first->probe != 'H' && !failure_at(q, h->state);
+
+    return held && !held->ok && !is_spoilt ? held : NULL;
+}
+
 /* NULL outcome at LEVEL_WIRE; .level LEVEL_FINE: no trouble of that level there. */
 static struct trouble trouble_at(const struct app_statement *a, int state, enum level level)
 {
     const struct query *q = a->q;
     const struct hold *h = a->hold >= 0 ? &q->holds[a->hold] : NULL;
-    const struct outcome *o = failure_at(q, state), *held = h ? h->at[state] : NULL;
+    const struct outcome *o = failure_at(q, state), *held = held_at(q, h, state);
     struct trouble fine = {LEVEL_FINE, NULL};
 
-    if (held && held->ok)
-        held = NULL;
     switch (level) {
     case LEVEL_STATEMENT:
         if (!o && held && held->probe != 'H')
