@@ -183,6 +183,27 @@ bool changes_rows(const struct proof *p, int state)
     return false;
 }
 
+/* Rows of a partition, or of a table that inherits, are no longer the parent's. */
+static bool takes_rows(const struct proof *p, int state)
+{
+    const struct task *t = p->t.states[state].task;
+
+    if (!t || !t->step)
+        return false;
+    for (int i = 0; i < t->step->n_stmts; i++)
+        if (strstr(t->step->stmts[i].kind, "DETACH") ||
+            strstr(t->step->stmts[i].kind, "DROP TABLE") ||
+            has_word(t->step->stmts[i].sql, "no inherit"))
+            return true;
+    return false;
+}
+
+static bool drops_table(const struct task *t)
+{
+    return (t->kind == TASK_SOFT_DROP || t->kind == TASK_PURGE_DROP) && t->step->n_stmts > 0 &&
+           t->step->stmts[0].drop == DROP_TABLE;
+}
+
 /* A step that leaves the rows as they are, and that may make something else of them: an index doesn't. */
 static bool may_matter(const struct proof *p, int state)
 {
@@ -191,6 +212,8 @@ static bool may_matter(const struct proof *p, int state)
     const struct task *t = p->t.states[state].task;
     bool matters = false;
 
+    if (t && drops_table(t))
+        return true;
     if (!t || t->kind != TASK_STEP || changes_rows(p, state))
         return false;
     for (int i = 0; i < t->step->n_stmts; i++) {
@@ -360,7 +383,9 @@ static bool is_steady(struct proof *p, struct query *q, int state, bool *out, st
 static bool is_compared(const struct proof *p, const struct app_statement *a, int state, int since)
 {
     return world_met(p, a, state) && !p->t.releases[a->release].is_projected &&
-           a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since);
+           a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since) &&
+           /* Who writes leaves behind what it leaves to the others. */
+           !(a->q->facts.n_writes > 0 && takes_rows(p, state));
 }
 
 /* Over the rows as they are now, in a state that the database is in. */

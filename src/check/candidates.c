@@ -218,7 +218,7 @@ void candidates_of(struct arena *a, const struct catalogue *catalogue, const str
     for (int i = 0; e && i < e->n_labels; i++)
         add(a, out, arena_strdup(a, e->labels[i]));
     add_from(a, c, c->domain_checks, variant, out);
-    for (int i = 0; i < r->n_constraints; i++)
+    for (int i = 0; i < r->n_checks; i++)
         for (int k = 0; k < r->constraints[i].n_columns; k++)
             if (r->constraints[i].type == 'c' && r->constraints[i].columns[k] == c->number)
                 add_from(a, c, r->constraints[i].definition, variant, out);

@@ -30,7 +30,7 @@ enum {
 /* The first columns are for us and may hold oids; from the one named in first_printed on they become part of the
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
-    [Q_RELATIONS] = 4, [Q_COLUMNS] = 6,  [Q_CONSTRAINTS] = 5,
+    [Q_RELATIONS] = 4, [Q_COLUMNS] = 7,  [Q_CONSTRAINTS] = 5,
     [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 2,
 };
 
@@ -65,7 +65,7 @@ static bool is_true(const char *s) { return s && *s == 't'; }
 static bool is_of_server(int q, int column)
 {
     return q == Q_TRIGGERS || q == Q_POLICIES ||
-           (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 15);
+           (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 16);
 }
 
 void cat_add_undated(struct str *to, const char *text)
@@ -98,6 +98,12 @@ static void print_cell(struct cat_relation *rel, int q, int column, const char *
         rel->shape = print_text_undated(rel->shape, text);
 }
 
+/* The bound of a partition is printed with the relation already. */
+static bool is_bound(const struct wire_result *r, int q, int row)
+{
+    return q == Q_CONSTRAINTS && r->cell[row][6][0] == 'b';
+}
+
 /* The rows of this relation, from rd->at[q] on; how many. They become part of its print. */
 static int rows_of(struct reader *rd, int q, struct cat_relation *rel)
 {
@@ -107,7 +113,7 @@ static int rows_of(struct reader *rd, int q, struct cat_relation *rel)
     while (rd->at[q] < r->n_rows && number(r->cell[rd->at[q]][0]) < rel->oid)
         rd->at[q]++;
     for (; rd->at[q] + n < r->n_rows && number(r->cell[rd->at[q] + n][0]) == rel->oid; n++)
-        for (int k = first_printed[q]; k && k < r->n_columns; k++)
+        for (int k = first_printed[q]; k && k < r->n_columns && !is_bound(r, q, rd->at[q] + n); k++)
             print_cell(rel, q, k, r->cell[rd->at[q] + n][k]);
     return n;
 }
@@ -143,17 +149,18 @@ static void read_columns(struct reader *rd, struct cat_relation *rel)
             .typmod = c[3] ? (int) strtol(c[3], NULL, 10) : -1,
             .element = number(c[4]),
             .number = (int) number(c[5]),
-            .name = c[6],
-            .type_text = c[7],
-            .fallback = c[8],
-            .kind = c[9][0],
-            .category = c[10][0],
-            .collation = c[11],
-            .not_null = is_true(c[12]),
-            .is_generated = c[13] && c[13][0],
-            .is_identity = c[14] && c[14][0],
-            .is_identity_always = c[14] && c[14][0] == 'a',
-            .domain_checks = c[16],
+            .fallback_tree = c[6],
+            .name = c[7],
+            .type_text = c[8],
+            .fallback = c[9],
+            .kind = c[10][0],
+            .category = c[11][0],
+            .collation = c[12],
+            .not_null = is_true(c[13]),
+            .is_generated = c[14] && c[14][0],
+            .is_identity = c[15] && c[15][0],
+            .is_identity_always = c[15] && c[15][0] == 'a',
+            .domain_checks = c[17],
         };
     }
 }
@@ -165,17 +172,20 @@ static void read_constraints(struct reader *rd, struct cat_relation *rel)
     rel->constraints = arena_array(rd->a, struct cat_constraint, n + 1);
     for (int i = 0; i < n; i++) {
         const char **c = row_at(rd, Q_CONSTRAINTS, i);
-        struct cat_constraint *k = &rel->constraints[rel->n_constraints++];
+        bool is_last = is_bound(&rd->r[Q_CONSTRAINTS], Q_CONSTRAINTS, rd->at[Q_CONSTRAINTS] + i);
+        struct cat_constraint *k = &rel->constraints[is_last ? n - 1 : rel->n_constraints++];
 
+        rel->n_checks += is_last;
         k->other = number(c[1]);
         numbers(c[2], k->columns, &k->n_columns);
         numbers(c[3], k->other_columns, &ignored);
         k->is_inherited = is_true(c[4]);
         k->name = c[5];
-        k->type = c[6][0];
+        k->type = is_last ? 'c' : c[6][0];
         k->definition = c[7];
         k->validated = is_true(c[8]);
     }
+    rel->n_checks += rel->n_constraints;
 }
 
 static void read_indexes(struct reader *rd, struct cat_relation *rel)

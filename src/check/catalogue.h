@@ -19,6 +19,8 @@ struct cat_column {
     int typmod;
     const char *type_text;     /* "character varying(20)" */
     const char *fallback;      /* default or generation expression; NULL: none */
+    const char *fallback_tree; /* tells two of them apart whatever what they name is called; NULL:
+                                  not known */
     char kind;                 /* pg_type.typtype: b, c, d, e, p, r, m */
     char category;             /* pg_type.typcategory: N, S, D, B, A, E ... */
     unsigned element;          /* of an array */
@@ -61,6 +63,7 @@ struct cat_relation {
     int n_columns;
     struct cat_constraint *constraints;
     int n_constraints;
+    int n_checks; /* with the one after them, that a partition's bound is like; else n_constraints */
     struct cat_index *indexes;
     int n_indexes;
     struct cat_named *triggers, *policies;

@@ -230,6 +230,9 @@ static bool judge_work(struct watch *w, const struct sql_stmt *s, const struct t
 
         if (k == WORK_NOTHING || !r || mode < LOCK_S)
             continue;
+        /* Indexes over nothing. */
+        if (k == WORK_INDEX && strncmp(s->kind, "TRUNCATE", 8) == 0)
+            continue;
         /* Nobody writes to a materialized view; REINDEX keeps its index from those who read. */
         if (r->kind == 'm' && mode_on(w, 0) < LOCK_AE && !strstr(s->kind, "REINDEX"))
             continue;

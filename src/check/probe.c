@@ -305,13 +305,13 @@ static bool first_run_of(struct proof *p, struct query *q, int set, struct err *
     }
 }
 
-/* What is copied from one table to another has keys that our rows there have as well. */
+/* What is copied from one table to another, or stands in the statement, has keys that our rows there have as well. */
 static bool clear_way(struct proof *p, struct query *q, const struct wire_result *r)
 {
     const struct fact_write *w = q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
     AUTO(str) sql = {0};
 
-    if (q->clears || !w || w->verb != VERB_INSERT || q->facts.n_rels < 2 ||
+    if (q->clears || !w || w->verb != VERB_INSERT || (q->facts.n_rels < 2 && q->sets[0].n > 0) ||
         strcmp(r->sqlstate, "23505") != 0)
         return false;
     str_add(&sql, "DELETE FROM ");

@@ -1,17 +1,10 @@
 /* What no error shows: a statement that goes on working and means something else. Parse tree against catalogue, for
  * each state against the one before it.
  */
-#include "check/work.h"
+#include "check/silent.h"
 
+#include <ctype.h>
 #include <stdlib.h>
-
-struct look {
-    struct proof *p;
-    int state;
-    const struct app_statement *a;
-    const struct timeline_world *w;
-    const char *path;
-};
 
 /* ---- findings ------------------------------------------------------------------------------------------- */
 
@@ -35,6 +28,8 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+static bool is_name_char(char c) { return isalnum((unsigned char) c) || c == '_'; }
+
 static bool names(const struct text_list *l, const char *name)
 {
     for (int i = 0; i < l->n; i++)
@@ -49,6 +44,25 @@ static bool names(const struct text_list *l, const char *name)
 static bool is_nextval(const char *fallback)
 {
     return fallback && strncmp(fallback, "nextval(", 8) == 0;
+}
+
+static const char *common_spelling(const char *fallback)
+{
+    static const char *const now[] = {"CURRENT_TIMESTAMP", "transaction_timestamp()"};
+
+    for (size_t i = 0; fallback && i < sizeof now / sizeof *now; i++)
+        if (strcmp(fallback, now[i]) == 0)
+            return "now()";
+    return fallback;
+}
+
+/* What it names may have got another name. */
+static bool is_same_default(const struct cat_column *before, const struct cat_column *now,
+                            const char *old, const char *new)
+{
+    return same_text(common_spelling(old), common_spelling(new)) ||
+           (before->fallback_tree && now->fallback_tree && old == before->fallback &&
+            new == now->fallback &&strcmp(before->fallback_tree, now->fallback_tree) == 0);
 }
 
 /* A view without a default of its own has that of the table below it. */
@@ -81,8 +95,8 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
         const char *old = fallback_of(&l->p->before, before, b);
         const char *new = n ? fallback_of(&l->p->now, now, n) : NULL;
 
-        if (!left_out || !n || !old || b->is_generated || same_text(old, new) || n->is_identity ||
-            (is_nextval(old) && is_nextval(new)))
+        if (!left_out || !n || !old || b->is_generated || is_same_default(b, n, old, new) ||
+            n->is_identity || (is_nextval(old) && is_nextval(new)))
             continue;
         /* It fails, and that is told of. */
         if (n->not_null && !new)
@@ -243,6 +257,49 @@ static bool is_shadowed(const struct look *l, const struct cat_relation *before,
            strcmp(still->schema, before->schema) == 0;
 }
 
+/* Another table took the name, and the one that had it is there by another. */
+static bool is_swapped(const struct look *l, const struct cat_relation *before,
+                       const struct cat_relation *now)
+{
+    return before->oid != now->oid && cat_by_oid(&l->p->now, before->oid) &&
+           cat_by_oid(&l->p->before, now->oid) && !is_shadowed(l, before, now);
+}
+
+/* The same of a column: it has a name that another column had. */
+static const struct cat_column *column_swapped(const struct look *l, const struct fact_rel *f,
+                                               const struct cat_relation *before,
+                                               const struct cat_relation *now)
+{
+    for (int i = 0; before->oid == now->oid && i < now->n_columns; i++) {
+        const struct cat_column *n = &now->columns[i], *b = cat_column(before, n->name);
+
+        if (b && b->number != n->number && cat_column_number(before, n->number) &&
+            cat_column_number(now, b->number) &&
+            (f->star || f->whole_row || names(&l->a->q->facts.columns, n->name)))
+            return n;
+    }
+    return NULL;
+}
+
+static void look_at_swaps(struct look *l, const struct fact_rel *f)
+{
+    static const char way[] = "give what is new a name of its own, which later releases know";
+    const struct cat_relation *before = was(l, f), *now = is(l, f);
+    const struct cat_column *c = before && now ? column_swapped(l, f, before, now) : NULL;
+
+    if (before && now && is_swapped(l, before, now))
+        add(l, "name-shadowed",
+            arena_printf(l->p->a, "\"%s\" was another table, which is called \"%s\" now", f->name,
+                         cat_by_oid(&l->p->now, before->oid)->name),
+            way);
+    if (c)
+        add(l, "name-shadowed",
+            arena_printf(l->p->a, "\"%s\" of \"%s\" was another column, which is called \"%s\" now",
+                         c->name, f->name,
+                         cat_column_number(now, cat_column(before, c->name)->number)->name),
+            way);
+}
+
 /* Whose allocation of numbers counts on the step, as those of many mappers do, gives out the same ones twice. */
 static void look_at_sequences(struct look *l)
 {
@@ -371,18 +428,33 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
     }
 }
 
+/* Is the nth column another one than it was? More of them behind the others move none. */
+static bool are_moved(const struct cat_relation *before, const struct cat_relation *now)
+{
+    for (int i = 0; i < before->n_columns && i < now->n_columns; i++)
+        if (before->columns[i].number != now->columns[i].number)
+            return true;
+    return false;
+}
+
 static void look_at_places(struct look *l, const struct fact_write *f)
 {
     const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
     const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
 
-    if (f->positional && before && now && before->oid == now->oid && !same_columns(before, now))
+    if (!f->positional || !before || !now || before->oid != now->oid || same_columns(before, now))
+        return;
+    struct finding *found =
         add(l, "positional-insert-or-star",
             arena_printf(l->p->a,
                          "an INSERT without a column list goes by the order of the columns of "
                          "\"%s\", which have changed",
                          f->table),
             "name the columns, in a release before this one");
+    /* A value goes into another column than it did, and nothing says so. */
+    const struct outcome *run = l->a->q->run[l->state];
+    if (are_moved(before, now) && l->a->q->plan[l->state]->ok && (!run || run->ok))
+        found->severity = SEVERITY_ERROR;
 }
 
 /* ---- types that mean something else ------------------------------------------------------------------------------- */
@@ -394,6 +466,55 @@ static bool sorts_otherwise(const struct cat_column *a, const struct cat_column 
 {
     return a->category != b->category && (a->category == 'S' || b->category == 'S') &&
            (strchr("NE", a->category) || strchr("NE", b->category));
+}
+
+static bool has_word(const char *sql, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *s = strcasestr(sql, word); s; s = strcasestr(s + 1, word))
+        if ((s == sql || !is_name_char(s[-1])) && !is_name_char(s[n]))
+            return true;
+    return false;
+}
+
+/* Does it do more with texts than to ask whether they're equal? */
+static bool may_order(const struct look *l)
+{
+    static const char *const words[] = {"order", "min",     "max",     "greatest", "least",
+                                        "lower", "upper",   "initcap", "between",  "like",
+                                        "ilike", "similar", "over",    "within"};
+    const struct statement_facts *f = &l->a->q->facts;
+    const char *sql = l->a->q->sql;
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (has_word(sql, words[i]))
+            return true;
+    for (const char *s = strpbrk(sql, "<>~"); s; s = strpbrk(s + 1, "<>~")) {
+        if (s[0] != '<' || s[1] != '>')
+            return true;
+        s++;
+    }
+    for (int i = 0; i < f->functions.n; i++)
+        if (cat_function_print(&l->p->now, f->functions.items[i].s) != 0)
+            return true;
+    for (int i = 0; i < f->n_rels; i++) {
+        const struct cat_relation *r = is(l, &f->rels[i]);
+
+        if (!r || r->kind == 'v' || r->kind == 'm')
+            return true;
+    }
+    return false;
+}
+
+/* Those that somebody made may take for equal what isn't the same; the others are in pg_catalog. */
+static bool is_own_collation(const char *name) { return name && strchr(name, '.'); }
+
+static bool sorts_by_another(const struct look *l, const struct cat_column *b,
+                             const struct cat_column *n)
+{
+    return b->type == n->type && !same_text(b->collation, n->collation) &&
+           (is_own_collation(b->collation) || is_own_collation(n->collation) || may_order(l));
 }
 
 static void look_at_meaning(struct look *l, const struct fact_rel *f)
@@ -410,7 +531,7 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
             what = arena_printf(
                 l->p->a, "\"%s\" was %s and is %s: what it shows goes by the session's TimeZone",
                 b->name, b->type_text, n->type_text);
-        else if (b->type == n->type && !same_text(b->collation, n->collation))
+        else if (sorts_by_another(l, b, n))
             what = arena_printf(l->p->a, "\"%s\" is compared and sorted by another collation",
                                 b->name);
         else if (names(&l->a->q->facts.sorts, b->name) && sorts_otherwise(b, n))
@@ -419,138 +540,6 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
         if (what)
             add(l, "session-meaning-changed", what,
                 "a new column, read by the releases that know what it means");
-    }
-}
-
-/* ---- labels of enums -------------------------------------------------------------------------------------------------- */
-
-static bool has_label(const struct cat_enum *e, const char *label)
-{
-    for (int i = 0; e && i < e->n_labels; i++)
-        if (strcmp(e->labels[i], label) == 0)
-            return true;
-    return false;
-}
-
-static bool knows(const struct statement *s, const char *label)
-{
-    for (int i = 0; i < s->knows.n; i++)
-        if (strcmp(s->knows.items[i].value.s, label) == 0)
-            return true;
-    return false;
-}
-
-static bool writes_type(const struct proof *p, const struct query *q, unsigned type, bool by_param)
-{
-    for (int i = 0; i < q->facts.n_writes; i++) {
-        const struct fact_write *w = &q->facts.writes[i];
-        const struct cat_relation *r =
-            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
-        for (int k = 0; r && k < w->columns.n; k++) {
-            const struct cat_column *c = cat_column(r, w->columns.items[k].s);
-            if (c && c->type == type && (!by_param || (w->params && w->params[k] > 0)))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* May this statement write the label? It says so itself, or its code knows the label and hands it in. */
-static bool may_write(const struct proof *p, const struct app_statement *a, unsigned type,
-                      const char *label)
-{
-    if (names(&a->q->facts.literals, label) && writes_type(p, a->q, type, false))
-        return true;
-    return knows(a->s, label) && writes_type(p, a->q, type, true);
-}
-
-static bool anybody_writes(const struct proof *p, unsigned type, const char *label)
-{
-    for (int i = 0; i < p->n_app; i++)
-        if (may_write(p, &p->app[i], type, label) || knows(p->app[i].s, label))
-            return true;
-    return false;
-}
-
-/* Can a row with the label be there while the reader's release is live? */
-static bool is_written_beside(const struct look *l, unsigned type, const char *label,
-                              bool writer_known)
-{
-    const struct proof *p = l->p;
-    const struct plan *plan = p->t.plans[p->t.states[l->state].plan];
-    int flag = timeline_flag_index(&p->t, plan->flags[FLAG_WRITE].key.s);
-    int bound = timeline_release_index(&p->t, plan->phases[p->t.states[l->state].phase].release.s);
-
-    for (int i = 0; i < p->t.n_worlds; i++) {
-        const struct timeline_world *w = &p->t.worlds[i];
-        if (w->state < l->state || !world_has_release(&p->t, w, l->a->release) ||
-            !app_is_possible(p, w, l->a->s))
-            continue;
-        if (!writer_known && (flag >= 0 ? w->either[flag] : w->newest >= bound))
-            return true;
-        for (int k = 0; writer_known && k < p->n_app; k++)
-            if (world_has_release(&p->t, w, p->app[k].release) &&
-                app_is_possible(p, w, p->app[k].s) && may_write(p, &p->app[k], type, label))
-                return true;
-    }
-    return false;
-}
-
-static bool reads_type(const struct description *d, unsigned type)
-{
-    for (int i = 0; d && i < d->n_columns; i++)
-        if (d->columns[i].type == type)
-            return true;
-    return false;
-}
-
-/* The first release from which every reader beside it knows the label: it may be written from there on. */
-static const char *known_from(const struct look *l, unsigned type, const char *label)
-{
-    const struct timeline *t = &l->p->t;
-    const struct timeline_state *s = &t->states[l->state];
-    int bound = timeline_release_index(t, t->plans[s->plan]->phases[s->phase].release.s);
-
-    for (int r = bound + 1; r < t->n_releases; r++) {
-        bool known = !t->releases[r].is_projected;
-        for (int i = 0; known && i < l->p->n_app; i++) {
-            const struct app_statement *a = &l->p->app[i];
-            bool is_live = t->releases[a->release].is_consumer ||
-                           (a->release <= r && a->release >= r - (int) l->p->o->window);
-            known = !is_live || knows(a->s, label) || !reads_type(a->q->shape[l->state], type);
-        }
-        if (known)
-            return t->releases[r].version;
-    }
-    return NULL;
-}
-
-static void look_at_enums(struct look *l)
-{
-    const struct description *d = l->a->q->shape[l->state];
-
-    for (int i = 0; d && i < l->p->now.n_enums; i++) {
-        const struct cat_enum *e = &l->p->now.enums[i],
-                              *before = cat_enum_of(&l->p->before, e->type);
-        bool read = reads_type(d, e->type);
-
-        /* A label that took another's place is a renaming: statements that name the old one fail. */
-        for (int k = 0; read && before && e->n_labels > before->n_labels && k < e->n_labels; k++) {
-            if (has_label(before, e->labels[k]) || knows(l->a->s, e->labels[k]) ||
-                !is_written_beside(l, e->type, e->labels[k],
-                                   anybody_writes(l->p, e->type, e->labels[k])))
-                continue;
-            struct finding *f = add(
-                l, "enum-value-unknown-to-old-reader",
-                arena_printf(l->p->a,
-                             "rows may hold '%s' of enum \"%s\", which its code may not know",
-                             e->labels[k], e->name),
-                arena_printf(
-                    l->p->a,
-                    "let a release that knows it (-- knows: %s=%s) ship before one that writes it",
-                    e->name, e->labels[k]));
-            f->safe_from = known_from(l, e->type, e->labels[k]);
-        }
     }
 }
 
@@ -592,9 +581,10 @@ void silent_state(struct proof *p, int state)
         look_at_sequences(&l);
         look_at_natural_joins(&l);
         for (int k = 0; k < a->q->facts.n_rels; k++) {
+            look_at_swaps(&l, &a->q->facts.rels[k]);
             look_at_rel(&l, &a->q->facts.rels[k]);
             look_at_meaning(&l, &a->q->facts.rels[k]);
         }
-        look_at_enums(&l);
+        labels_look(&l);
     }
 }

@@ -42,7 +42,7 @@ static void group_columns(struct solver *s)
         bool is_bare = c->not_null && !s->row->values[i] && !c->fallback && !c->is_identity;
         s->group[i] = c->domain_checks || is_bare ? i : -1;
     }
-    for (int i = 0; i < r->n_constraints; i++)
+    for (int i = 0; i < r->n_checks; i++)
         for (int k = 0; r->constraints[i].type == 'c' && k < r->constraints[i].n_columns; k++) {
             int at = place_of(r, r->constraints[i].columns[k]);
             if (at >= 0 && s->group[at] < 0)
@@ -57,7 +57,7 @@ static void group_columns(struct solver *s)
                     s->group[k] = k;
                 join(s, i, k);
             }
-    for (int i = 0; i < r->n_constraints; i++) {
+    for (int i = 0; i < r->n_checks; i++) {
         const struct cat_constraint *k = &r->constraints[i];
         int first = k->type == 'c' && k->n_columns ? place_of(r, k->columns[0]) : -1;
         for (int m = 1; first >= 0 && m < k->n_columns; m++)
@@ -158,7 +158,7 @@ static const char *function_sql(struct solver *s, int name, const int *columns, 
                 str_addf(&body, " %s := (%s); ", c->type_text, c->fallback ? c->fallback : "NULL");
         }
     str_add(&body, "BEGIN RETURN true");
-    for (int i = 0; i < r->n_constraints; i++)
+    for (int i = 0; i < r->n_checks; i++)
         if (is_about(s, &r->constraints[i], columns, n))
             str_addf(&body, " AND (%s) IS NOT FALSE",
                      expression_of(a, r->constraints[i].definition));

@@ -41,7 +41,7 @@ static int place_in(const struct fact_write *w, const char *column)
 
 static bool is_checked(const struct cat_relation *r, const struct cat_column *c)
 {
-    for (int i = 0; i < r->n_constraints; i++)
+    for (int i = 0; i < r->n_checks; i++)
         for (int k = 0; r->constraints[i].type == 'c' && k < r->constraints[i].n_columns; k++)
             if (r->constraints[i].columns[k] == c->number)
                 return true;

@@ -37,12 +37,19 @@ static bool was_excluding(const struct cat_relation *before, const struct cat_re
     return false;
 }
 
+/* Do two rows collide that both have NULL there? */
+static bool takes_null_for_equal(const struct cat_index *x)
+{
+    return strstr(x->definition, "NULLS NOT DISTINCT") != NULL;
+}
+
 /* An index that was there before and is at least as strict: over some of the columns, and over all rows. */
 static bool was_unique(const struct cat_relation *before, const struct cat_index *index)
 {
     for (int i = 0; i < before->n_indexes; i++) {
         const struct cat_index *b = &before->indexes[i];
-        bool within = b->is_unique && !b->is_partial && b->is_valid && !index_has_column(b, 0);
+        bool within = b->is_unique && !b->is_partial && b->is_valid && !index_has_column(b, 0) &&
+                      takes_null_for_equal(b) >= takes_null_for_equal(index);
 
         for (int c = 0; within && c < before->n_columns; c++)
             within = !index_has_column(b, before->columns[c].number) ||
@@ -83,6 +90,17 @@ static bool is_fresh(const struct query *q, const struct fact_write *w, const st
             is_expression = w->params && w->params[i] == 0 && w->literals.n > i &&
                             w->literals.items[i].s == NULL;
     return makes && is_expression;
+}
+
+/* Another one in every row that leaves the column out. */
+static bool is_moving(const char *fallback)
+{
+    static const char *const words[] = {"nextval(", "uuid", "random(", "clock_timestamp("};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(fallback, words[i]))
+            return true;
+    return false;
 }
 
 static bool writes(const struct fact_write *w, const struct cat_column *c)
@@ -144,10 +162,14 @@ static struct way way_of(struct proof *p, int state, const struct query *q, cons
                 return none;
             continue;
         }
-        bool is_new = !first || !cat_column(first, c->name);
-        bool is_null = w->verb == VERB_INSERT && !c->fallback && !c->is_identity;
-        if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity)
+        bool is_new = !first || !cat_column(first, c->name), is_insert = w->verb == VERB_INSERT;
+        bool is_null = is_insert && !c->fallback && !takes_null_for_equal(k->index);
+        if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity ||
+            (is_insert && c->fallback && is_moving(c->fallback)))
             return none;
+        /* What it leaves out is the same in every row. Of NULL an expression may make anything. */
+        if (is_insert && !found.c && (c->fallback || index_has_column(k->index, c->number)))
+            found = (struct way) {c, c, NULL};
     }
     if (found.c && !found.plan)
         found.plan = through;
@@ -243,9 +265,10 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
     struct finding *found = finding_of_state(
         p, a, w, culprit, "unproven-write",
         direct ? arena_printf(p->a,
-                              "it writes \"%s\", and from this step on \"%s\" refuses a second row "
+                              "it %s \"%s\", and from this step on \"%s\" refuses a second row "
                               "with the same values",
-                              way->c->name, k->index->name)
+                              writes(f, way->c) ? "writes" : "leaves out", way->c->name,
+                              k->index->name)
                : arena_printf(p->a,
                               "it writes \"%s\", from which the sync's trigger makes \"%s\", where "
                               "\"%s\" refuses a second row with the same values%s",

@@ -159,7 +159,7 @@ const char *value_from_checks(struct arena *a, const struct cat_relation *r,
 {
     const char *found = col->domain_checks ? constant_of(a, col->domain_checks, &n) : NULL;
 
-    for (int i = 0; !found && i < r->n_constraints; i++) {
+    for (int i = 0; !found && i < r->n_checks; i++) {
         const struct cat_constraint *k = &r->constraints[i];
         bool is_on = false;
         for (int m = 0; m < k->n_columns; m++)

@@ -65,6 +65,15 @@ static bool is_unplanned(const struct query *q, int state)
     return q->plan[state] && !q->plan[state]->ok;
 }
 
+/* Refused both times, by another thing each: a second restriction isn't the fault of the first. */
+static bool is_other_refusal(const struct query *q, int a, int b)
+{
+    const struct outcome *x = failure_at(q, a), *y = failure_at(q, b);
+
+    return x && y && x->probe == 'X' && y->probe == 'X' && strncmp(y->sqlstate, "23", 2) == 0 &&
+           (strcmp(x->sqlstate, y->sqlstate) != 0 || strcmp(x->message, y->message) != 0);
+}
+
 /* The state that broke it: the first on the way from the newest fine one to this. -1: it never was fine. What can't be
  * planned any more isn't the fault of what only failed to run before. */
 static int culprit_of(const struct proof *p, const struct app_statement *a, int state,
@@ -75,7 +84,8 @@ static int culprit_of(const struct proof *p, const struct app_statement *a, int 
 
     for (int s = p->t.states[state].from; s >= 0; s = p->t.states[s].from) {
         if (a->q->plan[s] && (trouble_at(a, s, level).level == LEVEL_FINE ||
-                              (is_planning && !is_unplanned(a->q, s))))
+                              (is_planning && !is_unplanned(a->q, s)) ||
+                              (level == LEVEL_STATEMENT && is_other_refusal(a->q, s, state))))
             return last;
         last = s;
     }

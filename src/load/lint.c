@@ -180,8 +180,6 @@ static void read_statement(struct lint *l, const struct sql_part *s)
     job = (struct job) {
         .a = l->a, .seen = &l->seen, .out = &l->facts, .node = l->node, .tree = l->tree};
     sql_classify(&job);
-    l->is_soft_drop =
-        l->in == PHASE_CONTRACT && l->facts.drop != DROP_NOT && l->facts.drop != DROP_OTHER;
 }
 
 static void note_span(struct lint *l, const struct sql_part *s, size_t base)

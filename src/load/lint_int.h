@@ -138,8 +138,7 @@ struct lint {
     int unit;
     const char *plan, *phase, *step; /* NULL: a file */
     enum phase in;                   /* PHASE_NONE: a file */
-    bool is_soft_drop;     /* phasegate hides what this statement drops, and destroys it later */
-    const struct plan *of; /* the plan; NULL: a file */
+    const struct plan *of;           /* the plan; NULL: a file */
     struct seen seen;
     struct lint_tx *tx;
     struct lint_span *spans; /* of the text so far */

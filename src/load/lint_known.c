@@ -255,6 +255,10 @@ static void gather_present(struct gather *g, const json_t *expr)
         tree_walk(tree_get(test, "arg"), gather_column, g);
     if (all && tree_is(all, "boolop", "AND_EXPR"))
         json_array_foreach(tree_list(all, "args"), i, item) gather_present(g, item);
+    if (all && tree_is(all, "boolop", "NOT_EXPR"))
+        test = tree_get(json_array_get(tree_list(all, "args"), 0), "NullTest");
+    if (all && test && tree_is(test, "nulltesttype", "IS_NULL"))
+        tree_walk(tree_get(test, "arg"), gather_column, g);
 }
 
 void known_read_check(struct lint_known *k, struct known_constraint *c, const json_t *expr)

@@ -35,7 +35,7 @@ void lint_drop_index(struct lint *l)
     json_t *object;
     size_t i;
 
-    if (tree_flag(l->tree, "concurrent") || l->is_soft_drop)
+    if (tree_flag(l->tree, "concurrent"))
         return;
     json_array_foreach(tree_list(l->tree, "objects"), i, object)
     {

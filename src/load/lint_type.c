@@ -185,6 +185,10 @@ enum type_change type_change(const struct lint_known *k, const struct sql_type *
         if (from->is_array && to->is_array && strcmp(from->text, to->text) == 0 &&
             from->typmod == to->typmod && from->typmod_known && to->typmod_known)
             return TYPE_SAME;
+        /* Of the same elements without their length: nothing is to be done to any. */
+        if (from->is_array && to->is_array && from->is_builtin && to->is_builtin &&
+            strcmp(from->name, to->name) == 0 && to->typmod_known && to->typmod < 0)
+            return TYPE_FREE;
         return from->is_builtin && to->is_builtin ? TYPE_REWRITES : TYPE_UNKNOWN;
     }
     if (from->is_builtin && to->is_builtin)

@@ -1,7 +1,8 @@
 -- purpose: the columns of those relations
 -- params: none
 -- returns: one row each, by relation and number
-SELECT a.attrelid, a.atttypid, COALESCE(b.oid, a.atttypid), a.atttypmod, t.typelem, a.attnum, a.attname,
+SELECT a.attrelid, a.atttypid, COALESCE(b.oid, a.atttypid), a.atttypmod, t.typelem, a.attnum,
+  pg_catalog.md5(pg_catalog.regexp_replace(d.adbin::pg_catalog.text, ':location -?[0-9]+', '', 'g')), a.attname,
   pg_catalog.format_type(a.atttypid, a.atttypmod), COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid), CASE
   WHEN t.typtype = 'd' THEN t.typdefault END), t.typtype, t.typcategory, CASE WHEN a.attcollation <>
   t.typcollation THEN a.attcollation::pg_catalog.regcollation END, a.attnotnull, a.attgenerated,
