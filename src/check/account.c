@@ -72,6 +72,41 @@ static bool goes_round(const struct query *q)
     return q->facts.n_rels > 0 && strcasestr(q->sql, "recursive");
 }
 
+/* Arrays of PostgreSQL's own types (pg_type.dat). */
+static bool is_array(unsigned type)
+{
+    static const unsigned arrays[] = {199,  1000, 1001, 1005, 1007, 1009, 1014, 1015, 1016, 1021,
+                                      1022, 1041, 1115, 1182, 1183, 1185, 1187, 1231, 2951, 3807};
+
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        if (arrays[i] == type)
+            return true;
+    return false;
+}
+
+/* As it is written in -- args:. 0: the type isn't known. */
+static const char *example_value(struct proof *p, unsigned type, bool is_first)
+{
+    static const unsigned texts[] = {0, 18, 19, 25, 1042, 1043},
+                          numbers[] = {20, 21, 23, 26, 700, 701, 1700};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (type == numbers[i] || (type == 0 && is_first))
+            return "1";
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (type == texts[i])
+            return "'x'";
+    const char *value = type == 16 ? NULL : value_of(p->a, &p->baseline, type, 0, -1, 1);
+    AUTO(str) quoted = {0};
+
+    if (value)
+        sql_literal(&quoted, value);
+    return type == 16       ? "true"
+           : value          ? arena_strdup(p->a, str_text(&quoted))
+           : is_array(type) ? "'{}'"
+                            : "'x'";
+}
+
 const char *example_row(struct proof *p, const struct query *q)
 {
     const struct description *d = NULL;
@@ -79,17 +114,9 @@ const char *example_row(struct proof *p, const struct query *q)
 
     for (int s = 0; s < p->t.n_states && !d; s++)
         d = q->shape[s];
-    for (int i = 0; i < q->sets[0].n; i++) {
-        unsigned type = d && i < d->n_params ? d->params[i] : 0;
-
+    for (int i = 0; i < q->sets[0].n; i++)
         str_addf(&row, "%s%s", i ? ", " : "",
-                 type == 16  ? "true"
-                 : type == 0 ? i == 0 ? "1" : "'x'"
-                 : type == 20 || type == 21 || type == 23 || type == 26 || type == 700 ||
-                         type == 701 || type == 1700
-                     ? "1"
-                     : "'x'");
-    }
+                 example_value(p, d && i < d->n_params ? d->params[i] : 0, i == 0));
     return arena_printf(p->a, "-- args: (%s)", str_text(&row));
 }
 

@@ -140,5 +140,18 @@ class Missed(check_project.Case):
         self.clean(self.put("(77)", "SELECT code FROM t WHERE id = $1"))
 
 
+class ExampleRows(check_project.Case):
+    def test_a_row_that_is_shown_can_be_copied(self):
+        """Of each type a value that it takes: not a letter for a day or a list."""
+        p = self.project(baseline="CREATE TYPE st AS ENUM ('new', 'old'); CREATE TABLE e (id int PRIMARY KEY, at timestamptz, day date, "
+                                  "l text[], s st, b boolean, n text, CHECK (id > 0 AND id < 0))",
+                         releases={v: "-- name: Put\nINSERT INTO e (id, at, day, l, s, b, n) VALUES ($1, $2, $3, $4, $5, $6, $7);\n"
+                                   for v in ("1.0.0", "1.1.0", "1.2.0")},
+                         plans=[plan("p", phases={"expand": {"release": "1.1.0", "steps": [step("s", "ALTER TABLE e ADD COLUMN z int")]}})])
+        help = [f["help"] for f in p.check().findings if f["rule"] == "cell-untested" and "-- args:" in f["help"]]
+        self.assertEqual({h.partition("-- args: ")[2] for h in help},
+                         {"(1, '2026-01-02 12:00:00+00', '2026-01-02', '{}', 'new', true, 'x')"})
+
+
 if __name__ == "__main__":
     unittest.main()
