@@ -21,6 +21,7 @@ enum {
     Q_TRIGGERS,
     Q_POLICIES,
     Q_USES,
+    Q_REACHES,
     Q_ENUMS,
     Q_FUNCTIONS,
     Q_OTHERS,
@@ -42,14 +43,15 @@ static const char *const queries[Q_COUNT] = {
     [Q_TRIGGERS] = sql_select_catalogue_triggers,
     [Q_POLICIES] = sql_select_catalogue_policies,
     [Q_USES] = sql_select_catalogue_view_uses,
+    [Q_REACHES] = sql_select_catalogue_reaches,
     [Q_ENUMS] = sql_select_catalogue_enums,
     [Q_FUNCTIONS] = sql_select_catalogue_functions,
     [Q_OTHERS] = sql_select_catalogue_others,
 };
 
 static const char *const names[Q_COUNT] = {
-    "phasegate_0", "phasegate_1", "phasegate_2", "phasegate_3", "phasegate_4",
-    "phasegate_5", "phasegate_6", "phasegate_7", "phasegate_8", "phasegate_9"};
+    "phasegate_0", "phasegate_1", "phasegate_2", "phasegate_3", "phasegate_4", "phasegate_5",
+    "phasegate_6", "phasegate_7", "phasegate_8", "phasegate_9", "phasegate_10"};
 
 struct reader {
     struct arena *a;
@@ -240,6 +242,20 @@ static void read_uses(struct reader *rd, struct cat_relation *rel)
         rel->uses[rel->n_uses++] = number(row_at(rd, Q_USES, i)[1]);
 }
 
+static void read_reaches(struct reader *rd, struct cat_relation *rel)
+{
+    int n = rows_of(rd, Q_REACHES, rel);
+
+    rel->reaches = arena_array(rd->a, unsigned, n + 1);
+    for (int i = 0; i < n; i++) {
+        unsigned other = number(row_at(rd, Q_REACHES, i)[1]);
+
+        rel->calls |= other == 0;
+        if (other != 0)
+            rel->reaches[rel->n_reaches++] = other;
+    }
+}
+
 /* "bigint,1,10,...": the third is the increment; see the query. */
 static const char *increment_of(const char *sequence)
 {
@@ -274,6 +290,7 @@ static void read_relation(struct reader *rd, int row)
     read_triggers(rd, rel);
     read_policies(rd, rel);
     read_uses(rd, rel);
+    read_reaches(rd, rel);
 }
 
 static void read_enums(struct reader *rd)
@@ -339,6 +356,8 @@ static void assemble(struct arena *a, const struct wire_result *results, struct 
     read_enums(&rd);
     read_functions(&rd);
     out->others = print_text(PRINT_START, results[Q_OTHERS].cell[0][0]);
+    /* First of all, where there is such a row. */
+    out->calls = results[Q_REACHES].n_rows > 0 && number(results[Q_REACHES].cell[0][0]) == 0;
 }
 
 bool catalogue_prepare(struct wire *w, struct err *err)

@@ -70,6 +70,9 @@ struct cat_relation {
     int n_triggers, n_policies;
     unsigned *uses; /* relations that a view reads */
     int n_uses;
+    unsigned *reaches; /* what its policies read, its children */
+    int n_reaches;
+    bool calls; /* functions of the user's, by themselves: they may read anything */
     uint64_t fingerprint;
     uint64_t shape; /* the same without owner and privileges, which differ from server to server */
     uint64_t surface[2]; /* see query_surface: read, written; 0: not looked at */
@@ -102,6 +105,7 @@ struct catalogue {
     int n_enums;
     struct cat_function *functions; /* ascending by name */
     int n_functions;
+    bool calls;      /* to compare, cast or store a value may call a function of the user's */
     uint64_t others; /* casts, operators, domains, privileges of schemas, roles, settings */
 };
 

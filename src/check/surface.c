@@ -1,43 +1,13 @@
 /* What a query touches: it is asked again when that changes, and only then. */
 #include "check/work.h"
 
+#include <stdlib.h>
+
 struct surface {
     const struct proof *p;
     uint64_t h;
-    unsigned
-        seen[64]; /* relations that are in it already; more than these are counted twice, no harm */
-    int n_seen;
+    unsigned char *seen; /* of each relation: 0: not yet, 1: read, 2: written */
 };
-
-static void add_relation(struct surface *s, const struct cat_relation *r, bool written, int depth)
-{
-    if (!r || depth > 8)
-        return;
-    for (int i = 0; i < s->n_seen; i++)
-        if (s->seen[i] == r->oid)
-            return;
-    if (s->n_seen < 64)
-        s->seen[s->n_seen++] = r->oid;
-    s->h = s->h * 31 + r->fingerprint + (r->kind == 'm' && r->is_populated);
-    for (int i = 0; i < r->n_uses; i++)
-        add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written, depth + 1);
-    if (!written)
-        return;
-    for (int i = 0; i < s->p->now.n_relations; i++)
-        if (s->p->now.relations[i].kind == 'S')
-            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
-    /* A row that is written meets its parents and its children; a trigger may meet anything. */
-    for (int i = 0; i < r->n_constraints; i++)
-        if (r->constraints[i].type == 'f')
-            add_relation(s, cat_by_oid(&s->p->now, r->constraints[i].other), false, depth + 1);
-    for (int i = 0; i < s->p->now.n_relations; i++)
-        for (int k = 0; k < s->p->now.relations[i].n_constraints; k++)
-            if (s->p->now.relations[i].constraints[k].other == r->oid)
-                add_relation(s, &s->p->now.relations[i], false, depth + 1);
-    if (r->n_triggers > 0 || r->n_policies > 0)
-        for (int i = 0; i < s->p->now.n_relations; i++)
-            s->h = s->h * 31 + s->p->now.relations[i].fingerprint;
-}
 
 /* Views, triggers, defaults, checks and policies call functions that the statement doesn't name. Our own come and
  * go with the trigger that calls them. */
@@ -80,6 +50,53 @@ static const struct cat_sums *sums_of(const struct catalogue *c)
     return c->sums;
 }
 
+/* A row that goes, or gets another key, takes others with it: then they are written too. */
+static bool acts_on_children(const struct cat_constraint *k)
+{
+    return strstr(k->definition, " CASCADE") || strstr(k->definition, " SET NULL") ||
+           strstr(k->definition, " SET DEFAULT");
+}
+
+static void add_relation(struct surface *s, const struct cat_relation *r, bool written);
+
+/* A row that is written meets its parents and its children; a trigger may meet anything. */
+static void add_written(struct surface *s, const struct cat_relation *r)
+{
+    const struct catalogue *now = &s->p->now;
+
+    for (int i = 0; i < now->n_relations; i++)
+        if (now->relations[i].kind == 'S')
+            s->h = s->h * 31 + now->relations[i].fingerprint;
+    for (int i = 0; i < r->n_constraints; i++)
+        if (r->constraints[i].type == 'f')
+            add_relation(s, cat_by_oid(now, r->constraints[i].other), false);
+    for (int i = 0; i < now->n_relations; i++)
+        for (int k = 0; k < now->relations[i].n_constraints; k++)
+            if (now->relations[i].constraints[k].other == r->oid)
+                add_relation(s, &now->relations[i],
+                             acts_on_children(&now->relations[i].constraints[k]));
+    if (r->n_triggers > 0 || r->n_policies > 0)
+        s->h = s->h * 31 + sums_of(now)->everything;
+}
+
+static void add_relation(struct surface *s, const struct cat_relation *r, bool written)
+{
+    unsigned char as = written ? 2 : 1;
+
+    if (!r || s->seen[r - s->p->now.relations] >= as)
+        return;
+    s->seen[r - s->p->now.relations] = as;
+    s->h = s->h * 31 + r->fingerprint + (r->kind == 'm' && r->is_populated);
+    if (r->calls)
+        s->h = s->h * 31 + sums_of(&s->p->now)->everything;
+    for (int i = 0; i < r->n_uses; i++)
+        add_relation(s, cat_by_oid(&s->p->now, r->uses[i]), written);
+    for (int i = 0; i < r->n_reaches; i++)
+        add_relation(s, cat_by_oid(&s->p->now, r->reaches[i]), written);
+    if (written)
+        add_written(s, r);
+}
+
 /* 0: there is no such relation. */
 static uint64_t surface_of(const struct proof *p, const struct cat_relation *r, bool written)
 {
@@ -88,7 +105,12 @@ static uint64_t surface_of(const struct proof *p, const struct cat_relation *r, 
     uint64_t *known = &p->now.relations[r - p->now.relations].surface[written];
     if (!*known) {
         struct surface s = {.p = p, .h = PRINT_START};
-        add_relation(&s, r, written, 0);
+
+        s.seen = calloc((size_t) p->now.n_relations, 1);
+        if (!s.seen)
+            abort();
+        add_relation(&s, r, written);
+        free(s.seen);
         *known = s.h ? s.h : 1;
     }
     return *known;
@@ -111,7 +133,7 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
     const char *path = p->sessions[q->session].search_path;
     uint64_t h = p->now.others * 31 + sums->routines;
 
-    if (!q->facts.parsed || q->is_run_alone)
+    if (!q->facts.parsed || q->is_run_alone || p->now.calls)
         return sums->everything;
     for (int i = 0; i < q->facts.n_rels; i++) {
         const struct fact_rel *f = &q->facts.rels[i];

@@ -183,6 +183,11 @@ static bool keeps_apart(struct kind from, struct kind to, bool by_hand)
            (from.type == T_DATE && to.type == T_TIMESTAMP);
 }
 
+static bool is_of_texts(const struct cat_column *c)
+{
+    return c && (c->base == T_TEXT || c->base == T_VARCHAR);
+}
+
 /* The column whose values the expression of a target keeps apart; NULL: none. */
 static const struct cat_column *kept_of(struct proof *p, const struct cat_relation *r,
                                         const struct pair *target, bool nulls_too)
@@ -195,6 +200,10 @@ static const struct cat_column *kept_of(struct proof *p, const struct cat_relati
     const struct cat_column *from = cat_column(r, e.column);
     if (!from || (nulls_too && e.makes_null) ||
         (to->collation && (!from->collation || strcmp(from->collation, to->collation) != 0)))
+        return NULL;
+    /* Added to, numbers of another order of size are one, and so are days at the ends of months. */
+    if (!is_integer(from->base) && from->base != T_NUMERIC && !is_of_texts(from) &&
+        strpbrk(target->value.s, "+-"))
         return NULL;
     struct kind now = {from->base, from->typmod};
     for (int i = 0; i < e.n_casts; i++) {
@@ -226,35 +235,152 @@ static bool is_stored_as_made(struct proof *p, const struct cat_relation *r,
                           : to->base == T_VARCHAR;
 }
 
+/* ---- definitions, compared ------------------------------------------------------------------------------------ */
+
+static size_t quoted_length(const char *s)
+{
+    size_t n = 1;
+
+    for (; s[n] && (s[n] != *s || s[n + 1] == *s); n++)
+        n += s[n] == *s;
+    return s[n] ? n + 1 : n;
+}
+
+static size_t word_length(const char *s)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char) s[n]) || s[n] == '_' || (n > 0 && s[n] == '$'))
+        n++;
+    return n;
+}
+
+/* The ")" of the "(" that s begins with; NULL: it has none. */
+static const char *end_of_pair(const char *s)
+{
+    int depth = 0;
+
+    for (; *s; s += *s == '\'' || *s == '"' ? quoted_length(s) : 1) {
+        depth += *s == '(' ? 1 : *s == ')' ? -1 : 0;
+        if (depth == 0)
+            return s;
+    }
+    return NULL;
+}
+
+/* "((x))" is "(x)". */
+static void drop_double_pairs(char *text)
+{
+    for (char *s = text; *s;) {
+        const char *outer = *s == '(' && s[1] == '(' ? end_of_pair(s) : NULL;
+        const char *inner = outer ? end_of_pair(s + 1) : NULL;
+
+        if (inner && inner + 1 == outer) {
+            size_t at = (size_t) (inner - text);
+            memmove(text + at, text + at + 1, strlen(text + at));
+            memmove(s, s + 1, strlen(s));
+        } else {
+            s += *s == '\'' || *s == '"' ? quoted_length(s) : 1;
+        }
+    }
+}
+
+/* One word, or the call of a function: nothing that needs parentheses around it. */
+static bool stands_alone(const char *text)
+{
+    size_t n = *text == '"' ? quoted_length(text) : word_length(text);
+    const char *end = n > 0 && text[n] == '(' ? end_of_pair(text + n) : NULL;
+
+    return n > 0 && (!text[n] || (end && !end[1]));
+}
+
+struct plain {
+    struct proof *p;
+    int state;
+    const struct cat_relation *r;
+    bool put_in; /* what triggers write, for the columns of the new side */
+    struct str text;
+    bool is_text; /* what was put last is one already: ::text behind it says nothing */
+};
+
+static const char *plain_of(struct proof *p, int state, const struct cat_relation *r,
+                            const char *definition, bool put_in);
+
+/* word: as the catalogue has it. */
+static void put_word(struct plain *out, const char *word, bool is_quoted)
+{
+    const struct plan *plan = NULL;
+    const struct pair *pair =
+        out->put_in ? sync_writes(out->p, out->state, out->r, word, &plan) : NULL;
+    const char *value = pair ? plain_of(out->p, out->state, out->r, pair->value.s, false) : NULL;
+
+    out->is_text = is_of_texts(cat_column(out->r, word));
+    if (pair && !is_stored_as_made(out->p, out->r, pair))
+        str_add(&out->text, "?"); /* like nothing else */
+    else if (pair)
+        str_addf(&out->text, stands_alone(value) ? "%s" : "(%s)", value);
+    else if (is_quoted && word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_")])
+        str_addf(&out->text, "\"%s\"", word);
+    else
+        str_add(&out->text, word);
+}
+
+/* A name in quotes without them. */
+static char *unquoted(struct arena *a, const char *s, size_t n)
+{
+    AUTO(str) name = {0};
+
+    for (size_t i = 1; i + 1 < n; i++) {
+        str_addc(&name, s[i]);
+        i += s[i] == '"';
+    }
+    return arena_strdup(a, str_text(&name));
+}
+
+/* What there is at s besides blanks; how long it is. */
+static size_t put_one(struct plain *out, const char *s)
+{
+    static const char cast[] = "::text";
+    size_t n = *s == '"' ? quoted_length(s) : word_length(s);
+
+    if (n > 0) {
+        const char *word = *s == '"' ? unquoted(out->p->scratch, s, n)
+                                     : lowered(arena_strndup(out->p->scratch, s, n));
+        if (s[n] == '.' && strcmp(word, out->r->name) == 0)
+            return n + 1;
+        put_word(out, word, *s == '"');
+        return n;
+    }
+    n = strlen(cast);
+    if (out->is_text && strncmp(s, cast, n) == 0 && word_length(s + n) == 0)
+        return n;
+    n = *s == '\'' ? quoted_length(s) : 1;
+    str_addn(&out->text, s, n);
+    out->is_text = *s == '\'' || (*s == ')' && out->is_text);
+    return n;
+}
+
 /* A definition with what the trigger writes put in for the columns of the new side, and without what is only spelling. */
 static const char *plain_of(struct proof *p, int state, const struct cat_relation *r,
                             const char *definition, bool put_in)
 {
-    AUTO(str) all = {0};
+    struct plain out = {.p = p, .state = state, .r = r, .put_in = put_in};
 
     for (const char *s = definition; *s;) {
-        size_t n = 0;
-        const struct plan *plan = NULL;
+        size_t blanks = strspn(s, " \t\n"), len = out.text.len;
 
-        while (isalnum((unsigned char) s[n]) || s[n] == '_')
-            n++;
-        char *word = arena_strndup(p->scratch, s, n);
-        const struct pair *pair = n > 0 && put_in ? sync_writes(p, state, r, word, &plan) : NULL;
-        if (pair && !is_stored_as_made(p, r, pair))
-            str_add(&all, "?");
-        else if (pair)
-            str_add(&all, plain_of(p, state, r, pair->value.s, false));
-        else if (s[n] == '.' && strcmp(word, r->name) == 0)
-            n++;
-        else if (n > 0)
-            str_add(&all, lowered(word));
-        else if (strncmp(s, "::text", strlen("::text")) == 0)
-            n = strlen("::text");
-        else if (!strchr(" \t\n\"()", *s))
-            str_addc(&all, (char) tolower((unsigned char) *s));
-        s += n > 0 ? n : 1;
+        s += blanks;
+        /* Between words only. */
+        if (blanks > 0 && len > 0 && word_length(s) > 0 &&
+            word_length(str_text(&out.text) + len - 1) > 0)
+            str_addc(&out.text, ' ');
+        if (*s)
+            s += put_one(&out, s);
     }
-    return arena_strdup(p->scratch, str_text(&all));
+    char *text = arena_strdup(p->scratch, str_text(&out.text));
+    str_free(&out.text);
+    drop_double_pairs(text);
+    return text;
 }
 
 static const char *constraint_of(const struct cat_relation *r, const struct cat_index *index)
@@ -278,6 +404,12 @@ static const char *body_of(const struct cat_relation *r, const struct cat_index 
 bool takes_nulls_alike(const struct cat_index *index)
 {
     return strstr(index->definition, "NULLS NOT DISTINCT") != NULL;
+}
+
+/* Has the index a way to compare that isn't the column's own? */
+static bool compares_its_own_way(const struct cat_index *index)
+{
+    return strstr(index->definition, " COLLATE ") != NULL;
 }
 
 /* Each column of the old index is one of the new one, or what one of the new one is made of and keeps apart. */
@@ -327,7 +459,7 @@ bool sync_is_implied(struct proof *p, int state, const struct cat_relation *r,
         if (strcmp(plain_of(p, state, r, body_of(r, old), false), body) == 0)
             return true;
         if (old->is_unique && !old->is_partial && !index_has_column(old, 0) &&
-            (takes_nulls_alike(old) || !takes_nulls_alike(index)) &&
+            !compares_its_own_way(index) && (takes_nulls_alike(old) || !takes_nulls_alike(index)) &&
             is_within(p, state, r, old, index))
             return true;
     }

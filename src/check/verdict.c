@@ -542,7 +542,8 @@ static void report_never(struct proof *p, const struct app_statement *a,
     for (int s = 0; s < p->t.n_states && works < 0; s++)
         if (a->q->plan[s] && !failure_at(a->q, s))
             works = s;
-    if (works < 0) {
+    /* No step made the first state. */
+    if (works < 1) {
         missing_report(p, a, w, o);
         return;
     }
