@@ -21,6 +21,18 @@ struct arena {
     size_t used; /* bytes handed out since the last reset */
 };
 
+/* A sanitizer sees who goes on using what was freed; in a block that is used again it can't. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_KEEPS_BLOCKS false
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ARENA_KEEPS_BLOCKS false
+#endif
+#ifndef ARENA_KEEPS_BLOCKS
+#define ARENA_KEEPS_BLOCKS true
+#endif
+
 /* Zeroed memory, aligned for any type. Never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes) __attribute__((malloc, returns_nonnull));
 /* Grow an array from old_bytes to new_bytes: in place where it is the newest allocation of its

@@ -150,18 +150,6 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
     return text;
 }
 
-/* A sanitizer sees who goes on using what was freed; what is used again it can't. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define KEEPS_BLOCKS false
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define KEEPS_BLOCKS false
-#endif
-#ifndef KEEPS_BLOCKS
-#define KEEPS_BLOCKS true
-#endif
-
 /* Who works on one thing after the other needs about as much for the next: of the ordinary blocks, the
  * largest that isn't too large to lie idle. */
 void arena_reset(struct arena *a)
@@ -171,7 +159,7 @@ void arena_reset(struct arena *a)
         older = block->older;
         size_t size = block->cap + sizeof *block;
         bool is_ordinary = size >= BLOCK_FIRST && (size & (size - 1)) == 0;
-        if (KEEPS_BLOCKS && !keep && is_ordinary && size <= BLOCK_KEPT)
+        if (ARENA_KEEPS_BLOCKS && !keep && is_ordinary && size <= BLOCK_KEPT)
             keep = block;
         else
             free(block);
