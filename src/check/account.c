@@ -1,5 +1,5 @@
 /* What was answered how, and what wasn't: cells, statements without arguments, texts that no parser reads. */
-#include "check/work.h"
+#include "check/blame.h"
 
 void account_count(struct proof *p)
 {

@@ -4,7 +4,7 @@
  * Of a statement that reads, the answer is its rows; of one that writes, what is in the columns that it wrote
  * afterwards. Both as sums over the rows: their order is the server's, and told of elsewhere.
  */
-#include "check/work.h"
+#include "check/blame.h"
 
 #include <strings.h>
 

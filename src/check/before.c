@@ -1,5 +1,5 @@
 /* What the branch's own migrations break: what fails on the baseline, put to the baseline as it was before. */
-#include "check/work.h"
+#include "check/blame.h"
 
 /* ---- what is asked ---------------------------------------------------------------------------------------- */
 

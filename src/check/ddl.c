@@ -175,14 +175,18 @@ static const char *blocked_words(enum lock_mode m)
 }
 
 /* The safe way, by what the statement is (PostgreSQL's manual, ALTER TABLE and CREATE INDEX, Notes). */
-static const char *safe_way(const struct sql_stmt *s, enum work_kind k)
+static const char *safe_way(const struct proof *p, const struct sql_stmt *s, enum work_kind k)
 {
+    const struct cat_relation *r = s->table ? cat_find(&p->now, NULL, s->schema, s->table) : NULL;
+
     if (strstr(s->kind, "ATTACH"))
         return "add a CHECK that matches the partition's bound first, NOT VALID and then VALIDATE";
     if (strstr(s->kind, "REINDEX"))
         return "REINDEX ... CONCURRENTLY";
     if (strstr(s->kind, "REFRESH"))
         return "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view";
+    if (strstr(s->kind, "CREATE") && k == WORK_INDEX && r && r->kind == 'p')
+        return "CREATE INDEX ON ONLY the parent, then CONCURRENTLY on each partition, then ATTACH";
     if (strstr(s->kind, "CREATE") && k == WORK_INDEX)
         return "CREATE INDEX CONCURRENTLY, in a step of its own";
     if (k == WORK_INDEX)
@@ -212,7 +216,7 @@ static void report_work(struct watch *w, const struct sql_stmt *s, enum work_kin
         arena_printf(w->p->a, "%s %s table \"%s\" under %s: %s until it is done", s->kind, does[k],
                      table ? table : "?", lock_mode_word(mode), blocked_words(mode)));
 
-    f->help = safe_way(s, k);
+    f->help = safe_way(w->p, s, k);
 }
 
 /* Everything the statement did that takes as long as the table is large. */

@@ -1,5 +1,5 @@
 /* A statement that works in no state of the database: whose fault is it, and what mends it? */
-#include "check/work.h"
+#include "check/blame.h"
 
 #include <ctype.h>
 

@@ -1,82 +1,5 @@
 /* Putting queries to a state of the database. */
-#include "check/work.h"
-
-/* ---- jobs ------------------------------------------------------------------------------------------------ */
-
-struct jobs {
-    struct wire_op *ops;
-    struct wire_result *results;
-    int n, cap;
-    bool opens; /* transactions */
-};
-
-static struct wire_op *job_op(struct proof *p, struct jobs *j, struct wire_op op)
-{
-    if (j->n == j->cap) {
-        int cap = j->cap ? 2 * j->cap : 256;
-        j->ops = arena_grow(p->scratch, j->ops, sizeof *j->ops * (size_t) j->cap,
-                            sizeof *j->ops * (size_t) cap);
-        j->cap = cap;
-    }
-    j->ops[j->n] = op;
-    return &j->ops[j->n++];
-}
-
-static bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err)
-{
-    if (j->n == 0)
-        return true;
-    /* Nothing may stay open that the next step would wait for. */
-    if (j->opens) {
-        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
-        job_op(p, j,
-               (struct wire_op) {.kind = WIRE_RUN,
-                                 .sql = "SELECT pg_catalog.pg_advisory_unlock_all()",
-                                 .sync = true});
-    }
-    j->results = arena_array(p->scratch, struct wire_result, j->n);
-    return wire_run(p->sessions[session].wire, p->scratch, j->ops, j->n, j->results, err) ||
-           lost_note(p, j->ops, j->n, j->results);
-}
-
-bool is_too_long(const char *sqlstate, const char *message)
-{
-    /* The server's words, and its messages are in English here; those of a time-out are others. */
-    return strcmp(sqlstate, "57014") == 0 && !(message && strstr(message, "user request"));
-}
-
-static const struct outcome *outcome_of(struct proof *p, const struct wire_result *r, char probe)
-{
-    static const struct outcome good = {.ok = true, .probe = 'P'};
-
-    if (r->ok)
-        return &good;
-    struct outcome *o = arena_new(p->a, struct outcome);
-    o->probe = probe;
-    o->sqlstate = arena_strdup(p->a, r->sqlstate);
-    o->message = is_too_long(r->sqlstate, r->message)
-                     ? arena_printf(p->a, "it doesn't end within %d s", SHADOW_STATEMENT_MS / 1000)
-                     : arena_strdup(p->a, r->message ? r->message : "no answer");
-    o->context = arena_strdup(p->a, r->context);
-    o->position = r->position;
-    return o;
-}
-
-static const struct description *description_of(struct proof *p, const struct wire_result *r)
-{
-    struct description *d = arena_new(p->a, struct description);
-    unsigned *params = arena_array(p->a, unsigned, r->n_params + 1);
-    struct wire_column *columns = arena_array(p->a, struct wire_column, r->n_columns + 1);
-
-    if (r->n_params > 0)
-        memcpy(params, r->param_types, sizeof *params * (size_t) r->n_params);
-    for (int i = 0; i < r->n_columns; i++) {
-        columns[i] = r->columns[i];
-        columns[i].name = arena_strdup(p->a, r->columns[i].name);
-    }
-    *d = (struct description) {r->n_params, r->n_columns, params, columns};
-    return d;
-}
+#include "check/jobs.h"
 
 /* ---- which queries a state is about ------------------------------------------------------------------------ */
 
@@ -136,14 +59,14 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
         struct query *q = &p->queries[of[i]];
         const struct wire_result *r = &j.results[2 * i];
 
-        q->plan[state] = outcome_of(p, r[0].ok ? &r[1] : &r[0], 'P');
+        q->plan[state] = job_outcome(p, r[0].ok ? &r[1] : &r[0], 'P');
         if (q->untyped)
-            q->plan[state] = outcome_of(
+            q->plan[state] = job_outcome(
                 p, &(struct wire_result) {.sqlstate = "42704", .message = q->untyped}, 'P');
         if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
-            q->plan[state] = outcome_of(
+            q->plan[state] = job_outcome(
                 p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
-        q->shape[state] = r[0].ok && r[1].ok ? description_of(p, &r[1]) : NULL;
+        q->shape[state] = r[0].ok && r[1].ok ? job_description(p, &r[1]) : NULL;
         q->probed_state = state;
         q->fresh[state] = true;
     }
@@ -223,7 +146,7 @@ static bool was_reached(const struct wire_result *first, int n_ops)
 static const struct outcome *outcome_of_run(struct proof *p, const struct query *q,
                                             const struct wire_result *first, int n_ops)
 {
-    const struct outcome *o = outcome_of(p, run_result(first, n_ops), 'X');
+    const struct outcome *o = job_outcome(p, run_result(first, n_ops), 'X');
 
     if (!o->ok || (!q->keeps_rows && !q->leaves))
         return o;
@@ -387,7 +310,7 @@ static bool explain(struct proof *p, struct query *q, int state, struct err *err
         return false;
     const struct wire_result *r = &j.results[generic ? 1 : 3];
     if (!r->ok && !r->skipped)
-        q->plan[state] = outcome_of(p, r, 'E');
+        q->plan[state] = job_outcome(p, r, 'E');
     return true;
 }
 

@@ -1,5 +1,5 @@
 /* The proof: the timeline, state by state, on the shadow. */
-#include "check/work.h"
+#include "check/blame.h"
 
 void proof_close(struct proof *p)
 {

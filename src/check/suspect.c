@@ -1,5 +1,5 @@
 /* Which statement of the migrations that a branch brings breaks something: as their texts show it. */
-#include "check/work.h"
+#include "check/blame.h"
 
 #include "phasegate/lint.h"
 

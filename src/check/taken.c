@@ -2,7 +2,7 @@
  * text says what it drops: where the newest release, or a consumer, misses just that, no list of old releases is to
  * blame.
  */
-#include "check/work.h"
+#include "check/blame.h"
 
 #include <ctype.h>
 

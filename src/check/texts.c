@@ -1,7 +1,7 @@
 /* The texts that make the schema: the files of the baseline, and the steps that have run. What a server's message only
  * names is found there, with its place and its words.
  */
-#include "check/work.h"
+#include "check/blame.h"
 
 #include "phasegate/lint.h"
 

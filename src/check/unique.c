@@ -37,19 +37,13 @@ static bool was_excluding(const struct cat_relation *before, const struct cat_re
     return false;
 }
 
-/* Do two rows collide that both have NULL there? */
-static bool takes_null_for_equal(const struct cat_index *x)
-{
-    return strstr(x->definition, "NULLS NOT DISTINCT") != NULL;
-}
-
 /* An index that was there before and is at least as strict: over some of the columns, and over all rows. */
 static bool was_unique(const struct cat_relation *before, const struct cat_index *index)
 {
     for (int i = 0; i < before->n_indexes; i++) {
         const struct cat_index *b = &before->indexes[i];
         bool within = b->is_unique && !b->is_partial && b->is_valid && !index_has_column(b, 0) &&
-                      takes_null_for_equal(b) >= takes_null_for_equal(index);
+                      takes_nulls_alike(b) >= takes_nulls_alike(index);
 
         for (int c = 0; within && c < before->n_columns; c++)
             within = !index_has_column(b, before->columns[c].number) ||
@@ -163,7 +157,7 @@ static struct way way_of(struct proof *p, int state, const struct query *q, cons
             continue;
         }
         bool is_new = !first || !cat_column(first, c->name), is_insert = w->verb == VERB_INSERT;
-        bool is_null = is_insert && !c->fallback && !takes_null_for_equal(k->index);
+        bool is_null = is_insert && !c->fallback && !takes_nulls_alike(k->index);
         if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity ||
             (is_insert && c->fallback && is_moving(c->fallback)))
             return none;

@@ -1,5 +1,6 @@
 /* What is to be done about a statement that a step breaks, where another release isn't the only way out. */
-#include "check/work.h"
+#include "check/blame.h"
+#include "check/verdict.h"
 
 #include <stdlib.h>
 

@@ -35,12 +35,17 @@ static bool say_if_untouched(struct context *c, struct engine *e, struct err *er
     return true;
 }
 
-bool check_against(struct context *c, const char *environment, struct report *r, struct err *err)
+bool check_against_named(struct context *c, const char *environment, struct err *err)
 {
     c->line.text[OPT_ENV] = environment;
-    if (!context_environment(c, err))
-        return false;
+    return context_environment(c, err);
+}
+
+bool check_against(struct context *c, struct report *r, struct err *err)
+{
+    const char *environment = c->env->name.s;
     struct engine *e = NULL;
+
     for (int i = 0; i < c->set.n_plans; i++) {
         struct plan *p = &c->set.plans[i];
         struct edit *edits = NULL;

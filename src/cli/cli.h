@@ -337,8 +337,9 @@ void check_print(struct context *c, const struct report *r);
 void check_failed(struct context *c, const struct err *err);
 
 /* check_against.c: what was applied in an environment and edited since, as findings. */
-bool check_against(struct context *c, const char *environment, struct report *r,
-                   struct err *err) MUST_CHECK;
+bool check_against(struct context *c, struct report *r, struct err *err) MUST_CHECK;
+/* Before: is there such an environment? It is the command's from then on. */
+bool check_against_named(struct context *c, const char *environment, struct err *err) MUST_CHECK;
 
 /* early_baseline.c: the baseline as the project file names it, before the project is loaded, for a shadow that starts meanwhile. False:
  * the file can't be read, which is for whoever loads it to say, or it names none. All in arena a. */

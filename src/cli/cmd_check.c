@@ -436,12 +436,15 @@ static bool run_check(struct checking *k, struct err *err)
 
     if (!check_formats(c, err) || !begin_shadow(k, err) || !load(k, err))
         return false;
+    /* A name that is none is told before anything is proved. */
+    if (opt_has(c, OPT_AGAINST) && !check_against_named(c, opt_text(c, OPT_AGAINST), err))
+        return false;
     int64_t began = clock_mono_ms(c->clock);
     if (opt_has(c, OPT_SINCE) && !since_begin(&k->since, c, opt_text(c, OPT_SINCE), err))
         return false;
     if (!lint(k, err) || !prove(k, err))
         return false;
-    if ((opt_has(c, OPT_AGAINST) && !check_against(c, opt_text(c, OPT_AGAINST), &k->report, err)))
+    if ((opt_has(c, OPT_AGAINST) && !check_against(c, &k->report, err)))
         return false;
     settle(k);
     narrow(k);

@@ -204,8 +204,10 @@ bool context_environment(struct context *c, struct err *err)
         err_set(err, ERR_USAGE, "unknown environment \"%s\"; %s has: %s%s%s%s", name, p->file,
                 str_text(&names), near ? "; did you mean \"" : "", near ? near : "",
                 near ? "\"?" : "");
-        return err_hint(err, "phasegate -e %s %s ...", near ? near : p->environments[0].name.s,
-                        c->command->name);
+        return err_hint(err,
+                        opt_has(c, OPT_AGAINST) ? "phasegate %2$s --against %1$s"
+                                                : "phasegate -e %1$s %2$s ...",
+                        near ? near : p->environments[0].name.s, c->command->name);
     }
     if (p->n_environments > 1) {
         err_set(err, ERR_USAGE, "which environment? %s has several: %s", p->file, str_text(&names));

@@ -319,7 +319,8 @@ void lint_detach(struct lint *l)
 {
     if (!tree_flag(l->def, "concurrent"))
         lint_say(l, "partition-detach-not-concurrent",
-                 "DETACH PARTITION ... CONCURRENTLY, as the only statement of its step",
+                 "DETACH PARTITION ... CONCURRENTLY, as the only statement of its step; not to be "
+                 "had while the table has a default partition",
                  "DETACH PARTITION waits for every query on %s, and new ones wait behind it",
                  lint_rel_text(l, l->rel));
 }

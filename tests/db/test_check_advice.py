@@ -199,6 +199,22 @@ class Steps(check_project.Case):
         self.assertEqual(f["help"], "drop or replace view names in an earlier step")
         self.assertNotIn("_drop_", str(p.check().json))
 
+    def test_an_index_of_a_partitioned_table(self):
+        """CONCURRENTLY isn't for them as a whole."""
+        baseline = T + "; CREATE TABLE parts (id int, a int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF parts FOR VALUES FROM (0) TO (9)"
+        for table, way in (("parts", "ON ONLY the parent, then CONCURRENTLY on each partition"), ("orders", "CONCURRENTLY, in a step of its own")):
+            p = self.project(baseline=baseline, releases={"1.0.0": OTHER, "1.1.0": OTHER},
+                             plans=[plan("p", phases={"expand": steps("1.1.0", "CREATE INDEX x ON %s (id)" % table)})])
+            f = self.red(p, "work-under-strong-lock")
+            self.assertIn("CREATE INDEX " + way, f["help"])
+
+    def test_an_environment_that_isnt_there(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET}, plans=[harmless()],
+                         project={"environments": {"staging": {"databases": {"main": {"url": "postgresql://127.0.0.1:1/x"}}}}})
+        done = p.run("check", "--against", "stagin")
+        self.assertEqual(done.rc, 2, done)
+        self.assertIn("HINT: phasegate check --against staging\n", done.stderr)
+
     def test_a_rename_in_expand(self):
         p = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[plan("p", phases={"expand": steps("1.1.0", "ALTER TABLE orders RENAME COLUMN name TO title")})])
         [f] = [f for f in p.check("--static").findings if f["rule"] == "destructive-outside-contract"]
