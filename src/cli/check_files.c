@@ -54,31 +54,55 @@ const char *check_line(void *ctx, const char *file, int line)
 /* What is in a work tree may look like a repository of its own, with a configuration that names programs. Nothing is
  * fetched that isn't there, and the repository is the one that the project lies in, with the past that its commits have:
  * hooks of another one leave their own in the environment. */
-const char *const check_git_env[] = {"GIT_NO_LAZY_FETCH=1",
-                                     "GIT_ALLOW_PROTOCOL=none",
-                                     "GIT_NO_REPLACE_OBJECTS=1",
-                                     "GIT_GRAFT_FILE=/dev/null",
-                                     "GIT_TERMINAL_PROMPT=0",
-                                     "GIT_OPTIONAL_LOCKS=0",
-                                     "LC_ALL=C",
-                                     "LANGUAGE",
-                                     "GIT_DIR",
-                                     "GIT_COMMON_DIR",
-                                     "GIT_WORK_TREE",
-                                     "GIT_IMPLICIT_WORK_TREE",
-                                     "GIT_INDEX_FILE",
-                                     "GIT_OBJECT_DIRECTORY",
-                                     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-                                     "GIT_QUARANTINE_PATH",
-                                     "GIT_NAMESPACE",
-                                     "GIT_PREFIX",
-                                     "GIT_SHALLOW_FILE",
-                                     "GIT_REPLACE_REF_BASE",
-                                     "GIT_GLOB_PATHSPECS",
-                                     "GIT_NOGLOB_PATHSPECS",
-                                     "GIT_ICASE_PATHSPECS",
-                                     "GIT_INTERNAL_SUPER_PREFIX",
-                                     NULL};
+static const char *const git_env[] = {"GIT_NO_LAZY_FETCH=1",
+                                      "GIT_ALLOW_PROTOCOL=none",
+                                      "GIT_NO_REPLACE_OBJECTS=1",
+                                      "GIT_GRAFT_FILE=/dev/null",
+                                      "GIT_TERMINAL_PROMPT=0",
+                                      "GIT_OPTIONAL_LOCKS=0",
+                                      "LC_ALL=C",
+                                      "LANGUAGE",
+                                      "GIT_COMMON_DIR",
+                                      "GIT_IMPLICIT_WORK_TREE",
+                                      "GIT_INDEX_FILE",
+                                      "GIT_OBJECT_DIRECTORY",
+                                      "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+                                      "GIT_QUARANTINE_PATH",
+                                      "GIT_NAMESPACE",
+                                      "GIT_PREFIX",
+                                      "GIT_SHALLOW_FILE",
+                                      "GIT_REPLACE_REF_BASE",
+                                      "GIT_GLOB_PATHSPECS",
+                                      "GIT_NOGLOB_PATHSPECS",
+                                      "GIT_ICASE_PATHSPECS",
+                                      "GIT_INTERNAL_SUPER_PREFIX",
+                                      NULL};
+
+/* Who names both and has the project in that work tree means it: a hook that looks at a copy of what is staged. */
+static bool names_work_tree(struct context *c)
+{
+    const char *tree = c->host->ops->env(c->host, "GIT_WORK_TREE");
+    char *of = c->host->ops->env(c->host, "GIT_DIR") && tree ? realpath(tree, NULL) : NULL;
+    char *root = realpath(c->set.project.root ? c->set.project.root : ".", NULL);
+    size_t n = of ? strlen(of) : 0;
+    bool is = of && root && strncmp(root, of, n) == 0 && (root[n] == '/' || root[n] == '\0');
+
+    free(of);
+    free(root);
+    return is;
+}
+
+const char *const *check_git_env(struct context *c)
+{
+    static const char *const named[] = {"GIT_DIR", "GIT_WORK_TREE"};
+    const size_t n = sizeof git_env / sizeof *git_env - 1, n_named = sizeof named / sizeof *named;
+    const char **out = arena_array(&c->arena, const char *, n + n_named + 1);
+
+    memcpy(out, git_env, n * sizeof *out);
+    if (!names_work_tree(c))
+        memcpy(out + n, named, sizeof named);
+    return out;
+}
 
 /* Where the project lies in its repository; NULL: at its root, or in none. Services count from there. */
 const char *check_prefix(struct context *c)
@@ -91,7 +115,8 @@ const char *check_prefix(struct context *c)
     AUTO(err) ignored = {0};
     int code = 0;
 
-    if (!c->host->ops->run(c->host, argv, check_git_env, 30000, &prefix, &said, &code, &ignored) ||
+    if (!c->host->ops->run(c->host, argv, check_git_env(c), 30000, &prefix, &said, &code,
+                           &ignored) ||
         code != 0)
         return NULL;
     size_t n = strcspn(str_text(&prefix), "\n");

@@ -349,9 +349,9 @@ bool cache_baseline(struct context *c, struct arena *a, struct shadow_baseline *
 /* check_files.c: the line of a file that is shown under a finding. */
 const char *check_line(void *ctx, const char *file,
                        int line); /* ctx: the context; NULL: no such line */
-/* Every git of ours runs with these: git 2.38 and newer know the first. */
+/* Every git of ours runs with these: git 2.38 and newer know the first. In the context's arena. */
 #define CHECK_GIT_SAFE "safe.bareRepository=explicit"
-extern const char *const check_git_env[];
+const char *const *check_git_env(struct context *c);
 const char *check_prefix(
     struct context *c); /* "db/": of the project in its repository; NULL: none */
 /* Suppressions among the comments of a file of YAML, where nothing reads them. */

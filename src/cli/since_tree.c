@@ -38,7 +38,7 @@ bool since_git(struct since *s, const struct since_repo *repo, const char *const
     whole[n++] = "-c";
     whole[n++] = "core.warnAmbiguousRefs=true";
     memcpy(whole + n, argv, sizeof *argv * (size_t) n_args);
-    bool ran = h->ops->run_fed(h, whole, check_git_env, input ? str_text(input) : NULL,
+    bool ran = h->ops->run_fed(h, whole, check_git_env(c), input ? str_text(input) : NULL,
                                input ? input->len : 0, GIT_MS, out, said, code, err);
     if (!ran) {
         err_hint(err, "--since needs git");

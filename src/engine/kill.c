@@ -227,6 +227,19 @@ static void job_reached(struct kill *k, struct kill_job *j)
               j->ref.key, flag_level_word(j->r->level), j->r->target, (long long) j->r->ms);
 }
 
+/* What is there now, for the next look. An answer that nothing has changed is the one that is kept already. */
+static void keep(struct kill_job *j, const struct flag_call *c)
+{
+    struct arena fresh = {0};
+    struct flag_obs known;
+
+    flag_obs_copy(&fresh, &known, &c->obs);
+    j->etag = arena_strdup(&fresh, c->etag);
+    j->known = known;
+    arena_free(&j->kept);
+    j->kept = fresh;
+}
+
 static void after_look(struct kill *k, struct kill_job *j)
 {
     const struct flag_call *c = &j->call;
@@ -249,9 +262,7 @@ static void after_look(struct kill *k, struct kill_job *j)
     j->seen_off = off;
     j->seen_other = off ? NULL : arena_strdup(k->a, flag_obs_text(&j->arena, &c->obs));
     if (c->level == FLAG_DELIVERED) {
-        arena_reset(&j->kept);
-        flag_obs_copy(&j->kept, &j->known, &c->obs);
-        j->etag = arena_strdup(&j->kept, c->etag);
+        keep(j, c);
     } else {
         j->configured_off = off;
         if (!off) /* somebody else's change landed after ours */

@@ -691,6 +691,15 @@ class Refs(Branch):
                 self.assertEqual(done.rc, 1, done)
                 self.assertEqual(done.stderr, "")
 
+    def test_a_copy_whose_repository_is_named(self):
+        """As deploy/ci/pre-commit has it: the project elsewhere, its repository and its work tree in the environment."""
+        p, copy = self.ahead(), self.temp + "/copy"
+        shutil.copytree(p.dir, copy, ignore=shutil.ignore_patterns(".git"))
+        env = {"GIT_DIR": p.dir + "/.git", "GIT_WORK_TREE": copy}
+        self.assertEqual(p.run("-C", copy, "check", "--since", "main", env=env).rc, 1)
+        self.assertEqual(p.run("-C", copy, "check", "--since", "work", env=env).rc, 0)
+        self.assertEqual(p.run("-C", copy, "check", "--since", "main", env={"GIT_DIR": env["GIT_DIR"]}).rc, 2)
+
     def test_a_file_of_lfs(self):
         """Git has a pointer to it."""
         p = self.quiet()
