@@ -23,7 +23,9 @@ CROSS = "compares one value with another"
 CALENDAR = "knows no calendar"
 NAMES = "can't look up a name that is declared elsewhere"
 FOLD = "sees only one of two equal keys"
+LIMITS = "what a limit of throttle: may be depends on its key, and so does its unit"
 SCHEMA_CANNOT = {
+    "backfill-throttle-hours.yaml": LIMITS,
     "duplicate-key.yaml": FOLD,
     "duplicate-step-key.yaml": FOLD,
     "duplicate-gate.yaml": FOLD,
