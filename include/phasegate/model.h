@@ -32,6 +32,8 @@ struct text_list {
     struct text *items;
     int n;
 };
+/* Exactly so written. */
+bool text_list_has(const struct text_list *l, const char *s);
 
 struct pair { /* a mapping entry whose order matters: SET lists, forward/reverse */
     struct text key, value;

@@ -42,5 +42,7 @@ void sql_ident(struct str *out, const char *name);
 void sql_qualified(struct str *out, const char *schema_or_null, const char *name);
 /* The E'' form when a backslash is in it; NULL gives the word NULL. */
 void sql_literal(struct str *out, const char *text);
+/* An element of an array's text, {"a","b"}, with its quotes. */
+void sql_element(struct str *out, const char *text);
 
 #endif

@@ -441,6 +441,17 @@ void sql_literal(struct str *out, const char *text)
     str_addc(out, '\'');
 }
 
+void sql_element(struct str *out, const char *text)
+{
+    str_addc(out, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            str_addc(out, '\\');
+        str_addc(out, *text);
+    }
+    str_addc(out, '"');
+}
+
 /* ---- paths ------------------------------------------------------------------------------------- */
 
 /* Takes the last part away, if there is one that is a name. */

@@ -141,16 +141,6 @@ const struct column_sum *answer_beside(struct proof *p, const struct query *q,
 
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
 
-static bool has_word(const char *sql, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (const char *s = sql; *s; s++)
-        if (strncasecmp(s, word, n) == 0)
-            return true;
-    return false;
-}
-
 /* What only says how things are; a DO block, a CALL, or a SELECT of a function may do anything to rows. */
 static bool is_definition(const struct sql_stmt *s)
 {
@@ -166,7 +156,7 @@ static bool is_definition(const struct sql_stmt *s)
 static bool brings_rows(const struct sql_stmt *s)
 {
     return strstr(s->kind, "ATTACH") ||
-           (has_word(s->sql, "inherit") && !has_word(s->sql, "no inherit"));
+           (strcasestr(s->sql, "inherit") && !strcasestr(s->sql, "no inherit"));
 }
 
 bool changes_rows(const struct proof *p, int state)
@@ -193,7 +183,7 @@ static bool takes_rows(const struct proof *p, int state)
     for (int i = 0; i < t->step->n_stmts; i++)
         if (strstr(t->step->stmts[i].kind, "DETACH") ||
             strstr(t->step->stmts[i].kind, "DROP TABLE") ||
-            has_word(t->step->stmts[i].sql, "no inherit"))
+            strcasestr(t->step->stmts[i].sql, "no inherit"))
             return true;
     return false;
 }
@@ -233,7 +223,7 @@ static bool is_volatile(const struct query *q)
 
     for (int i = 0; i < q->facts.functions.n; i++)
         for (size_t k = 0; k < sizeof functions / sizeof *functions; k++)
-            if (has_word(q->facts.functions.items[i].s, functions[k]))
+            if (strcasestr(q->facts.functions.items[i].s, functions[k]))
                 return true;
     return q->facts.uses_now;
 }
@@ -300,14 +290,14 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
     for (int i = 0; i < s->n_stmts; i++)
         if (strstr(s->stmts[i].kind, "ADD COLUMN") || strstr(s->stmts[i].kind, "CREATE TABLE"))
             rule = "name-shadowed";
-        else if (strstr(s->stmts[i].kind, "FUNCTION") || has_word(s->stmts[i].sql, "aggregate"))
-            rule =
-                strncmp(s->stmts[i].kind, "CREATE", 6) != 0 || has_word(s->stmts[i].sql, "replace")
-                    ? "function-signature-changed"
-                    : "name-shadowed";
+        else if (strstr(s->stmts[i].kind, "FUNCTION") || strcasestr(s->stmts[i].sql, "aggregate"))
+            rule = strncmp(s->stmts[i].kind, "CREATE", 6) != 0 ||
+                           strcasestr(s->stmts[i].sql, "replace")
+                       ? "function-signature-changed"
+                       : "name-shadowed";
         else if (strstr(s->stmts[i].kind, "ATTRIBUTE"))
             rule = "whole-row-shape-drift";
-        else if (has_word(s->stmts[i].sql, "rename value"))
+        else if (strcasestr(s->stmts[i].sql, "rename value"))
             rule = "enum-value-renamed";
         else if (strstr(s->stmts[i].kind, "TEXT SEARCH"))
             rule = "session-meaning-changed";

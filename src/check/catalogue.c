@@ -533,3 +533,12 @@ uint64_t cat_function_print(const struct catalogue *c, const char *name)
             h = h * 31 + c->functions[i].fingerprint;
     return h;
 }
+
+bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; k < r->constraints[i].n_columns; k++)
+            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
+                return true;
+    return false;
+}

@@ -135,6 +135,8 @@ const struct cat_column *cat_column(const struct cat_relation *r,
 const struct cat_column *cat_column_number(const struct cat_relation *r, int number);
 const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type);
 bool index_has_column(const struct cat_index *index, int number); /* 0: an expression */
+/* Is it of a key, a unique or foreign one, or an exclusion? */
+bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c);
 /* Of the user's functions of this name ("name" or "schema.name"), over all overloads; 0: there is none. */
 uint64_t cat_function_print(const struct catalogue *c, const char *name);
 

@@ -1,14 +1,6 @@
 /* Labels of enums: a row may hold one that the code of a release doesn't know. */
 #include "check/silent.h"
 
-static bool names(const struct text_list *l, const char *name)
-{
-    for (int i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].s, name) == 0)
-            return true;
-    return false;
-}
-
 static bool has_label(const struct cat_enum *e, const char *label)
 {
     for (int i = 0; e && i < e->n_labels; i++)
@@ -44,7 +36,7 @@ static bool writes_type(const struct proof *p, const struct query *q, unsigned t
 static bool may_write(const struct proof *p, const struct app_statement *a, unsigned type,
                       const char *label)
 {
-    if (names(&a->q->facts.literals, label) && writes_type(p, a->q, type, false))
+    if (text_list_has(&a->q->facts.literals, label) && writes_type(p, a->q, type, false))
         return true;
     return knows(a->s, label) && writes_type(p, a->q, type, true);
 }

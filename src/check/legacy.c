@@ -3,21 +3,11 @@
  * transaction that is taken back.
  */
 #include "check/synced.h"
+#include "check/words.h"
 
 #include <ctype.h>
 
 #define STMTS_MAX 40
-
-static bool has_word(const char *text, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (const char *s = strcasestr(text, word); s; s = strcasestr(s + 1, word))
-        if ((s == text || (!isalnum((unsigned char) s[-1]) && s[-1] != '_')) &&
-            !isalnum((unsigned char) s[n]) && s[n] != '_')
-            return true;
-    return false;
-}
 
 static bool is_validated(const struct proof *p, const char *constraint)
 {
@@ -49,23 +39,6 @@ static bool binds_only_new(const struct proof *p, const struct sql_stmt *s)
            !is_validated(p, s->object);
 }
 
-static bool is_written(const struct fact_write *w, const char *column)
-{
-    for (int i = 0; i < w->columns.n; i++)
-        if (strcmp(w->columns.items[i].s, column) == 0)
-            return true;
-    return false;
-}
-
-static bool is_in_key(const struct cat_relation *r, const struct cat_column *c)
-{
-    for (int i = 0; i < r->n_constraints; i++)
-        for (int k = 0; k < r->constraints[i].n_columns; k++)
-            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
-                return true;
-    return c->is_generated || c->is_identity;
-}
-
 /* A column that the plans made and that nobody has written yet: its rows have what the step that made it gave them. */
 static bool is_untouched(const struct proof *p, int state, const struct cat_relation *r,
                          const struct cat_column *c)
@@ -81,7 +54,7 @@ static bool is_untouched(const struct proof *p, int state, const struct cat_rela
 
             for (int k = 0; k < f->n_writes; k++)
                 if (strcmp(f->writes[k].table, r->name) == 0 &&
-                    (f->writes[k].positional || is_written(&f->writes[k], c->name)) &&
+                    (f->writes[k].positional || text_list_has(&f->writes[k].columns, c->name)) &&
                     world_met(p, &p->app[i], s))
                     return false;
         }
@@ -204,7 +177,8 @@ static bool try_statement(struct proof *p, const struct app_statement *a, int st
             return false;
         for (int k = 0; r.ok && k < l.r->n_columns && !told; k++) {
             l.c = &l.r->columns[k];
-            if (has_word(s->sql, l.c->name) && !is_written(w, l.c->name) && !is_in_key(l.r, l.c) &&
+            if (has_word(s->sql, l.c->name) && !text_list_has(&w->columns, l.c->name) &&
+                !l.c->is_generated && !l.c->is_identity && !cat_is_in_key(l.r, l.c) &&
                 !is_untouched(p, state, l.r, l.c) && !try_values(p, &l, state, &told, err))
                 return false;
         }

@@ -14,23 +14,6 @@ static bool restricts_parent(const struct task *t, const char *table)
     return false;
 }
 
-static bool mentions(const struct query *q, const char *column)
-{
-    for (int i = 0; i < q->facts.columns.n; i++)
-        if (strcmp(q->facts.columns.items[i].s, column) == 0)
-            return true;
-    return false;
-}
-
-static bool is_in_constraint(const struct cat_relation *r, const struct cat_column *c)
-{
-    for (int i = 0; i < r->n_constraints; i++)
-        for (int k = 0; k < r->constraints[i].n_columns; k++)
-            if (strchr("pufx", r->constraints[i].type) && r->constraints[i].columns[k] == c->number)
-                return true;
-    return false;
-}
-
 static void add_row_tries(struct proof *p, const struct app_statement *a,
                           const struct cat_relation *from, const struct cat_relation *into,
                           bool whole, struct limits *l)
@@ -40,8 +23,8 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
         const char *values[LIMIT_VALUES];
         int n = 0;
 
-        if (c->is_generated || c->is_identity || is_in_constraint(from, c) ||
-            (!whole && !mentions(a->q, c->name)))
+        if (c->is_generated || c->is_identity || cat_is_in_key(from, c) ||
+            (!whole && !text_list_has(&a->q->facts.columns, c->name)))
             continue;
         n = limit_values(p, NULL, from, c, l->longest, values);
         /* As long as what it goes to takes. */

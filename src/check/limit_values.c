@@ -1,5 +1,6 @@
 /* Values at the limits of what a statement may be given. */
 #include "check/limits.h"
+#include "check/types.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -8,29 +9,6 @@
 #define THROUGH_MAX (LIMIT_VALUES - VALUES_MAX - 8)
 #define LONG_TEXT 300
 #define LONGEST_TEXT 20000
-
-enum { /* pg_type.dat */
-       T_BOOL = 16,
-       T_INT8 = 20,
-       T_INT2 = 21,
-       T_INT4 = 23,
-       T_TEXT = 25,
-       T_JSON = 114,
-       T_FLOAT4 = 700,
-       T_FLOAT8 = 701,
-       T_INT2S = 1005,
-       T_INT4S = 1007,
-       T_TEXTS = 1009,
-       T_VARCHARS = 1015,
-       T_INT8S = 1016,
-       T_VARCHAR = 1043,
-       T_DATE = 1082,
-       T_TIMESTAMP = 1114,
-       T_TIMESTAMPTZ = 1184,
-       T_NUMERICS = 1231,
-       T_NUMERIC = 1700,
-       T_JSONB = 3802
-};
 
 /* As many digits as the column has room for; without a limit more than any other number has. */
 static const char *numeric_limit(struct proof *p, int typmod)
@@ -219,10 +197,9 @@ static const char *array_of(struct proof *p, const char *value)
 
     if (!value)
         return "{NULL}";
-    str_add(&s, "{\"");
-    for (const char *c = value; *c; c++)
-        str_addf(&s, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    str_add(&s, "\"}");
+    str_addc(&s, '{');
+    sql_element(&s, value);
+    str_addc(&s, '}');
     return arena_strdup(p->a, str_text(&s));
 }
 

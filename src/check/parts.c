@@ -47,16 +47,12 @@ static const char *array_text(struct arena *a, const struct role_list *l)
 {
     AUTO(str) text = {0};
 
+    str_addc(&text, '{');
     for (int i = 0; i < l->n; i++) {
-        str_add(&text, i > 0 ? ",\"" : "{\"");
-        for (const char *c = l->names[i]; *c; c++) {
-            if (*c == '"' || *c == '\\')
-                str_addc(&text, '\\');
-            str_addc(&text, *c);
-        }
-        str_addc(&text, '"');
+        str_add(&text, i > 0 ? "," : "");
+        sql_element(&text, l->names[i]);
     }
-    str_add(&text, l->n > 0 ? "}" : "{}");
+    str_addc(&text, '}');
     return arena_strdup(a, str_text(&text));
 }
 

@@ -6,14 +6,6 @@
 
 #include "sql_embedded.h"
 
-static bool names(const struct text_list *l, const char *name)
-{
-    for (int i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].s, name) == 0)
-            return true;
-    return false;
-}
-
 /* The types of the parameters, as CREATE FUNCTION takes them. */
 static bool parameters(struct proof *p, const struct description *d, const char **out,
                        struct err *err)
@@ -92,7 +84,7 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         const struct cat_column *c = &now->columns[i];
         bool means = false;
 
-        if (cat_column(before, c->name) || !names(&a->q->facts.columns, c->name))
+        if (cat_column(before, c->name) || !text_list_has(&a->q->facts.columns, c->name))
             continue;
         if (!depends(p, a->q, state, now, c, &means, err))
             return false;

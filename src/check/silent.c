@@ -2,6 +2,7 @@
  * each state against the one before it.
  */
 #include "check/silent.h"
+#include "check/words.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -26,16 +27,6 @@ static const struct cat_relation *is(const struct look *l, const struct fact_rel
 static bool same_text(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool is_name_char(char c) { return isalnum((unsigned char) c) || c == '_'; }
-
-static bool names(const struct text_list *l, const char *name)
-{
-    for (int i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].s, name) == 0)
-            return true;
-    return false;
 }
 
 /* ---- defaults ---------------------------------------------------------------------------------------------- */
@@ -88,8 +79,8 @@ static void look_at_defaults(struct look *l, const struct fact_write *f)
         return;
     for (int i = 0; i < before->n_columns; i++) {
         const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
-        bool left_out = names(&f->defaulted, b->name) ||
-                        (f->verb == VERB_INSERT && !names(&f->columns, b->name));
+        bool left_out = text_list_has(&f->defaulted, b->name) ||
+                        (f->verb == VERB_INSERT && !text_list_has(&f->columns, b->name));
 
         /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
         const char *old = fallback_of(&l->p->before, before, b);
@@ -134,7 +125,7 @@ static void look_at_required(struct look *l, const struct fact_write *f)
         bool was_required = b && b->not_null && !b->fallback && !b->is_identity;
 
         if (!n->not_null || n->fallback || n->is_identity || n->is_generated || was_required ||
-            names(&f->columns, n->name))
+            text_list_has(&f->columns, n->name))
             continue;
         add(l, "insert-omits-required-column",
             arena_printf(l->p->a, "a row that it inserts has no \"%s\", which is NOT NULL",
@@ -175,7 +166,7 @@ static void look_at_conflicts(struct look *l, const struct fact_write *f)
 
         for (int k = 0; k < before->n_columns; k++)
             written |= index_has_column(b, before->columns[k].number) &&
-                       names(&f->columns, before->columns[k].name);
+                       text_list_has(&f->columns, before->columns[k].name);
         if (b->is_unique && b->is_valid && written && !is_kept_unique(now, b))
             add(l, "on-conflict-target-lost",
                 arena_printf(
@@ -275,7 +266,7 @@ static const struct cat_column *column_swapped(const struct look *l, const struc
 
         if (b && b->number != n->number && cat_column_number(before, n->number) &&
             cat_column_number(now, b->number) &&
-            (f->star || f->whole_row || names(&l->a->q->facts.columns, n->name)))
+            (f->star || f->whole_row || text_list_has(&l->a->q->facts.columns, n->name)))
             return n;
     }
     return NULL;
@@ -468,16 +459,6 @@ static bool sorts_otherwise(const struct cat_column *a, const struct cat_column 
            (strchr("NE", a->category) || strchr("NE", b->category));
 }
 
-static bool has_word(const char *sql, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (const char *s = strcasestr(sql, word); s; s = strcasestr(s + 1, word))
-        if ((s == sql || !is_name_char(s[-1])) && !is_name_char(s[n]))
-            return true;
-    return false;
-}
-
 /* Does it do more with texts than to ask whether they're equal? */
 static bool may_order(const struct look *l)
 {
@@ -525,7 +506,7 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
         const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
         const char *what = NULL;
 
-        if (!n || (!f->star && !f->whole_row && !names(&l->a->q->facts.columns, b->name)))
+        if (!n || (!f->star && !f->whole_row && !text_list_has(&l->a->q->facts.columns, b->name)))
             continue;
         if (is_timestamp(b->type_text) && is_timestamp(n->type_text) && b->type != n->type)
             what = arena_printf(
@@ -534,7 +515,7 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
         else if (sorts_by_another(l, b, n))
             what = arena_printf(l->p->a, "\"%s\" is compared and sorted by another collation",
                                 b->name);
-        else if (names(&l->a->q->facts.sorts, b->name) && sorts_otherwise(b, n))
+        else if (text_list_has(&l->a->q->facts.sorts, b->name) && sorts_otherwise(b, n))
             what = arena_printf(l->p->a, "\"%s\" was %s and is %s, which sorts otherwise", b->name,
                                 b->type_text, n->type_text);
         if (what)

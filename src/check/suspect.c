@@ -1,5 +1,6 @@
 /* Which statement of the migrations that a branch brings breaks something: as their texts show it. */
 #include "check/blame.h"
+#include "check/words.h"
 
 #include "phasegate/lint.h"
 
@@ -90,18 +91,6 @@ void suspects_read(struct proof *p, const struct before_files *files)
 }
 
 /* ---- who it was --------------------------------------------------------------------------------------------- */
-
-static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_'; }
-
-static bool has_word(const char *text, const char *word)
-{
-    size_t n = strlen(word);
-
-    for (const char *s = text; n > 0 && (s = strcasestr(s, word)); s++)
-        if ((s == text || !is_word_char(s[-1])) && !is_word_char(s[n]))
-            return true;
-    return false;
-}
 
 /* The name that the server complains of; NULL: it names none. */
 static const char *object_of(struct proof *p, const struct outcome *o)

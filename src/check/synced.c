@@ -1,26 +1,9 @@
 /* Syncs whose trigger is in place: where their writes come from, and what is restricted by them. */
 #include "check/synced.h"
+#include "check/types.h"
+#include "check/words.h"
 
 #include <ctype.h>
-
-bool has_name(const char *text, const char *name)
-{
-    size_t n = strlen(name);
-
-    for (const char *s = strstr(text, name); s; s = strstr(s + 1, name))
-        if ((s == text || (!isalnum((unsigned char) s[-1]) && s[-1] != '_')) &&
-            !isalnum((unsigned char) s[n]) && s[n] != '_')
-            return true;
-    return false;
-}
-
-static bool has_text(const struct text_list *l, const char *name)
-{
-    for (int i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].s, name) == 0)
-            return true;
-    return false;
-}
 
 /* ---- where it is --------------------------------------------------------------------------------------------- */
 
@@ -61,7 +44,7 @@ const struct pair *sync_target(const struct plan *plan, const char *column)
 
 bool sync_reads(const struct plan *plan, const char *column)
 {
-    return has_text(&plan->sync.forward_columns, column);
+    return text_list_has(&plan->sync.forward_columns, column);
 }
 
 const struct pair *sync_writes(const struct proof *p, int state, const struct cat_relation *r,
@@ -108,12 +91,12 @@ const struct cat_column *sync_source(struct proof *p, const struct cat_relation 
     for (int i = 0; i < plan->sync.forward_columns.n; i++) {
         const char *name = plan->sync.forward_columns.items[i].s;
         const struct cat_column *c = cat_column(r, name);
-        bool said = w->positional || has_text(&w->columns, name);
+        bool said = w->positional || text_list_has(&w->columns, name);
 
         if (!c || !has_name(target->value.s, name) || w->verb == VERB_DELETE ||
-            (null_stays && has_text(&w->nulls, name)))
+            (null_stays && text_list_has(&w->nulls, name)))
             continue;
-        if (said && !has_text(&w->defaulted, name))
+        if (said && !text_list_has(&w->defaulted, name))
             found = c;
         else if ((said || w->verb == VERB_INSERT) && is_counted(c))
             *fresh = true;
@@ -124,19 +107,6 @@ const struct cat_column *sync_source(struct proof *p, const struct cat_relation 
 }
 
 /* ---- what the old side keeps apart --------------------------------------------------------------------------- */
-
-enum { /* pg_type.dat */
-       T_INT8 = 20,
-       T_INT2 = 21,
-       T_INT4 = 23,
-       T_TEXT = 25,
-       T_FLOAT4 = 700,
-       T_FLOAT8 = 701,
-       T_VARCHAR = 1043,
-       T_DATE = 1082,
-       T_TIMESTAMP = 1114,
-       T_NUMERIC = 1700
-};
 
 static unsigned type_of(const char *name)
 {

@@ -34,7 +34,4 @@ bool sync_is_implied(struct proof *p, int state, const struct cat_relation *r,
 int sync_culprit(const struct proof *p, int state, const struct cat_relation *r,
                  const struct plan *plan, const char *thing);
 
-/* Does the word stand in the text, as a whole? */
-bool has_name(const char *text, const char *name);
-
 #endif

@@ -2,6 +2,7 @@
  * to show. Catalogue and parse tree tell who may collide.
  */
 #include "check/synced.h"
+#include "check/words.h"
 
 #include <stdlib.h>
 
@@ -63,14 +64,6 @@ static bool is_of_key(const struct key *k, const struct cat_column *c)
            (index_has_column(k->index, 0) && body && has_name(body, c->name));
 }
 
-static bool names(const struct text_list *l, const char *name)
-{
-    for (int i = 0; i < l->n; i++)
-        if (strcmp(l->items[i].s, name) == 0)
-            return true;
-    return false;
-}
-
 /* gen_random_uuid(), nextval(): never the same twice. */
 static bool is_fresh(const struct query *q, const struct fact_write *w, const struct cat_column *c)
 {
@@ -99,7 +92,8 @@ static bool is_moving(const char *fallback)
 
 static bool writes(const struct fact_write *w, const struct cat_column *c)
 {
-    return w->positional || (names(&w->columns, c->name) && !names(&w->defaulted, c->name));
+    return w->positional ||
+           (text_list_has(&w->columns, c->name) && !text_list_has(&w->defaulted, c->name));
 }
 
 /* How a statement comes to a key: the column of it that it writes, by itself or through the trigger of a plan's sync. */
@@ -141,8 +135,8 @@ static struct way way_of(struct proof *p, int state, const struct query *q, cons
         if (!is_of_key(k, c))
             continue;
         /* NULL is no value that is taken. */
-        bool is_null_here = names(&w->nulls, c->name) && index_has_column(k->index, c->number) &&
-                            !takes_nulls_alike(k->index);
+        bool is_null_here = text_list_has(&w->nulls, c->name) &&
+                            index_has_column(k->index, c->number) && !takes_nulls_alike(k->index);
         if (writes(w, c) && (is_null_here || is_fresh(q, w, c)))
             return none;
         if (writes(w, c)) {

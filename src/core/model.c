@@ -3,6 +3,14 @@
 
 #include <string.h>
 
+bool text_list_has(const struct text_list *l, const char *s)
+{
+    for (int i = 0; i < l->n; i++)
+        if (s && l->items[i].s && strcmp(l->items[i].s, s) == 0)
+            return true;
+    return false;
+}
+
 #define COUNT(a) ((int) (sizeof(a) / sizeof *(a)))
 
 /* ---- words ---------------------------------------------------------------------------------------- */

@@ -263,18 +263,6 @@ static bool sample_todo(struct work *w, const struct backfill_setup *s,
     return true;
 }
 
-/* Of a text array. */
-static void add_element(struct str *out, const char *text)
-{
-    str_addc(out, '"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            str_addc(out, '\\');
-        str_addc(out, *text);
-    }
-    str_addc(out, '"');
-}
-
 static bool weigh(struct work *w, const struct backfill_setup *s, const struct backfill_table *t,
                   struct estimate_basis *b, struct err *err)
 {
@@ -284,7 +272,7 @@ static bool weigh(struct work *w, const struct backfill_setup *s, const struct b
     str_add(&columns, "{");
     for (int i = 0; i < s->spec.set.n; i++) {
         str_add(&columns, i ? "," : "");
-        add_element(&columns, s->spec.set.items[i].key.s);
+        sql_element(&columns, s->spec.set.items[i].key.s);
     }
     str_add(&columns, "}");
     if (!look(w, LOOK_MS, sql_select_backfill_weight,

@@ -76,14 +76,6 @@ static bool is_consumer(const struct view *v, int release)
 
 static bool is_text(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
-static bool has_text(const struct text_list *l, const char *s)
-{
-    for (int i = 0; i < l->n; i++)
-        if (is_text(l->items[i].s, s))
-            return true;
-    return false;
-}
-
 static bool is_rel(const char *schema, const char *name, const char *other_schema,
                    const char *other)
 {
@@ -141,9 +133,9 @@ static enum use uses(const struct statement_facts *f, const struct sql_stmt *gon
         return USE_SURE;
     for (int i = 0; i < f->n_writes; i++)
         if (is_rel(f->writes[i].schema, f->writes[i].table, gone->schema, gone->table) &&
-            has_text(&f->writes[i].columns, gone->object))
+            text_list_has(&f->writes[i].columns, gone->object))
             return USE_SURE;
-    if (!has_text(&f->columns, gone->object))
+    if (!text_list_has(&f->columns, gone->object))
         return USE_NOT;
     return f->n_rels == 1 ? USE_SURE : USE_MAYBE;
 }
@@ -419,7 +411,7 @@ static bool writes_side(const struct view *v, const struct statement_facts *f, b
             const char *column = w->columns.items[c].s;
             bool is_new = is_key(&sync->forward, column);
             bool is_old =
-                is_key(&sync->reverse, column) || has_text(&sync->forward_columns, column);
+                is_key(&sync->reverse, column) || text_list_has(&sync->forward_columns, column);
 
             if (old ? is_old && !is_new : is_new) {
                 *verb = w->verb;
@@ -482,7 +474,7 @@ static int reader_of_old(const struct view *v, int release)
                 !rel_in(&f[i], sync->schema.s, sync->table.s))
                 continue;
             for (int c = 0; c < sync->forward_columns.n; c++)
-                if (has_text(&f[i].columns, sync->forward_columns.items[c].s))
+                if (text_list_has(&f[i].columns, sync->forward_columns.items[c].s))
                     return r;
         }
     }

@@ -15,13 +15,8 @@ static void add_array(struct str *to, const char *name, const struct names *name
     for (int i = 0; i < names->n; i++) {
         if (!names->items[i])
             continue;
-        str_add(&array, array.len > 1 ? ",\"" : "\"");
-        for (const char *c = names->items[i]; *c; c++) {
-            if (*c == '"' || *c == '\\')
-                str_addc(&array, '\\');
-            str_addc(&array, *c);
-        }
-        str_addc(&array, '"');
+        str_add(&array, array.len > 1 ? "," : "");
+        sql_element(&array, names->items[i]);
     }
     str_addc(&array, '}');
     str_addf(to, "SET %s = ", name);

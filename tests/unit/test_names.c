@@ -451,6 +451,12 @@ static void test_quoting(void **state)
     str_addc(&s, ' ');
     sql_literal(&s, NULL);
     assert_string_equal(s.text, "TABLE \"pub\"\"lic\".\"orders\" \"orders\" NULL");
+
+    str_clear(&s);
+    sql_element(&s, "a,b");
+    sql_element(&s, "");
+    sql_element(&s, "\"it's\\");
+    assert_string_equal(s.text, "\"a,b\"\"\"\"\\\"it's\\\\\"");
 }
 
 static void test_path_tidy(void **state)

@@ -1,0 +1,11 @@
+/* words: looking for one in a text of SQL, literals and comments included. */
+#ifndef PHASEGATE_CHECK_WORDS_H
+#define PHASEGATE_CHECK_WORDS_H
+
+#include <stdbool.h>
+
+/* Does it stand in the text, as a whole? A name as it is written, a word in any letters. "" never does. */
+bool has_name(const char *text, const char *name);
+bool has_word(const char *text, const char *word);
+
+#endif
