@@ -15,6 +15,10 @@
 #include "phasegate/suppress.h"
 #include "phasegate/timeline.h"
 
+/* Databases of the shadow: what is replayed, and what that is made from. */
+#define CHECK_DATABASE "proof"
+#define CHECK_BASELINE "baseline"
+
 /* What a contract has hidden in the database that the baseline is taken from, and how it goes for good. */
 struct hidden_now {
     const char *step;

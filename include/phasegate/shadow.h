@@ -23,6 +23,8 @@ struct shadow;
  * may have its content from the first of the two on. */
 struct shadow_baseline {
     const char *database, *root, *path;
+    const char
+        *copy; /* shadow_database(copy, database) follows, and is kept as well; NULL: it doesn't */
 };
 
 struct shadow_options {

@@ -119,28 +119,43 @@ static const struct cat_relation *table_before(const struct watch *w, const char
 
 /* ---- locks --------------------------------------------------------------------------------------------------- */
 
-static bool read_locks(struct watch *w, struct wire *by, int pid, struct err *err)
+/* p->now is still what was before the step. */
+static void take_look(struct watch *w, const struct wire_result *r)
 {
     struct proof *p = w->p;
-    struct wire_result r = {0};
-    const char *sql = arena_printf(
-        p->scratch,
-        "SELECT l.relation, l.mode FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid "
-        "= "
-        "l.relation WHERE l.pid = %d AND l.granted AND l.locktype = 'relation' AND l.database = "
-        "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = "
-        "pg_catalog.current_database()) AND c.relkind IN ('r', 'p', 'm', 'f')",
-        pid);
 
-    if (!wire_exec(by, p->scratch, sql, true, &r, err))
-        return false;
-    w->locks = arena_array(p->scratch, struct seen_lock, r.n_rows + 1);
-    w->n_locks = 0;
-    for (int i = 0; r.ok && i < r.n_rows; i++) {
-        unsigned oid = (unsigned) strtoul(r.cell[i][0], NULL, 10);
-        if (cat_by_oid(&p->now, oid) && !is_new(w, oid))
-            w->locks[w->n_locks++] = (struct seen_lock) {oid, mode_of(r.cell[i][1])};
+    w->locks = arena_array(p->scratch, struct seen_lock, r->n_rows + 1);
+    w->files = arena_array(p->scratch, struct seen_file, r->n_rows + 1);
+    w->n_locks = w->n_files = 0;
+    for (int i = 0; r->ok && i < r->n_rows; i++) {
+        unsigned oid = (unsigned) strtoul(r->cell[i][0], NULL, 10);
+        if (w->n_files == 0 || w->files[w->n_files - 1].relation != oid)
+            w->files[w->n_files++] = (struct seen_file) {
+                oid, (unsigned) strtoul(r->cell[i][1], NULL, 10), r->cell[i][2]};
+        if (r->cell[i][3] && cat_by_oid(&p->now, oid) && !is_new(w, oid))
+            w->locks[w->n_locks++] = (struct seen_lock) {oid, mode_of(r->cell[i][3])};
     }
+}
+
+/* Locks and files as the owner's session has them; by that session, or by another one while it runs a statement.
+ * first: before it; NULL: nothing. */
+static bool look(struct watch *w, struct wire *by, const char *first, struct err *err)
+{
+    struct proof *p = w->p;
+    const char *pid = arena_printf(p->scratch, "%d", wire_pid(p->owner));
+    const struct wire_op ops[] = {{.kind = WIRE_RUN, .sql = first, .sync = true},
+                                  {.kind = WIRE_RUN,
+                                   .sql = sql_select_relation_files,
+                                   .args = &pid,
+                                   .n_args = 1,
+                                   .keep_rows = true,
+                                   .sync = true}};
+    struct wire_result r[2] = {0};
+    int skip = first ? 0 : 1;
+
+    if (!wire_run(by, p->scratch, ops + skip, 2 - skip, r + skip, err))
+        return false;
+    take_look(w, &r[1]);
     return true;
 }
 
@@ -247,22 +262,6 @@ static bool judge_work(struct watch *w, const struct sql_stmt *s, const struct t
     return any;
 }
 
-static bool read_files(struct watch *w, struct err *err)
-{
-    struct proof *p = w->p;
-    struct wire_result r = {0};
-
-    if (!wire_exec(p->owner, p->scratch, sql_select_relation_files, true, &r, err))
-        return false;
-    w->files = arena_array(p->scratch, struct seen_file, r.n_rows + 1);
-    w->n_files = 0;
-    for (int i = 0; r.ok && i < r.n_rows; i++)
-        w->files[w->n_files++] =
-            (struct seen_file) {(unsigned) strtoul(r.cell[i][0], NULL, 10),
-                                (unsigned) strtoul(r.cell[i][1], NULL, 10), r.cell[i][2]};
-    return true;
-}
-
 /* CLUSTER, SET LOGGED and their kin say nothing: the file of the table is another one. */
 static void judge_files(struct watch *w, const struct sql_stmt *s, const struct seen_file *was,
                         int n)
@@ -367,7 +366,7 @@ static bool run_alone(struct watch *w, const struct sql_stmt *s, struct wire_res
     while (!done) {
         if (!wire_poll(p->owner, p->scratch, 2, &done, out, err))
             return false;
-        if (!done && !read_locks(&most, p->root, wire_pid(p->owner), err))
+        if (!done && !look(&most, p->root, NULL, err))
             return false;
         if (mode_on(&most, 0) > mode_on(w, 0)) {
             w->locks = most.locks;
@@ -377,8 +376,11 @@ static bool run_alone(struct watch *w, const struct sql_stmt *s, struct wire_res
     *failed = out->ok ? -1 : 0;
     wire_notices(p->owner, p->scratch, &notices);
     /* What was over before anybody could look is known from the parse tree. */
-    if (!read_files(w, err))
+    struct watch after = *w;
+    if (!look(&after, p->owner, NULL, err))
         return false;
+    w->files = after.files;
+    w->n_files = after.n_files;
     if (w->n_locks > 0 && !strstr(s->kind, "CONCURRENTLY"))
         (void) judge_work(w, s, &notices);
     return true;
@@ -396,17 +398,13 @@ static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wir
     if (!wire_exec(p->owner, p->scratch, s->sql, false, out, err))
         return false;
     wire_notices(p->owner, p->scratch, &notices);
-    if (!out->ok)
+    if (!out->ok || !tell)
         return true;
     w->earlier = w->locks;
     w->n_earlier = w->n_locks;
-    if (!read_locks(w, p->owner, wire_pid(p->owner), err))
+    if (!look(w, p->owner, NULL, err))
         return false;
     wire_notices(p->owner, p->scratch, &(struct text_list) {0});
-    if (!tell)
-        return true;
-    if (!read_files(w, err))
-        return false;
     worked = judge_work(w, s, &notices);
     if (!worked)
         judge_files(w, s, was, n_was);
@@ -429,7 +427,7 @@ bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct
     wire_notices(p->owner, p->scratch, &(struct text_list) {0});
     if (alone)
         return run_alone(&w, &s->stmts[0], out, failed, err);
-    if (!wire_exec(p->owner, p->scratch, "BEGIN", false, &end, err) || !read_files(&w, err))
+    if (!look(&w, p->owner, "BEGIN", err))
         return false;
     for (int i = 0; i < s->n_stmts && *failed < 0; i++) {
         if (!run_one(&w, i, &s->stmts[i], out, tell, err))

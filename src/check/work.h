@@ -294,9 +294,7 @@ struct proof {
     int entering;                      /* the state on the way to which the replay is; 0: none */
 };
 
-/* The databases on the shadow: what is replayed, and what it is made from; the baseline from before a branch. */
-#define CHECK_DATABASE "proof"
-#define CHECK_BASELINE "baseline"
+/* Another one on the shadow: the baseline from before a branch. */
 #define CHECK_BEFORE "before"
 
 /* parts.c: what a schema is made of besides relations and enums. Texts live in the arena. */

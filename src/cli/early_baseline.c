@@ -1,6 +1,7 @@
 /* What check can know of the project before it is loaded. */
 #include "cli.h"
 
+#include "phasegate/check.h"
 #include "phasegate/load.h"
 #include "phasegate/shadow.h"
 
@@ -21,6 +22,6 @@ bool cache_baseline(struct context *c, struct arena *a, struct shadow_baseline *
         !project.baseline.s)
         return false;
     const char *root = slash ? arena_strndup(a, file, (size_t) (slash - file) + 1) : ".";
-    *out = (struct shadow_baseline) {"baseline", root, project.baseline.s};
+    *out = (struct shadow_baseline) {CHECK_BASELINE, root, project.baseline.s, CHECK_DATABASE};
     return true;
 }

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 enum {
-    IMAGE_FORMAT = 2,
+    IMAGE_FORMAT = 3,
     IMAGE_HEAD = 128,
     IMAGE_BLOCK = 256 << 10,
     IMAGE_MAX_BYTES = 256 << 20, /* of a folder that is kept */

@@ -275,7 +275,8 @@ bool shadow_begin(const struct shadow_options *o, struct shadow **out, struct er
     if (o->baseline)
         s->baseline = (struct shadow_baseline) {arena_strdup(&s->arena, o->baseline->database),
                                                 arena_strdup(&s->arena, o->baseline->root),
-                                                arena_strdup(&s->arena, o->baseline->path)};
+                                                arena_strdup(&s->arena, o->baseline->path),
+                                                arena_strdup(&s->arena, o->baseline->copy)};
     s->locale = best_locale();
     choose_names(s);
     while (o->roles && o->roles[n])

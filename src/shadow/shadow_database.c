@@ -127,39 +127,50 @@ static void add_source(const struct shadow *s, struct str *sql, const char *from
         str_add(sql, " STRATEGY file_copy");
 }
 
-bool shadow_database(struct shadow *s, const char *name, const char *from, struct err *err)
+static bool create(struct shadow *s, const char *name, const char *from, struct err *err)
 {
     AUTO(arena) a = {0};
     AUTO(str) sql = {0};
-    const char *real;
 
+    str_add(&sql, "CREATE DATABASE ");
+    sql_ident(&sql, shadow_database_name(s, &a, name));
+    add_source(s, &sql, from);
+    return shadow_admin(s, str_text(&sql), err);
+}
+
+static bool open_up(struct shadow *s, const char *name, const char *from, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    const char *real = shadow_database_name(s, &a, name);
+
+    str_add(&sql, "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE ");
+    sql_ident(&sql, real);
+    str_add(&sql, " TO ");
+    sql_ident(&sql, s->owner);
+    return shadow_admin(s, str_text(&sql), err) &&
+           (!s->url || (speak_english(s, real, err) && (from || own_public(s, real, err))));
+}
+
+bool shadow_database_copy(struct shadow *s, const char *name, const char *from, struct err *err)
+{
+    return create(s, name, from, err) && open_up(s, name, from, err);
+}
+
+bool shadow_database(struct shadow *s, const char *name, const char *from, struct err *err)
+{
     if (!shadow_ready(s, err))
         return false;
     if (shadow_has_database(s, name) || (from && !shadow_has_database(s, from)))
         return err_set(err, ERR_BUG, "the shadow %s a database %s",
                        shadow_has_database(s, name) ? "already has" : "doesn't have",
                        shadow_has_database(s, name) ? name : from);
-    if (!from && shadow_image_has(s, name)) {
-        names_add(&s->arena, &s->databases, name);
-        names_add(&s->arena, &s->sources, "");
-        return true;
-    }
-    real = shadow_database_name(s, &a, name);
-    str_add(&sql, "CREATE DATABASE ");
-    sql_ident(&sql, real);
-    add_source(s, &sql, from);
-    if (!shadow_admin(s, str_text(&sql), err))
+    bool is_there = from ? shadow_image_take_copy(s, name, from) : shadow_image_has(s, name);
+    if (!is_there && (!shadow_image_drop_copy(s, name, err) || !create(s, name, from, err)))
         return false;
     names_add(&s->arena, &s->databases, name);
     names_add(&s->arena, &s->sources, from ? from : "");
-    str_clear(&sql);
-    str_add(&sql, "GRANT CREATE, CONNECT, TEMPORARY ON DATABASE ");
-    sql_ident(&sql, real);
-    str_add(&sql, " TO ");
-    sql_ident(&sql, s->owner);
-    if (!shadow_admin(s, str_text(&sql), err))
-        return false;
-    return !s->url || (speak_english(s, real, err) && (from || own_public(s, real, err)));
+    return is_there || open_up(s, name, from, err);
 }
 
 /* A database that has them can't be dropped, and nobody else will end them. */
@@ -191,7 +202,8 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err)
 
     if (at < 0)
         return err_set(err, ERR_BUG, "the shadow doesn't have a database %s", name);
-    if (!shadow_end_prepared(s, shadow_database_name(s, &a, name), err))
+    if (!shadow_end_prepared(s, shadow_database_name(s, &a, name), err) ||
+        !shadow_image_drop_copy(s, name, err))
         return false;
     str_add(&sql, "DROP DATABASE ");
     sql_ident(&sql, shadow_database_name(s, &a, name));

@@ -169,8 +169,9 @@ static bool take_baseline(struct shadow *s, const char *data, uid_t uid, gid_t g
         take_roles(s, json_object_get(about, "roles"));
     else
         image_forget(s->cache, s->baseline_key);
-    image_close(&im);
     s->has_baseline = good;
+    s->has_copy = good && json_is_true(json_object_get(about, "has_copy"));
+    image_close(&im);
     return good;
 }
 
@@ -202,7 +203,7 @@ static void unfit(void *ctx)
     struct shadow *s = ctx;
 
     image_forget(s->cache, s->has_baseline ? s->baseline_key : s->made_key);
-    s->has_baseline = false;
+    s->has_baseline = s->has_copy = false;
     s->roles_made.n = 0;
 }
 
@@ -229,6 +230,28 @@ bool shadow_image_start(struct shadow *s, struct pg_local_options *o, struct err
 bool shadow_image_has(const struct shadow *s, const char *database)
 {
     return s->has_baseline && strcmp(database, s->baseline.database) == 0;
+}
+
+bool shadow_image_take_copy(struct shadow *s, const char *name, const char *from)
+{
+    if (!s->has_copy || !from || strcmp(name, s->baseline.copy) != 0 ||
+        strcmp(from, s->baseline.database) != 0)
+        return false;
+    s->has_copy = false;
+    return true;
+}
+
+bool shadow_image_drop_copy(struct shadow *s, const char *name, struct err *err)
+{
+    AUTO(str) sql = {0};
+
+    if (!s->has_copy ||
+        (strcmp(name, s->baseline.copy) != 0 && strcmp(name, s->baseline.database) != 0))
+        return true;
+    str_add(&sql, "DROP DATABASE ");
+    sql_ident(&sql, s->baseline.copy);
+    s->has_copy = false;
+    return shadow_admin(s, str_text(&sql), err);
 }
 
 static char *real_path(const char *root, const char *path)
@@ -298,6 +321,15 @@ static bool make_small(struct shadow *s)
     return true;
 }
 
+/* The server takes longer to copy a database than we do to write what it has written. */
+static bool make_copy(struct shadow *s)
+{
+    AUTO(err) ignored = {0};
+
+    return s->baseline.copy && !s->has_copy && !shadow_has_database(s, s->baseline.copy) &&
+           shadow_database_copy(s, s->baseline.copy, s->baseline.database, &ignored);
+}
+
 void shadow_image_keep(struct shadow *s, const char *database, const struct str *seen)
 {
     char key[80];
@@ -311,7 +343,9 @@ void shadow_image_keep(struct shadow *s, const char *database, const struct str 
     json_t *watched = folders_to_watch(s);
     if (!watched)
         return;
-    json_t *about = json_pack("{s:o, s:o}", "roles", roles_of(s), "watched", watched);
+    s->has_copy = make_copy(s);
+    json_t *about = json_pack("{s:o, s:o, s:b}", "roles", roles_of(s), "watched", watched,
+                              "has_copy", s->has_copy);
     if (about && make_small(s))
         image_keep(s->cache, key, pg_local_data(s->pg), pg_local_user(s->pg), about);
     else

@@ -56,6 +56,7 @@ struct shadow {
     /* The image that it began with or is to leave; "": none. */
     char made_key[80], baseline_key[80];
     bool has_baseline; /* the server began with the baseline's database */
+    bool has_copy;     /* and there is a copy of it that nobody has asked for yet */
     bool was_used;     /* a session, a program or a load: too late for an image */
 
     struct shadow_left_out *left_out; /* in the arena */
@@ -133,6 +134,13 @@ void shadow_url_end(struct shadow *s); /* drops our databases and roles */
 bool shadow_image_start(struct shadow *s, struct pg_local_options *o, struct err *err) MUST_CHECK;
 /* The database is the baseline's of an image, whole: nothing is to be made or loaded. */
 bool shadow_image_has(const struct shadow *s, const char *database);
+/* The copy that the image came with becomes database `name`; false: there's none of that name, of that source. */
+bool shadow_image_take_copy(struct shadow *s, const char *name, const char *from);
+/* When it is in the way of what becomes of `name`. */
+bool shadow_image_drop_copy(struct shadow *s, const char *name, struct err *err) MUST_CHECK;
+/* Not yet one of those that shadow_database knows. */
+bool shadow_database_copy(struct shadow *s, const char *name, const char *from,
+                          struct err *err) MUST_CHECK;
 /* Is it that baseline? */
 bool shadow_image_is_of(const struct shadow *s, const char *database, const char *root,
                         const char *path);

@@ -83,6 +83,26 @@ class Images(Case):
         self.assertGreater(os.stat(self.path("baseline")).st_mtime, 1000)
         self.assertEqual(self.good(self.check(p, "--no-cache")).report, first.report)
 
+    def test_the_copy_that_is_replayed_on_is_in_it(self):
+        p = self.make(plans=[add_table()])
+        self.good(self.check(p))
+        with open(self.path("baseline"), "rb") as f:
+            at, n = f.readline().split()[2:4]
+            f.seek(int(at))
+            index = json.loads(f.read(int(n)))
+        folders = {path for path in index["folders"] if re.fullmatch("base/[0-9]+", path)}
+        self.assertTrue(index["about"]["has_copy"])
+        self.assertEqual(len(folders), 3, folders)  # template1, the baseline and its copy
+
+    def test_a_copy_is_made_again_where_one_isnt_enough(self):
+        p = self.make(baseline=BASELINE + "; CREATE TABLE gone (id int)", plans=[
+            project.plan("one", phases={"expand": {"release": "1.0.0", "steps": [project.step("s", "CREATE TABLE made (id int)")]},
+                                        "contract": {"release": "2.0.0", "steps": [project.step("d", "DROP TABLE gone")]}})],
+            releases={"1.0.0": GET, "2.0.0": GET})
+        first, second = self.check(p), self.check(p)
+        self.assertEqual(first.report, second.report)
+        self.assertEqual(self.check(p, "--no-cache").report, first.report)
+
     def test_what_a_plan_does_is_in_no_image(self):
         p = self.make(plans=[steps("CREATE TABLE made (id int)", "COMMENT ON TABLE made IS 'leaked by a plan'")])
         for _ in range(3):  # the second one would say that the table is there
