@@ -188,10 +188,10 @@ static bool takes_rows(const struct proof *p, int state)
     return false;
 }
 
-static bool drops_table(const struct task *t)
+static bool drops(const struct task *t, enum drop_kind kind)
 {
     return (t->kind == TASK_SOFT_DROP || t->kind == TASK_PURGE_DROP) && t->step->n_stmts > 0 &&
-           t->step->stmts[0].drop == DROP_TABLE;
+           t->step->stmts[0].drop == kind;
 }
 
 /* A step that leaves the rows as they are, and that may make something else of them: an index doesn't. */
@@ -202,7 +202,7 @@ static bool may_matter(const struct proof *p, int state)
     const struct task *t = p->t.states[state].task;
     bool matters = false;
 
-    if (t && drops_table(t))
+    if (t && (drops(t, DROP_TABLE) || drops(t, DROP_TRIGGER)))
         return true;
     if (!t || t->kind != TASK_STEP || changes_rows(p, state))
         return false;
@@ -239,17 +239,29 @@ static const char *type_of(const struct proof *p, const struct catalogue *c, con
     return col ? col->type_text : "";
 }
 
+/* A trigger that kept a column filled goes with the last one who reads it, often some steps before the column. */
+static bool is_missed(const struct proof *p, const struct query *q, int state, const char *column)
+{
+    const struct fact_write *w = &q->facts.writes[0];
+    const char *path = p->sessions[q->session].search_path;
+    const struct cat_relation *r = cat_find(&p->before, path, w->schema, w->table);
+
+    return !drops(p->t.states[state].task, DROP_TRIGGER) || !r ||
+           effects_are_read(p, r, column, state);
+}
+
 /* A column that held something, and holds something else now. A first value for it harms nobody, and another type
  * spells all of its values anew. */
-static bool differs_beside(const struct proof *p, const struct query *q, const struct outcome *a,
-                           const struct outcome *b)
+static bool differs_beside(const struct proof *p, const struct query *q, int state,
+                           const struct outcome *a, const struct outcome *b)
 {
     for (int i = 0; a->beside && b->beside && i < q->n_beside && i < a->n_beside && i < b->n_beside;
          i++)
         if (a->beside[i].n > 0 && a->beside[i].n >= b->beside[i].n &&
             a->beside[i].sum != b->beside[i].sum &&
             strcmp(type_of(p, &p->before, q, q->beside[i]), type_of(p, &p->now, q, q->beside[i])) ==
-                0)
+                0 &&
+            is_missed(p, q, state, q->beside[i]))
             return true;
     return false;
 }
@@ -261,7 +273,8 @@ static bool seems_to_differ(const struct proof *p, const struct query *q, int st
     const struct outcome *before = q->run[from], *now = q->run[state];
 
     return before && now && before != now && before->ok && now->ok && before->answer &&
-           now->answer && (before->answer != now->answer || differs_beside(p, q, before, now)) &&
+           now->answer &&
+           (before->answer != now->answer || differs_beside(p, q, state, before, now)) &&
            q->shape[from] && q->shape[state] && description_same(q->shape[from], q->shape[state]) &&
            !is_volatile(q);
 }
@@ -365,7 +378,8 @@ static bool is_steady(struct proof *p, struct query *q, int state, bool *out, st
     }
     if (!probe_answer(p, q, &again, err))
         return false;
-    *out = again->answer == q->run[state]->answer && !differs_beside(p, q, q->run[state], again);
+    *out = again->answer == q->run[state]->answer &&
+           !differs_beside(p, q, state, q->run[state], again);
     return true;
 }
 

@@ -73,8 +73,10 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
     return true;
 }
 
-/* Run in a transaction that is taken back, with what comes before it in its own. held NULL: prepared afresh. */
-static void job_run(struct proof *p, struct jobs *j, struct query *q, const char *held, int set)
+/* Run in a transaction that is taken back, with what comes before it in its own. held NULL: prepared afresh. look: what
+ * is asked before it; NULL: nothing. */
+static void job_run(struct proof *p, struct jobs *j, struct query *q, const char *held, int set,
+                    const char *look)
 {
     const struct arg_set *args = &q->sets[set];
 
@@ -94,6 +96,8 @@ static void job_run(struct proof *p, struct jobs *j, struct query *q, const char
     }
     if (q->clears)
         job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = q->clears});
+    if (look)
+        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = look, .keep_rows = true});
     job_op(p, j,
            (struct wire_op) {.kind = held ? WIRE_RUN_PREPARED : WIRE_RUN,
                              .name = held,
@@ -183,7 +187,7 @@ static bool run_once(struct proof *p, struct query *q, int set, struct wire_resu
             *told = &unasked;
         return true;
     }
-    job_run(p, &j, q, NULL, set);
+    job_run(p, &j, q, NULL, set, NULL);
     if (!jobs_run(p, &j, q->session, err))
         return false;
     *out = *run_result(j.results, n);
@@ -207,6 +211,28 @@ bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, 
     bool reached = false;
 
     return run_once(p, q, 0, &r, &reached, out, err);
+}
+
+bool probe_around(struct proof *p, const struct query *q, const char *sql,
+                  struct wire_result looks[2], struct err *err)
+{
+    struct query asked = *q;
+    struct jobs j = {0};
+    int n = ops_of(q) + 1; /* with the look before it */
+
+    looks[0] = looks[1] = (struct wire_result) {.skipped = true};
+    asked.leaves = sql;
+    asked.leaves_beside = NULL;
+    if (!may_run(p, &asked))
+        return true;
+    job_run(p, &j, &asked, NULL, 0, sql);
+    if (!jobs_run(p, &j, q->session, err))
+        return false;
+    if (run_result(j.results, n)->ok) {
+        looks[0] = j.results[n - 3];
+        looks[1] = j.results[n];
+    }
+    return true;
 }
 
 /* Other rows only tell of steps that they ran before. */
@@ -474,7 +500,7 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 return err_set(err, ERR_BUG, "a statement isn't held that is asked for");
             }
             turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
-            job_run(p, &j, q, h->name, 0);
+            job_run(p, &j, q, h->name, 0, NULL);
             if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
                 return false;
         }
@@ -513,7 +539,7 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
             if (q->sets[set].runs && may_run(p, q)) {
                 turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), set};
-                job_run(p, &j, q, NULL, set);
+                job_run(p, &j, q, NULL, set, NULL);
             }
         if (q->run[state])
             continue;
@@ -531,7 +557,7 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             continue;
         }
         turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), 0};
-        job_run(p, &j, q, NULL, 0);
+        job_run(p, &j, q, NULL, 0, NULL);
         if (n >= BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
             return false;
     }

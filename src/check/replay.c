@@ -483,9 +483,11 @@ static bool step_to(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
     struct limits *limits = NULL;
+    struct effects *effects = NULL;
 
     p->entering = state;
-    if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err))
+    if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err) ||
+        !effects_before(p, state, &effects, err))
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)
@@ -500,7 +502,8 @@ static bool step_to(struct proof *p, int state, struct err *err)
                    err))
         return false;
     if (!read_now(p, err) || !numbers_state(p, state, err) ||
-        !seed_move_sequences(p, 2 * state, err) || !limits_after(p, state, limits, err))
+        !seed_move_sequences(p, 2 * state, err) || !limits_after(p, state, limits, err) ||
+        !effects_after(p, state, effects, err))
         return false;
     note_births(p, s);
     p->told[state] = true;

@@ -547,6 +547,20 @@ bool answers_state(struct proof *p, int state, int since, struct err *err);
 /* probe.c: the answer, once more. */
 bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err);
 
+/* probe.c: what a question gets for an answer before the statement and after it, in its transaction; not ok: it didn't
+ * come to that. */
+bool probe_around(struct proof *p, const struct query *q, const char *sql,
+                  struct wire_result looks[2], struct err *err);
+
+/* effects.c: before and after a step that may take a trigger away; *out is in the scratch arena, NULL: it doesn't. */
+struct effects;
+bool effects_before(struct proof *p, int state, struct effects **out, struct err *err);
+bool effects_after(struct proof *p, int state, const struct effects *l, struct err *err);
+/* Is the relation of p->before, or a column of it, read by the text of a statement that is live from this state on?
+ * column NULL: whatever of it. */
+bool effects_are_read(const struct proof *p, const struct cat_relation *r, const char *column,
+                      int state);
+
 /* unique.c: new uniqueness against those who write its columns. */
 bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,

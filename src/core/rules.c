@@ -119,7 +119,7 @@ const struct rule rules[] = {
     {"not-yet-provable", RULE_PLAN, SEVERITY_NOTE, BY_SHADOW,
      "a release has no statements yet: those of an earlier one stand in"},
     {"old-path-trigger-effect", RULE_COMPAT, SEVERITY_WARNING, BY_SHADOW,
-     "a new trigger changes or refuses what a live release writes"},
+     "a trigger comes, goes or changes, and live writes mean something else"},
     {"old-query-fails", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,
      "a statement of a live release fails after a step"},
     {"on-conflict-target-lost", RULE_COMPAT, SEVERITY_ERROR, BY_SHADOW,

@@ -84,7 +84,7 @@ static bool start_own(struct shadow *s, struct err *err)
                                            "max_parallel_maintenance_workers=0",
                                            "max_logical_replication_workers=0",
                                            "huge_pages=off",
-                                           "track_counts=off",
+                                           "track_counts=on",
                                            "update_process_title=off",
                                            "temp_file_limit=1GB",
                                            "lc_messages=C",
