@@ -1,8 +1,9 @@
 /* data_needs: what a statement asks of the rows that are there already, as queries over them.
  *
  * SET NOT NULL asks that no row has NULL, UNIQUE that no two have the same, CHECK and FOREIGN KEY that none violates
- * them, another type that every value can be cast. A statement finds out while it holds its lock; these can be asked
- * before. data_needs_of (load.h) reads them from the parse tree; nothing is run here.
+ * them, another type that every value can be cast; a backfill that what it makes for a column which takes no NULL isn't
+ * one. A statement finds out while it holds its lock; these can be asked before. data_needs_of (load.h) reads those of
+ * statements from the parse tree; nothing is run here.
  */
 #ifndef PHASEGATE_DATA_NEEDS_H
 #define PHASEGATE_DATA_NEEDS_H
@@ -15,6 +16,7 @@ enum data_need_kind {
     NEED_FOREIGN_KEY,
     NEED_UNIQUE,   /* of constraints, primary keys and unique indexes */
     NEED_CAST,     /* ALTER COLUMN TYPE */
+    NEED_FILLED,   /* a column of a backfill that takes no NULL */
     NEED_VALIDATED /* VALIDATE CONSTRAINT: of what the constraint says, here or in the database */
 };
 /* "NULLs", "duplicates": what is counted. */
@@ -29,11 +31,13 @@ struct data_need {
     bool is_deferred;
     const char **columns; /* unquoted; of FOREIGN KEY and NOT NULL, and the one of CAST */
     int n_columns;
-    const char
-        *condition; /* CHECK: the expression. UNIQUE: of the rows that it is about; NULL: of all */
-    const char *keys;        /* UNIQUE: columns and expressions, quoted, separated by commas */
-    bool nulls_are_equal;    /* UNIQUE NULLS NOT DISTINCT */
-    const char *cast, *type; /* CAST: the expression that gives the new value, and its type */
+    /* CHECK: the expression. UNIQUE: of the rows that it is about; NULL: of all. FILLED: of those still to do */
+    const char *condition;
+    const char *keys;     /* UNIQUE: columns and expressions, quoted, separated by commas */
+    bool nulls_are_equal; /* UNIQUE NULLS NOT DISTINCT */
+    const char *cast,
+        *type;        /* CAST, FILLED: the expression that gives the new value. CAST: its type */
+    const char *from; /* FILLED: what else stands in FROM; NULL: nothing */
     const char *ref_schema, *ref_table; /* FOREIGN KEY */
     const char **ref_columns;           /* unquoted; none: its primary key */
     int n_ref_columns;

@@ -12,6 +12,7 @@ const char *data_need_word(enum data_need_kind k)
     case NEED_FOREIGN_KEY: return "rows without a parent";
     case NEED_UNIQUE: return "duplicates";
     case NEED_CAST: return "values that can't be cast";
+    case NEED_FILLED: return "rows that would get NULL";
     case NEED_VALIDATED: return "rows that violate the constraint";
     }
     return "?";
@@ -52,6 +53,20 @@ static void add_orphans(struct str *sql, const struct data_need *n)
     str_addc(sql, ')');
 }
 
+/* A backfill's expressions know the table by its own name. */
+static void add_unfilled(struct str *sql, const struct data_need *n)
+{
+    str_add(sql, "(" ROW ".tableoid, " ROW ".ctid) IN (SELECT ");
+    sql_ident(sql, n->table);
+    str_add(sql, ".tableoid, ");
+    sql_ident(sql, n->table);
+    str_add(sql, ".ctid FROM ");
+    sql_qualified(sql, n->schema, n->table);
+    if (n->from)
+        str_addf(sql, ", %s\n", n->from);
+    str_addf(sql, " WHERE (%s\n) AND (%s\n) IS NULL)", n->condition, n->cast);
+}
+
 /* FROM and WHERE of the rows that stand against it. False: no plain query tells. */
 static bool add_rows(struct str *sql, const struct data_need *n)
 {
@@ -64,6 +79,7 @@ static bool add_rows(struct str *sql, const struct data_need *n)
         str_add(sql, " IS NULL");
         return true;
     case NEED_CHECK: /* NULL passes */ str_addf(sql, "NOT (%s\n)", n->condition); return true;
+    case NEED_FILLED: add_unfilled(sql, n); return true;
     case NEED_FOREIGN_KEY: add_orphans(sql, n); return n->n_ref_columns >= n->n_columns;
     case NEED_UNIQUE:
     case NEED_CAST:

@@ -83,6 +83,8 @@ static const char *mend(enum data_need_kind k)
     case NEED_FOREIGN_KEY: return "give them a parent, or NULL, first";
     case NEED_UNIQUE: return "decide which of them stay, first";
     case NEED_CAST: return "change these values first, or say in USING what becomes of them";
+    case NEED_FILLED:
+        return "let the expression give a value (coalesce), or leave these rows out in where:";
     case NEED_VALIDATED: return "change these rows first";
     }
     return NULL;
@@ -265,6 +267,46 @@ static bool ask_step(struct preflighting *f, const struct step *s, struct err *e
     return true;
 }
 
+/* ---- backfills -------------------------------------------------------------------------------------------- */
+
+/* What is made for the rows that are there has to be something where the column takes no NULL. */
+static bool ask_fill(struct preflighting *f, const struct backfill *b, struct err *err)
+{
+    struct backfill_spec spec;
+    const char *why = NULL;
+    struct db_rows full = {0};
+
+    if (!backfill_spec_of(f->a, f->p, b, &spec, &why) || spec.insert)
+        return true;
+    const struct touched *t = preflight_table(f, spec.schema, spec.table);
+    if (!t || !t->oid)
+        return true;
+    if (!ask_rows(f->e, f->a, NULL, sql_preflight_not_null, &DB_PARAMS(t->oid),
+                  f->e->policy.statement_timeout_ms, &full, err))
+        return false;
+    for (int i = 0; i < spec.set.n; i++) {
+        const char *column = spec.set.items[i].key.s;
+        struct data_need n = {
+            .kind = NEED_FILLED,
+            .at = b->at,
+            .schema = spec.schema,
+            .table = spec.table,
+            .columns = &column,
+            .n_columns = 1,
+            .cast = spec.set.items[i].value.s,
+            .from = spec.from,
+            .condition = spec.match ? arena_printf(f->a, "%s\n) AND (%s", spec.todo, spec.match)
+                                    : spec.todo};
+        bool is_full = false;
+
+        for (int k = 0; k < full.n_rows; k++)
+            is_full |= strcmp(db_cell(&full, k, 0), column) == 0;
+        if (is_full && !ask_need(f, &n, err))
+            return false;
+    }
+    return true;
+}
+
 bool preflight_data(struct preflighting *f, struct err *err)
 {
     const struct phase_plan *ph = &f->p->phases[f->phase];
@@ -274,6 +316,9 @@ bool preflight_data(struct preflighting *f, struct err *err)
             return false;
     for (int i = 0; i < ph->steps.n; i++)
         if (!ask_step(f, &ph->steps.items[i], err))
+            return false;
+    for (int i = 0; i < ph->backfill.n; i++)
+        if (!ask_fill(f, &ph->backfill.items[i], err))
             return false;
     for (int i = 0; i < ph->finish.n; i++)
         if (!ask_step(f, &ph->finish.items[i], err))

@@ -60,6 +60,23 @@ class Preflight(project.Case):
         self.assertEqual(text.rc, 1)
         self.assertIn("for example: 101", text.stdout)
 
+    def test_a_backfill_that_would_make_nulls(self):
+        p = self.project(plans=[plan("orders-ref", phases={"dual_read": phase("dual_read", backfill=[
+            {"id": "fill", "table": "orders", "set": {"external_ref": "c.name", "free": "c.name"}, "from": "customers c",
+             "match": "c.id = orders.customer", "where": "orders.external_ref = ''"}])})])
+        p.db.psql("""TRUNCATE orders; CREATE TABLE customers (id int PRIMARY KEY, name text);
+            INSERT INTO customers VALUES (1, 'ann'), (2, NULL);
+            ALTER TABLE orders ADD customer int, ADD external_ref text NOT NULL DEFAULT '', ADD free text;
+            INSERT INTO orders (id, customer, external_ref) VALUES (101, 1, ''), (102, 2, ''), (103, 2, 'done'), (104, 2, '')""")
+        checks, answer = self.checks(p, "dual_read", rc=1)
+        found = checks[("rows", "orders (external_ref)")]
+        self.assertEqual((found["outcome"], found["value"], found["examples"]),
+                         ("no-go", "2 rows that would get NULL", ["102", "104"]))
+        self.assertNotIn(("rows", "orders (free)"), checks)
+        p.db.psql("UPDATE customers SET name = 'bob' WHERE id = 2")
+        checks, answer = self.checks(p, "dual_read")
+        self.assertEqual(checks[("rows", "orders (external_ref)")]["value"], "no rows that would get NULL")
+
     def test_a_constraint_that_is_to_be_validated(self):
         p = self.project(plans=[steps("ALTER TABLE orders ADD CONSTRAINT long CHECK (length(legacy_ref) > 2) NOT VALID",
                                        "ALTER TABLE orders VALIDATE CONSTRAINT long",
