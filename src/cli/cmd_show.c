@@ -272,6 +272,10 @@ static int policy_settings(struct context *c, struct setting *out)
                                  env->proof != PROOF_UNSET   ? "environment"
                                  : own->proof != PROOF_UNSET ? "project"
                                                              : "default"};
+    out[n++] = (struct setting) {"preflight", preflight_policy_word(p.preflight),
+                                 env->preflight != PREFLIGHT_UNSET   ? "environment"
+                                 : own->preflight != PREFLIGHT_UNSET ? "project"
+                                                                     : "default"};
     TIME("hold", hold_ms);
     TIME("lock_timeout", lock_timeout_ms);
     TIME("statement_timeout", statement_timeout_ms);

@@ -236,6 +236,14 @@ const char *proof_policy_word(enum proof_policy p)
     return words[p];
 }
 
+const char *preflight_policy_word(enum preflight_policy p)
+{
+    static const char *const words[] = {
+        [PREFLIGHT_UNSET] = "", [PREFLIGHT_REQUIRED] = "required", [PREFLIGHT_OFF] = "off"};
+
+    return words[p];
+}
+
 struct policy policy_effective(const struct project *p, const struct environment *e)
 {
     bool is_production = e && e->name.s && strcmp(e->name.s, "production") == 0;
@@ -270,6 +278,10 @@ struct policy policy_effective(const struct project *p, const struct environment
         out.proof = e->policy.proof;
     if (out.proof == PROOF_UNSET)
         out.proof = PROOF_AUTO;
+    if (e && e->policy.preflight != PREFLIGHT_UNSET)
+        out.preflight = e->policy.preflight;
+    if (out.preflight == PREFLIGHT_UNSET)
+        out.preflight = PREFLIGHT_REQUIRED;
     if (e && e->policy.maintenance_window.s)
         out.maintenance_window = e->policy.maintenance_window;
     return out;

@@ -117,7 +117,8 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
 /* What every start of a phase asks, what going on with it asks, and what contract asks besides. */
 #define START                                                                                      \
     (G(NEXT_PRESENT) | G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) |        \
-     G(UNEDITED) | G(APPROVED) | G(GO) | G(FLAGS_KNOWN) | G(RELEASES_LIVE))
+     G(UNEDITED) | G(APPROVED) | G(GO) | G(IN_HOURS) | G(PREFLIGHT) | G(FLAGS_KNOWN) |             \
+     G(RELEASES_LIVE))
 #define GO_ON                                                                                      \
     (G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
 #define AGAIN (GO_ON | G(REQUIREMENTS))
@@ -207,8 +208,8 @@ static const struct transition table[] = {
      "the old shape is back"},
 
     {50, STAGE_CONTRACT_DONE, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
-     G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(CONFIRMED) | G(UNEDITED) | G(FLAGS_KNOWN) |
-         OLD_SHAPE_UNUSED,
+     G(IN_HOURS) | G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(CONFIRMED) | G(UNEDITED) |
+         G(FLAGS_KNOWN) | OLD_SHAPE_UNUSED,
      "the point of no return: destroy the old shape"},
     {51, STAGE_PURGING, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
      G(CONFIRMED) | G(UNEDITED) | G(HOLD_ELAPSED), "go on destroying the old shape"},

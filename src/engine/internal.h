@@ -232,6 +232,10 @@ static inline const char *pos_text(struct arena *a, struct pos at)
 /* Is the release that is named too old for what runs here? (guard.c) */
 bool outlived_look(struct work *w, struct fact *f, struct err *err);
 bool requirements_look(struct work *w, struct fact *f, struct err *err);
+/* policy.maintenance, by the server's clock (hours.c). */
+bool hours_look(struct work *w, struct fact *f, struct err *err);
+/* policy.preflight: what stands against the phase. Tables are read whole, so not at a glance. */
+bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
 /* Before expand: will sync find its table, its columns and what its expressions call? (foresee.c) */
 bool foresee_sync(struct work *w, struct fact *f, struct err *err);
 /* Before contract: can what it hides first be hidden? */

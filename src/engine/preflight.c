@@ -320,3 +320,28 @@ bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct
     ask_disk(&f);
     return ask_tables(&f, err) && preflight_data(&f, err);
 }
+
+bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err *err)
+{
+    struct preflight found;
+    AUTO(str) what = {0};
+
+    fact_yes(f);
+    /* What plans before it are to make isn't there yet. */
+    if (w->o->glance || w->o->n_before > 0 || w->e->policy.preflight == PREFLIGHT_OFF)
+        return true;
+    if (!engine_preflight(w->e, w->p, phase, w->a, &found, err))
+        return false;
+    for (int i = 0; i < found.n; i++) {
+        const struct preflight_check *c = &found.items[i];
+
+        if (c->outcome == PREFLIGHT_NO_GO)
+            str_addf(&what, "%s%s%s%s: %s", what.len ? "; " : "", c->id, c->about ? " " : "",
+                     c->about ? c->about : "", c->value ? c->value : "no value");
+    }
+    if (found.n_no_go > 0)
+        fact_no(f, arena_printf(w->a, "preflight of %s: %s", phase_word(phase), str_text(&what)),
+                arena_printf(w->a, "phasegate preflight %s shows rows, limits and what to do",
+                             w->p->id.s));
+    return true;
+}

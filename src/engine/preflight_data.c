@@ -115,11 +115,14 @@ static void count_found(struct preflighting *f, struct preflight_check *c,
 {
     const char *word = data_need_word(n->kind);
 
-    preflight_settle(f, c, found ? PREFLIGHT_NO_GO : PREFLIGHT_PASS,
+    preflight_settle(f, c,
+                     !found        ? PREFLIGHT_PASS
+                     : f->of_purge ? PREFLIGHT_WARN
+                                   : PREFLIGHT_NO_GO,
                      found == 0 ? arena_printf(f->a, "no %s", word)
                                 : arena_printf(f->a, "%lld%s %s", (long long) found,
                                                found >= COUNT_UP_TO ? " or more" : "", word),
-                     "none", found ? mend(n->kind) : NULL);
+                     f->of_purge ? "none when it is purged" : "none", found ? mend(n->kind) : NULL);
 }
 
 /* "count|example|example" */
@@ -197,6 +200,12 @@ static bool ask_need(struct preflighting *f, struct data_need *n, struct err *er
         return true; /* the phase makes the table: it has no rows */
     struct preflight_check *c = preflight_add(f, "rows", subject(f, n, t->name), NULL);
     c->at = n->at;
+    if (t->is_changed) {
+        preflight_settle(f, c, PREFLIGHT_PASS,
+                         "this phase changes its rows before that: there is nothing to count yet",
+                         "none", NULL);
+        return true;
+    }
     if (!complete(f, n, err))
         return preflight_unknown(f, c, err);
     return n->kind == NEED_CAST ? ask_cast(f, c, n, t->key, err) : ask_count(f, c, n, t->key, err);
@@ -249,6 +258,20 @@ static bool ask_validated(struct preflighting *f, const struct data_need *n, str
     return true;
 }
 
+/* A program may do anything to anybody's rows. */
+static void note_changes(struct preflighting *f, const struct step *s)
+{
+    for (int i = 0; i < f->n_tables && s->command.n > 0; i++)
+        f->tables[i].is_changed = true;
+    for (int i = 0; i < s->n_stmts; i++) {
+        struct touched *t = s->stmts[i].class == SQL_DATA
+                                ? preflight_table(f, s->stmts[i].schema, s->stmts[i].table)
+                                : NULL;
+        if (t)
+            t->is_changed = true;
+    }
+}
+
 static bool ask_step(struct preflighting *f, const struct step *s, struct err *err)
 {
     for (int i = 0; i < s->n_stmts; i++) {
@@ -264,6 +287,7 @@ static bool ask_step(struct preflighting *f, const struct step *s, struct err *e
                 return false;
         }
     }
+    note_changes(f, s);
     return true;
 }
 
@@ -307,21 +331,42 @@ static bool ask_fill(struct preflighting *f, const struct backfill *b, struct er
     return true;
 }
 
+static bool ask_task(struct preflighting *f, const struct task *t, struct err *err)
+{
+    struct backfill_spec spec;
+    const char *why = NULL;
+
+    if (t->kind == TASK_STEP)
+        return ask_step(f, t->step, err);
+    if (t->kind != TASK_BACKFILL)
+        return true;
+    if (!ask_fill(f, t->backfill, err))
+        return false;
+    struct touched *table = backfill_spec_of(f->a, f->p, t->backfill, &spec, &why)
+                                ? preflight_table(f, spec.schema, spec.table)
+                                : NULL;
+    if (table)
+        table->is_changed |= !spec.insert;
+    return true;
+}
+
+static bool ask_script(struct preflighting *f, bool purge, struct err *err)
+{
+    struct script s;
+
+    f->of_purge = purge;
+    plan_script(f->a, f->p, f->phase, purge, &s);
+    for (int i = 0; i < s.n; i++)
+        if (!ask_task(f, &s.tasks[i], err))
+            return false;
+    return true;
+}
+
+/* In the order in which the phase does it. */
 bool preflight_data(struct preflighting *f, struct err *err)
 {
-    const struct phase_plan *ph = &f->p->phases[f->phase];
-
     for (int i = 0; i < f->p->data_checks.n; i++)
         if (!ask_declared(f, &f->p->data_checks.items[i], err))
             return false;
-    for (int i = 0; i < ph->steps.n; i++)
-        if (!ask_step(f, &ph->steps.items[i], err))
-            return false;
-    for (int i = 0; i < ph->backfill.n; i++)
-        if (!ask_fill(f, &ph->backfill.items[i], err))
-            return false;
-    for (int i = 0; i < ph->finish.n; i++)
-        if (!ask_step(f, &ph->finish.items[i], err))
-            return false;
-    return true;
+    return ask_script(f, false, err) && (f->phase != PHASE_CONTRACT || ask_script(f, true, err));
 }

@@ -14,6 +14,7 @@ struct touched {
     int64_t bytes;
     bool defines, fills; /* its definition; its rows */
     bool rewrites;       /* all of it is written again, or an index is built on it */
+    bool is_changed;     /* its rows, by what the phase does before the step that is asked about */
     struct pos at;
 };
 
@@ -26,6 +27,7 @@ struct preflighting {
     int cap;
     struct touched *tables;
     int n_tables;
+    bool of_purge; /* what is asked about comes with the purge only: there is time to mend it */
 };
 
 struct preflight_check *preflight_add(struct preflighting *f, const char *id, const char *about,

@@ -1,5 +1,6 @@
 /* The keys of phasegate.yaml. */
 #include "load/tables.h"
+#include "phasegate/hours.h"
 #include "phasegate/names.h"
 
 #include <string.h>
@@ -145,10 +146,24 @@ ROWS rehearsal_rows[] = {
 };
 static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, policy)};
 
+static void decode_hours(struct decoder *d, const struct node *n, void *base, const struct field *f)
+{
+    struct text text = {0};
+    struct hours hours;
+
+    if (!decode_text(d, n, f->key, NULL, &text))
+        return;
+    if (hours_parse(text.s, &hours))
+        ((struct policy *) base)->maintenance_window = text;
+    else
+        decode_say(d, n, HOURS_EXPECTED, NULL, "\"%s\" are no hours", text.s);
+}
+
 ROWS maintenance_rows[] = {
-    {KEY("window"), AT(FT_TEXT, policy, maintenance_window), .required = true}};
+    {KEY("window"), WITH_AT(FT_TEXT, policy, maintenance_window, decode_hours), .required = true}};
 static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy)};
 
+static const char *const preflight_words[] = {"required", "off", NULL};
 static const char *const proof_words[] = {"auto", "required", "off", NULL};
 
 #define MS_UNSET(k, type, member)                                                                  \
@@ -166,6 +181,8 @@ ROWS policy_rows[] = {
     PART("rehearsal", rehearsal_table),
     PART("maintenance", maintenance_table),
     {KEY("proof"), AT(FT_ENUM, policy, proof), .arg = proof_words, .min = PROOF_AUTO},
+    {KEY("preflight"), AT(FT_ENUM, policy, preflight), .arg = preflight_words,
+     .min = PREFLIGHT_REQUIRED},
     {KEY("rules"), .type = FT_WITH, .stored = FT_WITH, .with = decode_rules},
     MS_UNSET("hold", FT_MS, hold_ms),
     MS_UNSET("lock_timeout", FT_MS, lock_timeout_ms),

@@ -172,6 +172,35 @@ class Needs(project.Case):
             {"sql": "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()", "expect": "= 0"}])])
         p.advance("orders-ref", "1.1.0")
 
+    def test_preflight_is_asked_before_a_phase_begins(self):
+        p = self.project(plans=[column_plan(data_checks=[
+            {"id": "filled", "sql": "SELECT count(*) FROM orders WHERE legacy_ref IS NULL", "expect": "= 0"}])])
+        p.db.psql("INSERT INTO orders (id) VALUES (901)")
+        error = p.refused("preflight", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("preflight of expand: data filled: 1", error["message"])
+        self.assertIn("phasegate preflight orders-ref", error["hint"])
+        d = p.json("advance", "orders-ref", "--release", "1.1.0", "--dry-run", code=4)["result"]
+        self.assertIn("preflight", str(d))
+        self.assertEqual(p.columns(), ["id", "legacy_ref"])
+        p.json("status", "orders-ref")
+        p.db.psql("DELETE FROM orders WHERE id = 901")
+        p.advance("orders-ref", "1.1.0")
+
+    def test_preflight_can_be_left_out(self):
+        p = self.project(plans=[column_plan(data_checks=[{"id": "never", "sql": "SELECT 1", "expect": "= 0"}])],
+                         policy={"preflight": "off"})
+        p.advance("orders-ref", "1.1.0")
+
+    def test_phases_begin_in_their_hours(self):
+        hour = int(pgtest.cluster().psql("SELECT date_part('hour', now() AT TIME ZONE 'UTC')::int")[0][0])
+        other = "%02d:00-%02d:00" % ((hour + 6) % 24, (hour + 7) % 24)
+        p = self.project(plans=[column_plan()], policy={"maintenance": {"window": other}})
+        error = p.refused("outside_hours", "advance", "orders-ref", "--release", "1.1.0")
+        self.assertIn("phases begin %s only" % other, error["message"])
+        now = "%02d:00-%02d:00 UTC" % ((hour + 22) % 24, (hour + 3) % 24)
+        p = self.project(plans=[column_plan()], policy={"maintenance": {"window": now}})
+        p.advance("orders-ref", "1.1.0")
+
     def test_everything_that_is_missing_is_said_at_once(self):
         p = self.project(plans=[column_plan("a-first"),
                                 column_plan(stamp=20260102000000, requires=[{"table": "customers"}],

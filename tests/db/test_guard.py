@@ -147,7 +147,7 @@ class Guard(project.Case):
     def test_sql_says_the_same_while_a_phase_is_running(self):
         body = full_plan()
         body["phases"]["contract"]["steps"].append(step("bad", "ALTER TABLE orders ADD CONSTRAINT bad CHECK (id < 0)"))
-        p = self.project(plans=[body])
+        p = self.project(plans=[body], policy={"preflight": "off"})  # it would refuse the step that is to fail
         p.advance_through("orders-ref", "write_activation")
         p.exits(5, "advance", "orders-ref", "--release", "1.5.0")
         self.assertEqual(p.stage("orders-ref"), "contract running")

@@ -26,6 +26,7 @@ FOLD = "sees only one of two equal keys"
 LIMITS = "what a limit of throttle: may be depends on its key, and so does its unit"
 SCHEMA_CANNOT = {
     "backfill-throttle-hours.yaml": LIMITS,
+    "project-hours.yaml": LIMITS,
     "duplicate-key.yaml": FOLD,
     "duplicate-step-key.yaml": FOLD,
     "duplicate-gate.yaml": FOLD,
