@@ -24,6 +24,7 @@ struct backfill_table {
     const char **
         bounds; /* of the first key column, ascending texts: pg_stats' histogram; n_bounds, 0: no statistics */
     int n_bounds;
+    const char **key_types, **set_types; /* of a backfill with a program; else NULL */
 };
 
 struct backfill_setup {
@@ -39,10 +40,13 @@ struct backfill_setup {
     bool stops_at_bad_row;
     int64_t max_bad_rows;
     int64_t lock_ms, statement_ms; /* of a batch */
-    const char *url;               /* for the sessions of workers; a secret */
-    const char *label;             /* of sessions: "phasegate/<run>/<task>" */
-    const char *owner;             /* host and pid, for people */
-    const char *runner;            /* one of this run: its id */
+    const char *const *via,
+        *const
+            *via_env; /* the program and all of its environment, each NULL-terminated; NULL: none */
+    const char *url;  /* for the sessions of workers; a secret */
+    const char *label;  /* of sessions: "phasegate/<run>/<task>" */
+    const char *owner;  /* host and pid, for people */
+    const char *runner; /* one of this run: its id */
 };
 
 /* What is going on, for progress and status. */
@@ -64,7 +68,12 @@ struct backfill_watch {
     /* Several times a second, in the caller's thread. False: stop at the next safe point; err says why. */
     bool (*may_go_on)(void *ctx, struct err *err);
     void (*progress)(void *ctx, const struct backfill_now *now, bool is_last);
+    void (*said)(void *ctx,
+                 const char *line); /* by a program on its standard error; NULL: nobody asks */
 };
+
+/* Borrows from both. */
+struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t);
 
 /* The table of a backfill. ERR_INPUT: it isn't there. No key isn't an error here. */
 bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *s,

@@ -17,6 +17,8 @@ struct walk {
     bool has_parts;    /* partitioned: its rows are in other tables; else only its own are meant */
     const char *const *keys; /* [n_keys] columns that together are unique and never NULL */
     int n_keys; /* 1..WALK_KEYS_MAX; 0: it walks by blocks, and keys is not looked at */
+    /* Of a backfill with a program, as SQL names them: of the keys; of the columns of spec->set. Else NULL. */
+    const char *const *key_types, *const *set_types;
 };
 
 /* How the parameters of a statement are numbered: $1.. cursor (none from the start), then bound, then these. */
@@ -57,6 +59,25 @@ const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start
 const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_start);
 /* The row of this key alone. One row: 1, or 0 when it isn't to do. */
 const char *walk_row_sql(struct arena *a, const struct walk *w);
+/* ---- through a program: rows are read, and written when it has said what becomes of them ---- */
+
+/* Rows still to do: keys, the row as it is read (to be compared with later), and as a JSON object in one line. */
+const char *walk_via_read_sql(struct arena *a, const struct walk *w, bool from_start);
+const char *walk_via_read_row_sql(struct arena *a, const struct walk *w); /* of this key alone */
+
+/* What the program said comes as one parameter: [{"phasegate_k1": key, ..., "phasegate_row": as it was read,
+ * "phasegate_said": {column: value, ...}}, {"phasegate_k1": key, "phasegate_bad": true}, ...]. A row that isn't what
+ * it was when it was read isn't touched, and stays to do. */
+/* As walk_batch_free_sql, and $next+8: what it said. */
+const char *walk_via_batch_sql(struct arena *a, const struct walk *w, bool from_start);
+/* The rows alone, those that others hold left out: $next. One row: how many it changed. */
+const char *walk_via_fill_sql(struct arena *a, const struct walk *w, bool from_start);
+/* As walk_residual_sql, and $next+3: what it said. Marked as done only where nothing is left. One row: how many rows
+ * it changed, how many are left. */
+const char *walk_via_residual_sql(struct arena *a, const struct walk *w, bool from_start);
+/* $ behind the key: what it said. One row: 1, or 0 when it isn't to do or has changed; 1 when it is still to do. */
+const char *walk_via_row_sql(struct arena *a, const struct walk *w);
+
 /* Keys of all rows still to do, whatever the cursor: for the residual sweep. $1..: after this key. */
 const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start);
 

@@ -67,12 +67,17 @@ struct backfill_spec {
     const char *todo;         /* boolean SQL: what is still to do */
     /* INSERT INTO ... SELECT, which goes through the table by its bare name; NULL: rows are updated. */
     const char *insert;
+    const struct text_list *via; /* the program that says what columns become; NULL: none */
+    const struct text_list
+        *read;       /* what it is told besides the key; n 0: all columns. NULL: no program */
     bool tells_left; /* false: todo is true for every row, and nobody knows what is left */
 };
 /* The INSERT of all rows that are to do, at once. */
 const char *backfill_insert_all(struct arena *a, const struct backfill_spec *s);
 bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfill *b,
                       struct backfill_spec *out, const char **why);
+/* Of set: where there is a program, does it say what this column becomes? */
+bool backfill_is_via(const struct pair *set);
 /* Does it write the new side of the plan's sync, and nothing else? */
 bool backfill_is_of_sync(const struct plan *p, const struct backfill_spec *s);
 

@@ -179,6 +179,30 @@ struct http {
 
 /* ---- files, processes, environment -------------------------------------------------------------------- */
 
+/* A program that stays while lines go in and others come out. For one thread at a time. */
+enum coprocess_turn {
+    COPROCESS_LINE,  /* here it is */
+    COPROCESS_ENDED, /* it has, or has written what is no line: there will be none */
+    COPROCESS_LATE,  /* none came by then */
+    COPROCESS_LEFT   /* may_wait said no */
+};
+struct coprocess;
+struct coprocess_ops {
+    /* After all that was fed before. It is written while lines are waited for. */
+    void (*feed)(struct coprocess *, const char *bytes, size_t n);
+    /* The next line of its standard output, without the end; up to until_mono_ms of the clock. */
+    enum coprocess_turn (*next)(struct coprocess *, int64_t until_mono_ms,
+                                bool (*may_wait)(void *ctx), void *ctx, struct str *line);
+    /* What it has written to standard error since this was asked last; what nobody asks for is cut. */
+    void (*said)(struct coprocess *, struct str *out);
+    /* Gently: by the end of its input, then killed after a while; else at once. Frees it; its exit code, 128 + n when
+     * signal n killed it. */
+    int (*end)(struct coprocess *, bool gently);
+};
+struct coprocess {
+    const struct coprocess_ops *ops;
+};
+
 struct host; /* this machine */
 struct host_ops {
     bool (*read_file)(struct host *, const char *path, size_t max, struct str *out,
@@ -199,6 +223,10 @@ struct host_ops {
     bool (*run_fed)(struct host *, const char *const *argv, const char *const *env,
                     const char *input, size_t n, int64_t deadline_ms, struct str *out,
                     struct str *errout, int *exit_code, struct err *);
+    /* A program that stays, without a shell, in a group of its own that ends with the thread that started it. env is
+     * all it gets: a NULL-terminated list of NAME=VALUE. */
+    bool (*open_coprocess)(struct host *, const char *const *argv, const char *const *env,
+                           struct coprocess **out, struct err *);
     const char *(*env)(struct host *, const char *name); /* NULL: unset */
     const char *(*hostname)(struct host *);
     const char *(*user)(struct host *);

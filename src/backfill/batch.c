@@ -2,7 +2,7 @@
  *
  * The next bound is asked for before the rows are touched: what the batch locks, it holds for no longer than it works.
  */
-#include "crew.h"
+#include "via.h"
 
 #include <stdlib.h>
 
@@ -88,29 +88,61 @@ static void step_on(struct worker *w, const struct db_rows *next)
         take_bound(w, next);
 }
 
+/* The statement, for which a program was asked where there is one. */
+static struct db_call call_fill(struct worker *w, enum batch_kind kind, const char *counted,
+                                const struct via *v)
+{
+    const struct walk_sql *sql = &w->crew->sql;
+    bool from_start = !w->cursor.key, asks = w->crew->setup->spec.via;
+    struct db_call call = {.sql = asks                ? sql->via.batch[from_start]
+                                  : kind == BATCH_ALL ? sql->batch[from_start]
+                                                      : sql->batch_free[from_start],
+                           .params = range(w, w->cursor.key, w->bound.key),
+                           .repeats = !asks && kind == BATCH_ALL && !from_start};
+
+    add_move(w, &call.params, counted);
+    if (asks)
+        call.params.value[call.params.n++] = v->said;
+    return call;
+}
+
+static bool run(struct worker *w, enum batch_kind kind, const char *counted, struct via *v,
+                struct db_rows *rows, struct err *err)
+{
+    const struct db_params here = range(w, w->cursor.key, w->bound.key);
+
+    for (;;) {
+        struct db_call calls[2];
+        int n = 0, done = 0;
+
+        if (!w->is_last)
+            calls[n++] = call_next(w, w->bound.key);
+        calls[n++] = call_fill(w, kind, counted, v);
+        if (db_pipeline(w->db, &w->batch, calls, n, rows, &done, err))
+            return true;
+        if (!w->crew->setup->spec.via ||
+            !via_blame(w, w->crew->sql.via.fill[!w->cursor.key], &here, v, err))
+            return false;
+    }
+}
+
 bool batch_run(struct worker *w, enum batch_kind kind, int64_t *visited, int64_t *changed,
                struct err *err)
 {
-    const struct walk_sql *sql = &w->crew->sql;
-    bool from_start = !w->cursor.key;
-    struct db_call calls[2];
+    const struct db_params here = range(w, w->cursor.key, w->bound.key);
     struct db_rows rows[2] = {{0}, {0}};
     const char *counted = NULL;
-    int n = 0, done = 0;
+    struct via v = {0};
 
     if (w->is_last && !count(w, &counted, err))
         return false;
-    if (!w->is_last)
-        calls[n++] = call_next(w, w->bound.key);
-    calls[n] = (struct db_call) {.sql = kind == BATCH_ALL ? sql->batch[from_start]
-                                                          : sql->batch_free[from_start],
-                                 .params = range(w, w->cursor.key, w->bound.key),
-                                 .repeats = kind == BATCH_ALL && !from_start};
-    add_move(w, &calls[n++].params, counted);
-    if (!db_pipeline(w->db, &w->batch, calls, n, rows, &done, err))
+    if (w->crew->setup->spec.via &&
+        !via_ask(w, w->crew->sql.via.read[!w->cursor.key], &here, &v, err))
+        return false;
+    if (!run(w, kind, counted, &v, rows, err))
         return false;
     *visited = counted ? strtoll(counted, NULL, 10) : w->bound_rows;
-    *changed = strtoll(db_cell(&rows[n - 1], 0, 0), NULL, 10);
+    *changed = strtoll(db_cell(&rows[w->is_last ? 0 : 1], 0, 0), NULL, 10);
     step_on(w, w->is_last ? NULL : &rows[0]);
     return true;
 }

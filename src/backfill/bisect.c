@@ -64,30 +64,30 @@ static bool fill(struct search *s, const struct key_range *r, struct err *err)
     return true;
 }
 
-static bool quarantine(struct search *s, const struct key_range *r, const struct err *why,
-                       struct err *err)
+bool quarantine_row(struct worker *w, struct arena *a, const char **key, const struct err *why,
+                    struct err *err)
 {
-    struct crew *c = s->w->crew;
+    struct crew *c = w->crew;
     struct db_rows rows = {0};
     const struct backfill_setup *b = c->setup;
+    const char *shown = key_json(a, (const char *const *) key, c->walk.n_keys);
+    bool only_looks = bisect_only_looks(w);
 
-    if (!db_query(s->w->db, &s->a, sql_insert_backfill_quarantine,
-                  &DB_PARAMS(arena_printf(&s->a, "%lld", (long long) c->job->id),
-                             key_json(&s->a, (const char *const *) r->hi, c->walk.n_keys),
-                             why->sqlstate, str_text(&why->message)),
+    if (!db_query(w->db, a, sql_insert_backfill_quarantine,
+                  &DB_PARAMS(arena_printf(a, "%lld", (long long) c->job->id), shown, why->sqlstate,
+                             str_text(&why->message)),
                   &rows, err))
         return false;
     int64_t bad = strtoll(db_cell(&rows, 0, 0), NULL, 10);
-    if (bad <= b->max_bad_rows && !s->only_looks)
+    if (bad <= b->max_bad_rows && !only_looks)
         return true;
-    if (s->only_looks)
+    if (only_looks)
         err_set(err, ERR_SQL, "backfill %s: a row can't be filled, and none may be left", b->name);
     else
         err_set(err, ERR_SQL, "backfill %s: %lld rows can't be filled, at most %lld may be",
                 b->name, (long long) bad, (long long) b->max_bad_rows);
     memcpy(err->sqlstate, why->sqlstate, sizeof err->sqlstate);
-    err_detail(err, "%s, %s: %s", s->only_looks ? "it is" : "the last one",
-               key_json(&s->a, (const char *const *) r->hi, c->walk.n_keys),
+    err_detail(err, "%s, %s: %s", only_looks ? "it is" : "the last one", shown,
                str_text(&why->message));
     return err_hint(err,
                     "mend the rows and run the same command again, or allow some: max_bad_rows");
@@ -106,10 +106,8 @@ static bool halve(struct search *s, const struct key_range *r, const struct err 
     if (rows.n_rows == 0)
         return true; /* somebody else filled them, or took them away */
     const char **last = rows.cell[rows.n_rows - 1];
-    if (rows.n_rows == 1) {
-        const struct key_range one = {r->lo, last};
-        return quarantine(s, &one, why, err);
-    }
+    if (rows.n_rows == 1)
+        return quarantine_row(s->w, &s->a, last, why, err);
     const char **middle = rows.cell[rows.n_rows / 2 - 1];
     if (s->n + 2 > DEPTH_MAX)
         return err_set(err, ERR_BUG, "a batch can't be halved so often");

@@ -8,10 +8,16 @@
 
 /* Made once, before any worker starts, and only read. Texts that come often keep their address: the session may
  * keep them prepared. */
+struct via_sql { /* where a program says what columns become */
+    const char *read[2], *batch[2], *fill[2], *residual[2];
+    const char *read_row, *row;
+};
+
 struct walk_sql {
     const char *next[2], *count[2], *batch[2], *batch_free[2], *fill[2], *left[2], *move[2],
         *residual[2]; /* [1]: from the start */
     const char *row;
+    struct via_sql via;
 };
 
 struct crew {
@@ -39,6 +45,7 @@ struct crew {
     double batch_ms;    /* smoothed */
     int n_pids;         /* one place a thread, the last is VACUUM's */
     int *pids;          /* of sessions that are at work; 0: none */
+    struct str said;    /* by programs, on their standard error */
     bool *is_cancelled; /* by us, for those whom it kept waiting */
 };
 
@@ -65,8 +72,10 @@ struct worker {
     bool is_last;       /* bound is the slice's end */
     int64_t bound_rows; /* for how many it was looked for */
     struct batch_size size;
-    int lost_in_a_row; /* batches that ended with their session */
-    int64_t rest_ms;   /* before the batch that comes */
+    int lost_in_a_row;         /* batches that ended with their session */
+    struct coprocess *program; /* NULL: none runs */
+    int silent;                /* how often in a row it gave no answer */
+    int64_t rest_ms;           /* before the batch that comes */
     struct str rest_reason;
 };
 
@@ -112,6 +121,9 @@ bool batch_move(struct worker *w, int64_t changed, struct err *err) MUST_CHECK;
 /* ---- bisect.c: the range has a row that can't be filled. */
 /* Where no such row may be left nothing is filled: it is found, and named in the error. */
 bool bisect_only_looks(const struct worker *w);
+/* The row goes to quarantine. ERR_SQL: there are more of them than may be, or this one may not be left. */
+bool quarantine_row(struct worker *w, struct arena *a, const char **key, const struct err *why,
+                    struct err *err) MUST_CHECK;
 /* Fills the others, one transaction each piece. *changed 0 and no error of one that only looks: there is none now. */
 struct key_range {
     const char **lo, **hi; /* lo NULL: the start of the table */

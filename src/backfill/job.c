@@ -12,6 +12,17 @@
 #define SAMPLE_PAGES 1000
 #define SAMPLE_BOUNDS 100
 
+struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t)
+{
+    return (struct walk) {&s->spec,
+                          t->quoted,
+                          t->has_parts,
+                          (const char *const *) t->keys,
+                          t->n_keys,
+                          (const char *const *) t->key_types,
+                          (const char *const *) t->set_types};
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
 /* Runs in a transaction that only looks, with the author's search_path: the names are the author's. */
@@ -104,6 +115,39 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
     return t->n_bounds > 0 && t->rows > 0 ? true : sample(db, a, s, t, err);
 }
 
+/* What a program says comes as JSON, and has to become values of these. */
+static bool look_at_types(struct db *db, struct arena *a, const struct backfill_setup *s,
+                          struct backfill_table *t, struct err *err)
+{
+    int n_set = s->spec.set.n;
+    AUTO(str) columns = {0};
+    struct db_rows rows = {0};
+
+    for (int i = 0; i < t->n_keys + n_set; i++) {
+        str_add(&columns, i ? "," : "{");
+        sql_element(&columns, i < t->n_keys ? t->keys[i] : s->spec.set.items[i - t->n_keys].key.s);
+    }
+    str_add(&columns, "}");
+    if (!ask(db, a, s, sql_select_backfill_types,
+             &DB_PARAMS(arena_printf(a, "%u", t->oid), str_text(&columns)), &rows, err))
+        return false;
+    t->key_types = arena_array(a, const char *, t->n_keys);
+    t->set_types = arena_array(a, const char *, n_set);
+    for (int i = 0; i < t->n_keys + n_set; i++) {
+        const char *type = db_cell(&rows, i, 0);
+        const char *name = i < t->n_keys ? t->keys[i] : s->spec.set.items[i - t->n_keys].key.s;
+
+        if (!type)
+            return err_set(err, ERR_INPUT, "table %s of backfill %s has no column %s", t->quoted,
+                           s->name, name);
+        if (i < t->n_keys)
+            t->key_types[i] = type;
+        else
+            t->set_types[i - t->n_keys] = type;
+    }
+    return true;
+}
+
 bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *s,
                    struct backfill_table *out, struct err *err)
 {
@@ -123,6 +167,8 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
     out->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
     out->rows = strtoll(db_cell(&rows, 0, 5), NULL, 10);
     take_keys(a, s, &rows, out);
+    if (s->spec.via && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
+        return false;
     return look_at_bounds(db, a, s, out, err);
 }
 
@@ -224,12 +270,6 @@ static bool has_slices(struct db *db, struct arena *a, int64_t job, bool *out, s
     return true;
 }
 
-static struct walk walk_of(const struct backfill_setup *s, const struct backfill_table *t)
-{
-    return (struct walk) {&s->spec, t->quoted, t->has_parts, (const char *const *) t->keys,
-                          t->n_keys};
-}
-
 bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup *s,
                     const struct backfill_table *t, struct backfill_job *out, bool *empty,
                     struct err *err)
@@ -238,7 +278,7 @@ bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup 
                                              .name = s->name,
                                              .table = t->quoted,
                                              .checksum = s->checksum};
-    struct walk w = walk_of(s, t);
+    struct walk w = backfill_walk(s, t);
     const char **hi = NULL, **lo = NULL, *ranges = NULL;
     bool cut_before = false;
 

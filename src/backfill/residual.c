@@ -2,7 +2,7 @@
  *
  * Nothing here needs a fence: what is filled isn't to do any more, so doing it twice changes nothing.
  */
-#include "crew.h"
+#include "via.h"
 
 #include "sql_embedded.h"
 
@@ -45,9 +45,11 @@ static bool fill(struct worker *w, const struct left *l, struct err *err)
         p.value[p.n++] = l->range.lo[i];
     for (int i = 0; i < c->walk.n_keys; i++)
         p.value[p.n++] = l->range.hi[i];
-    p.value[p.n++] = job_of(w, &w->batch);
-    p.value[p.n++] = l->lo_json;
-    p.value[p.n++] = l->hi_json;
+    const struct db_params marks = DB_PARAMS(job_of(w, &w->batch), l->lo_json, l->hi_json);
+    if (c->setup->spec.via)
+        return via_range(w, &l->range, &marks, err);
+    for (int i = 0; i < marks.n; i++)
+        p.value[p.n++] = marks.value[i];
     return db_query(w->db, &w->batch, c->sql.residual[!l->range.lo], &p, &rows, err);
 }
 
@@ -72,7 +74,7 @@ static bool do_range(struct worker *w, const struct left *l, bool *stops, struct
         if (worker_session(w, &why) && fill(w, l, &why))
             return true;
         enum failure_class f = failure_of(why.sqlstate);
-        if (f == FAILURE_DATA && attempt <= 3) {
+        if (f == FAILURE_DATA && attempt <= 3 && !w->crew->setup->spec.via) {
             if (bisect_only_looks(w) ? bisect(w, &l->range, &(int64_t) {0}, err)
                                      : fill_apart(w, l, err)) {
                 if (!bisect_only_looks(w))
@@ -128,14 +130,18 @@ static bool do_row(struct worker *w, const char *key_text, int64_t *still, struc
     struct db_params p = {0};
     struct db_rows rows = {0};
     AUTO(err) why = {0};
+    bool filled = false;
 
     arena_reset(&w->batch);
     key = key_read(&w->batch, key_text, c->walk.n_keys);
     for (int i = 0; key && i < c->walk.n_keys; i++)
         p.value[p.n++] = key[i];
-    if (key && db_query(w->db, &w->batch, c->sql.row, &p, &rows, &why))
+    if (key && c->setup->spec.via ? via_one(w, (const char *const *) key, &filled, &why)
+                                  : key && db_query(w->db, &w->batch, c->sql.row, &p, &rows, &why))
         return db_exec(w->db, sql_update_backfill_quarantine,
-                       &DB_PARAMS(job_of(w, &w->batch), key_text, db_cell(&rows, 0, 0)), err);
+                       &DB_PARAMS(job_of(w, &w->batch), key_text,
+                                  c->setup->spec.via ? (filled ? "1" : "0") : db_cell(&rows, 0, 0)),
+                       err);
     if (key && failure_of(why.sqlstate) != FAILURE_DATA &&
         failure_of(why.sqlstate) != FAILURE_CONTENTION) {
         err_move(err, &why);

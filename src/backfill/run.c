@@ -10,6 +10,20 @@
 #define SAY_MS 500
 #define TELL_MS 1000
 
+static void make_via_sql(struct arena *a, struct crew *c)
+{
+    struct via_sql *v = &c->sql.via;
+
+    for (int start = 0; start < 2; start++) {
+        v->read[start] = walk_via_read_sql(a, &c->walk, start);
+        v->batch[start] = walk_via_batch_sql(a, &c->walk, start);
+        v->fill[start] = walk_via_fill_sql(a, &c->walk, start);
+        v->residual[start] = walk_via_residual_sql(a, &c->walk, start);
+    }
+    v->read_row = walk_via_read_row_sql(a, &c->walk);
+    v->row = walk_via_row_sql(a, &c->walk);
+}
+
 static void make_sql(struct arena *a, struct crew *c)
 {
     for (int start = 0; start < 2; start++) {
@@ -23,6 +37,8 @@ static void make_sql(struct arena *a, struct crew *c)
         c->sql.residual[start] = walk_residual_sql(a, &c->walk, start);
     }
     c->sql.row = walk_row_sql(a, &c->walk);
+    if (c->setup->spec.via)
+        make_via_sql(a, c);
 }
 
 struct view { /* of the thread that watches */
@@ -171,6 +187,27 @@ static void vacuum(struct view *v, const struct backfill_now *now)
     }
 }
 
+/* A line each. */
+static void tell_said(struct view *v)
+{
+    struct crew *c = v->crew;
+    AUTO(str) said = {0};
+
+    pthread_mutex_lock(&c->lock);
+    if (c->said.len > 0)
+        str_set(&said, str_text(&c->said));
+    str_clear(&c->said);
+    pthread_mutex_unlock(&c->lock);
+    for (char *line = said.text, *end; line && *line; line = end) {
+        size_t n = strcspn(line, "\n");
+
+        end = line[n] ? line + n + 1 : line + n;
+        line[n] = '\0';
+        if (n > 0 && v->by->said)
+            v->by->said(v->by->ctx, line);
+    }
+}
+
 /* Until all have ended. */
 static bool watch(struct view *v, struct backfill_now *now, struct err *err)
 {
@@ -182,6 +219,7 @@ static bool watch(struct view *v, struct backfill_now *now, struct err *err)
             stop(v->crew);
         }
         monitor_look(&v->monitor);
+        tell_said(v);
         if (is_stopped(v->crew)) {
             monitor_stop_vacuum(&v->monitor);
             continue;
@@ -261,6 +299,8 @@ static void end(struct crew *c, struct view *v)
     monitor_end(&v->monitor);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);
+    tell_said(v);
+    str_free(&c->said);
     str_free(&c->reason);
     err_clear(&c->why);
 }
@@ -271,11 +311,7 @@ bool backfill_work(struct ports *ports, struct db *db, struct arena *a,
                    struct backfill_now *out, bool *finished, struct err *err)
 {
     struct crew c = {
-        .ports = ports,
-        .setup = s,
-        .table = t,
-        .job = job,
-        .walk = {&s->spec, t->quoted, t->has_parts, (const char *const *) t->keys, t->n_keys}};
+        .ports = ports, .setup = s, .table = t, .job = job, .walk = backfill_walk(s, t)};
     struct view v = {.crew = &c, .db = db, .by = by};
     struct worker *workers = arena_array(a, struct worker, s->workers);
 

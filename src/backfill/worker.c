@@ -1,5 +1,5 @@
 /* A worker: a thread with a session that takes slices and walks them, batch after batch, until there are none. */
-#include "crew.h"
+#include "via.h"
 
 #include "sql_embedded.h"
 
@@ -199,6 +199,8 @@ static enum next handle(struct worker *w, struct err *why, struct trial *t, int6
     if (f == FAILURE_FENCED)
         return LEAVE;
     worker_note_retry(w, false);
+    if (f == FAILURE_DATA && w->crew->setup->spec.via) /* whose fault it is was looked for */
+        return again_after(w, -1, why, err);
     if (f == FAILURE_DATA)
         return fill_apart(w, why, t, changed, err);
     if (f == FAILURE_CONTENTION)
@@ -441,6 +443,7 @@ void worker_thread(struct worker *w, bool (*run)(struct worker *, struct err *))
                          : 0);
     if (!run(w, &err))
         stop_all(w->crew, &err);
+    via_end(w);
     note_pid(w, 0);
     db_close(w->db);
     str_free(&w->rest_reason);

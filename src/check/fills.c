@@ -5,18 +5,34 @@
  */
 #include "check/work.h"
 
+#define RACES "backfill-not-idempotent-or-races-old-writers"
+
 static struct finding *fill_finding(struct proof *p, int state, const struct backfill *b,
-                                    const char *message, const char *help)
+                                    const char *rule, const char *message, const char *help)
 {
     const struct timeline_state *s = &p->t.states[state];
-    struct finding *f =
-        report_add(p->report, "backfill-not-idempotent-or-races-old-writers", b->at, "%s", message);
+    struct finding *f = report_add(p->report, rule, b->at, "%s", message);
 
     f->plan = p->t.plans[s->plan]->id.s;
     f->phase = phase_word(s->phase);
     f->step = b->id.s;
     f->help = help;
     return f;
+}
+
+void fills_untried(struct proof *p, int state, const struct backfill *b)
+{
+    struct finding *f;
+
+    if (p->told[state])
+        return;
+    f = fill_finding(p, state, b, "cell-untested",
+                     arena_printf(p->a,
+                                  "%s isn't run: the rows that it would fill stay as they are in "
+                                  "what is proved after it, and nobody tried it twice",
+                                  b->via.items[0].s),
+                     "try it by hand with lines as it will get them; see via: of backfills");
+    f->severity = SEVERITY_NOTE;
 }
 
 static void op(struct wire_op *ops, int *n, const char *sql, const struct arg_set *set, bool sync)
@@ -64,7 +80,7 @@ static bool runs_twice(struct proof *p, int state, const struct backfill *b, con
     if (!wire_run(p->owner, p->scratch, ops, n, r, err))
         return lost_note(p, ops, n, r);
     if (r[3].ok && !r[3].skipped && r[3].n_rows == 1 && strcmp(r[3].cell[0][0], "0") != 0)
-        fill_finding(p, state, b,
+        fill_finding(p, state, b, RACES,
                      arena_printf(p->a,
                                   "run a second time it changes %s of the rows that it has filled",
                                   r[3].cell[0][0]),
@@ -141,7 +157,7 @@ static bool keeps_what_is_written(struct proof *p, int state, const struct backf
     }
     if (!kept) {
         struct finding *f =
-            fill_finding(p, state, b,
+            fill_finding(p, state, b, RACES,
                          arena_printf(p->a, "it overwrites what %s of %s has just written",
                                       a->s->name, release_words(p, a->release)),
                          "where: must leave rows alone that hold a value of the new side, or a "

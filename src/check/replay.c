@@ -245,6 +245,8 @@ static bool run_backfill(struct proof *p, int state, const struct plan *plan,
     struct wire_result r = {0};
     int failed;
 
+    if (b->via.n > 0)
+        fills_untried(p, state, b);
     if (!sql)
         return true;
     if (!fills_probe(p, state, plan, b, sql, err))

@@ -524,6 +524,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 bool limits_restricts(const struct task *t, const char *table);
 
 /* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
+/* A backfill through a program: told that it isn't run. */
+void fills_untried(struct proof *p, int state, const struct backfill *b);
 bool fills_probe(struct proof *p, int state, const struct plan *plan, const struct backfill *b,
                  const char *sql, struct err *err);
 

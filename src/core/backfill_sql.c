@@ -1,50 +1,50 @@
 /* The statements of a backfill. Pure: texts from what the plan says. */
-#include "phasegate/backfill_sql.h"
+#include "backfill_sql_int.h"
 
 #include "phasegate/names.h"
 
 /* ---- parts ----------------------------------------------------------------------------------------------- */
 
-static void add_table(struct str *s, const struct walk *w)
+void walk_add_table(struct str *s, const struct walk *w)
 {
     str_addf(s, "%s%s", w->has_parts ? "" : "ONLY ", w->table);
 }
 
 /* The table's name is not its alias: the author's expressions name it, and FROM may bring others. */
-static void add_key(struct str *s, const struct walk *w, int i)
+void walk_add_key(struct str *s, const struct walk *w, int i)
 {
     sql_qualified(s, w->spec->table, w->keys[i]);
 }
 
-static void add_keys(struct str *s, const struct walk *w, const char *after)
+void walk_add_keys(struct str *s, const struct walk *w, const char *after)
 {
     for (int i = 0; i < w->n_keys; i++) {
         str_add(s, i ? ", " : "");
-        add_key(s, w, i);
+        walk_add_key(s, w, i);
         str_add(s, after);
     }
 }
 
 /* k > $1, or (k1, k2) > ($1, $2): the same index walks both. */
-static void add_comparison(struct str *s, const struct walk *w, const char *operator, int first)
+void walk_add_comparison(struct str *s, const struct walk *w, const char *operator, int first)
 {
     const char *open = w->n_keys > 1 ? "(" : "", *close = w->n_keys > 1 ? ")" : "";
 
     str_add(s, open);
-    add_keys(s, w, "");
+    walk_add_keys(s, w, "");
     str_addf(s, "%s OPERATOR(pg_catalog.%s) %s", close, operator, open);
     for (int i = 0; i < w->n_keys; i++)
         str_addf(s, "%s$%d", i ? ", " : "", first + i);
     str_add(s, close);
 }
 
-static void add_range(struct str *s, const struct walk *w, const struct walk_params *p)
+void walk_add_range(struct str *s, const struct walk *w, const struct walk_params *p)
 {
     if (p->cursor) {
-        add_comparison(s, w, ">", p->cursor);
+        walk_add_comparison(s, w, ">", p->cursor);
         str_add(s, " AND ");
     }
-    add_comparison(s, w, "<=", p->bound);
+    walk_add_comparison(s, w, "<=", p->bound);
 }
 
 struct walk_params walk_params(const struct walk *w, bool from_start)
@@ -70,13 +70,13 @@ const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start
     struct str s = {0};
 
     str_add(&s, "SELECT ");
-    add_keys(&s, w, "");
+    walk_add_keys(&s, w, "");
     str_add(&s, " FROM ");
-    add_table(&s, w);
+    walk_add_table(&s, w);
     str_add(&s, " WHERE ");
-    add_range(&s, w, &p);
+    walk_add_range(&s, w, &p);
     str_add(&s, " ORDER BY ");
-    add_keys(&s, w, "");
+    walk_add_keys(&s, w, "");
     str_addf(&s, " OFFSET $%d::pg_catalog.int8 LIMIT 1", p.next);
     return done(a, &s);
 }
@@ -87,9 +87,9 @@ const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_star
     struct str s = {0};
 
     str_add(&s, "SELECT pg_catalog.count(*) FROM ");
-    add_table(&s, w);
+    walk_add_table(&s, w);
     str_add(&s, " WHERE ");
-    add_range(&s, w, &p);
+    walk_add_range(&s, w, &p);
     return done(a, &s);
 }
 
@@ -104,9 +104,9 @@ const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_sta
         sql_qualified(&s, w->spec->table, w->spec->set.items[i].key.s);
     }
     str_add(&s, ")::pg_catalog.text, 0)::pg_catalog.numeric) FROM ");
-    add_table(&s, w);
+    walk_add_table(&s, w);
     str_add(&s, " WHERE ");
-    add_range(&s, w, &p);
+    walk_add_range(&s, w, &p);
     return done(a, &s);
 }
 
@@ -115,17 +115,17 @@ const char *walk_end_sql(struct arena *a, const struct walk *w)
     struct str s = {0};
 
     str_add(&s, "SELECT ");
-    add_keys(&s, w, "");
+    walk_add_keys(&s, w, "");
     str_add(&s, " FROM ");
-    add_table(&s, w);
+    walk_add_table(&s, w);
     str_add(&s, " ORDER BY ");
-    add_keys(&s, w, " DESC");
+    walk_add_keys(&s, w, " DESC");
     str_add(&s, " LIMIT 1");
     return done(a, &s);
 }
 
 /* Rows of the range that are still to do; FROM and match belong to the author's condition. */
-static void add_todo(struct str *s, const struct walk *w)
+void walk_add_todo(struct str *s, const struct walk *w)
 {
     if (w->spec->match)
         str_addf(s, " AND (%s)", w->spec->match);
@@ -135,9 +135,9 @@ static void add_todo(struct str *s, const struct walk *w)
 static void add_left(struct str *s, const struct walk *w)
 {
     str_add(s, "SELECT ");
-    add_keys(s, w, "");
+    walk_add_keys(s, w, "");
     str_add(s, " FROM ");
-    add_table(s, w);
+    walk_add_table(s, w);
     if (w->spec->from)
         str_addf(s, ", %s", w->spec->from);
     str_add(s, " WHERE ");
@@ -149,10 +149,10 @@ const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start
     struct str s = {0};
 
     add_left(&s, w);
-    add_range(&s, w, &p);
-    add_todo(&s, w);
+    walk_add_range(&s, w, &p);
+    walk_add_todo(&s, w);
     str_add(&s, " ORDER BY ");
-    add_keys(&s, w, "");
+    walk_add_keys(&s, w, "");
     str_addf(&s, " LIMIT $%d::pg_catalog.int8", p.next);
     return done(a, &s);
 }
@@ -165,10 +165,10 @@ const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_star
     if (from_start)
         str_add(&s, "true");
     else
-        add_comparison(&s, w, ">", 1);
-    add_todo(&s, w);
+        walk_add_comparison(&s, w, ">", 1);
+    walk_add_todo(&s, w);
     str_add(&s, " ORDER BY ");
-    add_keys(&s, w, "");
+    walk_add_keys(&s, w, "");
     str_addf(&s, " LIMIT $%d::pg_catalog.int8", from_start ? 1 : w->n_keys + 1);
     return done(a, &s);
 }
@@ -178,7 +178,7 @@ const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_star
 static void add_update(struct str *s, const struct walk *w)
 {
     str_add(s, "UPDATE ");
-    add_table(s, w);
+    walk_add_table(s, w);
     for (int i = 0; i < w->spec->set.n; i++) {
         str_add(s, i ? ", " : " SET ");
         sql_ident(s, w->spec->set.items[i].key.s);
@@ -191,7 +191,7 @@ static void begin_insert(struct str *s, const struct walk *w)
 {
     sql_ident(s, w->spec->table);
     str_add(s, " AS (SELECT * FROM ");
-    add_table(s, w);
+    walk_add_table(s, w);
     str_add(s, " WHERE ");
 }
 
@@ -204,7 +204,7 @@ static void add_filled(struct str *s, const struct walk *w, const struct walk_pa
 {
     if (w->spec->insert) {
         begin_insert(s, w);
-        add_range(s, w, p);
+        walk_add_range(s, w, p);
         end_insert(s, w);
         return;
     }
@@ -213,8 +213,8 @@ static void add_filled(struct str *s, const struct walk *w, const struct walk_pa
     if (w->spec->from)
         str_addf(s, " FROM %s", w->spec->from);
     str_add(s, " WHERE ");
-    add_range(s, w, p);
-    add_todo(s, w);
+    walk_add_range(s, w, p);
+    walk_add_todo(s, w);
     str_add(s, " RETURNING 1)");
 }
 
@@ -225,16 +225,16 @@ static void add_filled_free(struct str *s, const struct walk *w, const struct wa
     str_add(s, "free AS MATERIALIZED (SELECT ");
     for (int i = 0; i < w->n_keys; i++) {
         str_add(s, i ? ", " : "");
-        add_key(s, w, i);
+        walk_add_key(s, w, i);
         str_addf(s, " AS k%d", i + 1);
     }
     str_add(s, " FROM ");
-    add_table(s, w);
+    walk_add_table(s, w);
     if (w->spec->from)
         str_addf(s, ", %s", w->spec->from);
     str_add(s, " WHERE ");
-    add_range(s, w, p);
-    add_todo(s, w);
+    walk_add_range(s, w, p);
+    walk_add_todo(s, w);
     str_add(s, " FOR NO KEY UPDATE OF ");
     sql_ident(s, w->spec->table);
     str_add(s, " SKIP LOCKED), filled AS (");
@@ -244,11 +244,11 @@ static void add_filled_free(struct str *s, const struct walk *w, const struct wa
         str_addf(s, ", %s", w->spec->from);
     str_add(s, " WHERE ");
     for (int i = 0; i < w->n_keys; i++) {
-        add_key(s, w, i);
+        walk_add_key(s, w, i);
         str_addf(s, " OPERATOR(pg_catalog.=) free.k%d AND ", i + 1);
     }
-    add_range(s, w, p);
-    add_todo(s, w);
+    walk_add_range(s, w, p);
+    walk_add_todo(s, w);
     str_add(s, " RETURNING 1)");
 }
 
@@ -257,12 +257,12 @@ static void add_behind(struct str *s, const struct walk *w, const struct walk_pa
 {
     str_add(s, ", n AS (SELECT pg_catalog.count(*) AS changed, greatest((SELECT "
                "pg_catalog.count(*) FROM ");
-    add_table(s, w);
+    walk_add_table(s, w);
     if (w->spec->from)
         str_addf(s, ", %s", w->spec->from);
     str_add(s, " WHERE ");
-    add_range(s, w, p);
-    add_todo(s, w);
+    walk_add_range(s, w, p);
+    walk_add_todo(s, w);
     str_add(s, ") - pg_catalog.count(*), 0) AS behind FROM filled)");
 }
 
@@ -272,7 +272,7 @@ static void add_changed(struct str *s)
 }
 
 /* The cursor moves with the rows; it can't where it isn't, or for somebody who no longer has the slice. */
-static void add_moved(struct str *s, int n)
+void walk_add_moved(struct str *s, int n)
 {
     str_addf(s,
              ", moved AS (UPDATE phasegate.backfill_slice AS s SET cursor = $%d::pg_catalog.jsonb,"
@@ -297,11 +297,22 @@ static void add_moved(struct str *s, int n)
 }
 
 /* An error and no empty answer: then the rows go back too. */
-static void add_answer(struct str *s)
+void walk_add_answer(struct str *s)
 {
     str_add(s, " SELECT CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.max(rows_changed)"
                " ELSE ('" WALK_TAKEN "; batches of this run that count: '"
                " || pg_catalog.count(*)::pg_catalog.text)::pg_catalog.int8 END FROM noted");
+}
+
+void walk_add_later(struct str *s, int n)
+{
+    str_addf(
+        s,
+        ", later AS (INSERT INTO phasegate.backfill_residual (job_id, lo, hi, reason, rows)"
+        " SELECT s.job_id, coalesce($%d::pg_catalog.jsonb, '[]'), $%d::pg_catalog.jsonb, 'locked',"
+        " m.behind FROM moved AS m JOIN phasegate.backfill_slice AS s USING (slice_id)"
+        " WHERE m.behind > 0 ON CONFLICT DO NOTHING)",
+        n + 2, n + 3);
 }
 
 const char *walk_batch_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -312,8 +323,8 @@ const char *walk_batch_sql(struct arena *a, const struct walk *w, bool from_star
     str_add(&s, "WITH ");
     add_filled(&s, w, &p);
     add_changed(&s);
-    add_moved(&s, p.next);
-    add_answer(&s);
+    walk_add_moved(&s, p.next);
+    walk_add_answer(&s);
     return done(a, &s);
 }
 
@@ -328,15 +339,9 @@ const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from
     str_add(&s, "WITH ");
     add_filled_free(&s, w, &p);
     add_behind(&s, w, &p);
-    add_moved(&s, p.next);
-    str_addf(
-        &s,
-        ", later AS (INSERT INTO phasegate.backfill_residual (job_id, lo, hi, reason, rows)"
-        " SELECT s.job_id, coalesce($%d::pg_catalog.jsonb, '[]'), $%d::pg_catalog.jsonb, 'locked',"
-        " m.behind FROM moved AS m JOIN phasegate.backfill_slice AS s USING (slice_id)"
-        " WHERE m.behind > 0 ON CONFLICT DO NOTHING)",
-        p.next + 2, p.next + 3);
-    add_answer(&s);
+    walk_add_moved(&s, p.next);
+    walk_add_later(&s, p.next);
+    walk_add_answer(&s);
     return done(a, &s);
 }
 
@@ -347,15 +352,15 @@ const char *walk_move_sql(struct arena *a, const struct walk *w, bool from_start
 
     /* The keys have to be parameters of some type, though nothing is looked for. */
     str_add(&s, "WITH here AS (SELECT 1 FROM ");
-    add_table(&s, w);
+    walk_add_table(&s, w);
     str_add(&s, " WHERE false AND ");
-    add_range(&s, w, &p);
+    walk_add_range(&s, w, &p);
     str_addf(&s, "), filled AS (SELECT 1 FROM pg_catalog.generate_series(1, $%d::pg_catalog.int8)",
              p.next + 8);
     str_add(&s, " UNION ALL SELECT 1 FROM here)");
     add_changed(&s);
-    add_moved(&s, p.next);
-    add_answer(&s);
+    walk_add_moved(&s, p.next);
+    walk_add_answer(&s);
     return done(a, &s);
 }
 
@@ -396,7 +401,7 @@ const char *walk_row_sql(struct arena *a, const struct walk *w)
     str_add(&s, "WITH ");
     if (w->spec->insert) {
         begin_insert(&s, w);
-        add_comparison(&s, w, "=", 1);
+        walk_add_comparison(&s, w, "=", 1);
         end_insert(&s, w);
     } else {
         str_add(&s, "filled AS (");
@@ -404,8 +409,8 @@ const char *walk_row_sql(struct arena *a, const struct walk *w)
         if (w->spec->from)
             str_addf(&s, " FROM %s", w->spec->from);
         str_add(&s, " WHERE ");
-        add_comparison(&s, w, "=", 1);
-        add_todo(&s, w);
+        walk_add_comparison(&s, w, "=", 1);
+        walk_add_todo(&s, w);
         str_add(&s, " RETURNING 1)");
     }
     str_add(&s, " SELECT pg_catalog.count(*) FROM filled");

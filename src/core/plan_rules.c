@@ -1,5 +1,6 @@
 /* What one plan must satisfy by itself, beyond the types of its keys. */
 #include "phasegate/backfill.h"
+#include "phasegate/generate.h"
 #include "phasegate/names.h"
 #include "phasegate/problem.h"
 
@@ -140,6 +141,20 @@ static void check_throttle(const struct backfill *b, struct problem_list *proble
     }
 }
 
+/* A program that nothing is taken from, or a column that waits for one. */
+static void check_via(const struct backfill *b, struct problem_list *problems)
+{
+    bool says_via = false;
+
+    for (int i = 0; i < b->set.n; i++)
+        says_via |= backfill_is_via(&b->set.items[i]);
+    if (b->via.n > 0 && b->set.n > 0 && !says_via)
+        problem_add(problems, b->set.items[0].value.at,
+                    "a column of set: with the word via as its value", "set: {external_ref: via}",
+                    "backfill \"%s\" runs %s and takes nothing from it", b->id.s ? b->id.s : "",
+                    b->via.items[0].s ? b->via.items[0].s : "a program");
+}
+
 static void check_backfills(const struct plan *p, enum phase phase, struct problem_list *problems)
 {
     for (int i = 0; i < p->phases[phase].backfill.n; i++) {
@@ -147,6 +162,7 @@ static void check_backfills(const struct plan *p, enum phase phase, struct probl
         bool says_what = b->set.n > 0 || b->insert_select.s || b->via.n > 0;
 
         check_throttle(b, problems);
+        check_via(b, problems);
         if (p->sync.by == SYNC_NONE && !(b->table.s && says_what))
             problem_add(problems, b->at,
                         "table and set, insert or via; or a sync to derive them from", NULL,

@@ -494,6 +494,11 @@ bool backfill_is_of_sync(const struct plan *p, const struct backfill_spec *s)
     return same;
 }
 
+bool backfill_is_via(const struct pair *set)
+{
+    return set->value.s && strcmp(set->value.s, "via") == 0;
+}
+
 /* An expression may end in a comment, and what is put after it must not be a part of that. */
 static const char *closed(struct arena *a, const char *sql)
 {
@@ -558,6 +563,8 @@ bool backfill_spec_of(struct arena *a, const struct plan *p, const struct backfi
     out->from = closed(a, b->from.s);
     out->match = closed(a, b->match.s);
     out->tells_left = true;
+    out->via = b->via.n > 0 ? &b->via : NULL;
+    out->read = &b->read;
     if (b->insert_into.s) {
         out->insert = insert_of(a, b);
         out->set.n = 0;

@@ -39,6 +39,38 @@ static bool throttle(struct work *w, const struct backfill *b, struct backfill_k
     return true;
 }
 
+/* What programs expect to have. Everything else stays here: passwords, tokens and URLs come in variables of any name. */
+static const char *const *via_environment(struct work *w)
+{
+    static const char *const names[] = {"PATH",     "HOME",       "USER",       "LOGNAME",
+                                        "SHELL",    "TMPDIR",     "TZ",         "LANG",
+                                        "LANGUAGE", "LC_ALL",     "LC_CTYPE",   "LC_NUMERIC",
+                                        "LC_TIME",  "LC_COLLATE", "LC_MESSAGES"};
+    struct host *h = w->e->ports->host;
+    const size_t n = sizeof names / sizeof *names;
+    const char **env = arena_array(w->a, const char *, n + 1);
+    int used = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *value = h->ops->env(h, names[i]);
+        if (value)
+            env[used++] = arena_printf(w->a, "%s=%s", names[i], value);
+    }
+    return env;
+}
+
+static void settle_via(struct work *w, const struct backfill *b, struct backfill_setup *s)
+{
+    const char **argv = arena_array(w->a, const char *, b->via.n + 1);
+
+    if (b->via.n == 0)
+        return;
+    for (int i = 0; i < b->via.n; i++)
+        argv[i] = b->via.items[i].s;
+    s->via = argv;
+    s->via_env = via_environment(w);
+}
+
 static bool settle(struct work *w, const struct task *t, struct filler *f, struct err *err)
 {
     const struct backfill *b = t->backfill;
@@ -73,6 +105,7 @@ static bool settle(struct work *w, const struct task *t, struct filler *f, struc
     s->runner = w->e->run_id;
     s->owner = arena_printf(w->a, "%s:%lld", w->e->ports->host->ops->hostname(w->e->ports->host),
                             (long long) w->e->ports->host->ops->pid(w->e->ports->host));
+    settle_via(w, b, s);
     return throttle(w, b, &s->knobs, err);
 }
 
@@ -83,6 +116,13 @@ static bool may_go_on(void *ctx, struct err *err)
     struct filler *f = ctx;
 
     return work_may_go_on(f->w, err);
+}
+
+static void said(void *ctx, const char *line)
+{
+    struct filler *f = ctx;
+
+    emit(f->w, EVENT_INFO, f->t->id, "%s: %s", f->setup.via[0], line);
 }
 
 static void say_holder(struct filler *f, int64_t now)
@@ -265,7 +305,7 @@ static bool begin(struct work *w, struct filler *f, bool *empty, struct err *err
 
 static bool fill(struct work *w, struct filler *f, struct err *err)
 {
-    const struct backfill_watch watch = {f, may_go_on, progress};
+    const struct backfill_watch watch = {f, may_go_on, progress, said};
     bool empty = false, finished = false;
 
     if (!begin(w, f, &empty, err))
@@ -315,11 +355,6 @@ static bool check(struct work *w, const struct task *t, struct backfill_spec *ou
     const struct pos at = t->backfill->at;
     const char *why = NULL;
 
-    if (t->backfill->via.n > 0) {
-        err_set(err, ERR_REFUSED, "%s:%d:%d: backfill %s uses via:, which this version can't run",
-                at.file, at.line, at.col, t->backfill->id.s);
-        return err_reason(err, "not_in_this_version");
-    }
     if (!backfill_spec_of(w->a, w->p, t->backfill, out, &why))
         return err_set(err, ERR_INPUT, "%s:%d:%d: backfill %s can't run: %s", at.file, at.line,
                        at.col, t->backfill->id.s, why);
@@ -368,7 +403,7 @@ bool backfill_join(struct work *w, const struct task *t, int workers, bool only_
                    struct backfill_now *out, struct err *err)
 {
     struct filler f = {.w = w, .t = t};
-    const struct backfill_watch watch = {&f, may_go_on, progress};
+    const struct backfill_watch watch = {&f, may_go_on, progress, said};
     bool finished = false;
 
     if (!check(w, t, &f.setup.spec, err))

@@ -10,8 +10,6 @@
 bool backfill_settle(struct work *w, const struct task *t, struct backfill_setup *out,
                      struct err *err) MUST_CHECK;
 
-struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t);
-
 /* ERR_INPUT: no index finds a batch, of a table that isn't small. */
 bool backfill_check_shape(struct work *w, const struct task *t, const struct backfill_setup *s,
                           const struct backfill_table *table, struct err *err) MUST_CHECK;

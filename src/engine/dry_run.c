@@ -107,7 +107,10 @@ static const char *fill_text(struct arena *a, const struct backfill_spec *spec, 
     for (int i = 0; i < spec->set.n; i++) {
         str_add(&text, i ? ", " : "");
         sql_ident(&text, spec->set.items[i].key.s);
-        str_addf(&text, " = (%s)", spec->set.items[i].value.s);
+        if (spec->via && backfill_is_via(&spec->set.items[i]))
+            str_addf(&text, " = <what %s says>", spec->via->items[0].s);
+        else
+            str_addf(&text, " = (%s)", spec->set.items[i].value.s);
     }
     str_addf(&text, "%s%s WHERE <key range> AND (%s)", spec->from ? " FROM " : "",
              spec->from ? spec->from : "", spec->todo);

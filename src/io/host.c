@@ -401,6 +401,7 @@ static const struct host_ops ops = {
     .append_durable = posix_append_durable,
     .run = host_posix_run,
     .run_fed = host_posix_run_fed,
+    .open_coprocess = host_posix_open_coprocess,
     .env = posix_env,
     .hostname = posix_hostname,
     .user = posix_user,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,12 +20,6 @@ enum {
     TERM_GRACE_MS = 2000,
     TAIL_MS = 500, /* for output that grandchildren still hold the pipes for */
     EXEC_FAILED = 127
-};
-
-struct child {
-    pid_t pid;
-    int out, err, failure; /* our ends; failure brings the errno of a failed exec */
-    bool has_ended;        /* but not reaped: its number still names its group */
 };
 
 /* ---- environment ----------------------------------------------------------------------------- */
@@ -75,14 +70,15 @@ static void close_others(int keep)
 }
 
 /* Between fork and exec: only what is safe after a fork of a program with threads. */
-static _Noreturn void become(const char *const *argv, const char *const *env, int in, int out,
-                             int errout, int failure)
+static _Noreturn void become(const struct child_how *how, int in, int out, int errout, int failure)
 {
     static const int reset[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGXFSZ};
     sigset_t none;
     int number;
 
     setpgid(0, 0);
+    if (how->stays)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (size_t i = 0; i < sizeof reset / sizeof *reset; i++)
         signal(reset[i], SIG_DFL);
     sigemptyset(&none);
@@ -90,7 +86,7 @@ static _Noreturn void become(const char *const *argv, const char *const *env, in
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
         dup2(errout, STDERR_FILENO) >= 0) {
         close_others(failure);
-        execvpe(argv[0], (char *const *) argv, (char *const *) env);
+        execvpe(how->argv[0], (char *const *) how->argv, (char *const *) how->env);
     }
     number = errno;
     (void) !write(failure, &number, sizeof number);
@@ -142,35 +138,39 @@ static int input_of(const char *bytes, size_t n)
     return fd;
 }
 
-/* 0, 1: output, read and write end. 2, 3: errors. 4, 5: failure. 6: input, /dev/null without. */
-static bool open_fds(const char *input, size_t n, int fds[7])
+/* 0, 1: output, read and write end. 2, 3: errors. 4, 5: failure. 6: input, /dev/null without; 7: its write end. */
+static bool open_fds(const struct child_how *how, int fds[8])
 {
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 8; i++)
         fds[i] = -1;
-    fds[6] = input ? input_of(input, n) : open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fds[6] < 0 || pipe2(fds, O_CLOEXEC) != 0 || pipe2(fds + 2, O_CLOEXEC) != 0 ||
+    if (how->stays ? pipe2(fds + 6, O_CLOEXEC) != 0
+                   : (fds[6] = how->input ? input_of(how->input, how->n)
+                                          : open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+        return false;
+    if (pipe2(fds, O_CLOEXEC) != 0 || pipe2(fds + 2, O_CLOEXEC) != 0 ||
         pipe2(fds + 4, O_CLOEXEC) != 0)
         return false;
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < (how->stays ? 8 : 7); i++)
         if (!raise_fd(&fds[i]))
             return false;
     fcntl(fds[0], F_SETFL, O_NONBLOCK);
     fcntl(fds[2], F_SETFL, O_NONBLOCK);
+    if (how->stays)
+        fcntl(fds[7], F_SETFL, O_NONBLOCK);
     return true;
 }
 
-static bool start(const char *const *argv, const char *const *env, const char *input, size_t n,
-                  struct child *child, struct err *err)
+static bool start(const struct child_how *how, struct child *child, struct err *err)
 {
-    int fds[7];
+    int fds[8];
     pid_t pid;
 
-    pid = open_fds(input, n, fds) ? fork() : -1;
+    pid = open_fds(how, fds) ? fork() : -1;
     if (pid == 0)
-        become(argv, env, fds[6], fds[1], fds[3], fds[5]);
+        become(how, fds[6], fds[1], fds[3], fds[5]);
     if (pid < 0) {
-        err_set(err, ERR_UNREACHABLE, "can't start %s: %s", argv[0], strerror(errno));
-        close_fds(fds, 7);
+        err_set(err, ERR_UNREACHABLE, "can't start %s: %s", how->argv[0], strerror(errno));
+        close_fds(fds, 8);
         return false;
     }
     setpgid(pid, pid); /* whichever of the two comes first */
@@ -178,7 +178,8 @@ static bool start(const char *const *argv, const char *const *env, const char *i
     close(fds[3]);
     close(fds[5]);
     close(fds[6]);
-    *child = (struct child) {.pid = pid, .out = fds[0], .err = fds[2], .failure = fds[4]};
+    *child =
+        (struct child) {.pid = pid, .in = fds[7], .out = fds[0], .err = fds[2], .failure = fds[4]};
     return true;
 }
 
@@ -206,7 +207,7 @@ static bool cannot_start(const char *name, int number, struct err *err)
 /* ---- while it runs --------------------------------------------------------------------------- */
 
 /* -1 in *fd: closed. */
-static void drain(int *fd, struct str *to)
+void child_drain(int *fd, struct str *to)
 {
     char block[4096];
     ssize_t n;
@@ -227,7 +228,7 @@ static void drain(int *fd, struct str *to)
     }
 }
 
-static void look_for_end(struct child *child)
+void child_look_for_end(struct child *child)
 {
     siginfo_t info = {0};
 
@@ -244,9 +245,9 @@ static void step(struct child *child, struct str *out, struct str *errout)
     bool is_idle = child->out < 0 && child->err < 0;
 
     poll(fds, 2, is_idle ? 5 : SLICE_MS);
-    drain(&child->out, out);
-    drain(&child->err, errout);
-    look_for_end(child);
+    child_drain(&child->out, out);
+    child_drain(&child->err, errout);
+    child_look_for_end(child);
 }
 
 static void step_until(struct host_posix *h, struct child *child, struct str *out,
@@ -290,18 +291,31 @@ static bool wait_for(struct host_posix *h, struct child *child, const char *name
 
 /* Leaves nothing of the group behind. Killed before it is reaped, while the number can't be
  * another's. */
-static int finish(struct child *child)
+int child_finish(struct child *child)
 {
     int status = 0;
 
     kill(-child->pid, SIGKILL);
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    if (child->in >= 0)
+        close(child->in);
     if (child->out >= 0)
         close(child->out);
     if (child->err >= 0)
         close(child->err);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool child_start(const struct child_how *how, struct child *child, struct err *err)
+{
+    if (!start(how, child, err))
+        return false;
+    int number = failure_of(child);
+    if (number == 0)
+        return true;
+    child_finish(child);
+    return cannot_start(how->argv[0], number, err);
 }
 
 static void limit(struct str *s)
@@ -325,24 +339,20 @@ bool host_posix_run_fed(struct host *host, const char *const *argv, const char *
     AUTO(arena) a = {0};
     struct child child;
     bool good;
-    int number, code;
+    int code;
 
     limit(out);
     limit(errout);
     fault_point();
-    if (!start(argv, merge_env(&a, env), input, n, &child, err))
+    const struct child_how how = {argv, merge_env(&a, env), input, n, false};
+    if (!child_start(&how, &child, err))
         return false;
-    number = failure_of(&child);
-    if (number) {
-        finish(&child);
-        return cannot_start(argv[0], number, err);
-    }
     good = wait_for(h, &child, argv[0], deadline_ms, out, errout, err);
     if (!good) {
         kill(-child.pid, SIGTERM);
         step_until(h, &child, out, errout, TERM_GRACE_MS);
     }
-    code = finish(&child);
+    code = child_finish(&child);
     if (good && exit_code)
         *exit_code = code;
     return good;

@@ -127,6 +127,9 @@ static void check_backfill(struct decoder *d, const struct node *n, void *base)
     decode_excludes(d, n, "set", "insert");
     decode_excludes(d, n, "insert", "via");
     decode_excludes(d, n, "insert", "from");
+    decode_excludes(d, n, "via", "from");
+    decode_needs(d, n, "via", "set");
+    decode_needs(d, n, "read", "via");
     decode_needs(d, n, "from", "match");
     decode_needs(d, n, "match", "from");
     if (node_get(n, "set"))
@@ -155,6 +158,7 @@ ROWS backfill_rows[] = {
     {KEY("on_bad_row"), AT(FT_BOOLWORD, backfill, on_bad_row_stop), .arg = bad_row_words},
     {KEY("max_bad_rows"), AT(FT_INT, backfill, max_bad_rows), NUM(0, 0, INT32_MAX)},
     {KEY("via"), AT(FT_TEXTS, backfill, via)},
+    {KEY("read"), AT(FT_TEXTS, backfill, read)},
 };
 static const struct table backfill_table = {TABLE_AT("a backfill", backfill_rows, backfill),
                                             .check = check_backfill};

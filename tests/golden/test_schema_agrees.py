@@ -37,6 +37,7 @@ SCHEMA_CANNOT = {
     "same-flag.yaml": CROSS,
     "depends-on-itself.yaml": CROSS,
     "backfill-batch-contradicts.yaml": CROSS,
+    "backfill-via-takes-nothing.yaml": CROSS,
     "project-release-twice.yaml": CROSS,
     "timestamp-month-19.yaml": CALENDAR,
     "timestamp-february-30.yaml": CALENDAR,
