@@ -1,7 +1,7 @@
 /* backfill_ops: what an operator does with the backfills of a plan beside advance, which begins and ends them: look,
  * help with more workers from anywhere, change limits while they run, try bad rows again. Parts of the engine.
  *
- * None of these takes the lease: any number may run beside an advance, and beside one another.
+ * None of these but restoring takes the lease: any number may run beside an advance, and beside one another.
  */
 #ifndef PHASEGATE_BACKFILL_OPS_H
 #define PHASEGATE_BACKFILL_OPS_H
@@ -28,7 +28,9 @@ struct backfill_status {
     const char *name, *table, *status, *reason;
     int64_t rows_total, rows_done, rows_changed, batches, retried;
     int64_t slices, slices_done, slices_running;
-    int64_t residual;    /* ranges with rows that others held */
+    int64_t residual; /* ranges with rows that others held */
+    int64_t kept, restored,
+        newer; /* rows whose old values are kept; are back; weren't brought back, as they had changed */
     int64_t bad, mended; /* rows that can't be filled; that could be at last */
     const char *knobs;   /* JSON object of what was set; NULL: nothing */
     int64_t started_at_ms, finished_at_ms;
@@ -61,6 +63,10 @@ bool engine_backfill_help(struct engine *e, struct plan *p, int workers, struct 
 /* Only what couldn't be filled. *out_left: rows that still can't be. */
 bool engine_backfill_retry(struct engine *e, struct plan *p, struct arena *a, int64_t *out_filled,
                            int64_t *out_left, struct err *err) MUST_CHECK;
+/* What rows held before goes back into them, of all backfills that kept it; they count as not done then. Rows that
+ * have changed since are left alone. Takes the lease. */
+bool engine_backfill_restore(struct engine *e, struct plan *p, struct arena *a,
+                             int64_t *out_restored, int64_t *out_newer, struct err *err) MUST_CHECK;
 /* What is set, for all backfills of the plan that have begun. value NULL: as the plan says again. */
 struct backfill_setting {
     const char *key, *value;

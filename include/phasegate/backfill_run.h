@@ -24,7 +24,8 @@ struct backfill_table {
     const char **
         bounds; /* of the first key column, ascending texts: pg_stats' histogram; n_bounds, 0: no statistics */
     int n_bounds;
-    const char **key_types, **set_types; /* of a backfill with a program; else NULL */
+    const char **key_types,
+        **set_types; /* where there is a program, or old values are kept; else NULL */
 };
 
 struct backfill_setup {
@@ -38,6 +39,7 @@ struct backfill_setup {
     bool only_bad_rows;          /* nothing but the rows that couldn't be filled, once more each */
     bool ends_job; /* does what the slices left too: one process only, the one that has the lease */
     bool stops_at_bad_row;
+    bool keeps_before; /* what rows held goes to the ledger with the batch that changes them */
     int64_t max_bad_rows;
     int64_t lock_ms, statement_ms; /* of a batch */
     const char *const *via,

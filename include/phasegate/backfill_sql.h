@@ -17,8 +17,11 @@ struct walk {
     bool has_parts;    /* partitioned: its rows are in other tables; else only its own are meant */
     const char *const *keys; /* [n_keys] columns that together are unique and never NULL */
     int n_keys; /* 1..WALK_KEYS_MAX; 0: it walks by blocks, and keys is not looked at */
-    /* Of a backfill with a program, as SQL names them: of the keys; of the columns of spec->set. Else NULL. */
+    /* As SQL names them, of the keys and of the columns of spec->set. NULL: there is neither a program nor are old
+     * values kept. */
     const char *const *key_types, *const *set_types;
+    int64_t
+        keeps_for; /* the job that old values are kept for, with the types above; 0: they aren't */
 };
 
 /* How the parameters of a statement are numbered: $1.. cursor (none from the start), then bound, then these. */
@@ -77,6 +80,10 @@ const char *walk_via_fill_sql(struct arena *a, const struct walk *w, bool from_s
 const char *walk_via_residual_sql(struct arena *a, const struct walk *w, bool from_start);
 /* $ behind the key: what it said. One row: 1, or 0 when it isn't to do or has changed; 1 when it is still to do. */
 const char *walk_via_row_sql(struct arena *a, const struct walk *w);
+
+/* Old values that were kept, back into their rows, unless those have changed since; $1: how many at most. One row: how
+ * many of them, how many came back. */
+const char *walk_restore_sql(struct arena *a, const struct walk *w);
 
 /* Keys of all rows still to do, whatever the cursor: for the residual sweep. $1..: after this key. */
 const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start);

@@ -178,10 +178,10 @@ struct backfill {
     struct text_list key;
     int64_t batch_rows, batch_min, batch_max, batch_target_ms; /* MODEL_UNSET: defaults */
     int64_t workers, max_bad_rows;
-    bool on_bad_row_stop;
-    struct pair_list throttle; /* raw name -> value; read by the backfill engine */
-    struct text_list via;      /* argv; columns whose expression is the word via are what it says */
-    struct text_list read;     /* columns that it is told besides the key; n 0: all */
+    bool on_bad_row_stop, keeps_before; /* keep: before */
+    struct pair_list throttle;          /* raw name -> value; read by the backfill engine */
+    struct text_list via;  /* argv; columns whose expression is the word via are what it says */
+    struct text_list read; /* columns that it is told besides the key; n 0: all */
     struct text_list relations; /* that its expressions name; filled by plan_sql_facts */
     struct pos at;
 };

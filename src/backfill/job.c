@@ -115,7 +115,7 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
     return t->n_bounds > 0 && t->rows > 0 ? true : sample(db, a, s, t, err);
 }
 
-/* What a program says comes as JSON, and has to become values of these. */
+/* What a program says and what is kept are texts, and have to become values of these. */
 static bool look_at_types(struct db *db, struct arena *a, const struct backfill_setup *s,
                           struct backfill_table *t, struct err *err)
 {
@@ -167,7 +167,7 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
     out->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
     out->rows = strtoll(db_cell(&rows, 0, 5), NULL, 10);
     take_keys(a, s, &rows, out);
-    if (s->spec.via && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
+    if ((s->spec.via || s->keeps_before) && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
         return false;
     return look_at_bounds(db, a, s, out, err);
 }

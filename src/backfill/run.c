@@ -288,6 +288,7 @@ static void begin(struct crew *c, struct view *v, struct arena *a)
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
     pace_begin(&c->pace, k->max_duty, k->max_duty, clock_mono_ms(c->ports->clock));
+    c->walk.keeps_for = c->setup->keeps_before ? c->job->id : 0;
     make_sql(a, c);
     monitor_begin(&v->monitor, c);
 }

@@ -1,4 +1,4 @@
-/* backfill PLAN [status|run|pause|resume|set|retry|estimate] */
+/* backfill PLAN [status|run|pause|resume|set|retry|estimate|restore] */
 #include "cli.h"
 
 #include "phasegate/backfill_ops.h"
@@ -125,6 +125,15 @@ static void print_status(struct context *c, const struct backfill_status *s)
         out_print(&c->out, "  workers  none\n");
     if (s->knobs && strcmp(s->knobs, "{}") != 0)
         out_print(&c->out, "  set      %s\n", out_clean(a, s->knobs, false));
+    if (s->kept > 0)
+        out_print(&c->out,
+                  "  kept     what %" PRId64 " rows held before: phasegate backfill %s restore\n",
+                  s->kept, c->plans[0]->id.s);
+    if (s->restored > 0 || s->newer > 0)
+        out_print(&c->out,
+                  "  restored %" PRId64 " rows; %" PRId64
+                  " had changed since and were left alone\n",
+                  s->restored, s->newer);
     if (s->residual > 0)
         out_print(&c->out, "  locked   %" PRId64 " ranges hold rows that others had locked\n",
                   s->residual);
@@ -200,6 +209,9 @@ static void status_json(struct json_out *j, const struct backfill_status *s)
     json_int(j, "slices_done", s->slices_done);
     json_int(j, "slices_running", s->slices_running);
     json_int(j, "residual", s->residual);
+    json_int(j, "kept", s->kept);
+    json_int(j, "restored", s->restored);
+    json_int(j, "newer", s->newer);
     when_json(j, "started_at", s->started_at_ms);
     when_json(j, "finished_at", s->finished_at_ms);
     count_or_null(j, "wal_bytes", s->wal_bytes);
@@ -275,6 +287,28 @@ static bool retry(struct context *c, struct engine *e, struct err *err)
         json_int(out_json(&c->out), "left", left);
     }
     c->exit_code = left > 0 ? 1 : 0;
+    return true;
+}
+
+static bool restore(struct context *c, struct engine *e, struct err *err)
+{
+    int64_t restored = 0, newer = 0;
+
+    if (!engine_backfill_restore(e, c->plans[0], &c->arena, &restored, &newer, err))
+        return false;
+    if (restored == 0 && newer == 0)
+        out_print(&c->out, "%s: there is nothing to do: no old values are kept\n",
+                  c->plans[0]->id.s);
+    else
+        out_print(&c->out,
+                  "%s: %" PRId64 " rows hold again what they held before; %" PRId64
+                  " have changed since and were left alone\n",
+                  c->plans[0]->id.s, restored, newer);
+    if (out_is_json(&c->out)) {
+        json_int(out_json(&c->out), "restored", restored);
+        json_int(out_json(&c->out), "newer", newer);
+    }
+    c->exit_code = newer > 0 ? 1 : 0;
     return true;
 }
 
@@ -404,6 +438,8 @@ bool cmd_backfill(struct context *c, struct err *err)
         return retry(c, e, err);
     if (strcmp(what, "estimate") == 0)
         return estimate(c, e, err);
+    if (strcmp(what, "restore") == 0)
+        return restore(c, e, err);
     if (strcmp(what, "set") == 0)
         return set(c, e, err);
     if (strcmp(what, "status") == 0)

@@ -200,27 +200,19 @@ static void end_insert(struct str *s, const struct walk *w)
     str_addf(s, " AND (%s)), filled AS (%s RETURNING 1)", w->spec->todo, w->spec->insert);
 }
 
-static void add_filled(struct str *s, const struct walk *w, const struct walk_params *p)
+static void add_where(struct str *s, const struct walk *w, const struct walk_params *range_or_null)
 {
-    if (w->spec->insert) {
-        begin_insert(s, w);
-        walk_add_range(s, w, p);
-        end_insert(s, w);
-        return;
-    }
-    str_add(s, "filled AS (");
-    add_update(s, w);
-    if (w->spec->from)
-        str_addf(s, " FROM %s", w->spec->from);
-    str_add(s, " WHERE ");
-    walk_add_range(s, w, p);
+    if (range_or_null)
+        walk_add_range(s, w, range_or_null);
+    else
+        walk_add_comparison(s, w, "=", 1);
     walk_add_todo(s, w);
-    str_add(s, " RETURNING 1)");
 }
 
 /* FOR NO KEY UPDATE: checks of foreign keys go on. MATERIALIZED: a join must not look for other rows than these. The
  * condition once more: a row may have changed while its lock was waited for. */
-static void add_filled_free(struct str *s, const struct walk *w, const struct walk_params *p)
+static void add_filled_held(struct str *s, const struct walk *w,
+                            const struct walk_params *range_or_null, bool only_free)
 {
     str_add(s, "free AS MATERIALIZED (SELECT ");
     for (int i = 0; i < w->n_keys; i++) {
@@ -228,16 +220,16 @@ static void add_filled_free(struct str *s, const struct walk *w, const struct wa
         walk_add_key(s, w, i);
         str_addf(s, " AS k%d", i + 1);
     }
+    walk_add_old(s, w);
     str_add(s, " FROM ");
     walk_add_table(s, w);
     if (w->spec->from)
         str_addf(s, ", %s", w->spec->from);
     str_add(s, " WHERE ");
-    walk_add_range(s, w, p);
-    walk_add_todo(s, w);
+    add_where(s, w, range_or_null);
     str_add(s, " FOR NO KEY UPDATE OF ");
     sql_ident(s, w->spec->table);
-    str_add(s, " SKIP LOCKED), filled AS (");
+    str_add(s, only_free ? " SKIP LOCKED), filled AS (" : "), filled AS (");
     add_update(s, w);
     str_add(s, " FROM free");
     if (w->spec->from)
@@ -247,8 +239,31 @@ static void add_filled_free(struct str *s, const struct walk *w, const struct wa
         walk_add_key(s, w, i);
         str_addf(s, " OPERATOR(pg_catalog.=) free.k%d AND ", i + 1);
     }
-    walk_add_range(s, w, p);
-    walk_add_todo(s, w);
+    add_where(s, w, range_or_null);
+    walk_add_kept(s, w, "free");
+}
+
+static void add_filled(struct str *s, const struct walk *w, const struct walk_params *range_or_null)
+{
+    if (w->spec->insert) {
+        begin_insert(s, w);
+        if (range_or_null)
+            walk_add_range(s, w, range_or_null);
+        else
+            walk_add_comparison(s, w, "=", 1);
+        end_insert(s, w);
+        return;
+    }
+    if (w->keeps_for) { /* what was there can only be read before */
+        add_filled_held(s, w, range_or_null, false);
+        return;
+    }
+    str_add(s, "filled AS (");
+    add_update(s, w);
+    if (w->spec->from)
+        str_addf(s, " FROM %s", w->spec->from);
+    str_add(s, " WHERE ");
+    add_where(s, w, range_or_null);
     str_add(s, " RETURNING 1)");
 }
 
@@ -337,7 +352,7 @@ const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from
     if (w->spec->insert)
         return walk_batch_sql(a, w, from_start);
     str_add(&s, "WITH ");
-    add_filled_free(&s, w, &p);
+    add_filled_held(&s, w, &p, true);
     add_behind(&s, w, &p);
     walk_add_moved(&s, p.next);
     walk_add_later(&s, p.next);
@@ -399,20 +414,7 @@ const char *walk_row_sql(struct arena *a, const struct walk *w)
     struct str s = {0};
 
     str_add(&s, "WITH ");
-    if (w->spec->insert) {
-        begin_insert(&s, w);
-        walk_add_comparison(&s, w, "=", 1);
-        end_insert(&s, w);
-    } else {
-        str_add(&s, "filled AS (");
-        add_update(&s, w);
-        if (w->spec->from)
-            str_addf(&s, " FROM %s", w->spec->from);
-        str_add(&s, " WHERE ");
-        walk_add_comparison(&s, w, "=", 1);
-        walk_add_todo(&s, w);
-        str_add(&s, " RETURNING 1)");
-    }
+    add_filled(&s, w, NULL);
     str_add(&s, " SELECT pg_catalog.count(*) FROM filled");
     return done(a, &s);
 }

@@ -16,4 +16,10 @@ void walk_add_moved(struct str *s, int n);
 void walk_add_later(struct str *s, int n); /* what is behind becomes residual */
 void walk_add_answer(struct str *s);
 
+/* ---- backfill_keep_sql.c: where old values are kept; else they add nothing, but the end of "filled". */
+/* As a column of what is read under the lock. */
+void walk_add_old(struct str *s, const struct walk *w);
+/* The end of "filled", which took its rows from held, and what writes them down. */
+void walk_add_kept(struct str *s, const struct walk *w, const char *held);
+
 #endif

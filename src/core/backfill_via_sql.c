@@ -143,7 +143,7 @@ static void add_where(struct str *s, const struct walk *w, const struct where *a
 }
 
 /* The program took its time: rows that others hold are theirs, as in walk_batch_free_sql. */
-static void add_free(struct str *s, const struct walk *w, const struct where *at)
+static void add_free(struct str *s, const struct walk *w, const struct where *at, bool only_free)
 {
     str_add(s, ", phasegate_free AS MATERIALIZED (SELECT ");
     for (int i = 0; i < w->n_keys; i++) {
@@ -151,6 +151,7 @@ static void add_free(struct str *s, const struct walk *w, const struct where *at
         walk_add_key(s, w, i);
         str_addf(s, " AS phasegate_k%d", i + 1);
     }
+    walk_add_old(s, w);
     str_add(s, " FROM ");
     walk_add_table(s, w);
     str_add(s, " WHERE ");
@@ -158,13 +159,15 @@ static void add_free(struct str *s, const struct walk *w, const struct where *at
     walk_add_todo(s, w);
     str_add(s, " FOR NO KEY UPDATE OF ");
     sql_ident(s, w->spec->table);
-    str_add(s, " SKIP LOCKED)");
+    str_add(s, only_free ? " SKIP LOCKED)" : ")");
 }
 
 static void add_filled(struct str *s, const struct walk *w, const struct where *at, bool only_free)
 {
-    if (only_free)
-        add_free(s, w, at);
+    bool holds = only_free || w->keeps_for;
+
+    if (holds)
+        add_free(s, w, at, only_free);
     str_add(s, ", filled AS (UPDATE ");
     walk_add_table(s, w);
     for (int i = 0; i < w->spec->set.n; i++) {
@@ -177,10 +180,10 @@ static void add_filled(struct str *s, const struct walk *w, const struct where *
         else
             str_addf(s, " = (%s)", set->value.s);
     }
-    str_addf(s, " FROM phasegate_said%s WHERE ", only_free ? ", phasegate_free" : "");
+    str_addf(s, " FROM phasegate_said%s WHERE ", holds ? ", phasegate_free" : "");
     add_same_key(s, w, "phasegate_said");
     str_add(s, " AND ");
-    if (only_free) {
+    if (holds) {
         add_same_key(s, w, "phasegate_free");
         str_add(s, " AND ");
     }
@@ -189,7 +192,7 @@ static void add_filled(struct str *s, const struct walk *w, const struct where *
     add_row(s, w);
     str_add(s, " OPERATOR(pg_catalog.=) phasegate_said.phasegate_row");
     walk_add_todo(s, w);
-    str_add(s, " RETURNING 1)");
+    walk_add_kept(s, w, "phasegate_free");
 }
 
 /* Still to do afterwards, and not for want of an answer: changed since it was read, new, or held by others. */

@@ -452,7 +452,7 @@ static bool purge_once(struct work *w, struct err *err)
     if (!take(w, EVENT_PURGE, NULL, err))
         return false;
     w->out->phase = w->phase;
-    return run_script(w, true, err) && finish(w, err);
+    return run_script(w, true, err) && backfill_forget(w, err) && finish(w, err);
 }
 
 bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o,

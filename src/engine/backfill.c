@@ -97,6 +97,7 @@ static bool settle(struct work *w, const struct task *t, struct filler *f, struc
     s->workers = s->workers < 1 ? 1 : s->workers > WORKERS_MAX ? WORKERS_MAX : s->workers;
     s->ends_job = true;
     s->stops_at_bad_row = b->on_bad_row_stop;
+    s->keeps_before = b->keeps_before;
     s->max_bad_rows = given(b->max_bad_rows, 0);
     s->lock_ms = w->e->policy.lock_timeout_ms;
     s->statement_ms = w->e->policy.statement_timeout_ms;

@@ -10,6 +10,12 @@
 bool backfill_settle(struct work *w, const struct task *t, struct backfill_setup *out,
                      struct err *err) MUST_CHECK;
 
+/* backfill_ops.c: the plan's task for a job, and its phase in w. NULL: the plan has no backfill of this name any more. */
+const struct task *backfill_task(struct work *w, const char *name);
+/* backfill_restore.c: rows whose old values are kept; were brought back; were left alone as they had changed. */
+bool backfill_kept(struct engine *e, struct arena *a, int64_t job, int64_t *kept, int64_t *restored,
+                   int64_t *newer, struct err *err) MUST_CHECK;
+
 /* ERR_INPUT: no index finds a batch, of a table that isn't small. */
 bool backfill_check_shape(struct work *w, const struct task *t, const struct backfill_setup *s,
                           const struct backfill_table *table, struct err *err) MUST_CHECK;

@@ -121,7 +121,9 @@ bool engine_backfills(struct engine *e, const struct plan *p, struct arena *a,
     *out = arena_array(a, struct backfill_status, rows.n_rows);
     for (int i = 0; i < rows.n_rows; i++) {
         (*out)[i] = status_of(&rows, i);
-        if (!look_at_runners(e, a, &(*out)[i], err) || !look_at_bad_rows(e, a, &(*out)[i], err))
+        if (!look_at_runners(e, a, &(*out)[i], err) || !look_at_bad_rows(e, a, &(*out)[i], err) ||
+            !backfill_kept(e, a, (*out)[i].id, &(*out)[i].kept, &(*out)[i].restored,
+                           &(*out)[i].newer, err))
             return false;
     }
     *out_n = rows.n_rows;
@@ -131,7 +133,7 @@ bool engine_backfills(struct engine *e, const struct plan *p, struct arena *a,
 /* ---- helping, trying again ------------------------------------------------------------------------------------ */
 
 /* The plan's task for a job. NULL: the plan has no backfill of this name any more. */
-static const struct task *task_of(struct work *w, const char *name)
+const struct task *backfill_task(struct work *w, const char *name)
 {
     for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
         struct script s;
@@ -159,7 +161,7 @@ static bool visit_job(struct work *w, const struct backfill_status *s, struct vi
                       struct err *err)
 {
     struct backfill_now now = {0};
-    const struct task *t = task_of(w, s->name);
+    const struct task *t = backfill_task(w, s->name);
 
     if (!t)
         return true;

@@ -138,7 +138,10 @@ static bool dry_backfill(struct dry *d, const struct task *t, struct err *err)
     s->n_sql = 1;
     s->lock = LOCK_RE;
     s->lock_note = "row locks, one batch long";
-    s->undo = spec.insert ? "stop; the rows stay, harmless" : "stop; the values stay, harmless";
+    s->undo = spec.insert ? "stop; the rows stay, harmless"
+              : t->backfill->keeps_before
+                  ? arena_printf(d->w.a, "phasegate backfill %s restore", d->w.p->id.s)
+                  : "stop; the values stay, harmless";
     str_add(&ask, "SELECT greatest(reltuples, 0)::pg_catalog.int8 FROM pg_catalog.pg_class WHERE "
                   "oid = pg_catalog.to_regclass(");
     sql_literal(&ask, str_text(&name));

@@ -286,6 +286,10 @@ bool spared_allow(struct engine *e, struct arena *a, const char *release, bool *
 
 bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o,
                struct arena *a, struct err *err);
+/* To be done again, with what was verified of it: verify.c. */
+bool backfill_forget(struct work *w,
+                     struct err *err) MUST_CHECK; /* old values: backfill_restore.c */
+bool backfill_void(struct work *w, const struct backfill *b, struct err *err) MUST_CHECK;
 bool work_reload(struct work *w, struct err *err);
 void decision_with_name(struct arena *a, const struct plan *p, struct decision *d);
 enum phase newest_phase(const struct plan *p, enum stage s);

@@ -57,7 +57,7 @@ static bool count_left(struct work *w, const struct backfill_spec *s, int64_t *l
 }
 
 /* Both rows or neither: a job that is void, with a task that counts as done, would never run again. */
-static bool void_backfill(struct work *w, const struct backfill *b, struct err *err)
+bool backfill_void(struct work *w, const struct backfill *b, struct err *err)
 {
     struct backfill_job job = {0};
     struct txn x;
@@ -82,7 +82,7 @@ bool verification_void(struct work *w, struct err *err)
     w->state.verified = false;
     for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++)
         for (int i = 0; i < w->p->phases[ph].backfill.n; i++)
-            if (!void_backfill(w, &w->p->phases[ph].backfill.items[i], err))
+            if (!backfill_void(w, &w->p->phases[ph].backfill.items[i], err))
                 return false;
     return true;
 }
@@ -149,7 +149,7 @@ static bool check_backfill(struct work *w, const struct backfill *b, int *failed
                               (long long) other, other >= 1000 ? " or more" : "", spec.table);
         return *both = true;
     }
-    return void_backfill(w, b, err);
+    return backfill_void(w, b, err);
 }
 
 static bool check_left(struct work *w, int *failed, const char **first, bool *both, struct err *err)

@@ -128,6 +128,7 @@ static void check_backfill(struct decoder *d, const struct node *n, void *base)
     decode_excludes(d, n, "insert", "via");
     decode_excludes(d, n, "insert", "from");
     decode_excludes(d, n, "via", "from");
+    decode_excludes(d, n, "keep", "insert");
     decode_needs(d, n, "via", "set");
     decode_needs(d, n, "read", "via");
     decode_needs(d, n, "from", "match");
@@ -143,6 +144,7 @@ static void check_backfill(struct decoder *d, const struct node *n, void *base)
 }
 
 static const char *const bad_row_words[] = {"quarantine", "stop", NULL};
+static const char *const keep_words[] = {"nothing", "before", NULL};
 ROWS backfill_rows[] = {
     ID(backfill),
     {KEY("table"), AT(FT_TABLEREF, backfill, table), .offset2 = offsetof(struct backfill, schema)},
@@ -159,6 +161,7 @@ ROWS backfill_rows[] = {
     {KEY("max_bad_rows"), AT(FT_INT, backfill, max_bad_rows), NUM(0, 0, INT32_MAX)},
     {KEY("via"), AT(FT_TEXTS, backfill, via)},
     {KEY("read"), AT(FT_TEXTS, backfill, read)},
+    {KEY("keep"), AT(FT_BOOLWORD, backfill, keeps_before), .arg = keep_words},
 };
 static const struct table backfill_table = {TABLE_AT("a backfill", backfill_rows, backfill),
                                             .check = check_backfill};
