@@ -149,6 +149,15 @@ class Flags(check_project.Case):
         p["phases"]["dual_read"]["backfill"] = [{"id": "fill", "table": "t", "set": {"n": "n + 1"}, "where": "n IS NOT NULL"}, {"id": "more"}]
         self.red(self.project(baseline=T, releases=self.releases, plans=[p]), "backfill-not-idempotent-or-races-old-writers")
 
+    def test_a_backfill_through_a_program_is_not_run_and_that_is_said(self):
+        p = widen()
+        p["phases"]["dual_read"]["backfill"] = [{"id": "fill"}, {"id": "more", "table": "t", "via": ["./missing"], "set": {"n": "via"}, "where": "n IS NULL"}]
+        done = self.project(baseline=T, releases=self.releases, plans=[p]).check()
+        self.assertEqual(done.rc, 0, done)
+        said = [f for f in done.findings if f["rule"] == "cell-untested"]
+        self.assertEqual([(f["severity"], f["step"]) for f in said], [("note", "more")])
+        self.assertIn("./missing isn't run", said[0]["message"])
+
 
 class Verify(check_project.Case):
     releases = {"1.0.0": GET, "1.1.0": GET, "1.2.0": GET, "1.3.0": GET}
