@@ -325,7 +325,8 @@ static bool ask_fill(struct preflighting *f, const struct backfill *b, struct er
 
         for (int k = 0; k < full.n_rows; k++)
             is_full |= strcmp(db_cell(&full, k, 0), column) == 0;
-        if (is_full && !ask_need(f, &n, err))
+        /* What a program is going to say nobody knows. */
+        if (is_full && !backfill_is_via(&spec.set.items[i]) && !ask_need(f, &n, err))
             return false;
     }
     return true;
