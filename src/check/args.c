@@ -1,4 +1,5 @@
 /* With what a statement is run: the author's example rows, else values that fit the columns they go to. */
+#include "check/met.h"
 #include "check/writes.h"
 
 #include <ctype.h>
@@ -268,7 +269,7 @@ void args_make(struct proof *p, struct query *q, const struct description *d)
     int n = q->s->n_args;
 
     q->has_args = true;
-    q->sets = arena_array(p->a, struct arg_set, n + 2);
+    q->sets = arena_array(p->a, struct arg_set, n + 2 + MET_MAX);
     for (int i = 0; i < n; i++) {
         struct arg_set *set = &q->sets[q->n_sets];
         if (q->s->args[i].n != d->n_params)
@@ -285,6 +286,7 @@ void args_make(struct proof *p, struct query *q, const struct description *d)
     q->n_sets = 1;
     generate(p, q, d, 0);
     add_other_way(p, q, d);
+    met_add(p, q);
 }
 
 /* The author's row is taken already, by one that was made here: the same with another key. */

@@ -8,6 +8,7 @@
  * and goes into the next text as it is. What records share, they name by the key of a line of its own.
  */
 #include "check/cache.h"
+#include "check/met.h"
 
 #include "phasegate/json_out.h"
 
@@ -40,7 +41,7 @@ static uint64_t query_start(const struct proof *p, const struct query *q)
     }
     for (int i = 0; i < q->s->types.n; i++)
         h = print_text(h, q->s->types.items[i].s);
-    return h;
+    return met_print(p, q, h);
 }
 
 /* Data that the task changes, by what it says; 0: it changes none. A new type makes new values of old ones. */

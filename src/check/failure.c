@@ -1,9 +1,14 @@
 /* A step that fails on the shadow: in the words of the author, and with a way out that phasegate has. */
 #include "check/work.h"
 
-/* Nobody wrote the names under which a soft drop hides things. */
+/* Nobody wrote the schema, nor the names, under which a soft drop hides things. */
 static const char *failure_words(struct proof *p, const char *text)
 {
+    static const char hold[] = HOLD_SCHEMA ".";
+    const char *held;
+
+    while (text && (held = strstr(text, hold)))
+        text = arena_printf(p->a, "%.*s%s", (int) (held - text), text, held + strlen(hold));
     for (int i = 0; text && i < p->n_hidden; i++) {
         const struct hidden *h = &p->hidden[i];
         const char *hidden = h->hidden_name, *own = h->column ? h->column : h->table;
@@ -38,6 +43,66 @@ static const char *way_of_dependants(struct proof *p, const char *detail)
                      : NULL;
 }
 
+static bool is_of(const struct cat_relation *r, const unsigned *some, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < r->n_uses; k++)
+            if (r->uses[k] == some[i])
+                return true;
+    return false;
+}
+
+/* Views that are made of this one, or of such; the catalogue has a view behind those that it's made of only mostly. */
+static const char *views_above(struct proof *p, const char *name)
+{
+    unsigned *some = arena_array(p->scratch, unsigned, p->now.n_relations + 1);
+    const struct cat_relation *first = cat_find(&p->now, NULL, NULL, name);
+    AUTO(str) names = {0};
+    int n = 0, before = 0;
+
+    if (!first)
+        return "";
+    some[n++] = first->oid;
+    while (n > before) {
+        before = n;
+        for (int i = 0; i < p->now.n_relations; i++) {
+            const struct cat_relation *r = &p->now.relations[i];
+            bool known = false;
+
+            for (int k = 0; k < n; k++)
+                known |= some[k] == r->oid;
+            if (known || !is_of(r, some, n))
+                continue;
+            some[n++] = r->oid;
+            str_addf(&names, "%s%s", names.len ? ", " : "", r->name);
+        }
+    }
+    return arena_strdup(p->a, str_text(&names));
+}
+
+/* "rule _RETURN on view few depends on column "amount"": a view has its columns' types as they were. */
+static const char *way_of_typed(struct proof *p, const char *detail)
+{
+    static const char rule[] = "rule _RETURN on ";
+    const char *end = detail ? strstr(detail, " depends on column") : NULL;
+
+    if (!end || strncmp(detail, rule, strlen(rule)) != 0)
+        return NULL;
+    const char *at = detail + strlen(rule), *view = strstr(at, "view ");
+    if (!view || view > end)
+        return NULL;
+    view += strlen("view ");
+    view = arena_printf(p->a, "%.*s", (int) (end - view), view);
+    const char *dot = strrchr(view, '.'), *above = views_above(p, dot ? dot + 1 : view);
+    return arena_printf(
+        p->a,
+        "drop and create it in this step, around the change: DROP %.*s %s%s%s%s, then what the "
+        "step does, then CREATE with the query that it has now, and its GRANTs once more",
+        at[0] == 'm' ? (int) strlen("MATERIALIZED VIEW") : (int) strlen("VIEW"),
+        at[0] == 'm' ? "MATERIALIZED VIEW" : "VIEW", view, *above ? " (before it " : "", above,
+        *above ? ", which is made of it)" : "");
+}
+
 static const char *failure_way(struct proof *p, const struct wire_result *r)
 {
     const char *detail = failure_words(p, r->detail), *hint = failure_words(p, r->hint),
@@ -45,6 +110,8 @@ static const char *failure_way(struct proof *p, const struct wire_result *r)
 
     if (strcmp(r->sqlstate, "2BP01") == 0)
         way = way_of_dependants(p, detail);
+    else if (strcmp(r->sqlstate, "0A000") == 0)
+        way = way_of_typed(p, detail);
     if (way)
         return way;
     if (!detail && !hint)
@@ -88,6 +155,15 @@ struct finding *step_finding(struct proof *p, int state, const char *rule, struc
     return f;
 }
 
+/* What contract hides is dropped by itself in the end, whatever the author wrote behind it. */
+static bool is_cascade(const struct proof *p, int state, const struct wire_result *r)
+{
+    const struct task *t = p->t.states[state].task;
+
+    return strcmp(r->sqlstate, "2BP01") == 0 && t && t->step && t->step->n_stmts > 0 &&
+           t->step->stmts[0].cascades && (t->kind == TASK_SOFT_DROP || t->kind == TASK_PURGE_DROP);
+}
+
 void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r)
 {
     if (failure_is_bare(p, r->sqlstate, failure_words(p, r->message))) {
@@ -97,8 +173,16 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
     bool no_extension = strstr(r->message, "extension") &&
                         (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
     struct finding *f =
-        step_finding(p, state, no_extension ? "extension-missing" : "step-fails-on-shadow", at,
-                     arena_printf(p->a, "the step fails: %s", failure_words(p, r->message)));
+        step_finding(p, state,
+                     no_extension              ? "extension-missing"
+                     : is_cascade(p, state, r) ? "dependents-cascaded"
+                                               : "step-fails-on-shadow",
+                     at,
+                     arena_printf(p->a, "the step fails: %s%s", failure_words(p, r->message),
+                                  is_cascade(p, state, r)
+                                      ? ", and in contract CASCADE takes nothing along but foreign "
+                                        "keys to a table"
+                                      : ""));
 
     p->endless[state] = is_too_long(r->sqlstate, r->message);
     if (p->endless[state])

@@ -1,5 +1,6 @@
 /* A statement that works in no state of the database: whose fault is it, and what mends it? */
 #include "check/blame.h"
+#include "check/rights.h"
 
 #include <ctype.h>
 
@@ -267,172 +268,6 @@ static const char *help_for_syntax(struct proof *p, const struct app_statement *
         style, p->t.releases[a->release].version);
 }
 
-enum {
-    RIGHT_SELECT = 1,
-    RIGHT_INSERT = 2,
-    RIGHT_UPDATE = 4,
-    RIGHT_DELETE = 8,
-    RIGHT_TRUNCATE = 16
-};
-
-/* A write that looks at what is there reads too: UPDATE and DELETE by their WHERE, ON CONFLICT, RETURNING. */
-static unsigned rights_of(const struct query *q, const char *table)
-{
-    static const unsigned by_verb[] = {
-        [VERB_SELECT] = RIGHT_SELECT,
-        [VERB_INSERT] = RIGHT_INSERT,
-        [VERB_UPDATE] = RIGHT_SELECT | RIGHT_UPDATE,
-        [VERB_DELETE] = RIGHT_SELECT | RIGHT_DELETE,
-        [VERB_MERGE] = RIGHT_SELECT,
-        [VERB_OTHER] = RIGHT_SELECT,
-    };
-    bool is_truncate = strncasecmp(q->sql + strspn(q->sql, " \t\r\n"), "truncate", 8) == 0;
-    unsigned rights = 0;
-
-    for (int i = 0; i < q->facts.n_writes; i++) {
-        const struct fact_write *w = &q->facts.writes[i];
-
-        if (!w->table || strcmp(w->table, table) != 0)
-            continue;
-        rights |= is_truncate ? RIGHT_TRUNCATE : by_verb[w->verb];
-        if (q->facts.selects_star || q->keeps_rows || (w->on_conflict && w->conflict_has_target))
-            rights |= RIGHT_SELECT;
-    }
-    for (int i = 0; i < q->facts.n_rels; i++)
-        if (strcmp(q->facts.rels[i].name, table) == 0 && !q->facts.rels[i].is_target)
-            rights |= RIGHT_SELECT | (q->facts.rels[i].is_locked ? RIGHT_UPDATE : 0);
-    if (q->facts.verb == VERB_MERGE)
-        rights |= RIGHT_SELECT;
-    return rights ? rights : RIGHT_SELECT;
-}
-
-static bool is_same_role(const struct proof *p, const struct query *a, const struct query *b)
-{
-    const char *of_a = p->sessions[a->session].role, *of_b = p->sessions[b->session].role;
-
-    return of_a == of_b || (of_a && of_b && strcmp(of_a, of_b) == 0);
-}
-
-/* What its role has: statements of it that work in the state show it. */
-static unsigned rights_held(const struct proof *p, const struct query *q, const char *table,
-                            int state)
-{
-    unsigned rights = 0;
-
-    for (int i = 0; i < p->n_app; i++) {
-        const struct query *other = p->app[i].q;
-        bool names_it = false;
-
-        for (int k = 0; other && k < other->facts.n_rels; k++)
-            names_it |= strcmp(other->facts.rels[k].name, table) == 0;
-        if (names_it && other->plan[state] && other->plan[state]->ok && is_same_role(p, q, other))
-            rights |= rights_of(other, table);
-    }
-    return rights;
-}
-
-static const char *words_of_rights(struct proof *p, unsigned rights)
-{
-    static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"};
-    AUTO(str) all = {0};
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (rights & (1U << i))
-            str_addf(&all, "%s%s", all.len ? ", " : "", words[i]);
-    return arena_strdup(p->a, str_text(&all));
-}
-
-/* "permission denied for table orders": the kind, and the name behind it. */
-static bool read_denial(struct proof *p, const char *message, const char **kind, const char **name)
-{
-    static const char denied[] = "permission denied for ";
-    const char *at = strncmp(message, denied, strlen(denied)) == 0 ? message + strlen(denied) : "";
-    size_t n = strcspn(at, " ");
-
-    *kind = arena_strndup(p->a, at, n);
-    *name = at[n] ? at + n + 1 : "it";
-    return n > 0;
-}
-
-static const char *grant_of(struct proof *p, const struct app_statement *a, const char *message,
-                            unsigned rights, int state)
-{
-    const char *role = p->sessions[a->q->session].role, *kind, *name, *grant;
-
-    if (!read_denial(p, message, &kind, &name))
-        return NULL;
-    if (!role)
-        role = "the role of the session";
-    if (strcmp(kind, "schema") == 0)
-        grant = arena_printf(p->a, "GRANT USAGE ON SCHEMA %s TO %s", name, role);
-    else if (strcmp(kind, "sequence") == 0)
-        grant = arena_printf(p->a, "GRANT %s ON SEQUENCE %s TO %s",
-                             strcasestr(a->q->sql, "setval") ? "UPDATE" : "USAGE", name, role);
-    else if (strcmp(kind, "function") == 0 || strcmp(kind, "procedure") == 0)
-        grant = arena_printf(p->a, "GRANT EXECUTE ON %s %s TO %s",
-                             *kind == 'f' ? "FUNCTION" : "PROCEDURE", name, role);
-    else {
-        unsigned lacking = rights & ~rights_held(p, a->q, name, state);
-
-        grant = arena_printf(p->a, "GRANT %s ON %s TO %s",
-                             words_of_rights(p, lacking ? lacking : rights), name, role);
-    }
-    return arena_printf(p->a, "%s lacks the right: %s", role, grant);
-}
-
-static bool is_denied(const struct outcome *o, const char *message)
-{
-    return o && !o->ok && strcmp(o->sqlstate, "42501") == 0 && strcmp(o->message, message) == 0;
-}
-
-/* Of all its role's statements that are refused alike in the state. */
-static unsigned rights_lacked(const struct proof *p, const struct app_statement *a,
-                              const char *message, const char *name, int state)
-{
-    unsigned rights = rights_of(a->q, name);
-
-    for (int i = 0; i < p->n_app; i++) {
-        const struct query *q = p->app[i].q;
-
-        if (q && is_same_role(p, a->q, q) &&
-            (is_denied(q->plan[state], message) || is_denied(q->run[state], message)))
-            rights |= rights_of(q, name);
-    }
-    return rights;
-}
-
-const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
-                          int state)
-{
-    const struct task *t = p->t.states[state].task;
-    const char *kind, *name;
-
-    if (strcmp(f->rule->id, "grants-missing-for-app-role") != 0 ||
-        !read_denial(p, f->message, &kind, &name))
-        return NULL;
-    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
-        if (strcmp(t->step->stmts[i].kind, "REVOKE") == 0)
-            return NULL;
-    return arena_printf(
-        p->a, "%s, in this step",
-        grant_of(p, a, f->message, rights_lacked(p, a, f->message, name, state), state));
-}
-
-/* rights: of all statements that fail by this. */
-static const char *help_for_right(struct proof *p, const struct app_statement *a,
-                                  const struct outcome *o, unsigned rights)
-{
-    const char *kind, *name, *grant = grant_of(p, a, o->message, rights, 0);
-
-    if (!grant)
-        return "the server lets its role do that nowhere: see the policies of the table";
-    read_denial(p, o->message, &kind, &name);
-    bool is_plans = !cat_find(&p->baseline, NULL, NULL, name) && strcmp(kind, "schema") != 0 &&
-                    !is_of_baseline(p, a);
-    return arena_printf(p->a, "%s, in %s", grant,
-                        is_plans ? "the step that makes it" : "the baseline");
-}
-
 /* ---- one finding for one cause ---------------------------------------------------------------------------------- */
 
 static struct absent *absent_for(struct proof *p, const char *key)
@@ -490,10 +325,10 @@ void missing_report(struct proof *p, const struct app_statement *a, const struct
     struct absent *known = absent_for(p, key_of(p, rule, o, object, near.table));
     const char *kind, *name;
     bool is_right = strcmp(o->sqlstate, "42501") == 0;
-    if (is_right && read_denial(p, o->message, &kind, &name))
+    if (is_right && rights_denied(p, o->message, &kind, &name))
         known->rights |= rights_of(a->q, name);
     if (is_right)
-        help = help_for_right(p, a, o, known->rights);
+        help = rights_help(p, a, o, known->rights, is_of_baseline(p, a));
     if (known->finding >= 0) {
         if (is_right)
             p->report->findings[known->finding].help = with_end(p, help, is_baselines);

@@ -12,23 +12,6 @@ const char *policies_words(struct proof *p, const struct cat_relation *r)
     return all.len ? arena_strdup(p->a, str_text(&all)) : "no policy, which shows no row";
 }
 
-/* Is there a policy that lets everybody at every row, and none that takes some away again? As the catalogue query
- * writes them: command, permissive, roles where they are named, expressions. */
-bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f)
-{
-    bool all = false;
-
-    for (int i = 0; i < r->n_policies; i++) {
-        const char *d = r->policies[i].definition;
-
-        if (strncmp(d + 1, " t ", 3) != 0)
-            return false;
-        all |= (d[0] == '*' || (d[0] == 'r' && !f->is_target)) &&
-               (strcmp(d + 4, "true") == 0 || strcmp(d + 4, "true true") == 0);
-    }
-    return all;
-}
-
 /* Does it say anything to this role in this statement? Its definition begins with its command. */
 static bool holds_for(const struct cat_named *policy, const struct fact_rel *f, const char *role)
 {
@@ -39,6 +22,37 @@ static bool holds_for(const struct cat_named *policy, const struct fact_rel *f, 
         at = strstr(at + 1, role);
     return (!policy->roles || at) && !(policy->definition[0] == 'a' && f->verb != VERB_MERGE) &&
            !(policy->definition[0] == 'd' && !f->is_target);
+}
+
+/* Behind command, permissive and roles: USING, WITH CHECK. */
+static bool is_true(const struct cat_named *policy)
+{
+    const char *d = policy->definition, *at = policy->roles ? strchr(d + 4, ' ') : d + 3;
+
+    return at && (strcmp(at, " true") == 0 || strcmp(at, " true true") == 0);
+}
+
+bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, const char *role)
+{
+    /* An UPDATE and a DELETE look for their rows, too. */
+    bool updates = f->is_target && f->verb != VERB_DELETE,
+         deletes = f->is_target && f->verb != VERB_UPDATE;
+    bool reads = false, updated = !updates, deleted = !deletes;
+
+    for (int i = 0; i < r->n_policies; i++) {
+        const char *d = r->policies[i].definition;
+
+        if (!holds_for(&r->policies[i], f, role))
+            continue;
+        if (strncmp(d + 1, " t ", 3) != 0)
+            return false;
+        if (!is_true(&r->policies[i]))
+            continue;
+        reads |= strchr("*r", d[0]) != NULL;
+        updated |= strchr("*w", d[0]) != NULL;
+        deleted |= strchr("*d", d[0]) != NULL;
+    }
+    return reads && updated && deleted;
 }
 
 static const struct cat_named *next_policy(const struct cat_relation *r, int *i,

@@ -31,6 +31,11 @@ bool seed_is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
  * A row whose checks can't be met keeps what it has. */
 bool solve_row(struct proof *p, struct row *row, struct err *err);
 
+/* solve_args.c: values for the parameters that one write puts into the relation, whose checks may be more than the
+ * server's. False: see solve_args. */
+bool solve_write(struct proof *p, const struct query *q, const struct fact_write *w,
+                 const struct cat_relation *r, struct arg_set *set);
+
 /* pattern.c: a text that a regular expression, or a pattern of LIKE, takes; more: repetitions past what must be. NULL: it
  * isn't one that is understood. Only the server knows whether the text fits. */
 const char *pattern_match(struct arena *a, const char *pattern, int variant, int more);

@@ -2,6 +2,7 @@
  * each state against the one before it.
  */
 #include "check/silent.h"
+#include "check/rights.h"
 #include "check/words.h"
 
 #include <ctype.h>
@@ -378,6 +379,39 @@ static bool tells_apart(const struct cat_relation *before, const struct cat_rela
     return false;
 }
 
+/* Two rows that had as many columns, and no longer have: to compare them is an error, once there are any. */
+static bool are_parted(const struct look *l, const struct fact_rel *f)
+{
+    const struct statement_facts *facts = &l->a->q->facts;
+    const struct cat_relation *before = was(l, f), *now = is(l, f);
+
+    for (int i = 0; i < facts->n_rels; i++) {
+        const struct fact_rel *other = &facts->rels[i];
+        const struct cat_relation *b = was(l, other), *n = is(l, other);
+
+        if (other != f && other->whole_row && b && n && b->n_columns == before->n_columns &&
+            n->n_columns != now->n_columns &&
+            (strpbrk(l->a->q->sql, "=<>") || has_word(l->a->q->sql, "distinct")))
+            return true;
+    }
+    return false;
+}
+
+static void look_at_whole_row(struct look *l, const struct fact_rel *f)
+{
+    struct finding *found =
+        add(l, "whole-row-shape-drift",
+            arena_printf(
+                l->p->a,
+                "a whole row of \"%s\" is taken as one value, which has other fields than before",
+                f->name),
+            "name the fields, in a release before this one");
+
+    const struct outcome *run = l->a->q->run[l->state];
+    if (are_parted(l, f) && (!run || run->ok))
+        found->severity = SEVERITY_ERROR;
+}
+
 static void look_at_rel(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
@@ -394,28 +428,20 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
                          f->name),
             "name the columns, in a release before this one");
     if (f->whole_row && !same_columns(before, now))
-        add(l, "whole-row-shape-drift",
-            arena_printf(
-                l->p->a,
-                "a whole row of \"%s\" is taken as one value, which has other fields than before",
-                f->name),
-            "name the fields, in a release before this one");
+        look_at_whole_row(l, f);
     if (is_shadowed(l, before, now))
         add(l, "name-shadowed",
             arena_printf(l->p->a, "\"%s\" was %s.%s and is %s.%s now, by the search_path", f->name,
                          before->schema, before->name, now->schema, now->name),
             "write the schema in front of the name, in a release before this one");
     if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
-        !(before->has_rls == false && policies_show_all(now, f))) {
+        !(before->has_rls == false && policies_show_all(now, f, role))) {
         if (before->has_rls != now->has_rls ||
             (now->has_rls && !policies_same(before, now, f, role)))
             add(l, "row-visibility-changed",
                 arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
                              f->name, role),
-                arena_printf(l->p->a,
-                             "make the policies first, and check what the role sees with them; "
-                             "before: %s; now: %s",
-                             policies_words(l->p, before), policies_words(l->p, now)));
+                rights_way_to_see(l->p, l->a, before, now));
     }
 }
 

@@ -76,8 +76,8 @@ static void start_column(struct proof *p, const struct query *q, const struct fa
     }
 }
 
-static bool solve_write(struct proof *p, const struct query *q, const struct fact_write *w,
-                        const struct cat_relation *r, struct arg_set *set)
+bool solve_write(struct proof *p, const struct query *q, const struct fact_write *w,
+                 const struct cat_relation *r, struct arg_set *set)
 {
     struct row row = row_start(p, r, 7);
     bool *pinned = arena_array(p->scratch, bool, r->n_columns + 1), any = false;

@@ -1,17 +1,15 @@
 /* What the outcomes mean: which statement of which release breaks in which world, by which step. */
 #include "check/verdict.h"
+#include "check/rights.h"
 
 /* ---- outcomes by world --------------------------------------------------------------------------------- */
-
-enum level { LEVEL_FINE, LEVEL_WIRE, LEVEL_SESSION, LEVEL_STATEMENT };
 
 struct trouble {
     enum level level;
     const struct outcome *outcome; /* STATEMENT, SESSION */
 };
 
-/* A statement by itself: prepared afresh, planned, run. */
-static const struct outcome *failure_at(const struct query *q, int state)
+const struct outcome *failure_at(const struct query *q, int state)
 {
     const struct outcome *plan = q->plan[state], *run = q->run[state];
 
@@ -60,18 +58,9 @@ static struct trouble trouble_at(const struct app_statement *a, int state, enum 
     return fine;
 }
 
-static bool is_unplanned(const struct query *q, int state)
+bool is_unplanned(const struct query *q, int state)
 {
     return q->plan[state] && !q->plan[state]->ok;
-}
-
-/* Refused both times, by another thing each: a second restriction isn't the fault of the first. */
-static bool is_other_refusal(const struct query *q, int a, int b)
-{
-    const struct outcome *x = failure_at(q, a), *y = failure_at(q, b);
-
-    return x && y && x->probe == 'X' && y->probe == 'X' && strncmp(y->sqlstate, "23", 2) == 0 &&
-           (strcmp(x->sqlstate, y->sqlstate) != 0 || strcmp(x->message, y->message) != 0);
 }
 
 /* The state that broke it: the first on the way from the newest fine one to this. -1: it never was fine. What can't be
@@ -85,7 +74,7 @@ static int culprit_of(const struct proof *p, const struct app_statement *a, int 
     for (int s = p->t.states[state].from; s >= 0; s = p->t.states[s].from) {
         if (a->q->plan[s] && (trouble_at(a, s, level).level == LEVEL_FINE ||
                               (is_planning && !is_unplanned(a->q, s)) ||
-                              (level == LEVEL_STATEMENT && is_other_refusal(a->q, s, state))))
+                              (level == LEVEL_STATEMENT && safe_is_other_refusal(a->q, s, state))))
             return last;
         last = s;
     }
@@ -119,56 +108,7 @@ struct pos state_place(const struct proof *p, int state)
     return plan->sync.by != SYNC_NONE ? plan->sync.at : plan->phases[p->t.states[state].phase].at;
 }
 
-/* ---- the first release at which the step would be safe ---------------------------------------------------- */
-
-static bool hurts(const struct proof *p, const struct app_statement *a, int culprit,
-                  enum level level)
-{
-    int before = p->t.states[culprit].from;
-    const struct query *q = a->q;
-
-    if (is_unplanned(q, culprit))
-        return before < 0 || !is_unplanned(q, before);
-    if (failure_at(q, culprit))
-        return before < 0 || !failure_at(q, before);
-    for (int i = 0; i < p->n_limited; i++)
-        /* A later release that runs the same is refused the same. */
-        if (p->limited[i].a->q == a->q && p->limited[i].state == culprit)
-            return true;
-    return level < LEVEL_STATEMENT && before >= 0 && q->shape[before] && q->shape[culprit] &&
-           !description_same(q->shape[before], q->shape[culprit]);
-}
-
-/* Does a statement work only from the step on? Then it can't come after a release that has it. */
-static bool needs(const struct app_statement *a, const struct timeline_state *s, int culprit)
-{
-    const struct query *q = a->q;
-
-    return q->plan[s->from] && failure_at(q, s->from) && q->plan[culprit] &&
-           !failure_at(q, culprit);
-}
-
-static const char *safe_from(const struct proof *p, int culprit, enum level level)
-{
-    const struct timeline_state *s = &p->t.states[culprit];
-    int bound = timeline_release_index(&p->t, p->t.plans[s->plan]->phases[s->phase].release.s);
-
-    for (int r = bound + 1; r < p->t.n_releases; r++) {
-        bool safe = true;
-        for (int i = 0; safe && i < p->n_app; i++) {
-            int of = p->app[i].release;
-            bool is_consumer = p->t.releases[of].is_consumer;
-            bool is_live = is_consumer || (of <= r && of >= r - (int) p->o->window);
-            /* Contract comes after its release is deployed, expand before. */
-            bool is_before = is_consumer || (s->phase == PHASE_EXPAND ? of < r : of <= r);
-            safe = !(is_live && hurts(p, &p->app[i], culprit, level)) &&
-                   !(is_before && needs(&p->app[i], s, culprit));
-        }
-        if (safe)
-            return p->t.releases[r].version;
-    }
-    return NULL;
-}
+/* ---- the way out ----------------------------------------------------------------------------------------- */
 
 /* A release that isn't written yet is taken to run what the newest one does. */
 static const char *planned_word(const struct proof *p, const char *version)
@@ -247,32 +187,10 @@ static const char *shape_words(struct proof *p, const struct description *a,
     return "the number of parameters changed";
 }
 
-/* No release helps against a consumer, which is live everywhere. */
-static const struct app_statement *blocking_consumer(const struct proof *p, int culprit,
-                                                     enum level level)
-{
-    for (int i = 0; i < p->n_app; i++)
-        if (p->t.releases[p->app[i].release].is_consumer && hurts(p, &p->app[i], culprit, level))
-            return &p->app[i];
-    return NULL;
-}
-
-/* The newest release that it breaks; those after it are free of it. */
-static int last_hurt(const struct proof *p, int culprit, enum level level)
-{
-    int last = -1;
-
-    for (int i = 0; i < p->n_app; i++)
-        if (!p->t.releases[p->app[i].release].is_consumer && p->app[i].release > last &&
-            hurts(p, &p->app[i], culprit, level))
-            last = p->app[i].release;
-    return last;
-}
-
 /* No release that is known will do: what has to be listed first? */
 static const char *way_by_releases(struct proof *p, int culprit, enum level level)
 {
-    int window = (int) p->o->window, last = last_hurt(p, culprit, level);
+    int window = (int) p->o->window, last = safe_last_hurt(p, culprit, level);
     int free = 0, more;
 
     for (int r = last + 1; last >= 0 && r < p->t.n_releases; r++)
@@ -296,21 +214,22 @@ static const char *way_out(struct proof *p, const struct app_statement *a, const
                            const struct timeline_world *w, int culprit, struct trouble t)
 {
     enum level level = t.level;
-    const struct app_statement *consumer = blocking_consumer(p, culprit, level);
+    const struct app_statement *consumer = safe_never_for(p, culprit, level);
     const char *version = p->t.releases[a->release].version;
     const char *flags = f->flags.n ? arena_printf(p->a, " when %s is %s", f->flags.items[0].key.s,
                                                   f->flags.items[0].value.s)
                                    : "";
     const char *who = p->t.releases[a->release].is_consumer ? "consumer" : "release";
-    const char *right = missing_right(p, a, f, culprit);
-    const char *way = right ? NULL : way_of_rule(p, a, f, t.outcome, culprit);
+    bool or_later = true;
+    const char *way = rights_way(p, a, f, culprit, &or_later);
 
-    if (right)
-        return right;
+    if (!way)
+        way = way_of_rule(p, a, f, t.outcome, culprit);
     if (way)
-        return f->safe_from ? arena_printf(p->a, "%s; or bind this to %s%s or later", way,
-                                           f->safe_from, planned_word(p, f->safe_from))
-                            : way;
+        return f->safe_from && or_later
+                   ? arena_printf(p->a, "%s; or bind this to %s%s or later", way, f->safe_from,
+                                  planned_word(p, f->safe_from))
+                   : way;
     if (f->safe_from)
         return arena_printf(p->a, "%s %s still runs %s%s; bind this to %s%s or later", who, version,
                             a->s->name, flags, f->safe_from, planned_word(p, f->safe_from));
@@ -358,6 +277,7 @@ struct finding *finding_of_state(struct proof *p, const struct app_statement *a,
     f->level = "statement";
     f->probe = "S";
     f->help = help;
+    safe_note(p, a, state, f);
     return f;
 }
 
@@ -403,7 +323,7 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     /* Whatever the rule says of its kind in general: this one was seen to fail. */
     if (t.level == LEVEL_STATEMENT)
         f->severity = SEVERITY_ERROR;
-    f->safe_from = safe_from(p, culprit, t.level);
+    f->safe_from = safe_from(p, culprit, t.level, t.outcome);
     f->help = way_out(p, a, f, w, culprit, t);
 }
 
@@ -424,7 +344,8 @@ static bool can_come_before(const struct proof *p, const struct timeline_state *
 }
 
 /* A statement comes too early for the step from which on it works. */
-static const char *way_of_early(struct proof *p, const struct app_statement *a, int works)
+static const char *way_of_early(struct proof *p, const struct app_statement *a,
+                                const struct timeline_world *w, const struct outcome *o, int works)
 {
     const struct timeline_state *s = &p->t.states[works];
     const struct plan *plan = p->t.plans[s->plan];
@@ -437,6 +358,9 @@ static const char *way_of_early(struct proof *p, const struct app_statement *a, 
                             "consumer %s runs %s at all times, and it works only from this step "
                             "on: change its statement once %s of %s is done",
                             version, a->s->name, phase, plan->id.s);
+    if (way_of_sync(p, a, w->state, plan, o))
+        return arena_printf(p->a, "%s runs in release %s, and works only from this step on: %s",
+                            a->s->name, version, way_of_sync(p, a, w->state, plan, o));
     if (s->phase == PHASE_EXPAND)
         str_addf(&ways, "bind %s of %s to %s or earlier", phase, plan->id.s, version);
     else
@@ -475,7 +399,7 @@ static void report_never(struct proof *p, const struct app_statement *a,
                                              state_place(p, works), o, o->message);
     name_step(p, f, works);
     f->level = "statement";
-    f->help = way_of_early(p, a, works);
+    f->help = way_of_early(p, a, w, o, works);
 }
 
 /* One finding for each statement, step and level: the first world that shows it. */
@@ -528,7 +452,7 @@ static void cure_limits(struct proof *p)
     for (int i = 0; i < p->n_limited; i++) {
         struct finding *f = &p->report->findings[p->limited[i].finding];
 
-        f->safe_from = safe_from(p, p->limited[i].state, LEVEL_STATEMENT);
+        f->safe_from = safe_from(p, p->limited[i].state, LEVEL_STATEMENT, NULL);
         if (f->safe_from)
             f->help = arena_printf(p->a, "%s; or bind this to %s%s or later", f->help, f->safe_from,
                                    planned_word(p, f->safe_from));

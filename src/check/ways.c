@@ -1,5 +1,6 @@
 /* What is to be done about a statement that a step breaks, where another release isn't the only way out. */
 #include "check/blame.h"
+#include "check/synced.h"
 #include "check/verdict.h"
 
 #include <stdlib.h>
@@ -77,6 +78,41 @@ static const char *way_of_restriction(struct proof *p, const struct app_statemen
         is_made_up ? example_row(p, a->q) : "");
 }
 
+/* "code_check", or whatever the server names: what refused the value. */
+static const char *refusing(struct proof *p, const char *message)
+{
+    const char *name = quoted_name(p->a, message, "constraint");
+
+    if (!name)
+        name = quoted_name(p->a, message, "column");
+    return name ? arena_printf(p->a, "\"%s\"", name) : "that side";
+}
+
+const char *way_of_sync(struct proof *p, const struct app_statement *a, int state,
+                        const struct plan *plan, const struct outcome *o)
+{
+    bool is_value = o && (strncmp(o->sqlstate, "23", 2) == 0 || strncmp(o->sqlstate, "22", 2) == 0);
+    bool writes = false, old_side = false;
+
+    if (!is_value || !sync_is_on(p, state, plan))
+        return NULL;
+    for (int i = 0; i < a->q->facts.n_writes; i++) {
+        const struct fact_write *w = &a->q->facts.writes[i];
+
+        writes |= strcmp(w->table, plan->sync.table.s) == 0;
+        for (int k = 0; k < w->columns.n; k++)
+            old_side |= sync_reads(plan, w->columns.items[k].s);
+    }
+    if (!writes)
+        return NULL;
+    return arena_printf(p->a,
+                        "the sync's trigger writes the other side as well, which refuses the "
+                        "value: let the expression in %s make something of it that %s takes, or "
+                        "let %s write such values only once the trigger is gone, with contract",
+                        old_side || !plan->sync.reverse.n ? "forward" : "reverse",
+                        refusing(p, o->message), a->s->name);
+}
+
 /* A release that came after the step and names what is gone is to blame, and not the step. */
 static const char *way_of_late(struct proof *p, const struct app_statement *a, int culprit)
 {
@@ -103,6 +139,8 @@ const char *way_of_rule(struct proof *p, const struct app_statement *a, const st
 
     if (!o)
         return NULL;
+    if (sync_begins(p, culprit) && (way = way_of_sync(p, a, culprit, sync_begins(p, culprit), o)))
+        return way;
     if (strcmp(rule, "routine-body-broken") == 0)
         way = way_of_routine(p, o, culprit);
     else if (strcmp(rule, "insert-omits-required-column") == 0)
@@ -111,6 +149,12 @@ const char *way_of_rule(struct proof *p, const struct app_statement *a, const st
              (strcmp(rule, "restriction-breaks-old-writes") == 0 &&
               (strcmp(o->sqlstate, "23514") == 0 || strcmp(o->sqlstate, "23502") == 0)))
         way = way_of_restriction(p, a, o);
+    else if (strcmp(rule, "old-path-trigger-effect") == 0 && strcmp(o->sqlstate, "P0001") == 0)
+        way =
+            arena_printf(p->a,
+                         "let the trigger pass what %s writes (its WHEN, or a condition before it "
+                         "raises), and refuse that only once no live release writes it",
+                         a->s->name);
     else if (strcmp(rule, "old-query-fails") == 0)
         way = way_of_late(p, a, culprit);
     else if (strcmp(rule, "function-signature-changed") == 0) {

@@ -256,6 +256,8 @@ struct proof {
     int n_hidden;
     struct limited *limited;
     int n_limited;
+    struct limited *silenced; /* a step changes what a statement means: see safe.c */
+    int n_silenced;
     struct absent *absent;
     int n_absent;
     struct suspect *suspects; /* statements of the baseline that the branch has changed */
@@ -479,10 +481,6 @@ void empty_report_misses(struct proof *p);
 const char *empty_parent(struct proof *p, const struct query *q, const struct outcome *o);
 
 /* missing.c: a statement that fails in every state: a finding for each cause, with the likeliest way out. */
-/* The GRANT that a statement needs after the step that made the state: what is made anew has no rights but its
- * owner's. NULL: it isn't that, or the step takes rights away, as whoever wrote it knows. */
-const char *missing_right(struct proof *p, const struct app_statement *a, const struct finding *f,
-                          int state);
 bool missing_in_body(const struct proof *p, const struct app_statement *a, const struct outcome *o);
 void missing_report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     const struct outcome *o);
@@ -593,8 +591,8 @@ void once_state(struct proof *p, int state);
 void silent_state(struct proof *p, int state);
 void cascade_state(struct proof *p, int state);
 const char *policies_words(struct proof *p, const struct cat_relation *r);
-/* Is there a policy that lets everybody at every row, and none that takes some away again? */
-bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f);
+/* Is there a policy that lets the role at every row in this statement, and none that takes some away again? */
+bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, const char *role);
 /* To this role, in this statement. */
 bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
                    const struct fact_rel *f, const char *role);

@@ -416,6 +416,11 @@ void lint_storage(struct lint *l)
     bool is_default =
         l->name && (strcmp(l->name, "heap") == 0 || strcmp(l->name, "pg_default") == 0);
 
+    /* ALL IN TABLESPACE x SET TABLESPACE x */
+    const char *from = tree_text(l->tree, "orig_tablespacename");
+
+    if (from && tree_is(l->tree, "new_tablespacename", from))
+        return;
     if (is_logged && l->own && l->own->is_whole && !l->own->is_unlogged)
         return;
     if (is_unlogged && l->own && l->own->is_unlogged)

@@ -156,6 +156,7 @@ static void add_identity(struct sub *s)
 static void drop_column(struct sub *s)
 {
     s->job->out->drop = DROP_COLUMN;
+    s->job->out->cascades = tree_is(s->cmd, "behavior", "DROP_CASCADE");
     if (!s->is_new)
         job_class(s->job, SQL_DESTRUCTIVE, "the column is gone for live releases");
 }
@@ -163,6 +164,7 @@ static void drop_column(struct sub *s)
 static void drop_constraint(struct sub *s)
 {
     s->job->out->drop = DROP_CONSTRAINT;
+    s->job->out->cascades = tree_is(s->cmd, "behavior", "DROP_CASCADE");
     if (!s->is_new)
         job_class(s->job, SQL_DESTRUCTIVE,
                   "the constraint is gone for whoever relies on it, ON CONFLICT too");

@@ -5,7 +5,7 @@
  *
  * The file: one line of IMAGE_HEAD bytes with the place and SHA-256 of the index; contents, each without the zeros
  * that it ends with, and those that are alike (the catalogues of copied databases) once; the index, JSON:
- * {"about": ..., "folders": [path], "files": [[path, size, kept, sum, at]]}.
+ * {"key": ..., "about": ..., "folders": [path], "files": [[path, size, kept, sum, at]]}.
  * Written under another name by whoever has the lock, and then renamed.
  */
 #ifndef PHASEGATE_SHADOW_IMAGE_H

@@ -163,11 +163,11 @@ static bool keep_folder(struct keeping *k, int at, const char *name, const char 
 }
 
 /* The index, and last of all the head that names it. */
-static bool finish(struct keeping *k, json_t *about)
+static bool finish(struct keeping *k, const char *key, json_t *about)
 {
     char head[IMAGE_HEAD], hash[65];
-    json_t *index =
-        json_pack("{s:o*, s:O, s:O}", "about", about, "folders", k->folders, "files", k->files);
+    json_t *index = json_pack("{s:s, s:o*, s:O, s:O}", "key", key, "about", about, "folders",
+                              k->folders, "files", k->files);
     char *text = index ? json_dumps(index, JSON_COMPACT) : NULL;
     size_t n = text ? strlen(text) : 0;
 
@@ -188,7 +188,7 @@ static bool finish(struct keeping *k, json_t *about)
     return good;
 }
 
-static bool write_image(int folder, const char *from, uid_t owner, json_t *about)
+static bool write_image(int folder, const char *key, const char *from, uid_t owner, json_t *about)
 {
     struct keeping k = {.owner = owner, .at = IMAGE_HEAD};
 
@@ -206,7 +206,7 @@ static bool write_image(int folder, const char *from, uid_t owner, json_t *about
         abort();
     bool good = keep_folder(&k, AT_FDCWD, from, "");
     if (good)
-        good = finish(&k, about);
+        good = finish(&k, key, about);
     else
         json_decref(about);
     free(k.block);
@@ -271,7 +271,8 @@ bool image_keep(const char *cache, const char *key, const char *from, uid_t owne
 
     image_name(key, name);
     if (is_ours) {
-        good = write_image(folder, from, owner, about) && renameat(folder, NEW, folder, name) == 0;
+        good = write_image(folder, key, from, owner, about) &&
+               renameat(folder, NEW, folder, name) == 0;
         if (good)
             prune(folder);
         else

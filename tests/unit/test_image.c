@@ -265,6 +265,23 @@ static void test_somebody_elses_is_no_image(void **state)
     assert_false(keep(KEY, NULL));
 }
 
+/* Whole, and of another server or baseline. */
+static void test_anothers_in_its_place_is_no_image(void **state)
+{
+    (void) state;
+    struct image im;
+
+    assert_true(keep(KEY, NULL));
+    assert_true(keep("baseline-ffff", NULL));
+    assert_int_equal(rename(path("cache/deep/images/baseline-ffff.image"),
+                            path("cache/deep/images/" KEY ".image")),
+                     0);
+    assert_false(image_open(path("cache/deep"), KEY, &im));
+    assert_int_not_equal(access(path("cache/deep/images/" KEY ".image"), F_OK), 0);
+    assert_true(keep(KEY, NULL));
+    assert_true(restore("out"));
+}
+
 static void test_the_four_newest_stay(void **state)
 {
     (void) state;
@@ -357,6 +374,7 @@ int main(void)
                                        TEST(test_an_image_leads_nowhere_else),
                                        TEST(test_links_are_refused),
                                        TEST(test_somebody_elses_is_no_image),
+                                       TEST(test_anothers_in_its_place_is_no_image),
                                        TEST(test_the_four_newest_stay),
                                        TEST(test_one_writes_at_a_time),
                                        TEST(test_a_failing_write_leaves_nothing),

@@ -1,0 +1,132 @@
+/* The first release at which a step would be safe. */
+#include "check/verdict.h"
+
+void safe_note(struct proof *p, const struct app_statement *a, int state, const struct finding *f)
+{
+    p->silenced = arena_grow(p->a, p->silenced, sizeof *p->silenced * (size_t) p->n_silenced,
+                             sizeof *p->silenced * (size_t) (p->n_silenced + 1));
+    p->silenced[p->n_silenced++] = (struct limited) {a, state, (int) (f - p->report->findings)};
+}
+
+bool safe_is_other_refusal(const struct query *q, int a, int b)
+{
+    const struct outcome *x = failure_at(q, a), *y = failure_at(q, b);
+
+    return x && y && x->probe == 'X' && y->probe == 'X' && strncmp(y->sqlstate, "23", 2) == 0 &&
+           (strcmp(x->sqlstate, y->sqlstate) != 0 || strcmp(x->message, y->message) != 0);
+}
+
+/* A later release that runs the same is refused, or misled, the same. */
+static bool is_told(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->n_limited; i++)
+        if (p->limited[i].a->q == a->q && p->limited[i].state == state)
+            return true;
+    for (int i = 0; i < p->n_silenced; i++)
+        if (p->silenced[i].a->q == a->q && p->silenced[i].state == state &&
+            p->report->findings[p->silenced[i].finding].severity == SEVERITY_ERROR)
+            return true;
+    return false;
+}
+
+static bool hurts_in(const struct proof *p, const struct app_statement *a, int state,
+                     enum level level)
+{
+    int before = p->t.states[state].from;
+    const struct query *q = a->q;
+
+    if (is_unplanned(q, state))
+        return before < 0 || !is_unplanned(q, before);
+    if (failure_at(q, state))
+        return before < 0 || !failure_at(q, before) || safe_is_other_refusal(q, before, state);
+    if (is_told(p, a, state))
+        return true;
+    return level < LEVEL_STATEMENT && before >= 0 && q->shape[before] && q->shape[state] &&
+           !description_same(q->shape[before], q->shape[state]);
+}
+
+/* A step is run in several states where plans meet: each of them is as likely. */
+static bool is_same_step(const struct proof *p, int x, int y)
+{
+    const struct timeline_state *a = &p->t.states[x], *b = &p->t.states[y];
+
+    return x == y || (a->plan == b->plan && a->by == b->by && a->task && b->task &&
+                      a->task->step == b->task->step && strcmp(a->task->id, b->task->id) == 0);
+}
+
+static bool hurts(const struct proof *p, const struct app_statement *a, int culprit,
+                  enum level level)
+{
+    for (int s = 0; s < p->t.n_states; s++)
+        if (is_same_step(p, s, culprit) && hurts_in(p, a, s, level))
+            return true;
+    return false;
+}
+
+static bool is_alike(const struct outcome *o, const struct outcome *why)
+{
+    return o && !o->ok && strcmp(o->sqlstate, why->sqlstate) == 0 &&
+           strcmp(o->message, why->message) == 0;
+}
+
+/* What it needs besides comes later than the step, and then it fails by that as well. */
+static bool will_fail(const struct proof *p, const struct app_statement *a, int culprit,
+                      const struct outcome *why)
+{
+    for (int s = culprit; why && is_unplanned(a->q, culprit) && s < p->t.n_states; s++)
+        if (is_alike(a->q->plan[s], why) || is_alike(a->q->run[s], why))
+            return true;
+    return false;
+}
+
+/* Does a statement work only from the step on? Then it can't come after a release that has it. */
+static bool needs(const struct app_statement *a, const struct timeline_state *s, int culprit)
+{
+    const struct query *q = a->q;
+
+    return q->plan[s->from] && failure_at(q, s->from) && q->plan[culprit] &&
+           !failure_at(q, culprit);
+}
+
+const char *safe_from(const struct proof *p, int culprit, enum level level,
+                      const struct outcome *why)
+{
+    const struct timeline_state *s = &p->t.states[culprit];
+    int bound = timeline_release_index(&p->t, p->t.plans[s->plan]->phases[s->phase].release.s);
+
+    for (int r = bound + 1; r < p->t.n_releases; r++) {
+        bool safe = true;
+        for (int i = 0; safe && i < p->n_app; i++) {
+            const struct app_statement *a = &p->app[i];
+            bool is_consumer = p->t.releases[a->release].is_consumer;
+            bool is_live = is_consumer || (a->release <= r && a->release >= r - (int) p->o->window);
+            /* Contract comes after its release is deployed, expand before. */
+            bool is_before =
+                is_consumer || (s->phase == PHASE_EXPAND ? a->release < r : a->release <= r);
+            safe = !(is_live && (hurts(p, a, culprit, level) || will_fail(p, a, culprit, why))) &&
+                   !(is_before && needs(a, s, culprit));
+        }
+        if (safe)
+            return p->t.releases[r].version;
+    }
+    return NULL;
+}
+
+const struct app_statement *safe_never_for(const struct proof *p, int culprit, enum level level)
+{
+    for (int i = 0; i < p->n_app; i++)
+        if (p->t.releases[p->app[i].release].is_consumer && hurts(p, &p->app[i], culprit, level))
+            return &p->app[i];
+    return NULL;
+}
+
+int safe_last_hurt(const struct proof *p, int culprit, enum level level)
+{
+    int last = -1;
+
+    for (int i = 0; i < p->n_app; i++)
+        if (!p->t.releases[p->app[i].release].is_consumer && p->app[i].release > last &&
+            hurts(p, &p->app[i], culprit, level))
+            last = p->app[i].release;
+    return last;
+}
