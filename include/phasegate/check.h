@@ -96,6 +96,9 @@ bool check_roles(const struct project *p, struct arena *a, const char **out,
 bool check_live_shape(struct db *db, struct arena *a, const char *roles, struct schema_sums *shape,
                       const char **print, struct err *err) MUST_CHECK;
 
+/* What `catalogue` of these objects is, which are ascending by name. */
+const char *check_schema_print(struct arena *a, const struct schema_object *objects, int n);
+
 /* One thing in which two schemas differ. */
 struct schema_difference {
     const char *object; /* as in schema_object */

@@ -22,6 +22,21 @@ static const char *copy_of(const struct proof *p, const json_t *o, const char *k
     return arena_strdup(p->a, json_string_value(json_object_get(o, key)));
 }
 
+/* Digits, and each column's sum behind a colon: what put_outcome writes. */
+static bool is_answer(const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t n = strspn(s, hex);
+
+    for (s += n; n > 0 && *s == ':'; s += n) {
+        size_t sum = strspn(++s, hex), digits;
+        if (sum == 0 || s[sum] != '/' || (digits = strspn(s + sum + 1, "0123456789")) == 0)
+            return false;
+        n = sum + 1 + digits;
+    }
+    return n > 0 && *s == '\0';
+}
+
 /* "hex", then ":sum/n" for each column beside. */
 static void read_beside(struct proof *p, const char *s, struct outcome *o)
 {
@@ -39,13 +54,18 @@ static void read_beside(struct proof *p, const char *s, struct outcome *o)
     o->beside = o->n_beside ? sums : NULL;
 }
 
-/* 1: it worked; "hex": with this answer; an object: it failed; null: it wasn't reached. */
-static const struct outcome *read_outcome(struct proof *p, const json_t *j)
+/* 1: it worked; "hex": with this answer; an object: it failed; null: it wasn't reached. Anything else: *odd. */
+static const struct outcome *read_outcome(struct proof *p, const json_t *j, bool *odd)
 {
     struct outcome *o;
 
     if (!j || json_is_null(j))
         return NULL;
+    if (!json_is_object(j) && json_integer_value(j) != 1 &&
+        !(json_is_string(j) && is_answer(json_string_value(j)))) {
+        *odd = true;
+        return NULL;
+    }
     o = arena_new(p->a, struct outcome);
     *o = (struct outcome) {.ok = !json_is_object(j), .probe = 'P', .is_kept = true};
     if (json_is_string(j)) {
@@ -61,7 +81,8 @@ static const struct outcome *read_outcome(struct proof *p, const json_t *j)
     o->message = copy_of(p, j, "m");
     o->context = copy_of(p, j, "c");
     o->position = (int) json_integer_value(json_object_get(j, "o"));
-    return o->sqlstate && o->message ? o : NULL;
+    *odd |= !probe || !strchr("PEXH", *probe) || !*probe || probe[1] || !o->sqlstate || !o->message;
+    return *odd ? NULL : o;
 }
 
 /* Types of the user's are kept by name: their numbers are the server's own. 0: not there. */
@@ -111,11 +132,16 @@ static bool read_shape(struct proof *p, const json_t *j, const struct descriptio
     return true;
 }
 
+static bool is_text_or_null(const json_t *j) { return json_is_string(j) || json_is_null(j); }
+
+/* NULL: it isn't what put_first writes. */
 static const struct record *read_first(struct proof *p, const json_t *j)
 {
     const json_t *sets = json_object_get(j, "sets");
     struct record *r = arena_new(p->a, struct record);
 
+    if (!json_is_array(sets))
+        return NULL;
     r->n_sets = (int) json_array_size(sets);
     r->sets = arena_array(p->a, struct arg_set, r->n_sets + 1);
     for (int i = 0; i < r->n_sets; i++) {
@@ -127,9 +153,17 @@ static const struct record *read_first(struct proof *p, const json_t *j)
                                .runs = json_is_true(json_object_get(one, "runs")),
                                .misses = json_is_true(json_object_get(one, "misses"))};
         s->values = arena_array(p->a, const char *, s->n + 1);
-        for (int k = 0; k < s->n; k++)
+        if (!json_is_array(v))
+            return NULL;
+        for (int k = 0; k < s->n; k++) {
+            if (!is_text_or_null(json_array_get(v, (size_t) k)))
+                return NULL;
             s->values[k] = arena_strdup(p->a, json_string_value(json_array_get(v, (size_t) k)));
+        }
     }
+    if (!is_text_or_null(json_object_get(j, "leaves")) ||
+        !is_text_or_null(json_object_get(j, "clears")))
+        return NULL;
     r->runs = json_is_true(json_object_get(j, "runs"));
     r->keeps_rows = json_is_true(json_object_get(j, "keeps"));
     r->leaves = copy_of(p, j, "leaves");
@@ -246,37 +280,41 @@ void record_use_bodies(struct proof *p, const struct record *r)
 
 /* ---- a record -------------------------------------------------------------------------------------------------- */
 
-static void read_holds(struct proof *p, const json_t *j, struct record *r)
+static void read_holds(struct proof *p, const json_t *j, struct record *r, bool *odd)
 {
+    *odd |= !json_is_array(j);
     r->n_holds = (int) json_array_size(j);
     r->holds = arena_array(p->a, struct record_hold, r->n_holds + 1);
     for (int i = 0; i < r->n_holds; i++) {
         const json_t *one = json_array_get(j, (size_t) i);
         r->holds[i].since = hex_of(json_array_get(one, 0));
-        r->holds[i].outcome = read_outcome(p, json_array_get(one, 1));
+        r->holds[i].outcome = read_outcome(p, json_array_get(one, 1), odd);
+        *odd |= json_array_size(one) != 2 || !r->holds[i].since;
     }
 }
 
 void record_read(struct proof *p, struct cache_line *l, struct record *r)
 {
     json_t *doc = cache_line_json(l);
+    bool odd = false;
 
     r->shape_body = hex_of(json_object_get(doc, "d"));
     r->first_body = hex_of(json_object_get(doc, "a"));
     r->has_first = r->first_body != 0;
-    r->plan = doc ? read_outcome(p, json_object_get(doc, "p")) : NULL;
+    r->plan = doc ? read_outcome(p, json_object_get(doc, "p"), &odd) : NULL;
     r->is_whole = r->plan &&
                   (!r->shape_body || body_shape(p, body_find(p, r->shape_body), &r->shape)) &&
                   (!r->has_first || body_first(p, body_find(p, r->first_body), r));
     if (r->is_whole) {
-        r->run = read_outcome(p, json_object_get(doc, "r"));
-        r->first = read_outcome(p, json_object_get(doc, "f"));
-        read_holds(p, json_object_get(doc, "h"), r);
+        r->run = read_outcome(p, json_object_get(doc, "r"), &odd);
+        r->first = read_outcome(p, json_object_get(doc, "f"), &odd);
+        read_holds(p, json_object_get(doc, "h"), r, &odd);
         r->text = l->text;
         r->n_text = l->n;
-    } else {
-        *r = (struct record) {0};
     }
+    /* Half of it would be half of what the query answered. */
+    if (odd || !r->is_whole)
+        *r = (struct record) {0};
     json_decref(doc);
     l->read_ahead = NULL;
 }

@@ -81,6 +81,64 @@ static bool reads_type(const struct description *d, unsigned type)
     return false;
 }
 
+static bool shows_label(const struct wire_result *r, const struct description *d, unsigned type,
+                        const char *label)
+{
+    for (int i = 0; i < r->n_rows; i++)
+        for (int k = 0; k < r->n_columns && k < d->n_columns; k++)
+            if (d->columns[k].type == type && r->cell[i][k] && strcmp(r->cell[i][k], label) == 0)
+                return true;
+    return false;
+}
+
+/* Every row that it may come to gets the label, and it is run: does it show any? WHERE status = 'open' doesn't. Where it
+ * shows nothing anyway, or the rows can't have the label, nobody knows: true. */
+static bool can_meet(const struct look *l, const struct cat_enum *e, const char *label)
+{
+    enum { OPS_MAX = 40 };
+    const struct query *q = l->a->q;
+    struct wire_op ops[OPS_MAX] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
+    struct wire_result r[OPS_MAX] = {0};
+    const struct wire_op own = {.kind = WIRE_RUN,
+                                .sql = q->sql,
+                                .args = q->n_sets ? q->sets[0].values : NULL,
+                                .n_args = q->n_sets ? q->sets[0].n : 0,
+                                .keep_rows = true};
+    AUTO(err) ignored = {0};
+    int n = 1;
+
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
+                                 .sql = arena_printf(l->p->scratch, "SET LOCAL search_path = %s",
+                                                     l->path ? l->path : "public")};
+    int before = n;
+    ops[n++] = own;
+    for (int i = 0; i < q->facts.n_rels; i++) {
+        const struct fact_rel *f = &q->facts.rels[i];
+        const struct cat_relation *rel = cat_find(&l->p->now, l->path, f->schema, f->name);
+        for (int k = 0; rel && k < rel->n_columns && n < OPS_MAX - 3; k++) {
+            AUTO(str) sql = {0};
+            if (rel->columns[k].type != e->type)
+                continue;
+            str_add(&sql, "UPDATE ");
+            sql_qualified(&sql, rel->schema, rel->name);
+            str_add(&sql, " SET ");
+            sql_ident(&sql, rel->columns[k].name);
+            str_add(&sql, " = ");
+            sql_literal(&sql, label);
+            ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
+                                         .sql = arena_strdup(l->p->scratch, str_text(&sql))};
+        }
+    }
+    int after = n;
+    ops[n++] = own;
+    ops[after].sync = true;
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
+    return after == before + 1 || q->n_before > 0 ||
+           !wire_run(l->p->owner, l->p->scratch, ops, n, r, &ignored) || !r[before].ok ||
+           r[before].n_rows == 0 || !r[after].ok || r[after].skipped ||
+           shows_label(&r[after], q->shape[l->state], e->type, label);
+}
+
 /* The first release from which every reader beside it knows the label: it may be written from there on. */
 static const char *known_from(const struct look *l, unsigned type, const char *label)
 {
@@ -115,7 +173,8 @@ void labels_look(struct look *l)
         for (int k = 0; read && before && e->n_labels > before->n_labels && k < e->n_labels; k++) {
             if (has_label(before, e->labels[k]) || knows(l->a->s, e->labels[k]) ||
                 !is_written_beside(l, e->type, e->labels[k],
-                                   anybody_writes(l->p, e->type, e->labels[k])))
+                                   anybody_writes(l->p, e->type, e->labels[k])) ||
+                !can_meet(l, e, e->labels[k]))
                 continue;
             struct finding *f = finding_of_state(
                 l->p, l->a, l->w, l->state, "enum-value-unknown-to-old-reader",

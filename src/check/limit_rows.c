@@ -131,16 +131,24 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
         sql_qualified(&empty, t->into->schema, t->into->name);
     if (t->into)
         ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
-    str_add(&change, "UPDATE ");
-    sql_qualified(&change, t->from->schema, t->from->name);
-    str_add(&change, " SET ");
-    sql_ident(&change, t->column);
-    str_add(&change, " = $1");
-    ops[n++] =
-        (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&change), .args = value, .n_args = 1};
+    if (t->from) {
+        str_add(&change, "UPDATE ");
+        sql_qualified(&change, t->from->schema, t->from->name);
+        str_add(&change, " SET ");
+        sql_ident(&change, t->column);
+        str_add(&change, " = $1");
+    } else {
+        str_add(&change, t->prelude);
+    }
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
+                                 .sql = str_text(&change),
+                                 .args = t->from ? value : NULL,
+                                 .n_args = t->from ? 1 : 0};
     int own = n;
-    ops[n++] = (struct wire_op) {
-        .kind = WIRE_RUN, .sql = q->sql, .args = q->sets[0].values, .n_args = q->sets[0].n};
+    ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
+                                 .sql = q->sql,
+                                 .args = t->args ? t->args : q->sets[0].values,
+                                 .n_args = q->sets[0].n};
     ops[n++] =
         (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true};
     ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};

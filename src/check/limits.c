@@ -145,7 +145,7 @@ static void add_tries(struct proof *p, const struct app_statement *a, int state,
 static bool run_try(struct proof *p, const struct limit_try *t, struct wire_result *out,
                     struct err *err)
 {
-    if (t->from)
+    if (t->from || t->prelude)
         return limits_run_rows(p, t, out, err);
     struct query copy = *t->a->q;
     struct arg_set set = {t->args, copy.sets[0].n, false};
@@ -265,7 +265,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     if (s->by != STATE_TASK || p->told[state])
         return true;
     for (int i = 0; s->task->kind == TASK_STEP && s->task->step && i < s->task->step->n_stmts; i++)
-        any |= may_restrict(&s->task->step->stmts[i]);
+        any |= may_restrict(&s->task->step->stmts[i]) || limits_refuses(&s->task->step->stmts[i]);
     any |= sync_begins(p, state) != NULL;
     if (!any || !sessions_open(p, err))
         return any ? false : true;
@@ -276,8 +276,10 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
-            !p->t.releases[a->release].is_projected)
+            !p->t.releases[a->release].is_projected) {
             add_tries(p, a, state, l);
+            limits_add_refused(p, a, state, l);
+        }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected)

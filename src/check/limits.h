@@ -15,7 +15,9 @@ struct limit_try {
     const struct cat_relation
         *from; /* its column has the value in every row; NULL: it's a parameter's */
     const struct cat_relation
-        *into;       /* emptied before: what is copied there has its keys; NULL: it isn't */
+        *into; /* emptied before: what is copied there has its keys; NULL: it isn't */
+    const char *
+        prelude; /* run before, as the owner: makes a row of ours one that it gets at; NULL: nothing */
     bool worked;     /* before the step */
     bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
 };
@@ -36,6 +38,12 @@ void limits_add_rows(struct proof *p, const struct app_statement *a, int state, 
 /* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
+
+/* refused.c: does the statement bring a check that limits_add_refused knows, and no restriction else? */
+bool limits_refuses(const struct sql_stmt *s);
+/* Arguments that the step's checks don't take. */
+void limits_add_refused(struct proof *p, const struct app_statement *a, int state,
+                        struct limits *l);
 
 /* limit_values.c */
 

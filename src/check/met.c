@@ -10,23 +10,25 @@
 
 /* ---- what a condition says -------------------------------------------------------------------------------- */
 
-/* Behind the word WHEN what its brackets hold; NULL: there is none. Texts may hold brackets. */
-static const char *condition_of(struct arena *a, const char *sql)
+static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_' || c == '$'; }
+
+const char *met_brackets(struct arena *a, const char *sql, const char *word)
 {
+    size_t n = strlen(word);
     const char *open = NULL;
     int depth = 0;
     bool in_text = false;
 
     for (const char *s = sql; *s; s++) {
-        bool is_start = s > sql && isspace((unsigned char) s[-1]);
+        bool is_start = s > sql && !is_word_char(s[-1]);
 
         if (*s == '\'')
             in_text = !in_text;
         if (in_text)
             continue;
-        if (!open && is_start && strncasecmp(s, "when", 4) == 0 &&
-            s[4 + strspn(s + 4, " \n\t")] == '(')
-            open = s += 4 + strspn(s + 4, " \n\t");
+        if (!open && is_start && strncasecmp(s, word, n) == 0 &&
+            s[n + strspn(s + n, " \n\t")] == '(')
+            open = s += n + strspn(s + n, " \n\t");
         depth += open && *s == '(';
         depth -= open && *s == ')';
         if (open && depth == 0)
@@ -34,8 +36,6 @@ static const char *condition_of(struct arena *a, const char *sql)
     }
     return NULL;
 }
-
-static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_' || c == '$'; }
 
 /* The column behind "new." or "old.", as the catalogue writes it; *n: up to its end. */
 static const char *column_at(struct arena *a, const char *s, size_t *n)
@@ -54,39 +54,67 @@ static const char *column_at(struct arena *a, const char *s, size_t *n)
     return *n ? name : NULL;
 }
 
-/* As a check on the table: new.x is its column, old.x what our row has there. False: it isn't about values. */
-static bool check_of(struct proof *p, const struct cat_relation *r, const char *condition,
-                     struct cat_constraint *out)
+/* What comes before a column's name: "new.", "old.", the table's own name. *is_old: it is what was there. 0: no column. */
+static size_t prefix_at(const struct cat_relation *r, const char *s, bool is_bare, bool *is_old)
+{
+    size_t n = strlen(r->name);
+
+    *is_old = !is_bare && strncasecmp(s, "old.", 4) == 0;
+    if (!is_bare)
+        return *is_old || strncasecmp(s, "new.", 4) == 0 ? 4 : 0;
+    return strncasecmp(s, r->name, n) == 0 && s[n] == '.' ? n + 1 : 0;
+}
+
+/* Puts the column at s into the check, and steps over it. False: it is none, or can't be. */
+static bool add_column(struct proof *p, const struct cat_relation *r, const char **s, bool is_old,
+                       struct str *sql, struct cat_constraint *out)
 {
     const struct seed *seed = seed_of(p, r->oid);
+    size_t n = 0;
+    const char *name = column_at(p->scratch, *s, &n);
+    const struct cat_column *c = name ? cat_column(r, name) : NULL;
+    const char *had = is_old && seed && c ? seed_value(seed, c->name) : NULL;
+
+    if (!c || out->n_columns == CAT_KEYS)
+        return false;
+    if (!is_old) {
+        sql_ident(sql, c->name);
+        out->columns[out->n_columns++] = c->number;
+    } else if (had) {
+        sql_literal(sql, had);
+        str_addf(sql, "::%s", c->type_text);
+    } else {
+        str_addf(sql, "NULL::%s", c->type_text);
+    }
+    *s += n;
+    return true;
+}
+
+/* As a check on the table: new.x is its column, old.x what our row has there; bare: x is. False: it isn't about values. */
+static bool check_of(struct proof *p, const struct cat_relation *r, const char *condition,
+                     bool is_bare, struct cat_constraint *out)
+{
+    bool in_text = false;
     AUTO(str) sql = {0};
 
     *out = (struct cat_constraint) {.name = "phasegate_when", .type = 'c'};
     str_add(&sql, "CHECK ((");
-    for (const char *s = condition; *s; s++) {
-        bool is_new = strncasecmp(s, "new.", 4) == 0, is_old = strncasecmp(s, "old.", 4) == 0;
+    for (const char *s = condition; *s;) {
+        bool is_old = false, is_start = s == condition || !is_word_char(s[-1]);
         size_t n = 0;
 
-        if ((!is_new && !is_old) || (s > condition && is_word_char(s[-1]))) {
-            str_addc(&sql, *s);
+        in_text ^= *s == '\'';
+        if (!in_text && is_start)
+            n = prefix_at(r, s, is_bare, &is_old);
+        const char *at = s + n;
+        if (!in_text && is_start && (n > 0 || is_bare) &&
+            add_column(p, r, &at, is_old, &sql, out)) {
+            s = at;
             continue;
         }
-        const char *name = column_at(p->scratch, s + 4, &n);
-        const struct cat_column *c = name ? cat_column(r, name) : NULL;
-        const char *had = is_old && seed && c ? seed_value(seed, c->name) : NULL;
-
-        if (!c || out->n_columns == CAT_KEYS)
+        if (n > 0)
             return false;
-        if (is_new) {
-            sql_ident(&sql, c->name);
-            out->columns[out->n_columns++] = c->number;
-        } else if (had) {
-            sql_literal(&sql, had);
-            str_addf(&sql, "::%s", c->type_text);
-        } else {
-            str_addf(&sql, "NULL::%s", c->type_text);
-        }
-        s += 4 + n - 1;
+        str_addc(&sql, *s++);
     }
     str_add(&sql, ") IS TRUE)");
     out->definition = arena_strdup(p->scratch, str_text(&sql));
@@ -124,27 +152,48 @@ static bool is_known(const struct query *q, const struct arg_set *set)
     return false;
 }
 
-static void add_set(struct proof *p, struct query *q, const struct fact_write *w,
-                    const struct cat_relation *r, const char *condition)
+/* The table with one more check. */
+static bool with_check(struct proof *p, const struct cat_relation *r, const char *condition,
+                       bool is_bare, struct cat_relation *out)
 {
-    struct cat_relation with = *r;
     struct cat_constraint *all =
         arena_array(p->scratch, struct cat_constraint, r->n_constraints + 1);
-    struct arg_set *set = &q->sets[q->n_sets];
 
-    if (!check_of(p, r, condition, &all[0]))
-        return;
+    if (!check_of(p, r, condition, is_bare, &all[0]))
+        return false;
     name_once(&all[0]);
     if (r->n_constraints > 0)
         memcpy(all + 1, r->constraints, sizeof *all * (size_t) r->n_constraints);
-    with.constraints = all;
-    with.n_constraints++;
-    with.n_checks++;
+    *out = *r;
+    out->constraints = all;
+    out->n_constraints++;
+    out->n_checks++;
+    return true;
+}
+
+bool met_args(struct proof *p, const struct query *q, const struct fact_write *w,
+              const struct cat_relation *r, const char *condition, bool is_bare,
+              struct arg_set *set)
+{
+    struct cat_relation with;
+
     *set = (struct arg_set) {.values = arena_array(p->a, const char *, q->sets[0].n + 1),
                              .n = q->sets[0].n};
     memcpy(set->values, q->sets[0].values, sizeof *set->values * (size_t) set->n);
-    if (solve_write(p, q, w, &with, set) && !is_known(q, set))
-        q->n_sets++;
+    return with_check(p, r, condition, is_bare, &with) && solve_write(p, q, w, &with, set);
+}
+
+bool met_row(struct proof *p, const struct cat_relation *r, const char *condition, struct row *out)
+{
+    struct cat_relation *with = arena_new(p->scratch, struct cat_relation);
+    AUTO(err) ignored = {0};
+
+    if (!with_check(p, r, condition, true, with))
+        return false;
+    *out = row_start(p, with, 1);
+    out->is_pinned = arena_array(p->scratch, bool, r->n_columns + 1);
+    out->by = p->owner;
+    return solve_row(p, out, &ignored);
 }
 
 /* Does the trigger fire for this write? Its events come before ON. */
@@ -189,9 +238,10 @@ void met_add(struct proof *p, struct query *q)
                         (sql = trigger_at(p, r, n));
              n++) {
             const char *condition =
-                fires(p->scratch, sql, w) ? condition_of(p->scratch, sql) : NULL;
-            if (condition)
-                add_set(p, q, w, r, condition);
+                fires(p->scratch, sql, w) ? met_brackets(p->scratch, sql, "when") : NULL;
+            struct arg_set *set = &q->sets[q->n_sets];
+            if (condition && met_args(p, q, w, r, condition, false, set) && !is_known(q, set))
+                q->n_sets++;
         }
     }
 }

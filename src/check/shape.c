@@ -55,6 +55,11 @@ static uint64_t sum_of(const struct schema_object *all, int n)
     return h;
 }
 
+const char *check_schema_print(struct arena *a, const struct schema_object *objects, int n)
+{
+    return print_hex(a, sum_of(objects, n));
+}
+
 void schema_sums_of(struct arena *a, const struct catalogue *c, const struct parts *parts,
                     struct schema_sums *out)
 {
@@ -77,7 +82,7 @@ void schema_sums_of(struct arena *a, const struct catalogue *c, const struct par
         out->objects[out->n++] = parts->items[i];
     if (out->n > 1)
         qsort(out->objects, (size_t) out->n, sizeof *out->objects, compare_objects);
-    out->catalogue = print_hex(a, sum_of(out->objects, out->n));
+    out->catalogue = check_schema_print(a, out->objects, out->n);
 }
 
 /* Constants of a timestamptz are shown in the session's zone; and compiling the queries takes longer than they do. */

@@ -269,6 +269,8 @@ struct wanted_proof {
 };
 bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
                      struct made_proof *out, struct err *err) MUST_CHECK;
+/* It is there, and JSON; what it says isn't looked at. */
+bool proof_is_readable(struct context *c, const char *path, struct err *err) MUST_CHECK;
 /* A name from outside, as one line, and no longer than one. */
 const char *proof_shown(struct arena *a, const char *name);
 /* Likewise of a thing of a schema: "materialized view public.report". */

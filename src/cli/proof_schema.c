@@ -300,6 +300,13 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
             arena_printf(&c->arena, "%s; the file doesn't say what differs", w->live->catalogue);
         return true;
     }
+    /* A setting that isn't there looks like one that is as it is everywhere. */
+    if (strcmp(check_schema_print(&c->arena, proved.objects, proved.n), catalogue) != 0) {
+        out->what =
+            arena_printf(&c->arena, "%s; what the file tells of it isn't whole, or was changed",
+                         w->live->catalogue);
+        return true;
+    }
     if (!check_schema_difference(&c->set.project, w->plan, &c->arena, w->live, &proved, &d, &n,
                                  &c->problems, err)) {
         if (c->problems.n)

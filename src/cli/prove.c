@@ -61,7 +61,10 @@ bool proving_begin(struct context *c, struct proving *out, struct err *err)
     *out = (struct proving) {.c = c,
                              .policy = policy_effective(&c->set.project, c->env).proof,
                              .file = opt_text(c, OPT_PROOF)};
-    if (out->file || out->policy == PROOF_OFF)
+    /* A file that is named counts, whether or not there is something to prove: a slip is seen at once. */
+    if (out->file)
+        return proof_is_readable(c, out->file, err);
+    if (out->policy == PROOF_OFF)
         return true;
     if (!look_for_statements(out, err))
         return false;

@@ -189,23 +189,41 @@ static void take_summary(struct context *c, const json_t *doc, struct made_proof
     out->server_version = version ? arena_strdup(&c->arena, version) : NULL;
 }
 
-bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
-                     struct made_proof *out, struct err *err)
+/* The caller has the document's reference. */
+static bool read_file(struct context *c, const char *path, json_t **out, struct err *err)
 {
     AUTO(str) text = {.ceiling = PROOF_MAX + 1};
     json_error_t where;
+
+    if (!c->host->ops->read_file(c->host, path, PROOF_MAX, &text, err))
+        return err_note(err, "--proof");
+    *out = json_loadb(str_text(&text), text.len, JSON_REJECT_DUPLICATES, &where);
+    return *out ||
+           err_set(err, ERR_INPUT, "--proof %s:%d:%d: no JSON: %s", proof_shown(&c->arena, path),
+                   where.line, where.column, proof_shown(&c->arena, where.text));
+}
+
+bool proof_is_readable(struct context *c, const char *path, struct err *err)
+{
+    json_t *doc = NULL;
+    bool ok = read_file(c, path, &doc, err);
+
+    json_decref(doc);
+    return ok;
+}
+
+bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,
+                     struct made_proof *out, struct err *err)
+{
+    json_t *doc = NULL;
 
     w->file = proof_shown(&c->arena, path);
     if (!check_statements_print(&c->set.project, &c->arena, &w->statements, &c->problems, err)) {
         context_show_problems(c, &c->problems);
         return false;
     }
-    if (!c->host->ops->read_file(c->host, path, PROOF_MAX, &text, err))
-        return err_note(err, "--proof");
-    json_t *doc = json_loadb(str_text(&text), text.len, JSON_REJECT_DUPLICATES, &where);
-    if (!doc)
-        return err_set(err, ERR_INPUT, "--proof %s:%d:%d: no JSON: %s", w->file, where.line,
-                       where.column, proof_shown(&c->arena, where.text));
+    if (!read_file(c, path, &doc, err))
+        return false;
     bool ok = compare(c, w, doc, err);
     if (ok) {
         take_summary(c, doc, out);

@@ -411,7 +411,8 @@ const char *text_identity(struct arena *a, const char *sql)
             if (*p == '(' && values_depth < 0 && follows(sql, p, "values"))
                 values_depth = depth;
             depth += (*p == '(') - (*p == ')');
-            str_addc(&id.out, *p++);
+            /* Keywords and bare names mean the same in any letters; what is quoted was opaque. */
+            str_addc(&id.out, (char) tolower((unsigned char) *p++));
             if (p[-1] == ')' && depth == values_depth) {
                 p = skip_rows(sql, p);
                 values_depth = -1;

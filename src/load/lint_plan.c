@@ -190,6 +190,24 @@ static void lint_contract(struct report *r, const struct plan *p)
             "hold: 0 leaves no time to miss what is gone");
 }
 
+static void say_restrictive(struct report *r, const struct plan *p, const struct step *step,
+                            const struct sql_stmt *s)
+{
+    /* It binds the owner alone, and only once row level security is on. */
+    bool is_forced = strcmp(s->kind, "ALTER TABLE FORCE ROW LEVEL SECURITY") == 0;
+    struct finding *f =
+        say(r, p, step, "unproven-write", s->at,
+            "check without --static asks a server, with the statements of the releases; or "
+            "move it to finish: of a later phase, or to contract",
+            arena_printf(&r->arena, "%s is restrictive%s: %s", s->kind,
+                         is_forced ? " for the owner of the table" : "",
+                         s->class_why ? s->class_why : ""));
+
+    f->phase = phase_word(PHASE_EXPAND);
+    if (is_forced)
+        f->severity = SEVERITY_NOTE;
+}
+
 /* Only a server can tell whether live writers keep to it. */
 static void lint_expand(struct report *r, const struct plan *p)
 {
@@ -201,12 +219,7 @@ static void lint_expand(struct report *r, const struct plan *p)
 
         for (int k = 0; k < step->n_stmts; k++)
             if (step->stmts[k].class == SQL_RESTRICTIVE)
-                say(r, p, step, "unproven-write", step->stmts[k].at,
-                    "check without --static asks a server, with the statements of the releases; or "
-                    "move it to finish: of a later phase, or to contract",
-                    arena_printf(&r->arena, "%s is restrictive: %s", step->stmts[k].kind,
-                                 step->stmts[k].class_why ? step->stmts[k].class_why : ""))
-                    ->phase = phase_word(PHASE_EXPAND);
+                say_restrictive(r, p, step, &step->stmts[k]);
     }
 }
 

@@ -181,6 +181,24 @@ class CheckCache(check_project.Case):
                 f.write(text)
             self.assertEqual(c.warm(), want, text[:80])
 
+    def test_a_record_that_is_half_readable_is_none(self):
+        """A part of it that says nothing isn't one that says that nothing was found."""
+        p, c = self.start()
+        self.write_plan(p, STEPS[:2] + WRONG[:2])
+        want = c.warm()
+        self.assertTrue(want["findings"])
+        with open(c.file(), "rb") as f:
+            whole = f.read().partition(b"\n")[2]
+        self.assertIn(b'"s":"42703"', whole)
+        for old, new in ((b'"s":"42703"', b'"s":null'), (b'"m":"column', b'"n":"column'), (b'"r":{', b'"r":[],"x":{'), (b'"p":{"p":"P"', b'"p":{"p":"Q"'),
+                         (b'"h":[[', b'"h":{},"x":[['), (b'"r":1', b'"r":2'), (b'"r":"', b'"r":"z'), (b'"v":["', b'"v":[1,"'), (b'"leaves":', b'"left":')):
+            text = whole.replace(old, new)
+            if text == whole:
+                continue
+            with open(c.file(), "wb") as f:
+                f.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+            self.assertEqual(c.warm(), want, (old, new))
+
     def test_what_others_may_write_isnt_believed(self):
         p, c = self.start()
         want = c.warm()

@@ -185,6 +185,24 @@ class Cascades(Ways):
         self.assertEqual([f for f in p.check().findings if f["rule"] in ("dependents-cascaded", "step-fails-on-shadow")], [])
 
 
+class WithoutAServer(check_project.Case):
+    def test_force_row_level_security(self):
+        """It binds the owner alone, and nobody while row level security is off."""
+        for sql, severity in (("ALTER TABLE orders FORCE ROW LEVEL SECURITY", "note"), (RLS, "error"), ("ALTER TABLE orders NO FORCE ROW LEVEL SECURITY", None)):
+            p = self.project(baseline=ORDERS, releases={v: GET for v in ("1.0.0", "1.1.0")}, plans=[plan("way", phases={"expand": steps("1.1.0", sql)})])
+            done = p.check("--static")
+            self.assertEqual([(f["rule"], f["severity"]) for f in done.findings], [("unproven-write", severity)] if severity else [], done)
+            self.assertEqual(done.rc, severity == "error")
+        p = self.project(baseline=ORDERS, releases={v: GET for v in ("1.0.0", "1.1.0")}, plans=[plan("way", phases={"expand": steps("1.1.0", "ALTER TABLE orders FORCE ROW LEVEL SECURITY")})])
+        self.clean(p)
+
+    def test_force_where_it_is_on(self):
+        """The owner, as whom releases without a role are run, sees nothing any more."""
+        p = self.project(baseline=ORDERS + "; %s; INSERT INTO orders VALUES (1, 'a')" % RLS, releases={v: GET for v in ("1.0.0", "1.1.0")},
+                         plans=[plan("way", phases={"expand": steps("1.1.0", "ALTER TABLE orders FORCE ROW LEVEL SECURITY")})])
+        self.red(p, "row-visibility-changed")
+
+
 class Tablespaces(check_project.Case):
     def test_to_where_it_is_already(self):
         for to, rules in (("a", []), ("b", ["storage-rewrite"])):

@@ -11,6 +11,29 @@ from test_proof import BOTH, NEW, NOTHING, OLD, RIGHT
 ADVANCE = ("advance", "orders-ref", "--release", "1.1.0", "--proof", "proof.json")
 
 
+def print_of(objects):
+    """What `catalogue` of a schema is: over its things, by name."""
+    full, prime = 2 ** 64 - 1, 1099511628211
+    h = 14695981039346656037
+    for name, value in sorted((n.encode(), v) for n, v in objects.items() if v is not None):
+        for byte in name + b"\xff":
+            h = (h ^ byte) * prime & full
+        h = (h ^ int(value, 16)) * 0x9e3779b97f4a7c15 & full
+    return "%016x" % h
+
+
+def sign(doc):
+    """After a change by hand: each schema is called again what it is."""
+    told, now = {}, {}
+    for schema in doc["schemas"]:
+        told.update(schema["objects"])
+        now[schema["catalogue"]] = print_of(told)
+        schema["catalogue"] = now[schema["catalogue"]]
+    for proof in doc["proofs"]:
+        proof["catalogue"] = now[proof["catalogue"]]
+    return doc
+
+
 class FileCase(project.Case):
     def with_proof(self, releases=RIGHT, plans=None, baseline=project.ORDERS, more=None, check=()):
         p = self.project(plans=plans or [full_plan()])
@@ -100,7 +123,7 @@ class Schema(FileCase):
     def test_a_name_that_is_longer_than_any(self):
         p = self.with_proof()
         self.made["schemas"][0]["objects"]["table public." + "z" * 5000] = "0" * 16
-        p.put("proof.json", json.dumps(self.made))
+        p.put("proof.json", json.dumps(sign(self.made)))
         p.db.psql("CREATE TABLE users (id int)")
         told = self.assert_refused(p, "table public.users: only here", "zzz: only in the proof")
         self.assertLess(len(told), 500)
@@ -110,7 +133,8 @@ class Schema(FileCase):
         p = self.with_proof()
         self.made["schemas"][0]["objects"] = dict(self.made["schemas"][0]["objects"], **{
             "table public.t%06d" % i: "%016x" % i for i in range(300000, 0, -1)})
-        p.put("proof.json", json.dumps(self.made))
+        del self.made["schemas"][1:], self.made["proofs"][1:]
+        p.put("proof.json", json.dumps(sign(self.made)))
         p.db.psql("CREATE TABLE users (id int)")
         before = time.monotonic()
         done = p.exits(4, *ADVANCE)
@@ -125,7 +149,7 @@ class Schema(FileCase):
         extra = {"table public.%s" % n: "0" * 16 for n in ("back", "gone", "other")}
         first["objects"].update(extra)
         second["objects"].update({"table public.gone": None, "table public.other": "1" * 16})
-        p.put("proof.json", json.dumps(self.made))
+        p.put("proof.json", json.dumps(sign(self.made)))
         p.ok("advance", "orders-ref", "--release", "1.1.0")
         p.db.psql("CREATE TABLE users (id int)")
         [proof] = [x for x in self.made["proofs"] if x["phase"] == "dual_read"]
@@ -217,10 +241,40 @@ class Schema(FileCase):
         p.put("proof.json", json.dumps(self.made))
         self.assert_taken(p)
 
+    def test_a_file_that_isnt_there(self):
+        """Also where nothing begins, so that nothing is to be proved."""
+        p = self.with_proof()
+        missing = ADVANCE[:-1] + ("nope.json",)
+        for done in (False, True):
+            if done:
+                p.ok(*ADVANCE)
+                p.put("nope.json", "{")
+            told = self.both(p, *missing)
+            self.assertEqual(told.rc, 2, told)
+            self.assertIn("nope.json", told.json["error"]["message"])
+
     def test_a_file_that_lost_a_schema(self):
         p = self.with_proof()
         p.put("proof.json", json.dumps(dict(self.made, schemas=self.made["schemas"][1:])))
         self.assert_refused(p, "the file doesn't say what differs")
+
+    def test_a_file_that_lost_a_thing(self):
+        """A setting is missing, and the database's own would count for it."""
+        p = self.with_proof()
+        p.db.psql("ALTER DATABASE %s SET DateStyle = 'SQL, DMY'; CREATE TABLE users (id int)" % p.db.value("SELECT current_database()"))
+        whole = json.dumps(self.made)
+        self.assertEqual(json.loads(json.dumps(sign(json.loads(whole)))), self.made)
+        for name in ("setting DateStyle", "table public.orders", "schema public"):
+            doc = json.loads(whole)
+            del doc["schemas"][0]["objects"][name]
+            p.put("proof.json", json.dumps(doc))
+            self.assert_refused(p, "what the file tells of it isn't whole, or was changed")
+        doc = json.loads(whole)
+        doc["schemas"][0]["objects"]["setting DateStyle"] = "0" * 16
+        p.put("proof.json", json.dumps(doc))
+        self.assert_refused(p, "what the file tells of it isn't whole, or was changed")
+        p.put("proof.json", whole)
+        self.assert_refused(p, "setting DateStyle differs")
 
     def test_names_are_neutral(self):
         p = self.with_proof()

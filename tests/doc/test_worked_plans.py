@@ -48,6 +48,45 @@ class WorkedPlans(unittest.TestCase):
         self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
         return done.returncode, json.loads(done.stdout)
 
+    def consumer(self, listed, baseline=""):
+        """rename-column with the report of docs/worked-plans.md; listed: what the project file says in the end."""
+        folder = tempfile.mkdtemp(prefix="phasegate-worked-")
+        self.addCleanup(shutil.rmtree, folder)
+        project = os.path.join(folder, "p")
+        shutil.copytree(os.path.join(PLANS, "rename-column"), project, ignore=shutil.ignore_patterns("wrong"))
+        os.mkdir(os.path.join(project, "report"))
+        for name, column in (("mail", "mail"), ("email", "email AS mail")):
+            with open(os.path.join(project, "report", name + ".sql"), "w", encoding="utf-8") as f:
+                f.write("-- name: Addresses\nSELECT id, %s FROM customers ORDER BY id;\n" % column)
+        with open(os.path.join(project, "schema", "baseline.sql"), "a", encoding="utf-8") as f:
+            f.write(baseline)
+        with open(os.path.join(project, "phasegate.yaml"), encoding="utf-8") as f:
+            text = f.read()
+        with open(os.path.join(project, "phasegate.yaml"), "w", encoding="utf-8") as f:
+            f.write(listed(text))
+        done = subprocess.run([BIN, "check", "--format", "json"], cwd=project, capture_output=True, text=True, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
+        return [(f["rule"], f["step"], f["places"][0]["release"]) for f in json.loads(done.stdout)["findings"] if f["severity"] == "error"]
+
+    def test_how_a_consumer_moves(self):
+        """What docs/worked-plans.md says of it."""
+        def live(name):
+            return lambda text: text + "consumers:\n  - {name: report, statements: report/%s.sql}\n" % name
+
+        def by_release(page):
+            rows = re.findall(r"(?m)^  - (\{version: .*report/.*\})$", page)
+            self.assertEqual(len(rows), 6)
+            return lambda text: re.sub(r"(?ms)^releases:\n.*?^policy:", "releases:\n%s\npolicy:" % "\n".join("  - " + r for r in rows), text)
+
+        with open(os.path.join(SRC, "docs", "worked-plans.md"), encoding="utf-8") as f:
+            page = f.read()
+        self.assertEqual(self.consumer(live("mail")), [("old-query-fails", "drop-mail", "report")])
+        self.assertEqual(self.consumer(live("email")), [("expand-after-code", "column", "report")])
+        self.assertEqual(self.consumer(by_release(page)), [])
+        late = re.sub(r"(1\.[34]\.0\.sql, report)/email", r"\1/mail", page)
+        self.assertEqual(self.consumer(by_release(late)), [("old-query-fails", "drop-mail", "1.4.0")])
+        self.assertEqual(self.consumer(live("email"), "ALTER TABLE customers ADD COLUMN email text;\nCREATE UNIQUE INDEX customers_email ON customers (email);\n"), [])
+
     def test_every_folder_is_known(self):
         self.assertEqual(sorted(set(os.listdir(PLANS)) - {"demo"}), sorted(NAMES))
         for name in NAMES:

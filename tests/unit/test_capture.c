@@ -154,7 +154,8 @@ static void test_what_is_one_statement(void **state)
         {"SELECT a FROM t WHERE b = $1 AND c = $2", "SELECT a FROM t WHERE b = $1 AND c = $1",
          false},
         {"SELECT a FROM t WHERE b = 'x'", "SELECT a FROM t WHERE b = \"x\"", false},
-        {"SELECT a FROM t", "SELECT A FROM t", false},
+        {"SELECT a FROM t", "select A From T", true},
+        {"SELECT a FROM t", "SELECT \"A\" FROM t", false},
         {"SELECT a b FROM t", "SELECT ab FROM t", false},
     };
     (void) state;
@@ -217,6 +218,25 @@ static void test_merging(void **state)
         CHECK(n_new(&second.c) == 0, "pass %d", pass);
         assert_int_equal(second.c.n_vanished, 1);
     }
+}
+
+/* Keywords and bare names mean the same in any letters; what is quoted doesn't. */
+static void test_letters(void **state)
+{
+    AUTO(rig) r = {0};
+    (void) state;
+
+    begin(&r, PARAMS_DOLLAR,
+          "-- name: B\nselect b from Orders where \"Id\" = $1 and c in ($2, $3) and d = 'X';\n",
+          false);
+    see(&r, "SELECT B FROM orders WHERE \"Id\" = $1 AND c IN ($2) AND d = 'X'", true);
+    see(&r, "Select b From ORDERS Where \"Id\" = $1 And C In ($2, $3) And D = 'X'", true);
+    capture_end(&r.c);
+    assert_int_equal(n_new(&r.c), 0);
+    see(&r, "SELECT b FROM orders WHERE \"id\" = $1 AND c IN ($2) AND d = 'X'", true);
+    see(&r, "SELECT b FROM orders WHERE \"Id\" = $1 AND c IN ($2) AND d = 'x'", true);
+    capture_end(&r.c);
+    assert_int_equal(n_new(&r.c), 2);
 }
 
 static void test_no_file_yet(void **state)
@@ -470,17 +490,12 @@ static void test_like(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_what_is_one_statement),
-        cmocka_unit_test(test_merging),
-        cmocka_unit_test(test_no_file_yet),
-        cmocka_unit_test(test_styles),
-        cmocka_unit_test(test_csvlog),
-        cmocka_unit_test(test_values_are_not_kept),
-        cmocka_unit_test(test_jsonlog),
-        cmocka_unit_test(test_a_long_list),
-        cmocka_unit_test(test_what_is_no_log),
-        cmocka_unit_test(test_like),
+        cmocka_unit_test(test_texts),          cmocka_unit_test(test_what_is_one_statement),
+        cmocka_unit_test(test_merging),        cmocka_unit_test(test_letters),
+        cmocka_unit_test(test_no_file_yet),    cmocka_unit_test(test_styles),
+        cmocka_unit_test(test_csvlog),         cmocka_unit_test(test_values_are_not_kept),
+        cmocka_unit_test(test_jsonlog),        cmocka_unit_test(test_a_long_list),
+        cmocka_unit_test(test_what_is_no_log), cmocka_unit_test(test_like),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
