@@ -67,6 +67,32 @@ bool engine_backfill_retry(struct engine *e, struct plan *p, struct arena *a, in
  * have changed since are left alone. Takes the lease. */
 bool engine_backfill_restore(struct engine *e, struct plan *p, struct arena *a,
                              int64_t *out_restored, int64_t *out_newer, struct err *err) MUST_CHECK;
+/* What the rows of a backfill hold, once it is done: read only, range by range, each in a transaction of its own. One
+ * that was killed is gone on with; several processes share one. */
+struct backfill_wrong_row {
+    const char *key; /* JSON array */
+    bool is_left;    /* still to do; else it holds something else than the old side gives */
+};
+struct backfill_slice_found {
+    int64_t number, rows, left, differing, bad, ranges;
+    const char *lo, *hi; /* JSON; lo NULL: the start of the table */
+    const char *digest;  /* of keys and new values: the same for the same contents */
+};
+struct backfill_found {
+    const char *name, *table;
+    int64_t rows, left, differing;
+    int64_t known, bad; /* rows that are wrong in either way: in quarantine, and not */
+    bool compares;      /* differing means something */
+    const char *digest; /* NULL: the table was empty */
+    int64_t began_at_ms, finished_at_ms;
+    struct backfill_slice_found *slices;
+    int n_slices;
+    struct backfill_wrong_row *wrong; /* the first, BAD_ROWS_SHOWN at most */
+    int n_wrong;
+};
+/* ERR_REFUSED "not_running": none has begun, or its old side is gone; "not_done": one isn't done yet. */
+bool engine_backfill_verify(struct engine *e, struct plan *p, struct arena *a,
+                            struct backfill_found **out, int *out_n, struct err *err) MUST_CHECK;
 /* What is set, for all backfills of the plan that have begun. value NULL: as the plan says again. */
 struct backfill_setting {
     const char *key, *value;

@@ -18,14 +18,22 @@ struct backfill_table {
     const char *quoted; /* as the author's search_path finds it */
     unsigned oid;
     bool has_parts;
-    const char **keys; /* n_keys; 0: nothing to walk along */
+    const char **keys; /* n_keys; 0: nothing to walk along, not even blocks */
     int n_keys;
+    bool by_blocks;      /* keys is ctid alone: no primary key, and none was named */
     int64_t rows, bytes; /* estimated */
     const char **
         bounds; /* of the first key column, ascending texts: pg_stats' histogram; n_bounds, 0: no statistics */
     int n_bounds;
     const char **key_types,
         **set_types; /* where there is a program, or old values are kept; else NULL */
+};
+
+/* What a verification asks of each row: is it still to do, does it hold what would be set. */
+struct backfill_question {
+    int64_t id;                       /* of the verification */
+    const char *differs;              /* boolean SQL; NULL: old and new aren't compared */
+    int64_t began_at_ms, rows_before; /* rows_before: looked at by those who were killed */
 };
 
 struct backfill_setup {
@@ -40,6 +48,9 @@ struct backfill_setup {
     bool ends_job; /* does what the slices left too: one process only, the one that has the lease */
     bool stops_at_bad_row;
     bool keeps_before; /* what rows held goes to the ledger with the batch that changes them */
+    bool takes_server; /* whatever server it was begun on */
+    const struct backfill_question
+        *verifies; /* rows are looked at, and none is filled; NULL: they are filled */
     int64_t max_bad_rows;
     int64_t lock_ms, statement_ms; /* of a batch */
     const char *const *via,
@@ -60,9 +71,10 @@ struct backfill_now {
     double per_second;
     int64_t left_ms; /* -1: not known */
     enum signal_level level;
-    const char *reason;  /* what throttles; NULL: nothing */
-    int64_t since_ms;    /* of the level, wall clock */
-    bool waits_for_lock; /* of somebody else on the table or its last rows */
+    const char *reason;                /* what throttles; NULL: nothing */
+    int64_t since_ms;                  /* of the level, wall clock */
+    bool waits_for_lock;               /* of somebody else on the table or its last rows */
+    int64_t timeline, timeline_before; /* of the server, and before this run; 0: not known */
 };
 
 struct backfill_watch {
@@ -74,7 +86,7 @@ struct backfill_watch {
                  const char *line); /* by a program on its standard error; NULL: nobody asks */
 };
 
-/* Borrows from both. */
+/* How it is walked. Borrows from both. */
 struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t);
 
 /* The table of a backfill. ERR_INPUT: it isn't there. No key isn't an error here. */
@@ -91,5 +103,12 @@ bool backfill_work(struct ports *ports, struct db *db, struct arena *a,
                    const struct backfill_setup *s, const struct backfill_table *t,
                    const struct backfill_job *job, const struct backfill_watch *watch,
                    struct backfill_now *out_now, bool *finished, struct err *err) MUST_CHECK;
+
+/* Begins the verification of a job that is done, or goes on with the one that is under way. compares: old and new are to
+ * agree; *out says whether they can be compared. Then backfill_work, with s->verifies, looks at all rows. */
+bool backfill_verify_begin(struct db *db, struct arena *a, const struct backfill_setup *s,
+                           const struct backfill_table *t, const struct backfill_job *job,
+                           bool compares, struct backfill_question *out,
+                           struct err *err) MUST_CHECK;
 
 #endif

@@ -16,13 +16,16 @@ struct walk {
     const char *table; /* quoted and, where the author did, qualified */
     bool has_parts;    /* partitioned: its rows are in other tables; else only its own are meant */
     const char *const *keys; /* [n_keys] columns that together are unique and never NULL */
-    int n_keys; /* 1..WALK_KEYS_MAX; 0: it walks by blocks, and keys is not looked at */
+    int n_keys;              /* 1..WALK_KEYS_MAX */
+    bool by_blocks;       /* the one key is ctid: where a row lies. It changes when the row does */
+    double rows_per_page; /* by_blocks: about so many; > 0 */
     /* As SQL names them, of the keys and of the columns of spec->set. NULL: there is neither a program nor are old
      * values kept. */
     const char *const *key_types, *const *set_types;
     int64_t
         keeps_for; /* the job that old values are kept for, with the types above; 0: they aren't */
 };
+#define WALK_CTID "ctid"
 
 /* How the parameters of a statement are numbered: $1.. cursor (none from the start), then bound, then these. */
 struct walk_params {
@@ -31,13 +34,14 @@ struct walk_params {
 };
 struct walk_params walk_params(const struct walk *w, bool from_start);
 
-/* The key of the nth row further on, at most at the bound: $next is n - 1. No row: the bound comes first. */
+/* The key of the nth row further on, at most at the bound: $next is n - 1. No row: the bound comes first. By blocks: the
+ * end of the block where about so many rows are behind us. */
 const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start);
 /* How many rows there are up to the bound. */
 const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_start);
 /* One value of all that is filled up to the bound: the same for the same contents. */
 const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_start);
-/* One row: the newest key. None: the table is empty. */
+/* One row: the newest key, or the end of the last block. None: the table is empty. */
 const char *walk_end_sql(struct arena *a, const struct walk *w);
 
 /* A batch: fills what is still to do up to the bound, moves the slice's cursor there and writes the journal, or does
@@ -60,6 +64,11 @@ const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start
 /* A range that was left for later, filled and marked as done: $next.. job, lo and hi as JSON. One row: how many rows
  * it changed. */
 const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_start);
+/* A range of what is left anywhere, once all slices are done: $next.. as walk_residual_sql, whose row it makes where there
+ * is none. One row: how many rows it changed. */
+const char *walk_swept_sql(struct arena *a, const struct walk *w, bool from_start);
+/* walk_fill_sql for an update, and how many of those rows are still to do afterwards: two columns. */
+const char *walk_still_sql(struct arena *a, const struct walk *w, bool from_start);
 /* The row of this key alone. One row: 1, or 0 when it isn't to do. */
 const char *walk_row_sql(struct arena *a, const struct walk *w);
 /* ---- through a program: rows are read, and written when it has said what becomes of them ---- */
@@ -87,5 +96,25 @@ const char *walk_restore_sql(struct arena *a, const struct walk *w);
 
 /* Keys of all rows still to do, whatever the cursor: for the residual sweep. $1..: after this key. */
 const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start);
+
+/* ---- verifying ---------------------------------------------------------------------------------------------- */
+
+/* Boolean SQL: the row holds something else than the backfill would set. NULL: it sets nothing to compare. */
+const char *walk_differs_sql(struct arena *a, const struct walk *w);
+/* One value of what the backfill would set in the table's first rows, and a comparison with what they hold: two answers
+ * that differ say that its expressions give another value each time. By blocks of the rows in $1, as walk_some_sql has
+ * named them: its first rows would have to be sorted for. */
+const char *walk_some_sql(struct arena *a, const struct walk *w);
+const char *walk_values_sql(struct arena *a, const struct walk *w, const char *differs);
+/* Looks at a range and moves the slice of a verification, or does nothing of it. $next.. slice, epoch, cursor before,
+ * cursor after (JSON), job. differs NULL: nothing is compared. One row: how many rows there are. Fails as
+ * walk_batch_sql does. */
+enum walk_trust {
+    WALK_EVALUATES,
+    WALK_BLIND
+}; /* blind: rows that can't be evaluated; they count as still to do */
+const char *walk_verify_sql(struct arena *a, const struct walk *w, bool from_start,
+                            const char *differs, enum walk_trust trust);
+#define WALK_WRONG_KEPT 20 /* keys of wrong rows, for each slice */
 
 #endif

@@ -21,7 +21,7 @@
 #include "phasegate/phase.h"
 #include "phasegate/ports.h"
 
-#define LEDGER_VERSION 3 /* newest schema file that this program knows */
+#define LEDGER_VERSION 4 /* newest schema file that this program knows */
 
 /* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
 bool ledger_version(struct db *db, int *out_version, struct err *err);
@@ -194,6 +194,7 @@ struct backfill_job {
     int64_t id;
     const char *plan, *name, *table, *checksum, *status; /* planned, running, done, failed, void */
     const char *hi, *cursor; /* JSON text of the key; NULL: from the start */
+    const char *mode; /* how it is walked, for who reads the ledger; NULL: keyset. Not read back */
     int64_t rows_total, rows_done, rows_changed, batches;
     int64_t started_at_ms, finished_at_ms;
     int64_t epoch; /* fencing */

@@ -26,19 +26,21 @@ static struct db_params range(const struct worker *w, const char *const *lo, con
     return p;
 }
 
+static int64_t rows_wanted(const struct worker *w) { return w->narrow ? w->narrow : w->size.rows; }
+
 static struct db_call call_next(struct worker *w, const char *const *from)
 {
     struct db_call call = {.sql = w->crew->sql.next[!from], .repeats = from != NULL};
 
     call.params = range(w, from, w->slice.hi);
-    call.params.value[call.params.n++] = number(&w->batch, w->size.rows - 1);
+    call.params.value[call.params.n++] = number(&w->batch, rows_wanted(w) - 1);
     return call;
 }
 
 /* No row: the slice's end comes first. */
 static void take_bound(struct worker *w, const struct db_rows *r)
 {
-    w->bound_rows = w->size.rows;
+    w->bound_rows = rows_wanted(w);
     w->is_last = r->n_rows == 0;
     place_set(&w->bound, w->is_last ? w->slice.hi : r->cell[0], w->crew->walk.n_keys);
 }
@@ -68,12 +70,27 @@ static void add_move(struct worker *w, struct db_params *p, const char *visited)
     p->value[p->n++] = w->rest_reason.len ? str_text(&w->rest_reason) : NULL;
 }
 
-/* Of the last batch nobody knows how many rows are in it, nor of one that was found for another size. */
+/* Rows of the blocks up to here: a share of what the table was taken to have, so that all of them add up to that. Counting
+ * them would count those again that a batch before has moved on. */
+static int64_t rows_up_to(const struct worker *w, const char *const *key)
+{
+    return key ? (int64_t) ((double) (strtoll(key[0] + 1, NULL, 10) + 1) *
+                            w->crew->walk.rows_per_page)
+               : 0;
+}
+
+/* Of the last batch nobody knows how many rows are in it, nor of blocks. */
 static bool count(struct worker *w, const char **out, struct err *err)
 {
-    struct db_params p = range(w, w->cursor.key, w->bound.key);
+    const char *const *from = (const char *const *) w->cursor.key;
+    const char *const *to = (const char *const *) w->bound.key;
+    struct db_params p = range(w, from, to);
     struct db_rows rows = {0};
 
+    if (w->crew->walk.by_blocks) {
+        *out = number(&w->batch, rows_up_to(w, to) - rows_up_to(w, from));
+        return true;
+    }
     if (!db_query(w->db, &w->batch, w->crew->sql.count[!w->cursor.key], &p, &rows, err))
         return false;
     *out = db_cell(&rows, 0, 0);
@@ -134,7 +151,7 @@ bool batch_run(struct worker *w, enum batch_kind kind, int64_t *visited, int64_t
     const char *counted = NULL;
     struct via v = {0};
 
-    if (w->is_last && !count(w, &counted, err))
+    if ((w->is_last || w->crew->walk.by_blocks) && !count(w, &counted, err))
         return false;
     if (w->crew->setup->spec.via &&
         !via_ask(w, w->crew->sql.via.read[!w->cursor.key], &here, &v, err))
@@ -160,5 +177,28 @@ bool batch_move(struct worker *w, int64_t changed, struct err *err)
     if (!db_query(w->db, &w->batch, w->crew->sql.move[!w->cursor.key], &p, &rows, err))
         return false;
     step_on(w, NULL);
+    return true;
+}
+
+bool batch_verify(struct worker *w, enum walk_trust trust, int64_t *visited, struct err *err)
+{
+    const struct walk_sql *sql = &w->crew->sql;
+    bool from_start = !w->cursor.key;
+    int n = w->crew->walk.n_keys;
+    struct db_params p = range(w, w->cursor.key, w->bound.key);
+    struct db_rows rows = {0};
+
+    p.value[p.n++] = number(&w->batch, w->slice.id);
+    p.value[p.n++] = number(&w->batch, w->slice.epoch);
+    p.value[p.n++] = key_json(&w->batch, w->cursor.key, n);
+    p.value[p.n++] = key_json(&w->batch, w->bound.key, n);
+    p.value[p.n++] = number(&w->batch, w->crew->job->id);
+    if (!db_query(w->db, &w->batch,
+                  trust == WALK_BLIND ? sql->verify_blind[from_start] : sql->verify[from_start], &p,
+                  &rows, err))
+        return false;
+    *visited = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    step_on(w, NULL);
+    place_set(&w->bound, NULL, 0);
     return true;
 }

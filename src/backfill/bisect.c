@@ -64,6 +64,22 @@ static bool fill(struct search *s, const struct key_range *r, struct err *err)
     return true;
 }
 
+/* Where a row lies now is no name to keep it by. */
+static bool name_by_place(struct worker *w, const char **key, const struct err *why,
+                          struct err *err)
+{
+    const struct crew *c = w->crew;
+
+    err_set(err, ERR_SQL, "backfill %s: a row can't be filled, and none may be left",
+            c->setup->name);
+    memcpy(err->sqlstate, why->sqlstate, sizeof err->sqlstate);
+    err_detail(err, "it lies at ctid %s: %s", key[0], str_text(&why->message));
+    return err_hint(err,
+                    "SELECT * FROM %s WHERE ctid = '%s' shows it, as long as nobody changes it; "
+                    "mend it and run the same command again",
+                    c->walk.table, key[0]);
+}
+
 bool quarantine_row(struct worker *w, struct arena *a, const char **key, const struct err *why,
                     struct err *err)
 {
@@ -73,6 +89,8 @@ bool quarantine_row(struct worker *w, struct arena *a, const char **key, const s
     const char *shown = key_json(a, (const char *const *) key, c->walk.n_keys);
     bool only_looks = bisect_only_looks(w);
 
+    if (c->walk.by_blocks)
+        return name_by_place(w, key, why, err);
     if (!db_query(w->db, a, sql_insert_backfill_quarantine,
                   &DB_PARAMS(arena_printf(a, "%lld", (long long) c->job->id), shown, why->sqlstate,
                              str_text(&why->message)),
@@ -126,7 +144,8 @@ static bool is_told_to_stop(struct crew *c)
 
 bool bisect_only_looks(const struct worker *w)
 {
-    return w->crew->setup->stops_at_bad_row || w->crew->setup->max_bad_rows == 0;
+    return w->crew->setup->stops_at_bad_row || w->crew->setup->max_bad_rows == 0 ||
+           w->crew->walk.by_blocks;
 }
 
 bool bisect(struct worker *w, const struct key_range *whole, int64_t *changed, struct err *err)

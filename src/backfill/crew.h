@@ -15,9 +15,15 @@ struct via_sql { /* where a program says what columns become */
 
 struct walk_sql {
     const char *next[2], *count[2], *batch[2], *batch_free[2], *fill[2], *left[2], *move[2],
-        *residual[2]; /* [1]: from the start */
+        *residual[2], *swept[2]; /* [1]: from the start */
+    const char *verify[2], *verify_blind[2];
     const char *row;
     struct via_sql via;
+};
+
+struct server {
+    char system[24]; /* its identifier; "": not known */
+    int64_t timeline;
 };
 
 struct crew {
@@ -30,9 +36,10 @@ struct crew {
 
     pthread_mutex_t lock; /* everything below */
     pthread_cond_t changed;
-    bool stops;     /* nobody begins another batch */
-    struct err why; /* the first failure; ERR_NONE: none */
-    int at_work;    /* threads that haven't ended */
+    struct server server, server_before; /* that is worked on; before this run */
+    bool stops;                          /* nobody begins another batch */
+    struct err why;                      /* the first failure; ERR_NONE: none */
+    int at_work;                         /* threads that haven't ended */
     int walked; /* slices that were done or given back: there may be something to take, or nothing left */
     struct pace pace;
     enum signal_level level;
@@ -72,6 +79,9 @@ struct worker {
     bool is_last;       /* bound is the slice's end */
     int64_t bound_rows; /* for how many it was looked for */
     struct batch_size size;
+    int64_t
+        narrow; /* rows of a verification's range, on the way to one that can't be evaluated; 0: as usual */
+    int64_t n_blind;           /* such rows so far */
     int lost_in_a_row;         /* batches that ended with their session */
     struct coprocess *program; /* NULL: none runs */
     int silent;                /* how often in a row it gave no answer */
@@ -104,9 +114,27 @@ const char **key_read(struct arena *a, const char *json_or_null,
 void place_set(struct place *p, const char *const *key_or_null, int n);
 void place_swap(struct place *x, struct place *y);
 
-/* ---- slice.c */
+/* ---- job.c */
+/* In a transaction that only looks, with the author's search_path: the names are the author's. */
+bool job_ask(struct db *db, struct arena *a, const struct backfill_setup *s, const char *sql,
+             const struct db_params *p, struct db_rows *rows, struct err *err) MUST_CHECK;
+
+/* ---- server.c */
+/* Is it the one that the job was begun on, or what a failover made of it? *before: as the ledger knew it. ERR_REFUSED
+ * "other_server": it isn't. */
+bool server_begin(struct db *db, const struct backfill_setup *s, int64_t job, struct server *out,
+                  struct server *before, struct err *err) MUST_CHECK;
+/* The same, and the ledger knows this one from now on. */
+bool server_settle(struct db *db, const struct backfill_setup *s, int64_t job, struct server *out,
+                   struct server *before, struct err *err) MUST_CHECK;
+/* The same of a worker's new session. */
+bool server_check(struct worker *w, struct err *err) MUST_CHECK;
+
+/* ---- slice.c: of the backfill, or of its verification */
 bool slice_claim(struct worker *w, bool *found, struct err *err) MUST_CHECK;
 void slice_release(struct worker *w, const struct err *why); /* as far as the session lives */
+/* Are there slices that aren't done? */
+bool slice_any_open(struct worker *w, bool *out, struct err *err) MUST_CHECK;
 
 /* ---- batch.c: from the cursor to the bound */
 /* Finds the bound, for the size as it is now. */
@@ -117,6 +145,10 @@ bool batch_run(struct worker *w, enum batch_kind kind, int64_t *visited, int64_t
                struct err *err) MUST_CHECK;
 /* Filled piece by piece: only the cursor. The bound is to be found again. */
 bool batch_move(struct worker *w, int64_t changed, struct err *err) MUST_CHECK;
+
+/* A verification looks at the range instead. */
+bool batch_verify(struct worker *w, enum walk_trust trust, int64_t *visited,
+                  struct err *err) MUST_CHECK;
 
 /* ---- bisect.c: the range has a row that can't be filled. */
 /* Where no such row may be left nothing is filled: it is found, and named in the error. */
@@ -150,6 +182,10 @@ void *vacuum_main(void *worker);
 /* ---- worker.c */
 /* Under the lock: until something changes, or for so long. */
 void crew_wait(struct crew *c, int64_t ms);
+/* Rests for so long, and for as long as something says stop. False: no further batch. */
+bool worker_turn(struct worker *w, int64_t rest_ms);
+/* A batch took so long: how long to rest. */
+int64_t worker_note_batch(struct worker *w, int64_t ms, int64_t changed);
 /* False: nobody is to go on. */
 bool worker_pause(struct worker *w, int64_t ms);
 bool worker_session(struct worker *w, struct err *err) MUST_CHECK;

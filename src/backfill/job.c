@@ -10,24 +10,13 @@
 
 #define PAGE_BYTES 8192.0
 #define SAMPLE_PAGES 1000
+#define USUAL_ROWS 50 /* on a page, where nobody knows */
 #define SAMPLE_BOUNDS 100
-
-struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t)
-{
-    return (struct walk) {&s->spec,
-                          t->quoted,
-                          t->has_parts,
-                          (const char *const *) t->keys,
-                          t->n_keys,
-                          (const char *const *) t->key_types,
-                          (const char *const *) t->set_types};
-}
 
 /* ---- the table --------------------------------------------------------------------------------------------- */
 
-/* Runs in a transaction that only looks, with the author's search_path: the names are the author's. */
-static bool ask(struct db *db, struct arena *a, const struct backfill_setup *s, const char *sql,
-                const struct db_params *p, struct db_rows *rows, struct err *err)
+bool job_ask(struct db *db, struct arena *a, const struct backfill_setup *s, const char *sql,
+             const struct db_params *p, struct db_rows *rows, struct err *err)
 {
     const struct db_call calls[] = {
         {.sql = "BEGIN TRANSACTION READ ONLY"},
@@ -60,6 +49,34 @@ static void take_keys(struct arena *a, const struct backfill_setup *s, const str
             out->keys[out->n_keys++] = arena_strdup(a, db_cell(rows, i, 4));
     if (out->n_keys > WALK_KEYS_MAX)
         out->n_keys = 0;
+    out->by_blocks = out->n_keys == 1 && s->n_key == 1 && strcmp(out->keys[0], WALK_CTID) == 0;
+}
+
+/* Without a key: where a row lies. What has no blocks of its own (a view, a table of another server) has nothing. */
+static void take_blocks(struct arena *a, char kind, struct backfill_table *out)
+{
+    if (out->n_keys > 0 || !strchr("rp", kind))
+        return;
+    out->keys = arena_array(a, const char *, 1);
+    out->keys[0] = WALK_CTID;
+    out->n_keys = 1;
+    out->by_blocks = true;
+}
+
+struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_table *t)
+{
+    double pages = (double) t->bytes / PAGE_BYTES;
+    double rows = t->rows > 0 && pages > 0 ? (double) t->rows / pages : USUAL_ROWS;
+
+    return (struct walk) {&s->spec,
+                          t->quoted,
+                          t->has_parts,
+                          (const char *const *) t->keys,
+                          t->n_keys,
+                          t->by_blocks,
+                          rows < 0.01 ? 0.01 : rows,
+                          (const char *const *) t->key_types,
+                          (const char *const *) t->set_types};
 }
 
 /* Where nobody may ANALYZE, or nobody has: a sample of some pages says how many rows there are and where to cut them.
@@ -81,7 +98,7 @@ static bool sample(struct db *db, struct arena *a, const struct backfill_setup *
              ") AS n, pg_catalog.count(*) OVER () AS total FROM %s%s TABLESAMPLE SYSTEM (%.9g)) AS "
              "x ORDER BY x.n, x.k DESC",
              t->has_parts ? "" : "ONLY ", t->quoted, percent);
-    if (!ask(db, a, s, str_text(&sql), &DB_NO_PARAMS, &rows, err)) {
+    if (!job_ask(db, a, s, str_text(&sql), &DB_NO_PARAMS, &rows, err)) {
         if (!err_is(err, ERR_SQL))
             return false;
         err_clear(err);
@@ -102,11 +119,19 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
 {
     struct db_rows rows = {0};
 
-    if (t->n_keys == 0)
+    if (t->n_keys == 0 || (t->by_blocks && t->rows > 0))
         return true;
-    if (!ask(db, a, s, sql_select_backfill_bounds,
-             &DB_PARAMS(arena_printf(a, "%u", t->oid), t->keys[0], t->has_parts ? "true" : "false"),
-             &rows, err))
+    if (t->by_blocks) {
+        bool good =
+            sample(db, a, s, t, err); /* for how many there are; blocks are cut by their numbers */
+
+        t->n_bounds = 0;
+        return good;
+    }
+    if (!job_ask(
+            db, a, s, sql_select_backfill_bounds,
+            &DB_PARAMS(arena_printf(a, "%u", t->oid), t->keys[0], t->has_parts ? "true" : "false"),
+            &rows, err))
         return false;
     t->bounds = arena_array(a, const char *, rows.n_rows);
     for (int i = 0; i < rows.n_rows; i++)
@@ -128,8 +153,8 @@ static bool look_at_types(struct db *db, struct arena *a, const struct backfill_
         sql_element(&columns, i < t->n_keys ? t->keys[i] : s->spec.set.items[i - t->n_keys].key.s);
     }
     str_add(&columns, "}");
-    if (!ask(db, a, s, sql_select_backfill_types,
-             &DB_PARAMS(arena_printf(a, "%u", t->oid), str_text(&columns)), &rows, err))
+    if (!job_ask(db, a, s, sql_select_backfill_types,
+                 &DB_PARAMS(arena_printf(a, "%u", t->oid), str_text(&columns)), &rows, err))
         return false;
     t->key_types = arena_array(a, const char *, t->n_keys);
     t->set_types = arena_array(a, const char *, n_set);
@@ -157,7 +182,7 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
     memset(out, 0, sizeof *out);
     sql_qualified(&name, s->spec.schema, s->spec.table);
     out->quoted = arena_strdup(a, str_text(&name));
-    if (!ask(db, a, s, sql_select_backfill_table, &DB_PARAMS(out->quoted), &rows, err))
+    if (!job_ask(db, a, s, sql_select_backfill_table, &DB_PARAMS(out->quoted), &rows, err))
         return false;
     if (rows.n_rows == 0)
         return err_set(err, ERR_INPUT, "table %s of backfill %s isn't there", out->quoted, s->name);
@@ -167,12 +192,29 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
     out->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
     out->rows = strtoll(db_cell(&rows, 0, 5), NULL, 10);
     take_keys(a, s, &rows, out);
-    if ((s->spec.via || s->keeps_before) && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
+    take_blocks(a, db_cell(&rows, 0, 1)[0], out);
+    bool names_rows = s->spec.via || s->keeps_before;
+    if (names_rows && out->by_blocks) {
+        err_set(err, ERR_INPUT, "backfill %s: %s has no key, and %s needs one", s->name,
+                out->quoted, s->spec.via ? "via:" : "keep: before");
+        return err_hint(err, "a primary key; or the columns of a unique index, none of them NULL, "
+                             "in key:");
+    }
+    if (names_rows && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
         return false;
     return look_at_bounds(db, a, s, out, err);
 }
 
 /* ---- slices ------------------------------------------------------------------------------------------------ */
+
+/* "(99,65535)", behind the last row of block 99. */
+static const char **block_end(struct arena *a, int64_t block)
+{
+    const char **out = arena_array(a, const char *, 1);
+
+    out[0] = arena_printf(a, "(%lld,65535)", (long long) block);
+    return out;
+}
 
 /* Bounds have the first column only: the others of a slice's end are those of the row before which it is cut. */
 static bool find_end(struct db *db, struct arena *a, const struct backfill_setup *s,
@@ -183,6 +225,12 @@ static bool find_end(struct db *db, struct arena *a, const struct backfill_setup
     struct db_rows rows = {0};
     struct db_params p = {0};
 
+    if (w->by_blocks) {
+        if (!job_ask(db, a, s, walk_end_sql(a, w), &DB_NO_PARAMS, &rows, err))
+            return false;
+        *out = rows.n_rows > 0 ? rows.cell[0] : NULL;
+        return true;
+    }
     str_add(&sql, "SELECT ");
     for (int i = 0; i < w->n_keys; i++) {
         str_add(&sql, i ? ", " : "");
@@ -202,7 +250,7 @@ static bool find_end(struct db *db, struct arena *a, const struct backfill_setup
         str_add(&sql, " DESC");
     }
     str_add(&sql, " LIMIT 1");
-    if (!ask(db, a, s, str_text(&sql), &p, &rows, err))
+    if (!job_ask(db, a, s, str_text(&sql), &p, &rows, err))
         return false;
     *out = rows.n_rows > 0 ? rows.cell[0] : NULL;
     return true;
@@ -257,6 +305,27 @@ static bool cut(struct db *db, struct arena *a, const struct backfill_setup *s,
     return good;
 }
 
+/* The same of blocks: as many in each. */
+static void cut_blocks(struct arena *a, const struct backfill_setup *s,
+                       const struct backfill_table *t, const char *const *hi, const char **out)
+{
+    int64_t last = strtoll(hi[0] + 1, NULL, 10), n = slices_wanted(t->rows, s->workers);
+    json_t *list = json_array();
+    const char *const *from = NULL;
+
+    for (int64_t i = 1; i < n && n <= last; i++) {
+        const char *const *end = (const char *const *) block_end(a, (last + 1) * i / n - 1);
+
+        json_array_append_new(list, json_pack("[o, o]", key_list(from, 1), key_list(end, 1)));
+        from = end;
+    }
+    json_array_append_new(list, json_pack("[o, o]", key_list(from, 1), key_list(hi, 1)));
+    char *text = json_dumps(list, JSON_COMPACT);
+    *out = arena_strdup(a, text);
+    free(text);
+    json_decref(list);
+}
+
 /* ---- beginning --------------------------------------------------------------------------------------------- */
 
 static bool has_slices(struct db *db, struct arena *a, int64_t job, bool *out, struct err *err)
@@ -277,7 +346,8 @@ bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup 
     struct backfill_job before = {0}, job = {.plan = s->plan,
                                              .name = s->name,
                                              .table = t->quoted,
-                                             .checksum = s->checksum};
+                                             .checksum = s->checksum,
+                                             .mode = t->by_blocks ? "ctid" : "keyset"};
     struct walk w = backfill_walk(s, t);
     const char **hi = NULL, **lo = NULL, *ranges = NULL;
     bool cut_before = false;
@@ -288,6 +358,8 @@ bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup 
     bool goes_on = before.exists && before.checksum && strcmp(before.checksum, s->checksum) == 0 &&
                    strcmp(before.status, "done") != 0 && strcmp(before.status, "void") != 0 &&
                    strcmp(before.status, "cancelled") != 0;
+    if (goes_on && !server_begin(db, s, before.id, &(struct server) {0}, &(struct server) {0}, err))
+        return false;
     if (goes_on && !has_slices(db, a, before.id, &cut_before, err))
         return false;
     if (goes_on) { /* the end stays where it is */
@@ -301,8 +373,10 @@ bool backfill_begin(struct db *db, struct arena *a, const struct backfill_setup 
         return true;
     job.hi = key_json(a, (const char *const *) hi, t->n_keys);
     job.rows_total = t->rows;
-    if (!cut_before &&
-        !cut(db, a, s, t, &w, (const char *const *) lo, (const char *const *) hi, &ranges, err))
+    if (!cut_before && t->by_blocks)
+        cut_blocks(a, s, t, (const char *const *) hi, &ranges);
+    else if (!cut_before && !cut(db, a, s, t, &w, (const char *const *) lo,
+                                 (const char *const *) hi, &ranges, err))
         return false;
     if (!cut_before)
         return ledger_backfill_begin_cut(db, a, &job, ranges, out, err);

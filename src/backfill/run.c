@@ -35,6 +35,12 @@ static void make_sql(struct arena *a, struct crew *c)
         c->sql.left[start] = walk_left_sql(a, &c->walk, start);
         c->sql.move[start] = walk_move_sql(a, &c->walk, start);
         c->sql.residual[start] = walk_residual_sql(a, &c->walk, start);
+        c->sql.swept[start] = walk_swept_sql(a, &c->walk, start);
+        if (!c->setup->verifies)
+            continue;
+        const char *differs = c->setup->verifies->differs;
+        c->sql.verify[start] = walk_verify_sql(a, &c->walk, start, differs, WALK_EVALUATES);
+        c->sql.verify_blind[start] = walk_verify_sql(a, &c->walk, start, differs, WALK_BLIND);
     }
     c->sql.row = walk_row_sql(a, &c->walk);
     if (c->setup->spec.via)
@@ -60,6 +66,16 @@ static int64_t number(const struct db_rows *r, int col)
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
+static struct db_call call_progress(const struct crew *c, struct arena *a)
+{
+    const struct backfill_question *q = c->setup->verifies;
+    int64_t id = q ? q->id : c->job->id;
+
+    return (struct db_call) {.sql = q ? sql_select_verification_progress
+                                      : sql_select_backfill_progress,
+                             .params = DB_PARAMS(arena_printf(a, "%lld", (long long) id))};
+}
+
 /* Of the whole job, whoever works on it. */
 static bool look(struct crew *c, struct db *db, struct monitor *m, struct backfill_now *out,
                  struct err *err)
@@ -67,8 +83,8 @@ static bool look(struct crew *c, struct db *db, struct monitor *m, struct backfi
     AUTO(arena) a = {0};
     struct db_rows rows = {0};
 
-    if (!db_query(db, &a, sql_select_backfill_progress,
-                  &DB_PARAMS(arena_printf(&a, "%lld", (long long) c->job->id)), &rows, err))
+    const struct db_call call = call_progress(c, &a);
+    if (!db_query(db, &a, call.sql, &call.params, &rows, err))
         return false;
     if (rows.n_rows == 0)
         return err_set(err, ERR_REFUSED, "backfill %s isn't in the ledger any more",
@@ -88,6 +104,8 @@ static bool look(struct crew *c, struct db *db, struct monitor *m, struct backfi
     out->level = c->level;
     out->cancelled = c->cancelled;
     out->waits_for_lock = c->waits_for_lock;
+    out->timeline = c->server.timeline;
+    out->timeline_before = c->server_before.timeline;
     pthread_mutex_unlock(&c->lock);
     return true;
 }
@@ -156,7 +174,8 @@ static void say(struct view *v, struct backfill_now *now, int64_t mono)
     forecast_take(&v->forecast, now->rows_done, mono);
     now->per_second = v->forecast.per_second;
     now->left_ms = forecast_left_ms(&v->forecast, now->rows_done, now->rows_total);
-    if (mono - v->told_ms >= TELL_MS) {
+    /* Who asks for the backfill's workers doesn't mean those that only look. */
+    if (mono - v->told_ms >= TELL_MS && !c->setup->verifies) {
         v->told_ms = mono;
         monitor_tell(&v->monitor, now);
     }
@@ -173,7 +192,7 @@ static void vacuum(struct view *v, const struct backfill_now *now)
     struct crew *c = v->crew;
     AUTO(err) ignored = {0};
 
-    if (!vacuum_is_due(c, &v->monitor, now) || !vacuum_claim(c, v->db, now))
+    if (c->setup->verifies || !vacuum_is_due(c, &v->monitor, now) || !vacuum_claim(c, v->db, now))
         return;
     if (v->vacuum.has_thread)
         pthread_join(v->vacuum.thread, NULL);
@@ -272,7 +291,8 @@ static bool work(struct view *v, struct worker *workers, struct backfill_now *no
     if (!run(v, workers, s->workers, worker_main, now, err) ||
         !look(v->crew, v->db, &v->monitor, now, err))
         return false;
-    if (!s->ends_job || !is_walked(now) || (now->residual == 0 && now->quarantined == 0))
+    if (!s->ends_job || !is_walked(now) ||
+        (now->residual == 0 && now->quarantined == 0 && !v->crew->walk.by_blocks))
         return true;
     return run(v, workers, 1, residual_main, now, err);
 }
@@ -317,6 +337,8 @@ bool backfill_work(struct ports *ports, struct db *db, struct arena *a,
     struct worker *workers = arena_array(a, struct worker, s->workers);
 
     memset(out, 0, sizeof *out);
+    if (!server_settle(db, s, job->id, &c.server, &c.server_before, err))
+        return false;
     out->rows_total = job->rows_total;
     out->left_ms = -1;
     begin(&c, &v, a);

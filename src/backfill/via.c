@@ -478,7 +478,7 @@ static bool has_changed(struct err *err)
 }
 
 bool via_range(struct worker *w, const struct key_range *r, const struct db_params *marks,
-               struct err *err)
+               int64_t *changed, struct err *err)
 {
     const struct via_sql *sql = &w->crew->sql.via;
     struct db_params at = {0}, p;
@@ -493,8 +493,10 @@ bool via_range(struct worker *w, const struct key_range *r, const struct db_para
         p = at;
         add_key(&p, marks->value, marks->n);
         p.value[p.n++] = v.said;
-        if (db_query(w->db, &w->batch, sql->residual[!r->lo], &p, &rows, err))
+        if (db_query(w->db, &w->batch, sql->residual[!r->lo], &p, &rows, err)) {
+            *changed = strtoll(db_cell(&rows, 0, 0), NULL, 10);
             return strcmp(db_cell(&rows, 0, 1), "0") == 0 || has_changed(err);
+        }
     } while (via_blame(w, sql->fill[!r->lo], &at, &v, err));
     return false;
 }

@@ -32,9 +32,9 @@ bool via_ask(struct worker *w, const char *sql, const struct db_params *at, stru
  * or too many; why says it. */
 bool via_blame(struct worker *w, const char *fill, const struct db_params *at, struct via *v,
                struct err *why) MUST_CHECK;
-/* A range that was left for later: ERR_LOCK_TIMEOUT when some of it still is. */
+/* A range that was left for later: ERR_LOCK_TIMEOUT when some of it still is. changed: rows. */
 bool via_range(struct worker *w, const struct key_range *r, const struct db_params *marks,
-               struct err *err) MUST_CHECK;
+               int64_t *changed, struct err *err) MUST_CHECK;
 /* One row. *filled: by us; else it isn't to do any more. */
 bool via_one(struct worker *w, const char *const *key, bool *filled, struct err *err) MUST_CHECK;
 void via_end(struct worker *w);

@@ -32,8 +32,7 @@ void crew_wait(struct crew *c, int64_t ms)
     pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &t);
 }
 
-/* Rests for so long, and for as long as something says stop. False: no further batch. */
-static bool wait_turn(struct worker *w, int64_t rest_ms)
+bool worker_turn(struct worker *w, int64_t rest_ms)
 {
     struct crew *c = w->crew;
     int64_t begun = clock_mono_ms(c->ports->clock), now = begun;
@@ -55,7 +54,7 @@ static bool wait_turn(struct worker *w, int64_t rest_ms)
     return goes_on;
 }
 
-static void note_batch(struct worker *w, int64_t ms)
+int64_t worker_note_batch(struct worker *w, int64_t ms, int64_t changed)
 {
     struct crew *c = w->crew;
 
@@ -63,14 +62,8 @@ static void note_batch(struct worker *w, int64_t ms)
     c->batch_rows = w->size.rows;
     c->batch_ms = c->batch_ms > 0 ? 0.9 * c->batch_ms + 0.1 * (double) ms : (double) ms;
     c->waits_for_lock = false;
+    int64_t rest = pace_rest_ms(&c->pace, ms, changed);
     pthread_mutex_unlock(&c->lock);
-}
-
-static int64_t rest_after(struct worker *w, int64_t ms, int64_t changed)
-{
-    pthread_mutex_lock(&w->crew->lock);
-    int64_t rest = pace_rest_ms(&w->crew->pace, ms, changed);
-    pthread_mutex_unlock(&w->crew->lock);
     return rest;
 }
 
@@ -187,6 +180,37 @@ static enum next fill_apart(struct worker *w, struct err *why, const struct tria
     return bisect(w, &r, changed, err) && batch_move(w, *changed, err) ? GO_ON : FAIL;
 }
 
+#define BLIND_MOST 1000 /* rows that a verification can't evaluate */
+
+/* A verification goes around a row that can't be evaluated, in ever smaller ranges; the row counts as still to do. */
+static enum next look_apart(struct worker *w, struct err *why, int64_t *visited, struct err *err)
+{
+    int64_t rows = w->narrow ? w->narrow : w->size.rows;
+
+    /* Of blocks the smallest range may have many rows. */
+    if (!w->bound.key || w->n_blind >= BLIND_MOST || w->crew->walk.by_blocks)
+        return again_after(w, -1, why, err);
+    if (rows > 1) {
+        w->narrow = rows / 2;
+        return AGAIN;
+    }
+    w->n_blind++;
+    return batch_verify(w, WALK_BLIND, visited, err) ? GO_ON : FAIL;
+}
+
+static bool look_at_batch(struct worker *w, int64_t *visited, int64_t *changed, struct err *err)
+{
+    int64_t asked = w->bound_rows;
+
+    if (!batch_verify(w, WALK_EVALUATES, visited, err))
+        return false;
+    if (w->crew->walk.by_blocks) /* they were read, however few rows are in them */
+        *visited = asked;
+    *changed = *visited; /* reading is work, too: it is paced by it */
+    w->narrow = w->narrow * 2 < w->size.rows ? w->narrow * 2 : 0;
+    return true;
+}
+
 /* What to do about it. */
 static enum next handle(struct worker *w, struct err *why, struct trial *t, int64_t *changed,
                         struct err *err)
@@ -201,6 +225,8 @@ static enum next handle(struct worker *w, struct err *why, struct trial *t, int6
     worker_note_retry(w, false);
     if (f == FAILURE_DATA && w->crew->setup->spec.via) /* whose fault it is was looked for */
         return again_after(w, -1, why, err);
+    if (f == FAILURE_DATA && w->crew->setup->verifies)
+        return look_apart(w, why, changed, err);
     if (f == FAILURE_DATA)
         return fill_apart(w, why, t, changed, err);
     if (f == FAILURE_CONTENTION)
@@ -237,7 +263,8 @@ static bool one_batch(struct worker *w, bool *leaves, int64_t *changed, int64_t 
 
         arena_reset(&w->batch);
         if ((w->bound.key || batch_bound(w, &why)) &&
-            batch_run(w, t.kind, &visited, changed, &why)) {
+            (w->crew->setup->verifies ? look_at_batch(w, &visited, changed, &why)
+                                      : batch_run(w, t.kind, &visited, changed, &why))) {
             *ms = clock_mono_ms(w->crew->ports->clock) - begun;
             batch_size_done(&w->size, visited, *changed, (double) *ms);
             w->lost_in_a_row = 0;
@@ -273,7 +300,7 @@ static bool walk_slice(struct worker *w, struct err *err)
     while (!leaves && !is_at_end(w)) {
         int64_t changed = 0, ms = 0;
 
-        if (!wait_turn(w, rest)) {
+        if (!worker_turn(w, rest)) {
             slice_release(w, NULL);
             return true;
         }
@@ -285,8 +312,7 @@ static bool walk_slice(struct worker *w, struct err *err)
                                                      w->crew->walk.n_keys)
                                           : "the start");
         }
-        note_batch(w, ms);
-        rest = rest_after(w, ms, changed);
+        rest = worker_note_batch(w, ms, changed);
     }
     w->slice.id = 0;
     return true;
@@ -335,24 +361,9 @@ bool worker_session(struct worker *w, struct err *err)
         good = db_reconnect(w->db, err);
     else
         good = p->db_open(p, w->crew->setup->url, w->crew->setup->label, true, &w->db, err);
-    if (!good || !settle_session(w, err))
+    if (!good || !settle_session(w, err) || !server_check(w, err))
         return false;
     note_pid(w, db_backend_pid(w->db));
-    return true;
-}
-
-/* Does anybody else still work on a slice? */
-static bool others_work(struct worker *w, bool *out, struct err *err)
-{
-    AUTO(arena) a = {0};
-    struct db_rows rows = {0};
-
-    if (!db_query(w->db, &a, sql_count_open_slices,
-                  &DB_PARAMS(arena_printf(&a, "%lld", (long long) w->crew->job->id),
-                             w->crew->setup->checksum),
-                  &rows, err))
-        return false;
-    *out = strcmp(db_cell(&rows, 0, 0), "0") != 0;
     return true;
 }
 
@@ -400,7 +411,7 @@ static bool one_slice(struct worker *w, bool *out, bool *lost, struct err *why, 
         note_walked(w->crew);
         return good;
     }
-    *lost = !others_work(w, out, why);
+    *lost = !slice_any_open(w, out, why);
     if (!*lost && *out)
         wait_for_others(w->crew, before);
     return true;
@@ -420,7 +431,7 @@ static bool work(struct worker *w, struct err *err)
             attempt = 0;
             continue;
         }
-        int64_t wait = failure_of(why.sqlstate) == FAILURE_CONNECTION
+        int64_t wait = failure_of(why.sqlstate) == FAILURE_CONNECTION && !err_is(&why, ERR_REFUSED)
                            ? failure_wait_ms(FAILURE_CONNECTION, ++attempt,
                                              clock_random(w->crew->ports->clock))
                            : -1;

@@ -303,6 +303,11 @@ const char *ask_plan_name(struct context *c, const struct plan *p, const char *w
 struct flag_ops;
 void context_flag_ops(struct context *c, struct flag_ops *out);
 
+/* ---- backfill_found.c */
+struct backfill_found;
+/* What a verification found. False: a row is wrong. */
+bool backfill_show_found(struct context *c, const struct backfill_found *all, int n);
+
 /* show_plan.c: shared forms of answers */
 const char *when_text(struct arena *a, int64_t epoch_ms); /* RFC 3339, "" for 0 */
 void when_json(struct json_out *j, const char *key, int64_t epoch_ms);

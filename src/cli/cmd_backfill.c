@@ -1,4 +1,4 @@
-/* backfill PLAN [status|run|pause|resume|set|retry|estimate|restore] */
+/* backfill PLAN [status|run|pause|resume|set|retry|verify|estimate|restore] */
 #include "cli.h"
 
 #include "phasegate/backfill_ops.h"
@@ -312,6 +312,17 @@ static bool restore(struct context *c, struct engine *e, struct err *err)
     return true;
 }
 
+static bool verify(struct context *c, struct engine *e, struct err *err)
+{
+    struct backfill_found *all = NULL;
+    int n = 0;
+
+    if (!engine_backfill_verify(e, c->plans[0], &c->arena, &all, &n, err))
+        return false;
+    c->exit_code = backfill_show_found(c, all, n) ? 0 : 1;
+    return true;
+}
+
 static bool change(struct context *c, struct engine *e, const struct backfill_setting *set, int n,
                    struct err *err)
 {
@@ -436,6 +447,8 @@ bool cmd_backfill(struct context *c, struct err *err)
         return run(c, e, err);
     if (strcmp(what, "retry") == 0)
         return retry(c, e, err);
+    if (strcmp(what, "verify") == 0)
+        return verify(c, e, err);
     if (strcmp(what, "estimate") == 0)
         return estimate(c, e, err);
     if (strcmp(what, "restore") == 0)

@@ -87,7 +87,5 @@ const char *walk_restore_sql(struct arena *a, const struct walk *w)
              " SELECT (SELECT pg_catalog.count(*) FROM phasegate_b), (SELECT pg_catalog.count(*)"
              " FROM phasegate_back)",
              (long long) w->keeps_for);
-    const char *text = arena_strdup(a, str_text(&s));
-    str_free(&s);
-    return text;
+    return walk_done(a, &s);
 }

@@ -54,7 +54,7 @@ struct walk_params walk_params(const struct walk *w, bool from_start)
     return (struct walk_params) {from_start ? 0 : 1, n + 1, n + w->n_keys + 1};
 }
 
-static const char *done(struct arena *a, struct str *s)
+const char *walk_done(struct arena *a, struct str *s)
 {
     const char *text = arena_strdup(a, str_text(s));
 
@@ -64,11 +64,37 @@ static const char *done(struct arena *a, struct str *s)
 
 /* ---- looking --------------------------------------------------------------------------------------------- */
 
+/* No look at the table: rows in order of their blocks would have to be sorted. */
+static const char *next_block(struct arena *a, const struct walk *w, const struct walk_params *p)
+{
+    struct str s = {0};
+
+    str_addf(
+        &s,
+        "SELECT x.b FROM (SELECT ('(' || (greatest(pg_catalog.ceil(($%d::pg_catalog.float8 + 1)"
+        " / %.9g), 1)::pg_catalog.int8",
+        p->next, w->rows_per_page);
+    if (p->cursor)
+        str_addf(&s,
+                 " + pg_catalog.split_part(pg_catalog.ltrim($%d::pg_catalog.text, '('), ',', "
+                 "1)::pg_catalog.int8",
+                 p->cursor);
+    else
+        str_add(&s, " - 1");
+    str_addf(&s,
+             ")::pg_catalog.text || ',65535)')::pg_catalog.tid AS b) AS x"
+             " WHERE x.b OPERATOR(pg_catalog.<) $%d",
+             p->bound);
+    return walk_done(a, &s);
+}
+
 const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start)
 {
     struct walk_params p = walk_params(w, from_start);
     struct str s = {0};
 
+    if (w->by_blocks)
+        return next_block(a, w, &p);
     str_add(&s, "SELECT ");
     walk_add_keys(&s, w, "");
     str_add(&s, " FROM ");
@@ -78,7 +104,7 @@ const char *walk_next_sql(struct arena *a, const struct walk *w, bool from_start
     str_add(&s, " ORDER BY ");
     walk_add_keys(&s, w, "");
     str_addf(&s, " OFFSET $%d::pg_catalog.int8 LIMIT 1", p.next);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -90,7 +116,7 @@ const char *walk_count_sql(struct arena *a, const struct walk *w, bool from_star
     walk_add_table(&s, w);
     str_add(&s, " WHERE ");
     walk_add_range(&s, w, &p);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -107,13 +133,31 @@ const char *walk_digest_sql(struct arena *a, const struct walk *w, bool from_sta
     walk_add_table(&s, w);
     str_add(&s, " WHERE ");
     walk_add_range(&s, w, &p);
-    return done(a, &s);
+    return walk_done(a, &s);
+}
+
+static const char *last_block(struct arena *a, const struct walk *w)
+{
+    struct str s = {0};
+
+    str_add(&s, "SELECT ('(' || (x.pages - 1)::pg_catalog.text || ',65535)')::pg_catalog.tid FROM "
+                "(SELECT pg_catalog.max(pg_catalog.pg_relation_size(t.relid)) / "
+                "pg_catalog.current_setting('block_size')::pg_catalog.int8 AS pages FROM "
+                "(SELECT pg_catalog.to_regclass(");
+    sql_literal(&s, w->table);
+    str_add(&s, ") AS relid UNION ALL SELECT p.relid FROM pg_catalog.pg_partition_tree("
+                "pg_catalog.to_regclass(");
+    sql_literal(&s, w->table);
+    str_add(&s, ")) AS p) AS t) AS x WHERE x.pages > 0");
+    return walk_done(a, &s);
 }
 
 const char *walk_end_sql(struct arena *a, const struct walk *w)
 {
     struct str s = {0};
 
+    if (w->by_blocks)
+        return last_block(a, w);
     str_add(&s, "SELECT ");
     walk_add_keys(&s, w, "");
     str_add(&s, " FROM ");
@@ -121,7 +165,7 @@ const char *walk_end_sql(struct arena *a, const struct walk *w)
     str_add(&s, " ORDER BY ");
     walk_add_keys(&s, w, " DESC");
     str_add(&s, " LIMIT 1");
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 /* Rows of the range that are still to do; FROM and match belong to the author's condition. */
@@ -154,7 +198,7 @@ const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start
     str_add(&s, " ORDER BY ");
     walk_add_keys(&s, w, "");
     str_addf(&s, " LIMIT $%d::pg_catalog.int8", p.next);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -170,7 +214,7 @@ const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_star
     str_add(&s, " ORDER BY ");
     walk_add_keys(&s, w, "");
     str_addf(&s, " LIMIT $%d::pg_catalog.int8", from_start ? 1 : w->n_keys + 1);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 /* ---- filling --------------------------------------------------------------------------------------------- */
@@ -340,7 +384,7 @@ const char *walk_batch_sql(struct arena *a, const struct walk *w, bool from_star
     add_changed(&s);
     walk_add_moved(&s, p.next);
     walk_add_answer(&s);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -357,7 +401,7 @@ const char *walk_batch_free_sql(struct arena *a, const struct walk *w, bool from
     walk_add_moved(&s, p.next);
     walk_add_later(&s, p.next);
     walk_add_answer(&s);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_move_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -376,7 +420,7 @@ const char *walk_move_sql(struct arena *a, const struct walk *w, bool from_start
     add_changed(&s);
     walk_add_moved(&s, p.next);
     walk_add_answer(&s);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_fill_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -387,7 +431,7 @@ const char *walk_fill_sql(struct arena *a, const struct walk *w, bool from_start
     str_add(&s, "WITH ");
     add_filled(&s, w, &p);
     str_add(&s, " SELECT pg_catalog.count(*) FROM filled");
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -406,7 +450,46 @@ const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_s
              " AND r.hi = $%d::pg_catalog.jsonb)"
              " SELECT changed FROM n",
              p.next, p.next + 1, p.next + 2);
-    return done(a, &s);
+    return walk_done(a, &s);
+}
+
+const char *walk_swept_sql(struct arena *a, const struct walk *w, bool from_start)
+{
+    struct walk_params p = walk_params(w, from_start);
+    struct str s = {0};
+
+    str_add(&s, "WITH ");
+    add_filled(&s, w, &p);
+    str_addf(&s,
+             ", n AS (SELECT pg_catalog.count(*) AS changed FROM filled)"
+             ", marked AS (INSERT INTO phasegate.backfill_residual AS r"
+             " (job_id, lo, hi, reason, rows_changed, done_at)"
+             " SELECT $%d::pg_catalog.int8, $%d::pg_catalog.jsonb, $%d::pg_catalog.jsonb, 'moved',"
+             " n.changed, pg_catalog.clock_timestamp() FROM n WHERE n.changed > 0"
+             " ON CONFLICT (job_id, lo, hi) DO UPDATE SET done_at = excluded.done_at,"
+             " rows_changed = r.rows_changed + excluded.rows_changed)"
+             " SELECT changed FROM n",
+             p.next, p.next + 1, p.next + 2);
+    return walk_done(a, &s);
+}
+
+const char *walk_still_sql(struct arena *a, const struct walk *w, bool from_start)
+{
+    struct walk_params p = walk_params(w, from_start);
+    struct str s = {0};
+
+    str_add(&s, "WITH filled AS (");
+    add_update(&s, w);
+    if (w->spec->from)
+        str_addf(&s, " FROM %s", w->spec->from);
+    str_add(&s, " WHERE ");
+    walk_add_range(&s, w, &p);
+    walk_add_todo(&s, w);
+    str_addf(&s,
+             " RETURNING (%s) AS still) SELECT pg_catalog.count(*),"
+             " pg_catalog.count(*) FILTER (WHERE filled.still) FROM filled",
+             w->spec->todo);
+    return walk_done(a, &s);
 }
 
 const char *walk_row_sql(struct arena *a, const struct walk *w)
@@ -416,5 +499,5 @@ const char *walk_row_sql(struct arena *a, const struct walk *w)
     str_add(&s, "WITH ");
     add_filled(&s, w, NULL);
     str_add(&s, " SELECT pg_catalog.count(*) FROM filled");
-    return done(a, &s);
+    return walk_done(a, &s);
 }

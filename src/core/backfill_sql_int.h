@@ -5,6 +5,8 @@
 #include "phasegate/backfill_sql.h"
 #include "phasegate/str.h"
 
+/* What was put together, in the arena. */
+const char *walk_done(struct arena *a, struct str *s);
 void walk_add_table(struct str *s, const struct walk *w);
 void walk_add_key(struct str *s, const struct walk *w, int i);
 void walk_add_keys(struct str *s, const struct walk *w, const char *after);

@@ -10,14 +10,6 @@
 
 #include <string.h>
 
-static const char *done(struct arena *a, struct str *s)
-{
-    const char *text = arena_strdup(a, str_text(s));
-
-    str_free(s);
-    return text;
-}
-
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 static bool is_key(const struct walk *w, const char *column)
@@ -77,7 +69,7 @@ const char *walk_via_read_sql(struct arena *a, const struct walk *w, bool from_s
     walk_add_todo(&s, w);
     str_add(&s, " ORDER BY ");
     walk_add_keys(&s, w, "");
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_via_read_row_sql(struct arena *a, const struct walk *w)
@@ -87,7 +79,7 @@ const char *walk_via_read_row_sql(struct arena *a, const struct walk *w)
     add_read(&s, w);
     walk_add_comparison(&s, w, "=", 1);
     walk_add_todo(&s, w);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
@@ -228,7 +220,7 @@ const char *walk_via_batch_sql(struct arena *a, const struct walk *w, bool from_
     walk_add_moved(&s, p.next);
     walk_add_later(&s, p.next);
     walk_add_answer(&s);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_via_fill_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -238,7 +230,7 @@ const char *walk_via_fill_sql(struct arena *a, const struct walk *w, bool from_s
 
     add_all(&s, w, &(struct where) {&p}, true, p.next);
     str_add(&s, " SELECT changed FROM n");
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_via_residual_sql(struct arena *a, const struct walk *w, bool from_start)
@@ -255,7 +247,7 @@ const char *walk_via_residual_sql(struct arena *a, const struct walk *w, bool fr
              " AND r.hi = $%d::pg_catalog.jsonb)"
              " SELECT changed, behind FROM n",
              p.next, p.next + 1, p.next + 2);
-    return done(a, &s);
+    return walk_done(a, &s);
 }
 
 const char *walk_via_row_sql(struct arena *a, const struct walk *w)
@@ -264,5 +256,5 @@ const char *walk_via_row_sql(struct arena *a, const struct walk *w)
 
     add_all(&s, w, &(struct where) {NULL}, false, w->n_keys + 1);
     str_add(&s, " SELECT changed, behind FROM n");
-    return done(a, &s);
+    return walk_done(a, &s);
 }

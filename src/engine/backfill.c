@@ -17,7 +17,7 @@ struct filler {
     struct backfill_job job;
     struct backfill_now now;
     int64_t begun_ms, rows_before; /* of this run: for its rate */
-    int64_t holder_said_ms;
+    int64_t holder_said_ms, timeline_said;
 };
 
 static int64_t given(int64_t value, int64_t usual) { return value != MODEL_UNSET ? value : usual; }
@@ -96,6 +96,7 @@ static bool settle(struct work *w, const struct task *t, struct filler *f, struc
     s->workers = (int) given(b->workers, 1);
     s->workers = s->workers < 1 ? 1 : s->workers > WORKERS_MAX ? WORKERS_MAX : s->workers;
     s->ends_job = true;
+    s->takes_server = w->o->force;
     s->stops_at_bad_row = b->on_bad_row_stop;
     s->keeps_before = b->keeps_before;
     s->max_bad_rows = given(b->max_bad_rows, 0);
@@ -135,6 +136,18 @@ static void say_holder(struct filler *f, int64_t now)
          lock_holder(f->w, f->table.quoted));
 }
 
+static void say_failover(struct filler *f, const struct backfill_now *now)
+{
+    if (f->timeline_said == 0)
+        f->timeline_said = now->timeline_before;
+    if (now->timeline <= f->timeline_said)
+        return;
+    emit(f->w, EVENT_WARNING, f->t->id,
+         "there was a failover: timeline %lld, after %lld; going on from the cursor of this server",
+         (long long) now->timeline, (long long) f->timeline_said);
+    f->timeline_said = now->timeline;
+}
+
 /* What an earlier run did took none of this one's time. */
 static void progress(void *ctx, const struct backfill_now *now, bool is_last)
 {
@@ -167,6 +180,7 @@ static void progress(void *ctx, const struct backfill_now *now, bool is_last)
     events_emit(f->w->e->ports->events, &ev);
     if (now->waits_for_lock)
         say_holder(f, mono);
+    say_failover(f, now);
 }
 
 /* ---- beginning and end --------------------------------------------------------------------------------------- */
@@ -215,6 +229,29 @@ static bool has_null_keys(struct work *w, const struct filler *f, bool *out, str
     return true;
 }
 
+/* Without a key nothing names a row for longer than until somebody changes it. Such a job isn't gone on with by a key that
+ * was made meanwhile, nor the other way round: it reads differently. */
+static bool take_blocks(struct work *w, struct filler *f, struct err *err)
+{
+    const struct pos at = f->t->backfill->at;
+    const char *what = NULL;
+
+    if (!f->table.by_blocks)
+        return true;
+    f->setup.checksum = arena_printf(w->a, "%s %s", f->t->checksum, WALK_CTID);
+    if (!f->setup.spec.tells_left)
+        what = "say in where: which rows are still to do";
+    else if (f->setup.max_bad_rows > 0)
+        what = "without max_bad_rows no row has to be remembered";
+    if (!what)
+        return true;
+    err_set(err, ERR_INPUT, "%s:%d:%d: table %s has no primary key by which backfill %s could %s",
+            at.file, at.line, at.col, f->table.quoted, f->setup.name,
+            f->setup.spec.tells_left ? "remember rows that can't be filled"
+                                     : "find the rows that others move meanwhile");
+    return err_hint(err, "%s; or name the columns of a unique index without NULLs in key:", what);
+}
+
 static bool look(struct work *w, struct filler *f, struct err *err)
 {
     bool has_nulls = false;
@@ -230,7 +267,10 @@ static bool look(struct work *w, struct filler *f, struct err *err)
         return err_set(err, ERR_INPUT, "%s:%d:%d: table %s of backfill %s isn't there", at.file,
                        at.line, at.col, str_text(&name), f->setup.name);
     }
-    if (f->setup.n_key > 0 && f->table.n_keys > 0 && !has_null_keys(w, f, &has_nulls, err))
+    if (!take_blocks(w, f, err))
+        return false;
+    if (f->setup.n_key > 0 && f->table.n_keys > 0 && !f->table.by_blocks &&
+        !has_null_keys(w, f, &has_nulls, err))
         return false;
     if (f->table.n_keys > 0 && !has_nulls)
         return true;
@@ -400,6 +440,20 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
     return record_done(w, &f, ms, err);
 }
 
+/* The job as it was begun; it is to read as it did then. */
+static bool find(struct work *w, const struct task *t, struct filler *f, struct err *err)
+{
+    if (!backfill_look(w->e->db, w->a, &f->setup, &f->table, err) || !take_blocks(w, f, err) ||
+        !ledger_backfill_job(w->e->db, w->a, f->setup.plan, f->setup.name, &f->job, err))
+        return false;
+    if (f->job.checksum && t->checksum && strcmp(f->job.checksum, f->setup.checksum) == 0)
+        return true;
+    err_set(err, ERR_REFUSED, "%s: backfill %s reads differently from the one that runs",
+            pos_text(w->a, t->backfill->at), f->setup.name);
+    err_reason(err, "edited");
+    return err_hint(err, "work on it with the plan as it was when it began");
+}
+
 bool backfill_join(struct work *w, const struct task *t, int workers, bool only_bad_rows,
                    struct backfill_now *out, struct err *err)
 {
@@ -418,17 +472,52 @@ bool backfill_join(struct work *w, const struct task *t, int workers, bool only_
         f.setup.max_bad_rows = INT32_MAX;
     /* Not "phasegate/": a run that begins isn't to wait for these sessions, which may stay for hours. */
     f.setup.label = arena_printf(w->a, "phasegate-backfill/%s/%s", w->e->run_id, f.setup.name);
-    if (!backfill_look(w->e->db, w->a, &f.setup, &f.table, err) ||
-        !ledger_backfill_job(w->e->db, w->a, f.setup.plan, f.setup.name, &f.job, err))
+    if (!find(w, t, &f, err))
         return false;
-    if (!f.job.checksum || !t->checksum || strcmp(f.job.checksum, t->checksum) != 0) {
-        err_set(err, ERR_REFUSED, "%s: backfill %s reads differently from the one that runs",
-                pos_text(w->a, t->backfill->at), f.setup.name);
-        err_reason(err, "edited");
-        return err_hint(err, "work on it with the plan as it was when it began");
-    }
     f.begun_ms = clock_mono_ms(w->e->ports->clock);
     f.rows_before = f.job.rows_done;
     return backfill_work(w->e->ports, w->e->db, w->a, &f.setup, &f.table, &f.job, &watch, out,
                          &finished, err);
+}
+
+/* A session that only looks and may stay for hours: a run that begins isn't to wait for it. */
+static void settle_verification(struct work *w, struct filler *f)
+{
+    f->setup.ends_job = false;
+    f->setup.label = arena_printf(w->a, "phasegate-verify/%s/%s", w->e->run_id, f->setup.name);
+}
+
+static bool verify_begin(struct work *w, const struct task *t, struct filler *f,
+                         struct backfill_question *out, struct err *err)
+{
+    /* From the first write of the new side on, nothing but that side knows what is right. */
+    bool compares = !(sync_is_one_way(w) && backfill_is_of_sync(w->p, &f->setup.spec));
+
+    if (!backfill_verify_begin(w->e->db, w->a, &f->setup, &f->table, &f->job, compares, out, err))
+        return err_note(err, "verifying backfill %s", f->setup.name);
+    f->setup.verifies = out;
+    f->begun_ms = clock_mono_ms(w->e->ports->clock);
+    f->rows_before = out->rows_before;
+    if (out->rows_before > 0)
+        emit(w, EVENT_INFO, t->id, "going on with a verification after %lld rows",
+             (long long) out->rows_before);
+    return true;
+}
+
+bool backfill_verify_job(struct work *w, const struct task *t, struct backfill_question *out,
+                         struct err *err)
+{
+    struct filler f = {.w = w, .t = t};
+    const struct backfill_watch watch = {&f, may_go_on, progress};
+    bool finished = false;
+
+    if (!check(w, t, &f.setup.spec, err) || !settle(w, t, &f, err))
+        return false;
+    settle_verification(w, &f);
+    if (!find(w, t, &f, err) || !verify_begin(w, t, &f, out, err) ||
+        !backfill_work(w->e->ports, w->e->db, w->a, &f.setup, &f.table, &f.job, &watch, &f.now,
+                       &finished, err))
+        return false;
+    return db_exec(w->e->db, sql_finish_backfill_verification,
+                   &DB_PARAMS(arena_printf(w->a, "%lld", (long long) out->id)), err);
 }

@@ -186,6 +186,35 @@ static bool is_no_answer(struct err *err)
     return true;
 }
 
+#define FIRST_BLOCKS "(99,65535)" /* of a table without a key: there a few rows are found at once */
+
+/* What is filled may lie elsewhere afterwards, so the rows say themselves whether they are still to do. A pass over all of
+ * them ends only when none is. */
+static bool check_ends(struct work *w, const struct task *t, const struct backfill_setup *s,
+                       const struct walk *k, struct err *err)
+{
+    const struct pos at = t->backfill->at;
+    struct db_rows todo = {0}, rows = {0};
+
+    if (!look(w, LOOK_MS, walk_left_sql(w->a, k, true), &DB_PARAMS(FIRST_BLOCKS, PROBE_ROWS), &todo,
+              err))
+        return is_no_answer(err);
+    if (todo.n_rows == 0)
+        return true;
+    const struct db_call still = {.sql = walk_still_sql(w->a, k, true),
+                                  .params = DB_PARAMS(db_cell(&todo, todo.n_rows - 1, 0))};
+    if (!trial(w, "BEGIN", PROBE_MS, &still, 1, &rows, err))
+        return is_no_answer(err);
+    if (strcmp(db_cell(&rows, 0, 1), "0") == 0)
+        return true;
+    err_set(err, ERR_INPUT,
+            "%s:%d:%d: %s of the first %s rows of backfill %s are still to do once they were "
+            "filled, and without a primary key nothing else tells which are done",
+            at.file, at.line, at.col, db_cell(&rows, 0, 1), db_cell(&rows, 0, 0), s->name);
+    return err_hint(err, "where: has to be false for a row that was filled; or name the columns of "
+                         "a unique index in key:");
+}
+
 bool backfill_check_twice(struct work *w, const struct task *t, const struct backfill_setup *s,
                           const struct backfill_table *table, struct err *err)
 {
@@ -197,6 +226,8 @@ bool backfill_check_twice(struct work *w, const struct task *t, const struct bac
 
     if (s->via) /* a program is asked for rows that are written, and for no others */
         return true;
+    if (k.by_blocks && !s->spec.insert)
+        return check_ends(w, t, s, &k, err);
     if (!find_end(w, &k, &hi, err))
         return is_no_answer(err);
     if (!hi)

@@ -10,8 +10,6 @@
 bool backfill_settle(struct work *w, const struct task *t, struct backfill_setup *out,
                      struct err *err) MUST_CHECK;
 
-/* backfill_ops.c: the plan's task for a job, and its phase in w. NULL: the plan has no backfill of this name any more. */
-const struct task *backfill_task(struct work *w, const char *name);
 /* backfill_restore.c: rows whose old values are kept; were brought back; were left alone as they had changed. */
 bool backfill_kept(struct engine *e, struct arena *a, int64_t job, int64_t *kept, int64_t *restored,
                    int64_t *newer, struct err *err) MUST_CHECK;
@@ -31,5 +29,20 @@ bool backfill_basis(struct work *w, const struct backfill_setup *s, const struct
 bool backfill_measure(struct work *w, const struct backfill_setup *s,
                       const struct backfill_table *t, struct estimate_basis *b,
                       struct err *err) MUST_CHECK;
+
+#define BACKFILL_VERIFIED_VERSION 4 /* of the ledger, that knows verifications */
+
+/* ---- beside an advance: without the lease ---- */
+
+/* As work_open: whoever has the lease goes on. */
+bool backfill_open_beside(struct work *w, struct engine *e, struct plan *p,
+                          const struct advance_options *o, struct arena *a,
+                          struct err *err) MUST_CHECK;
+/* The plan's task for a job; w->phase is its phase. NULL: the plan has no backfill of this name any more. */
+const struct task *backfill_task(struct work *w, const char *name);
+bool backfill_is_over(const struct plan *p, struct err *err); /* false: the refusal */
+/* Looks at all rows of a job that is done. *out: the verification, finished. */
+bool backfill_verify_job(struct work *w, const struct task *t, struct backfill_question *out,
+                         struct err *err) MUST_CHECK;
 
 #endif

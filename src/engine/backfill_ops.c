@@ -173,9 +173,8 @@ static bool visit_job(struct work *w, const struct backfill_status *s, struct vi
     return true;
 }
 
-/* As work_open, without the lease: whoever has it goes on. */
-static bool open_beside(struct work *w, struct engine *e, struct plan *p,
-                        const struct advance_options *o, struct arena *a, struct err *err)
+bool backfill_open_beside(struct work *w, struct engine *e, struct plan *p,
+                          const struct advance_options *o, struct arena *a, struct err *err)
 {
     *w = (struct work) {.e = e, .p = p, .a = a, .o = o};
     if (!e->facts(e->set, p, err) || !session_ask_clock(e, a, err) || !work_reload(w, err))
@@ -185,7 +184,7 @@ static bool open_beside(struct work *w, struct engine *e, struct plan *p,
     return true;
 }
 
-static bool is_over(const struct plan *p, struct err *err)
+bool backfill_is_over(const struct plan *p, struct err *err)
 {
     err_set(err, ERR_REFUSED, "there is nothing to do: all backfills of plan %s have ended",
             p->id.s);
@@ -201,10 +200,10 @@ static bool visit(struct engine *e, struct plan *p, struct visit *v, struct aren
     struct backfill_status *jobs = NULL;
     int n = 0;
 
-    if (!engine_backfills(e, p, a, &jobs, &n, err) || !open_beside(&w, e, p, &o, a, err))
+    if (!engine_backfills(e, p, a, &jobs, &n, err) || !backfill_open_beside(&w, e, p, &o, a, err))
         return false;
     if (v->retries && p->phases[PHASE_CONTRACT].present && w.state.stage >= STAGE_CONTRACT_DONE)
-        return is_over(p, err);
+        return backfill_is_over(p, err);
     for (int i = 0; i < n; i++) {
         bool wanted = v->retries ? jobs[i].bad > 0 : strcmp(jobs[i].status, "running") == 0;
         if (wanted && !visit_job(&w, &jobs[i], v, err))
@@ -288,7 +287,7 @@ bool engine_backfill_estimate(struct engine *e, struct plan *p, bool measured, s
     struct work w;
 
     *out_n = 0;
-    if (!open_beside(&w, e, p, &o, a, err))
+    if (!backfill_open_beside(&w, e, p, &o, a, err))
         return false;
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1)
@@ -369,6 +368,24 @@ static void take_all(struct backfill_knobs *k, json_t *all)
         k, key, json_string_value(value), &why);
 }
 
+/* One that is done can still be verified. */
+static bool is_verifying(struct engine *e, const struct plan *p, struct arena *a, bool *out,
+                         struct err *err)
+{
+    struct db_rows rows = {0};
+    int version = 0;
+
+    *out = false;
+    if (!ledger_version(e->db, &version, err))
+        return false;
+    if (version < BACKFILL_VERIFIED_VERSION)
+        return true;
+    if (!db_query(e->db, a, sql_count_open_verifications, &DB_PARAMS(p->id.s), &rows, err))
+        return false;
+    *out = strcmp(db_cell(&rows, 0, 0), "0") != 0;
+    return true;
+}
+
 /* With what is set already and what the plan says: alone each is right. */
 static bool check_together(struct engine *e, const struct plan *p, json_t *set, struct arena *a,
                            struct err *err)
@@ -379,8 +396,13 @@ static bool check_together(struct engine *e, const struct plan *p, json_t *set, 
 
     for (int i = 0; i < n; i++)
         open += strcmp(jobs[i].status, "done") != 0 && strcmp(jobs[i].status, "cancelled") != 0;
-    if (good && n > 0 && open == 0)
-        return is_over(p, err);
+    bool verifying = false;
+    if (good && n > 0 && open == 0) {
+        if (!is_verifying(e, p, a, &verifying, err))
+            return false;
+        if (!verifying)
+            return backfill_is_over(p, err);
+    }
     for (int i = 0; good && i < n; i++) {
         struct backfill_knobs k;
         const char *why = NULL;

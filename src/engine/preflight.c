@@ -166,6 +166,22 @@ static bool find_table(struct preflighting *f, struct touched *t, struct err *er
     return find_key(f, t, err);
 }
 
+/* Even its size isn't told while somebody has it for themselves. */
+static bool note_held(struct preflighting *f, struct touched *t, struct err *err)
+{
+    if (strcmp(err->sqlstate, "55P03") != 0 || !db_is_usable(f->e->db))
+        return false;
+    struct preflight_check *c = preflight_add(f, "locks", t->table, sql_preflight_table);
+    c->at = t->at;
+    t->oid = NULL;
+    err_clear(err);
+    preflight_settle(
+        f, c, PREFLIGHT_NO_GO, "somebody holds it against everybody, readers too",
+        "nobody holds it against writers",
+        "let that end first: a maintenance command, an index build, another migration");
+    return true;
+}
+
 /* ---- the server ---------------------------------------------------------------------------------------------- */
 
 /* One row: outcome, value, limit, help. The words of the outcome are those of preflight_outcome_word. */
@@ -313,7 +329,7 @@ bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct
     out->phase = f.phase;
     touch_all(&f);
     for (int i = 0; i < f.n_tables; i++)
-        if (!find_table(&f, &f.tables[i], err))
+        if (!find_table(&f, &f.tables[i], err) && !note_held(&f, &f.tables[i], err))
             return false;
     if (!ask_server(&f, err))
         return false;

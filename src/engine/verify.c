@@ -246,27 +246,73 @@ bool verify_run(struct work *w, const struct task *t, struct err *err)
     return record_task_and_state(w, t, "done", ms, err);
 }
 
+#define WRONG_SHOWN 20
+
+/* The columns that name a row of sync's table; without a primary key where it lies now. */
+static bool key_columns(struct work *w, struct str *out, struct err *err)
+{
+    AUTO(str) name = {0};
+    struct db_rows rows = {0};
+
+    sql_qualified(&name, w->p->sync.schema.s, w->p->sync.table.s);
+    if (!ask_rows(w->e, w->a, NULL, sql_select_backfill_table, &DB_PARAMS(str_text(&name)), 0,
+                  &rows, err))
+        return false;
+    for (int i = 0; i < rows.n_rows && db_cell(&rows, i, 4); i++) {
+        str_add(out, out->len ? ", " : "");
+        str_add(out, "pg_catalog.format('%s', ");
+        sql_qualified(out, w->p->sync.table.s, db_cell(&rows, i, 4));
+        str_add(out, ")");
+    }
+    if (out->len == 0) {
+        str_add(out, "'ctid ' || ");
+        sql_qualified(out, w->p->sync.table.s, "ctid");
+        str_add(out, "::pg_catalog.text");
+    }
+    return true;
+}
+
+/* One statement: a sample is another one each time. */
+static bool compare(struct work *w, double percent, int64_t *differ, const char **keys,
+                    struct err *err)
+{
+    AUTO(str) sql = {0}, key = {0};
+    struct db_rows rows = {0};
+
+    if (!key_columns(w, &key, err))
+        return false;
+    str_addf(
+        &sql,
+        "SELECT pg_catalog.count(*), (SELECT pg_catalog.string_agg(k.key, ', ' ORDER BY k.n)"
+        " FROM pg_catalog.unnest((pg_catalog.array_agg(x.key))[1:%d]) WITH ORDINALITY AS k"
+        " (key, n)) FROM (SELECT pg_catalog.jsonb_build_array(%s)::pg_catalog.text AS key FROM ",
+        WRONG_SHOWN, str_text(&key));
+    sql_qualified(&sql, w->p->sync.schema.s, w->p->sync.table.s);
+    str_addf(&sql, " TABLESAMPLE SYSTEM (%g) WHERE NOT (%s)) AS x", percent,
+             sync_agrees_sql(w->a, w->p));
+    if (!ask_rows(w->e, w->a, NULL, str_text(&sql), &DB_NO_PARAMS, 0, &rows, err))
+        return false;
+    *differ = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    *keys = db_cell(&rows, 0, 1);
+    return true;
+}
+
 bool compare_run(struct work *w, const struct task *t, struct err *err)
 {
     const struct compare *c = &w->p->phases[PHASE_DUAL_READ].compare;
-    int64_t started = clock_mono_ms(w->e->ports->clock);
-    AUTO(str) sql = {0};
-    const char *v = NULL;
+    int64_t started = clock_mono_ms(w->e->ports->clock), differ = 0;
+    const char *keys = NULL;
 
     if (w->p->sync.by == SYNC_NONE) {
         report_task(w, t, "skipped", 0, "the plan has no sync to compare by");
         return record_task_now(w, t, "skipped", 0, NULL, NULL, NULL, err);
     }
-    str_add(&sql, "SELECT pg_catalog.count(*) FROM ");
-    sql_qualified(&sql, w->p->sync.schema.s, w->p->sync.table.s);
-    str_addf(&sql, " TABLESAMPLE SYSTEM (%g) WHERE NOT (%s)", c->sample_percent,
-             sync_agrees_sql(w->a, w->p));
-    if (!ask_value(w->e, w->a, str_text(&sql), 0, &v, err))
+    if (!compare(w, c->sample_percent, &differ, &keys, err))
         return false;
-    int64_t differ = v ? strtoll(v, NULL, 10) : 0;
     if (differ > c->max_mismatch) {
         err_set(err, ERR_NO, "old and new differ in %lld rows of the sample, %lld are allowed",
                 (long long) differ, (long long) c->max_mismatch);
+        err_detail(err, "Keys of %s: %s", differ > WRONG_SHOWN ? "the first" : "these rows", keys);
         return err_reason(err, "mismatch");
     }
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;

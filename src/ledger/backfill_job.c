@@ -78,6 +78,7 @@ static void begin_call(struct arena *a, const struct backfill_job *j, struct db_
     call_text(out, j->hi);
     call_int(a, out, j->rows_total);
     call_time(a, out, j->started_at_ms);
+    call_text(out, j->mode ? j->mode : "keyset");
 }
 
 bool ledger_backfill_begin(struct db *db, struct arena *a, const struct backfill_job *j,

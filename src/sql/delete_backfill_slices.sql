@@ -9,6 +9,8 @@ WITH job AS (
     DELETE FROM phasegate.backfill_batch AS b USING slices WHERE b.slice_id = slices.slice_id
 ), residual AS (
     DELETE FROM phasegate.backfill_residual AS r USING job WHERE r.job_id = job.job_id
+), verified AS (
+    DELETE FROM phasegate.backfill_verification AS v USING job WHERE v.job_id = job.job_id
 ), quarantine AS (
     DELETE FROM phasegate.backfill_quarantine AS q USING job WHERE q.job_id = job.job_id
 )

@@ -1,14 +1,14 @@
 -- purpose: begin a backfill, or take over one that was begun
--- params: $1 plan, $2 name, $3 table, $4 checksum, $5 hi, $6 rows_total, $7 started_at in ms (0: now)
+-- params: $1 plan, $2 name, $3 table, $4 checksum, $5 hi, $6 rows_total, $7 started_at in ms (0: now), $8 how it is walked
 -- returns: one row: the backfill as it is now; times in ms
 -- It goes on where it stands, up to the end frozen then, and whoever had it is fenced off by the new epoch.
 -- From the start when it was finished, voided, or planned differently.
 INSERT INTO phasegate.backfill_job AS j
-    (plan, name, rel, checksum, status, hi, rows_total, started_at)
-VALUES ($1::text, $2::text, $3::text, $4::text, 'running', $5::jsonb, $6::bigint,
+    (plan, name, rel, checksum, status, hi, rows_total, mode, started_at)
+VALUES ($1::text, $2::text, $3::text, $4::text, 'running', $5::jsonb, $6::bigint, $8::text,
         coalesce(pg_catalog.to_timestamp(nullif($7::bigint, 0) / 1000.0), pg_catalog.statement_timestamp()))
 ON CONFLICT (plan, name) DO UPDATE
-       SET (hi, cursor, rows_total, rows_done, rows_changed, batches, bad_rows, started_at, finished_at, verified_at,
+       SET mode = excluded.mode, (hi, cursor, rows_total, rows_done, rows_changed, batches, bad_rows, started_at, finished_at, verified_at,
             rel, checksum, status, status_reason, status_since, updated_at, epoch) = (
            SELECT CASE WHEN k.keep AND j.hi IS NOT NULL THEN j.hi ELSE excluded.hi END,
                   CASE WHEN k.keep THEN j.cursor END,

@@ -83,6 +83,10 @@ class Begin(project.Case):
     def test_a_lock_on_the_table_is_waited_for(self):
         p = self.project(plans=[plan_of()], baseline=TABLE % 1000)
         self.hold(p, 6)
+        error = p.refused("preflight", "advance", NAME, "--release", "1.2.0")
+        self.assertIn("locks t: somebody holds it against everybody", error["message"])
+        p.body["policy"] = {"preflight": "off"}
+        p.write()
         done = p.run("advance", NAME, "--release", "1.2.0")
         self.assertEqual(done.rc, 0, done)
         self.assertIn("nightly-job", done.stderr)

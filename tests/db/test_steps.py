@@ -477,10 +477,16 @@ class Backfill(project.Case):
         p.advance_through("orders-ref", "write_activation")
 
     def test_no_primary_key(self):
-        p = self.project(plans=[full_plan()], baseline="CREATE TABLE orders (id bigint, legacy_ref text)")
-        p.advance("orders-ref", "1.1.0")
-        error = p.json("advance", "orders-ref", "--release", "1.2.0", code=2)["error"]
+        """A table without one is walked by blocks; a view has neither."""
+        p = self.project(plans=[full_plan()], baseline=project.ORDERS.replace("PRIMARY KEY", ""))
+        p.advance_through("orders-ref", "dual_read")
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE external_ref = legacy_ref"), "500")
+        body = plan("p", phases={"dual_read": phase("dual_read", backfill=[
+            {"id": "fill", "table": "v", "set": {"legacy_ref": "'x'"}, "where": "legacy_ref IS NULL"}])})
+        p = self.project(plans=[body], baseline="CREATE TABLE t (id bigint, legacy_ref text); CREATE VIEW v AS SELECT * FROM t")
+        error = p.json("advance", "p", "--release", "1.2.0", code=2)["error"]
         self.assertIn("no primary key", error["message"])
+        self.assertIn("key:", error["hint"])
 
     def test_a_bad_row_stops_it_and_what_was_done_stays(self):
         body = plan("p", phases={"dual_read": phase("dual_read", backfill=[

@@ -448,6 +448,7 @@ class Json(Case):
         ("show plans", 0), ("status", 0), ("status --flags", 0), ("preflight customers-email", 0),
         ("advance customers-email --release 1.1.0 --dry-run", 0), ("advance customers-email --release 1.1.0", 0),
         ("guard --release 1.1.0", 0), ("doctor", 0), ("advance customers-email --release 1.2.0", 0), ("backfill customers-email", 0),
+        ("backfill customers-email verify", 0),
         ("pause customers-email --because tests", 0), ("status", 0), ("resume customers-email", 0),
         ("advance customers-email --release 1.3.0 --no-wait", 5), ("status --flags", 0), ("doctor", 0),
         ("flags list", 0), ("flags get customers-email-read", 0), ("kill customers-email --because tests", 0),
