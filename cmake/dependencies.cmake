@@ -14,6 +14,7 @@ need(LIBPQ libpq libpq-dev)
 need(CURL libcurl libcurl4-openssl-dev)
 need(CRYPTO libcrypto libssl-dev)
 need(JANSSON jansson libjansson-dev)
+need(ZSTD libzstd libzstd-dev)
 need(MICROHTTPD libmicrohttpd libmicrohttpd-dev)
 need(XXHASH libxxhash libxxhash-dev) # its header: the function is compiled in
 if(PHASEGATE_TESTS)

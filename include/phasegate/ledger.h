@@ -21,7 +21,7 @@
 #include "phasegate/phase.h"
 #include "phasegate/ports.h"
 
-#define LEDGER_VERSION 4 /* newest schema file that this program knows */
+#define LEDGER_VERSION 5 /* newest schema file that this program knows */
 
 /* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
 bool ledger_version(struct db *db, int *out_version, struct err *err);
@@ -189,6 +189,29 @@ bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct 
                        int *out_n, struct err *err);
 void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call *out);
 void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
+
+/* A snapshot counts once it has verified_at and no failed_at, until it is pruned. */
+#define LEDGER_WITH_SNAPSHOTS 3
+struct snapshot_row {
+    const char *name, *plan, *phase, *checksum, *location, *manifest_sha256, *run_id, *taken_by;
+    int64_t rows, bytes;
+    int64_t taken_at_ms, keep_until_ms, verified_at_ms, failed_at_ms, pruned_at_ms; /* 0: not */
+    const char *failed_why;
+    bool may_be_pruned; /* its time is over, and nothing hidden hangs on it */
+};
+static inline bool snapshot_row_counts(const struct snapshot_row *s)
+{
+    return s->verified_at_ms && !s->failed_at_ms && !s->pruned_at_ms;
+}
+bool ledger_snapshot_add(struct db *db, const struct snapshot_row *s, const char *manifest,
+                         struct err *err);
+/* why_not NULL: it is what was taken. */
+bool ledger_snapshot_verified(struct db *db, const char *name, const char *why_not,
+                              struct err *err);
+bool ledger_snapshot_pruned(struct db *db, const char *name, struct err *err);
+/* plan NULL: all. Oldest first. */
+bool ledger_snapshots(struct db *db, struct arena *a, const char *plan, struct snapshot_row **out,
+                      int *out_n, struct err *err);
 
 struct backfill_job {
     int64_t id;

@@ -67,6 +67,17 @@ struct db_call { /* one statement of a pipeline */
     bool repeats; /* sql is a literal of ours that comes often: the session may keep it prepared */
 };
 
+/* What a COPY hands over, or is handed, piece by piece. A false ends it with that err. */
+struct db_sink {
+    bool (*take)(void *ctx, const char *bytes, size_t n, struct err *);
+    void *ctx;
+};
+struct db_source {
+    /* *n 0: that was all. The bytes stay until the next call. */
+    bool (*give)(void *ctx, const char **bytes, size_t *n, struct err *);
+    void *ctx;
+};
+
 struct db;
 struct db_ops {
     /* Exactly one statement. rows may be NULL; affected may be NULL. A server error keeps its SQLSTATE,
@@ -90,6 +101,11 @@ struct db_ops {
     /* The number that the handshake told: another one than backend_pid where a pooler is between.
      * NULL: the port can't tell. */
     int (*handshake_pid)(struct db *);
+    /* COPY ... TO STDOUT and COPY ... FROM STDIN; rows may be NULL. */
+    bool (*copy_out)(struct db *, const char *sql, const struct db_sink *, int64_t *rows,
+                     struct err *);
+    bool (*copy_in)(struct db *, const char *sql, const struct db_source *, int64_t *rows,
+                    struct err *);
 };
 struct db {
     const struct db_ops *ops;
@@ -114,6 +130,16 @@ static inline bool db_pipeline(struct db *d, struct arena *a, const struct db_ca
                                struct db_rows *rows, int *out_done, struct err *err)
 {
     return d->ops->pipeline(d, a, calls, n, rows, out_done, err);
+}
+static inline bool db_copy_out(struct db *d, const char *sql, const struct db_sink *to,
+                               int64_t *rows, struct err *err)
+{
+    return d->ops->copy_out(d, sql, to, rows, err);
+}
+static inline bool db_copy_in(struct db *d, const char *sql, const struct db_source *from,
+                              int64_t *rows, struct err *err)
+{
+    return d->ops->copy_in(d, sql, from, rows, err);
 }
 static inline bool db_reconnect(struct db *d, struct err *err) { return d->ops->reconnect(d, err); }
 static inline bool db_is_usable(struct db *d) { return d->ops->is_usable(d); }

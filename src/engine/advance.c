@@ -442,6 +442,20 @@ bool engine_restore(struct engine *e, struct plan *p, const struct advance_optio
     return run_event(e, p, o, a, out, restore_once, err);
 }
 
+/* Saved before anything is decided for good: only where the purge would be let begin or go on. */
+static bool save_first(struct work *w, struct err *err)
+{
+    struct world world;
+    struct decision d;
+
+    if (!w->e->env->snapshots_to.s)
+        return true;
+    if (!engine_observe(w->e, w->p, EVENT_PURGE, w->o, w->a, &w->state, &world, err))
+        return false;
+    phase_decide(&world, EVENT_PURGE, &d);
+    return !d.go || snapshot_before_purge(w, err);
+}
+
 static bool purge_once(struct work *w, struct err *err)
 {
     if (w->state.stage == STAGE_PURGED) {
@@ -449,9 +463,12 @@ static bool purge_once(struct work *w, struct err *err)
         return true;
     }
     w->phase = PHASE_CONTRACT;
-    if (!take(w, EVENT_PURGE, NULL, err))
+    if (!save_first(w, err) || !take(w, EVENT_PURGE, NULL, err))
         return false;
     w->out->phase = w->phase;
+    if (!w->e->env->snapshots_to.s)
+        emit(w, EVENT_WARNING, NULL,
+             "what is destroyed isn't saved: environment %s has no snapshots:", w->e->env->name.s);
     return run_script(w, true, err) && backfill_forget(w, err) && finish(w, err);
 }
 

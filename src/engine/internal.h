@@ -155,6 +155,8 @@ bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *dr
 /* A stored script: statements separated by a line with a lone semicolon. */
 void script_split(struct arena *a, const char *text, struct sql_list *out);
 bool purge_drop_run(struct work *w, const struct task *t, struct err *err);
+/* What the purge destroys, saved and verified where the environment says (snapshot.c). */
+bool snapshot_before_purge(struct work *w, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
 /* The rows of w->steps, those first that are undone first. */

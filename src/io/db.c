@@ -184,6 +184,11 @@ static bool apply_label(struct db_libpq *d, struct err *err)
     return true;
 }
 
+bool db_ready(struct db_libpq *d, struct err *err)
+{
+    return check_session(d, err) && apply_label(d, err);
+}
+
 static void libpq_set_label(struct db *db, const char *application_name)
 {
     struct db_libpq *d = self(db);
@@ -204,7 +209,7 @@ static bool libpq_exec(struct db *db, struct arena *a, const char *sql, const st
 
     if (rows && !a)
         return err_set(err, ERR_BUG, "rows were asked for without an arena");
-    return check_session(d, err) && apply_label(d, err) && run(d, a, sql, p, rows, affected, err);
+    return db_ready(d, err) && run(d, a, sql, p, rows, affected, err);
 }
 
 /* ---- pipelines ------------------------------------------------------------------------------- */
@@ -367,7 +372,7 @@ static bool libpq_pipeline(struct db *db, struct arena *a, const struct db_call 
         return err_set(err, ERR_BUG, "rows were asked for without an arena");
     if (n <= 0)
         return true;
-    if (!check_session(d, err) || !apply_label(d, err))
+    if (!db_ready(d, err))
         return false;
     bool good = send_and_wait(d, a, calls, n, rows, &done, err);
     if (!good && names_are_lost(d, err) && is_one_failed_transaction(d, calls, done)) {
@@ -426,6 +431,8 @@ static const struct db_ops ops = {
     .set_label = libpq_set_label,
     .set_deadline_ms = libpq_set_deadline_ms,
     .close = libpq_close,
+    .copy_out = db_libpq_copy_out,
+    .copy_in = db_libpq_copy_in,
 };
 
 struct db_options db_options_default(void)

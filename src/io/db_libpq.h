@@ -63,7 +63,15 @@ bool db_result_lost(struct db_libpq *d, const char *detail, struct err *err);
 void db_result_rows(struct arena *a, const PGresult *res, struct db_rows *out);
 int64_t db_result_affected(const PGresult *res);
 
+/* ---- db_copy.c */
+bool db_libpq_copy_out(struct db *db, const char *sql, const struct db_sink *to, int64_t *rows,
+                       struct err *err);
+bool db_libpq_copy_in(struct db *db, const char *sql, const struct db_source *from, int64_t *rows,
+                      struct err *err);
+
 /* ---- db.c */
+/* Is the session there and free? Puts the label on. */
+bool db_ready(struct db_libpq *d, struct err *err);
 /* Waits for the results of what was sent up to the end of the statement. NULL: the session is
  * gone. */
 PGresult *db_collect(struct db_libpq *d, struct db_wait *w, bool *out_copied);

@@ -159,6 +159,38 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
     return is_lost(point) ? lose_answer(real, err) : ok;
 }
 
+static bool f_copy_out(struct db *d, const char *sql, const struct db_sink *to, int64_t *rows,
+                       struct err *err)
+{
+    struct db *real = real_of(d);
+
+    long point = enter();
+
+    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
+        drop_session(real);
+    if (is_bug(point, err))
+        return false;
+    bool ok = real->ops->copy_out(real, sql, to, rows, err);
+    leave(point);
+    return is_lost(point) ? lose_answer(real, err) : ok;
+}
+
+static bool f_copy_in(struct db *d, const char *sql, const struct db_source *from, int64_t *rows,
+                      struct err *err)
+{
+    struct db *real = real_of(d);
+
+    long point = enter();
+
+    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
+        drop_session(real);
+    if (is_bug(point, err))
+        return false;
+    bool ok = real->ops->copy_in(real, sql, from, rows, err);
+    leave(point);
+    return is_lost(point) ? lose_answer(real, err) : ok;
+}
+
 static bool f_reconnect(struct db *d, struct err *err) { return db_reconnect(real_of(d), err); }
 static bool f_is_usable(struct db *d) { return db_is_usable(real_of(d)); }
 static int f_backend_pid(struct db *d) { return db_backend_pid(real_of(d)); }
@@ -187,6 +219,8 @@ static const struct db_ops fault_db_ops = {
     .set_deadline_ms = f_set_deadline,
     .close = f_close,
     .handshake_pid = f_handshake_pid,
+    .copy_out = f_copy_out,
+    .copy_in = f_copy_in,
 };
 
 struct db *fault_db(struct db *real)

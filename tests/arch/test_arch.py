@@ -21,12 +21,13 @@ MAY_INCLUDE = {
     "out": {"ports", "core", "base"},
     "ledger": {"ports", "core", "base", "sql"},
     "backfill": {"ledger", "ports", "core", "base", "sql"},
-    "engine": {"backfill", "ledger", "flags", "ports", "load", "core", "base", "sql"},
+    "snapshot": {"ledger", "ports", "core", "base", "sql"},
+    "engine": {"snapshot", "backfill", "ledger", "flags", "ports", "load", "core", "base", "sql"},
     "serve": {"engine", "ledger", "out", "flags", "ports", "load", "core", "base"},
     "shadow": {"io", "ports", "load", "core", "base", "sql"},
     "check": {"shadow", "ports", "load", "core", "base", "sql"},
-    "demo": {"shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
-    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "demo": {"shadow", "serve", "out", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.
     "ports": {"core", "base"},
     "flags": {"ports", "core", "base"},
@@ -40,7 +41,7 @@ OWNER = {
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
-    "data_needs": "core", "preflight": "engine",
+    "data_needs": "core", "preflight": "engine", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
@@ -53,6 +54,7 @@ PURE = {"assert.h", "ctype.h", "errno.h", "float.h", "inttypes.h", "limits.h", "
 FILES = {"dirent.h", "fcntl.h", "sys/stat.h", "sys/types.h", "unistd.h", "fnmatch.h", "glob.h", "libgen.h"}
 SYSTEM = {"core": PURE, "base": PURE, "ledger": PURE, "engine": PURE, "provider": PURE,
           "backfill": PURE | {"pthread.h"},  # workers
+          "snapshot": PURE | FILES,
           "load": PURE | FILES | {"pthread.h", "signal.h", "stdatomic.h"},  # a stack that fits a long text; many statements at once
           "out": PURE | {"unistd.h", "sys/ioctl.h"}}  # the terminal; io, serve and cli: anything but the below
 
@@ -62,8 +64,9 @@ LIBRARY = {  # header -> layers
     r"libpq-fe\.h|libpq/.*|pg_config.*\.h": {"io", "shadow", "demo"},
     r"curl/.*": {"io", "demo"},
     r"microhttpd\.h": {"serve"},
-    r"openssl/.*": {"load", "io", "provider", "serve", "demo"},
-    r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
+    r"openssl/.*": {"load", "io", "provider", "serve", "demo", "snapshot"},
+    r"zstd\.h": {"snapshot"},
+    r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "snapshot", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
 }
 
 # ---- calls ------------------------------------------------------------------------------------

@@ -458,16 +458,19 @@ class Json(Case):
         ("rollback customers-email --dry-run", 0), ("rollback customers-email", 0),
         ("advance customers-email --release 1.3.0", 0), ("advance customers-email --release 1.5.0", 0),
         ("restore customers-email --dry-run", 0), ("restore customers-email", 0),
-        ("advance customers-email --release 1.5.0", 0), ("purge customers-email --dry-run", 4), ("doctor", 0),
+        ("advance customers-email --release 1.5.0", 0), ("snapshot customers-email", 0), ("snapshots list", 0),
+        ("purge customers-email --dry-run", 4), ("doctor", 0),
         ("history --verify", 0), ("CAPTURE", 0), ("capture --release 1.0.0", 0), ("AGAIN", 0), ("capture --release 1.0.0", 0),
         ("EDIT", 0), ("accept customers-email --because tests", 0), ("SLEEP", 0),
         ("purge customers-email --confirm customers-email", 0), ("status", 0),
+        ("COLUMN", 0), ("restore --from SNAPSHOT customers-email", 0),
     )
     ALONE = {"check", "man", "completion", "reference", "help", "demo", "flag-server"}  # documents, or no answer of their own
 
     def test_results(self):
         lab = test_runbooks.Lab(self, pgtest.cluster())
         lab.edit(test_runbooks.PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 1h}")
+        lab.edit("phasegate.yaml", "    flags:\n", "    snapshots: {to: snapshots, keep: 30d}\n    flags:\n")
         found = {}
         for line, code in self.LIFE:
             if line == "MEND":
@@ -484,12 +487,17 @@ class Json(Case):
             if line == "EDIT":
                 lab.edit(test_runbooks.PLAN, "ADD COLUMN email text", "ADD COLUMN email varchar")
                 continue
+            if line == "COLUMN":
+                lab.db.psql("ALTER TABLE customers ADD COLUMN mail text")
+                continue
             if line == "SLEEP":
                 time.sleep(2.5)
                 continue
+            if "SNAPSHOT" in line:
+                line = line.replace("SNAPSHOT", lab.db.psql("SELECT max(name) FROM phasegate.snapshot")[0][0])
             done = lab.run(*line.split(), "--format", "json", "--quiet", rc=code)
             words = line.split()
-            name = " ".join(words[:2]) if words[0] in ("flags", "show") else words[0]
+            name = " ".join(words[:2]) if words[0] in ("flags", "show", "snapshots") or "--from" in words else words[0]
             if "--dry-run" in words:
                 name = words[0] + " --dry-run"
             shape(done.json["result"], "result", found.setdefault(name, {}))

@@ -1,0 +1,12 @@
+/* How snapshots are shown. */
+#ifndef PHASEGATE_CLI_SNAPSHOT_SHOW_H
+#define PHASEGATE_CLI_SNAPSHOT_SHOW_H
+
+#include "cli.h"
+#include "phasegate/snapshot_ops.h"
+
+void snapshot_json(struct json_out *j, const char *key, const struct snapshot *s);
+/* A line a table. */
+void snapshot_show(struct context *c, const struct snapshot *s);
+
+#endif

@@ -1,0 +1,15 @@
+/* What snapshot.c, snapshot_what.c and snapshot_back.c share. */
+#ifndef PHASEGATE_ENGINE_SNAPSHOT_H
+#define PHASEGATE_ENGINE_SNAPSHOT_H
+
+#include "internal.h"
+#include "phasegate/snapshot_ops.h"
+
+/* What the plan's purge will destroy, as it is called now. */
+bool snapshot_what(struct work *w, struct snapshot_part **out, int *out_n, struct err *err);
+/* The environment's, absolute. ERR_CONFIG: it has none. */
+bool snapshot_folder_needed(struct engine *e, struct arena *a, const char **out, struct err *err);
+/* A session of its own: the lease's isn't to sit in a long transaction. */
+bool snapshot_session(struct engine *e, struct db **out, struct err *err);
+
+#endif

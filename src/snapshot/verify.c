@@ -1,0 +1,146 @@
+/* Is a snapshot what was taken? Read back from where it lies, and put into tables again. And its end. */
+#include "snapshot_int.h"
+
+#include "phasegate/names.h"
+#include "sql_embedded.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool snapshot_hashes_hold(const struct ports *ports, const char *folder, const struct snapshot *s,
+                          struct err *err)
+{
+    AUTO(arena) a = {0};
+
+    for (int i = 0; i < s->n_parts; i++)
+        if (!unpack_hash(ports, folder_path(&a, folder, s->name, s->parts[i].file),
+                         s->parts[i].sha256, err))
+            return false;
+    return true;
+}
+
+/* Through a table that is there already. A file that isn't the one that was written is told by its hash
+ * before by what the server makes of its rows. */
+static bool pour(const struct ports *ports, struct db *db, const char *path,
+                 const struct snapshot_part *p, const char *copy, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(err) cause = {0};
+    struct unpacker *u = NULL;
+    int64_t rows = 0;
+
+    if (!unpacker_open(&u, ports, path, err))
+        return false;
+    struct db_source source = unpacker_source(u);
+    bool good = db_copy_in(db, snapshot_copy_in_sql(&a, p, copy), &source, &rows, &cause);
+    if (good || err_is(&cause, ERR_SQL))
+        good = unpacker_check(u, p->sha256, err) && good;
+    if (!good && !err->kind)
+        err_move(err, &cause);
+    unpacker_close(u);
+    return good;
+}
+
+static bool differs(const struct snapshot_part *p, const struct snapshot_part *got, struct err *err)
+{
+    if (got->rows == p->rows && strcmp(got->digest, p->digest) == 0)
+        return true;
+    err_set(err, ERR_NO,
+            "table %s.%s comes back from the snapshot with %lld rows and digest %s; it was taken "
+            "with %lld and %s",
+            p->schema, p->table, (long long) got->rows, got->digest, (long long) p->rows,
+            p->digest);
+    err_hint(err, "it can't be trusted: take another one (phasegate snapshot PLAN)");
+    return err_reason(err, "snapshot_damaged");
+}
+
+static bool verify_part(const struct ports *ports, struct db *db, const char *folder,
+                        const struct snapshot *s, int i, const char *schema, struct err *err)
+{
+    const struct snapshot_part *p = &s->parts[i];
+    struct snapshot_part got = *p;
+    AUTO(arena) a = {0};
+    AUTO(str) copy = {0};
+    struct db_rows rows = {0};
+
+    sql_qualified(&copy, schema, arena_printf(&a, "part_%d", i + 1));
+    const char *name = str_text(&copy);
+    if (!db_exec(db, snapshot_create_sql(&a, p, "CREATE UNLOGGED TABLE", name, ""), &DB_NO_PARAMS,
+                 err) ||
+        !pour(ports, db, folder_path(&a, folder, s->name, p->file), p, name, err) ||
+        !db_query(db, &a, snapshot_measure_copy_sql(&a, p, name), &DB_NO_PARAMS, &rows, err))
+        return false;
+    got.rows = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    got.digest = db_cell(&rows, 0, 1);
+    return differs(p, &got, err);
+}
+
+static bool verify_all(const struct ports *ports, struct db *db, const char *folder,
+                       const struct snapshot *s, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) make = {0};
+    struct db_rows rows = {0};
+    const char *schema =
+        arena_printf(&a, "phasegate_verify_%08x", (unsigned) clock_random(ports->clock));
+
+    str_add(&make, "CREATE SCHEMA ");
+    sql_ident(&make, schema);
+    if (!db_exec(db, "BEGIN", &DB_NO_PARAMS, err) ||
+        !db_query(db, &a, sql_set_snapshot_limits, &DB_NO_PARAMS, &rows, err))
+        return false;
+    if (!db_exec(db, str_text(&make), &DB_NO_PARAMS, err))
+        return err_hint(err, "a snapshot counts once it was put into tables again: GRANT CREATE ON "
+                             "DATABASE to phasegate's role");
+    for (int i = 0; i < s->n_parts; i++)
+        if (!verify_part(ports, db, folder, s, i, schema, err))
+            return false;
+    return true;
+}
+
+bool snapshot_verify(const struct ports *ports, struct db *db, const char *folder,
+                     const struct snapshot *s, struct err *err)
+{
+    AUTO(err) ignored = {0};
+    bool good = verify_all(ports, db, folder, s, err);
+
+    if (db_is_usable(db))
+        (void) !db_exec(db, "ROLLBACK", &DB_NO_PARAMS, &ignored);
+    return good ? true : err_note(err, "verifying snapshot %s", s->name);
+}
+
+bool snapshot_unpack(const struct ports *ports, struct db *db, const char *folder,
+                     const struct snapshot *s, const struct snapshot_part *p, struct err *err)
+{
+    AUTO(arena) a = {0};
+
+    return db_exec(db,
+                   snapshot_create_sql(
+                       &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
+                       ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+                   &DB_NO_PARAMS, err) &&
+           pour(ports, db, folder_path(&a, folder, s->name, p->file), p, SNAPSHOT_COPY, err);
+}
+
+/* The manifest first: what is left behind it is no snapshot any more. */
+bool snapshot_remove(const char *folder, const char *name, struct err *err)
+{
+    AUTO(arena) a = {0};
+    const char *path = folder_path(&a, folder, name, NULL);
+
+    if (unlink(folder_path(&a, folder, name, MANIFEST)) != 0 && errno != ENOENT)
+        return folder_error(err, errno, "remove", path);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? true : folder_error(err, errno, "remove", path);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (strstr(d->d_name, ".copy.zst") || strncmp(d->d_name, MANIFEST, strlen(MANIFEST)) == 0)
+            (void) unlink(folder_path(&a, folder, name, d->d_name));
+    closedir(dir);
+    if (rmdir(path) != 0 && errno != ENOENT)
+        return folder_error(err, errno, "remove", path);
+    return folder_sync_of(path, err);
+}
