@@ -206,7 +206,9 @@ static bool ask_some(struct worker *w, struct via_row *rows, int *at, int n,
         *turn = w->program->ops->next(w->program, until, may_wait, w, &line);
         if (*turn != COPROCESS_LINE)
             break;
-        if (!take_answer(w, rows, at, n, str_text(&line), err))
+        /* What stands behind a NUL would be seen by nobody. */
+        const char *said = strlen(str_text(&line)) == line.len ? str_text(&line) : "";
+        if (!take_answer(w, rows, at, n, said, err))
             return false;
     }
     take_said(w);

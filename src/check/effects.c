@@ -31,6 +31,9 @@ static bool may_take_away(struct proof *p, int state)
         (s->task->kind != TASK_STEP && s->task->kind != TASK_SOFT_DROP))
         return false;
     for (int i = 0; i < s->task->step->n_stmts; i++)
+        if (limits_is_opaque(&s->task->step->stmts[i]))
+            return true;
+    for (int i = 0; i < s->task->step->n_stmts; i++)
         for (size_t k = 0; k < sizeof words / sizeof *words; k++)
             if (strstr(s->task->step->stmts[i].kind, words[k]))
                 return true;

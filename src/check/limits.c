@@ -6,8 +6,20 @@
 
 /* ---- whom a step may restrict ---------------------------------------------------------------------------- */
 
+bool limits_is_opaque(const struct sql_stmt *s)
+{
+    static const char *const kinds[] = {"DO", "CALL", "SELECT"};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(s->kind, kinds[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool may_restrict(const struct sql_stmt *s)
 {
+    if (limits_is_opaque(s))
+        return true;
     return s->table && (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE ||
                         strstr(s->kind, "UNIQUE") || strstr(s->kind, "ADD CONSTRAINT") ||
                         strstr(s->kind, "TYPE"));
@@ -18,7 +30,8 @@ bool limits_restricts(const struct task *t, const char *table)
     if (t->kind != TASK_STEP || !t->step)
         return false;
     for (int i = 0; i < t->step->n_stmts; i++)
-        if (may_restrict(&t->step->stmts[i]) && strcmp(t->step->stmts[i].table, table) == 0)
+        if (may_restrict(&t->step->stmts[i]) &&
+            (limits_is_opaque(&t->step->stmts[i]) || strcmp(t->step->stmts[i].table, table) == 0))
             return true;
     return false;
 }

@@ -1,5 +1,6 @@
-/* A sequence that a step makes gives numbers to a column that has some: does it begin behind them? The rows that were
- * made have the keys 1 and 2, as rows of a table that lives have. Looked at before sequences are moved.
+/* A sequence that a step makes, or sets to another number, gives numbers to a column that has some: does it go on behind
+ * them? The rows that were made have the keys 1 and 2, as rows of a table that lives have. Looked at before sequences are
+ * moved.
  */
 #include "check/work.h"
 
@@ -21,6 +22,19 @@ static bool makes_sequences(const struct proof *p)
     for (int i = 0; i < p->now.n_relations; i++)
         if (p->now.relations[i].kind == 'S' && !cat_by_oid(&p->before, p->now.relations[i].oid))
             return true;
+    return false;
+}
+
+/* ALTER SEQUENCE, an identity's RESTART, setval(): nothing in the catalogue tells of it. */
+static bool sets_sequences(const struct proof *p, int state)
+{
+    static const char *const words[] = {"sequence", "restart", "setval"};
+    const struct task *t = p->t.states[state].task;
+
+    for (int i = 0; t && t->kind == TASK_STEP && i < t->step->n_stmts; i++)
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (strcasestr(t->step->stmts[i].sql, words[k]))
+                return true;
     return false;
 }
 
@@ -77,9 +91,10 @@ static void report(struct proof *p, int state, const struct cat_relation *s,
             struct finding *found = finding_of_state(
                 p, a, w, state, "unproven-write",
                 arena_printf(p->a,
-                             "\"%s\" is new and gives %s as its next number, and \"%s\" has rows "
+                             "\"%s\" %s and gives %s as its next number, and \"%s\" has rows "
                              "with \"%s\" as high as that: a duplicate key",
-                             s->name, next, r->name, c->name),
+                             s->name, cat_by_oid(&p->before, s->oid) ? "is set back" : "is new",
+                             next, r->name, c->name),
                 arena_printf(p->a,
                              "move it past them in the same step: SELECT setval('%s', (SELECT "
                              "max(%s) FROM %s)), or let it start far above",
@@ -97,7 +112,9 @@ bool numbers_state(struct proof *p, int state, struct err *err)
         .kind = WIRE_RUN, .sql = sql_select_sequence_columns, .keep_rows = true, .sync = true};
     struct wire_result all = {0};
 
-    if (p->t.states[state].by != STATE_TASK || p->told[state] || !makes_sequences(p))
+    bool sets = sets_sequences(p, state);
+
+    if (p->t.states[state].by != STATE_TASK || p->told[state] || !(sets || makes_sequences(p)))
         return true;
     if (!wire_run(p->root, p->scratch, &op, 1, &all, err))
         return false;
@@ -110,8 +127,9 @@ bool numbers_state(struct proof *p, int state, struct err *err)
             r ? cat_column_number(r, (int) strtol(all.cell[i][2], NULL, 10)) : NULL;
         const char *next = NULL;
 
-        if (!s || !c || cat_by_oid(&p->before, s->oid) || !cat_by_oid(&p->before, r->oid) ||
-            s->increment < 1 || !(c->is_identity || c->fallback) || !is_single_key(r, c))
+        if (!s || !c || (!sets && cat_by_oid(&p->before, s->oid)) ||
+            !cat_by_oid(&p->before, r->oid) || s->increment < 1 ||
+            !(c->is_identity || c->fallback) || !is_single_key(r, c))
             continue;
         if (!next_number(p, s, r, c, &next, err))
             return false;

@@ -518,6 +518,8 @@ bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *
 struct limits;
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err);
 bool limits_after(struct proof *p, int state, struct limits *l, struct err *err);
+/* DO, CALL, SELECT of a function: what they do isn't in their text. */
+bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct task *t, const char *table);
 

@@ -1,4 +1,8 @@
-/* Queries that ask rows what a statement will ask of them. */
+/* Queries that ask rows what a statement will ask of them.
+ *
+ * They run under the user's search_path, for the plan's own expressions stand in them. Whatever else they call is named
+ * with its schema, operators too: a function of somebody's that fits better would be run otherwise.
+ */
 #include "phasegate/data_needs.h"
 #include "phasegate/names.h"
 
@@ -47,7 +51,7 @@ static void add_orphans(struct str *sql, const struct data_need *n)
     for (int i = 0; i < n->n_columns && i < n->n_ref_columns; i++) {
         str_add(sql, i ? " AND " : "");
         add_column(sql, PARENT, n->ref_columns[i]);
-        str_add(sql, " = ");
+        str_add(sql, " OPERATOR(pg_catalog.=) ");
         add_column(sql, ROW, n->columns[i]);
     }
     str_addc(sql, ')');
@@ -56,7 +60,7 @@ static void add_orphans(struct str *sql, const struct data_need *n)
 /* A backfill's expressions know the table by its own name. */
 static void add_unfilled(struct str *sql, const struct data_need *n)
 {
-    str_add(sql, "(" ROW ".tableoid, " ROW ".ctid) IN (SELECT ");
+    str_add(sql, "(" ROW ".tableoid, " ROW ".ctid) OPERATOR(pg_catalog.=) ANY (SELECT ");
     sql_ident(sql, n->table);
     str_add(sql, ".tableoid, ");
     sql_ident(sql, n->table);
@@ -95,16 +99,18 @@ static void add_groups(struct str *sql, const struct data_need *n)
     add_table(sql, n);
     if (n->condition)
         str_addf(sql, " WHERE (%s\n)", n->condition);
-    str_addf(sql, " GROUP BY %s HAVING count(*) > 1", n->keys);
+    str_addf(sql,
+             " GROUP BY %s HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8",
+             n->keys);
     if (!n->nulls_are_equal)
-        str_addf(sql, " AND num_nulls(%s) = 0", n->keys);
+        str_addf(sql, " AND pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.=) 0", n->keys);
 }
 
 const char *data_need_count(struct arena *a, const struct data_need *n, int64_t most)
 {
     AUTO(str) sql = {0};
 
-    str_add(&sql, "SELECT count(*) FROM (SELECT");
+    str_add(&sql, "SELECT pg_catalog.count(*) FROM (SELECT");
     if (n->kind == NEED_UNIQUE)
         add_groups(&sql, n);
     else if (!add_rows(&sql, n))
@@ -119,11 +125,14 @@ const char *data_need_examples(struct arena *a, const struct data_need *n, const
     AUTO(str) sql = {0};
 
     if (n->kind == NEED_UNIQUE) {
-        str_addf(&sql, "SELECT concat_ws(', ', %s) || ' (' || count(*) || ' times)'", n->keys);
+        str_addf(&sql,
+                 "SELECT pg_catalog.format('%%s (%%s times)', pg_catalog.concat_ws(', ', %s), "
+                 "pg_catalog.count(*))",
+                 n->keys);
         add_groups(&sql, n);
-        str_add(&sql, " ORDER BY count(*) DESC");
+        str_add(&sql, " ORDER BY pg_catalog.count(*) DESC");
     } else {
-        str_addf(&sql, "SELECT concat_ws(', ', %s)", key ? key : ROW ".ctid");
+        str_addf(&sql, "SELECT pg_catalog.concat_ws(', ', %s)", key ? key : ROW ".ctid");
         if (!add_rows(&sql, n))
             return NULL;
     }
@@ -143,21 +152,24 @@ const char *data_need_try(struct arena *a, const struct data_need *n, const char
     str_addf(&body,
              "#variable_conflict use_column\n"
              "DECLARE phasegate_at record; phasegate_value %s; phasegate_n bigint := 0; "
-             "phasegate_seen text := '';\nBEGIN\n  FOR phasegate_at IN SELECT " ROW
-             ".tableoid AS of, " ROW ".ctid AS at, concat_ws(', ', %s) AS key FROM ",
+             "phasegate_seen pg_catalog.text := '';\nBEGIN\n  FOR phasegate_at IN SELECT " ROW
+             ".tableoid AS of, " ROW ".ctid AS at, pg_catalog.concat_ws(', ', %s) AS key FROM ",
              n->type, key ? key : ROW ".ctid");
     add_table(&body, n);
     str_addf(&body, " LOOP\n    BEGIN\n      SELECT (%s\n) INTO phasegate_value FROM ", n->cast);
     add_table(&body, n);
-    str_addf(&body,
-             " WHERE " ROW ".tableoid = phasegate_at.of AND " ROW ".ctid = phasegate_at.at;\n"
-             "    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN\n"
-             "      phasegate_n := phasegate_n + 1;\n"
-             "      IF phasegate_n <= %d THEN phasegate_seen := phasegate_seen || '|' || "
-             "replace(phasegate_at.key, '|', '/') || ': ' || replace(SQLERRM, '|', '/'); END IF;\n"
-             "    END;\n  END LOOP;\n  PERFORM pg_catalog.set_config('phasegate.failed', "
-             "phasegate_n || phasegate_seen, true);\nEND",
-             most);
+    str_addf(
+        &body,
+        " WHERE " ROW ".tableoid OPERATOR(pg_catalog.=) phasegate_at.of AND " ROW
+        ".ctid OPERATOR(pg_catalog.=) phasegate_at.at;\n"
+        "    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN\n"
+        "      phasegate_n := phasegate_n OPERATOR(pg_catalog.+) 1::pg_catalog.int8;\n"
+        "      IF phasegate_n OPERATOR(pg_catalog.<=) %d::pg_catalog.int8 THEN phasegate_seen := "
+        "pg_catalog.concat(phasegate_seen, '|', pg_catalog.replace(phasegate_at.key, '|', '/'), "
+        "': ', pg_catalog.replace(SQLERRM, '|', '/')); END IF;\n"
+        "    END;\n  END LOOP;\n  PERFORM pg_catalog.set_config('phasegate.failed', "
+        "pg_catalog.concat(phasegate_n, phasegate_seen), true);\nEND",
+        most);
     str_add(&sql, "DO LANGUAGE plpgsql ");
     sql_literal(&sql, str_text(&body));
     return arena_strdup(a, str_text(&sql));

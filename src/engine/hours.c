@@ -17,8 +17,7 @@ bool hours_look(struct work *w, struct fact *f, struct err *err)
         return true;
     if (!hours_parse(text, &hours))
         return err_set(err, ERR_BUG, "policy.maintenance.window \"%s\" was not checked", text);
-    if (!ask_rows(w->e, w->a, NULL, sql_select_local_time, &DB_PARAMS(hours.zone),
-                  w->e->policy.statement_timeout_ms, &rows, err))
+    if (!ask_own(w->e, w->a, sql_select_local_time, &DB_PARAMS(hours.zone), &rows, err))
         return err_note(err, "policy.maintenance.window: %s", text);
     int day = (int) strtol(db_cell(&rows, 0, 0), NULL, 10),
         minute = (int) strtol(db_cell(&rows, 0, 1), NULL, 10);

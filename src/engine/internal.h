@@ -70,6 +70,9 @@ bool ask_bool(struct work *w, const char *sql, bool *out, struct err *err);
 bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *sql,
               const struct db_params *params, int64_t timeout_ms, struct db_rows *out,
               struct err *err);
+/* The same for a query of our own (src/sql): with no search_path, so that nobody's operator stands in for a pg_catalog one. */
+bool ask_own(struct engine *e, struct arena *a, const char *sql, const struct db_params *params,
+             struct db_rows *out, struct err *err);
 /* The first cell of the first row as text, read-only, under a statement time-out; *out NULL: no row or NULL. */
 bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,
                const char **out, struct err *err);

@@ -137,8 +137,7 @@ static bool find_key(struct preflighting *f, struct touched *t, struct err *err)
     struct db_rows rows = {0};
     AUTO(str) key = {0};
 
-    if (!ask_rows(f->e, f->a, NULL, sql_preflight_key, &DB_PARAMS(t->oid),
-                  f->e->policy.statement_timeout_ms, &rows, err))
+    if (!ask_own(f->e, f->a, sql_preflight_key, &DB_PARAMS(t->oid), &rows, err))
         return false;
     for (int i = 0; i < rows.n_rows; i++) {
         str_add(&key, i ? ", " DATA_NEED_ROW "." : DATA_NEED_ROW ".");
@@ -192,7 +191,7 @@ static bool ask_check(struct preflighting *f, const char *id, const char *about,
     struct db_rows rows = {0};
 
     c->at = at;
-    if (!ask_rows(f->e, f->a, NULL, sql, params, f->e->policy.statement_timeout_ms, &rows, err))
+    if (!ask_own(f->e, f->a, sql, params, &rows, err))
         return preflight_unknown(f, c, err);
     if (rows.n_rows != 1 || rows.n_cols != 4 || !db_cell(&rows, 0, 0)) {
         preflight_settle(f, c, PREFLIGHT_WARN, "not measured: no answer", "an answer", NULL);

@@ -183,8 +183,7 @@ static bool complete(struct preflighting *f, struct data_need *n, struct err *er
         return false;
     if (table.n_rows == 0)
         return true;
-    if (!ask_rows(f->e, f->a, NULL, sql_preflight_key, &DB_PARAMS(db_cell(&table, 0, 0)),
-                  f->e->policy.statement_timeout_ms, &rows, err))
+    if (!ask_own(f->e, f->a, sql_preflight_key, &DB_PARAMS(db_cell(&table, 0, 0)), &rows, err))
         return false;
     n->ref_columns = arena_array(f->a, const char *, rows.n_rows + 1);
     for (int i = 0; i < rows.n_rows; i++)
@@ -239,8 +238,8 @@ static bool ask_validated(struct preflighting *f, const struct data_need *n, str
 
     if (!t || !t->oid)
         return true;
-    if (!ask_rows(f->e, f->a, NULL, sql_preflight_constraint, &DB_PARAMS(t->oid, n->constraint),
-                  f->e->policy.statement_timeout_ms, &rows, err))
+    if (!ask_own(f->e, f->a, sql_preflight_constraint, &DB_PARAMS(t->oid, n->constraint), &rows,
+                 err))
         return false;
     if (rows.n_rows > 0 && strcmp(db_cell(&rows, 0, 0), "t") == 0)
         return true; /* is valid already */
@@ -305,8 +304,7 @@ static bool ask_fill(struct preflighting *f, const struct backfill *b, struct er
     const struct touched *t = preflight_table(f, spec.schema, spec.table);
     if (!t || !t->oid)
         return true;
-    if (!ask_rows(f->e, f->a, NULL, sql_preflight_not_null, &DB_PARAMS(t->oid),
-                  f->e->policy.statement_timeout_ms, &full, err))
+    if (!ask_own(f->e, f->a, sql_preflight_not_null, &DB_PARAMS(t->oid), &full, err))
         return false;
     for (int i = 0; i < spec.set.n; i++) {
         const char *column = spec.set.items[i].key.s;

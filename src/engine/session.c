@@ -209,15 +209,15 @@ bool txn_retry(struct work *w, const char *table, int64_t lock_timeout_ms,
     }
 }
 
-bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *sql,
-              const struct db_params *params, int64_t timeout_ms, struct db_rows *out,
-              struct err *err)
+static bool ask(struct engine *e, const char *path, struct arena *a, const char *first,
+                const char *sql, const struct db_params *params, int64_t timeout_ms,
+                struct db_rows *out, struct err *err)
 {
     struct db_rows rows[5] = {0};
     struct db_call calls[5] = {
         {.sql = "BEGIN READ ONLY"},
         {.sql = sql_set_question,
-         .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), e->search_path)},
+         .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), path)},
     };
     int n = 2, done = 0;
 
@@ -234,6 +234,19 @@ bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *
     }
     *out = rows[n - 1];
     return true;
+}
+
+bool ask_rows(struct engine *e, struct arena *a, const char *first, const char *sql,
+              const struct db_params *params, int64_t timeout_ms, struct db_rows *out,
+              struct err *err)
+{
+    return ask(e, e->search_path, a, first, sql, params, timeout_ms, out, err);
+}
+
+bool ask_own(struct engine *e, struct arena *a, const char *sql, const struct db_params *params,
+             struct db_rows *out, struct err *err)
+{
+    return ask(e, "", a, NULL, sql, params, e->policy.statement_timeout_ms, out, err);
 }
 
 bool ask_value(struct engine *e, struct arena *a, const char *sql, int64_t timeout_ms,

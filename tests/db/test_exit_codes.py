@@ -220,7 +220,12 @@ class BadSurroundings(project.Case):
         self.addCleanup(pgtest.cluster().psql, 'DROP ROLE "%s"' % role)
         p.db.psql('GRANT CREATE ON DATABASE "%s" TO "%s"' % (p.db.name, role))
         self.addCleanup(p.db.psql, 'DROP OWNED BY "%s"' % role)
-        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5, env={"DATABASE_URL": pgtest.cluster().url(p.db.name, role)})["error"]
+        env = {"DATABASE_URL": pgtest.cluster().url(p.db.name, role)}
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=4, env=env)["error"]
+        self.assertIn("preflight of expand: rights orders: belongs to", error["message"])
+        p.body["policy"] = {"preflight": "off"}
+        p.write()
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5, env=env)["error"]
         self.assertEqual(error["sqlstate"], "42501")
         self.assertIn("must be owner of table orders", error["message"])
 

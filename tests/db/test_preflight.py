@@ -93,6 +93,28 @@ class Preflight(project.Case):
             self.assertIn("nothing to count yet", checks[("rows", about)]["value"])
         self.assertEqual(checks[("rows", "others (ref)")]["outcome"], "no-go")
 
+    def test_nobody_elses_functions_answer(self):
+        """They fit better than PostgreSQL's own, and anybody who may create in the schema may plant them."""
+        p = self.project(plans=[steps("ALTER TABLE orders ALTER legacy_ref SET NOT NULL",
+                                      "CREATE UNIQUE INDEX CONCURRENTLY orders_u ON orders (legacy_ref)",
+                                      "ALTER TABLE orders ALTER amount TYPE varchar(2)", name="contract")])
+        p.db.psql("""TRUNCATE orders; ALTER TABLE orders ADD amount text;
+            INSERT INTO orders (id, legacy_ref, amount) VALUES (901, NULL, 'abc'), (902, 'x', 'a'), (903, 'x', 'a');
+            CREATE FUNCTION planted() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE ''planted''; END';
+            CREATE FUNCTION concat_ws(text, bigint) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+            CREATE FUNCTION concat_ws(text, text) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+            CREATE FUNCTION num_nulls(text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+            CREATE FUNCTION joined(text, int) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+            CREATE OPERATOR || (LEFTARG = text, RIGHTARG = int, FUNCTION = joined);
+            CREATE FUNCTION joined(bigint, text) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+            CREATE OPERATOR || (LEFTARG = bigint, RIGHTARG = text, FUNCTION = joined)""")
+        checks, answer = self.checks(p, "contract", rc=1)
+        rows = {about: (c["value"], c["examples"]) for (check, about), c in checks.items() if check == "rows"}
+        self.assertEqual(rows, {"orders (legacy_ref)": ("1 NULLs", ["901"]), "orders (orders_u)": ("1 duplicates", ["x (2 times)"]),
+                                "orders (amount)": ("1 values that can't be cast",
+                                                    ["901: value too long for type character varying(2)"])})
+        self.assertNotIn("planted", str(answer))
+
     def test_a_constraint_that_is_to_be_validated(self):
         p = self.project(plans=[steps("ALTER TABLE orders ADD CONSTRAINT long CHECK (length(legacy_ref) > 2) NOT VALID",
                                        "ALTER TABLE orders VALIDATE CONSTRAINT long",

@@ -20,54 +20,65 @@ static const struct row {
     {"CREATE TABLE t (id int PRIMARY KEY, CHECK (id > 0))", ""},
     {"CREATE INDEX ON t (a)", ""},
     {"no SQL at all", ""},
-    {"ALTER TABLE t ALTER a SET NOT NULL",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE phasegate_row.\"a\" IS NULL "
-     "LIMIT 9) AS "
-     "phasegate_counted\n"},
+    {"ALTER TABLE t ALTER a SET NOT NULL", "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS "
+                                           "phasegate_row WHERE phasegate_row.\"a\" IS NULL "
+                                           "LIMIT 9) AS "
+                                           "phasegate_counted\n"},
     {"ALTER TABLE \"S x\".\"T\" ALTER \"a\"\"b\" SET NOT NULL",
-     "SELECT count(*) FROM (SELECT FROM \"S x\".\"T\" AS phasegate_row WHERE "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"S x\".\"T\" AS phasegate_row WHERE "
      "phasegate_row.\"a\"\"b\" IS NULL LIMIT 9) "
      "AS phasegate_counted\n"},
     {"ALTER TABLE t ADD CONSTRAINT \"check\" CHECK (a > 0 AND (b IS NULL OR c IN ('x)', 'y')))",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (a > 0 AND (b IS NULL OR "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (a > 0 AND (b "
+     "IS NULL OR "
      "c IN ('x)', 'y'))\n) "
      "LIMIT 9) AS phasegate_counted\n"},
     {"ALTER TABLE t ADD CHECK (a > 0) NOT VALID", "deferred rows that violate the CHECK\n"},
     {"ALTER TABLE t ADD CHECK (a > 0), ADD c int CHECK (c > 1), ADD CHECK (b > 2)",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (a > 0\n) LIMIT 9) AS "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (a > 0\n) "
+     "LIMIT 9) AS "
      "phasegate_counted\n"
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (b > 2\n) LIMIT 9) AS "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE NOT (b > 2\n) "
+     "LIMIT 9) AS "
      "phasegate_counted\n"},
     {"ALTER TABLE t ADD UNIQUE (a, b)",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\", \"b\" HAVING "
-     "count(*) > 1 AND "
-     "num_nulls(\"a\", \"b\") = 0 LIMIT 9) AS phasegate_counted\n"},
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\", \"b\" "
+     "HAVING "
+     "pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8 AND "
+     "pg_catalog.num_nulls(\"a\", \"b\") OPERATOR(pg_catalog.=) 0 LIMIT 9) AS phasegate_counted\n"},
     {"ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX u", ""},
     {"ALTER TABLE t ADD PRIMARY KEY (a)",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\" HAVING count(*) > 1 "
-     "AND num_nulls(\"a\") "
-     "= 0 LIMIT 9) AS phasegate_counted\n"
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE phasegate_row.\"a\" IS NULL "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\" HAVING "
+     "pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8 "
+     "AND pg_catalog.num_nulls(\"a\") "
+     "OPERATOR(pg_catalog.=) 0 LIMIT 9) AS phasegate_counted\n"
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE "
+     "phasegate_row.\"a\" IS NULL "
      "LIMIT 9) AS "
      "phasegate_counted\n"},
     {"CREATE UNIQUE INDEX CONCURRENTLY i ON s.t USING btree (lower(email) text_pattern_ops DESC, "
      "(a + b), c) "
      "INCLUDE (d) WHERE active AND email <> ''",
-     "SELECT count(*) FROM (SELECT FROM \"s\".\"t\" AS phasegate_row WHERE (active AND email <> "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"s\".\"t\" AS phasegate_row WHERE (active AND "
+     "email <> "
      "''\n) GROUP BY "
-     "lower(email), (a + b), \"c\" HAVING count(*) > 1 AND num_nulls(lower(email), (a + b), \"c\") "
-     "= 0 LIMIT 9) AS "
+     "lower(email), (a + b), \"c\" HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) "
+     "1::pg_catalog.int8 AND pg_catalog.num_nulls(lower(email), (a + b), \"c\") "
+     "OPERATOR(pg_catalog.=) 0 LIMIT 9) AS "
      "phasegate_counted\n"},
     {"CREATE UNIQUE INDEX i ON t (a) NULLS NOT DISTINCT",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\" HAVING count(*) > 1 "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row GROUP BY \"a\" HAVING "
+     "pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8 "
      "LIMIT 9) AS "
      "phasegate_counted\n"},
     {"ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (a, b) REFERENCES s.p (x, y)",
-     "SELECT count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE phasegate_row.\"a\" IS NOT "
+     "SELECT pg_catalog.count(*) FROM (SELECT FROM \"t\" AS phasegate_row WHERE "
+     "phasegate_row.\"a\" IS NOT "
      "NULL AND "
      "phasegate_row.\"b\" IS NOT NULL AND NOT EXISTS (SELECT FROM \"s\".\"p\" AS phasegate_parent "
      "WHERE "
-     "phasegate_parent.\"x\" = phasegate_row.\"a\" AND phasegate_parent.\"y\" = "
+     "phasegate_parent.\"x\" OPERATOR(pg_catalog.=) phasegate_row.\"a\" AND phasegate_parent.\"y\" "
+     "OPERATOR(pg_catalog.=) "
      "phasegate_row.\"b\") LIMIT 9) AS "
      "phasegate_counted\n"},
     {"ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES p", "open rows without a parent\n"},
@@ -118,14 +129,18 @@ static void test_examples(void **state)
 
     data_needs_of(&a, &s, &l);
     assert_int_equal(l.n, 3);
-    assert_string_equal(data_need_examples(&a, &l.items[0], "\"id\"", 5),
-                        "SELECT concat_ws(', ', \"id\") FROM \"t\" AS phasegate_row WHERE "
-                        "phasegate_row.\"a\" IS NULL LIMIT 5");
-    assert_string_equal(data_need_examples(&a, &l.items[1], "\"id\"", 5),
-                        "SELECT concat_ws(', ', \"b\") || ' (' || count(*) || ' times)' FROM \"t\" "
-                        "AS phasegate_row "
-                        "GROUP BY \"b\" HAVING count(*) > 1 AND num_nulls(\"b\") = 0 ORDER BY "
-                        "count(*) DESC LIMIT 5");
+    assert_string_equal(
+        data_need_examples(&a, &l.items[0], "\"id\"", 5),
+        "SELECT pg_catalog.concat_ws(', ', \"id\") FROM \"t\" AS phasegate_row WHERE "
+        "phasegate_row.\"a\" IS NULL LIMIT 5");
+    assert_string_equal(
+        data_need_examples(&a, &l.items[1], "\"id\"", 5),
+        "SELECT pg_catalog.format('%s (%s times)', pg_catalog.concat_ws(', ', \"b\"), "
+        "pg_catalog.count(*)) FROM \"t\" "
+        "AS phasegate_row "
+        "GROUP BY \"b\" HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1::pg_catalog.int8 AND "
+        "pg_catalog.num_nulls(\"b\") OPERATOR(pg_catalog.=) 0 ORDER BY "
+        "pg_catalog.count(*) DESC LIMIT 5");
     assert_null(data_need_examples(&a, &l.items[2], NULL, 5));
     assert_null(data_need_try(&a, &l.items[0], NULL, 5));
     assert_non_null(strstr(data_need_try(&a, &l.items[2], NULL, 5), "(c::int\n) INTO"));
