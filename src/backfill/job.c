@@ -173,24 +173,6 @@ static bool look_at_types(struct db *db, struct arena *a, const struct backfill_
     return true;
 }
 
-/* As JSON they are read with sixteen digits or so: an answer might be taken for another row's. */
-static bool keys_can_be_told(const struct backfill_setup *s, const struct backfill_table *t,
-                             struct err *err)
-{
-    static const char *const types[] = {"numeric", "real", "double precision"};
-
-    for (int i = 0; s->spec.via && i < t->n_keys; i++)
-        for (size_t k = 0; k < sizeof types / sizeof *types; k++)
-            if (strncmp(t->key_types[i], types[k], strlen(types[k])) == 0) {
-                err_set(err, ERR_INPUT,
-                        "backfill %s: the key %s of %s is of type %s, which a program's answer "
-                        "can't be told apart by",
-                        s->name, t->keys[i], t->quoted, t->key_types[i]);
-                return err_hint(err, "name other columns that are unique, and never NULL, in key:");
-            }
-    return true;
-}
-
 bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *s,
                    struct backfill_table *out, struct err *err)
 {
@@ -218,8 +200,7 @@ bool backfill_look(struct db *db, struct arena *a, const struct backfill_setup *
         return err_hint(err, "a primary key; or the columns of a unique index, none of them NULL, "
                              "in key:");
     }
-    if (names_rows && out->n_keys > 0 &&
-        (!look_at_types(db, a, s, out, err) || !keys_can_be_told(s, out, err)))
+    if (names_rows && out->n_keys > 0 && !look_at_types(db, a, s, out, err))
         return false;
     return look_at_bounds(db, a, s, out, err);
 }

@@ -162,6 +162,19 @@ static bool out_of_step(struct worker *w, const struct via_row *r, struct err *e
     return fails(err);
 }
 
+/* Numbers are read with sixteen digits or so: of two keys that look alike then, which stand beside each other, nobody can
+ * tell whose answer it is. */
+static bool is_ambiguous(const struct worker *w, const json_t *answer, const struct via_row *rows,
+                         int i, int n)
+{
+    bool any = false;
+
+    for (int k = 0; k < w->crew->walk.n_keys; k++)
+        any |= json_is_real(json_object_get(answer, w->crew->walk.keys[k]));
+    return any && ((i > 0 && is_of(w, answer, &rows[i - 1])) ||
+                   (i + 1 < n && is_of(w, answer, &rows[i + 1])));
+}
+
 /* The row that it is of, or a later one: those between got no answer. */
 static bool take_answer(struct worker *w, struct via_row *rows, int *at, int n, const char *line,
                         struct err *err)
@@ -181,7 +194,10 @@ static bool take_answer(struct worker *w, struct via_row *rows, int *at, int n, 
     bool good = i < n || out_of_step(w, &rows[*at], err);
     for (int k = *at; good && k < i; k++)
         set_bad(&rows[k], BAD_STATE, "the program gave no answer");
-    if (good)
+    if (good && is_ambiguous(w, answer, rows, i, n))
+        set_bad(&rows[i], BAD_STATE,
+                "its key can't be told from the one beside it, as JSON has it");
+    else if (good)
         take_values(w, &rows[i], answer, line);
     json_decref(answer);
     *at = good ? i + 1 : *at;

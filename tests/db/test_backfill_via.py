@@ -98,6 +98,17 @@ class Via(project.Case):
         p.advance(NAME, "1.2.0")
         self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE external_ref LIKE 'x1%'"), "300")
 
+    def test_keys_that_look_alike(self):
+        """An answer must not go to the row beside the one that it is for."""
+        p = self.begin("answers(lambda row, line: None if line.find('01,') > 0 else '{\"id\": %s, \"external_ref\": \"%s\"}' % "
+                       "((line[line.index(':') + 1:line.index(',')],) * 2))\n", read=["legacy_ref"], max_bad_rows=9,
+                       policy={"statement_timeout": "1s"},
+                       baseline="""CREATE TABLE orders (id numeric PRIMARY KEY, legacy_ref text, external_ref text);
+                       INSERT INTO orders SELECT 1 + i * 0.00000000000000000001, 'r' FROM generate_series(1, 3) i; INSERT INTO orders VALUES (2.5, 'r')""")
+        p.advance(NAME, "1.2.0")
+        self.assertEqual(p.db.psql("SELECT id, external_ref FROM orders WHERE external_ref IS DISTINCT FROM id::text"),
+                         [["1.00000000000000000001", None]])
+
     def test_partitions(self):
         p = self.begin(baseline="""CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text, external_ref text) PARTITION BY RANGE (id);
             CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (200); CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM (200) TO (9000);
