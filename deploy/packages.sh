@@ -49,6 +49,7 @@ missing_test() {
     have ps || missing+=(procps)
     have jq || missing+=(jq)
     have zsh || missing+=(zsh)
+    have zstd || missing+=(zstd)
     have fish || missing+=(fish)
     have python3 || missing+=(python3)
     python3 -c 'import jsonschema' 2>/dev/null || missing+=(python3-jsonschema)

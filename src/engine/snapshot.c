@@ -255,6 +255,13 @@ static bool find_row(struct engine *e, struct arena *a, const char *name, struct
     return err_hint(err, "phasegate snapshots list shows those that are there");
 }
 
+bool snapshot_edited(const struct snapshot *s, const char *plan, struct err *err)
+{
+    err_set(err, ERR_NO, "the manifest of snapshot %s isn't the one that was written", s->name);
+    err_hint(err, "get the folder from a backup, or take another one: phasegate snapshot %s", plan);
+    return err_reason(err, "snapshot_damaged");
+}
+
 static bool read_row(const struct snapshot_row *row, struct arena *a, struct snapshot *s,
                      struct err *err)
 {
@@ -265,12 +272,8 @@ static bool read_row(const struct snapshot_row *row, struct arena *a, struct sna
     }
     if (!snapshot_read(row->location, row->name, a, s, err))
         return false;
-    if (strcmp(s->manifest_sha256, row->manifest_sha256) == 0)
-        return true;
-    err_set(err, ERR_NO, "the manifest of snapshot %s isn't the one that was written", row->name);
-    err_hint(err, "get the folder from a backup, or take another one: phasegate snapshot %s",
-             row->plan);
-    return err_reason(err, "snapshot_damaged");
+    return strcmp(s->manifest_sha256, row->manifest_sha256) == 0 ||
+           snapshot_edited(s, row->plan, err);
 }
 
 bool engine_snapshot_verify(struct engine *e, const char *name, struct arena *a, struct err *err)

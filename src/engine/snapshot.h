@@ -9,6 +9,8 @@
 bool snapshot_what(struct work *w, struct snapshot_part **out, int *out_n, struct err *err);
 /* The environment's, absolute. ERR_CONFIG: it has none. */
 bool snapshot_folder_needed(struct engine *e, struct arena *a, const char **out, struct err *err);
+/* Another manifest than the one that the ledger knows: false, with the error. */
+bool snapshot_edited(const struct snapshot *s, const char *plan, struct err *err);
 /* A session of its own: the lease's isn't to sit in a long transaction. */
 bool snapshot_session(struct engine *e, struct db **out, struct err *err);
 

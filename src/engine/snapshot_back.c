@@ -295,14 +295,14 @@ static bool back_part(struct back *k, struct snapshot_back_part *out, struct err
 
 /* A path names its folder itself; else it is in the one of the environment, or where the ledger says. */
 static bool find(struct engine *e, struct arena *a, const char *name, const char **folder,
-                 const char **base, struct err *err)
+                 const char **base, const char **sha256, struct err *err)
 {
     struct snapshot_row *rows = NULL;
     const char *slash = strrchr(name, '/');
     int n = 0;
 
     *base = slash ? slash + 1 : name;
-    *folder = NULL;
+    *folder = *sha256 = NULL;
     if (slash) {
         *folder = slash == name ? "/" : arena_strndup(a, name, (size_t) (slash - name));
         return true;
@@ -310,8 +310,10 @@ static bool find(struct engine *e, struct arena *a, const char *name, const char
     if (!engine_snapshots(e, a, NULL, &rows, &n, err))
         return false;
     for (int i = 0; i < n; i++)
-        if (strcmp(rows[i].name, name) == 0)
+        if (strcmp(rows[i].name, name) == 0) {
             *folder = rows[i].location;
+            *sha256 = rows[i].manifest_sha256;
+        }
     return *folder || snapshot_folder_needed(e, a, folder, err);
 }
 
@@ -366,13 +368,15 @@ bool engine_restore_from(struct engine *e, struct plan *p, const char *name, str
 {
     static const struct advance_options none;
     AUTO(err) ignored = {0};
-    const char *folder, *base;
+    const char *folder, *base, *sha256;
     struct work w;
 
     memset(out, 0, sizeof *out);
-    if (!find(e, a, name, &folder, &base, err) ||
+    if (!find(e, a, name, &folder, &base, &sha256, err) ||
         !snapshot_read(folder, base, a, &out->snapshot, err) || !is_of_plan(&out->snapshot, p, err))
         return false;
+    if (sha256 && strcmp(sha256, out->snapshot.manifest_sha256) != 0)
+        return snapshot_edited(&out->snapshot, p->id.s, err);
     bool good = work_open(&w, e, p, &none, a, err) && back_all(&w, folder, out, err);
     if (db_is_usable(e->db)) {
         (void) !drop_temporary(&w, &ignored);

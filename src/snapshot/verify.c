@@ -22,6 +22,34 @@ bool snapshot_hashes_hold(const struct ports *ports, const char *folder, const s
     return true;
 }
 
+/* Types are the one thing of a manifest that goes into SQL as it is written there, and whoever can write to the folder can
+ * write anything. */
+static bool make_table(struct db *db, struct arena *a, const struct snapshot_part *p,
+                       const char *create, struct err *err)
+{
+    AUTO(str) types = {0};
+    AUTO(err) cause = {0};
+    struct db_rows rows = {0};
+
+    str_addc(&types, '{');
+    for (int i = 0; i < p->n_columns; i++) {
+        str_add(&types, i ? "," : "");
+        sql_element(&types, p->columns[i].type);
+    }
+    str_addc(&types, '}');
+    if (db_query(db, a, sql_select_snapshot_types, &DB_PARAMS(str_text(&types)), &rows, &cause))
+        return db_exec(db, create, &DB_NO_PARAMS, err);
+    if (!err_is(&cause, ERR_SQL)) {
+        err_move(err, &cause);
+        return false;
+    }
+    err_set(err, ERR_NO, "the types of table %s.%s can't be had here: %s", p->schema, p->table,
+            str_text(&cause.message));
+    err_hint(err, "a type of one's own has to be there again; else the manifest isn't the one that "
+                  "was written");
+    return err_reason(err, "snapshot_damaged");
+}
+
 /* Through a table that is there already. A file that isn't the one that was written is told by its hash
  * before by what the server makes of its rows. */
 static bool pour(const struct ports *ports, struct db *db, const char *path,
@@ -68,8 +96,8 @@ static bool verify_part(const struct ports *ports, struct db *db, const char *fo
 
     sql_qualified(&copy, schema, arena_printf(&a, "part_%d", i + 1));
     const char *name = str_text(&copy);
-    if (!db_exec(db, snapshot_create_sql(&a, p, "CREATE UNLOGGED TABLE", name, ""), &DB_NO_PARAMS,
-                 err) ||
+    if (!make_table(db, &a, p, snapshot_create_sql(&a, p, "CREATE UNLOGGED TABLE", name, ""),
+                    err) ||
         !pour(ports, db, folder_path(&a, folder, s->name, p->file), p, name, err) ||
         !db_query(db, &a, snapshot_measure_copy_sql(&a, p, name), &DB_NO_PARAMS, &rows, err))
         return false;
@@ -117,11 +145,11 @@ bool snapshot_unpack(const struct ports *ports, struct db *db, const char *folde
 {
     AUTO(arena) a = {0};
 
-    return db_exec(db,
-                   snapshot_create_sql(
-                       &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
-                       ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
-                   &DB_NO_PARAMS, err) &&
+    return make_table(db, &a, p,
+                      snapshot_create_sql(
+                          &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
+                          ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+                      err) &&
            pour(ports, db, folder_path(&a, folder, s->name, p->file), p, SNAPSHOT_COPY, err);
 }
 

@@ -420,6 +420,21 @@ class Back(Snapshots):
         self.assertEqual(p.json("restore", "--from", self.name, "orders-ref", code=1)["error"]["reason"], "snapshot_damaged")
         self.assertEqual(p.db.value("SELECT count(legacy_ref) FROM orders"), "0")
 
+    def test_an_edited_manifest_runs_nothing(self):
+        """The folder is others' too: what they write there must not become SQL of ours."""
+        p = self.purged()
+        p.db.psql("ALTER TABLE orders ADD COLUMN legacy_ref text")
+        path = p.path("snapshots", self.name, "manifest.json")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace('"type": "text"', '"type": "text); CREATE TABLE planted (a int"'))
+        self.assertIn('"type": "text"', text)
+        for name in (self.name, p.path("snapshots", self.name)):  # by its path nobody knows what was written
+            error = p.json("restore", "--from", name, "orders-ref", code=1)["error"]
+            self.assertEqual(error["reason"], "snapshot_damaged", error)
+        self.assertEqual(p.db.psql("SELECT to_regclass('planted')"), [[None]])
+
     def test_names_that_are_none(self):
         p = self.purged()
         self.assertIn("there is no snapshot", p.json("restore", "--from", "nothing", "orders-ref", code=2)["error"]["message"])
