@@ -18,7 +18,8 @@ WITH t AS (
            CASE WHEN t.is_filtered THEN 'row security hides rows from this role' END AS rows
       FROM t
 )
-SELECT CASE WHEN coalesce(bad.kind, bad.owner, bad.rights, bad.rows) IS NULL THEN 'pass' ELSE 'no-go' END AS outcome,
+SELECT CASE WHEN coalesce(bad.owner, bad.rights, bad.rows) IS NOT NULL THEN 'no-go'
+            WHEN bad.kind IS NOT NULL THEN 'warn' ELSE 'pass' END AS outcome,
        coalesce(nullif(pg_catalog.concat_ws('; ', bad.kind, bad.owner, bad.rights, bad.rows), ''), 'all that is needed') AS value,
        'owner where the table is changed, UPDATE where rows are, no row security' AS "limit",
        CASE WHEN bad.owner IS NOT NULL THEN 'run as a member of that role'
