@@ -94,9 +94,6 @@ const char *walk_via_row_sql(struct arena *a, const struct walk *w);
  * many of them, how many came back. */
 const char *walk_restore_sql(struct arena *a, const struct walk *w);
 
-/* Keys of all rows still to do, whatever the cursor: for the residual sweep. $1..: after this key. */
-const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start);
-
 /* ---- verifying ---------------------------------------------------------------------------------------------- */
 
 /* Boolean SQL: the row holds something else than the backfill would set. NULL: it sets nothing to compare. */

@@ -44,6 +44,10 @@ const char *snapshot_copy_in_sql(struct arena *a, const struct snapshot_part *p,
 
 #define SNAPSHOT_COPY "pg_temp.phasegate_snapshot"
 #define SNAPSHOT_TODO "pg_temp.phasegate_todo"
+/* How much there is of each kind in it. */
+#define SNAPSHOT_KINDS_SQL                                                                         \
+    "SELECT d.phasegate_kind, pg_catalog.count(*) FROM " SNAPSHOT_TODO                             \
+    " AS d GROUP BY d.phasegate_kind ORDER BY d.phasegate_kind"
 
 struct snapshot_back {
     const struct snapshot_part *part;

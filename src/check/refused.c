@@ -4,6 +4,8 @@
 #include "check/limits.h"
 #include "check/met.h"
 
+#include "sql_embedded.h"
+
 #include <strings.h>
 
 /* ---- what is refused ---------------------------------------------------------------------------------------- */
@@ -42,12 +44,14 @@ static const char *where_of(struct arena *a, const char *sql)
 static const char *query_of(struct proof *p, const struct cat_relation *view)
 {
     AUTO(err) ignored = {0};
+    const char *oid = arena_printf(p->scratch, "%u", view->oid);
     struct wire_result r = {0};
-    struct wire_op op = {
-        .kind = WIRE_RUN,
-        .sql = arena_printf(p->scratch, "SELECT pg_catalog.pg_get_viewdef(%u)", view->oid),
-        .keep_rows = true,
-        .sync = true};
+    struct wire_op op = {.kind = WIRE_RUN,
+                         .sql = sql_select_view_query,
+                         .args = &oid,
+                         .n_args = 1,
+                         .keep_rows = true,
+                         .sync = true};
 
     if (!wire_run(p->owner, p->scratch, &op, 1, &r, &ignored) || !r.ok || r.n_rows != 1)
         return NULL;

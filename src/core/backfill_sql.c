@@ -201,22 +201,6 @@ const char *walk_left_sql(struct arena *a, const struct walk *w, bool from_start
     return walk_done(a, &s);
 }
 
-const char *walk_sweep_sql(struct arena *a, const struct walk *w, bool from_start)
-{
-    struct str s = {0};
-
-    add_left(&s, w);
-    if (from_start)
-        str_add(&s, "true");
-    else
-        walk_add_comparison(&s, w, ">", 1);
-    walk_add_todo(&s, w);
-    str_add(&s, " ORDER BY ");
-    walk_add_keys(&s, w, "");
-    str_addf(&s, " LIMIT $%d::pg_catalog.int8", from_start ? 1 : w->n_keys + 1);
-    return walk_done(a, &s);
-}
-
 /* ---- filling --------------------------------------------------------------------------------------------- */
 
 static void add_update(struct str *s, const struct walk *w)
@@ -441,8 +425,8 @@ const char *walk_residual_sql(struct arena *a, const struct walk *w, bool from_s
 
     str_add(&s, "WITH ");
     add_filled(&s, w, &p);
+    add_changed(&s);
     str_addf(&s,
-             ", n AS (SELECT pg_catalog.count(*) AS changed FROM filled)"
              ", marked AS (UPDATE phasegate.backfill_residual AS r"
              " SET done_at = pg_catalog.clock_timestamp(),"
              " rows_changed = r.rows_changed + n.changed FROM n"
@@ -460,8 +444,8 @@ const char *walk_swept_sql(struct arena *a, const struct walk *w, bool from_star
 
     str_add(&s, "WITH ");
     add_filled(&s, w, &p);
+    add_changed(&s);
     str_addf(&s,
-             ", n AS (SELECT pg_catalog.count(*) AS changed FROM filled)"
              ", marked AS (INSERT INTO phasegate.backfill_residual AS r"
              " (job_id, lo, hi, reason, rows_changed, done_at)"
              " SELECT $%d::pg_catalog.int8, $%d::pg_catalog.jsonb, $%d::pg_catalog.jsonb, 'moved',"

@@ -241,10 +241,7 @@ static bool count_kinds(struct back *k, struct snapshot_back_part *out, struct e
 {
     struct db_rows rows = {0};
 
-    if (!db_query(k->w->e->db, k->w->a,
-                  "SELECT d.phasegate_kind, pg_catalog.count(*) FROM " SNAPSHOT_TODO
-                  " AS d GROUP BY d.phasegate_kind ORDER BY d.phasegate_kind",
-                  &DB_NO_PARAMS, &rows, err))
+    if (!db_query(k->w->e->db, k->w->a, SNAPSHOT_KINDS_SQL, &DB_NO_PARAMS, &rows, err))
         return false;
     for (int i = 0; i < rows.n_rows; i++) {
         int64_t n = strtoll(db_cell(&rows, i, 1), NULL, 10);

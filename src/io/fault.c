@@ -125,16 +125,23 @@ static bool is_bug(long point, struct err *err)
     return true;
 }
 
+/* What comes before each call: it may find its session gone, or not be made at all. */
+static bool begin(struct db *real, long *point, struct err *err)
+{
+    *point = enter();
+    if (*point == fault.at && fault.mode == FAULT_DROP_BEFORE)
+        drop_session(real);
+    return !is_bug(*point, err);
+}
+
 static bool f_exec(struct db *d, struct arena *a, const char *sql, const struct db_params *p,
                    struct db_rows *rows, int64_t *affected, struct err *err)
 {
     struct db *real = real_of(d);
 
-    long point = enter();
+    long point;
 
-    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
-        drop_session(real);
-    if (is_bug(point, err))
+    if (!begin(real, &point, err))
         return false;
     bool ok = real->ops->exec(real, a, sql, p, rows, affected, err);
     leave(point);
@@ -146,11 +153,9 @@ static bool f_pipeline(struct db *d, struct arena *a, const struct db_call *call
 {
     struct db *real = real_of(d);
 
-    long point = enter();
+    long point;
 
-    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
-        drop_session(real);
-    if (is_bug(point, err))
+    if (!begin(real, &point, err))
         return false;
     bool ok = real->ops->pipeline(real, a, calls, n, rows, out_done, err);
     leave(point);
@@ -164,11 +169,9 @@ static bool f_copy_out(struct db *d, const char *sql, const struct db_sink *to, 
 {
     struct db *real = real_of(d);
 
-    long point = enter();
+    long point;
 
-    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
-        drop_session(real);
-    if (is_bug(point, err))
+    if (!begin(real, &point, err))
         return false;
     bool ok = real->ops->copy_out(real, sql, to, rows, err);
     leave(point);
@@ -180,11 +183,9 @@ static bool f_copy_in(struct db *d, const char *sql, const struct db_source *fro
 {
     struct db *real = real_of(d);
 
-    long point = enter();
+    long point;
 
-    if (point == fault.at && fault.mode == FAULT_DROP_BEFORE)
-        drop_session(real);
-    if (is_bug(point, err))
+    if (!begin(real, &point, err))
         return false;
     bool ok = real->ops->copy_in(real, sql, from, rows, err);
     leave(point);
