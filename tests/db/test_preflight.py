@@ -71,7 +71,7 @@ class Preflight(project.Case):
             INSERT INTO orders (id, customer, external_ref) VALUES (101, 1, ''), (102, 2, ''), (103, 2, 'done'), (104, 2, '')""")
         checks, answer = self.checks(p, "dual_read", rc=1)
         found = checks[("rows", "orders (external_ref)")]
-        self.assertEqual((found["outcome"], found["value"], found["examples"]),
+        self.assertEqual((found["outcome"], found["value"], sorted(found["examples"])),
                          ("no-go", "2 rows that would get NULL", ["102", "104"]))
         self.assertNotIn(("rows", "orders (free)"), checks)
         p.db.psql("UPDATE customers SET name = 'bob' WHERE id = 2")
