@@ -47,6 +47,18 @@ static inline void plan_set_auto(struct plan_set *s) { plan_set_free(s); }
  * and nothing of rows that it makes itself. */
 void data_needs_of(struct arena *a, const struct sql_stmt *s, struct data_need_list *out);
 
+/* What a text names, each thing once, in the order met; bodies of functions, which are strings, are read as texts as well. */
+struct sql_mentions {
+    struct text_list
+        strings; /* as values: without quotes; those of up to MENTION_LONGEST bytes in one line */
+    struct text_list words; /* names within such strings: "address" and "zip" of '{address,zip}' */
+    struct text_list numbers; /* as written, without a sign */
+    struct text_list names;   /* folded, keywords too */
+};
+enum { MENTION_LONGEST = 60 };
+/* Adds to what is in *out already, which begins as {0}. Positions in the lists are not set. */
+void sql_mentions_add(struct arena *a, const char *sql, struct sql_mentions *out);
+
 /* SQL facts of every step of one plan (libpg_query): statements, classes, locks, derived applied_when and
  * undo; also the phase rules that the parse tree decides: a step that isn't additive in expand, a
  * destructive one outside contract. False with ERR_INPUT and problems. */

@@ -431,6 +431,7 @@ static bool is_compared(const struct proof *p, const struct app_statement *a, in
 {
     return world_met(p, a, state) && !p->t.releases[a->release].is_projected &&
            a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since) &&
+           !limited_has(p, a, state) &&
            /* Who writes leaves behind what it leaves to the others. */
            !(a->q->facts.n_writes > 0 && takes_rows(p, state));
 }

@@ -57,7 +57,7 @@ static enum severity severity_of(const struct proof *p, const struct app_stateme
             if (t->step->stmts[i].table && strcmp(t->step->stmts[i].table, r->name) == 0 &&
                 (!t->step->stmts[i].schema || strcmp(t->step->stmts[i].schema, r->schema) == 0))
                 worst = SEVERITY_WARNING;
-        if (t && limits_restricts(t, r->name) && changes(p, a->q, r->oid) && !p->o->next &&
+        if (t && limits_restricts(p, t, r) && changes(p, a->q, r->oid) && !p->o->next &&
             !p->t.releases[a->release].is_projected && world_met(p, a, s))
             return SEVERITY_ERROR;
     }

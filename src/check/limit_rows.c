@@ -26,7 +26,7 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
         if (c->is_generated || c->is_identity || cat_is_in_key(from, c) ||
             (!whole && !text_list_has(&a->q->facts.columns, c->name)))
             continue;
-        n = limit_values(p, NULL, from, c, l->longest, values);
+        n = limit_values(p, l, from, c, values);
         /* As long as what it goes to takes. */
         for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
             if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
@@ -34,6 +34,24 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
         for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
             l->tries[l->n++] = (struct limit_try) {
                 .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
+    }
+}
+
+/* By what was in a row a trigger or a rule may go, whatever is written to it. */
+static void add_row_as_named(struct proof *p, const struct app_statement *a,
+                             const struct cat_relation *r, struct limits *l)
+{
+    for (int i = 0; i < r->n_columns; i++) {
+        const struct cat_column *c = &r->columns[i];
+        const char *values[LIMIT_VALUES];
+
+        if (c->is_generated || c->is_identity || cat_is_in_key(r, c) ||
+            !text_list_has(&l->said.names, c->name))
+            continue;
+        int n = limit_values_named(p, l, c, values);
+        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
+            l->tries[l->n++] =
+                (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r};
     }
 }
 
@@ -99,6 +117,8 @@ void limits_add_rows(struct proof *p, const struct app_statement *a, int state, 
                        restricts_parent(p->t.states[state].task, r->name);
         if (r && w->verb == VERB_DELETE)
             add_pointed_at(p, a, r, l);
+        if (r && l->acts && w->verb != VERB_INSERT && limits_hold(p, state, r, NULL))
+            add_row_as_named(p, a, r, l);
         if (!r || !(deletes || computes_restricted(p, state, r, w)))
             continue;
         for (int k = 0; k < q->facts.n_rels; k++) {
@@ -112,15 +132,101 @@ void limits_add_rows(struct proof *p, const struct app_statement *a, int state, 
     }
 }
 
+/* ---- rows that a statement finds -------------------------------------------------------------------------------- */
+
+static const char *change_sql(struct proof *p, const struct cat_relation *r, const char *column,
+                              const char *value)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, r->schema, r->name);
+    str_add(&sql, " SET ");
+    sql_ident(&sql, column);
+    str_add(&sql, " = ");
+    if (value)
+        sql_literal(&sql, value);
+    else
+        str_add(&sql, "NULL");
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+/* *out: rows that it writes after the prelude; 0 where it fails. */
+static bool found_after(struct proof *p, const struct app_statement *a, const char *prelude,
+                        int64_t *out, struct err *err)
+{
+    struct limit_try t = {.a = a, .prelude = prelude};
+    struct wire_result r = {0};
+
+    if (!limits_run_rows(p, &t, &r, err))
+        return false;
+    *out = r.ok ? r.affected : 0;
+    return true;
+}
+
+/* *out NULL: it finds one as it is, or none whatever is in it. */
+static bool prelude_of(struct proof *p, const struct app_statement *a, const struct cat_relation *r,
+                       const struct limits *l, const char **out, struct err *err)
+{
+    int64_t found = 0;
+
+    if (!found_after(p, a, NULL, &found, err))
+        return false;
+    for (int i = 0; found == 0 && i < r->n_columns; i++) {
+        const struct cat_column *c = &r->columns[i];
+        const char *values[LIMIT_VALUES];
+        int n = c->is_generated || c->is_identity || cat_is_in_key(r, c) ||
+                        !text_list_has(&l->said.names, c->name)
+                    ? 0
+                    : limit_values_named(p, l, c, values);
+
+        for (int v = 0; v < n; v++) {
+            const char *sql = change_sql(p, r, c->name, values[v]);
+            if (!found_after(p, a, sql, &found, err))
+                return false;
+            if (found > 0) {
+                *out = sql;
+                return true;
+            }
+        }
+    }
+    return true;
+}
+
+bool limits_show(struct proof *p, const struct app_statement *a, int state, int first,
+                 struct limits *l, struct err *err)
+{
+    const struct query *q = a->q;
+    const char *path = p->sessions[q->session].search_path, *prelude = NULL;
+
+    if (first == l->n || !l->judges || l->sync || q->n_before > 0)
+        return true;
+    for (int i = 0; i < q->facts.n_writes && !prelude; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *written = cat_find(&p->now, path, w->schema, w->table),
+                                  *r = written ? written_table(p, written) : NULL;
+
+        if (r && strchr("rp", r->kind) && w->verb == VERB_UPDATE &&
+            limits_hold(p, state, written, NULL) && !prelude_of(p, a, r, l, &prelude, err))
+            return false;
+    }
+    for (int i = first; i < l->n && prelude; i++)
+        if (!l->tries[i].from)
+            l->tries[i].prelude = prelude;
+    return true;
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------- */
+
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err)
 {
     const struct query *q = t->a->q;
     const char *path = p->sessions[q->session].search_path;
-    const char *const value[] = {t->value};
+    const char *change = t->from ? change_sql(p, t->from, t->column, t->value) : t->prelude;
     struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
     struct wire_result r[7] = {0};
-    AUTO(str) empty = {0}, change = {0};
+    AUTO(str) empty = {0};
     int n = 1;
 
     ops[n++] = (struct wire_op) {
@@ -131,19 +237,8 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
         sql_qualified(&empty, t->into->schema, t->into->name);
     if (t->into)
         ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
-    if (t->from) {
-        str_add(&change, "UPDATE ");
-        sql_qualified(&change, t->from->schema, t->from->name);
-        str_add(&change, " SET ");
-        sql_ident(&change, t->column);
-        str_add(&change, " = $1");
-    } else {
-        str_add(&change, t->prelude);
-    }
-    ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
-                                 .sql = str_text(&change),
-                                 .args = t->from ? value : NULL,
-                                 .n_args = t->from ? 1 : 0};
+    if (change)
+        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = change};
     int own = n;
     ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
                                  .sql = q->sql,
@@ -155,6 +250,7 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
     if (!wire_run(p->owner, p->scratch, ops, n, r, err))
         return false;
     *out = r[own].ok ? r[own + 1] : r[own];
+    out->affected = r[own].affected;
     out->skipped = r[own].skipped;
     out->ok = out->ok && (t->worked || r[own].affected > 0);
     return true;

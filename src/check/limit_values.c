@@ -2,13 +2,30 @@
 #include "check/limits.h"
 #include "check/types.h"
 
-#include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 
-#define VALUES_MAX 14
-#define THROUGH_MAX (LIMIT_VALUES - VALUES_MAX - 8)
-#define LONG_TEXT 300
-#define LONGEST_TEXT 20000
+#define SHORT_TEXT 300
+#define MANY 1000 /* items of an array */
+#define KEYS 8    /* of a document */
+#define LABELS 12
+#define CHECKED 24 /* values that checks of the other side name */
+#define NAMED 6    /* of those that a text names */
+
+/* Those that are tried, each once. */
+struct values {
+    const char **items; /* [LIMIT_VALUES]; NULL entries are SQL NULL */
+    int n;
+};
+
+static void put(struct values *out, const char *value)
+{
+    for (int i = 0; i < out->n; i++)
+        if (out->items[i] == value || (value && out->items[i] && strcmp(out->items[i], value) == 0))
+            return;
+    if (out->n < LIMIT_VALUES)
+        out->items[out->n++] = value;
+}
 
 /* As many digits as the column has room for; without a limit more than any other number has. */
 static const char *numeric_limit(struct proof *p, int typmod)
@@ -35,136 +52,222 @@ const char *limit_text(struct proof *p, int length)
     return text;
 }
 
-/* A text that is longer than any number that is mentioned, as lengths are. */
-static int longest_in(const char *text, int longest)
-{
-    for (const char *s = text; s && *s;) {
-        char *end;
+/* ---- whatever is restricted ------------------------------------------------------------------------------ */
 
-        if (!isdigit((unsigned char) *s)) {
-            s++;
-            continue;
-        }
-        long n = strtol(s, &end, 10);
-        if (n >= longest && n <= LONGEST_TEXT)
-            longest = (int) n + 1;
-        s = end;
-    }
-    return longest;
-}
-
-/* Longer than what the step takes, or the other side of the trigger. */
-int limit_longest(const struct proof *p, int state)
-{
-    const struct task *t = p->t.states[state].task;
-    const struct plan *sync = sync_begins(p, state);
-    int longest = LONG_TEXT;
-
-    for (int i = 0; t->step && i < t->step->n_stmts; i++)
-        longest = longest_in(t->step->stmts[i].sql, longest);
-    for (int i = 0; sync && i < p->now.n_relations; i++) {
-        const struct cat_relation *r = &p->now.relations[i];
-
-        for (int c = 0; sync_is_of(sync, r) && c < r->n_columns; c++)
-            if (sync_target(sync, r->columns[c].name))
-                longest = longest_in(r->columns[c].type_text, longest);
-        for (int k = 0; sync_is_of(sync, r) && k < r->n_constraints; k++)
-            longest = longest_in(r->constraints[k].definition, longest);
-    }
-    return longest;
-}
-
-static int values_for(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
-                      int longest, const char **out)
+static void put_usual(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                      const struct cat_column *c, struct values *out)
 {
     static const char *const numbers[] = {"0",          "-1",     "32767",  "-32768",
                                           "2147483647", "987654", "-98765", NULL};
     const struct seed *s = seed_of(p, r->oid);
     const struct cat_enum *e = cat_enum_of(&p->now, c->base);
-    int n = 0;
 
-    out[n++] = NULL;
+    put(out, NULL);
     if (s && seed_value(s, c->name))
-        out[n++] = seed_value(s, c->name);
-    for (int i = 0; e && i < e->n_labels && n < VALUES_MAX; i++)
-        out[n++] = e->labels[i];
+        put(out, seed_value(s, c->name));
+    for (int i = 0; e && i < e->n_labels && i < LABELS; i++)
+        put(out, e->labels[i]);
     if (c->category == 'S') {
-        out[n++] = "";
-        out[n++] = limit_text(p, c->typmod > 4 ? c->typmod - 4 : longest);
+        put(out, "");
+        put(out, limit_text(p, c->typmod > 4 ? c->typmod - 4 : l->longest));
     }
     for (int i = 0; c->category == 'N' && numbers[i]; i++)
-        out[n++] = numbers[i];
+        put(out, numbers[i]);
     if (c->base == T_INT8)
-        out[n++] = "9223372036854775807";
+        put(out, "9223372036854775807");
     if (c->base == T_NUMERIC)
-        out[n++] = numeric_limit(p, c->typmod);
+        put(out, numeric_limit(p, c->typmod));
     if (c->base == T_DATE || c->base == T_TIMESTAMP || c->base == T_TIMESTAMPTZ) {
-        out[n++] = "1900-01-01";
-        out[n++] = "9999-12-31";
+        put(out, "1900-01-01");
+        put(out, "9999-12-31");
     }
     if (c->category == 'B') {
-        out[n++] = "true";
-        out[n++] = "false";
+        put(out, "true");
+        put(out, "false");
     }
-    return n;
 }
 
 /* Of a trigger: what the checks of the other side say no to, which the column itself knows nothing of. */
-static int values_through(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                          const char **out, int n)
+static void put_through(struct proof *p, const struct plan *sync, const struct cat_relation *r,
+                        struct values *out)
 {
     for (int i = 0; sync && i < sync->sync.forward.n; i++) {
         const struct cat_column *c = cat_column(r, sync->sync.forward.items[i].key.s);
         const char *v = NULL;
 
-        for (int k = 0; c && n < THROUGH_MAX && (v = value_from_checks(p->a, r, c, k)); k++)
-            out[n++] = v;
+        for (int k = 0; c && k < CHECKED && (v = value_from_checks(p->a, r, c, k)); k++)
+            put(out, v);
     }
-    return n;
 }
 
-/* A document with each word that an expression has between quotes as a key. */
-static const char *document_of(struct proof *p, const char *expr, const char *value)
+/* ---- where it goes by what a value is -------------------------------------------------------------------- */
+
+/* Around each number that is named, on both sides of zero. */
+static void put_numbers(struct proof *p, const struct limits *l, struct values *out)
+{
+    for (int i = 0; i < l->said.numbers.n && i < NAMED; i++) {
+        char *end;
+        long long n = strtoll(l->said.numbers.items[i].s, &end, 10);
+
+        if (*end == '.')
+            put(out, l->said.numbers.items[i].s);
+        else if (*end)
+            continue;
+        if (n > LLONG_MAX / 2)
+            continue;
+        for (long long k = n - 1; k <= n + 1; k++)
+            put(out, arena_printf(p->a, "%lld", k));
+        put(out, arena_printf(p->a, "-%lld", n + 1));
+    }
+}
+
+static void put_strings(const struct limits *l, struct values *out)
+{
+    for (int i = 0; i < l->said.strings.n && i < NAMED; i++)
+        put(out, l->said.strings.items[i].s);
+}
+
+/* As long as each number that is named, and a little off; what functions of text make something else of. */
+static void put_texts(struct proof *p, const struct limits *l, struct values *out)
+{
+    static const char *const odd[] = {" y ", "Y", "y y", "y\n", "\xc3\xa9", "0", "y@y.yy", NULL};
+
+    put_strings(l, out);
+    for (int i = 0; odd[i]; i++)
+        put(out, odd[i]);
+    for (int i = 0; i < l->said.numbers.n && i < NAMED; i++) {
+        long n = strtol(l->said.numbers.items[i].s, NULL, 10);
+        for (long k = n - 1; n > 0 && n < SHORT_TEXT && k <= n + 1; k++)
+            put(out, limit_text(p, (int) k));
+    }
+}
+
+/* So many different items of the type, or as many as are known. */
+static const char *array_with(struct proof *p, unsigned element, int n)
 {
     AUTO(str) s = {0};
 
-    for (const char *open = strchr(expr, '\''); open;) {
-        const char *close = strchr(open + 1, '\'');
-        if (!close)
+    str_addc(&s, '{');
+    for (int i = 0; i < n; i++) {
+        const char *v = value_of(p->a, &p->now, element, element, -1, i + 1);
+        if (!v)
             break;
-        if (!memchr(open, '"', (size_t) (close - open)) &&
-            !memchr(open, '\\', (size_t) (close - open)))
-            str_addf(&s, "%s\"%.*s\": %s", s.len ? ", " : "{", (int) (close - open - 1), open + 1,
-                     value);
-        open = strchr(close + 1, '\'');
+        str_add(&s, i ? "," : "");
+        sql_element(&s, v);
     }
-    if (!s.len)
-        return "{}";
-    str_add(&s, "}");
+    str_addc(&s, '}');
     return arena_strdup(p->a, str_text(&s));
 }
 
-/* What the expressions of a trigger take out of a document may be of any kind, and missing. */
-static int documents_through(struct proof *p, const struct plan *sync, const char **out, int n)
+/* unnest($1): an array of one. */
+static const char *array_of(struct proof *p, const char *value)
 {
-    static const char *const values[] = {"\"y\"", "\"\"", "-1", "9876543210", "null", "[]"};
+    AUTO(str) s = {0};
 
-    for (int i = 0; i < sync->sync.forward.n; i++)
-        for (size_t k = 0; k < sizeof values / sizeof *values && n < THROUGH_MAX; k++)
-            out[n++] = document_of(p, sync->sync.forward.items[i].value.s, values[k]);
-    if (n < THROUGH_MAX)
-        out[n++] = "{}";
-    return n;
+    if (!value)
+        return "{NULL}";
+    str_addc(&s, '{');
+    sql_element(&s, value);
+    str_addc(&s, '}');
+    return arena_strdup(p->a, str_text(&s));
 }
 
-int limit_values(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                 const struct cat_column *c, int longest, const char **out)
+static void put_arrays(struct proof *p, const struct limits *l, const struct cat_column *c,
+                       struct values *out)
 {
-    int n = values_for(p, r, c, longest, out);
+    put(out, "{}");
+    put(out, "{NULL}");
+    put(out, array_with(p, c->element, 20));
+    for (int i = 0; i < l->said.strings.n && i < NAMED; i++)
+        put(out, array_of(p, l->said.strings.items[i].s));
+    for (int i = 0; i < l->said.numbers.n && i < NAMED; i++) {
+        long n = strtol(l->said.numbers.items[i].s, NULL, 10);
+        for (long k = n - 1; n > 0 && n < MANY && k <= n + 1; k++) {
+            put(out, array_with(p, c->element, (int) k));
+            put(out, array_of(p, arena_printf(p->a, "%ld", k)));
+        }
+    }
+}
 
-    if (sync && (c->base == T_JSON || c->base == T_JSONB))
-        n = documents_through(p, sync, out, n);
-    return values_through(p, sync, r, out, n);
+static void add_key(struct str *s, const char *key, const char *value, int *n)
+{
+    if (*n == KEYS || strpbrk(key, "\"\\{}") || (unsigned char) *key < ' ')
+        return;
+    str_addf(s, "%s\"%s\": %s", (*n)++ ? ", " : "{", key, value);
+}
+
+/* A document with each word that is named as a key. */
+static const char *document_of(struct proof *p, const struct limits *l, const char *value)
+{
+    AUTO(str) s = {0};
+    int n = 0;
+
+    for (int i = 0; i < l->said.strings.n; i++)
+        add_key(&s, l->said.strings.items[i].s, value, &n);
+    for (int i = 0; i < l->said.words.n; i++)
+        if (!text_list_has(&l->said.strings, l->said.words.items[i].s))
+            add_key(&s, l->said.words.items[i].s, value, &n);
+    if (n == 0)
+        return "{}";
+    str_addc(&s, '}');
+    return arena_strdup(p->a, str_text(&s));
+}
+
+/* What is taken out of a document may be of any kind, and missing, and one step deeper. */
+static void put_documents(struct proof *p, const struct limits *l, struct values *out)
+{
+    static const char *const whole[] = {"{}", "[]", "\"y\"", "null", NULL};
+    static const char *const values[] = {"\"y\"",      "\"\"", "-1", "0",
+                                         "9876543210", "null", "[]", NULL};
+
+    for (int i = 0; values[i]; i++) {
+        const char *inner = document_of(p, l, values[i]);
+        put(out, inner);
+        put(out, document_of(p, l, inner));
+    }
+    for (int i = 0; i < l->said.numbers.n && i < 2; i++)
+        put(out, document_of(p, l, l->said.numbers.items[i].s));
+    for (int i = 0; whole[i]; i++)
+        put(out, whole[i]);
+}
+
+static void put_named(struct proof *p, const struct limits *l, const struct cat_column *c,
+                      struct values *out)
+{
+    if (c->category == 'N')
+        put_numbers(p, l, out);
+    else if (c->category == 'S')
+        put_texts(p, l, out);
+    else if (c->category == 'A')
+        put_arrays(p, l, c, out);
+    else if (c->base == T_JSON || c->base == T_JSONB)
+        put_documents(p, l, out);
+    else
+        put_strings(l, out);
+}
+
+int limit_values(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                 const struct cat_column *c, const char **out)
+{
+    struct values v = {out, 0};
+
+    put_usual(p, l, r, c, &v);
+    if (l->judges)
+        put_named(p, l, c, &v);
+    put_through(p, l->sync, r, &v);
+    return v.n;
+}
+
+int limit_values_named(struct proof *p, const struct limits *l, const struct cat_column *c,
+                       const char **out)
+{
+    struct values v = {out, 0};
+
+    put(&v, NULL);
+    put(&v, c->category == 'B' ? "true" : NULL);
+    put(&v, c->category == 'B' ? "false" : NULL);
+    put_named(p, l, c, &v);
+    return v.n;
 }
 
 static char category_of(unsigned type)
@@ -190,26 +293,13 @@ static unsigned element_of(unsigned type)
     return 0;
 }
 
-/* unnest($1): an array of one. */
-static const char *array_of(struct proof *p, const char *value)
-{
-    AUTO(str) s = {0};
-
-    if (!value)
-        return "{NULL}";
-    str_addc(&s, '{');
-    sql_element(&s, value);
-    str_addc(&s, '}');
-    return arena_strdup(p->a, str_text(&s));
-}
-
-int limit_values_of_type(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                         unsigned type, int longest, const char **out)
+int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                         unsigned type, const char **out)
 {
     unsigned element = element_of(type), base = element ? element : type;
     struct cat_column c = {
         .name = "", .type = base, .base = base, .typmod = -1, .category = category_of(base)};
-    int n = limit_values(p, sync, r, &c, longest, out);
+    int n = limit_values(p, l, r, &c, out);
 
     for (int i = 0; element && i < n; i++)
         out[i] = array_of(p, out[i]);

@@ -6,36 +6,6 @@
 
 /* ---- whom a step may restrict ---------------------------------------------------------------------------- */
 
-bool limits_is_opaque(const struct sql_stmt *s)
-{
-    static const char *const kinds[] = {"DO", "CALL", "SELECT"};
-
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strcmp(s->kind, kinds[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool may_restrict(const struct sql_stmt *s)
-{
-    if (limits_is_opaque(s))
-        return true;
-    return s->table && (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE ||
-                        strstr(s->kind, "UNIQUE") || strstr(s->kind, "ADD CONSTRAINT") ||
-                        strstr(s->kind, "TYPE"));
-}
-
-bool limits_restricts(const struct task *t, const char *table)
-{
-    if (t->kind != TASK_STEP || !t->step)
-        return false;
-    for (int i = 0; i < t->step->n_stmts; i++)
-        if (may_restrict(&t->step->stmts[i]) &&
-            (limits_is_opaque(&t->step->stmts[i]) || strcmp(t->step->stmts[i].table, table) == 0))
-            return true;
-    return false;
-}
-
 /* A partition has the trigger of the whole. By its columns: what is tried shows whether it is one. */
 static bool may_be_part(const struct proof *p, const struct plan *sync,
                         const struct cat_relation *r)
@@ -57,7 +27,8 @@ bool limits_hold(const struct proof *p, int state, const struct cat_relation *wr
     const struct cat_relation *r = written_table(p, written);
 
     if (!r || !sync)
-        return r && limits_restricts(p->t.states[state].task, r->name);
+        return r && (limits_restricts(p, p->t.states[state].task, r) ||
+                     (r != written && limits_restricts(p, p->t.states[state].task, written)));
     return (sync_is_of(sync, r) || may_be_part(p, sync, r)) &&
            (!column || sync_reads(sync, column) || sync_target(sync, column));
 }
@@ -115,7 +86,7 @@ static void add_made(struct proof *p, const struct app_statement *a, int state,
 
         if (goes_in_as_it_is(q, n) || args_compared(p, q, n, &with))
             continue;
-        int count = limit_values_of_type(p, l->sync, r, d->params[n - 1], l->longest, values);
+        int count = limit_values_of_type(p, l, r, d->params[n - 1], values);
         for (int v = 0; v < count; v++)
             add_try(p, a, n, column, values[v], l);
     }
@@ -145,7 +116,7 @@ static void add_tries(struct proof *p, const struct app_statement *a, int state,
                 add_made(p, a, state, r, w->columns.items[k].s, l);
             if (!c || !limits_hold(p, state, r, w->columns.n > 0 ? c->name : NULL))
                 continue;
-            int n = limit_values(p, l->sync, r, c, l->longest, values);
+            int n = limit_values(p, l, r, c, values);
             for (int v = 0; v < n; v++)
                 add_try(p, a, param, c->name, values[v], l);
         }
@@ -155,9 +126,10 @@ static void add_tries(struct proof *p, const struct app_statement *a, int state,
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
 /* Alone in its transaction: what comes before it in the application's is run as well. */
-static bool run_try(struct proof *p, const struct limit_try *t, struct wire_result *out,
-                    struct err *err)
+static bool run_try(struct proof *p, const struct limits *l, const struct limit_try *t,
+                    struct wire_result *out, uint64_t *answer, struct err *err)
 {
+    *answer = 0;
     if (t->from || t->prelude)
         return limits_run_rows(p, t, out, err);
     struct query copy = *t->a->q;
@@ -165,18 +137,18 @@ static bool run_try(struct proof *p, const struct limit_try *t, struct wire_resu
     bool reached = false;
 
     copy.sets = &set;
-    if (!probe_run(p, &copy, out, &reached, err))
+    if (!probe_run(p, &copy, out, &reached, l->acts ? answer : NULL, err))
         return false;
     out->ok = out->ok && reached;
     out->skipped = !reached;
     return true;
 }
 
+/* One finding a statement: the first value tells enough. */
 static bool was_told(const struct limits *l, int upto)
 {
-    for (int i = 0; i < upto; i++)
-        if (l->tries[i].a == l->tries[upto].a && !l->tries[i].worked &&
-            l->tries[i].value == (const char *) l)
+    for (int i = upto - 1; i >= 0 && l->tries[i].a == l->tries[upto].a; i--)
+        if (l->tries[i].is_told)
             return true;
     return false;
 }
@@ -186,6 +158,14 @@ void limited_add(struct proof *p, const struct app_statement *a, int state, cons
     p->limited = arena_grow(p->a, p->limited, sizeof *p->limited * (size_t) p->n_limited,
                             sizeof *p->limited * (size_t) (p->n_limited + 1));
     p->limited[p->n_limited++] = (struct limited) {a, state, (int) (f - p->report->findings)};
+}
+
+bool limited_has(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->n_limited; i++)
+        if (p->limited[i].a == a && p->limited[i].state == state)
+            return true;
+    return false;
 }
 
 static const char *value_words(struct proof *p, const struct limit_try *t)
@@ -268,6 +248,23 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     return f;
 }
 
+static void report_else(struct proof *p, const struct limit_try *t, int state,
+                        const struct wire_result *r)
+{
+    const char *what =
+        r->affected != t->affected
+            ? arena_printf(p->a, "it writes %lld rows before this step and %lld after it",
+                           t->affected, (long long) r->affected)
+            : "it leaves other rows behind after this step than before it";
+    struct finding *f = finding_of_state(
+        p, t->a, world_met(p, t->a, state), state, "old-path-trigger-effect",
+        arena_printf(p->a, "with %s = %s %s", what_words(p, t), value_words(p, t), what),
+        "let only the statements of later releases meet what the step makes");
+
+    f->probe = "X";
+    limited_add(p, t->a, state, f);
+}
+
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
@@ -278,20 +275,23 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     if (s->by != STATE_TASK || p->told[state])
         return true;
     for (int i = 0; s->task->kind == TASK_STEP && s->task->step && i < s->task->step->n_stmts; i++)
-        any |= may_restrict(&s->task->step->stmts[i]) || limits_refuses(&s->task->step->stmts[i]);
+        any |= limits_may_restrict(p, &s->task->step->stmts[i]);
     any |= sync_begins(p, state) != NULL;
     if (!any || !sessions_open(p, err))
         return any ? false : true;
     l = arena_new(p->scratch, struct limits);
     l->sync = sync_begins(p, state);
-    l->longest = limit_longest(p, state);
+    if (!limits_read(p, state, l, err))
+        return false;
     l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
+            int first = l->n;
             add_tries(p, a, state, l);
-            limits_add_refused(p, a, state, l);
+            if (!limits_show(p, a, state, first, l, err))
+                return false;
         }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
@@ -301,9 +301,10 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     for (int i = 0; i < l->n; i++) {
         struct wire_result r = {0};
         bool is_endless = i > 0 && l->tries[i].a == l->tries[i - 1].a && l->tries[i - 1].is_endless;
-        if (!is_endless && !run_try(p, &l->tries[i], &r, err))
+        if (!is_endless && !run_try(p, l, &l->tries[i], &r, &l->tries[i].answer, err))
             return false;
         l->tries[i].worked = r.ok;
+        l->tries[i].affected = r.affected;
         l->tries[i].is_endless = is_endless || is_too_long(r.sqlstate, r.message);
     }
     *out = l;
@@ -322,7 +323,7 @@ static bool runs_still(struct proof *p, const struct app_statement *a, bool *out
         if (set > 0 && !a->q->sets[set].runs)
             continue;
         copy.sets = &a->q->sets[set];
-        if (!probe_run(p, &copy, &r, &reached, err))
+        if (!probe_run(p, &copy, &r, &reached, NULL, err))
             return false;
         *out = r.ok && reached;
     }
@@ -422,14 +423,70 @@ static bool was_refused(struct proof *p, const struct limit_try *t, const struct
                         : 0;
         struct limits one = {.tries = arena_array(p->scratch, struct limit_try, 1)};
         struct wire_result r = {0};
+        uint64_t answer = 0;
 
         if (param == 0)
             continue;
         add_try(p, a, param, "", t->value, &one);
-        if (!run_try(p, &one.tries[0], &r, err))
+        if (!run_try(p, &one, &one.tries[0], &r, &answer, err))
             return false;
         *out = !r.ok && !r.skipped;
         *known = true;
+    }
+    return true;
+}
+
+/* Twice the same, and not as it was before? */
+static bool does_else(struct proof *p, struct limits *l, int i, const struct wire_result *r,
+                      uint64_t answer, bool *out, struct err *err)
+{
+    const struct limit_try *t = &l->tries[i];
+    struct wire_result again = {0};
+    uint64_t answer_again = 0;
+
+    *out = r->affected != t->affected || (answer && t->answer && answer != t->answer);
+    if (!*out)
+        return true;
+    if (!run_try(p, l, t, &again, &answer_again, err))
+        return false;
+    *out = again.ok && again.affected == r->affected && answer_again == answer;
+    return true;
+}
+
+static bool after_refused(struct proof *p, struct limits *l, int state, int i,
+                          const struct wire_result *r, struct err *err)
+{
+    struct limit_try *t = &l->tries[i];
+    bool is_new_side = l->sync && is_of_new_side(t, l->sync);
+    bool known = false, as_before = false;
+
+    if (is_of_unique(t->a->q, r))
+        return true;
+    if (is_new_side && !was_refused(p, t, l->sync, &known, &as_before, err))
+        return false;
+    if (as_before)
+        return true;
+    struct finding *f = report_try(p, t, state, r);
+    if (is_new_side && !known)
+        f->severity = SEVERITY_WARNING;
+    t->is_told = true;
+    return true;
+}
+
+/* What it works with, and differently. */
+static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
+                           const struct wire_result *r, uint64_t answer, struct err *err)
+{
+    struct limit_try *t = &l->tries[i];
+    bool differs = false;
+
+    if (!l->acts || changes_rows(p, state))
+        return true;
+    if (!does_else(p, l, i, r, answer, &differs, err))
+        return false;
+    if (differs) {
+        report_else(p, t, state, r);
+        t->is_told = true;
     }
     return true;
 }
@@ -442,29 +499,22 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
         report_unrun_writers(p, state);
 
     for (int i = 0; l && i < l->n; i++) {
+        const struct limit_try *t = &l->tries[i];
         struct wire_result r = {0};
+        uint64_t answer = 0;
 
-        if ((i == 0 || l->tries[i].a != l->tries[i - 1].a) &&
-            !(l->tries[i].a->q->runs ? runs_still(p, l->tries[i].a, &still, err) : (still = true)))
+        if ((i == 0 || t->a != l->tries[i - 1].a) &&
+            !(t->a->q->runs ? runs_still(p, t->a, &still, err) : (still = true)))
             return false;
-        if (!still || !l->tries[i].worked || was_told(l, i) || shadow_is_late(p->shadow))
+        if (!still || !t->worked || was_told(l, i) || shadow_is_late(p->shadow))
             continue;
-        if (!run_try(p, &l->tries[i], &r, err))
+        if (!run_try(p, l, t, &r, &answer, err))
             return false;
-        if (r.ok || r.skipped || is_of_unique(l->tries[i].a->q, &r))
+        if (r.skipped)
             continue;
-        bool is_new_side = l->sync && is_of_new_side(&l->tries[i], l->sync);
-        bool known = false, as_before = false;
-        if (is_new_side && !was_refused(p, &l->tries[i], l->sync, &known, &as_before, err))
+        if (!(r.ok ? after_accepted(p, l, state, i, &r, answer, err)
+                   : after_refused(p, l, state, i, &r, err)))
             return false;
-        if (as_before)
-            continue;
-        struct finding *f = report_try(p, &l->tries[i], state, &r);
-        if (is_new_side && !known)
-            f->severity = SEVERITY_WARNING;
-        /* One finding a statement: the first value tells enough. */
-        l->tries[i].worked = false;
-        l->tries[i].value = (const char *) l;
     }
     return true;
 }

@@ -3,9 +3,10 @@
 #define PHASEGATE_CHECK_LIMITS_H
 
 #include "check/synced.h"
+#include "phasegate/load.h"
 
-#define LIMIT_VALUES 48
-#define LIMIT_TRIES 4000
+#define LIMIT_VALUES 96
+#define LIMIT_TRIES 8000
 
 struct limit_try {
     const struct app_statement *a;
@@ -17,14 +18,21 @@ struct limit_try {
     const struct cat_relation
         *into; /* emptied before: what is copied there has its keys; NULL: it isn't */
     const char *
-        prelude; /* run before, as the owner: makes a row of ours one that it gets at; NULL: nothing */
-    bool worked;     /* before the step */
-    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
+        prelude; /* run before, as the owner: makes a row of ours one that it finds; NULL: nothing */
+    bool worked;        /* before the step */
+    long long affected; /* rows, then; */
+    uint64_t answer;    /* and what it left, where that is compared; 0: not known */
+    bool is_told;       /* of what came of it */
+    bool is_endless;    /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
 struct limits {
     const struct plan *sync; /* whose trigger comes with the state; NULL: a step restricts */
     int longest;             /* text that is tried where the column itself has no limit */
+    bool
+        judges; /* it may go by what a value is, as a check does, and not by whether there is one */
+    bool acts;  /* it may do anything: a trigger, a rule */
+    struct sql_mentions said; /* by what makes the state, and by functions that it calls */
     struct limit_try *tries;
     int n;
 };
@@ -35,27 +43,34 @@ bool limits_hold(const struct proof *p, int state, const struct cat_relation *wr
 
 /* limit_rows.c: values in rows that a statement computes from, or deletes what they point at. */
 void limits_add_rows(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* Tries from `first` on of a statement that finds no row of ours, where a view, a policy or a rule may keep it from one:
+ * they get a prelude that makes it find some. */
+bool limits_show(struct proof *p, const struct app_statement *a, int state, int first,
+                 struct limits *l, struct err *err) MUST_CHECK;
 /* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
 
-/* refused.c: does the statement bring a check that limits_add_refused knows, and no restriction else? */
-bool limits_refuses(const struct sql_stmt *s);
-/* Arguments that the step's checks don't take. */
-void limits_add_refused(struct proof *p, const struct app_statement *a, int state,
-                        struct limits *l);
-
 /* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);
-/* How long a text is that is longer than what the step takes, or the other side of the trigger that comes with it. */
-int limit_longest(const struct proof *p, int state);
-/* For what goes to a column, or is of it; out: [LIMIT_VALUES], NULL entries are SQL NULL. How many. sync: whose trigger
- * takes them to the other side, with checks of its own; NULL: none. */
-int limit_values(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                 const struct cat_column *c, int longest, const char **out);
+/* For what goes to a column, or is of it; out: [LIMIT_VALUES], NULL entries are SQL NULL. How many. */
+int limit_values(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                 const struct cat_column *c, const char **out);
 /* The same for a parameter of a type, of which something is made for the relation. */
-int limit_values_of_type(struct proof *p, const struct plan *sync, const struct cat_relation *r,
-                         unsigned type, int longest, const char **out);
+int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                         unsigned type, const char **out);
+/* Only what makes the state names, and NULL. */
+int limit_values_named(struct proof *p, const struct limits *l, const struct cat_column *c,
+                       const char **out);
+
+/* limit_means.c: what makes the state, as far as it says by which values it tells rows apart. */
+
+/* May the statement restrict what is written to tables that it doesn't name? */
+bool limits_is_everywhere(const struct proof *p, const struct sql_stmt *s);
+/* Or to the one that it names? */
+bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s);
+/* Sets longest, judges, acts, said; the state is about to be made. */
+bool limits_read(struct proof *p, int state, struct limits *l, struct err *err) MUST_CHECK;
 
 #endif

@@ -12,7 +12,8 @@
 
 static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_' || c == '$'; }
 
-const char *met_brackets(struct arena *a, const char *sql, const char *word)
+/* Behind the word what its brackets hold, with them; NULL: there is none. */
+static const char *brackets_of(struct arena *a, const char *sql, const char *word)
 {
     size_t n = strlen(word);
     const char *open = NULL;
@@ -54,15 +55,11 @@ static const char *column_at(struct arena *a, const char *s, size_t *n)
     return *n ? name : NULL;
 }
 
-/* What comes before a column's name: "new.", "old.", the table's own name. *is_old: it is what was there. 0: no column. */
-static size_t prefix_at(const struct cat_relation *r, const char *s, bool is_bare, bool *is_old)
+/* What comes before a column's name: "new.", "old."; *is_old: it is what was there. 0: no column. */
+static size_t prefix_at(const char *s, bool *is_old)
 {
-    size_t n = strlen(r->name);
-
-    *is_old = !is_bare && strncasecmp(s, "old.", 4) == 0;
-    if (!is_bare)
-        return *is_old || strncasecmp(s, "new.", 4) == 0 ? 4 : 0;
-    return strncasecmp(s, r->name, n) == 0 && s[n] == '.' ? n + 1 : 0;
+    *is_old = strncasecmp(s, "old.", 4) == 0;
+    return *is_old || strncasecmp(s, "new.", 4) == 0 ? 4 : 0;
 }
 
 /* Puts the column at s into the check, and steps over it. False: it is none, or can't be. */
@@ -90,9 +87,9 @@ static bool add_column(struct proof *p, const struct cat_relation *r, const char
     return true;
 }
 
-/* As a check on the table: new.x is its column, old.x what our row has there; bare: x is. False: it isn't about values. */
+/* As a check on the table: new.x is its column, old.x what our row has there. False: it isn't about values. */
 static bool check_of(struct proof *p, const struct cat_relation *r, const char *condition,
-                     bool is_bare, struct cat_constraint *out)
+                     struct cat_constraint *out)
 {
     bool in_text = false;
     AUTO(str) sql = {0};
@@ -105,10 +102,9 @@ static bool check_of(struct proof *p, const struct cat_relation *r, const char *
 
         in_text ^= *s == '\'';
         if (!in_text && is_start)
-            n = prefix_at(r, s, is_bare, &is_old);
+            n = prefix_at(s, &is_old);
         const char *at = s + n;
-        if (!in_text && is_start && (n > 0 || is_bare) &&
-            add_column(p, r, &at, is_old, &sql, out)) {
+        if (n > 0 && add_column(p, r, &at, is_old, &sql, out)) {
             s = at;
             continue;
         }
@@ -154,12 +150,12 @@ static bool is_known(const struct query *q, const struct arg_set *set)
 
 /* The table with one more check. */
 static bool with_check(struct proof *p, const struct cat_relation *r, const char *condition,
-                       bool is_bare, struct cat_relation *out)
+                       struct cat_relation *out)
 {
     struct cat_constraint *all =
         arena_array(p->scratch, struct cat_constraint, r->n_constraints + 1);
 
-    if (!check_of(p, r, condition, is_bare, &all[0]))
+    if (!check_of(p, r, condition, &all[0]))
         return false;
     name_once(&all[0]);
     if (r->n_constraints > 0)
@@ -171,29 +167,16 @@ static bool with_check(struct proof *p, const struct cat_relation *r, const char
     return true;
 }
 
-bool met_args(struct proof *p, const struct query *q, const struct fact_write *w,
-              const struct cat_relation *r, const char *condition, bool is_bare,
-              struct arg_set *set)
+/* Arguments by which a write puts a row into the table that meets the condition. False: none were found. */
+static bool args_that_meet(struct proof *p, const struct query *q, const struct fact_write *w,
+                           const struct cat_relation *r, const char *condition, struct arg_set *set)
 {
     struct cat_relation with;
 
     *set = (struct arg_set) {.values = arena_array(p->a, const char *, q->sets[0].n + 1),
                              .n = q->sets[0].n};
     memcpy(set->values, q->sets[0].values, sizeof *set->values * (size_t) set->n);
-    return with_check(p, r, condition, is_bare, &with) && solve_write(p, q, w, &with, set);
-}
-
-bool met_row(struct proof *p, const struct cat_relation *r, const char *condition, struct row *out)
-{
-    struct cat_relation *with = arena_new(p->scratch, struct cat_relation);
-    AUTO(err) ignored = {0};
-
-    if (!with_check(p, r, condition, true, with))
-        return false;
-    *out = row_start(p, with, 1);
-    out->is_pinned = arena_array(p->scratch, bool, r->n_columns + 1);
-    out->by = p->owner;
-    return solve_row(p, out, &ignored);
+    return with_check(p, r, condition, &with) && solve_write(p, q, w, &with, set);
 }
 
 /* Does the trigger fire for this write? Its events come before ON. */
@@ -238,9 +221,9 @@ void met_add(struct proof *p, struct query *q)
                         (sql = trigger_at(p, r, n));
              n++) {
             const char *condition =
-                fires(p->scratch, sql, w) ? met_brackets(p->scratch, sql, "when") : NULL;
+                fires(p->scratch, sql, w) ? brackets_of(p->scratch, sql, "when") : NULL;
             struct arg_set *set = &q->sets[q->n_sets];
-            if (condition && met_args(p, q, w, r, condition, false, set) && !is_known(q, set))
+            if (condition && args_that_meet(p, q, w, r, condition, set) && !is_known(q, set))
                 q->n_sets++;
         }
     }

@@ -200,9 +200,15 @@ static bool run_once(struct proof *p, struct query *q, int set, struct wire_resu
 }
 
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
-               struct err *err)
+               uint64_t *answer, struct err *err)
 {
-    return run_once(p, q, 0, out, reached, NULL, err);
+    const struct outcome *told = NULL;
+
+    if (!run_once(p, q, 0, out, reached, answer ? &told : NULL, err))
+        return false;
+    if (answer)
+        *answer = told->answer;
+    return true;
 }
 
 bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err)

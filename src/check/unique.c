@@ -170,14 +170,6 @@ static bool yields(const struct fact_write *w)
     return w->verb == VERB_DELETE || (w->on_conflict && !w->conflict_has_target);
 }
 
-static bool was_limited(const struct proof *p, const struct app_statement *a, int state)
-{
-    for (int i = 0; i < p->n_limited; i++)
-        if (p->limited[i].a == a && p->limited[i].state == state)
-            return true;
-    return false;
-}
-
 static const char *param_in(const struct arg_set *set, const struct fact_write *w,
                             const char *column)
 {
@@ -218,7 +210,7 @@ static bool tolerates(struct proof *p, const struct app_statement *a, bool alway
     *out = false;
     if (!a->q->runs || a->q->facts.verb != VERB_INSERT || always_ok)
         return true;
-    if (!probe_run(p, &twice, &r, &reached, err))
+    if (!probe_run(p, &twice, &r, &reached, NULL, err))
         return false;
     if (!r.ok || !reached || r.affected == 0)
         return true;
@@ -226,7 +218,7 @@ static bool tolerates(struct proof *p, const struct app_statement *a, bool alway
     if (a->q->n_before > 0)
         memcpy(twice.before, a->q->before, sizeof *twice.before * (size_t) a->q->n_before);
     twice.before[twice.n_before++] = a->q;
-    if (!probe_run(p, &twice, &r, &reached, err))
+    if (!probe_run(p, &twice, &r, &reached, NULL, err))
         return false;
     *out = r.ok && reached && r.affected == 0;
     return true;
@@ -291,7 +283,7 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
     bool fails = (q->plan[state] && !q->plan[state]->ok) || (q->run[state] && !q->run[state]->ok);
     bool begins = sync_begins(p, state) != NULL, told = false;
 
-    for (int i = 0; !fails && !told && i < q->facts.n_writes && !was_limited(p, a, state); i++) {
+    for (int i = 0; !fails && !told && i < q->facts.n_writes && !limited_has(p, a, state); i++) {
         const struct fact_write *f = &q->facts.writes[i];
         struct way way = {NULL, NULL, NULL};
 
@@ -304,7 +296,7 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         bool is_fine = way.plan && sync_is_implied(p, state, k->r, k->index);
         if (!is_fine && !tolerates(p, a, way.plan && leaves_out(f), &is_fine, err))
             return false;
-        if (is_fine || was_limited(p, a, culprit_of(p, state, k, &way)))
+        if (is_fine || limited_has(p, a, culprit_of(p, state, k, &way)))
             continue;
         report(p, a, w, state, k, f, &way);
         told = way.plan != NULL;

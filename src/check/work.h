@@ -512,7 +512,7 @@ bool runs_as_utility(const char *sql);
 
 /* probe.c: once, in a transaction that is taken back; reached: what comes before it worked. */
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
-               struct err *err);
+               uint64_t *answer, struct err *err);
 
 /* limits.c: before and after a step that may restrict; *out is in the scratch arena, NULL: it doesn't. */
 struct limits;
@@ -521,7 +521,7 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 /* DO, CALL, SELECT of a function: what they do isn't in their text. */
 bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
-bool limits_restricts(const struct task *t, const char *table);
+bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
 /* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
 /* A backfill through a program: told that it isn't run. */
@@ -567,6 +567,7 @@ bool effects_are_read(const struct proof *p, const struct cat_relation *r, const
 bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,
                  const struct finding *f);
+bool limited_has(const struct proof *p, const struct app_statement *a, int state);
 
 /* resolve.c: a name that means another column than before the state. */
 bool resolve_state(struct proof *p, int state, struct err *err);
