@@ -12,6 +12,7 @@ class Forward(lab.CrashCase):
 
 class Expand(Forward):
     command = "expand"
+    settings = {'preflight: "off"': "preflight: required"}
 
     def test_the_undisturbed_run_does_each_thing_once(self):
         self.assertEqual(self.lab.expected["marks"], ["ran"])
