@@ -397,7 +397,7 @@ class Outputs(check_project.Case):
         self.assertEqual(p.run("check", "--since", "nowhere").rc, 2)
 
     def test_nothing_is_left_behind(self):
-        with tempfile.TemporaryDirectory(prefix="pg-tmp.", dir="/tmp") as tmp:
+        with tempfile.TemporaryDirectory(prefix="pg-tmp.") as tmp:
             os.chmod(tmp, 0o777)
             done = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[drop_old("1.0.0")]).check(env={"TMPDIR": tmp})
             self.assertEqual((done.rc, os.listdir(tmp)), (0, []), done)

@@ -40,7 +40,7 @@ class Demo(unittest.TestCase):
 
     def setUp(self):
         # Short: a unix socket's path has an end. Others than root run the server, and must get in.
-        self.tmp = tempfile.mkdtemp(prefix="pgd.", dir="/tmp")
+        self.tmp = tempfile.mkdtemp(prefix="pgd.")
         os.chmod(self.tmp, 0o755)
         self.addCleanup(shutil.rmtree, self.tmp, ignore_errors=True)
 

@@ -22,7 +22,7 @@ ENVIRONMENT = """environments:
 class Plans(unittest.TestCase):
     def lay_out(self, name):
         """The plan in a folder of its own, quick, over a database of its baseline."""
-        folder = tempfile.mkdtemp(prefix="phasegate-proof-", dir="/tmp")
+        folder = tempfile.mkdtemp(prefix="phasegate-proof-")
         self.addCleanup(shutil.rmtree, folder)
         project = os.path.join(folder, name)
         shutil.copytree(os.path.join(PLANS, name), project, ignore=shutil.ignore_patterns("wrong"))

@@ -217,7 +217,7 @@ class Runbooks(unittest.TestCase):
         lab.play("pooler-refused.md")
 
     def pooler(self, lab):
-        folder = tempfile.mkdtemp(prefix="pgb.", dir="/tmp")
+        folder = tempfile.mkdtemp(prefix="pgb.")
         account = pgtest.server_user()
         if account:
             os.chown(folder, account.pw_uid, account.pw_gid)

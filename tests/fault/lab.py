@@ -73,7 +73,7 @@ class State:
 
     def __init__(self, server, name):
         self.server, self.name = server, name
-        self.folder = tempfile.mkdtemp(prefix="pgf.", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="pgf.")
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -99,7 +99,7 @@ class World:
 
     def __init__(self, server, state, project=PROJECT):
         self.server, self.project = server, project
-        self.folder = tempfile.mkdtemp(prefix="pgf.", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="pgf.")
         self.db = pgtest.Database(server, "f_%d_%s" % (os.getpid(), os.path.basename(self.folder)[4:].lower()))
         shutil.copytree(state.folder, self.folder, dirs_exist_ok=True)
         server.psql('CREATE DATABASE "%s" TEMPLATE "%s"' % (self.db.name, state.name or "template0"))
@@ -302,7 +302,7 @@ class Lab:
         self.server, self.command = server, command
         self.project, self.own = PROJECT, None
         if plan or settings:
-            self.own = tempfile.mkdtemp(prefix="pgf.", dir="/tmp")
+            self.own = tempfile.mkdtemp(prefix="pgf.")
             self.project = os.path.join(self.own, "project")
             shutil.copytree(PROJECT, self.project)
             change_project(self.project, plan=plan, settings=settings)

@@ -84,7 +84,7 @@ class Project:
 
     def __init__(self, plans=(), environment="staging", policy=None, env_policy=None, flags="file", live=None,
                  releases=None, db=None, baseline=ORDERS):
-        self.dir = tempfile.mkdtemp(prefix="pg-project.", dir="/tmp")
+        self.dir = tempfile.mkdtemp(prefix="pg-project.")
         self.db = db or pgtest.cluster().create_database()
         if baseline:
             self.db.psql(baseline)
