@@ -20,6 +20,12 @@ void interrupt_install(struct interrupt *to);
  * in main. */
 void io_harden_process(void);
 
+/* Around libpq's beginning of a connection, which is when it reads the environment, in whichever thread: one at a time.
+ * instead: what it is to see; NULL: the environment as it is. It lives as long as the process, or until nobody may be
+ * reading it any more. */
+void surroundings_begin(char **instead_or_null);
+void surroundings_end(void);
+
 /* ---- clock ----------------------------------------------------------------------------------- */
 
 /* sleep_ms returns at once when a signal came since the last sleep; a signal that a sleep has

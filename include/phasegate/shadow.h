@@ -116,6 +116,12 @@ struct shadow_left_out {
 };
 int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out); /* how many */
 
+/* Until they are returned, sessions of SHADOW_OWNER that begin a transaction may become this role. Only on our own server,
+ * and only one that is there and has no superuser's rights: of others shadow_role_is_lent says no. */
+bool shadow_role_lend(struct shadow *s, const char *role, struct err *err) MUST_CHECK;
+bool shadow_role_is_lent(const struct shadow *s, const char *role);
+bool shadow_roles_return(struct shadow *s, struct err *err) MUST_CHECK;
+
 /* ---- programs ---------------------------------------------------------------------------------- */
 
 enum {

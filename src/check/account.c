@@ -19,7 +19,7 @@ void account_count(struct proof *p)
                 continue;
             s->cells++;
             cells[k]++;
-            if (!a->q->plan[w->state] || is_loose) {
+            if (!a->q->plan[w->state] || is_loose || p->untested[i] || a->q->is_late) {
                 s->untested++;
                 continue;
             }

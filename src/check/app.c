@@ -41,6 +41,8 @@ void place_add(struct proof *p, struct finding *f, const struct app_statement *a
 
     finding_place(p->report, f, a->s->sql_at, r->version, a->s->name);
     f->places[f->n_places - 1].is_consumer = r->is_consumer;
+    if (strcmp(f->rule->id, "cell-untested") == 0)
+        p->untested[a - p->app] = true;
 }
 
 /* ---- how strict a release's client is ------------------------------------------------------------------ */
@@ -461,6 +463,7 @@ bool app_load(struct proof *p, struct problem_list *problems, struct err *err)
                                      p->t.releases[i].version, &all[i].statements);
     }
     p->app = arena_array(p->a, struct app_statement, total + 1);
+    p->untested = arena_array(p->a, bool, total + 1);
     p->queries = arena_array(p->a, struct query, total + 1);
     struct places places = {NULL, (size_t) total * 2 + 17};
     places.slots = arena_array(p->a, int, places.n);

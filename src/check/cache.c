@@ -67,7 +67,7 @@ static uint64_t rows_of(const struct proof *p, int state)
 void cache_state(struct proof *p, int state)
 {
     int from = p->t.states[state].from;
-    uint64_t before = from >= 0 ? p->rows_print[from] : PRINT_START;
+    uint64_t before = from >= 0 ? p->rows_print[from] : foreseen_print(p);
     uint64_t own = rows_of(p, state);
 
     p->rows_print[state] = own || p->forgot[state]

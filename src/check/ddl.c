@@ -395,7 +395,8 @@ static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wir
     int findings = p->report->n, n_was = w->n_files;
     bool worked;
 
-    if (!wire_exec(p->owner, p->scratch, s->sql, false, out, err))
+    if (!(setting_is(s) ? setting_try(p, w->state, s, tell, out, err)
+                        : wire_exec(p->owner, p->scratch, s->sql, false, out, err)))
         return false;
     wire_notices(p->owner, p->scratch, &notices);
     if (!out->ok || !tell)
@@ -416,21 +417,17 @@ static bool run_one(struct watch *w, int i, const struct sql_stmt *s, struct wir
     return true;
 }
 
-bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct wire_result *out,
-             int *failed, struct err *err)
+static bool run_together(struct watch *w, struct wire_result *out, bool tell, int *failed,
+                         struct err *err)
 {
-    struct watch w = {.p = p, .state = state, .step = s, .strongest_at = -1};
+    struct proof *p = w->p;
+    const struct step *s = w->step;
     struct wire_result end = {0};
-    bool alone = s->n_stmts == 1 && (s->no_transaction || runs_alone(&s->stmts[0]));
 
-    *failed = -1;
-    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
-    if (alone)
-        return run_alone(&w, &s->stmts[0], out, failed, err);
-    if (!look(&w, p->owner, "BEGIN", err))
+    if (!look(w, p->owner, "BEGIN", err))
         return false;
     for (int i = 0; i < s->n_stmts && *failed < 0; i++) {
-        if (!run_one(&w, i, &s->stmts[i], out, tell, err))
+        if (!run_one(w, i, &s->stmts[i], out, tell, err))
             return false;
         if (!out->ok)
             *failed = i;
@@ -442,4 +439,19 @@ bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct
         *failed = s->n_stmts;
     }
     return true;
+}
+
+bool ddl_run(struct proof *p, int state, const struct step *s, bool tell, struct wire_result *out,
+             int *failed, struct err *err)
+{
+    struct watch w = {.p = p, .state = state, .step = s, .strongest_at = -1};
+    bool alone = s->n_stmts == 1 && (s->no_transaction || runs_alone(&s->stmts[0])) &&
+                 !setting_is(&s->stmts[0]);
+
+    *failed = -1;
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    if (alone)
+        return run_alone(&w, &s->stmts[0], out, failed, err);
+    return settings_begin(p, s, err) && run_together(&w, out, tell, failed, err) &&
+           settings_end(p, err);
 }

@@ -176,8 +176,8 @@ void empty_report_misses(struct proof *p)
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
 
-        if (a->first_world < 0 || is_told(p, i) || !misses_all(p, a->q) ||
-            !account_is_touched(p, a->q))
+        if (a->first_world < 0 || !misses_all(p, a->q) || !account_is_touched(p, a->q) ||
+            is_told(p, i))
             continue;
         struct finding *f = finding_of_statement(
             p, a, &p->t.worlds[a->first_world], "cell-untested", a->s->sql_at, NULL,

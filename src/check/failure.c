@@ -103,7 +103,22 @@ static const char *way_of_typed(struct proof *p, const char *detail)
         *above ? ", which is made of it)" : "");
 }
 
-static const char *failure_way(struct proof *p, const struct wire_result *r)
+/* On a server of the user's roles are others' as well. */
+static const char *way_of_role(const struct proof *p, int state, struct pos at)
+{
+    const struct task *t = p->t.states[state].task;
+
+    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+        if (setting_is(&t->step->stmts[i]) && t->step->stmts[i].at.line == at.line &&
+            t->step->stmts[i].at.col == at.col)
+            return "steps run as a role that alters no other: on the server that phasegate starts "
+                   "(without --shadow) it is tried where the baseline or a release names the role, "
+                   "and no superuser; else set it where roles are made, outside of the plan";
+    return NULL;
+}
+
+static const char *failure_way(struct proof *p, int state, struct pos at,
+                               const struct wire_result *r)
 {
     const char *detail = failure_words(p, r->detail), *hint = failure_words(p, r->hint),
                *way = NULL;
@@ -112,6 +127,8 @@ static const char *failure_way(struct proof *p, const struct wire_result *r)
         way = way_of_dependants(p, detail);
     else if (strcmp(r->sqlstate, "0A000") == 0)
         way = way_of_typed(p, detail);
+    else if (strcmp(r->sqlstate, "42501") == 0)
+        way = way_of_role(p, state, at);
     if (way)
         return way;
     if (!detail && !hint)
@@ -191,6 +208,6 @@ void failure_report(struct proof *p, int state, struct pos at, const struct wire
         f->message =
             arena_printf(p->a, "the step cancels itself: %s", failure_words(p, r->message));
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
-    f->help = failure_way(p, r);
+    f->help = failure_way(p, state, at, r);
     p->broken[state] = true;
 }

@@ -9,21 +9,6 @@
 
 #define STMTS_MAX 40
 
-static bool is_validated(const struct proof *p, const char *constraint)
-{
-    for (int i = 0; i < p->t.n_plans; i++)
-        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
-            const struct step_list *steps = &p->t.plans[i]->phases[ph].steps;
-
-            for (int k = 0; k < steps->n; k++)
-                for (int m = 0; m < steps->items[k].n_stmts; m++)
-                    if (has_word(steps->items[k].stmts[m].sql, "validate") &&
-                        has_word(steps->items[k].stmts[m].sql, constraint))
-                        return true;
-        }
-    return false;
-}
-
 /* Somebody may have put such rows right. */
 static bool changed_rows_before(const struct proof *p, int state)
 {
@@ -36,7 +21,7 @@ static bool changed_rows_before(const struct proof *p, int state)
 static bool binds_only_new(const struct proof *p, const struct sql_stmt *s)
 {
     return s->table && s->object && has_word(s->sql, "check") && strcasestr(s->sql, "not valid") &&
-           !is_validated(p, s->object);
+           !foreseen_is_validated(p, s->object);
 }
 
 /* A column that the plans made and that nobody has written yet: its rows have what the step that made it gave them. */

@@ -275,8 +275,7 @@ static struct absent *absent_for(struct proof *p, const char *key)
     for (int i = 0; i < p->n_absent; i++)
         if (strcmp(p->absent[i].key, key) == 0)
             return &p->absent[i];
-    p->absent = arena_grow(p->a, p->absent, sizeof *p->absent * (size_t) p->n_absent,
-                           sizeof *p->absent * (size_t) (p->n_absent + 1));
+    p->absent = arena_more(p->a, p->absent, sizeof *p->absent, p->n_absent);
     p->absent[p->n_absent] = (struct absent) {.key = key, .finding = -1};
     return &p->absent[p->n_absent++];
 }

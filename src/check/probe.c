@@ -3,15 +3,6 @@
 
 /* ---- which queries a state is about ------------------------------------------------------------------------ */
 
-/* Anything that isn't planned for good (SET, BEGIN) is only prepared. */
-static bool can_run(const struct query *q)
-{
-    if (q->is_stand_in || (q->facts.is_one_statement && runs_as_utility(q->sql)))
-        return true;
-    /* What only the server can read is one statement, or it wouldn't have prepared it. */
-    return !q->facts.parsed || (q->facts.is_one_statement && !q->facts.is_utility);
-}
-
 static struct wire_op prepare_op(const struct query *q, const char *name, bool sync)
 {
     return (struct wire_op) {.kind = WIRE_PREPARE,
@@ -22,11 +13,45 @@ static struct wire_op prepare_op(const struct query *q, const char *name, bool s
                              .sync = sync};
 }
 
+/* P and D of some of them. */
+static bool prepare_some(struct proof *p, struct jobs *j, struct query *const *some, int n,
+                         int state, int session, struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        job_op(p, j, prepare_op(some[i], "", false));
+        job_op(p, j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
+    }
+    if (!jobs_run(p, j, session, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        struct query *q = some[i];
+        const struct wire_result *r = &j->results[2 * i];
+
+        q->plan[state] = job_outcome(p, r[0].ok ? &r[1] : &r[0], 'P');
+        if (q->untyped)
+            q->plan[state] = job_outcome(
+                p, &(struct wire_result) {.sqlstate = "42704", .message = q->untyped}, 'P');
+        if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
+            q->plan[state] = job_outcome(
+                p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
+        q->shape[state] = r[0].ok && r[1].ok ? job_description(p, &r[1]) : NULL;
+        q->probed_state = state;
+        q->fresh[state] = true;
+    }
+    jobs_clear(j);
+    return true;
+}
+
+/* In one go: what is kept of the answers until then is memory, and those that don't end may take up the time for such. */
+enum { PREPARE_MAX = 4096, BATCH_MAX = 256 };
+
 /* P and D: each query that touches something that isn't as it was. */
 static bool prepare_all(struct proof *p, int state, int session, struct err *err)
 {
-    struct jobs j = {0};
-    int *of = arena_array(p->scratch, int, p->n_queries + 1), n = 0;
+    AUTO(arena) a = {0};
+    struct jobs j = {.a = &a};
+    struct query **some = arena_array(p->scratch, struct query *, PREPARE_MAX);
+    int n = 0;
 
     if (!declared_types(p, session, err))
         return false;
@@ -49,154 +74,12 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
             q->fresh[state] = true;
             continue;
         }
-        of[n++] = i;
-        job_op(p, &j, prepare_op(q, "", false));
-        job_op(p, &j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
+        some[n++] = q;
+        if (n == PREPARE_MAX && !prepare_some(p, &j, some, n, state, session, err))
+            return false;
+        n %= PREPARE_MAX;
     }
-    if (!jobs_run(p, &j, session, err))
-        return false;
-    for (int i = 0; i < n; i++) {
-        struct query *q = &p->queries[of[i]];
-        const struct wire_result *r = &j.results[2 * i];
-
-        q->plan[state] = job_outcome(p, r[0].ok ? &r[1] : &r[0], 'P');
-        if (q->untyped)
-            q->plan[state] = job_outcome(
-                p, &(struct wire_result) {.sqlstate = "42704", .message = q->untyped}, 'P');
-        if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
-            q->plan[state] = job_outcome(
-                p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
-        q->shape[state] = r[0].ok && r[1].ok ? job_description(p, &r[1]) : NULL;
-        q->probed_state = state;
-        q->fresh[state] = true;
-    }
-    return true;
-}
-
-/* Run in a transaction that is taken back, with what comes before it in its own. held NULL: prepared afresh. look: what
- * is asked before it; NULL: nothing. */
-static void job_run(struct proof *p, struct jobs *j, struct query *q, const char *held, int set,
-                    const char *look)
-{
-    const struct arg_set *args = &q->sets[set];
-
-    j->opens = true;
-    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK"});
-    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "BEGIN"});
-    for (int i = 0; i < q->n_before; i++) {
-        const struct query *b = q->before[i];
-        if (b->runs && b->n_sets > 0)
-            job_op(p, j,
-                   (struct wire_op) {.kind = WIRE_RUN,
-                                     .sql = b->sql,
-                                     .args = b->sets[0].values,
-                                     .n_args = b->sets[0].n,
-                                     .types = b->types,
-                                     .n_types = b->types ? b->s->types.n : 0});
-    }
-    if (q->clears)
-        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = q->clears});
-    if (look)
-        job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = look, .keep_rows = true});
-    job_op(p, j,
-           (struct wire_op) {.kind = held ? WIRE_RUN_PREPARED : WIRE_RUN,
-                             .name = held,
-                             .sql = held ? NULL : q->sql,
-                             .args = args->values,
-                             .n_args = args->n,
-                             .types = q->types,
-                             .n_types = q->types ? q->s->types.n : 0,
-                             .keep_rows = q->keeps_rows});
-    /* Those that wait, wait for the last statement of the transaction. */
-    job_op(p, j,
-           (struct wire_op) {.kind = WIRE_RUN,
-                             .sql = q->goes_on ? "SET CONSTRAINTS ALL DEFERRED"
-                                               : "SET CONSTRAINTS ALL IMMEDIATE",
-                             .sync = true});
-    if (q->leaves)
-        job_op(
-            p, j,
-            (struct wire_op) {.kind = WIRE_RUN, .sql = q->leaves, .keep_rows = true, .sync = true});
-    if (q->leaves_beside)
-        job_op(p, j,
-               (struct wire_op) {
-                   .kind = WIRE_RUN, .sql = q->leaves_beside, .keep_rows = true, .sync = true});
-}
-
-/* The result that tells: the query's own, or that of the constraints that waited. */
-static const struct wire_result *run_result(const struct wire_result *first, int n_ops)
-{
-    const struct wire_result *own = &first[n_ops - 2], *end = &first[n_ops - 1];
-
-    return own->ok ? end : own;
-}
-
-/* Up to the constraints that waited; what the query leaves behind is looked at after that. */
-static int ops_of(const struct query *q)
-{
-    int n = 4 + (q->clears != NULL);
-
-    for (int i = 0; i < q->n_before; i++)
-        n += q->before[i]->runs && q->before[i]->n_sets > 0;
-    return n;
-}
-
-/* Did what came before it fail? Then nothing is known of this one. */
-static bool was_reached(const struct wire_result *first, int n_ops)
-{
-    return !first[n_ops - 2].skipped;
-}
-
-static const struct outcome *outcome_of_run(struct proof *p, const struct query *q,
-                                            const struct wire_result *first, int n_ops)
-{
-    const struct outcome *o = job_outcome(p, run_result(first, n_ops), 'X');
-
-    if (!o->ok || (!q->keeps_rows && !q->leaves))
-        return o;
-    struct outcome *with = arena_new(p->a, struct outcome);
-    *with = *o;
-    with->answer = answer_of(q->leaves ? &first[n_ops] : &first[n_ops - 2]);
-    if (q->leaves_beside)
-        with->beside = answer_beside(p, q, &first[n_ops + (q->leaves != NULL)]);
-    with->n_beside = q->leaves_beside ? q->n_beside : 0;
-    with->rows = p->n_rows;
-    return with;
-}
-
-/* One that doesn't end isn't run again; and nothing is, once such have taken all the time that there is for them. */
-static bool may_run(const struct proof *p, struct query *q)
-{
-    if (!q->gave_up && shadow_is_late(p->shadow))
-        q->is_late = true;
-    return !q->gave_up && !q->is_late;
-}
-
-/* told: the outcome; NULL: not asked for. */
-static bool run_once(struct proof *p, struct query *q, int set, struct wire_result *out,
-                     bool *reached, const struct outcome **told, struct err *err)
-{
-    static const struct outcome unasked = {.probe = 'X', .sqlstate = "57014", .message = "not run"};
-    struct jobs j = {0};
-    int n = ops_of(q);
-
-    if (!may_run(p, q)) {
-        *out = (struct wire_result) {.skipped = true};
-        *reached = false;
-        if (told)
-            *told = &unasked;
-        return true;
-    }
-    job_run(p, &j, q, NULL, set, NULL);
-    if (!jobs_run(p, &j, q->session, err))
-        return false;
-    *out = *run_result(j.results, n);
-    out->affected = j.results[n - 2].affected;
-    *reached = was_reached(j.results, n);
-    q->gave_up = is_too_long(out->sqlstate, out->message);
-    if (told)
-        *told = outcome_of_run(p, q, j.results, n);
-    return true;
+    return n == 0 || prepare_some(p, &j, some, n, state, session, err);
 }
 
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
@@ -204,7 +87,7 @@ bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *
 {
     const struct outcome *told = NULL;
 
-    if (!run_once(p, q, 0, out, reached, answer ? &told : NULL, err))
+    if (!job_run_once(p, q, 0, out, reached, answer ? &told : NULL, err))
         return false;
     if (answer)
         *answer = told->answer;
@@ -216,7 +99,7 @@ bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, 
     struct wire_result r = {0};
     bool reached = false;
 
-    return run_once(p, q, 0, &r, &reached, out, err);
+    return job_run_once(p, q, 0, &r, &reached, out, err);
 }
 
 bool probe_around(struct proof *p, const struct query *q, const char *sql,
@@ -224,85 +107,20 @@ bool probe_around(struct proof *p, const struct query *q, const char *sql,
 {
     struct query asked = *q;
     struct jobs j = {0};
-    int n = ops_of(q) + 1; /* with the look before it */
+    int n = job_n_ops(q) + 1; /* with the look before it */
 
     looks[0] = looks[1] = (struct wire_result) {.skipped = true};
     asked.leaves = sql;
     asked.leaves_beside = NULL;
-    if (!may_run(p, &asked))
+    if (!job_may_run(p, &asked))
         return true;
     job_run(p, &j, &asked, NULL, 0, sql);
     if (!jobs_run(p, &j, q->session, err))
         return false;
-    if (run_result(j.results, n)->ok) {
+    if (job_result(j.results, n)->ok) {
         looks[0] = j.results[n - 3];
         looks[1] = j.results[n];
     }
-    return true;
-}
-
-/* Other rows only tell of steps that they ran before. */
-static bool first_run_of(struct proof *p, struct query *q, int set, struct err *err)
-{
-    struct wire_result r = {0};
-    bool reached = true;
-
-    for (int attempt = 1;; attempt++) {
-        if (!run_once(p, q, set, &r, &reached, NULL, err))
-            return false;
-        q->sets[set].runs = r.ok && reached;
-        q->sets[set].misses = q->sets[set].runs && r.affected == 0;
-        q->gave_up = false; /* of this row */
-        if (is_too_long(r.sqlstate, r.message))
-            return true;
-        if (q->sets[set].runs || !reached || !args_mend(p, q, &r, set, attempt))
-            return true;
-    }
-}
-
-/* What is copied from one table to another, or stands in the statement, has keys that our rows there have as well. */
-static bool clear_way(struct proof *p, struct query *q, const struct wire_result *r)
-{
-    const struct fact_write *w = q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
-    AUTO(str) sql = {0};
-
-    if (q->clears || !w || w->verb != VERB_INSERT || (q->facts.n_rels < 2 && q->sets[0].n > 0) ||
-        strcmp(r->sqlstate, "23505") != 0)
-        return false;
-    str_add(&sql, "DELETE FROM ");
-    if (w->schema)
-        sql_qualified(&sql, w->schema, w->table);
-    else
-        sql_ident(&sql, w->table);
-    q->clears = arena_strdup(p->a, str_text(&sql));
-    return true;
-}
-
-/* Are there arguments with which it runs here? */
-static bool first_run(struct proof *p, struct query *q, int state, struct err *err)
-{
-    struct wire_result r = {0};
-    bool reached = true;
-
-    if (!q->has_args) {
-        args_make(p, q, q->shape[state]);
-        answer_prepare(p, q);
-    }
-    for (int attempt = 1;; attempt++) {
-        if (!run_once(p, q, 0, &r, &reached, &q->run[state], err))
-            return false;
-        q->runs = r.ok && reached;
-        q->sets[0].misses = q->runs && r.affected == 0;
-        /* Other values help against constraints, formats and triggers, not against what runs for ever. */
-        bool by_value = strncmp(r.sqlstate, "23", 2) == 0 || strncmp(r.sqlstate, "22", 2) == 0 ||
-                        strcmp(r.sqlstate, "P0001") == 0;
-        if (q->runs || !reached || !by_value ||
-            (!args_mend(p, q, &r, 0, attempt) && !clear_way(p, q, &r)))
-            break;
-    }
-    for (int set = 1; q->runs && set < q->n_sets; set++)
-        if (!first_run_of(p, q, set, err))
-            return false;
     return true;
 }
 
@@ -360,6 +178,7 @@ static int hold_for(struct proof *p, struct query *q, int state)
         .state = state,
         .shape = q->shape[state],
         .chain = q->chain,
+        .calls = surface_calls(p),
         .is_left = !p->opens_all && cache_foresees(p, q),
         .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
         .at = arena_array(p->a, const struct outcome *, p->t.n_states),
@@ -367,11 +186,23 @@ static int hold_for(struct proof *p, struct query *q, int state)
     return q->n_holds++;
 }
 
+static bool open_some(struct proof *p, struct jobs *j, struct hold *const *some, int session,
+                      struct err *err)
+{
+    if (!jobs_run(p, j, session, err))
+        return false;
+    for (int i = 0; i < j->n; i++) /* opens no transaction: one job a hold */
+        some[i]->is_open = j->results[i].ok;
+    jobs_clear(j);
+    return true;
+}
+
 /* Prepares what is to be held from this state on and isn't yet in the session. */
 static bool open_holds(struct proof *p, int state, int session, struct err *err)
 {
-    struct jobs j = {0};
-    struct hold **of = arena_array(p->scratch, struct hold *, p->n_app + 1);
+    AUTO(arena) a = {0};
+    struct jobs j = {.a = &a};
+    struct hold **some = arena_array(p->scratch, struct hold *, PREPARE_MAX);
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
@@ -379,15 +210,13 @@ static bool open_holds(struct proof *p, int state, int session, struct err *err)
             struct hold *h = &q->holds[k];
             if (h->is_open || h->is_left || h->state != state)
                 continue;
-            of[j.n] = h;
+            some[j.n] = h;
             job_op(p, &j, prepare_op(q, h->name, true));
+            if (j.n == PREPARE_MAX && !open_some(p, &j, some, session, err))
+                return false;
         }
     }
-    if (!jobs_run(p, &j, session, err))
-        return false;
-    for (int i = 0; i < j.n; i++) /* opens no transaction: one job a hold */
-        of[i]->is_open = j.results[i].ok;
-    return true;
+    return open_some(p, &j, some, session, err);
 }
 
 /* ---- a state --------------------------------------------------------------------------------------------------- */
@@ -402,30 +231,6 @@ static bool is_met(const struct proof *p, const struct app_statement *a, int sta
     return false;
 }
 
-/* A query may prepare in an earlier state than it runs in: the column is there, and the trigger that fills the other
- * one isn't yet. So it is tried again until it runs. */
-static bool begin_runs(struct proof *p, int state, int session, struct err *err)
-{
-    int from = p->t.states[state].from;
-
-    for (int i = 0; i < p->n_queries; i++) {
-        struct query *q = &p->queries[i];
-        if (q->session != session || q->runs || !q->shape[state] || !can_run(q))
-            continue;
-        if (!may_run(p, q)) {
-            q->run[state] = from >= 0 ? q->run[from] : NULL;
-            continue;
-        }
-        if (q->has_args && q->probed_state != state)
-            q->run[state] = from >= 0 ? q->run[from] : NULL;
-        else if (!cache_first(p, q, state) && !first_run(p, q, state, err))
-            return false;
-        else
-            cache_note_first(q, state);
-    }
-    return true;
-}
-
 static void meet(struct proof *p, int state, int session)
 {
     for (int i = 0; i < p->n_app; i++) {
@@ -433,7 +238,7 @@ static void meet(struct proof *p, int state, int session)
         if (a->q->session != session || a->q->is_lethal || a->hold >= 0 || a->failed_first ||
             !is_met(p, a, state))
             continue;
-        if (a->q->shape[state] && can_run(a->q))
+        if (a->q->shape[state] && job_can_run(a->q))
             a->hold = hold_for(p, a->q, state);
         else if (!a->q->shape[state])
             a->failed_first = true;
@@ -448,9 +253,6 @@ struct turn { /* one job of a batch of runs */
 
 static bool is_failure(const struct outcome *o) { return o && !o->ok; }
 
-/* In one go: those that don't end may take up the time for such within one. */
-enum { BATCH_MAX = 256 };
-
 /* Of several rows the one that fails is the one that tells. */
 static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *n, int session,
                       int state, struct err *err)
@@ -459,8 +261,8 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
         return false;
     for (int i = 0; i < *n; i++) {
         const struct wire_result *first = &j->results[turns[i].first];
-        const struct outcome *o = was_reached(first, turns[i].n_ops)
-                                      ? outcome_of_run(p, turns[i].q, first, turns[i].n_ops)
+        const struct outcome *o = job_was_reached(first, turns[i].n_ops)
+                                      ? job_run_outcome(p, turns[i].q, first, turns[i].n_ops)
                                       : NULL;
 
         turns[i].q->gave_up |= o && !o->ok && is_too_long(o->sqlstate, o->message);
@@ -475,19 +277,19 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
             turns[i].q->run[state] = o;
         }
     }
-    *n = j->n = 0;
+    *n = 0;
+    jobs_clear(j);
     return true;
 }
 
 /* X and H: what is held, run as it is held. */
 static bool run_holds(struct proof *p, int state, int session, struct err *err)
 {
-    struct jobs j = {0};
-    int n = 0, room = 1;
+    AUTO(arena) a = {0};
+    struct jobs j = {.a = &a};
+    struct turn *turns = arena_array(p->scratch, struct turn, BATCH_MAX);
+    int n = 0;
 
-    for (int i = 0; i < p->n_queries; i++)
-        room += p->queries[i].n_holds;
-    struct turn *turns = arena_array(p->scratch, struct turn, room);
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         for (int k = 0; q->session == session && k < q->n_holds; k++) {
@@ -499,13 +301,13 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 h->at[state] = h->at[from];
                 continue;
             }
-            if (cache_hold(q, h, &h->at[state]) || !may_run(p, q))
+            if (cache_hold(q, h, &h->at[state]) || !job_may_run(p, q))
                 continue;
             if (h->is_left) {
                 p->is_short = true;
                 return err_set(err, ERR_BUG, "a statement isn't held that is asked for");
             }
-            turns[n++] = (struct turn) {q, h, j.n, ops_of(q), 0};
+            turns[n++] = (struct turn) {q, h, j.n, job_n_ops(q), 0};
             job_run(p, &j, q, h->name, 0, NULL);
             if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
                 return false;
@@ -514,25 +316,14 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
     return run_batch(p, &j, turns, &n, session, state, err);
 }
 
-/* What is held goes on calling the function it found; a new session may find another one. */
-static bool calls_functions(const struct proof *p, const struct query *q)
-{
-    for (int i = 0; i < q->facts.functions.n; i++)
-        if (cat_function_print(&p->now, q->facts.functions.items[i].s))
-            return true;
-    return false;
-}
-
-/* X afresh: where nothing is held, where what is held no longer runs, where the types of parameters changed, and
- * for the author's other rows. */
+/* X afresh: where nothing is held, where what is held no longer runs, where the types of parameters changed, where a new
+ * session may find other functions and operators than what is held has found, and for the author's other rows. */
 static bool run_fresh(struct proof *p, int state, int session, struct err *err)
 {
-    struct jobs j = {0};
-    int n = 0, room = 1;
-
-    for (int i = 0; i < p->n_queries; i++)
-        room += p->queries[i].n_sets + 1;
-    struct turn *turns = arena_array(p->scratch, struct turn, room);
+    AUTO(arena) a = {0};
+    struct jobs j = {.a = &a};
+    struct turn *turns = arena_array(p->scratch, struct turn, BATCH_MAX);
+    int n = 0;
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
@@ -543,13 +334,15 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             (q->probed_state == state && cache_run(q, state)))
             continue;
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
-            if (q->sets[set].runs && may_run(p, q)) {
-                turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), set};
+            if (q->sets[set].runs && job_may_run(p, q)) {
+                turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), set};
                 job_run(p, &j, q, NULL, set, NULL);
+                if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+                    return false;
             }
         if (q->run[state])
             continue;
-        if (!may_run(p, q)) {
+        if (!job_may_run(p, q)) {
             q->run[state] = from >= 0 ? q->run[from] : NULL;
             continue;
         }
@@ -558,13 +351,13 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
             continue;
         }
         if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state]) &&
-            !calls_functions(p, q)) {
+            h->calls == surface_calls(p)) {
             q->run[state] = h->at[state];
             continue;
         }
-        turns[n++] = (struct turn) {q, NULL, j.n, ops_of(q), 0};
+        turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), 0};
         job_run(p, &j, q, NULL, 0, NULL);
-        if (n >= BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+        if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
             return false;
     }
     return run_batch(p, &j, turns, &n, session, state, err);
@@ -575,7 +368,7 @@ static bool explain_rest(struct proof *p, int state, int session, struct err *er
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         if (q->session == session && q->probed_state == state && q->shape[state] && !q->runs &&
-            !cache_plan(q, state) && can_run(q) && !runs_as_utility(q->sql) &&
+            !cache_plan(q, state) && job_can_run(q) && !runs_as_utility(q->sql) &&
             !explain(p, q, state, err))
             return false;
     }
@@ -597,7 +390,7 @@ bool probe_state(struct proof *p, int state, struct err *err)
     if (!sessions_open(p, err))
         return false;
     for (int s = 0; s < p->n_sessions; s++) {
-        if (!prepare_all(p, state, s, err) || !begin_runs(p, state, s, err))
+        if (!prepare_all(p, state, s, err) || !first_runs(p, state, s, err))
             return false;
         meet(p, state, s);
         if (!open_holds(p, state, s, err) || !run_holds(p, state, s, err) ||

@@ -116,6 +116,7 @@ static bool replay_all(struct proof *p, struct err *err)
         int since = p->report->n;
         once_state(p, s);
         silent_state(p, s);
+        left_behind_state(p, s);
         if (!unique_state(p, s, err) || !resolve_state(p, s, err) ||
             !answers_state(p, s, since, err))
             return false;

@@ -140,6 +140,26 @@ static void applied_when_fails(struct proof *p, int state, const struct step *s,
               "to_regclass('name') IS NOT NULL, or a look into the catalogue";
 }
 
+/* An index that isn't valid, as the engine does before it tries again: what comes next would find it there. */
+static bool clean_half_made(struct proof *p, const struct step *s, int failed, struct err *err)
+{
+    const struct sql_stmt *stmt = failed >= 0 && failed < s->n_stmts ? &s->stmts[failed] : NULL;
+    struct wire_result ignored = {0};
+    bool half = false;
+
+    if (!stmt || !stmt->half_made_when || !strstr(stmt->kind, "INDEX"))
+        return true;
+    return steps_ask(p, stmt->half_made_when, &half, NULL, err) &&
+           (!half || wire_exec(p->owner, p->scratch, stmt->clean_up, false, &ignored, err));
+}
+
+static bool run_step(struct proof *p, int state, const struct step *s, struct wire_result *out,
+                     int *failed, struct err *err)
+{
+    return ddl_run(p, state, s, !p->told[state], out, failed, err) &&
+           clean_half_made(p, s, *failed, err);
+}
+
 static bool apply_step(struct proof *p, int state, const struct step *s, struct err *err)
 {
     struct wire_result r = {0};
@@ -158,14 +178,14 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         applied_when_fails(p, state, s, why);
     if (why || in_place)
         return true;
-    if (!ddl_run(p, state, s, !p->told[state], &r, &failed, err))
+    if (!run_step(p, state, s, &r, &failed, err))
         return false;
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
         !is_not_null_without_default(&s->stmts[failed], &r)) {
         if (!forget_rows(p, s, &r, &any, err))
             return false;
         p->forgot[state] |= any;
-        if (any && !ddl_run(p, state, s, !p->told[state], &r, &failed, err))
+        if (any && !run_step(p, state, s, &r, &failed, err))
             return false;
     }
     if (failed >= 0)
@@ -212,14 +232,16 @@ static bool remove_sync(struct proof *p, int state, int plan, struct err *err)
     return true;
 }
 
-static const char *backfill_sql(struct proof *p, const struct plan *plan, const struct backfill *b)
+/* NULL: it isn't SQL. */
+static const char *backfill_sql(struct proof *p, const struct plan *plan, const struct backfill *b,
+                                struct backfill_spec *spec)
 {
-    struct backfill_spec s;
     const char *why = NULL;
     AUTO(str) sql = {0};
 
-    if (b->via.n > 0 || !backfill_spec_of(p->scratch, plan, b, &s, &why))
+    if (b->via.n > 0 || !backfill_spec_of(p->scratch, plan, b, spec, &why))
         return NULL;
+    const struct backfill_spec s = *spec;
     if (s.insert)
         return backfill_insert_all(p->scratch, &s);
     str_add(&sql, "UPDATE ");
@@ -240,7 +262,8 @@ static const char *backfill_sql(struct proof *p, const struct plan *plan, const 
 static bool run_backfill(struct proof *p, int state, const struct plan *plan,
                          const struct backfill *b, struct err *err)
 {
-    const char *sql = backfill_sql(p, plan, b);
+    struct backfill_spec spec = {0};
+    const char *sql = backfill_sql(p, plan, b, &spec);
     const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
     struct wire_result r = {0};
     int failed;
@@ -249,6 +272,8 @@ static bool run_backfill(struct proof *p, int state, const struct plan *plan,
         fills_untried(p, state, b);
     if (!sql)
         return true;
+    if (!spec.insert && !fitting_rows(p, spec.schema, spec.table, sql, err))
+        return false;
     if (!fills_probe(p, state, plan, b, sql, err))
         return false;
     if (!run_list(p, list, 2, &r, &failed, err))
@@ -435,7 +460,8 @@ static bool fill_past(struct proof *p, struct err *err)
             if (is_own && ph >= (int) next->phase)
                 continue;
             for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
-                const char *sql = backfill_sql(p, plan, &plan->phases[ph].backfill.items[k]);
+                struct backfill_spec spec = {0};
+                const char *sql = backfill_sql(p, plan, &plan->phases[ph].backfill.items[k], &spec);
                 const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
                 struct wire_result r = {0};
                 int failed;

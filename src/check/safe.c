@@ -3,8 +3,7 @@
 
 void safe_note(struct proof *p, const struct app_statement *a, int state, const struct finding *f)
 {
-    p->silenced = arena_grow(p->a, p->silenced, sizeof *p->silenced * (size_t) p->n_silenced,
-                             sizeof *p->silenced * (size_t) (p->n_silenced + 1));
+    p->silenced = arena_more(p->a, p->silenced, sizeof *p->silenced, p->n_silenced);
     p->silenced[p->n_silenced++] = (struct limited) {a, state, (int) (f - p->report->findings)};
 }
 
@@ -88,8 +87,8 @@ static bool needs(const struct app_statement *a, const struct timeline_state *s,
            !failure_at(q, culprit);
 }
 
-const char *safe_from(const struct proof *p, int culprit, enum level level,
-                      const struct outcome *why)
+static const char *find_safe(const struct proof *p, int culprit, enum level level,
+                             const struct outcome *why)
 {
     const struct timeline_state *s = &p->t.states[culprit];
     int bound = timeline_release_index(&p->t, p->t.plans[s->plan]->phases[s->phase].release.s);
@@ -110,6 +109,36 @@ const char *safe_from(const struct proof *p, int culprit, enum level level,
             return p->t.releases[r].version;
     }
     return NULL;
+}
+
+/* Of a step that breaks many all are asked for. */
+struct safe_known {
+    int culprit;
+    enum level level;
+    const char *sqlstate, *message, *safe;
+};
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+const char *safe_from(struct proof *p, int culprit, enum level level, const struct outcome *why)
+{
+    struct safe_known one = {culprit, level, why ? why->sqlstate : NULL, why ? why->message : NULL,
+                             NULL};
+
+    for (int i = 0; i < p->n_safe_known; i++) {
+        const struct safe_known *k = &p->safe_known[i];
+
+        if (k->culprit == culprit && k->level == level && same_text(k->sqlstate, one.sqlstate) &&
+            same_text(k->message, one.message))
+            return k->safe;
+    }
+    one.safe = find_safe(p, culprit, level, why);
+    p->safe_known = arena_more(p->a, p->safe_known, sizeof *p->safe_known, p->n_safe_known);
+    p->safe_known[p->n_safe_known++] = one;
+    return one.safe;
 }
 
 const struct app_statement *safe_never_for(const struct proof *p, int culprit, enum level level)

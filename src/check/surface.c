@@ -153,3 +153,8 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
         h = h * 31 + surface_of(p, named_by(p, path, q->facts.literals.items[i].s), false);
     return h * 31 + sums->labels;
 }
+
+uint64_t surface_calls(const struct proof *p)
+{
+    return p->now.others * 31 + sums_of(&p->now)->routines;
+}

@@ -86,9 +86,7 @@ const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, 
 
 /* ---- checks ------------------------------------------------------------------------------------------ */
 
-/* The nth constant of a check's text: 'quoted' ones as they are, numbers with their neighbours, so that < and >
- * are met as well. */
-static const char *constant_of(struct arena *a, const char *text, int *n)
+const char *constant_of(struct arena *a, const char *text, int *n)
 {
     for (const char *s = text; *s;) {
         if (*s == '\'') {

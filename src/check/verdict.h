@@ -12,8 +12,7 @@ bool is_unplanned(const struct query *q, int state);
 
 /* safe.c: the first release to which the step of the state could be bound, and no live one were hurt; NULL: none that is
  * known. why: what fails by it; NULL: it is no failure. */
-const char *safe_from(const struct proof *p, int culprit, enum level level,
-                      const struct outcome *why);
+const char *safe_from(struct proof *p, int culprit, enum level level, const struct outcome *why);
 /* No release helps against a consumer, which is live everywhere: the first that is hurt; NULL: none. */
 const struct app_statement *safe_never_for(const struct proof *p, int culprit, enum level level);
 /* The newest release that it breaks; those after it are free of it. -1: none. */

@@ -75,6 +75,7 @@ struct record {
 struct hold {
     int state;      /* in which it was prepared */
     uint64_t chain; /* the query's then */
+    uint64_t calls; /* see surface_calls */
     const struct description *shape;
     const char *name;
     bool is_open;              /* prepared in the session as it is now */
@@ -258,6 +259,8 @@ struct proof {
     int n_limited;
     struct limited *silenced; /* a step changes what a statement means: see safe.c */
     int n_silenced;
+    struct safe_known *safe_known; /* see safe.c */
+    int n_safe_known;
     struct absent *absent;
     int n_absent;
     struct suspect *suspects; /* statements of the baseline that the branch has changed */
@@ -284,6 +287,7 @@ struct proof {
     bool *endless;         /* [n_states]: its task doesn't end, and isn't run again */
     bool *in_place;        /* [n_states]: its step's result was there already */
     bool *stale;           /* [n_app]: W has told of it */
+    bool *untested;        /* [n_app]: a finding says so */
     bool *forgot;          /* [n_states]: rows of ours had to go for its step */
     bool *told_unique;     /* [n_states]: unique.c was there */
     int n_rows;            /* how often the rows of the database changed, or were made anew */
@@ -340,8 +344,17 @@ bool composites_read(struct proof *p, struct err *err);
 /* Values that the checks on a column mention, the nth (0-based); NULL: no more. */
 const char *value_from_checks(struct arena *a, const struct cat_relation *r,
                               const struct cat_column *col, int n);
+/* The nth constant of a check's text, from which n is counted down: 'quoted' ones as they are, numbers with their
+ * neighbours, so that < and > are met as well. NULL: there are no more. */
+const char *constant_of(struct arena *a, const char *text, int *n);
 /* The name between the quotes after `before` in a server's message; NULL: there is none. */
 const char *quoted_name(struct arena *a, const char *message, const char *before);
+
+/* foreseen.c: does a step of a plan validate the constraint of this name? */
+bool foreseen_is_validated(const struct proof *p, const char *constraint);
+/* The table with the checks that plans bring it and find right, in the scratch arena; NULL: there are none. */
+const struct cat_relation *foreseen_checks(struct proof *p, const struct cat_relation *r);
+uint64_t foreseen_print(const struct proof *p); /* over all of them */
 
 /* seed.c: a few rows in every table, so that statements meet some. */
 bool seed_tables(struct proof *p, struct err *err);
@@ -412,6 +425,9 @@ bool probe_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */
 bool probe_hold_again(struct proof *p, int state, struct err *err);
 uint64_t query_surface(const struct proof *p, const struct query *q);
+/* By what a function's name, an operator and a cast are found: another one means that a session which prepares now may
+ * find others than those that hold a statement since before. */
+uint64_t surface_calls(const struct proof *p);
 
 /* cache.c: what an earlier run found out. Each of the asking ones is false when that isn't known. */
 void cache_begin(struct proof *p);
@@ -523,6 +539,10 @@ bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
+/* fitting.c: before a backfill; rows that were made get values with which a CHECK takes what it makes of them. */
+bool fitting_rows(struct proof *p, const char *schema, const char *table, const char *backfill,
+                  struct err *err);
+
 /* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
 /* A backfill through a program: told that it isn't run. */
 void fills_untried(struct proof *p, int state, const struct backfill *b);
@@ -590,6 +610,9 @@ bool sqlc_only_adds(const struct description *before, const struct description *
 /* once.c: the parse tree's suspicions of a step that the shadow has run. */
 void once_state(struct proof *p, int state);
 
+/* left_behind.c: what is said of a column that another takes the place of. */
+void left_behind_state(struct proof *p, int state);
+
 /* silent.c: S, against the state before. */
 void silent_state(struct proof *p, int state);
 void cascade_state(struct proof *p, int state);
@@ -599,6 +622,14 @@ bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, c
 /* To this role, in this statement. */
 bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
                    const struct fact_rel *f, const char *role);
+
+/* settings.c: ALTER ROLE ... SET. Around the transaction of a step: it may speak for the roles that it names. */
+bool settings_begin(struct proof *p, const struct step *s, struct err *err);
+bool settings_end(struct proof *p, struct err *err);
+bool setting_is(const struct sql_stmt *s);
+/* Within it; tells: with a finding where it concerns a release. */
+bool setting_try(struct proof *p, int state, const struct sql_stmt *s, bool tells,
+                 struct wire_result *out, struct err *err);
 
 /* ddl.c: locks, rewrites and scans of one transaction of a step. */
 /* Runs a step's statements; tell: with findings on what they hold up. failed: which of them, n_stmts for the

@@ -241,7 +241,7 @@ static bool git_says(struct since *s, const struct str *said, struct err *err)
     static const char dubious[] = "dubious ownership in repository at '";
     struct arena *a = &s->c->arena;
     const char *from = strstr(str_text(said), dubious);
-    const char *line = arena_strndup(a, str_text(said), strcspn(str_text(said), "\n"));
+    const char *line = since_git_error(a, str_text(said));
 
     err_set(err, ERR_USAGE, "--since %s: git says: %s", s->ref, proof_shown_object(a, line));
     if (from) {

@@ -101,6 +101,8 @@ bool since_read(struct since *s, const struct since_thing *const *things, int n,
 bool since_git(struct since *s, const struct since_repo *repo, const char *const *argv,
                const struct str *input, struct str *out, struct str *said, int *code,
                struct err *err) MUST_CHECK;
+/* Of what git said, the line that is its error: what it advises besides may come before. */
+const char *since_git_error(struct arena *a, const char *said);
 /* From where a path counts in the repository; NULL: it isn't in it. */
 const char *since_below(const struct since_repo *r, const char *path);
 

@@ -283,12 +283,16 @@ static bool has_shadow(struct proving *k, struct err *err)
     else if (shadow_ready(k->shadow, err))
         return true;
     if (err_is(err, ERR_UNREACHABLE)) {
-        err_detail(err, "The transition has to be proved first, on a PostgreSQL of its own. "
-                        "Nothing was changed.");
+        const char *why = arena_strdup(&k->c->arena, str_text(&err->detail)),
+                   *way = arena_strdup(&k->c->arena, str_text(&err->hint));
+
+        err_detail(err,
+                   "%s%sThe transition has to be proved first, on a PostgreSQL of its own. "
+                   "Nothing was changed.",
+                   why, *why ? "\n" : "");
         err_hint(err,
-                 "apt install postgresql (or postgresql-15), or PHASEGATE_PG_BIN=DIR; or --shadow "
-                 "URL for a server that runs already; or --proof FILE with what phasegate check "
-                 "--format json wrote elsewhere");
+                 "%s%sOr --proof FILE with what phasegate check --format json wrote elsewhere.",
+                 way, *way ? " " : "");
     }
     return false;
 }

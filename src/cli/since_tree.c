@@ -119,10 +119,27 @@ static void take_entries(struct since *s, struct since_repo *r, int first, const
             qsort(r->folders[i].entries, (size_t) r->folders[i].n, sizeof e, compare_entries);
 }
 
+const char *since_git_error(struct arena *a, const char *said)
+{
+    static const char *const begins[] = {"fatal: ", "error: "};
+    const char *first = NULL;
+
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        for (const char *at = said; at; at = strchr(at, '\n')) {
+            at += *at == '\n';
+            if (strncmp(at, begins[i], strlen(begins[i])) == 0)
+                return arena_strndup(a, at, strcspn(at, "\n"));
+            if (!first && *at && strncmp(at, "hint:", strlen("hint:")) != 0 &&
+                strncmp(at, "warning:", strlen("warning:")) != 0)
+                first = at;
+        }
+    return arena_strndup(a, first ? first : said, strcspn(first ? first : said, "\n"));
+}
+
 static bool cannot_list(struct since *s, const struct since_repo *r, const struct str *said,
                         struct err *err)
 {
-    const char *words = arena_strndup(&s->c->arena, str_text(said), strcspn(str_text(said), "\n"));
+    const char *words = since_git_error(&s->c->arena, str_text(said));
 
     err_set(err, ERR_USAGE, "--since %s: what %s was then can't be read: git says: %s", s->ref,
             proof_shown_object(&s->c->arena, r->top), proof_shown_object(&s->c->arena, words));

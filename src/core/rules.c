@@ -21,6 +21,8 @@ const struct rule rules[] = {
      "the branch changes the baseline, and a live release's statement fails on it"},
     {"cell-untested", RULE_PLAN, SEVERITY_ERROR, BY_SHADOW,
      "a statement couldn't be tried in a world in which it may run"},
+    {"check-or-default-left-behind", RULE_DATA, SEVERITY_WARNING, BY_SHADOW,
+     "a column goes with a CHECK or default that the one in its place hasn't"},
     {"check-validated-in-place", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,
      "a CHECK is validated under ACCESS EXCLUSIVE", WORK},
     {"concurrently-in-transaction", RULE_ORDER, SEVERITY_ERROR, BY_STATIC,

@@ -227,7 +227,10 @@ static PGconn *start(const struct db_libpq *d, int n_hosts, int64_t connect_ms)
     OPTION("application_name", d->label);
     key[n] = value[n] = NULL;
 #undef OPTION
-    return PQconnectStartParams(key, value, 1);
+    surroundings_begin(NULL);
+    PGconn *conn = PQconnectStartParams(key, value, 1);
+    surroundings_end();
+    return conn;
 }
 
 static bool wait_connected(struct db_libpq *d, int64_t limit_ms, struct err *err)

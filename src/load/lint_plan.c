@@ -132,11 +132,29 @@ static struct finding *say(struct report *r, const struct plan *p, const struct 
     return f;
 }
 
+/* An index, a constraint or a role holds none. */
+static bool has_rows(const char *kind)
+{
+    static const char *const without[] = {
+        "DROP INDEX",    "DROP VIEW",      "DROP POLICY",      "DROP RULE",      "DROP TRIGGER",
+        "DROP FUNCTION", "DROP PROCEDURE", "DROP ROUTINE",     "DROP AGGREGATE", "DROP OPERATOR",
+        "DROP CAST",     "DROP ROLE",      "DROP USER MAPPING"};
+
+    if (strncmp(kind, "ALTER", strlen("ALTER")) == 0)
+        return strstr(kind, "DROP COLUMN") || strstr(kind, "DROP ATTRIBUTE") ||
+               strstr(kind, " TYPE") || strstr(kind, "DETACH") || strstr(kind, "NO INHERIT") ||
+               strstr(kind, "UNLOGGED");
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (strncmp(kind, without[i], strlen(without[i])) == 0)
+            return false;
+    return true;
+}
+
 static bool destroys_data(const struct sql_stmt *s)
 {
     return s->class == SQL_DESTRUCTIVE &&
-           (s->drop == DROP_COLUMN || s->drop == DROP_TABLE || s->drop == DROP_OTHER ||
-            s->drop == DROP_NOT) &&
+           (s->drop == DROP_COLUMN || s->drop == DROP_TABLE ||
+            ((s->drop == DROP_OTHER || s->drop == DROP_NOT) && has_rows(s->kind))) &&
            !strstr(s->kind, "RENAME") && !strstr(s->kind, "SET SCHEMA");
 }
 

@@ -1,5 +1,6 @@
 /* Sessions with the shadow's server. */
-#include "shadow/shadow_int.h"
+#include "phasegate/io.h"
+#include "shadow/program.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -51,14 +52,11 @@ static bool connect_error(const struct shadow *s, const struct connect_spec *c, 
     const char *state = find_sqlstate(PQerrorMessage(conn));
     /* What a statements file asks of its session: search_path, time zone. */
     bool is_refused = state && (strncmp(state, "22023", 5) == 0 || strncmp(state, "42602", 5) == 0);
-    /* libpq reads it even when it has nothing to say. */
-    bool is_service =
-        !state && !s->url && getenv("PGSERVICE") && strstr(PQerrorMessage(conn), "service");
 
     if (is_refused)
         err_set(err, ERR_INPUT, "the server refuses a setting of this session");
     else if (!s->url)
-        err_set(err, is_service ? ERR_CONFIG : ERR_UNREACHABLE, "can't connect to the shadow");
+        err_set(err, ERR_UNREACHABLE, "can't connect to the shadow");
     else if (c->user)
         err_set(err, ERR_UNREACHABLE,
                 "the server of --shadow doesn't admit a role that was made for this run");
@@ -71,10 +69,6 @@ static bool connect_error(const struct shadow *s, const struct connect_spec *c, 
     else if (s->url && !is_refused)
         err_hint(err, "Are host, port, user and password right? psql with the same URL says. "
                       "Without --shadow phasegate starts a server of its own.");
-    if (is_service)
-        err_hint(err,
-                 "PGSERVICE names a service that libpq can't find or read: unset it, or correct "
-                 "its file.");
     if (state)
         memcpy(err->sqlstate, state, 5);
     return false;
@@ -95,15 +89,22 @@ static bool is_setting(const char *entry)
 /* Another list instead of changes in the one that there is: threads may be reading it. */
 void shadow_hide_settings(struct shadow *s)
 {
-    int n = 0, m = 0;
+    PQconninfoOption *libpq = PQconninfoParse("", NULL);
+    int n = 0, m = 0, quiet = 0;
 
     while (environ && environ[n])
         n++;
     s->environ_without = arena_array(&s->arena, char *, n + 1);
-    for (int i = 0; i < n; i++)
-        if (!is_setting(environ[i]))
-            s->environ_without[m++] = environ[i];
-    s->environ_without[m] = NULL;
+    s->environ_quiet = arena_array(&s->arena, char *, n + 1);
+    for (int i = 0; i < n; i++) {
+        if (is_setting(environ[i]))
+            continue;
+        s->environ_without[m++] = environ[i];
+        if (!program_is_libpqs(libpq, environ[i]))
+            s->environ_quiet[quiet++] = environ[i];
+    }
+    s->environ_without[m] = s->environ_quiet[quiet] = NULL;
+    PQconninfoFree(libpq);
     if (m == n)
         return;
     s->environ_before = environ;
@@ -119,8 +120,8 @@ void shadow_show_settings(struct shadow *s)
 
 /* ---- the handshake ----------------------------------------------------------------------------- */
 
-/* Our own server is asked as if nobody had set anything: variables of libpq, and a service's file, fill in only what
- * isn't said. Empty ones count only in a string. With a password no file of passwords is read. */
+/* Our own server is asked as if nobody had set anything. Empty values count only in a string. With a password no file
+ * of passwords is read. */
 static const char *own_server(struct shadow *s)
 {
     static const char quiet[] =
@@ -154,7 +155,10 @@ static PGconn *start(struct shadow *s, const struct connect_spec *c)
         OPTION("options", str_text(&options));
     key[n] = value[n] = NULL;
 #undef OPTION
-    return PQconnectStartParams(key, value, 1);
+    surroundings_begin(s->url ? NULL : s->environ_quiet);
+    PGconn *conn = PQconnectStartParams(key, value, 1);
+    surroundings_end();
+    return conn;
 }
 
 static bool wait_connected(struct shadow *s, const struct connect_spec *c, PGconn *conn,

@@ -106,7 +106,9 @@ bool pg_folder_make(const char *parent, struct str *out, int *lock_fd, struct er
     if (!mkdtemp(made.text)) {
         err_set(err, ERR_UNREACHABLE, "no folder for PostgreSQL below %s: %s", parent,
                 strerror(errno));
-        return err_hint(err, "TMPDIR=DIR: a folder that is there, and that you may write to.");
+        err_hint(err, "TMPDIR=DIR: a folder that is there, and that you may write to.");
+        pg_why(parent, err);
+        return false;
     }
     tail = strlen(parent) + strlen("/" NEW_PREFIX);
     str_clear(out);

@@ -146,10 +146,12 @@ bool pg_user_choose(uid_t *uid, gid_t *gid, struct err *err)
     user = getpwnam("postgres");
     if (!user)
         user = getpwnam("nobody");
-    if (!user || user->pw_uid == 0)
-        return err_set(err, ERR_UNREACHABLE,
-                       "PostgreSQL doesn't run as root, and there is no user postgres "
-                       "or nobody to run it");
+    if (!user || user->pw_uid == 0) {
+        err_set(
+            err, ERR_UNREACHABLE,
+            "PostgreSQL doesn't run as root, and there is no user postgres or nobody to run it");
+        return err_hint(err, "useradd --system postgres, or run phasegate as another user.");
+    }
     *uid = user->pw_uid;
     *gid = user->pw_gid;
     return true;
@@ -505,6 +507,8 @@ bool pg_local_start(const struct pg_local_options *o, struct pg_local **out, str
     good = good && pg_user_choose(&p->uid, &p->gid, err) && make_folder(p, parent, err);
     good = good && (start_taken(p, str_text(&bin), o) || start_made(p, str_text(&bin), o, err));
     if (!good) {
+        if (err_is(err, ERR_UNREACHABLE) && err->hint.len == 0)
+            pg_why(parent, err);
         pg_local_stop(p);
         return false;
     }

@@ -12,6 +12,10 @@ bool pg_user_choose(uid_t *uid, gid_t *gid, struct err *err) MUST_CHECK;
 /* Where folders are made: what is given, else $TMPDIR, else /tmp. */
 const char *pg_parent_folder(const char *given);
 
+/* ---- pg_why.c */
+/* A hint, where message or detail say what was lacking; parent: the folder that the server's is in. */
+void pg_why(const char *parent, struct err *err);
+
 /* ---- pg_folder.c */
 /* A folder of our own below parent, with its lock held as long as lock_fd is open. It has its name only when it is
  * locked: who cleans sees it whole or not at all. */

@@ -99,7 +99,7 @@ static bool is_needed(const char *entry)
 }
 
 /* Not all that begins with PG is libpq's. */
-static bool is_libpq(const PQconninfoOption *all, const char *entry)
+bool program_is_libpqs(const PQconninfoOption *all, const char *entry)
 {
     static const char *const more[] = {"PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", NULL};
     size_t n = strcspn(entry, "=");
@@ -127,7 +127,7 @@ const char *const *program_env(struct arena *a, const char *const *added, bool k
     m = 0;
     for (int i = 0; i < n; i++)
         if (!is_named_by(environ[i], added) &&
-            (is_needed(environ[i]) || (keeps_libpq && is_libpq(libpq, environ[i]))))
+            (is_needed(environ[i]) || (keeps_libpq && program_is_libpqs(libpq, environ[i]))))
             all[m++] = environ[i];
     all[m++] = "LC_ALL=C";
     all[m++] = "TZ=UTC";

@@ -105,9 +105,9 @@ static bool start_own(struct shadow *s, struct err *err)
     if (s->cache ? shadow_image_start(s, &o, err) : pg_local_start(&o, &s->pg, err))
         return true;
     if (err_is(err, ERR_UNREACHABLE) && err->hint.len == 0)
-        err_hint(err, "phasegate check starts a PostgreSQL of its own: apt install postgresql (or "
-                      "postgresql-15), or PHASEGATE_PG_BIN=DIR, or --shadow URL for a server that "
-                      "runs already.");
+        err_hint(err,
+                 "phasegate check starts a PostgreSQL of its own: PHASEGATE_PG_BIN=DIR names the "
+                 "programs of another one, --shadow URL a server that runs already.");
     return false;
 }
 
@@ -247,12 +247,16 @@ static bool check_options(struct shadow *s, struct err *err)
         s->bin_dir = s->bin_dir ? s->bin_dir : arena_strdup(&s->arena, str_text(&bin));
         return true;
     }
-    if (s->bin_dir)
+    if (s->bin_dir) {
         err_set(err, ERR_UNREACHABLE, "%s has no PostgreSQL server programs (initdb, postgres)",
                 s->bin_dir);
-    else
-        err_set(err, ERR_UNREACHABLE,
-                "no PostgreSQL server programs (initdb, postgres) on this machine");
+        return err_hint(err,
+                        "PHASEGATE_PG_BIN=DIR: the folder that has them, as pg_config --bindir "
+                        "says; without it the newest of the machine are taken (apt install "
+                        "postgresql). Or --shadow URL for a server that runs already.");
+    }
+    err_set(err, ERR_UNREACHABLE,
+            "no PostgreSQL server programs (initdb, postgres) on this machine");
     return err_hint(err, "apt install postgresql (or postgresql-15), or PHASEGATE_PG_BIN=DIR, or "
                          "--shadow URL for a server that runs already.");
 }

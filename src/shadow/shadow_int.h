@@ -44,6 +44,7 @@ struct shadow {
     const struct interrupt *interrupt;
 
     char **environ_before, **environ_without; /* see connect.c; NULL: as it was */
+    char **environ_quiet;                     /* the same without any variable of libpq's */
 
     /* Our own server lives as long as the thread that started it. */
     pthread_t thread;
@@ -79,6 +80,9 @@ struct shadow {
     struct names roles_made;
     struct names logins, login_of; /* parallel: on a server of the user's, who logs in for whom */
     struct names held;             /* likewise, roles that no other run may drop */
+    struct names
+        lent; /* see shadow_role_lend; of those in lent_anew the owner was no member before */
+    struct names lent_anew;
 };
 
 /* ---- shadow.c */
@@ -149,7 +153,8 @@ void shadow_image_keep(struct shadow *s, const char *database, const struct str 
 
 /* ---- connect.c */
 /* While a server of our own is there libpq has no settings of sessions from our environment, which go before all that
- * a session asks for. The variables are there again afterwards. Not while others change the environment. */
+ * a session asks for, and to connect to that server it has none of its variables at all: a service that isn't there would
+ * be an error whatever is said. They are there again afterwards. Not while others change the environment. */
 void shadow_hide_settings(struct shadow *s);
 void shadow_show_settings(struct shadow *s); /* twice is nothing */
 struct connect_spec {

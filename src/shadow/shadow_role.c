@@ -2,6 +2,7 @@
 #include "shadow/shadow_int.h"
 #include "shadow/wire_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What a role is allowed that gets it out of its database, itself or by way of another one. A role that bears
@@ -208,6 +209,73 @@ bool shadow_role_login(struct shadow *s, const char *name, const char **out, str
     if (s->url && !role.is_of_run && !s->superuser_steps)
         return is_a_strangers(name, err);
     return s->url ? login_elsewhere(s, name, out, err) : login_own(s, name, &role, err);
+}
+
+static bool grant_or_revoke(struct shadow *s, const char *role, bool grants, struct err *err)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, grants ? "GRANT " : "REVOKE ");
+    sql_ident(&sql, role);
+    str_add(&sql, grants ? " TO " : " FROM ");
+    sql_ident(&sql, s->owner);
+    return shadow_admin(s, str_text(&sql), err);
+}
+
+/* 1: the owner is of that role; 0: it isn't; -1: that one is of the owner's. */
+static bool get_kinship(struct shadow *s, const char *name, int *out, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(str) sql = {0};
+    struct wire_result r = {0};
+
+    str_add(&sql,
+            "SELECT CASE WHEN pg_has_role(r.oid, o.oid, 'MEMBER') THEN -1 WHEN "
+            "pg_has_role(o.oid, r.oid, 'MEMBER') THEN 1 ELSE 0 END FROM pg_roles r, pg_roles o "
+            "WHERE r.rolname = ");
+    sql_literal(&sql, name);
+    str_add(&sql, " AND o.rolname = ");
+    sql_literal(&sql, s->owner);
+    if (!shadow_admin_query(s, &a, str_text(&sql), &r, err))
+        return false;
+    *out = r.n_rows == 1 ? (int) strtol(r.cell[0][0], NULL, 10) : -1;
+    return true;
+}
+
+bool shadow_role_lend(struct shadow *s, const char *name, struct err *err)
+{
+    struct role role;
+    int kinship;
+
+    if (s->url || s->superuser_steps || strncmp(name, "phasegate", strlen("phasegate")) == 0 ||
+        strncmp(name, "pg_", 3) == 0 || shadow_role_is_lent(s, name))
+        return true;
+    if (!get_role(s, name, &role, err))
+        return false;
+    if (!role.exists || role.is_strong)
+        return true;
+    if (!get_kinship(s, name, &kinship, err) ||
+        (kinship == 0 && !grant_or_revoke(s, name, true, err)))
+        return false;
+    if (kinship >= 0)
+        names_add(&s->arena, &s->lent, name);
+    if (kinship == 0)
+        names_add(&s->arena, &s->lent_anew, name);
+    return true;
+}
+
+bool shadow_role_is_lent(const struct shadow *s, const char *name)
+{
+    return names_find(&s->lent, name) >= 0;
+}
+
+bool shadow_roles_return(struct shadow *s, struct err *err)
+{
+    s->lent.n = 0;
+    while (s->lent_anew.n > 0)
+        if (!grant_or_revoke(s, s->lent_anew.items[--s->lent_anew.n], false, err))
+            return false;
+    return true;
 }
 
 /* Rows are checked, completed and indexed by code of the baseline's: a superuser would run it as itself. */

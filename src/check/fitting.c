@@ -1,0 +1,110 @@
+/* A backfill whose result a CHECK refuses, of rows that were made: what they hold is ours, and may be nothing that the
+ * table ever had. Does it work with values that the check or the backfill itself speaks of? Then the rows have those.
+ */
+#include "check/words.h"
+#include "check/work.h"
+
+enum { TRIES_MAX = 60 };
+
+struct fitting {
+    struct proof *p;
+    const char *backfill; /* its UPDATE */
+    const struct cat_relation *r;
+    int tries;
+};
+
+static bool run(struct fitting *f, const char *update, const char *value, bool keeps,
+                struct wire_result *out, struct err *err)
+{
+    struct wire_op ops[5] = {{.kind = WIRE_RUN, .sql = "BEGIN"},
+                             {.kind = WIRE_RUN, .sql = "SET LOCAL phasegate.backfill = 'on'"}};
+    struct wire_result r[5] = {0};
+    int n = 2;
+
+    if (update)
+        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = update, .args = &value, .n_args = 1};
+    if (!keeps)
+        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = f->backfill};
+    ops[n - 1].sync = !keeps;
+    ops[n++] =
+        (struct wire_op) {.kind = WIRE_RUN, .sql = keeps ? "COMMIT" : "ROLLBACK", .sync = true};
+    if (!wire_run(f->p->owner, f->p->scratch, ops, n, r, err))
+        return false;
+    *out = r[n - 2];
+    return true;
+}
+
+static void note(struct fitting *f, const char *column, const char *value)
+{
+    for (int i = 0; i < f->p->n_seeds; i++) {
+        struct seed *s = &f->p->seeds[i];
+
+        for (int k = 0; s->relation == f->r->oid && k < s->shape->n_columns; k++)
+            if (strcmp(s->shape->columns[k].name, column) == 0)
+                s->values[k] = arena_strdup(f->p->a, value);
+    }
+}
+
+static bool try_column(struct fitting *f, const struct cat_column *c, const char *text, bool *fits,
+                       struct err *err)
+{
+    const char *value;
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, f->r->schema, f->r->name);
+    str_add(&sql, " SET ");
+    sql_ident(&sql, c->name);
+    str_addf(&sql, " = $1::pg_catalog.text::%s", c->type_text);
+    for (int nth = 0; !*fits && f->tries < TRIES_MAX; nth++, f->tries++) {
+        struct wire_result r = {0};
+        int n = nth;
+
+        if (!(value = constant_of(f->p->scratch, text, &n)))
+            break;
+        if (!run(f, str_text(&sql), value, false, &r, err))
+            return false;
+        *fits = r.ok && !r.skipped;
+        if (*fits && !run(f, str_text(&sql), value, true, &r, err))
+            return false;
+        if (*fits)
+            note(f, c->name, value);
+    }
+    return true;
+}
+
+static const char *definition_of(const struct fitting *f, const char *name)
+{
+    for (int i = 0; name && i < f->r->n_constraints; i++)
+        if (strcmp(f->r->constraints[i].name, name) == 0)
+            return f->r->constraints[i].definition;
+    return "";
+}
+
+bool fitting_rows(struct proof *p, const char *schema, const char *table, const char *backfill,
+                  struct err *err)
+{
+    struct fitting f = {.p = p, .backfill = backfill, .r = cat_find(&p->now, NULL, schema, table)};
+    const struct cat_relation *first = f.r ? cat_by_oid(&p->baseline, f.r->oid) : NULL;
+    const struct seed *seed = first ? seed_of(p, first->oid) : NULL;
+    struct wire_result r = {0};
+    bool fits = false;
+
+    if (!seed || seed->is_found)
+        return true;
+    if (!run(&f, NULL, NULL, false, &r, err))
+        return false;
+    if (r.ok || strcmp(r.sqlstate, "23514") != 0)
+        return true;
+    const char *texts[] = {
+        definition_of(&f, quoted_name(p->scratch, r.message, "check constraint")), backfill};
+    for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
+        for (int i = 0; i < first->n_columns && !fits; i++) {
+            const struct cat_column *c = cat_column(f.r, first->columns[i].name);
+
+            if (c && has_name(backfill, c->name) && !cat_is_in_key(f.r, c) && !c->is_generated &&
+                !try_column(&f, c, texts[t], &fits, err))
+                return false;
+        }
+    return true;
+}

@@ -1,0 +1,215 @@
+"""What `check` tells of that isn't so, and what it tells of in other words than it should."""
+
+import os
+import shutil
+import tempfile
+import unittest
+
+import check_project
+from project import plan
+
+T = "CREATE TABLE orders (id int PRIMARY KEY, status text NOT NULL, note text)"
+GET = "-- name: Get\nSELECT status FROM orders WHERE id = $1;\n"
+PUT = "-- name: Put\nINSERT INTO orders (id, status) VALUES ($1, 'new');\n"
+CHECK = "CHECK (status IN ('new', 'done'))"
+
+
+def steps(release, *sql, **more):
+    return dict({"release": release, "steps": [dict(id="s%d" % i, **(s if isinstance(s, dict) else {"sql": s})) for i, s in enumerate(sql)]}, **more)
+
+
+class RightChecks(check_project.Case):
+    """A CHECK comes NOT VALID, a backfill puts the rows right, and it is validated."""
+
+    def plan(self, check, set_to, where, validate="ALTER TABLE orders VALIDATE CONSTRAINT status_known", **more):
+        return plan("known", phases={
+            "expand": steps("1.1.0", "ALTER TABLE orders ADD CONSTRAINT status_known %s NOT VALID" % check),
+            "dual_read": dict({"release": "1.2.0", "backfill": [{"id": "right", "table": "orders", "set": {"status": set_to}, "where": where}]}),
+            "write_activation": dict(steps("1.3.0", validate), **more)})
+
+    def good(self, p, statements=GET + PUT, baseline=T):
+        self.clean(self.project(baseline=baseline, releases={v: statements for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}, plans=[p]))
+
+    def test_rows_of_one_kind_are_put_right(self):
+        self.good(self.plan(CHECK, "'new'", "status = ''"))
+
+    def test_all_rows_are_put_right(self):
+        self.good(self.plan(CHECK, "'new'", "status NOT IN ('new', 'done')"))
+
+    def test_by_an_expression(self):
+        self.good(self.plan(CHECK, "lower(status)", "status <> lower(status)"))
+
+    def test_beside_other_columns(self):
+        update = "-- name: Note\nUPDATE orders SET note = $2 WHERE id = $1;\n"
+        self.good(self.plan(CHECK, "lower(status)", "status <> lower(status)"), GET + PUT + update)
+
+    def test_in_a_step_without_a_transaction(self):
+        self.good(self.plan(CHECK, "lower(status)", "status <> lower(status)",
+                            {"sql": "ALTER TABLE orders VALIDATE CONSTRAINT status_known", "transaction": "none"}))
+
+    def test_with_children(self):
+        self.good(self.plan(CHECK, "lower(status)", "status <> lower(status)"), GET + PUT,
+                  T + "; CREATE TABLE lines (id int PRIMARY KEY, order_id int NOT NULL REFERENCES orders)")
+
+    def test_a_new_column_of_the_plan(self):
+        p = plan("kind", phases={
+            "expand": steps("1.1.0", "ALTER TABLE orders ADD COLUMN kind text",
+                            "ALTER TABLE orders ADD CONSTRAINT kind_known CHECK (kind IN ('new', 'done')) NOT VALID"),
+            "dual_read": {"release": "1.2.0", "backfill": [{"id": "fill", "table": "orders", "set": {"kind": "lower(status)"}, "where": "kind IS NULL"}]},
+            "write_activation": steps("1.3.0", "ALTER TABLE orders VALIDATE CONSTRAINT kind_known")})
+        self.good(p)
+
+    def test_one_that_rows_of_the_baseline_break(self):
+        p = self.project(baseline=T + "; INSERT INTO orders VALUES (1, 'odd')", releases={v: GET for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")},
+                         plans=[self.plan(CHECK, "lower(status)", "status <> lower(status)")])
+        self.red(p, "step-fails-on-shadow", step="s0")
+
+
+class Replaced(check_project.Case):
+    def contract(self, sql, **more):
+        return plan("again", phases={"contract": steps("1.1.0", sql)}, **more)
+
+    def test_a_constraint_by_another(self):
+        p = self.project(baseline=T + "; ALTER TABLE orders ADD CONSTRAINT known CHECK (status IN ('new', 'done'))",
+                         releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[self.contract("ALTER TABLE orders DROP CONSTRAINT known, ADD CONSTRAINT known CHECK (status IN ('new', 'done', 'gone')) NOT VALID")])
+        for done in (p.check(), p.check("--static")):
+            self.assertNotIn("destructive-without-precheck", [f["rule"] for f in done.findings], done)
+
+    def test_a_column_with_it_still_is(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[self.contract("ALTER TABLE orders DROP COLUMN note, ALTER COLUMN status DROP NOT NULL")])
+        self.assertIn("destructive-without-precheck", [f["rule"] for f in p.check().findings])
+
+
+class Roles(check_project.Case):
+    BASE = "CREATE ROLE app; " + T + "; GRANT SELECT ON orders TO app"
+
+    def proved(self, sql, session=None, baseline=None, args=(), **step):
+        p = plan("path", phases={"contract": steps("1.1.0", dict({"sql": sql}, **step))})
+        return self.project(baseline=baseline or self.BASE, releases={"1.0.0": GET, "1.1.0": GET},
+                            session=dict({"role": "app"}, **(session or {})), plans=[p]).check(*args)
+
+    def test_settings_of_a_role(self):
+        for sql in ("ALTER ROLE app SET search_path = app, public", "ALTER USER app SET work_mem = '8MB'", "ALTER ROLE app RESET search_path",
+                    'ALTER ROLE "app" IN DATABASE shop SET search_path TO public', "ALTER ROLE app SET TIME ZONE 'UTC'"):
+            done = self.proved(sql, {"search_path": "public", "timezone": "UTC"})
+            self.assertEqual((done.rc, self.rules(done)), (0, []), (sql, done))
+        done = self.proved("ALTER ROLE app SET work_mem = '8MB'", transaction="none")
+        self.assertEqual((done.rc, self.rules(done)), (0, []), done)
+
+    def test_one_that_statements_go_by(self):
+        done = self.proved("ALTER ROLE app SET search_path = other")
+        self.assertEqual((done.rc, self.rules(done)), (0, [("warning", "session-meaning-changed")]), done)
+        self.assertIn("session:", done.findings[0]["help"])
+
+    def test_it_is_taken_back(self):
+        """The steps' role is what it was, and the role's setting too: neither a later step nor another replay meets it."""
+        p = plan("path", phases={"contract": steps("1.1.0", "ALTER ROLE app SET work_mem = '8MB'",
+                 "DO $$ BEGIN IF current_user = 'app' OR EXISTS (SELECT FROM pg_db_role_setting s "
+                 "WHERE s.setrole = 'app'::regrole) THEN RAISE EXCEPTION 'still there'; END IF; END $$")})
+        done = self.project(baseline=self.BASE, releases={"1.0.0": GET, "1.1.0": GET}, session={"role": "app"}, plans=[p]).check()
+        self.assertNotIn("step-fails-on-shadow", [f["rule"] for f in done.findings], done)
+
+    def test_what_no_role_may_say_of_itself(self):
+        for sql in ("ALTER ROLE app SUPERUSER", "ALTER ROLE app SET session_preload_libraries = 'x'", "ALTER ROLE phasegate_admin SET work_mem = '8MB'",
+                    "ALTER ROLE nobody_here SET work_mem = '8MB'", "ALTER ROLE ALL SET work_mem = '8MB'", "ALTER ROLE app SET no_such_thing = 1"):
+            done = self.proved(sql)
+            self.assertIn(("error", "step-fails-on-shadow"), self.rules(done), (sql, done))
+
+    def test_not_on_a_server_of_others(self):
+        import pgtest
+        server = pgtest.Cluster()
+        self.addCleanup(server.close)
+        done = self.proved("ALTER ROLE app SET work_mem = '8MB'", args=("--shadow", server.url()))
+        self.assertEqual(done.rc, 1, done)
+        f = next(f for f in done.findings if f["rule"] == "step-fails-on-shadow")
+        self.assertIn("without --shadow", f["help"])
+
+
+class Indexes(check_project.Case):
+    def test_the_first_error_of_a_concurrent_build(self):
+        p = self.project(baseline=T + "; INSERT INTO orders VALUES (1, 'x', 'same'), (2, 'y', 'same')", releases={"1.0.0": GET, "1.1.0": GET},
+                         plans=[plan("one", phases={"expand": steps("1.1.0", {"sql": "CREATE UNIQUE INDEX CONCURRENTLY one_note ON orders (note)", "transaction": "none"})})])
+        f = self.red(p, "step-fails-on-shadow")
+        self.assertEqual(f["sqlstate"], "23505", f)
+
+    def test_rows_of_ours_are_in_nobodys_way(self):
+        p = self.project(baseline="CREATE TABLE u (id int PRIMARY KEY, b boolean NOT NULL DEFAULT true CHECK (b))", releases={"1.0.0": "-- name: G\nSELECT id FROM u;\n", "1.1.0": "-- name: G\nSELECT id FROM u;\n"},
+                         plans=[plan("one", phases={"expand": steps("1.1.0", {"sql": "CREATE UNIQUE INDEX CONCURRENTLY one_b ON u (b)", "transaction": "none"})})])
+        self.assertNotIn("step-fails-on-shadow", [f["rule"] for f in p.check().findings])
+
+
+class Counts(check_project.Case):
+    def test_what_is_told_of_as_untested_is_counted(self):
+        p = self.project(baseline="CREATE TABLE c (id int PRIMARY KEY, a text NOT NULL CHECK (md5(a) = 'x'))",
+                         releases={"1.0.0": "-- name: Put\nINSERT INTO c (id, a) VALUES ($1, $2);\n-- name: Get\nSELECT 1;\n"})
+        done = p.check()
+        self.assertIn("cell-untested", [f["rule"] for f in done.findings], done)
+        s = done.json["summary"]
+        self.assertEqual((s["cells"], s["untested"], s["probed"]), (2, 1, 1), done)
+
+
+class LeftBehind(check_project.Case):
+    """A column takes the place of another, and has not what the table says of that one."""
+
+    OLD = "-- name: Add\nINSERT INTO orders (id, amount) VALUES ($1, 5);\n"
+    NEW = "-- name: Add\nINSERT INTO orders (id, total) VALUES ($1, $2);\n"
+    WITHOUT = "-- name: Add\nINSERT INTO orders (id) VALUES ($1);\n"
+
+    def found(self, old, new, later=None, forward="amount"):
+        """What is told, of a column `amount` that is `old` and a column `total` that is `new`."""
+        releases = {v: self.OLD for v in ("1.0.0", "1.1.0", "1.2.0")}
+        releases.update({v: later or self.NEW for v in ("1.3.0", "1.4.0", "1.5.0")})
+        p = plan("total", phases={"expand": steps("1.2.0", "ALTER TABLE orders ADD COLUMN total %s" % new),
+                                  "contract": steps("1.5.0", "ALTER TABLE orders DROP COLUMN amount")},
+                 sync={"table": "orders", "forward": {"total": forward}, "reverse": {"amount": "total"}, "by": "trigger"})
+        done = self.project(baseline="CREATE TABLE orders (id bigint PRIMARY KEY, amount %s)" % old, releases=releases, plans=[p]).check()
+        return [f for f in done.findings if f["rule"] == "check-or-default-left-behind"]
+
+    def test_a_check(self):
+        f, = self.found("numeric CHECK (amount > 0)", "numeric")
+        self.assertEqual((f["severity"], f["phase"]), ("warning", "contract"))
+        self.assertIn('ALTER TABLE "public"."orders" ADD CONSTRAINT ... CHECK (("total" > (0)::numeric)) NOT VALID', f["help"])
+
+    def test_a_default(self):
+        f, = self.found("timestamptz DEFAULT now()", "timestamptz", self.WITHOUT)
+        self.assertIn('ALTER TABLE "public"."orders" ALTER COLUMN "total" SET DEFAULT now()', f["help"])
+
+    def test_nothing_is_lost(self):
+        for row in (("numeric CHECK (amount > 0)", "numeric CHECK (total >= 1)"), ("numeric", "numeric"),
+                    ("numeric CHECK (amount > 0)", "numeric", self.WITHOUT),  # nobody writes it
+                    ("numeric DEFAULT 5", "numeric", self.NEW),               # nobody leaves it out
+                    ("numeric DEFAULT 5", "numeric DEFAULT 6", self.WITHOUT),
+                    ("numeric CHECK (amount > 0)", "numeric", self.NEW, "amount * 100")):
+            self.assertEqual(self.found(*row), [], row)
+
+
+class Hints(check_project.Case):
+    """What keeps phasegate's own server from starting is what the hint is about."""
+
+    def hint(self, *before, **env):
+        folder = tempfile.mkdtemp(prefix="hint-")
+        self.addCleanup(shutil.rmtree, folder, True)
+        os.chmod(folder, 0o777)
+        p = self.project(baseline=T, releases={"1.0.0": GET})
+        import subprocess
+        run = subprocess.run([*before, os.environ["PHASEGATE_BIN"], "check", "--no-cache", "--format", "json"], cwd=p.dir, capture_output=True, text=True,
+                             env=dict(os.environ, **dict({"TMPDIR": folder}, **env)))
+        done = check_project.Done(run)
+        self.assertEqual(done.rc, 3, done)
+        return done.json["error"]["hint"], done
+
+    def test_a_folder_without_programs(self):
+        hint, done = self.hint(PHASEGATE_PG_BIN="/nonexistent")
+        self.assertIn("PHASEGATE_PG_BIN=DIR", hint)
+
+    def test_limits(self):
+        for limit, word in (("--fsize=1000", "ulimit -f"), ("--nofile=12", "ulimit -n")):
+            hint, done = self.hint("prlimit", limit)
+            self.assertIn(word, hint, done)
+            self.assertNotIn("apt install", hint, done)
+
+
+if __name__ == "__main__":
+    unittest.main()
