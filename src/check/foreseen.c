@@ -1,7 +1,7 @@
 /* Checks that plans bring and find right: of a table without rows nobody knows whether its rows will have met them by then,
  * and the author says so. So the rows that are made meet them from the start.
  */
-#include "check/met.h"
+#include "check/seed.h"
 #include "check/words.h"
 
 bool foreseen_is_validated(const struct proof *p, const char *constraint)
@@ -57,7 +57,7 @@ uint64_t foreseen_print(const struct proof *p)
 static bool check_of(struct proof *p, const struct cat_relation *r, const char *sql,
                      struct cat_constraint *out)
 {
-    const char *condition = met_brackets(p->scratch, sql, "check");
+    const char *condition = words_brackets(p->scratch, sql, "check");
 
     *out = (struct cat_constraint) {.name = "phasegate_foreseen", .type = 'c'};
     for (int i = 0; condition && i < r->n_columns && out->n_columns < CAT_KEYS; i++)

@@ -12,32 +12,6 @@
 
 static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_' || c == '$'; }
 
-/* Behind the word what its brackets hold, with them; NULL: there is none. */
-static const char *brackets_of(struct arena *a, const char *sql, const char *word)
-{
-    size_t n = strlen(word);
-    const char *open = NULL;
-    int depth = 0;
-    bool in_text = false;
-
-    for (const char *s = sql; *s; s++) {
-        bool is_start = s > sql && !is_word_char(s[-1]);
-
-        if (*s == '\'')
-            in_text = !in_text;
-        if (in_text)
-            continue;
-        if (!open && is_start && strncasecmp(s, word, n) == 0 &&
-            s[n + strspn(s + n, " \n\t")] == '(')
-            open = s += n + strspn(s + n, " \n\t");
-        depth += open && *s == '(';
-        depth -= open && *s == ')';
-        if (open && depth == 0)
-            return arena_strndup(a, open, (size_t) (s + 1 - open));
-    }
-    return NULL;
-}
-
 /* The column behind "new." or "old.", as the catalogue writes it; *n: up to its end. */
 static const char *column_at(struct arena *a, const char *s, size_t *n)
 {
@@ -221,7 +195,7 @@ void met_add(struct proof *p, struct query *q)
                         (sql = trigger_at(p, r, n));
              n++) {
             const char *condition =
-                fires(p->scratch, sql, w) ? brackets_of(p->scratch, sql, "when") : NULL;
+                fires(p->scratch, sql, w) ? words_brackets(p->scratch, sql, "when") : NULL;
             struct arg_set *set = &q->sets[q->n_sets];
             if (condition && args_that_meet(p, q, w, r, condition, set) && !is_known(q, set))
                 q->n_sets++;

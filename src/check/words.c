@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_of_word(char c) { return isalnum((unsigned char) c) || c == '_'; }
 
@@ -20,3 +21,28 @@ static bool stands(const char *text, const char *word,
 
 bool has_name(const char *text, const char *name) { return stands(text, name, strstr); }
 bool has_word(const char *text, const char *word) { return stands(text, word, strcasestr); }
+
+const char *words_brackets(struct arena *a, const char *sql, const char *word)
+{
+    size_t n = strlen(word);
+    const char *open = NULL;
+    int depth = 0;
+    bool in_text = false;
+
+    for (const char *s = sql; *s; s++) {
+        bool is_start = s > sql && !is_of_word(s[-1]);
+
+        if (*s == '\'')
+            in_text = !in_text;
+        if (in_text)
+            continue;
+        if (!open && is_start && strncasecmp(s, word, n) == 0 &&
+            s[n + strspn(s + n, " \n\t")] == '(')
+            open = s += n + strspn(s + n, " \n\t");
+        depth += open && *s == '(';
+        depth -= open && *s == ')';
+        if (open && depth == 0)
+            return arena_strndup(a, open, (size_t) (s + 1 - open));
+    }
+    return NULL;
+}
