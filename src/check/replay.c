@@ -212,7 +212,7 @@ static bool remove_sync(struct proof *p, int state, int plan, struct err *err)
     return true;
 }
 
-static const char *backfill_sql(struct proof *p, const struct plan *plan, const struct backfill *b)
+const char *replay_fill_sql(struct proof *p, const struct plan *plan, const struct backfill *b)
 {
     struct backfill_spec s;
     const char *why = NULL;
@@ -240,7 +240,7 @@ static const char *backfill_sql(struct proof *p, const struct plan *plan, const 
 static bool run_backfill(struct proof *p, int state, const struct plan *plan,
                          const struct backfill *b, struct err *err)
 {
-    const char *sql = backfill_sql(p, plan, b);
+    const char *sql = replay_fill_sql(p, plan, b);
     const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
     struct wire_result r = {0};
     int failed;
@@ -435,7 +435,7 @@ static bool fill_past(struct proof *p, struct err *err)
             if (is_own && ph >= (int) next->phase)
                 continue;
             for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
-                const char *sql = backfill_sql(p, plan, &plan->phases[ph].backfill.items[k]);
+                const char *sql = replay_fill_sql(p, plan, &plan->phases[ph].backfill.items[k]);
                 const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
                 struct wire_result r = {0};
                 int failed;
@@ -489,7 +489,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
 
     p->entering = state;
     if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err) ||
-        !effects_before(p, state, &effects, err))
+        !effects_before(p, state, &effects, err) || !changed_before(p, state, err))
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)
