@@ -255,7 +255,7 @@ static bool is_missed(const struct proof *p, const struct query *q, int state, c
     const struct cat_relation *r = cat_find(&p->before, path, w->schema, w->table);
 
     return !drops(p->t.states[state].task, DROP_TRIGGER) || !r ||
-           effects_are_read(p, r, column, state);
+           effects_are_read(p, &p->before, r, column, state);
 }
 
 /* A column that held something, and holds something else now. A first value for it harms nobody, and another type

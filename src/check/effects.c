@@ -1,5 +1,5 @@
-/* What a write sets off in other tables: rows that triggers and rules write there, before and after a step that takes
- * one of these away or makes another of it. Somebody who is live reads them.
+/* What a write sets off in other tables: rows that triggers and rules write there, and what stands in them, before and
+ * after a step that takes one of these away or makes another of it. Somebody who is live reads them.
  */
 #include "check/work.h"
 
@@ -9,10 +9,22 @@
 
 enum { VERBS = 3 }; /* inserted, updated, deleted */
 
+#define VALUES_MAX 32 /* columns of a table that are looked at */
+
+struct values { /* that it sets off in one table */
+    unsigned relation;
+    const char *sql;
+    const char *columns[VALUES_MAX]; /* NULL: not the same twice, which tells nothing */
+    int n;
+    struct wire_result before;
+};
+
 struct effect {
     const struct app_statement *a;
     struct wire_result
         looks[2]; /* as sql_select_rows_written has them: before the statement, and after it */
+    struct values *values;
+    int n_values;
 };
 
 struct effects {
@@ -48,28 +60,7 @@ static bool is_asked(const struct proof *p, const struct app_statement *a, int s
            !p->t.releases[a->release].is_projected && app_is_live_from(p, a, state);
 }
 
-bool effects_before(struct proof *p, int state, struct effects **out, struct err *err)
-{
-    *out = NULL;
-    if (!may_take_away(p, state))
-        return true;
-    struct effects *l = arena_new(p->scratch, struct effects);
-    l->items = arena_array(p->scratch, struct effect, p->n_app + 1);
-    for (int i = 0; i < p->n_app; i++) {
-        struct effect *e = &l->items[l->n];
-
-        e->a = &p->app[i];
-        if (!is_asked(p, e->a, state))
-            continue;
-        if (!probe_around(p, e->a->q, sql_select_rows_written, e->looks, err))
-            return false;
-        l->n += e->looks[1].ok && e->looks[1].n_rows > 0;
-    }
-    *out = l;
-    return true;
-}
-
-/* ---- comparing -------------------------------------------------------------------------------------------- */
+/* ---- what they read -------------------------------------------------------------------------------------------- */
 
 static int64_t counted(const struct wire_result *r, const char *relation, int verb)
 {
@@ -99,8 +90,8 @@ static bool reads(const struct app_statement *a, const struct fact_rel *rel, con
     return text_list_has(&f->columns, column);
 }
 
-bool effects_are_read(const struct proof *p, const struct cat_relation *r, const char *column,
-                      int state)
+bool effects_are_read(const struct proof *p, const struct catalogue *c,
+                      const struct cat_relation *r, const char *column, int state)
 {
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
@@ -111,12 +102,156 @@ bool effects_are_read(const struct proof *p, const struct cat_relation *r, const
         for (int k = 0; k < a->q->facts.n_rels; k++) {
             const struct fact_rel *rel = &a->q->facts.rels[k];
 
-            if (cat_find(&p->before, path, rel->schema, rel->name) == r && reads(a, rel, column))
+            if (cat_find(c, path, rel->schema, rel->name) == r && reads(a, rel, column))
                 return true;
         }
     }
     return false;
 }
+
+/* ---- values ---------------------------------------------------------------------------------------------- */
+
+static bool is_target(const struct proof *p, const struct app_statement *a,
+                      const struct cat_relation *r)
+{
+    const char *path = p->sessions[a->q->session].search_path;
+
+    for (int i = 0; i < a->q->facts.n_writes; i++)
+        if (cat_find(&p->now, path, a->q->facts.writes[i].schema, a->q->facts.writes[i].table) == r)
+            return true;
+    return false;
+}
+
+/* What stands in the columns that somebody reads, of the rows that this transaction has written. */
+static bool set_values(struct proof *p, int state, const struct cat_relation *r, struct values *v)
+{
+    AUTO(str) sql = {0}, table = {0}, name = {0};
+
+    *v = (struct values) {.relation = r->oid};
+    sql_qualified(&table, r->schema, r->name);
+    for (int i = 0; i < r->n_columns && v->n < VALUES_MAX; i++) {
+        if (!effects_are_read(p, &p->now, r, r->columns[i].name, state))
+            continue;
+        v->columns[v->n++] = arena_strdup(p->scratch, r->columns[i].name);
+        str_add(&sql, sql.len ? ", " : "SELECT ");
+        str_clear(&name);
+        sql_ident(&name, r->columns[i].name);
+        str_addf(&sql,
+                 "(SELECT pg_catalog.string_agg(COALESCE(%s::pg_catalog.text, 'NULL'), ', ' ORDER "
+                 "BY %s::pg_catalog.text COLLATE pg_catalog.\"C\") FROM %s WHERE xmin = "
+                 "pg_catalog.pg_current_xact_id()::pg_catalog.xid)",
+                 str_text(&name), str_text(&name), str_text(&table));
+    }
+    v->sql = arena_strdup(p->scratch, str_text(&sql));
+    return v->n > 0;
+}
+
+static bool has_cells(const struct wire_result *r, const struct values *v)
+{
+    return r->ok && !r->skipped && r->n_rows == 1 && r->cell && r->n_columns == v->n;
+}
+
+static bool same_cell(const struct wire_result *a, const struct wire_result *b, int column)
+{
+    const char *x = a->cell[0][column], *y = b->cell[0][column];
+
+    return x == y || (x && y && strcmp(x, y) == 0);
+}
+
+/* Asked twice: what counts on, or goes by the clock, is another each time. */
+static bool look_at_values(struct proof *p, int state, struct effect *e, struct err *err)
+{
+    e->values = arena_array(p->scratch, struct values, e->looks[1].n_rows + 1);
+    for (int i = 0; i < e->looks[1].n_rows; i++) {
+        unsigned oid = (unsigned) strtoul(e->looks[1].cell[i][0], NULL, 10);
+        const struct cat_relation *r = cat_by_oid(&p->now, oid);
+        struct values *v = &e->values[e->n_values];
+        struct wire_result once[2] = {0}, again[2] = {0};
+
+        if (!r || is_target(p, e->a, r) || !set_values(p, state, r, v))
+            continue;
+        if (!probe_around(p, e->a->q, v->sql, once, err) ||
+            !probe_around(p, e->a->q, v->sql, again, err))
+            return false;
+        if (!has_cells(&once[1], v) || !has_cells(&again[1], v))
+            continue;
+        for (int k = 0; k < v->n; k++)
+            if (!same_cell(&once[1], &again[1], k))
+                v->columns[k] = NULL;
+        v->before = once[1];
+        e->n_values++;
+    }
+    return true;
+}
+
+static void report_values(struct proof *p, const struct effect *e, int state,
+                          const struct cat_relation *r, const struct values *v, int column,
+                          const struct wire_result *now)
+{
+    const char *was = v->before.cell[0][column], *is = now->cell[0][column];
+    const char *message = arena_printf(
+        p->a,
+        "the same statement sets off something else than before: \"%s\" of \"%s\", which a live "
+        "release reads, becomes %.60s instead of %.60s",
+        v->columns[column], r->name, is ? is : "nothing", was ? was : "nothing");
+    const char *help = arena_printf(
+        p->a,
+        "write the other values to a column of their own for as long as a live release reads "
+        "\"%s\"",
+        v->columns[column]);
+
+    finding_of_state(p, e->a, world_met(p, e->a, state), state, "old-path-trigger-effect", message,
+                     help)
+        ->probe = "X";
+}
+
+/* told: of other values. */
+static bool compare_values(struct proof *p, const struct effect *e, int state, bool *told,
+                           struct err *err)
+{
+    for (int i = 0; i < e->n_values && !*told; i++) {
+        const struct values *v = &e->values[i];
+        const struct cat_relation *r = cat_by_oid(&p->before, v->relation);
+        struct wire_result now[2] = {0};
+
+        if (!probe_around(p, e->a->q, v->sql, now, err))
+            return false;
+        for (int k = 0; r && k < v->n && !*told && has_cells(&now[1], v); k++)
+            if (v->columns[k] && !same_cell(&v->before, &now[1], k) &&
+                effects_are_read(p, &p->before, r, v->columns[k], state)) {
+                report_values(p, e, state, r, v, k, &now[1]);
+                *told = true;
+            }
+    }
+    return true;
+}
+
+bool effects_before(struct proof *p, int state, struct effects **out, struct err *err)
+{
+    *out = NULL;
+    if (!may_take_away(p, state))
+        return true;
+    struct effects *l = arena_new(p->scratch, struct effects);
+    l->items = arena_array(p->scratch, struct effect, p->n_app + 1);
+    for (int i = 0; i < p->n_app; i++) {
+        struct effect *e = &l->items[l->n];
+
+        e->a = &p->app[i];
+        if (!is_asked(p, e->a, state))
+            continue;
+        if (!probe_around(p, e->a->q, sql_select_rows_written, e->looks, err))
+            return false;
+        if (!e->looks[1].ok || e->looks[1].n_rows == 0)
+            continue;
+        if (!look_at_values(p, state, e, err))
+            return false;
+        l->n++;
+    }
+    *out = l;
+    return true;
+}
+
+/* ---- findings ----------------------------------------------------------------------------------------------- */
 
 static void report(struct proof *p, const struct effect *e, int state, const struct cat_relation *r,
                    int verb)
@@ -136,7 +271,8 @@ static void report(struct proof *p, const struct effect *e, int state, const str
         ->probe = "X";
 }
 
-static void compare(struct proof *p, const struct effect *e, const struct wire_result now[2],
+/* True: told. */
+static bool compare(struct proof *p, const struct effect *e, const struct wire_result now[2],
                     int state)
 {
     for (int i = 0; i < e->looks[1].n_rows; i++) {
@@ -146,11 +282,12 @@ static void compare(struct proof *p, const struct effect *e, const struct wire_r
 
         for (int v = 0; r && v < VERBS; v++)
             if (rows_of(now, relation, v) < rows_of(e->looks, relation, v) &&
-                effects_are_read(p, r, NULL, state)) {
+                effects_are_read(p, &p->before, r, NULL, state)) {
                 report(p, e, state, r, v);
-                return;
+                return true;
             }
     }
+    return false;
 }
 
 bool effects_after(struct proof *p, int state, const struct effects *l, struct err *err)
@@ -163,8 +300,9 @@ bool effects_after(struct proof *p, int state, const struct effects *l, struct e
         if (!probe_around(p, l->items[i].a->q, sql_select_rows_written, now, err))
             return false;
         /* What fails is told of by itself. */
-        if (now[1].ok)
-            compare(p, &l->items[i], now, state);
+        bool told = !now[1].ok || compare(p, &l->items[i], now, state);
+        if (!told && !compare_values(p, &l->items[i], state, &told, err))
+            return false;
     }
     return true;
 }

@@ -233,8 +233,8 @@ static bool remove_sync(struct proof *p, int state, int plan, struct err *err)
 }
 
 /* NULL: it isn't SQL. */
-static const char *backfill_sql(struct proof *p, const struct plan *plan, const struct backfill *b,
-                                struct backfill_spec *spec)
+const char *replay_fill_sql(struct proof *p, const struct plan *plan, const struct backfill *b,
+                            struct backfill_spec *spec)
 {
     const char *why = NULL;
     AUTO(str) sql = {0};
@@ -263,7 +263,7 @@ static bool run_backfill(struct proof *p, int state, const struct plan *plan,
                          const struct backfill *b, struct err *err)
 {
     struct backfill_spec spec = {0};
-    const char *sql = backfill_sql(p, plan, b, &spec);
+    const char *sql = replay_fill_sql(p, plan, b, &spec);
     const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
     struct wire_result r = {0};
     int failed;
@@ -461,7 +461,8 @@ static bool fill_past(struct proof *p, struct err *err)
                 continue;
             for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
                 struct backfill_spec spec = {0};
-                const char *sql = backfill_sql(p, plan, &plan->phases[ph].backfill.items[k], &spec);
+                const char *sql =
+                    replay_fill_sql(p, plan, &plan->phases[ph].backfill.items[k], &spec);
                 const char *list[] = {"SET LOCAL phasegate.backfill = 'on'", sql};
                 struct wire_result r = {0};
                 int failed;
@@ -515,7 +516,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
 
     p->entering = state;
     if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err) ||
-        !effects_before(p, state, &effects, err))
+        !effects_before(p, state, &effects, err) || !changed_before(p, state, err))
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)

@@ -91,7 +91,7 @@ static bool is_table_of(const struct cat_relation *r, const struct text *schema,
            (!schema->s || strcmp(schema->s, r->schema) == 0);
 }
 
-static bool makes_column(const struct plan *plan, const struct cat_relation *r, const char *column)
+bool plan_makes_column(const struct plan *plan, const struct cat_relation *r, const char *column)
 {
     const struct step_list *steps = &plan->phases[PHASE_EXPAND].steps;
 
@@ -130,7 +130,7 @@ bool seed_is_filled_by_plan(const struct proof *p, const struct cat_relation *r,
             for (int k = 0; k < plan->phases[ph].backfill.n; k++) {
                 const struct backfill *b = &plan->phases[ph].backfill.items[k];
                 if (is_table_of(r, &b->schema, &b->table) && has_key(&b->set, c->name) &&
-                    makes_column(plan, r, c->name))
+                    plan_makes_column(plan, r, c->name))
                     return true;
             }
     }

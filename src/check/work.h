@@ -295,6 +295,8 @@ struct proof {
     bool *told;            /* [n_states]: was come to before: its findings are there */
     bool opens_all;        /* nothing that is held is left unprepared, whatever is foreseen */
     bool is_short;         /* something that was left was asked for after all */
+    uint64_t *asked;       /* see asked_before */
+    int n_asked;
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
     int entering;                      /* the state on the way to which the replay is; 0: none */
@@ -404,6 +406,9 @@ bool replay_to(struct proof *p, int state, struct err *err);
 bool replay_again(struct proof *p, int state, struct err *err);
 /* The task of a state alone. */
 bool replay_task(struct proof *p, int state, struct err *err);
+/* The backfill as one statement, in the scratch arena; NULL: it isn't one. */
+const char *replay_fill_sql(struct proof *p, const struct plan *plan, const struct backfill *b,
+                            struct backfill_spec *spec);
 /* hide.c: what a soft drop of this statement does. False: the thing isn't there (any more), so nothing is to be hidden. */
 bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h);
 /* earlier.c: the database as it will be when the transition begins. */
@@ -574,14 +579,21 @@ bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, 
 bool probe_around(struct proof *p, const struct query *q, const char *sql,
                   struct wire_result looks[2], struct err *err);
 
+/* changed.c: before a step that changes rows, or a view: what it makes of the answers of live statements. */
+bool changed_before(struct proof *p, int state, struct err *err);
+/* children.c: rows that one live release writes keep another's DELETE out. */
+bool children_state(struct proof *p, int state, struct err *err);
+
 /* effects.c: before and after a step that may take a trigger away; *out is in the scratch arena, NULL: it doesn't. */
 struct effects;
 bool effects_before(struct proof *p, int state, struct effects **out, struct err *err);
 bool effects_after(struct proof *p, int state, const struct effects *l, struct err *err);
-/* Is the relation of p->before, or a column of it, read by the text of a statement that is live from this state on?
+/* Is the relation of this catalogue, or a column of it, read by the text of a statement that is live from this state on?
  * column NULL: whatever of it. */
-bool effects_are_read(const struct proof *p, const struct cat_relation *r, const char *column,
-                      int state);
+bool effects_are_read(const struct proof *p, const struct catalogue *c,
+                      const struct cat_relation *r, const char *column, int state);
+/* The print of a question: was it asked before? */
+bool asked_before(struct proof *p, uint64_t print);
 
 /* unique.c: new uniqueness against those who write its columns. */
 bool unique_state(struct proof *p, int state, struct err *err);

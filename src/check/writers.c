@@ -33,8 +33,8 @@ static bool is_pair(const struct app_statement *a, const struct app_statement *b
            a->q != b->q && a->q->session == b->q->session && is_reader(a) && is_reader(b);
 }
 
-static bool reads(const struct proof *p, const struct app_statement *a,
-                  const struct cat_relation *r)
+bool statement_reads(const struct proof *p, const struct app_statement *a,
+                     const struct cat_relation *r)
 {
     const char *path = p->sessions[a->q->session].search_path;
 
@@ -83,7 +83,7 @@ bool writer_concerns(const struct proof *p, const struct writer *w, const struct
         for (int i = 0; i < by->facts.n_writes; i++) {
             const struct cat_relation *r =
                 cat_find(&p->now, path, by->facts.writes[i].schema, by->facts.writes[i].table);
-            if (r && (reads(p, q->a, r) || reads(p, q->b, r)))
+            if (r && (statement_reads(p, q->a, r) || statement_reads(p, q->b, r)))
                 return true;
         }
     }
@@ -272,7 +272,28 @@ static void add_pairs(struct scene *s, int first)
 
         if (last >= 0 && a->q->plan[s->state]->ok && b->q->plan[s->state]->ok &&
             s->n_pairs < p->n_app)
-            s->pairs[s->n_pairs++] = (struct pair_of) {a, b, last};
+            s->pairs[s->n_pairs++] = (struct pair_of) {a, b, last, false};
+    }
+}
+
+/* Whatever the flags say, they are asked for the same thing by two releases at a time. */
+static void add_across(struct scene *s, int first)
+{
+    const struct proof *p = s->p;
+    const struct app_statement *a = &p->app[first];
+
+    if (!is_reader(a) || !mapped_concerns(s, a))
+        return;
+    for (int k = first + 1; k < p->n_app; k++) {
+        const struct app_statement *b = &p->app[k];
+        bool is = b->release != a->release && b->s->n_when == 0 && a->q != b->q &&
+                  a->q->session == b->q->session && !a->s->differs && !b->s->differs &&
+                  strcmp(a->s->name, b->s->name) == 0 && is_reader(b) && mapped_concerns(s, b);
+        int last = is ? last_together(s, a, b) : -1;
+
+        if (last >= 0 && a->q->plan[s->state]->ok && b->q->plan[s->state]->ok &&
+            s->n_pairs < 2 * p->n_app)
+            s->pairs[s->n_pairs++] = (struct pair_of) {a, b, last, true};
     }
 }
 
@@ -280,10 +301,13 @@ void scene_set(struct scene *s)
 {
     struct proof *p = s->p;
 
-    s->pairs = arena_array(p->scratch, struct pair_of, p->n_app + 1);
+    s->pairs = arena_array(p->scratch, struct pair_of, 2 * p->n_app + 1);
     for (int i = 0; i < p->n_app; i++)
         if (p->app[i].s->n_when > 0)
             add_pairs(s, i);
+    for (int i = 0; i < p->n_app && s->trial < 0; i++)
+        if (p->app[i].s->n_when == 0)
+            add_across(s, i);
     s->told = arena_array(p->scratch, bool, s->n_pairs + 1);
     if (s->n_pairs == 0)
         return;

@@ -28,7 +28,7 @@ WIRE = {"result-shape-changed", "parameter-type-changed"}
 HELD = {"held-plan-result-changed"}
 SILENT = {"insert-relied-on-default", "whole-row-shape-drift", "natural-join-drift", "row-visibility-changed", "name-shadowed",
           "session-meaning-changed", "function-signature-changed", "enum-value-renamed", "enum-value-unknown-to-old-reader", "old-path-trigger-effect",
-          "on-conflict-target-lost", "type-narrowed-for-old-writes", "unproven-write", "positional-insert-or-star"}
+          "on-conflict-target-lost", "type-narrowed-for-old-writes", "unproven-write", "positional-insert-or-star", "sync-trigger-asymmetric"}
 FAILS = {"old-query-fails", "ambiguous-column-after-add", "star-arity-broken", "routine-body-broken", "type-narrowed-for-old-writes",
          "insert-omits-required-column", "restriction-breaks-old-writes", "unproven-write", "generated-takes-over-column",
          "on-conflict-target-lost", "function-overload-ambiguous", "function-signature-changed", "enum-value-renamed",
@@ -153,7 +153,7 @@ def trigger(case, n, forward, reverse):
         return " ".join("SELECT (%s) INTO NEW.%s FROM (SELECT NEW.*) AS t;" % (e, c) for c, e in of.items()) or "NULL;"
 
     words = set(re.findall(r"[a-z_]+", " ".join(list(forward.values()) + list(reverse.values()))))
-    known = re.findall(r"\b([a-z_]+) (?:int|bigint|text|varchar|numeric|boolean)", case["baseline"])
+    known = re.findall(r"\b([a-z_]+) (?:int|bigint|text|varchar|numeric|boolean|timestamp)", case["baseline"])
     watched = list(forward) + [c for c in known if c in words]
     return _TRIGGER.format(watched_new=", ".join("NEW." + c for c in watched), watched_old=", ".join("OLD." + c for c in watched),
                            n=n, empty=" AND ".join("NEW.%s IS NULL" % c for c in forward), forward=assign(forward),

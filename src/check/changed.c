@@ -1,0 +1,424 @@
+/* What a step does to rows that live releases read, and what a view shows once it is made anew: the same statement, in the
+ * transaction of the step, before it and after it. With the rows as they are, and with a row of each table that has what
+ * the step, the statement or the view compares with.
+ */
+#include "check/changed.h"
+#include "check/seed.h"
+
+#include <strings.h>
+
+#define ROWS_MAX 200  /* of a table that are looked at */
+#define WORLDS_MAX 60 /* rows that are tried */
+
+/* ---- which steps -------------------------------------------------------------------------------------------- */
+
+static bool is_of_view(const struct task *t)
+{
+    for (int i = 0; t->kind == TASK_STEP && i < t->step->n_stmts; i++)
+        if (strstr(t->step->stmts[i].kind, "VIEW") && !strstr(t->step->stmts[i].kind, "MATERIAL"))
+            return true;
+    return false;
+}
+
+static bool can_be_tried(struct proof *p, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+
+    if (s->by != STATE_TASK || p->told[state] || lost_skips(p, state) || p->endless[state])
+        return false;
+    if (s->task->kind == TASK_BACKFILL)
+        return true;
+    if (s->task->kind != TASK_STEP || s->task->step->command.n > 0 || s->task->step->n_stmts == 0)
+        return false;
+    for (int i = 0; i < s->task->step->n_stmts; i++)
+        if (s->task->step->stmts[i].standalone)
+            return false;
+    return changes_rows(p, state) || is_of_view(s->task);
+}
+
+static bool set_statements(struct trial *t)
+{
+    struct proof *p = t->p;
+    const struct timeline_state *s = &p->t.states[t->state];
+    const char **sql;
+
+    if (s->task->kind == TASK_BACKFILL) {
+        sql = arena_array(p->scratch, const char *, 2);
+        sql[0] = "SET LOCAL phasegate.backfill = 'on'";
+        struct backfill_spec spec = {0};
+        sql[1] = replay_fill_sql(p, p->t.plans[s->plan], s->task->backfill, &spec);
+        t->n_sql = sql[1] ? 2 : 0;
+    } else {
+        t->n_sql = s->task->step->n_stmts;
+        sql = arena_array(p->scratch, const char *, t->n_sql);
+        for (int i = 0; i < t->n_sql; i++)
+            sql[i] = s->task->step->stmts[i].sql;
+    }
+    t->sql = sql;
+    return t->n_sql > 0;
+}
+
+/* ---- whom it may concern -------------------------------------------------------------------------------------- */
+
+/* The tables below a view, too. */
+static bool is_below(const struct proof *p, const struct cat_relation *r, unsigned table, int depth)
+{
+    if (r->oid == table)
+        return true;
+    for (int i = 0; r->kind == 'v' && depth < 8 && i < r->n_uses; i++) {
+        const struct cat_relation *next = cat_by_oid(&p->now, r->uses[i]);
+        if (next && is_below(p, next, table, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+/* Does the step name it, or may it do anything? Triggers may. */
+static bool is_touched(const struct trial *t, const struct cat_relation *r)
+{
+    const struct task *task = t->p->t.states[t->state].task;
+
+    if (r->n_triggers > 0)
+        return true;
+    if (task->kind == TASK_BACKFILL)
+        return true;
+    for (int i = 0; i < task->step->n_stmts; i++)
+        if (limits_is_opaque(&task->step->stmts[i]) ||
+            text_list_has(&task->step->stmts[i].relations, r->name))
+            return true;
+    return false;
+}
+
+static bool comes_to_touched(const struct trial *t, const struct cat_relation *r, int depth)
+{
+    bool any = is_touched(t, r);
+
+    for (int i = 0; r->kind == 'v' && !any && depth < 8 && i < r->n_uses; i++) {
+        const struct cat_relation *next = cat_by_oid(&t->p->now, r->uses[i]);
+        any = next && comes_to_touched(t, next, depth + 1);
+    }
+    return any;
+}
+
+const struct cat_relation *trial_relation(const struct trial *t, const struct app_statement *a,
+                                          int rel)
+{
+    const struct fact_rel *f = &a->q->facts.rels[rel];
+    const char *path = t->p->sessions[a->q->session].search_path;
+
+    return cat_find(&t->p->now, path, f->schema, f->name);
+}
+
+static bool reads_touched(const struct trial *t, const struct app_statement *a)
+{
+    for (int i = 0; i < a->q->facts.n_rels; i++) {
+        const struct cat_relation *r = trial_relation(t, a, i);
+        if (r && (r->kind == 'v' || !t->of_views) && comes_to_touched(t, r, 0))
+            return true;
+    }
+    return false;
+}
+
+static bool is_numbering(const struct query *q)
+{
+    for (int i = 0; i < q->facts.functions.n; i++)
+        if (strcasestr(q->facts.functions.items[i].s, "nextval"))
+            return true;
+    return false;
+}
+
+/* Live before the step and after it, and its answer, or how many rows it gets at, says something about rows. */
+static bool is_concerned(const struct trial *t, const struct app_statement *a)
+{
+    const struct proof *p = t->p;
+    const struct query *q = a->q;
+    bool is_read = q->facts.n_writes == 0 && q->facts.verb == VERB_SELECT,
+         is_found = q->facts.verb == VERB_UPDATE || q->facts.verb == VERB_DELETE;
+
+    return q->runs && q->n_sets > 0 && q->facts.parsed && q->n_before == 0 && !q->is_stand_in &&
+           !q->is_run_alone && !q->facts.is_utility && (is_read || is_found) && !is_numbering(q) &&
+           !p->t.releases[a->release].is_projected && world_met(p, a, t->state) &&
+           world_met(p, a, p->t.states[t->state].from) && reads_touched(t, a);
+}
+
+static bool is_looked_at(const struct trial *t, unsigned oid)
+{
+    for (int i = 0; i < t->n_looks; i++)
+        if (t->looks[i].r->oid == oid)
+            return true;
+    return false;
+}
+
+/* With the columns of its key in front, by which a row is known again. */
+static void add_look(struct trial *t, const struct cat_relation *r)
+{
+    struct look *l = &t->looks[t->n_looks++];
+    AUTO(str) keys = {0}, sql = {0};
+
+    *l = (struct look) {.r = r, .changes = arena_array(t->p->scratch, bool, r->n_columns + 1)};
+    for (int i = 0; i < r->n_constraints; i++)
+        for (int k = 0; r->constraints[i].type == 'p' && k < r->constraints[i].n_columns; k++) {
+            const struct cat_column *c = cat_column_number(r, r->constraints[i].columns[k]);
+            if (!c)
+                continue;
+            str_add(&keys, l->n_keys++ ? ", " : "");
+            sql_ident(&keys, c->name);
+        }
+    str_addf(&sql, "SELECT pg_catalog.concat_ws('|'%s%s), pg_catalog.now()::pg_catalog.text",
+             l->n_keys ? ", " : ", ''", str_text(&keys));
+    for (int i = 0; i < r->n_columns; i++) {
+        str_add(&sql, ", ");
+        sql_ident(&sql, r->columns[i].name);
+        str_add(&sql, "::pg_catalog.text");
+    }
+    str_add(&sql, " FROM ");
+    sql_qualified(&sql, r->schema, r->name);
+    if (l->n_keys)
+        str_addf(&sql, " ORDER BY %s", str_text(&keys));
+    str_addf(&sql, " LIMIT %d", ROWS_MAX);
+    l->sql = arena_strdup(t->p->scratch, str_text(&sql));
+}
+
+static void look_below(struct trial *t, const struct cat_relation *r, int depth)
+{
+    if (strchr("rp", r->kind) && r->n_columns > 0 && !is_looked_at(t, r->oid))
+        add_look(t, r);
+    for (int i = 0; r->kind == 'v' && depth < 8 && i < r->n_uses; i++) {
+        const struct cat_relation *next = cat_by_oid(&t->p->now, r->uses[i]);
+        if (next)
+            look_below(t, next, depth + 1);
+    }
+}
+
+static void set_whom(struct trial *t)
+{
+    struct proof *p = t->p;
+
+    t->looks = arena_array(p->scratch, struct look, p->now.n_relations + 1);
+    t->asked = arena_array(p->scratch, struct asked, p->n_app + 1);
+    bool *is_in = arena_array(p->scratch, bool, p->n_queries + 1);
+    for (int i = 0; i < p->n_app; i++) {
+        if (!p->app[i].q || is_in[p->app[i].q - p->queries] || !is_concerned(t, &p->app[i]))
+            continue;
+        is_in[p->app[i].q - p->queries] = true;
+        t->asked[t->n_asked++] = (struct asked) {.a = &p->app[i]};
+        for (int k = 0; k < p->app[i].q->facts.n_rels; k++) {
+            const struct cat_relation *r = trial_relation(t, &p->app[i], k);
+            if (r)
+                look_below(t, r, 0);
+        }
+    }
+}
+
+/* What plans make and fill is theirs to change: whoever reads it came with them. */
+bool trial_is_the_plans(const struct trial *t, const struct cat_relation *r,
+                        const struct cat_column *c)
+{
+    const struct plan *plan = t->p->t.plans[t->p->t.states[t->state].plan];
+
+    return !cat_by_oid(&t->p->baseline, r->oid) || seed_is_filled_by_plan(t->p, r, c) ||
+           plan_makes_column(plan, r, c->name);
+}
+
+/* ---- comparing ---------------------------------------------------------------------------------------------------- */
+
+static bool is_usable(const struct wire_result *r)
+{
+    return r->ok && !r->skipped && (r->n_rows == 0 || r->cell);
+}
+
+/* "2026-03-04 05:06:07+00": set by the clock. */
+static bool is_now(const struct cat_column *c, const char *value, const char *now)
+{
+    size_t n = strlen(value) < 19 ? strlen(value) : 19;
+
+    return c->category == 'D' && n >= 10 && strncmp(value, now, n) == 0;
+}
+
+/* Of a table without a key: how many rows have the value. */
+static int count_of(const struct wire_result *r, int cell, const char *value)
+{
+    int n = 0;
+
+    for (int i = 0; i < r->n_rows; i++)
+        n += r->cell[i][cell] && strcmp(r->cell[i][cell], value) == 0;
+    return n;
+}
+
+static const char **row_with_key(const struct wire_result *r, const char *key)
+{
+    for (int i = 0; i < r->n_rows; i++)
+        if (strcmp(r->cell[i][0], key) == 0)
+            return r->cell[i];
+    return NULL;
+}
+
+/* Did a row hold something in the column, and hold something else now? */
+static bool is_changed(const struct look *l, int column)
+{
+    int cell = column + 2;
+
+    for (int i = 0; i < l->before.n_rows; i++) {
+        const char *was = l->before.cell[i][cell];
+        const char **row = l->n_keys ? row_with_key(&l->after, l->before.cell[i][0]) : NULL;
+
+        if (!was)
+            continue;
+        if (l->n_keys && row && (!row[cell] || strcmp(row[cell], was) != 0) &&
+            !(row[cell] && is_now(&l->r->columns[column], row[cell], row[1])))
+            return true;
+        if (!l->n_keys && l->before.n_rows == l->after.n_rows &&
+            count_of(&l->after, cell, was) < count_of(&l->before, cell, was))
+            return true;
+    }
+    return false;
+}
+
+static void note_changes(struct trial *t)
+{
+    for (int i = 0; i < t->n_looks; i++) {
+        struct look *l = &t->looks[i];
+        bool usable = l->at >= 0 && is_usable(&l->before) && is_usable(&l->after);
+
+        for (int c = 0; c < l->r->n_columns; c++)
+            l->changes[c] =
+                usable && !trial_is_the_plans(t, l->r, &l->r->columns[c]) && is_changed(l, c);
+    }
+}
+
+/* A column whose rows change that the statement goes by or hands out; NULL: none. */
+static const struct cat_column *changed_for(const struct trial *t, const struct app_statement *a,
+                                            const struct cat_relation **r)
+{
+    for (int k = 0; k < a->q->facts.n_rels; k++) {
+        const struct cat_relation *of = trial_relation(t, a, k);
+        const struct fact_rel *f = &a->q->facts.rels[k];
+
+        for (int i = 0; of && i < t->n_looks; i++) {
+            const struct look *l = &t->looks[i];
+            bool all = f->star || f->whole_row || of->kind == 'v';
+
+            if (!is_below(t->p, of, l->r->oid, 0))
+                continue;
+            *r = l->r;
+            for (int c = 0; c < l->r->n_columns; c++)
+                if (l->changes[c] &&
+                    (all || text_list_has(&a->q->facts.columns, l->r->columns[c].name)))
+                    return &l->r->columns[c];
+        }
+    }
+    return NULL;
+}
+
+/* It finds other rows: fewer, more, or none. */
+static bool finds_others(const struct asked *s)
+{
+    return s->a->q->facts.n_writes > 0 ? s->before.affected != s->after.affected
+                                       : s->before.n_rows != s->after.n_rows;
+}
+
+static bool answers_otherwise(const struct asked *s)
+{
+    if (!is_usable(&s->before) || !is_usable(&s->after))
+        return false;
+    return finds_others(s) || (s->a->q->facts.n_writes == 0 && !s->a->q->facts.uses_now &&
+                               s->before.n_columns == s->after.n_columns &&
+                               answer_of(&s->before) != answer_of(&s->after));
+}
+
+/* ---- findings -------------------------------------------------------------------------------------------------------- */
+
+static void report_rows(struct trial *t, const struct app_statement *a, bool finds,
+                        const struct cat_relation *r, const struct cat_column *c)
+{
+    struct proof *p = t->p;
+    struct finding *f = finding_of_state(
+        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
+        arena_printf(p->a,
+                     finds ? "it changes what rows of \"%s\" hold in \"%s\", and the same "
+                             "statement with the same values finds other rows than before"
+                           : "it changes what rows of \"%s\" hold in \"%s\", which the statement "
+                             "hands out",
+                     r->name, c->name),
+        arena_printf(p->a,
+                     "put the new values into a column of their own (sync:, backfill:), or let "
+                     "the statement take both values in a release before this one, and bind this "
+                     "to a release whose window has no other"));
+
+    f->probe = "X";
+    if (!finds)
+        f->severity = SEVERITY_WARNING;
+}
+
+static void report_view(struct trial *t, const struct app_statement *a, const struct turn *turn)
+{
+    struct proof *p = t->p;
+    struct finding *f = finding_of_state(
+        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
+        arena_printf(
+            p->a,
+            "the same statement gives another answer than before, over the same rows: "
+            "where \"%s\" of \"%s\" is '%s'%s",
+            turn->columns[0], turn->r->name, turn->values[0],
+            turn->n > 1 ? arena_printf(p->a, ", and \"%s\" '%s'", turn->columns[1], turn->values[1])
+                        : ""),
+        "leave the view as it is for live releases, and make one of another name beside it");
+
+    f->probe = "X";
+}
+
+static void judge(struct trial *t, const struct turn *turn)
+{
+    const struct proof *p = t->p;
+
+    if (!t->of_views)
+        note_changes(t);
+    for (int i = 0; i < t->n_asked; i++) {
+        struct asked *s = &t->asked[i];
+        const struct cat_relation *r = NULL;
+        const struct cat_column *c = NULL;
+
+        if (s->at < 0 || !answers_otherwise(s))
+            continue;
+        if (!t->of_views && (c = changed_for(t, s->a, &r)) == NULL)
+            continue;
+        s->is_told = true;
+        for (int k = 0; k < p->n_app; k++)
+            if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
+                continue;
+            else if (!t->of_views)
+                report_rows(t, &p->app[k], finds_others(s), r, c);
+            else if (turn) /* over the rows as they are, answers.c tells */
+                report_view(t, &p->app[k], turn);
+    }
+}
+
+/* ---- the step ----------------------------------------------------------------------------------------------------- */
+
+bool changed_before(struct proof *p, int state, struct err *err)
+{
+    struct trial t = {.p = p, .state = state};
+    struct turn turns[WORLDS_MAX];
+    bool ran = false;
+
+    if (!can_be_tried(p, state) || !set_statements(&t))
+        return true;
+    t.of_views = !changes_rows(p, state);
+    set_whom(&t);
+    if (t.n_asked == 0)
+        return true;
+    if (!trial_run(&t, NULL, &ran, err))
+        return false;
+    if (!ran)
+        return true;
+    judge(&t, NULL);
+    /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
+    bool turns_rows = p->t.states[state].task->kind == TASK_STEP;
+    for (int i = 0, n = turns_rows ? trial_turns(&t, turns, WORLDS_MAX) : 0; i < n; i++) {
+        if (!trial_run(&t, &turns[i], &ran, err))
+            return false;
+        if (ran)
+            judge(&t, &turns[i]);
+    }
+    return true;
+}

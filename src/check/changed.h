@@ -1,0 +1,55 @@
+/* changed: a step between two askings of what live releases run. For changed.c and changed_run.c. */
+#ifndef PHASEGATE_CHECK_CHANGED_H
+#define PHASEGATE_CHECK_CHANGED_H
+
+#include "check/work.h"
+
+struct look {
+    const struct cat_relation *r;
+    const char *sql;
+    int n_keys;
+    int at; /* as below */
+    struct wire_result before, after;
+    bool *changes; /* by place in r->columns: held something, and holds something else */
+};
+
+struct asked { /* what several releases run alike is asked once */
+    const struct app_statement *a;
+    int at; /* of its answer among those of a trial; -1: it isn't asked there */
+    struct wire_result before, after;
+    bool is_told;
+};
+
+#define TURN_COLUMNS 4
+
+struct turn { /* a row that is made another before the step */
+    const struct cat_relation *r;
+    const char *columns[TURN_COLUMNS], *values[TURN_COLUMNS];
+    int n;
+};
+
+struct trial {
+    struct proof *p;
+    int state;
+    bool of_views; /* a view is made anew; else rows change */
+    const char *const *sql;
+    int n_sql;
+    struct look *looks;
+    int n_looks;
+    struct asked *asked;
+    int n_asked;
+};
+
+const struct cat_relation *trial_relation(const struct trial *t, const struct app_statement *a,
+                                          int rel);
+/* Is the column one that plans make and fill? */
+bool trial_is_the_plans(const struct trial *t, const struct cat_relation *r,
+                        const struct cat_column *c);
+
+/* changed_run.c: all that is asked, the step, and all of it once more; taken back. turn: the row that is made another
+ * before; NULL: none. ran: the step did, over that row. */
+bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err);
+/* Rows that have what the texts of the step and of the statements name; at most `most`. How many. */
+int trial_turns(struct trial *t, struct turn *turns, int most);
+
+#endif

@@ -1,0 +1,250 @@
+/* The transaction in which a step stands between two askings, and the rows over which it is tried. */
+#include "check/changed.h"
+#include "check/words.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define CONSTANTS_MAX 8 /* of a text, for each column */
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+struct ops {
+    struct wire_op *op;
+    int n;
+};
+
+static int add_op(struct ops *o, const char *sql, bool keep, bool sync)
+{
+    o->op[o->n] = (struct wire_op) {.kind = WIRE_RUN, .sql = sql, .keep_rows = keep, .sync = sync};
+    return o->n++;
+}
+
+/* May it tell the difference that the row makes? */
+static bool goes_by(const struct trial *t, const struct asked *s, const struct turn *turn)
+{
+    bool any = !turn || t->of_views;
+
+    for (int i = 0; !any && i < turn->n; i++)
+        any = has_name(s->a->q->sql, turn->columns[i]);
+    for (int i = 0; !any && i < s->a->q->facts.n_rels; i++) {
+        const struct cat_relation *r = trial_relation(t, s->a, i);
+        any = s->a->q->facts.rels[i].star || (r && r->kind == 'v');
+    }
+    return any;
+}
+
+/* As the owner, with the session's search_path. Where the first answer stands. */
+static int add_questions(struct trial *t, const struct turn *turn, struct ops *o)
+{
+    int first = o->n;
+
+    for (int i = 0; i < t->n_looks; i++) {
+        t->looks[i].at = -1;
+        if (!t->of_views && (!turn || t->looks[i].r == turn->r))
+            t->looks[i].at = add_op(o, t->looks[i].sql, true, true) - first;
+    }
+    for (int i = 0; i < t->n_asked; i++) {
+        const struct query *q = t->asked[i].a->q;
+
+        t->asked[i].at = -1;
+        if (t->asked[i].is_told || !goes_by(t, &t->asked[i], turn))
+            continue;
+        const char *path = t->p->sessions[q->session].search_path;
+
+        add_op(o, "SAVEPOINT phasegate_q", false, false);
+        add_op(o, arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
+               false, false);
+        int own = add_op(o, q->sql, q->facts.n_writes == 0, true);
+        t->asked[i].at = own - first;
+        o->op[own].args = q->sets[0].values;
+        o->op[own].n_args = q->sets[0].n;
+        o->op[own].types = q->types;
+        o->op[own].n_types = q->types ? q->s->types.n : 0;
+        add_op(o, "ROLLBACK TO SAVEPOINT phasegate_q", false, true);
+    }
+    return first;
+}
+
+static const char *turn_sql(struct proof *p, const struct turn *turn)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, turn->r->schema, turn->r->name);
+    for (int i = 0; i < turn->n; i++) {
+        str_add(&sql, i ? ", " : " SET ");
+        sql_ident(&sql, turn->columns[i]);
+        str_addf(&sql, " = $%d", i + 1);
+    }
+    str_add(&sql, " WHERE ctid = (SELECT pg_catalog.min(ctid) FROM ");
+    sql_qualified(&sql, turn->r->schema, turn->r->name);
+    str_add(&sql, ")");
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err)
+{
+    struct proof *p = t->p;
+    int room = 2 * (t->n_looks + 4 * t->n_asked) + t->n_sql + 12, done;
+    struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
+
+    add_op(&o, "ROLLBACK", false, false);
+    add_op(&o, "BEGIN", false, false);
+    if (turn) {
+        /* A sync's trigger leaves a row from before alone. */
+        add_op(&o, "SET LOCAL phasegate.backfill = 'on'", false, false);
+        int own = add_op(&o, turn_sql(p, turn), false, false);
+        o.op[own].args = turn->values;
+        o.op[own].n_args = turn->n;
+    }
+    int made = add_op(&o, "SET LOCAL phasegate.backfill = 'off'", false, true);
+    int before = add_questions(t, turn, &o);
+    int step = add_op(&o, "SET LOCAL search_path = public", false, false);
+    for (int i = 0; i < t->n_sql; i++)
+        add_op(&o, t->sql[i], false, false);
+    done = add_op(&o, "SET LOCAL search_path = public", false, true);
+    add_questions(t, turn, &o);
+    add_op(&o, "ROLLBACK", false, true);
+    if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err)) {
+        int last = 0;
+        while (last < o.n && !wire_is_last_word(&r[last]))
+            last++;
+        /* The step ended the session: no statement is to blame. */
+        return last > step && last <= done ? false : lost_note(p, o.op, o.n, r);
+    }
+    /* What it was told of is for the step itself. */
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    *ran = r[made].ok && !r[made].skipped && r[done].ok && !r[done].skipped;
+    for (int i = 0; i < t->n_looks; i++)
+        if (t->looks[i].at >= 0) {
+            t->looks[i].before = r[before + t->looks[i].at];
+            t->looks[i].after = r[done + 1 + t->looks[i].at];
+        }
+    for (int i = 0; i < t->n_asked; i++)
+        if (t->asked[i].at >= 0) {
+            t->asked[i].before = r[before + t->asked[i].at];
+            t->asked[i].after = r[done + 1 + t->asked[i].at];
+        }
+    return true;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+
+/* What a text compares the column with, as far as its constants say. */
+static const char *constant(struct proof *p, const struct cat_column *c, const char *text, int n)
+{
+    struct cat_constraint k = {
+        .type = 'c', .definition = text, .columns = {c->number}, .n_columns = 1};
+    struct cat_relation r = {.constraints = &k, .n_constraints = 1, .n_checks = 1};
+    struct cat_column plain = *c;
+
+    plain.domain_checks = NULL;
+    return has_name(text, c->name) ? value_from_checks(p->scratch, &r, &plain, n) : NULL;
+}
+
+static bool is_number(const char *s) { return *s == '-' || (*s >= '0' && *s <= '9'); }
+
+static bool is_word_char(char c) { return isalnum((unsigned char) c) || c == '_' || c == '$'; }
+
+/* The constant next to which a column's name ends at s, or a number beside it; NULL: none. */
+static const char *constant_behind(struct proof *p, const char *s, int beside)
+{
+    s += *s == '"';
+    s += strspn(s, " \t\n=<>!~(");
+    if (strncasecmp(s, "in", 2) == 0 && s[2 + strspn(s + 2, " ")] == '(')
+        s += 2 + strspn(s + 2, " (");
+    const char *end = *s == '\'' ? strchr(s + 1, '\'') : NULL;
+    if (end)
+        return arena_strndup(p->scratch, s + 1, (size_t) (end - s - 1));
+    return is_number(s) ? arena_printf(p->scratch, "%ld", strtol(s, NULL, 10) + beside) : NULL;
+}
+
+/* What a condition compares the column with: first, or last; NULL: nothing. */
+static const char *compared_with(struct proof *p, const struct cat_column *c, const char *text,
+                                 int beside, bool last)
+{
+    size_t n = strlen(c->name);
+    const char *s = strcasestr(text, "where"), *found = NULL;
+
+    for (s = s ? strstr(s, c->name) : NULL; s && (last || !found); s = strstr(s + 1, c->name)) {
+        const char *value =
+            is_word_char(s[-1]) || is_word_char(s[n]) ? NULL : constant_behind(p, s + n, beside);
+        found = value ? value : found;
+    }
+    return found;
+}
+
+static bool can_turn(const struct trial *t, const struct cat_relation *r,
+                     const struct cat_column *c)
+{
+    return !c->is_generated && !cat_is_in_key(r, c) && !trial_is_the_plans(t, r, c);
+}
+
+/* One that meets all of a condition, as far as it's made of columns beside constants, or just misses it. */
+static void add_whole_turn(struct trial *t, const struct cat_relation *r, const char *text,
+                           int beside, bool last, struct turn *turns, int *n, int most)
+{
+    struct turn turn = {.r = r};
+
+    for (int c = 0; c < r->n_columns && turn.n < TURN_COLUMNS; c++) {
+        const struct cat_column *col = &r->columns[c];
+        const char *value =
+            can_turn(t, r, col) ? compared_with(t->p, col, text, beside, last) : NULL;
+
+        if (value) {
+            turn.columns[turn.n] = col->name;
+            turn.values[turn.n++] = value;
+        }
+    }
+    if (turn.n > 1 && *n < most)
+        turns[(*n)++] = turn;
+}
+
+static bool is_known(const struct turn *turns, int n, const struct cat_relation *r,
+                     const struct cat_column *c, const char *value)
+{
+    for (int i = 0; i < n; i++)
+        if (turns[i].r == r && turns[i].n == 1 && turns[i].columns[0] == c->name &&
+            strcmp(turns[i].values[0], value) == 0)
+            return true;
+    return false;
+}
+
+static void add_turns(struct trial *t, const struct cat_relation *r, const char *text,
+                      struct turn *turns, int *n, int most)
+{
+    struct proof *p = t->p;
+
+    for (int beside = -1; beside <= 1; beside++)
+        for (int last = 0; last < 2; last++)
+            add_whole_turn(t, r, text, beside, last, turns, n, most);
+    for (int c = 0; c < r->n_columns; c++) {
+        const struct cat_column *col = &r->columns[c];
+        const char *value;
+
+        for (int k = 0; k < CONSTANTS_MAX && *n < most && can_turn(t, r, col) &&
+                        (value = constant(p, col, text, k)) != NULL;
+             k++)
+            if ((col->category != 'N' || is_number(value)) && !is_known(turns, *n, r, col, value))
+                turns[(*n)++] =
+                    (struct turn) {.r = r, .columns = {col->name}, .values = {value}, .n = 1};
+    }
+}
+
+int trial_turns(struct trial *t, struct turn *turns, int most)
+{
+    int n = 0;
+
+    for (int i = 0; i < t->n_looks; i++) {
+        const struct cat_relation *r = t->looks[i].r;
+
+        for (int k = 0; k < t->n_sql; k++)
+            add_turns(t, r, t->sql[k], turns, &n, most);
+        for (int k = 0; k < t->n_asked; k++)
+            add_turns(t, r, t->asked[k].a->q->sql, turns, &n, most);
+    }
+    return n;
+}

@@ -1,0 +1,449 @@
+/* W where a sync's expression may make another value of what is written: lower(mail), left(name, 60), price to cents. Plain
+ * values come through such expressions unharmed, so writers are given others. What differs with these alone is lost.
+ */
+#include "check/limits.h"
+#include "check/types.h"
+#include "check/words.h"
+#include "check/writes.h"
+
+#define ODD_VALUES 16
+#define LONG_TEXT 2000
+#define PLAIN_VARIANT 7
+
+/* ---- which columns ------------------------------------------------------------------------------------------ */
+
+/* The other column, as it is. */
+static bool is_plain(const struct cat_relation *r, const struct cat_column *from,
+                     const struct pair *pair)
+{
+    const struct cat_column *to = cat_column(r, pair->key.s);
+    AUTO(str) quoted = {0};
+
+    sql_ident(&quoted, from->name);
+    return to && strcmp(to->type_text, from->type_text) == 0 &&
+           (strcmp(pair->value.s, from->name) == 0 ||
+            strcmp(pair->value.s, str_text(&quoted)) == 0);
+}
+
+static const struct pair *mapping_in(const struct pair_list *l, const struct cat_relation *r,
+                                     const struct cat_column *c)
+{
+    for (int i = 0; i < l->n; i++)
+        if (has_name(l->items[i].value.s, c->name) && !is_plain(r, c, &l->items[i]))
+            return &l->items[i];
+    return NULL;
+}
+
+static bool is_kept(const struct proof *p, int state, const struct plan *plan)
+{
+    return plan->sync.by == SYNC_TRIGGER
+               ? sync_is_on(p, state, plan)
+               : plan->sync.by == SYNC_APPLICATION || plan->sync.by == SYNC_COHORT;
+}
+
+/* What may make another value of what is written to the column; NULL: nothing. */
+static const struct pair *mapping_of(const struct scene *s, const struct cat_relation *r,
+                                     const struct cat_column *c, const struct plan **plan)
+{
+    const struct pair *found = NULL;
+
+    for (int i = 0; !found && i < s->p->t.n_plans; i++) {
+        *plan = s->p->t.plans[i];
+        if (sync_is_of(*plan, r) && is_kept(s->p, s->state, *plan))
+            found = mapping_in(sync_target(*plan, c->name) ? &(*plan)->sync.reverse
+                                                           : &(*plan)->sync.forward,
+                               r, c);
+    }
+    return found;
+}
+
+bool mapped_concerns(const struct scene *s, const struct app_statement *a)
+{
+    const struct proof *p = s->p;
+
+    for (int i = 0; i < p->t.n_plans; i++) {
+        const struct plan *plan = p->t.plans[i];
+        bool is_on = plan->sync.by != SYNC_NONE && is_kept(p, s->state, plan);
+
+        for (int k = 0; is_on && k < p->now.n_relations; k++) {
+            const struct cat_relation *r = &p->now.relations[k];
+            bool loses = false;
+
+            if (!sync_is_of(plan, r) || !statement_reads(p, a, r))
+                continue;
+            for (int c = 0; c < r->n_columns; c++)
+                loses |= mapping_in(&plan->sync.forward, r, &r->columns[c]) ||
+                         mapping_in(&plan->sync.reverse, r, &r->columns[c]);
+            if (loses)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- values ---------------------------------------------------------------------------------------------------- */
+
+struct values {
+    const char *items[ODD_VALUES];
+    int n;
+};
+
+static void add(struct values *l, const char *value)
+{
+    if (l->n < ODD_VALUES)
+        l->items[l->n++] = value;
+}
+
+/* It tells values apart by what they say, or takes them to pieces: only who writes them knows which there are. */
+static bool takes_apart(const char *expr)
+{
+    static const char *const words[] = {
+        "case",          "split_part",      "position",       "strpos",
+        "select",        "substring",       "regexp_replace", "regexp_match",
+        "regexp_substr", "string_to_array", "translate",      "decode"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (has_word(expr, words[i]))
+            return true;
+    return false;
+}
+
+static void add_texts(struct proof *p, const struct cat_column *c, struct values *l)
+{
+    int most = c->typmod > 4 ? c->typmod - 4 : LONG_TEXT;
+
+    if (c->base == T_TEXT || c->base == T_VARCHAR) {
+        add(l, "");
+        if (most >= 4)
+            add(l, " a ");
+    }
+    add(l, most >= 2 ? "aB" : "B");
+    /* Not so long that an index or a check of usual size refuses it, and one that is longer than most. */
+    if (most > 90)
+        add(l, limit_text(p, 90));
+    add(l, limit_text(p, most));
+}
+
+static void add_of_kind(struct proof *p, const struct cat_column *c, struct values *l)
+{
+    const struct cat_enum *e = cat_enum_of(&p->now, c->base);
+
+    for (int i = 0; e && i < e->n_labels && i < ODD_VALUES / 2; i++)
+        add(l, e->labels[i]);
+    switch (c->base) {
+    case T_NUMERIC:
+    case T_FLOAT4:
+    case T_FLOAT8: add(l, "-12.3456789"); add(l, "0.5"); /* fall through */
+    case T_INT2:
+    case T_INT4:
+    case T_INT8:
+        add(l, "0");
+        add(l, "-7");
+        add(l, "1999");
+        break;
+    case T_DATE: add(l, "1999-12-31"); break;
+    case T_TIME: add(l, "05:06:07.890123"); break;
+    case T_TIMESTAMP: add(l, "2026-03-04 05:06:07.890123"); break;
+    case T_TIMESTAMPTZ: add(l, "2026-03-04 05:06:07.890123+00"); break;
+    case T_BOOL:
+        add(l, "true");
+        add(l, "false");
+        break;
+    default: break;
+    }
+}
+
+static void values_of(struct proof *p, const struct cat_column *c, const char *expr,
+                      struct values *l)
+{
+    add(l, NULL);
+    if (takes_apart(expr))
+        return;
+    if (c->category == 'S')
+        add_texts(p, c, l);
+    add_of_kind(p, c, l);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+static const struct cat_column *column_at(const struct proof *p, const struct query *q, int param,
+                                          const struct cat_relation **r, bool *by_insert)
+{
+    bool is_written = false;
+    const struct cat_column *c = args_column(p, q, param, r, &is_written, by_insert);
+
+    *r = written_table(p, *r);
+    return c && is_written && *r ? cat_column(*r, c->name) : NULL;
+}
+
+/* Another parameter gives the other side: what the application makes of one for the other isn't in the text. */
+static bool gives_both(const struct proof *p, const struct writer *w, const struct odd *odd)
+{
+    bool is_new = sync_target(odd->plan, odd->column) != NULL;
+
+    for (int m = 0; m < w->n; m++)
+        for (int n = 1; n <= w->items[m]->q->sets[0].n; n++) {
+            const struct cat_relation *r = NULL;
+            bool by_insert = false;
+            const struct cat_column *c = column_at(p, w->items[m]->q, n, &r, &by_insert);
+
+            if (c && sync_is_of(odd->plan, r) &&
+                (is_new ? sync_reads(odd->plan, c->name)
+                        : sync_target(odd->plan, c->name) != NULL) &&
+                (w->items[m] != odd->a || n != odd->param))
+                return true;
+        }
+    return false;
+}
+
+static bool ask_values(struct scene *s, int pair, const struct writer *w, struct odd *odd,
+                       const struct cat_column *c, struct err *err)
+{
+    struct sequence seq = {{w, w}, 1, odd};
+    struct values l = {.n = 0};
+
+    values_of(s->p, c, odd->mapping->value.s, &l);
+    for (int i = 0; i < l.n && !s->told[pair]; i++) {
+        odd->value = l.items[i];
+        /* Where nothing was filled in yet, NULL is no change: something else goes before it. */
+        seq.n = odd->value || odd->by_insert ? 1 : 2;
+        if (!writes_run(s, pair, &seq, err))
+            return false;
+    }
+    return true;
+}
+
+/* Do both answer alike with what the writer has by itself, or a plain row, or with a whole day? Two releases may show different things
+ * for one call. */
+static bool is_alike(struct scene *s, int pair, const struct writer *w, const struct odd *odd,
+                     const struct cat_column *c, bool *out, struct err *err)
+{
+    struct odd plain = *odd, day = *odd;
+    struct sequence seq = {{w, NULL}, w != NULL, NULL};
+    bool ok = true, is_time = c->base == T_TIMESTAMP || c->base == T_TIMESTAMPTZ;
+
+    *out = !s->pairs[pair].is_across;
+    plain.value = column_value(s->p, &s->p->now, c, PLAIN_VARIANT);
+    day.value = "2026-03-04 00:00:00";
+    s->quiet = true;
+    for (int i = 0; ok && !*out && i < 1 + is_time; i++) {
+        seq.odd = i ? &day : w ? NULL : &plain;
+        ok = writes_run(s, pair, &seq, err);
+        *out = !s->told[pair];
+        s->told[pair] = false;
+    }
+    s->quiet = false;
+    return ok;
+}
+
+static uint64_t print_of(const struct scene *s, int pair, const struct writer *w)
+{
+    const struct pair_of *q = &s->pairs[pair];
+    uint64_t h = print_text(q->a->q->surface + 31 * q->b->q->surface, q->a->q->sql);
+
+    h = print_text(h, q->b->q->sql);
+    for (int m = 0; w && m < w->n; m++)
+        h = print_text(h + w->items[m]->q->surface, w->items[m]->q->sql);
+    return print_text(h, w ? "" : "past");
+}
+
+bool asked_before(struct proof *p, uint64_t print)
+{
+    for (int i = 0; i < p->n_asked; i++)
+        if (p->asked[i] == print)
+            return true;
+    p->asked = arena_grow(p->a, p->asked, sizeof *p->asked * (size_t) p->n_asked,
+                          sizeof *p->asked * (size_t) (p->n_asked + 1));
+    p->asked[p->n_asked++] = print;
+    return false;
+}
+
+static bool ask_writer(struct scene *s, int pair, const struct writer *w, struct err *err)
+{
+    bool is_first = true, alike = true; /* once for tables as they are in this state */
+
+    for (int m = 0; m < w->n && alike && !w->before_sync; m++)
+        for (int n = 1; n <= w->items[m]->q->sets[0].n && alike && !s->told[pair]; n++) {
+            const struct cat_relation *r = NULL;
+            struct odd odd = {.a = w->items[m], .param = n};
+            const struct cat_column *c = column_at(s->p, w->items[m]->q, n, &r, &odd.by_insert);
+
+            odd.column = c ? c->name : NULL;
+            odd.mapping = c ? mapping_of(s, r, c, &odd.plan) : NULL;
+            if (!odd.mapping || gives_both(s->p, w, &odd))
+                continue;
+            /* Rows that aren't filled yet may keep the two apart: that passes. */
+            if (is_first && !is_alike(s, pair, w, &odd, c, &alike, err))
+                return false;
+            if (is_first && alike && asked_before(s->p, print_of(s, pair, w)))
+                return true;
+            is_first = false;
+            if (alike && !ask_values(s, pair, w, &odd, c, err))
+                return false;
+        }
+    return true;
+}
+
+/* Does one of those who are live write the column with a value of its own? Then that is what was tried. */
+static bool is_written_by(const struct scene *s, const struct cat_relation *r,
+                          const struct cat_column *c)
+{
+    for (int i = 0; i < s->n_writers; i++)
+        for (int m = 0; m < s->writers[i].n; m++)
+            for (int n = 1; n <= s->writers[i].items[m]->q->sets[0].n; n++) {
+                const struct cat_relation *of = NULL;
+                bool by_insert = false;
+
+                if (column_at(s->p, s->writers[i].items[m]->q, n, &of, &by_insert) == c && of == r)
+                    return true;
+            }
+    return false;
+}
+
+static const char *past_sql(struct proof *p, const struct cat_relation *r,
+                            const struct cat_column *c)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, r->schema, r->name);
+    str_add(&sql, " SET ");
+    sql_ident(&sql, c->name);
+    str_add(&sql, " = $1 WHERE ctid = (SELECT pg_catalog.min(ctid) FROM ");
+    sql_qualified(&sql, r->schema, r->name);
+    str_add(&sql, ")");
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+/* Whoever wrote it, rows from before have such values as well: the trigger makes of them what a backfill would. */
+static bool ask_past(struct scene *s, int pair, const struct plan *plan,
+                     const struct cat_relation *r, struct err *err)
+{
+    for (int i = 0; i < r->n_columns && !s->told[pair]; i++) {
+        const struct cat_column *c = &r->columns[i];
+        struct odd odd = {.column = c->name, .plan = plan};
+        struct sequence seq = {{NULL, NULL}, 0, &odd};
+        struct values l = {.n = 0};
+        bool alike = false;
+
+        odd.mapping = sync_reads(plan, c->name) && !sync_target(plan, c->name)
+                          ? mapping_in(&plan->sync.forward, r, c)
+                          : NULL;
+        if (!odd.mapping || is_written_by(s, r, c))
+            continue;
+        odd.sql = past_sql(s->p, r, c);
+        if (!is_alike(s, pair, NULL, &odd, c, &alike, err))
+            return false;
+        if (!alike || asked_before(s->p, print_of(s, pair, NULL) + (uint64_t) i))
+            continue;
+        values_of(s->p, c, odd.mapping->value.s, &l);
+        for (int k = 0; k < l.n && !s->told[pair]; k++) {
+            odd.value = l.items[k];
+            if (!writes_run(s, pair, &seq, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool ask_pasts(struct scene *s, int pair, struct err *err)
+{
+    struct proof *p = s->p;
+
+    for (int i = 0; i < p->t.n_plans; i++) {
+        const struct plan *plan = p->t.plans[i];
+        bool is_on = plan->sync.by == SYNC_TRIGGER && sync_is_on(p, s->state, plan);
+
+        for (int k = 0; is_on && k < p->now.n_relations; k++) {
+            const struct cat_relation *r = &p->now.relations[k];
+            if (sync_is_of(plan, r) && statement_reads(p, s->pairs[pair].a, r) &&
+                !ask_past(s, pair, plan, r, err))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool mapped_probe(struct scene *s, struct err *err)
+{
+    struct proof *p = s->p;
+
+    for (int i = 0; i < s->n_pairs; i++) {
+        const struct pair_of *q = &s->pairs[i];
+
+        if (s->told[i] || p->stale[q->a - p->app] || p->stale[q->b - p->app] ||
+            !mapped_concerns(s, q->a))
+            continue;
+        for (int w = 0; w < s->n_writers && !s->told[i]; w++)
+            if (writer_concerns(p, &s->writers[w], q) && !ask_writer(s, i, &s->writers[w], err))
+                return false;
+        if (!s->told[i] && !ask_pasts(s, i, err))
+            return false;
+        p->stale[q->a - p->app] |= s->told[i];
+        p->stale[q->b - p->app] |= s->told[i];
+    }
+    return true;
+}
+
+/* ---- findings ------------------------------------------------------------------------------------------------------ */
+
+static const char *value_words(struct proof *p, const char *value)
+{
+    return !value               ? "NULL"
+           : strlen(value) > 40 ? arena_printf(p->a, "a text of %d letters", (int) strlen(value))
+                                : arena_printf(p->a, "'%s'", value);
+}
+
+static const char *which_words(struct proof *p, const struct app_statement *a, bool is_across)
+{
+    return is_across ? arena_printf(p->a, "in %s", release_words(p, a->release))
+                     : arena_printf(p->a, "when %s", writes_when_words(p, a->s));
+}
+
+/* One expression may be at the bottom of many calls: one finding. */
+static struct finding *known(struct proof *p, const char *rule, const struct pos *at)
+{
+    for (int i = 0; i < p->report->n; i++) {
+        struct finding *f = &p->report->findings[i];
+        if (strcmp(f->rule->id, rule) == 0 && f->at.file == at->file && f->at.line == at->line &&
+            f->at.col == at->col)
+            return f;
+    }
+    return NULL;
+}
+
+void mapped_report(struct scene *s, const struct pair_of *q, const struct odd *odd,
+                   const struct wire_result *x, const struct wire_result *y)
+{
+    struct proof *p = s->p;
+    bool by_trigger = odd->plan->sync.by == SYNC_TRIGGER;
+    const char *rule = by_trigger ? "sync-trigger-asymmetric" : "stale-new-value";
+    struct finding *f = known(p, rule, &odd->mapping->value.at);
+
+    if (!f) {
+        f = report_add(p->report, rule, odd->mapping->value.at,
+                       "%s with %s for \"%s\", of which \"%s\" is made by %s, %s answers %s %s and "
+                       "%s %s",
+                       odd->a ? arena_printf(p->a, "after %s of %s", odd->a->s->name,
+                                             release_words(p, odd->a->release))
+                              : "for a row",
+                       value_words(p, odd->value), odd->column, odd->mapping->key.s,
+                       odd->mapping->value.s, q->a->s->name, writes_row_words(p, x, y),
+                       which_words(p, q->a, q->is_across), writes_row_words(p, y, x),
+                       which_words(p, q->b, q->is_across));
+        f->level = "statement";
+        f->kind = "rolling";
+        f->probe = "W";
+        f->plan = odd->plan->id.s;
+        f->release = p->t.releases[q->a->release].version;
+        f->statement = q->a->s->name;
+        f->help = arena_printf(
+            p->a,
+            "carry \"%s\" over as it is, and change what is shown of it in the statements; or see "
+            "to it before that no such value is written (a CHECK, or the statement itself); or -- "
+            "differs: at %s says why the answers may differ",
+            odd->column, q->a->s->name);
+    }
+    place_add(p, f, q->a);
+    place_add(p, f, q->b);
+}

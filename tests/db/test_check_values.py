@@ -1,0 +1,73 @@
+"""check: values that are made others, by the expressions of a sync and by steps. The cases are in
+tests/data/compat/cases-values.txt; here is what the findings say, and what a case there can't have: flags, backfills."""
+
+import unittest
+
+import check_project
+from project import plan, step
+
+T = "CREATE TABLE t (id int PRIMARY KEY, ref text, n int)"
+NONE = {p: {"none": "later"} for p in ("write_activation", "contract")}
+GET = "-- name: Get\nSELECT ref FROM t WHERE id = $1;\n"
+BOTH = "-- name: Get\n-- when: r=off\nSELECT ref FROM t WHERE id = $1;\n\n-- name: Get\n-- when: r=on\nSELECT code AS ref FROM t WHERE id = $1;\n"
+PUT = "\n-- name: Put\nUPDATE t SET ref = $2 WHERE id = $1;\n"
+
+
+def moved(forward="ref", reverse="code", by="trigger", *fill):
+    sync = {"table": "t", "forward": {"code": forward}, "reverse": {"ref": reverse}, "by": by}
+    return plan("code", flags={"read": {"key": "r"}, "write": {"key": "w"}}, sync=sync,
+                phases=dict(NONE, expand={"release": "1.1.0", "steps": [step("column", "ALTER TABLE t ADD COLUMN code text")]},
+                            dual_read={"release": "1.2.0", "backfill": [{"id": "fill"}] + list(fill), "rollout": [{"percent": 100}]}))
+
+
+class Expressions(check_project.Case):
+    def of(self, body, new=BOTH + PUT, old=GET + PUT):
+        return self.project(baseline=T, plans=[body], releases={"1.0.0": old, "1.1.0": old, "1.2.0": new})
+
+    def test_by_flag(self):
+        self.clean(self.of(moved()))
+        f = self.red(self.of(moved("left(ref, 60)")), "sync-trigger-asymmetric", statement="Get")
+        self.assertIn('with a text of 90 letters for "ref", of which "code" is made by left(ref, 60)', f["message"])
+        self.assertIn("-- differs:", f["help"])
+        self.assertEqual((f["plan"], f["probe"]), ("code", "W"))
+        self.assertTrue(f["file"].startswith("plans/"), f)
+
+    def test_one_finding_for_one_expression(self):
+        more = "\n-- name: Also\n-- when: r=off\nSELECT id, ref FROM t;\n\n-- name: Also\n-- when: r=on\nSELECT id, code AS ref FROM t;\n"
+        p = self.of(moved("btrim(ref)"), new=BOTH + more + PUT)
+        self.red(p, "sync-trigger-asymmetric")
+        found = [f for f in p.check().findings if f["rule"] == "sync-trigger-asymmetric"]
+        self.assertEqual(len(found), 1)
+        self.assertLessEqual({"Get", "Also"}, {p["statement"] for p in found[0]["places"]})
+
+    def test_that_is_said_to_differ(self):
+        self.clean(self.of(moved("btrim(ref)"), new=BOTH.replace("-- when", "-- differs: blanks are nothing\n-- when") + PUT,
+                           old=GET.replace("Get\n", "Get\n-- differs: blanks are nothing\n") + PUT))
+
+    def test_where_the_application_keeps_both(self):
+        both = "\n-- name: Put\nUPDATE t SET ref = $2, code = %s WHERE id = $1;\n"
+        self.clean(self.of(moved("lower(ref)", by="application"), new=BOTH + both % "$2", old=GET))
+        self.red(self.of(moved("lower(ref)", by="application"), new=BOTH + both % "lower($2)", old=GET), "stale-new-value", statement="Get")
+
+    def test_values_for_each_side_are_the_applications(self):
+        both = "\n-- name: Put\n-- args: (1, 'a', 'a')\nUPDATE t SET ref = $2, code = $3 WHERE id = $1;\n"
+        self.clean(self.of(moved("lower(ref)"), new=BOTH + both, old=GET))
+
+
+class Fills(check_project.Case):
+    def of(self, *fill, old=GET):
+        new = BOTH if old == GET else old
+        return self.project(baseline=T, plans=[moved("ref", "code", "trigger", *fill)], releases={"1.0.0": old, "1.1.0": old, "1.2.0": new})
+
+    def test_a_backfill_that_changes_what_is_read(self):
+        upper = {"id": "upper", "table": "t", "set": {"ref": "upper(ref)"}, "where": "ref IS DISTINCT FROM upper(ref)"}
+        f = self.red(self.of(upper, old="-- name: Find\nSELECT id FROM t WHERE ref = $1;\n"), "row-visibility-changed", statement="Find")
+        self.assertIn('changes what rows of "t" hold in "ref"', f["message"])
+        self.clean(self.of(upper, old="-- name: Find\nSELECT id FROM t WHERE n = $1;\n"))
+
+    def test_a_backfill_of_what_is_empty(self):
+        self.clean(self.of({"id": "zero", "table": "t", "set": {"n": "0"}, "where": "n IS NULL"}, old="-- name: Find\nSELECT ref, n FROM t WHERE id = $1;\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
