@@ -169,6 +169,7 @@ class World:
     def env(self, **more):
         return dict({"DATABASE_URL": self.db.url, "FLAGS_URL": self.flags_url, "FLAGS_TOKEN": TOKEN,
                      "PHASEGATE_STATE_DIR": os.path.join(self.folder, "state"),
+                     "SNAPSHOTS": os.path.join(self.folder, "snapshots"),
                      "MARKS": os.path.join(self.folder, "marks")}, **more)
 
     def run(self, args, fault=None, count=None, timeout=60, **more):
@@ -298,14 +299,14 @@ def base_state(server, project=PROJECT):
 class Lab:
     """The states before one command, and the outcome of that command when nothing happens to it."""
 
-    def __init__(self, server, command, plan=None, ends=(0,)):
+    def __init__(self, server, command, plan=None, ends=(0,), settings=None):
         self.server, self.command = server, command
         self.project, self.own = PROJECT, None
-        if plan:
+        if plan or settings:
             self.own = tempfile.mkdtemp(prefix="pgf.", dir="/tmp")
             self.project = os.path.join(self.own, "project")
             shutil.copytree(PROJECT, self.project)
-            change_project(self.project, plan=plan)
+            change_project(self.project, plan=plan, settings=settings)
         self.args = COMMANDS[command][1]
         self.states = [base_state(server)]
         chain, before = [], COMMANDS[command][0]
@@ -362,12 +363,13 @@ class CrashCase(unittest.TestCase):
     lab = None
     most = 60          # points that the default run breaks at; PHASEGATE_FAULT_ALL=1 takes every one
     plan = {}          # {old: new} in the plan's text
+    settings = {}      # likewise in phasegate.yaml
     ends = (0,)        # exit codes of the command when nothing happens to it
 
     @classmethod
     def setUpClass(cls):
         if cls.command:
-            cls.lab = Lab(pgtest.cluster(), cls.command, cls.plan, cls.ends)
+            cls.lab = Lab(pgtest.cluster(), cls.command, cls.plan, cls.ends, cls.settings)
 
     @classmethod
     def tearDownClass(cls):
