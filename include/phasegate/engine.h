@@ -67,6 +67,9 @@ struct advance_options {
     const struct foreseen *before;        /* counted as done */
     int n_before;
     bool glance; /* observing for somebody who looks often: no table is read whole */
+    /* Of a purge, its own: what it destroys was saved just now. Else it would be, before anything is decided. */
+    bool is_saved;
+    const char *saved; /* the snapshot's name; NULL: there was nothing to save */
 };
 
 struct task_report {
@@ -129,6 +132,8 @@ struct dry_run {
     int no_return; /* index of the first step behind the point of no return; -1: none */
     /* The caller's: "proved", "from_file", "would_prove", "none", "off"; NULL: none is asked for, or it failed. */
     const char *proof;
+    /* Of a purge: "would_take", "off" (by policy), "nothing" (to save); NULL: nobody would save it. */
+    const char *snapshot;
 };
 bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct dry_run *out,

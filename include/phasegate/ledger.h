@@ -136,6 +136,12 @@ bool ledger_history(struct db *db, struct arena *a, const struct history_filter 
  * Oldest first. */
 bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out,
                   int *out_n, struct err *err);
+/* The row that began this phase last, with its way back as {"chain": [...]} in its detail; seq 0: there is none. */
+bool ledger_undo_chain(struct db *db, struct arena *a, const char *plan, const char *phase,
+                       struct history_row *out, struct err *err);
+/* The first of the rows that the way back rests on whose hash doesn't hold; *seq 0: all do. */
+bool ledger_undo_changed(struct db *db, struct arena *a, const char *plan, const char *phase,
+                         int64_t *seq, const char **step, struct err *err);
 /* Has a run with this id moved this plan? An advance has; flags set, say, hasn't. */
 bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const char *run_id,
                       bool *out, struct err *err);

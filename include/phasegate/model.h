@@ -431,6 +431,14 @@ const char *proof_policy_word(enum proof_policy p);
 enum preflight_policy { PREFLIGHT_UNSET, PREFLIGHT_REQUIRED, PREFLIGHT_OFF };
 const char *preflight_policy_word(enum preflight_policy p);
 
+/* Is a purge refused where what it destroys isn't saved? UNSET: not stated here. */
+enum snapshot_policy { SNAPSHOT_UNSET, SNAPSHOT_REQUIRED, SNAPSHOT_OFF };
+const char *snapshot_policy_word(enum snapshot_policy p);
+
+/* What becomes of an expand that fails. UNSET: not stated here. */
+enum failure_policy { FAILURE_UNSET, FAILURE_STOP, FAILURE_UNDO };
+const char *failure_policy_word(enum failure_policy p);
+
 struct policy {
     /* MODEL_UNSET or NULL: not stated here (environment), or default (project) */
     int64_t one_phase_per_release, window, forward_only; /* booleans as 0/1 */
@@ -440,6 +448,8 @@ struct policy {
     struct text maintenance_window;
     enum proof_policy proof;
     enum preflight_policy preflight;
+    enum snapshot_policy snapshot;
+    enum failure_policy on_failure;
     struct pair_list rules; /* rule id -> severity */
 };
 
@@ -525,7 +535,7 @@ int project_release_index(const struct project *p, const char *version);
 /* The policy in force: the environment's where it states something, else the project's, else the default:
  * one_phase_per_release 1, window 1, approvals 0, hold 24 h, lock_timeout 500 ms, statement_timeout 30 s,
  * forward_only 1 in an environment named production and 0 elsewhere, kill_drill and rehearsal max_age 0
- * (not asked for), proof auto, preflight required. approvers and rules are taken as a whole list. e may be NULL. */
+ * (not asked for), proof auto, preflight and snapshot required, on_failure stop. approvers and rules are taken as a whole list. e may be NULL. */
 struct policy policy_effective(const struct project *p, const struct environment *e);
 /* a before b? By the release list where both are in it; a listed one before an unlisted one; two
  * unlisted ones by dotted number, then text. <0, 0, >0. */

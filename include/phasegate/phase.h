@@ -78,8 +78,11 @@ const char *phase_event_word(enum phase_event e);
     X(VERIFIED, "not_verified", "was the backfill verified, and nothing has voided it since?")     \
     X(RELEASES_LIVE, "releases_live", "are only releases live that this phase may meet?")          \
     X(LOSSLESS, "forward_only", "is going back lossless, or does the policy allow losses?")        \
+    X(UNDO_WHOLE, "undo_damaged", "is the stored undo whole, and as it was written?")              \
     X(HOLD_ELAPSED, "hold", "has the hold of the soft drop elapsed?")                              \
     X(NO_DEPENDANTS, "dependants", "does nothing depend on what was soft-dropped?")                \
+    X(SNAPSHOT, "snapshot",                                                                        \
+      "is what is destroyed saved and verified, or does the policy do without?")                   \
     X(CONFIRMED, "confirm", "was the point of no return confirmed with the plan's name?")          \
     X(NEXT_ABSENT, "phase_present", "is the next phase absent, with a reason?")                    \
     X(NEXT_PRESENT, "phase_absent", "is the next phase present?")
@@ -169,6 +172,9 @@ struct task {
     bool last_rung;                  /* RUNG */
     const char *checksum;            /* of what it would do */
 };
+
+/* What undoing a step would cost: "lossless", "lossy", "irreversible". The facts of its SQL must be there. Pure. */
+const char *step_reversibility(const struct step *s);
 
 struct script {
     struct task *tasks;

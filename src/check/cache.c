@@ -191,8 +191,10 @@ static bool has_salt(struct cache *c, const char *text, size_t n, const char *sa
     bool is = json_integer_value(json_object_get(doc, "phasegate_cache")) == FORMAT && own &&
               strcmp(own, salt) == 0;
 
-    if (is)
+    if (is) {
         c->tasks = json_incref(json_object_get(doc, "tasks"));
+        c->undone = json_incref(json_object_get(doc, "undone"));
+    }
     json_decref(doc);
     return is;
 }
@@ -269,6 +271,8 @@ void cache_end(struct proof *p)
     free(p->cache->used);
     free(p->cache->bodies);
     json_decref(p->cache->tasks);
+    json_decref(p->cache->undone);
+    json_decref(p->cache->undone_now);
     free(p->cache);
     p->cache = NULL;
 }
@@ -415,6 +419,49 @@ void cache_note(struct proof *p, struct query *q, int state)
     r->is_noted = r->is_new = true;
 }
 
+/* ---- undos --------------------------------------------------------------------------------------------------- */
+
+uint64_t cache_undo_key(const struct proof *p, const struct sql_list *undo,
+                        const struct sql_list *step)
+{
+    if (!p->cache)
+        return 0;
+    uint64_t h = print_number(print_number(p->cache->salt, cat_print(&p->now)), p->now.others);
+
+    for (int i = 0; i < step->n; i++)
+        h = print_text(h, step->items[i]);
+    h = print_text(h, NULL);
+    for (int i = 0; i < undo->n; i++)
+        h = print_text(h, undo->items[i]);
+    return h;
+}
+
+bool cache_undo_is_right(struct proof *p, uint64_t key)
+{
+    const char *hex = print_hex(p->a, key);
+    size_t i;
+    json_t *known;
+
+    if (!p->cache || !key)
+        return false;
+    json_array_foreach(p->cache->undone, i, known)
+    {
+        const char *text = json_string_value(known);
+        if (text && strcmp(text, hex) == 0)
+            return true;
+    }
+    return false;
+}
+
+void cache_note_undo(struct proof *p, uint64_t key)
+{
+    if (!p->cache || !key)
+        return;
+    if (!p->cache->undone_now)
+        p->cache->undone_now = json_array();
+    json_array_append_new(p->cache->undone_now, json_string(print_hex(p->a, key)));
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 void cache_write(struct proof *p)
@@ -432,6 +479,10 @@ void cache_write(struct proof *p)
     for (int i = 0; i < p->t.n_states; i++)
         if (p->t.states[i].task)
             json_str(&j, NULL, p->t.states[i].task->checksum);
+    json_array_end(&j);
+    json_array_begin(&j, "undone");
+    for (size_t i = 0; i < json_array_size(p->cache->undone_now); i++)
+        json_str(&j, NULL, json_string_value(json_array_get(p->cache->undone_now, i)));
     json_array_end(&j);
     json_object_end(&j);
     str_add(to, "\n");

@@ -39,6 +39,8 @@ struct cache {
     bool any_table;      /* tasks that weren't in it may change any table, */
     const char **tables; /* or these */
     int n_tables;
+    json_t *undone;     /* keys of undos that the run before found right; NULL: none */
+    json_t *undone_now; /* this run's; NULL: none yet */
 };
 
 /* The place of a key, with key 0 when it isn't there. Good until the next line is added. */

@@ -372,14 +372,18 @@ bool catalogue_prepare(struct wire *w, struct err *err)
     return wire_run(w, &a, ops, Q_COUNT, results, err);
 }
 
-bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, struct err *err)
+static bool read_by(struct wire *w, enum wire_kind kind, struct arena *a, struct catalogue *out,
+                    struct err *err)
 {
     struct wire_op ops[Q_COUNT] = {0};
     struct wire_result results[Q_COUNT] = {0};
 
     for (int i = 0; i < Q_COUNT; i++)
-        ops[i] = (struct wire_op) {
-            .kind = WIRE_RUN_PREPARED, .name = names[i], .keep_rows = true, .sync = true};
+        ops[i] = (struct wire_op) {.kind = kind,
+                                   .name = kind == WIRE_RUN_PREPARED ? names[i] : NULL,
+                                   .sql = kind == WIRE_RUN ? queries[i] : NULL,
+                                   .keep_rows = true,
+                                   .sync = true};
     if (!wire_run(w, a, ops, Q_COUNT, results, err))
         return false;
     for (int i = 0; i < Q_COUNT; i++)
@@ -388,6 +392,16 @@ bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, stru
                            results[i].message ? results[i].message : "no answer");
     assemble(a, results, out);
     return true;
+}
+
+bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out, struct err *err)
+{
+    return read_by(w, WIRE_RUN_PREPARED, a, out, err);
+}
+
+bool catalogue_read_once(struct wire *w, struct arena *a, struct catalogue *out, struct err *err)
+{
+    return read_by(w, WIRE_RUN, a, out, err);
 }
 
 bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out, struct err *err)

@@ -126,6 +126,9 @@ bool catalogue_read_live(struct db *db, struct arena *a, struct catalogue *out,
 bool catalogue_prepare(struct wire *w, struct err *err) MUST_CHECK;
 bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out,
                     struct err *err) MUST_CHECK;
+/* The same of a session that isn't prepared for it, in its transaction, with no search_path. */
+bool catalogue_read_once(struct wire *w, struct arena *a, struct catalogue *out,
+                         struct err *err) MUST_CHECK;
 const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid); /* NULL: none */
 /* By name; schema NULL: the first schema of path ("app, public") that has it. */
 const struct cat_relation *cat_find(const struct catalogue *c, const char *path, const char *schema,

@@ -117,14 +117,15 @@ static void take(struct arena *a, const struct wire_result results[N_PARTS], str
         }
 }
 
-bool parts_read(struct proof *p, struct parts *out, struct err *err)
+bool parts_read(struct proof *p, struct wire *by, struct arena *a, struct parts *out,
+                struct err *err)
 {
     struct role_list l = {0};
     struct wire_result results[N_PARTS] = {0};
 
     for (int i = 0; i < p->n_sessions; i++)
-        add_role(p->a, &l, p->sessions[i].role);
-    const char *roles = array_text(p->a, &l);
+        add_role(a, &l, p->sessions[i].role);
+    const char *roles = array_text(a, &l);
     const char *maker[] = {roles, shadow_owner(p->shadow), "true"}, *session[] = {roles, "true"};
     const struct wire_op ops[N_PARTS] = {
         {.kind = WIRE_RUN, .sql = sql_select_shape_objects, .keep_rows = true, .sync = true},
@@ -141,13 +142,13 @@ bool parts_read(struct proof *p, struct parts *out, struct err *err)
          .keep_rows = true,
          .sync = true}};
 
-    if (!wire_run(p->root, p->a, ops, N_PARTS, results, err))
+    if (!wire_run(by, a, ops, N_PARTS, results, err))
         return false;
     for (int i = 0; i < N_PARTS; i++)
         if (!results[i].ok)
             return err_set(err, ERR_BUG, "the shadow's schema can't be read: %s",
                            results[i].message ? results[i].message : "no answer");
-    take(p->a, results, out);
+    take(a, results, out);
     return true;
 }
 

@@ -111,8 +111,7 @@ static bool is_not_null_without_default(const struct sql_stmt *s, const struct w
     return strcmp(r->sqlstate, "23502") == 0 && strstr(s->kind, "ADD COLUMN");
 }
 
-/* "postgresql >= 15", as the engine reads it. */
-static bool applies(const struct proof *p, const struct step *s)
+bool step_is_for_shadow(const struct proof *p, const struct step *s)
 {
     struct cond c;
     const char *version = s->dbms.s ? s->dbms.s + strcspn(s->dbms.s, "<>=!") : "";
@@ -167,7 +166,7 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
     bool in_place = false, any = false;
     int failed = -1;
 
-    if (!applies(p, s))
+    if (!step_is_for_shadow(p, s))
         return true;
     if (s->command.n > 0)
         return command_step(p, state, s, err);
@@ -513,10 +512,13 @@ static bool step_to(struct proof *p, int state, struct err *err)
     const struct timeline_state *s = &p->t.states[state];
     struct limits *limits = NULL;
     struct effects *effects = NULL;
+    AUTO(arena) kept = {0};
+    struct undone *undone = NULL;
 
     p->entering = state;
     if (!limits_before(p, state, &limits, err) || !legacy_before(p, state, err) ||
-        !effects_before(p, state, &effects, err) || !changed_before(p, state, err))
+        !effects_before(p, state, &effects, err) || !changed_before(p, state, err) ||
+        !undone_before(p, state, &kept, &undone, err))
         return false;
     if (!(s->by == STATE_RESTORE
               ? restore_plan(p, state, s->plan, true, err)
@@ -530,9 +532,9 @@ static bool step_to(struct proof *p, int state, struct err *err)
                    "RESET ROLE; RESET ALL; SELECT pg_catalog.pg_advisory_unlock_all()", false, &r,
                    err))
         return false;
-    if (!read_now(p, err) || !numbers_state(p, state, err) ||
-        !seed_move_sequences(p, 2 * state, err) || !limits_after(p, state, limits, err) ||
-        !effects_after(p, state, effects, err))
+    if (!read_now(p, err) || !undone_after(p, state, undone, err) ||
+        !numbers_state(p, state, err) || !seed_move_sequences(p, 2 * state, err) ||
+        !limits_after(p, state, limits, err) || !effects_after(p, state, effects, err))
         return false;
     note_births(p, s);
     p->told[state] = true;

@@ -297,6 +297,8 @@ struct proof {
     bool is_short;         /* something that was left was asked for after all */
     uint64_t *asked;       /* see asked_before */
     int n_asked;
+    const void **undone; /* steps and syncs whose undo was tried */
+    int n_undone;
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
     int entering;                      /* the state on the way to which the replay is; 0: none */
@@ -311,7 +313,8 @@ struct parts {
     int n;
 };
 /* Of the shadow as it is: those of the roles that its sessions have. */
-bool parts_read(struct proof *p, struct parts *out, struct err *err) MUST_CHECK;
+bool parts_read(struct proof *p, struct wire *by, struct arena *a, struct parts *out,
+                struct err *err) MUST_CHECK;
 /* roles: see check_roles. */
 bool parts_read_live(struct db *db, struct arena *a, const char *roles, struct parts *out,
                      struct err *err) MUST_CHECK;
@@ -414,6 +417,8 @@ bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h);
 /* earlier.c: the database as it will be when the transition begins. */
 bool earlier_run(struct proof *p, struct err *err);
 
+/* "postgresql >= 15", as the engine reads it. */
+bool step_is_for_shadow(const struct proof *p, const struct step *s);
 /* Is its result there already? *why: the author asked, and the server had no answer but this; NULL: it had one. */
 bool step_is_in_place(struct proof *p, const struct step *s, bool *out, const char **why,
                       struct err *err);
@@ -451,6 +456,12 @@ void cache_note_first(struct query *q, int state);
 void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
                      const struct outcome *o);
 void cache_note(struct proof *p, struct query *q, int state);
+/* Of a step that was undone as it should be: over the schema before it (p->now), what runs and what takes it back. 0:
+ * nothing is kept. */
+uint64_t cache_undo_key(const struct proof *p, const struct sql_list *undo,
+                        const struct sql_list *step);
+bool cache_undo_is_right(struct proof *p, uint64_t key);
+void cache_note_undo(struct proof *p, uint64_t key);
 void cache_write(struct proof *p);
 
 /* app.c: "release 1.2.0", or "consumer reporting". */
@@ -583,6 +594,12 @@ bool probe_around(struct proof *p, const struct query *q, const char *sql,
 bool changed_before(struct proof *p, int state, struct err *err);
 /* children.c: rows that one live release writes keep another's DELETE out. */
 bool children_state(struct proof *p, int state, struct err *err);
+
+/* undone.c: before and after a step that can be undone; *out is in arena a, NULL: it can't, or was tried. */
+struct undone;
+bool undone_before(struct proof *p, int state, struct arena *a, struct undone **out,
+                   struct err *err);
+bool undone_after(struct proof *p, int state, const struct undone *u, struct err *err);
 
 /* effects.c: before and after a step that may take a trigger away; *out is in the scratch arena, NULL: it doesn't. */
 struct effects;

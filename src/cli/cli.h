@@ -179,6 +179,9 @@ bool context_problems(struct context *c, struct err *err);
 void context_warn_spared(struct context *c);
 bool context_environment(struct context *c, struct err *err) MUST_CHECK;
 struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
+/* new_compensates.c: steps of a contract that takes back what p made; none: ids of those that have no undo. */
+bool compensating_steps(struct context *c, struct plan *p, struct str *contract, struct str *none,
+                        struct err *err);
 /* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself
  * when it is whole, else *room, in arena a. NULL: err. */
 struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct arena *a,

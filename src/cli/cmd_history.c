@@ -67,13 +67,33 @@ static void show_rows(struct context *c, const struct history_row *rows, int n)
     out_table_print(&c->out, &t);
 }
 
-/* Which plans say that they undo which: the journal itself is never rewritten for it. */
-static void show_compensations(struct context *c)
+/* Which plans say that they undo which, and have begun to: the journal itself is never rewritten for it. */
+static bool show_compensations(struct context *c, struct engine *e, struct json_out *j,
+                               struct err *err)
 {
-    for (int i = 0; i < c->set.n_plans; i++)
-        if (c->set.plans[i].compensates.s)
-            out_print(&c->out, "%s is undone by %s\n", c->set.plans[i].compensates.s,
-                      c->set.plans[i].id.s);
+    if (j)
+        json_array_begin(j, "compensations");
+    for (int i = 0; i < c->set.n_plans; i++) {
+        const struct plan *p = &c->set.plans[i];
+        struct plan_state s = {0};
+
+        if (!p->compensates.s || !e->has_ledger)
+            continue;
+        if (!ledger_plan_state(e->db, &c->arena, p->id.s, &s, err))
+            return false;
+        if (s.stage == STAGE_PLANNED)
+            continue;
+        out_print(&c->out, "%s is undone by %s\n", p->compensates.s, p->id.s);
+        if (!j)
+            continue;
+        json_object_begin(j, NULL);
+        json_str(j, "plan", p->compensates.s);
+        json_str(j, "by", p->id.s);
+        json_object_end(j);
+    }
+    if (j)
+        json_array_end(j);
+    return true;
 }
 
 static bool verify(struct context *c, struct engine *e, struct err *err)
@@ -129,7 +149,7 @@ static bool look(struct context *c, struct engine *e, void *ctx, struct err *err
             out_print(&c->out, "%s\n", e->db->shown);
         show_rows(c, rows, n);
     }
-    if (opt_has(c, OPT_VERIFY) && !verify(c, e, err))
+    if (!show_compensations(c, e, j, err) || (opt_has(c, OPT_VERIFY) && !verify(c, e, err)))
         return false;
     if (j)
         json_object_end(j);
@@ -149,7 +169,5 @@ bool cmd_history(struct context *c, struct err *err)
         good = context_each_database(c, look, NULL, err);
     if (out_is_json(&c->out) && good)
         json_array_end(out_json(&c->out));
-    if (good)
-        show_compensations(c);
     return good;
 }

@@ -25,7 +25,8 @@ static const char project_text[] =
     "    flags:\n"
     "      provider: builtin # `phasegate flag-server` runs one; or unleash, file, http ...\n"
     "      url: http://127.0.0.1:8016\n"
-    "      token: ${PHASEGATE_FLAG_TOKEN}\n";
+    "      token: ${PHASEGATE_FLAG_TOKEN}\n"
+    "    snapshots: {to: snapshots, keep: 30d} # what a purge destroys is saved here before\n";
 
 static const struct {
     const char *path, *text; /* text NULL: a folder */
@@ -39,7 +40,7 @@ static const struct {
      "-- The schema before the first plan: pg_dump --schema-only, or earlier migrations.\n"},
     {"statements/1.0.0.sql",
      "-- The statements that release 1.0.0 of the application runs, one after the other.\n"},
-    {".gitignore", ".phasegate/\n"},
+    {".gitignore", ".phasegate/\nsnapshots/\n"},
 };
 
 /* Made, or there already: *made says which. */

@@ -131,7 +131,18 @@ static const char *title_of(struct context *c)
     return t;
 }
 
-static void skeleton(struct context *c, const char *stamp, const char *database, struct str *to)
+struct undo_text {
+    struct str steps, none;
+};
+
+static void undo_text_auto(struct undo_text *u)
+{
+    str_free(&u->steps);
+    str_free(&u->none);
+}
+
+static void skeleton(struct context *c, const char *stamp, const char *database,
+                     const struct undo_text *undo, struct str *to)
 {
     const char *id = arg(c, 0), *release[PHASE_SLOTS];
 
@@ -184,6 +195,18 @@ static void skeleton(struct context *c, const char *stamp, const char *database,
              "shape already.\n"
              "    release: \"%s\"\n",
              release[PHASE_CONTRACT]);
+    if (undo->steps.len) {
+        str_addf(to,
+                 "    # What %s has made, the last first. What its contract destroyed is to be "
+                 "made again in expand;\n    # its rows come back by: phasegate restore --from "
+                 "SNAPSHOT %s\n    steps:\n%s",
+                 opt_text(c, OPT_COMPENSATES), opt_text(c, OPT_COMPENSATES),
+                 str_text(&undo->steps));
+        if (undo->none.len)
+            str_addf(to, "    # without a way back that could be derived: %s\n",
+                     str_text(&undo->none));
+        return;
+    }
     str_add(to, "    steps: []\n"
                 "    #  - {id: drop-old, sql: ALTER TABLE t DROP COLUMN old_column}\n");
 }
@@ -242,7 +265,7 @@ static bool check_name(struct context *c, const char *id, struct err *err)
 
 /* Two calls at once choose one after the other: the folder of plans is locked meanwhile. */
 static bool make_plan(struct context *c, const char *database, const char *plans,
-                      const char *folder, struct err *err)
+                      const char *folder, const struct undo_text *undo, struct err *err)
 {
     __attribute__((cleanup(fd_auto))) int lock = open(plans, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int64_t now = clock_wall_ms(c->clock) / 1000;
@@ -256,7 +279,7 @@ static bool make_plan(struct context *c, const char *database, const char *plans
         return err_set(err, ERR_CONFIG, "%s: can't be made: %s", folder, strerror(errno));
     for (time_to_stamp(now, stamp); stamp_is_taken(plans, stamp); time_to_stamp(++now, stamp))
         ;
-    skeleton(c, stamp, database, &text);
+    skeleton(c, stamp, database, undo, &text);
     path = shown = arena_printf(&c->arena, "%s/%s-%s.yaml", folder, stamp, arg(c, 0));
     if (!write_new(path, &text, err))
         return false;
@@ -276,13 +299,18 @@ bool cmd_new(struct context *c, struct err *err)
 {
     const struct project *p = &c->set.project;
     const char *dir = p->plans_dir.s ? p->plans_dir.s : "plans", *database, *plans, *folder;
+    AUTO(undo_text) undo = {0};
     bool several;
 
     if (!check_name(c, arg(c, 0), err) || !choose_database(c, &database, &several, err))
+        return false;
+    if (opt_has(c, OPT_COMPENSATES) &&
+        !compensating_steps(c, context_plan(c, opt_text(c, OPT_COMPENSATES), err), &undo.steps,
+                            &undo.none, err))
         return false;
     plans = *dir == '/' ? dir : arena_printf(&c->arena, "%s/%s", p->root, dir);
     folder = several ? arena_printf(&c->arena, "%s/%s", plans, database) : plans;
     if (mkdir(plans, 0777) != 0 && errno != EEXIST)
         return err_set(err, ERR_CONFIG, "%s: can't be made: %s", plans, strerror(errno));
-    return make_plan(c, database, plans, folder, err);
+    return make_plan(c, database, plans, folder, &undo, err);
 }

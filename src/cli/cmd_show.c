@@ -276,6 +276,14 @@ static int policy_settings(struct context *c, struct setting *out)
                                  env->preflight != PREFLIGHT_UNSET   ? "environment"
                                  : own->preflight != PREFLIGHT_UNSET ? "project"
                                                                      : "default"};
+    out[n++] = (struct setting) {"snapshot", snapshot_policy_word(p.snapshot),
+                                 env->snapshot != SNAPSHOT_UNSET   ? "environment"
+                                 : own->snapshot != SNAPSHOT_UNSET ? "project"
+                                                                   : "default"};
+    out[n++] = (struct setting) {"on_failure", failure_policy_word(p.on_failure),
+                                 env->on_failure != FAILURE_UNSET   ? "environment"
+                                 : own->on_failure != FAILURE_UNSET ? "project"
+                                                                    : "default"};
     TIME("hold", hold_ms);
     TIME("lock_timeout", lock_timeout_ms);
     TIME("statement_timeout", statement_timeout_ms);

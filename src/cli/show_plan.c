@@ -216,6 +216,17 @@ static const char *proof_sentence(struct context *c, const char *word)
     return arena_printf(&c->arena, "taken from %s", proof_shown(&c->arena, opt_text(c, OPT_PROOF)));
 }
 
+static const char *snapshot_sentence(const char *word)
+{
+    if (!word)
+        return "nobody would save what is destroyed";
+    if (strcmp(word, "off") == 0)
+        return "none, off by policy: what is destroyed isn't saved";
+    return strcmp(word, "nothing") == 0
+               ? "none, there is nothing to save"
+               : "it would be taken and verified before anything is destroyed";
+}
+
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
                   const struct dry_run *d)
 {
@@ -231,6 +242,8 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
     }
     if (d->no_return < 0)
         out_print(o, "No point of no return in it.\n");
+    if (ev == EVENT_PURGE)
+        out_print(o, "Snapshot: %s.\n", snapshot_sentence(d->snapshot));
     if (d->proof)
         out_print(o, "Compatibility proof: %s.\n", proof_sentence(c, d->proof));
     if (d->decision.go) {
@@ -290,6 +303,8 @@ void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enu
     else
         json_put_null(j, "no_return");
     json_str(j, "proof", d->proof);
+    if (ev == EVENT_PURGE)
+        json_str(j, "snapshot", d->snapshot);
     json_object_end(j);
 }
 

@@ -244,6 +244,34 @@ const char *preflight_policy_word(enum preflight_policy p)
     return words[p];
 }
 
+const char *snapshot_policy_word(enum snapshot_policy p)
+{
+    static const char *const words[] = {
+        [SNAPSHOT_UNSET] = "", [SNAPSHOT_REQUIRED] = "required", [SNAPSHOT_OFF] = "off"};
+
+    return words[p];
+}
+
+const char *failure_policy_word(enum failure_policy p)
+{
+    static const char *const words[] = {
+        [FAILURE_UNSET] = "", [FAILURE_STOP] = "stop", [FAILURE_UNDO] = "undo"};
+
+    return words[p];
+}
+
+static void effective_words(struct policy *out, const struct policy *env)
+{
+    if (env && env->snapshot != SNAPSHOT_UNSET)
+        out->snapshot = env->snapshot;
+    if (out->snapshot == SNAPSHOT_UNSET)
+        out->snapshot = SNAPSHOT_REQUIRED;
+    if (env && env->on_failure != FAILURE_UNSET)
+        out->on_failure = env->on_failure;
+    if (out->on_failure == FAILURE_UNSET)
+        out->on_failure = FAILURE_STOP;
+}
+
 struct policy policy_effective(const struct project *p, const struct environment *e)
 {
     bool is_production = e && e->name.s && strcmp(e->name.s, "production") == 0;
@@ -282,6 +310,7 @@ struct policy policy_effective(const struct project *p, const struct environment
         out.preflight = e->policy.preflight;
     if (out.preflight == PREFLIGHT_UNSET)
         out.preflight = PREFLIGHT_REQUIRED;
+    effective_words(&out, e ? &e->policy : NULL);
     if (e && e->policy.maintenance_window.s)
         out.maintenance_window = e->policy.maintenance_window;
     return out;

@@ -202,6 +202,8 @@ const struct rule rules[] = {
      "a narrower type refuses or cuts what a live release writes"},
     {"unbatched-backfill", RULE_DATA, SEVERITY_ERROR, BY_STATIC,
      "many rows are written in one transaction"},
+    {"undo-does-not-undo", RULE_PLAN, SEVERITY_ERROR, BY_SHADOW,
+     "the undo of a step doesn't lead back to the schema before it"},
     {"unique-or-pk-built-in-place", RULE_LOCK, SEVERITY_ERROR, BY_STATIC,
      "UNIQUE or PRIMARY KEY builds its index under ACCESS EXCLUSIVE", WORK},
     {"unknown-flag", RULE_PLAN, SEVERITY_WARNING, BY_STATIC,

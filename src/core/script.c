@@ -69,6 +69,28 @@ static bool is_postponed(const struct step *s)
     return false;
 }
 
+static bool is_undoable(const struct step *s)
+{
+    bool derived = s->n_stmts > 0 && !s->undo_none.s;
+
+    if (s->undo.s)
+        return s->n_undo_stmts > 0;
+    for (int i = 0; i < s->n_stmts; i++)
+        derived &= s->stmts[i].undo != NULL;
+    return derived;
+}
+
+const char *step_reversibility(const struct step *s)
+{
+    if (!is_undoable(s))
+        return !s->undo_none.s && s->n_stmts > 0 && s->stmts[0].class == SQL_DATA ? "lossy"
+                                                                                  : "irreversible";
+    for (int i = 0; !s->undo.s && i < s->n_stmts; i++)
+        if (!s->stmts[i].undo_lossless)
+            return "lossy";
+    return "lossless";
+}
+
 static const char *step_title(const struct step *s)
 {
     return s->n_stmts > 0 ? s->stmts[0].kind : s->sql.s ? "SQL" : "command";

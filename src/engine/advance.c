@@ -293,6 +293,65 @@ static bool passed_over(struct work *w, struct err *err)
     return false;
 }
 
+/* ---- a phase that failed ----------------------------------------------------------------------------------- */
+
+/* Only expand: cheap, without flags, and nobody uses it yet. What a person, a gate or a signal has stopped goes on; of
+ * a backfill nobody wants hours taken back. */
+static bool may_undo_itself(struct work *w, const struct err *failed)
+{
+    AUTO(err) ignored = {0};
+    bool lossless = false;
+    const char *what;
+
+    if (w->e->policy.on_failure != FAILURE_UNDO || w->phase != PHASE_EXPAND ||
+        err_is(failed, ERR_INTERRUPTED) || err_is(failed, ERR_CONNECTION_LOST) ||
+        err_is(failed, ERR_BUG) || !db_is_usable(w->e->db))
+        return false;
+    if (!work_reload(w, &ignored) || w->state.brake != BRAKE_NONE ||
+        w->state.stage != STAGE_EXPAND_RUNNING)
+        return false;
+    for (int i = 0; i < w->n_steps; i++)
+        if (strcmp(w->steps[i].kind, task_kind_word(TASK_BACKFILL)) == 0)
+            return false;
+    return undo_losses(w, &lossless, &what, &ignored) && lossless;
+}
+
+static bool undo_failed(struct work *w, struct err *err)
+{
+    w->undoing = true;
+    if (!take(w, EVENT_ROLLBACK, "the phase failed, and policy.on_failure is undo", err) ||
+        !undo_phase(w, err))
+        return false;
+    w->state.release[w->phase] = NULL;
+    w->state.hold_until_ms = 0;
+    return finish(w, err);
+}
+
+/* The failure stays the answer; what became of the phase is said with it. Always false. */
+static bool undo_itself(struct work *w, struct err *err)
+{
+    AUTO(err) second = {0};
+    AUTO(str) said = {0};
+
+    if (!may_undo_itself(w, err))
+        return false;
+    if (err->detail.len)
+        str_addf(&said, "%s\n", str_text(&err->detail));
+    if (undo_failed(w, &second)) {
+        err_detail(err,
+                   "%sThe phase was undone (policy.on_failure: undo): plan %s stands at \"%s\".",
+                   str_text(&said), w->p->id.s, stage_word(w->state.stage));
+        return false;
+    }
+    err_detail(err, "%sUndoing it (policy.on_failure: undo) failed as well: %s", str_text(&said),
+               str_text(&second.message));
+    return err_hint(
+        err,
+        "phasegate rollback %s, once the cause is gone; what is to be undone: phasegate "
+        "rollback %s --dry-run",
+        w->p->id.s, w->p->id.s);
+}
+
 static bool advance_once(struct work *w, struct err *err)
 {
     if (is_finished_for(w)) {
@@ -321,7 +380,7 @@ static bool advance_once(struct work *w, struct err *err)
             return false;
     }
     if (!sync_renew(w, err) || !run_script(w, false, err))
-        return false;
+        return undo_itself(w, err);
     if (w->phase == PHASE_CONTRACT) {
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
         w->state.hold_until_ms =
@@ -443,129 +502,60 @@ bool engine_restore(struct engine *e, struct plan *p, const struct advance_optio
 }
 
 /* Saved before anything is decided for good: only where the purge would be let begin or go on. */
-static bool save_first(struct work *w, struct err *err)
+static bool save_first(struct work *w, struct advance_options *o, struct err *err)
 {
     struct world world;
     struct decision d;
 
-    if (!w->e->env->snapshots_to.s)
+    if (w->e->policy.snapshot == SNAPSHOT_OFF) {
+        emit(w, EVENT_WARNING, NULL, "what is destroyed isn't saved: policy.snapshot is off");
         return true;
+    }
+    if (!w->e->env->snapshots_to.s)
+        return true; /* is refused, unless there is nothing to save */
     if (!engine_observe(w->e, w->p, EVENT_PURGE, w->o, w->a, &w->state, &world, err))
         return false;
     phase_decide(&world, EVENT_PURGE, &d);
-    return !d.go || snapshot_before_purge(w, err);
+    if (!d.go)
+        return true;
+    o->is_saved = true;
+    return snapshot_before_purge(w, &o->saved, err);
+}
+
+static const char *snapshot_note(const struct work *w)
+{
+    if (w->e->policy.snapshot == SNAPSHOT_OFF)
+        return "snapshot: none, off by policy";
+    return w->o->saved ? arena_printf(w->a, "snapshot: %s", w->o->saved)
+                       : "snapshot: none, nothing to save";
+}
+
+static bool purge_saved(struct work *w, struct advance_options *o, struct err *err)
+{
+    if (!save_first(w, o, err) || !take(w, EVENT_PURGE, snapshot_note(w), err))
+        return false;
+    w->out->phase = w->phase;
+    return run_script(w, true, err) && backfill_forget(w, err) && finish(w, err);
 }
 
 static bool purge_once(struct work *w, struct err *err)
 {
+    const struct advance_options *given = w->o;
+    struct advance_options o = *given;
+
     if (w->state.stage == STAGE_PURGED) {
         w->out->nothing_to_do = true;
         return true;
     }
     w->phase = PHASE_CONTRACT;
-    if (!save_first(w, err) || !take(w, EVENT_PURGE, NULL, err))
-        return false;
-    w->out->phase = w->phase;
-    if (!w->e->env->snapshots_to.s)
-        emit(w, EVENT_WARNING, NULL,
-             "what is destroyed isn't saved: environment %s has no snapshots:", w->e->env->name.s);
-    return run_script(w, true, err) && backfill_forget(w, err) && finish(w, err);
+    w->o = &o;
+    bool ok = purge_saved(w, &o, err);
+    w->o = given;
+    return ok;
 }
 
 bool engine_purge(struct engine *e, struct plan *p, const struct advance_options *o,
                   struct arena *a, struct advance_result *out, struct err *err)
 {
     return run_event(e, p, o, a, out, purge_once, err);
-}
-
-/* A pause needs no lease: it must work while a run holds it. The brake is the meeting point, and it alone is
- * written, so that the run's own rows stay as they are. */
-bool engine_pause(struct engine *e, const struct plan *p, const char *because, struct err *err)
-{
-    AUTO(arena) a = {0};
-    struct work w = {.e = e, .p = (struct plan *) p, .a = &a};
-    struct world world = {0};
-    struct decision d;
-    struct txn t;
-
-    if (!e->has_ledger) {
-        err_set(err, ERR_REFUSED, "nothing of plan %s was applied yet, so there's nothing to pause",
-                p->id.s);
-        return err_reason(err, "nothing_to_pause");
-    }
-    if (!work_reload(&w, err))
-        return false;
-    w.phase = stage_phase(w.state.stage);
-    world.stage = w.state.stage;
-    world.brake = w.state.brake;
-    phase_decide(&world, EVENT_PAUSE, &d);
-    if (!d.go)
-        return engine_refuse(p, EVENT_PAUSE, &d, err);
-    w.state.brake = BRAKE_PAUSED;
-    w.state.brake_reason = because;
-    w.state.brake_by = e->actor;
-    w.state.brake_since_ms = now_ms(e);
-    struct history_row *r =
-        history_new(&w, "transition", phase_event_word(EVENT_PAUSE), "transition");
-    r->description = because ? because : d.row->comment;
-    r->machine_row = d.row->row;
-    txn_begin(&w, &t, e->policy.lock_timeout_ms, e->policy.statement_timeout_ms);
-    ledger_plan_brake_call(&a, &w.state, txn_slot(&t));
-    ledger_history_call(&a, r, txn_slot(&t));
-    return txn_commit(&w, &t, err);
-}
-
-/* What a kill took back is the new starting point: the rungs are climbed again from there. */
-static bool rebase_after_kill(struct work *w, struct err *err)
-{
-    struct flags_seen seen;
-
-    if (w->state.brake != BRAKE_KILLED || !w->e->flags)
-        return true;
-    flags_check(w, &seen);
-    if (!seen.drift || seen.killed)
-        return true;
-    err_set(err, ERR_REFUSED, "plan %s can't be resumed: %s", w->p->id.s, seen.drift);
-    if (seen.release)
-        err_hint(err, "%s", seen.release);
-    return err_reason(err, "flag_in_doubt");
-}
-
-/* A kill that no advance has met yet puts the brake on here, for there is nothing to resume otherwise. */
-static bool see_kill(struct work *w, struct err *err)
-{
-    if (flags_settle(w, err) || w->state.brake != BRAKE_KILLED)
-        return !err->kind;
-    err_clear(err);
-    return true;
-}
-
-bool engine_resume(struct engine *e, const struct plan *p, const char *because, struct arena *a,
-                   const char **next, struct err *err)
-{
-    AUTO(err) ignored = {0};
-    static const struct advance_options none;
-    struct work w;
-    struct decision d;
-
-    *next = NULL;
-    if (!e->has_ledger) {
-        err_set(err, ERR_REFUSED,
-                "nothing of plan %s was applied yet, so there's nothing to resume", p->id.s);
-        return err_reason(err, "not_paused");
-    }
-    bool ok = work_open(&w, e, (struct plan *) p, &none, a, err) && see_kill(&w, err);
-    if (ok) {
-        struct world world = {.stage = w.state.stage, .brake = w.state.brake};
-        phase_decide(&world, EVENT_RESUME, &d);
-        w.state.waiting_for = NULL;
-        w.state.waiting_since_ms = w.state.waiting_until_ms = 0;
-        ok = d.go ? rebase_after_kill(&w, err) &&
-                        record_transition(&w, d.row, EVENT_RESUME, because, err)
-                  : engine_refuse(p, EVENT_RESUME, &d, err);
-        *next = next_move(&w);
-    }
-    if (db_is_usable(e->db))
-        (void) !lease_release(e->db, &ignored);
-    return ok;
 }

@@ -54,13 +54,7 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
     }
     s->sql = sql;
     (void) step_undo_json(&d->w, st, &s->undo);
-    if (!s->undo)
-        s->reversibility = st->undo_none.s                                 ? "irreversible"
-                           : st->n_stmts && st->stmts[0].class == SQL_DATA ? "lossy"
-                                                                           : "irreversible";
-    for (int i = 0; s->undo && !st->undo.s && i < st->n_stmts; i++)
-        if (!st->stmts[i].undo_lossless)
-            s->reversibility = "lossy";
+    s->reversibility = step_reversibility(st);
     if (strcmp(s->status, "done") == 0)
         return true;
     if (!step_applies(&d->w, st, &applies, err) ||
@@ -344,9 +338,13 @@ static void dry_undo_row(struct dry *d, const struct history_row *r)
 static bool dry_undo(struct dry *d, struct err *err)
 {
     struct work *w = &d->w;
-    const struct history_row **order = undo_order(w);
+    const struct history_row **order = NULL;
     struct flag_obs seen[FLAG_ROLES] = {0};
 
+    if (!w->e->has_ledger)
+        return true; /* nothing was ever done */
+    if (!undo_order(w, &order, err))
+        return false;
     if (undo_takes_flag(w, FLAG_READ) || undo_takes_flag(w, FLAG_WRITE))
         flags_observe(w, seen);
     dry_flag_down(d, seen, FLAG_READ);
@@ -389,6 +387,8 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
         undo_can_read_flags(&d.w, &out->decision);
     if (ev == EVENT_ROLLBACK || ev == EVENT_RESTORE)
         return dry_undo(&d, err);
+    if (ev == EVENT_PURGE && e->has_ledger && !snapshot_word(&d.w, &out->snapshot, err))
+        return false;
     plan_script(a, p, out->phase, ev == EVENT_PURGE, &s);
     for (int i = 0; i < s.n; i++)
         if (!dry_task(&d, &s.tasks[i], err))

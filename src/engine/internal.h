@@ -158,12 +158,20 @@ bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *dr
 /* A stored script: statements separated by a line with a lone semicolon. */
 void script_split(struct arena *a, const char *text, struct sql_list *out);
 bool purge_drop_run(struct work *w, const struct task *t, struct err *err);
-/* What the purge destroys, saved and verified where the environment says (snapshot.c). */
-bool snapshot_before_purge(struct work *w, struct err *err);
+/* What the purge destroys, saved and verified where the environment says. *name: the snapshot's, NULL: there is
+ * nothing to save (snapshot.c). */
+bool snapshot_before_purge(struct work *w, const char **name, struct err *err);
+bool snapshot_look(struct work *w, struct fact *f, struct err *err);
+/* What becomes of it: "off", "nothing", "would_take"; NULL: nobody would save it, though it should be. */
+bool snapshot_word(struct work *w, const char **out, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
-/* The rows of w->steps, those first that are undone first. */
-const struct history_row **undo_order(struct work *w);
+/* undo_chain.c. What takes the running phase back, put into the row that begins it. */
+void undo_chain_store(struct work *w, struct history_row *r);
+/* The rows of w->steps, those first that are undone first: by what was stored, not by today's file. */
+bool undo_order(struct work *w, const struct history_row ***out, struct err *err);
+/* Is all of it there, and as it was written? Asked before the first statement goes back. */
+bool undo_chain_look(struct work *w, struct fact *f, struct err *err);
 /* Did this row leave something to undo? Would its derived undo lose data? */
 bool undo_covers(const struct history_row *r);
 bool undo_loses(struct work *w, const struct history_row *r);

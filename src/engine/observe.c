@@ -474,8 +474,10 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_VERIFIED: return look_verified(l, f, err);
     case GUARD_RELEASES_LIVE: return look_live(l, f, err);
     case GUARD_LOSSLESS: return look_lossless(l, f, err);
+    case GUARD_UNDO_WHOLE: return undo_chain_look(&l->w, f, err);
     case GUARD_HOLD_ELAPSED: return look_hold(l, f, err);
     case GUARD_NO_DEPENDANTS: return dependants_look(&l->w, f, err);
+    case GUARD_SNAPSHOT: return snapshot_look(&l->w, f, err);
     case GUARD_CONFIRMED: look_confirmed(l, f); return true;
     case GUARD_NEXT_ABSENT:
     case GUARD_NEXT_PRESENT:

@@ -145,6 +145,11 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     r->description = arena_printf(w->a, "%s -> %s: %s", stage_word(before.stage),
                                   stage_word(row->to), row->comment);
     r->machine_row = row->row;
+    /* The way back is there before the phase is. Of a plan that was edited since, the newer one. */
+    if ((ev == EVENT_ADVANCE || ev == EVENT_REPEAT) &&
+        (!stage_is_running(before.stage) || !before.checksum ||
+         strcmp(before.checksum, w->p->checksum) != 0))
+        undo_chain_store(w, r);
     if (why)
         r->description = arena_printf(w->a, "%s (%s)", r->description, why);
     /* What was proved of it, and for which text of the plan. */

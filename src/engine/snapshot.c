@@ -208,11 +208,12 @@ bool engine_snapshot(struct engine *e, struct plan *p, struct arena *a, struct s
     return good;
 }
 
-bool snapshot_before_purge(struct work *w, struct err *err)
+bool snapshot_before_purge(struct work *w, const char **name, struct err *err)
 {
     struct snapshot_result r;
     const char *folder;
 
+    *name = NULL;
     if (!snapshot_folder_needed(w->e, w->a, &folder, err) || !save(w, folder, true, &r, err)) {
         if (!err_is(err, ERR_CONNECTION_LOST))
             err_detail(err, "Nothing was destroyed: plan %s stands at \"%s\".", w->p->id.s,
@@ -222,6 +223,73 @@ bool snapshot_before_purge(struct work *w, struct err *err)
     if (!r.nothing)
         emit(w, EVENT_INFO, NULL, "saved in snapshot %s, verified: phasegate restore --from %s %s",
              r.snapshot.name, r.snapshot.name, w->p->id.s);
+    if (!r.nothing)
+        *name = r.snapshot.name;
+    return true;
+}
+
+/* ---- the gate before the purge -------------------------------------------------------------------------- */
+
+bool snapshot_word(struct work *w, const char **out, struct err *err)
+{
+    struct snapshot_part *parts = NULL;
+    int n = 0;
+
+    *out = "off";
+    if (w->e->policy.snapshot == SNAPSHOT_OFF)
+        return true;
+    *out = "would_take";
+    if (!snapshot_what(w, &parts, &n, err))
+        return false;
+    if (n == 0)
+        *out = "nothing";
+    else if (!w->e->env->snapshots_to.s)
+        *out = NULL;
+    return true;
+}
+
+/* Of those that the ledger has now: it may have been pruned, or found damaged, since. */
+static bool is_kept(struct work *w, const char *name, bool *out, struct err *err)
+{
+    struct snapshot_row *rows = NULL;
+    int n = 0;
+
+    *out = false;
+    if (!name)
+        return true;
+    if (!ledger_snapshots(w->e->db, w->a, w->p->id.s, &rows, &n, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        *out |= strcmp(rows[i].name, name) == 0 && snapshot_row_counts(&rows[i]);
+    return true;
+}
+
+bool snapshot_look(struct work *w, struct fact *f, struct err *err)
+{
+    const char *word = NULL, *env = w->e->env->name.s;
+    bool kept = false;
+
+    fact_yes(f);
+    /* The purge takes it itself; whoever only looks needn't know what is in it. */
+    if (w->e->env->snapshots_to.s && !w->o->is_saved)
+        return true;
+    if (!snapshot_word(w, &word, err))
+        return false;
+    if (!word)
+        fact_no(f,
+                arena_printf(w->a,
+                             "what is destroyed would be saved nowhere: environment %s has no "
+                             "snapshots:",
+                             env),
+                "add snapshots: {to: FOLDER} to the environment, or, to do without for good, "
+                "policy: {snapshot: off}");
+    if (!word || strcmp(word, "would_take") != 0)
+        return true;
+    if (!is_kept(w, w->o->saved, &kept, err))
+        return false;
+    if (!kept)
+        fact_no(f, "what is destroyed isn't in a verified snapshot",
+                "phasegate snapshots list; then the same command takes another one");
     return true;
 }
 

@@ -103,6 +103,24 @@ static bool look_at_rows(struct work *w, struct plan_status *out, struct err *er
     return true;
 }
 
+/* Of what stands against a purge, what is asked by itself. */
+static bool look_beside(struct work *w, enum guard g,
+                        bool (*look)(struct work *, struct fact *, struct err *),
+                        struct plan_status *out, bool *stands, struct err *err)
+{
+    struct fact f;
+
+    if (!look(w, &f, err))
+        return false;
+    if (f.holds)
+        return true;
+    out->decision.go = false;
+    out->decision.refusals[out->decision.n_refusals++] =
+        (struct refusal) {.reason = guard_word(g), .fact = f};
+    *stands = true;
+    return true;
+}
+
 /* A purge that would be refused isn't the next command; one that only waits for its hold is. */
 static bool look_at_purge(struct work *w, const struct advance_options *o, bool with_flags,
                           struct plan_status *out, struct err *err)
@@ -125,17 +143,11 @@ static bool look_at_purge(struct work *w, const struct advance_options *o, bool 
     }
     for (int i = 0; i < out->decision.n_refusals; i++)
         stands |= strcmp(out->decision.refusals[i].reason, guard_word(GUARD_HOLD_ELAPSED)) != 0;
-    struct fact f;
-    if (!with_flags || w->state.stage == STAGE_PURGING) {
-        if (!dependants_look(w, &f, err))
-            return false;
-        if (!f.holds) {
-            out->decision.go = false;
-            out->decision.refusals[out->decision.n_refusals++] =
-                (struct refusal) {.reason = guard_word(GUARD_NO_DEPENDANTS), .fact = f};
-            stands = true;
-        }
-    }
+    if ((!with_flags || w->state.stage == STAGE_PURGING) &&
+        !look_beside(w, GUARD_NO_DEPENDANTS, dependants_look, out, &stands, err))
+        return false;
+    if (!with_flags && !look_beside(w, GUARD_SNAPSHOT, snapshot_look, out, &stands, err))
+        return false;
     if (stands || out->edited)
         out->next_command = NULL;
     return true;

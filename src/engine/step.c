@@ -85,7 +85,8 @@ const char *step_undo_json(struct work *w, const struct step *s, const char **re
         whole = !s->undo_none.s && undo_derived(w, list, &text, s);
     const char *out = NULL;
     if (whole && json_array_size(list) > 0) {
-        json_t *o = json_pack("{s:O}", "undo", list);
+        bool lossless = strcmp(step_reversibility(s), "lossless") == 0;
+        json_t *o = json_pack("{s:O, s:b}", "undo", list, "lossless", lossless);
         char *t = json_dumps(o, JSON_COMPACT);
         out = arena_strdup(w->a, t);
         free(t);

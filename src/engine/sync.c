@@ -1,6 +1,7 @@
 /* The generated sync trigger: installed at the end of expand, following soft drops, removed by the purge. */
 #include "internal.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 
 /* Columns of the sync's table that are soft-dropped just now, plus one that is about to be. */
@@ -68,6 +69,22 @@ static const char *joined(struct arena *a, const struct sql_list *l)
     for (int i = 0; i < l->n; i++)
         str_addf(&s, "%s%s", i ? ";\n" : "", l->items[i]);
     return arena_strdup(a, str_text(&s));
+}
+
+/* As a step stores it: run from here whatever the plan says by then. */
+static const char *undo_detail(struct arena *a, const struct sql_list *l)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < l->n; i++)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:b}", "sql", l->items[i], "standalone", false));
+    json_t *o = json_pack("{s:o, s:b}", "undo", list, "lossless", true);
+    char *text = json_dumps(o, JSON_COMPACT);
+    const char *out = arena_strdup(a, text);
+    free(text);
+    json_decref(o);
+    return out;
 }
 
 static bool check_children(struct work *w, struct err *err)
@@ -173,6 +190,7 @@ bool sync_install(struct work *w, const struct task *t, struct err *err)
     sync_remove_sql(w->a, w->p, &undo);
     c.text = joined(w->a, &sql);
     c.undo = joined(w->a, &undo);
+    c.detail = undo_detail(w->a, &undo);
     if (!txn_retry(w, table_text(w, w->p->sync.schema.s, w->p->sync.table.s),
                    w->e->policy.lock_timeout_ms, build, &c, err))
         return false;

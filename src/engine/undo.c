@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 
 bool undo_covers(const struct history_row *r)
 {
@@ -25,21 +24,27 @@ static json_t *stored_undo(const struct history_row *r)
     return list;
 }
 
-bool undo_loses(struct work *w, const struct history_row *r)
+/* Of a row that an older version wrote the plan has to say it. */
+static bool plan_loses(struct work *w, const struct history_row *r)
 {
     bool finish = strncmp(r->step, "finish/", 7) == 0;
     const struct phase_plan *ph = &w->p->phases[w->phase];
     const struct step_list *list = finish ? &ph->finish : &ph->steps;
 
-    for (int i = 0; i < list->n; i++) {
-        const struct step *s = &list->items[i];
-        if (strcmp(s->id.s, finish ? r->step + 7 : r->step) != 0 || s->undo.s)
-            continue;
-        for (int k = 0; k < s->n_stmts; k++)
-            if (s->stmts[k].undo && !s->stmts[k].undo_lossless)
-                return true;
-    }
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->items[i].id.s, finish ? r->step + 7 : r->step) == 0)
+            return strcmp(step_reversibility(&list->items[i]), "lossless") != 0;
     return false;
+}
+
+bool undo_loses(struct work *w, const struct history_row *r)
+{
+    json_t *o = r->detail ? json_loads(r->detail, 0, NULL) : NULL;
+    const json_t *lossless = json_object_get(o, "lossless");
+    bool loses = lossless ? !json_is_true(lossless) : r->undo_sql && plan_loses(w, r);
+
+    json_decref(o);
+    return loses;
 }
 
 /* Data that only the new shape holds is lost when expand is undone after writes went there without a way
@@ -67,18 +72,12 @@ bool undo_losses(struct work *w, bool *lossless, const char **what, struct err *
             return true;
         }
     }
-    for (int s = 0; s < 2; s++) {
-        const struct step_list *list =
-            s ? &w->p->phases[w->phase].finish : &w->p->phases[w->phase].steps;
-        for (int i = 0; i < list->n; i++) {
-            const char *id =
-                s ? arena_printf(w->a, "finish/%s", list->items[i].id.s) : list->items[i].id.s;
-            const struct history_row *r = work_step_row(w, id);
-            if (r && undo_covers(r) && undo_loses(w, r)) {
-                *lossless = false;
-                *what = arena_printf(w->a, "undoing step %s would lose data", list->items[i].id.s);
-                return true;
-            }
+    for (int i = 0; i < w->n_steps; i++) {
+        const struct history_row *r = &w->steps[i];
+        if (is_in_phase(w, r) && undo_covers(r) && undo_loses(w, r)) {
+            *lossless = false;
+            *what = arena_printf(w->a, "undoing step %s would lose data", r->step);
+            return true;
         }
     }
     return true;
@@ -162,8 +161,12 @@ static bool run_undo_list(struct work *w, struct undo_ctx *c, struct err *err)
     size_t i;
     json_t *item;
 
+    const char *table = c->task->kind == TASK_SYNC_INSTALL
+                            ? table_text(w, w->p->sync.schema.s, w->p->sync.table.s)
+                            : NULL;
+
     if (!has_standalone(c->list))
-        return txn_retry(w, NULL, w->e->policy.lock_timeout_ms, build_undo, c, err);
+        return txn_retry(w, table, w->e->policy.lock_timeout_ms, build_undo, c, err);
     json_array_foreach(c->list, i, item) if (!run_undo_alone(w, item, err)) return false;
     return record_task_now(w, c->task, "undone", clock_mono_ms(w->e->ports->clock) - c->started_ms,
                            c->row->undo_sql, NULL, NULL, err);
@@ -179,11 +182,13 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
     bool there = true;
 
     emit(w, EVENT_START, r->step, "%s", t.title);
-    if (t.kind == TASK_SYNC_INSTALL)
-        return sync_undo(w, &t, err);
-    if (!came_to_be(w, r, &there, err))
-        return false;
     c.list = stored_undo(r);
+    if (t.kind == TASK_SYNC_INSTALL && !c.list)
+        return sync_undo(w, &t, err);
+    if (t.kind == TASK_STEP && !came_to_be(w, r, &there, err)) {
+        json_decref(c.list);
+        return false;
+    }
     bool ok = !c.list || !there ? record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err)
                                 : run_undo_list(w, &c, err);
     json_decref(c.list);
@@ -191,41 +196,6 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
         return err_note(err, "undo of step %s", r->step);
     report_task(w, &t, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
-}
-
-struct placed {
-    const struct history_row *row;
-    int place; /* in the phase's script */
-};
-
-static int last_first(const void *a, const void *b)
-{
-    const struct placed *x = a, *y = b;
-
-    if (x->place != y->place)
-        return x->place < y->place ? 1 : -1;
-    return x->row->seq < y->row->seq ? 1 : x->row->seq > y->row->seq ? -1 : 0;
-}
-
-/* The reverse of the script, not of the journal: a row that was signed anew, or found in place again, is
- * younger than what was built on its step. What the plan doesn't have any more comes first. */
-const struct history_row **undo_order(struct work *w)
-{
-    const struct history_row **out = arena_array(w->a, const struct history_row *, w->n_steps + 1);
-    struct placed *list = arena_array(w->a, struct placed, w->n_steps + 1);
-    struct script s;
-
-    plan_script(w->a, w->p, w->phase, false, &s);
-    for (int i = 0; i < w->n_steps; i++) {
-        list[i] = (struct placed) {&w->steps[i], s.n};
-        for (int k = 0; k < s.n; k++)
-            if (strcmp(s.tasks[k].id, w->steps[i].step) == 0)
-                list[i].place = k;
-    }
-    qsort(list, (size_t) w->n_steps, sizeof *list, last_first);
-    for (int i = 0; i < w->n_steps; i++)
-        out[i] = list[i].row;
-    return out;
 }
 
 /* A run that died between a rung's request and its row left more exposure than the state says. */
@@ -306,9 +276,11 @@ bool undo_phase(struct work *w, struct err *err)
     bool stays_filled =
         w->phase == PHASE_CONTRACT || (w->phase != PHASE_EXPAND && w->p->sync.by == SYNC_TRIGGER);
 
-    if (!flags_down(w, err) || (!stays_filled && !verification_void(w, err)))
+    const struct history_row **order = NULL;
+
+    if (!undo_order(w, &order, err) || !flags_down(w, err) ||
+        (!stays_filled && !verification_void(w, err)))
         return false;
-    const struct history_row **order = undo_order(w);
     for (int i = 0; i < w->n_steps; i++) {
         const struct history_row *r = order[i];
         if (is_in_phase(w, r) && undo_covers(r) && !undo_row(w, r, err))

@@ -112,6 +112,43 @@ bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct histo
     return history_query(db, a, &call, out, out_n, err);
 }
 
+bool ledger_undo_chain(struct db *db, struct arena *a, const char *plan, const char *phase,
+                       struct history_row *out, struct err *err)
+{
+    struct history_row *rows = NULL;
+    struct db_call call;
+    int n = 0;
+
+    call_begin(&call, sql_select_undo_chain);
+    call_text(&call, plan);
+    call_text(&call, phase);
+    if (!history_query(db, a, &call, &rows, &n, err))
+        return false;
+    *out = n > 0 ? rows[0] : (struct history_row) {0};
+    return true;
+}
+
+bool ledger_undo_changed(struct db *db, struct arena *a, const char *plan, const char *phase,
+                         int64_t *seq, const char **step, struct err *err)
+{
+    struct db_call call;
+    struct db_rows rows = {0};
+
+    call_begin(&call, sql_select_undo_changed);
+    call_text(&call, plan);
+    call_text(&call, phase);
+    if (!ledger_read(db, a, call.sql, &call.params, &rows, err))
+        return false;
+    *seq = 0;
+    *step = NULL;
+    if (rows.n_rows == 0)
+        return true;
+    struct reader r = {&rows, 0, 0};
+    *seq = read_int(&r);
+    *step = read_text(&r);
+    return true;
+}
+
 /* The first broken place as a sentence. */
 static const char *break_sentence(struct arena *a, const char *what, int64_t first, int64_t last,
                                   int64_t places)

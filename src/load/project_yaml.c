@@ -164,6 +164,8 @@ ROWS maintenance_rows[] = {
 static const struct table maintenance_table = {TABLE("maintenance", maintenance_rows, policy)};
 
 static const char *const preflight_words[] = {"required", "off", NULL};
+static const char *const failure_words[] = {"stop", "undo", NULL};
+static const char *const snapshot_words[] = {"required", "off", NULL};
 static const char *const proof_words[] = {"auto", "required", "off", NULL};
 
 #define MS_UNSET(k, type, member)                                                                  \
@@ -183,6 +185,9 @@ ROWS policy_rows[] = {
     {KEY("proof"), AT(FT_ENUM, policy, proof), .arg = proof_words, .min = PROOF_AUTO},
     {KEY("preflight"), AT(FT_ENUM, policy, preflight), .arg = preflight_words,
      .min = PREFLIGHT_REQUIRED},
+    {KEY("snapshot"), AT(FT_ENUM, policy, snapshot), .arg = snapshot_words,
+     .min = SNAPSHOT_REQUIRED},
+    {KEY("on_failure"), AT(FT_ENUM, policy, on_failure), .arg = failure_words, .min = FAILURE_STOP},
     {KEY("rules"), .type = FT_WITH, .stored = FT_WITH, .with = decode_rules},
     MS_UNSET("hold", FT_MS, hold_ms),
     MS_UNSET("lock_timeout", FT_MS, lock_timeout_ms),

@@ -23,6 +23,7 @@ policy: {hold: 1s}
 environments:
   test:
     databases: {default: {url: "${DATABASE_URL}"}}
+    snapshots: {to: snapshots}
 """
 
 PLAN = """phasegate: 1

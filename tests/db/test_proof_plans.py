@@ -15,6 +15,7 @@ ENVIRONMENT = """environments:
     databases:
       default: {url: "${DATABASE_URL}"}
     flags: {provider: file, path: flags.json, propagation: 10ms}
+    snapshots: {to: snapshots}
     policy: {hold: 0s}
 """
 

@@ -1,10 +1,12 @@
 """rollback: each phase back the way it came, where nothing is lost; forward only where something would be."""
 
+import json
 import os
 import unittest
 
 import pgtest
 import project
+import yaml
 from project import BOUND, full_plan, phase, plan, step
 
 REVERSE = {"legacy_ref": "external_ref"}
@@ -148,6 +150,124 @@ class EachPhase(project.Case):
         self.assertIsNone(p.db.value("SELECT coalesce(to_regclass('t'), to_regclass('u'))"))
 
 
+class WhatWasStored(project.Case):
+    """The way back is written down before the phase runs, and is whole before it is gone."""
+
+    def advanced(self, body=None, **more):
+        p = self.project(plans=[body or full_plan()], **more)
+        p.advance((body or full_plan())["plan"], "1.1.0")
+        return p
+
+    def tamper(self, p, statement):
+        p.db.psql("ALTER TABLE phasegate.migration_history DISABLE TRIGGER USER; " + statement +
+                  "; ALTER TABLE phasegate.migration_history ENABLE TRIGGER USER")
+
+    def damaged(self, p, words, command="rollback", name="orders-ref"):
+        """Refused before anything goes back."""
+        before = p.dump()
+        error = p.refused("undo_damaged", command, name)
+        self.assertIn(words, error["message"])
+        dry = p.json(command, name, "--dry-run", code=4)["result"]["dry_run"]
+        self.assertIn("undo_damaged", [m["reason"] for m in dry["missing"]])
+        self.assertEqual(p.dump(), before)
+        return error
+
+    def test_with_the_row_that_begins_the_phase(self):
+        body = full_plan()
+        body["phases"]["expand"]["steps"] = [step("bad", "CREATE TABLE x AS SELECT 1/0 AS y")] + body["phases"]["expand"]["steps"] + \
+            [step("stays", "CREATE TABLE s ()", undo={"none": "it is empty"})]
+        p = self.project(plans=[body])
+        p.exits(5, "advance", "orders-ref", "--release", "1.1.0")
+        [[undo, detail]] = p.db.psql("SELECT undo_sql, detail FROM phasegate.migration_history WHERE kind = 'transition' AND step = 'advance'")
+        chain = json.loads(detail)["chain"]
+        self.assertEqual([(c["step"], c["reversibility"]) for c in chain],
+                         [("sync/trigger", "lossless"), ("stays", "irreversible"), ("index", "lossless"), ("column", "lossless"),
+                          ("bad", "lossless")])
+        places = [undo.index(word) for word in ("DROP TRIGGER", "DROP INDEX CONCURRENTLY", "DROP COLUMN", "DROP TABLE")]
+        self.assertEqual(places, sorted(places))
+        p.ok("history", "--verify")
+
+    def test_an_edited_undo(self):
+        for change in ("undo_sql = 'DROP TABLE orders'", "detail = '{\"undo\": [{\"sql\": \"DROP TABLE orders\"}]}'", "undo_sql = NULL, detail = NULL"):
+            p = self.advanced()
+            self.tamper(p, "UPDATE phasegate.migration_history SET %s WHERE step = 'column'" % change)
+            error = self.damaged(p, "the undo of expand isn't what was stored")
+            self.assertIn("phasegate history --verify", error["hint"])
+            self.assertIn("phasegate new NAME --compensates orders-ref", error["hint"])
+
+    def test_an_edited_chain(self):
+        p = self.advanced()
+        self.tamper(p, "UPDATE phasegate.migration_history SET detail = '{\"chain\": []}' WHERE step = 'advance'")
+        self.damaged(p, "isn't what was stored")
+
+    def test_a_lost_row(self):
+        for lost in ("column", "index", "sync/trigger"):
+            p = self.advanced()
+            p.db.psql("DELETE FROM phasegate.migration_history WHERE step = '%s'" % lost)
+            error = self.damaged(p, "no row of step %s of expand" % lost)
+            self.assertIn("phasegate advance orders-ref --release 1.1.0 --force", error["hint"])
+            p.ok("advance", "orders-ref", "--release", "1.1.0", "--force")
+            p.ok("rollback", "orders-ref")
+
+    def test_a_lost_beginning(self):
+        p = self.advanced()
+        p.db.psql("DELETE FROM phasegate.migration_history WHERE step = 'advance'")
+        self.damaged(p, "no row of the beginning of expand")
+
+    def test_a_lost_row_of_a_phase_that_stopped(self):
+        body = full_plan()
+        body["phases"]["expand"]["steps"].append(step("bad", "CREATE TABLE x AS SELECT 1/0 AS y"))
+        p = self.project(plans=[body])
+        p.exits(5, "advance", "orders-ref", "--release", "1.1.0")
+        p.db.psql("DELETE FROM phasegate.migration_history WHERE step = 'column'")
+        self.damaged(p, "no row of step column")
+
+    def test_an_edited_restore(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.db.psql("UPDATE phasegate.soft_drop SET restore_sql = 'DROP TABLE orders'")
+        for command in ("restore", "rollback"):
+            self.damaged(p, "what brings column legacy_ref back isn't what was stored", command)
+
+    def test_steps_that_the_file_has_no_more(self):
+        body = full_plan(phases={"expand": phase("expand", steps=[
+            step("a", "CREATE TABLE a (id int PRIMARY KEY)"), step("b", "CREATE TABLE b (id int REFERENCES a)"),
+            step("column", "ALTER TABLE orders ADD COLUMN external_ref text")])})
+        p = self.project(plans=[body])
+        before = p.schema()
+        p.advance("orders-ref", "1.1.0")
+        steps = body["phases"]["expand"]["steps"]
+        body["phases"]["expand"]["steps"] = [steps[1], steps[0]]
+        p.write_plan(body)
+        p.ok("rollback", "orders-ref")
+        self.assertEqual(p.schema(), before)
+        undone = p.db.column("SELECT step FROM phasegate.migration_history WHERE status = 'undone' ORDER BY seq")
+        self.assertEqual(undone, ["sync/trigger", "column", "b", "a"])
+
+    def test_what_it_would_lose_is_stored_too(self):
+        body = plan("p", phases={"expand": phase("expand", steps=[step("say", "COMMENT ON TABLE orders IS 'ours'"), step("t", "CREATE TABLE t ()")]),
+                                 "dual_read": phase("dual_read")})
+        p = self.advanced(body, environment="production")
+        self.assertIn("undoing step say would lose data", p.refused("forward_only", "rollback", "p")["message"])
+        del body["phases"]["expand"]["steps"][0]
+        p.write_plan(body)
+        self.assertIn("undoing step say would lose data", p.refused("forward_only", "rollback", "p")["message"])
+
+    def test_rows_of_an_older_version(self):
+        """Without a chain, and without a word of what would be lost."""
+        p = self.advanced()
+        before = p.db.psql("SELECT count(*) FROM phasegate.migration_history")
+        self.tamper(p, """UPDATE phasegate.migration_history AS m SET undo_sql = NULL, detail = NULL WHERE step = 'advance';
+            UPDATE phasegate.migration_history SET detail = NULL WHERE step = 'sync/trigger';
+            UPDATE phasegate.migration_history SET detail = detail - 'lossless' WHERE detail ? 'lossless';
+            UPDATE phasegate.migration_history AS h SET hash = sha256(h.prev_hash || convert_to(jsonb_build_array(
+               h.seq, h.plan, h.phase, h.step, h.kind, h.description, h.checksum, (EXTRACT(epoch FROM h.applied_at) * 1000000)::bigint,
+               h.applied_by, h.status, h.duration_ms, h.run_id, h.host, h.release, h.sql, h.undo_sql, h.detail, h.machine_row)::text, 'UTF8'))""")
+        self.assertEqual(p.db.psql("SELECT count(*) FROM phasegate.migration_history"), before)
+        p.ok("rollback", "orders-ref")
+        self.assertEqual((p.columns(), p.triggers()), (["id", "legacy_ref"], []))
+
+
 class Lossless(project.Case):
     def one_way(self, environment, **more):
         """Writes went to the new shape, and sync knows no way back."""
@@ -197,6 +317,63 @@ class Lossless(project.Case):
         p.ok("rollback", "p")
 
 
+class OnFailure(project.Case):
+    """policy.on_failure: undo: an expand that fails leaves nothing behind."""
+
+    def failing(self, last=None, undo="undo", **more):
+        body = full_plan(phases={"expand": phase("expand", steps=[
+            step("column", "ALTER TABLE orders ADD COLUMN external_ref text"),
+            step("index", "CREATE INDEX CONCURRENTLY orders_external_ref ON orders (external_ref)"),
+            last or step("bad", "CREATE TABLE x AS SELECT 1/0 AS y")])})
+        p = self.project(plans=[body], policy={"on_failure": undo}, **more)
+        return p, body
+
+    def test_it_undoes_itself(self):
+        p, body = self.failing(environment="production")
+        before = p.schema()
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5)["error"]
+        self.assertIn("division by zero", error["message"])
+        self.assertIn('The phase was undone (policy.on_failure: undo): plan orders-ref stands at "planned"', error["detail"])
+        self.assertEqual((p.schema(), p.stage("orders-ref")), (before, "planned"))
+        self.assertIn("policy.on_failure is undo",
+                      p.db.value("SELECT description FROM phasegate.migration_history WHERE step = 'rollback'"))
+        p.ok("history", "--verify")
+        body["phases"]["expand"]["steps"][2]["sql"] = "CREATE TABLE x AS SELECT 1 AS y"
+        p.write_plan(body)
+        p.advance("orders-ref", "1.1.0")
+
+    def test_by_default_it_stays_where_it_stopped(self):
+        p, _ = self.failing(undo="stop")
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5)["error"]
+        self.assertNotIn("undone", error["detail"] or "")
+        self.assertEqual((p.stage("orders-ref"), p.columns()), ("expand running", ["id", "legacy_ref", "external_ref"]))
+
+    def test_not_where_something_would_be_lost(self):
+        p, body = self.failing()
+        body["phases"]["expand"]["steps"].insert(0, step("stays", "CREATE TABLE s ()", undo={"none": "it is empty"}))
+        p.write_plan(body)
+        p.exits(5, "advance", "orders-ref", "--release", "1.1.0")
+        self.assertEqual(p.stage("orders-ref"), "expand running")
+
+    def test_not_after_expand(self):
+        body = full_plan()
+        body["phases"]["dual_read"]["steps"] = [step("bad", "CREATE TABLE x AS SELECT 1/0 AS y")]
+        p = self.project(plans=[body], policy={"on_failure": "undo"})
+        p.advance("orders-ref", "1.1.0")
+        p.exits(5, "advance", "orders-ref", "--release", "1.2.0")
+        self.assertEqual(p.stage("orders-ref"), "dual_read running")
+
+    def test_an_undo_that_fails_as_well(self):
+        p, body = self.failing()
+        body["phases"]["expand"]["steps"][0]["undo"] = "ALTER TABLE orders DROP COLUMN no_such_column"
+        p.write_plan(body)
+        error = p.json("advance", "orders-ref", "--release", "1.1.0", code=5)["error"]
+        self.assertIn("division by zero", error["message"])
+        self.assertIn("Undoing it (policy.on_failure: undo) failed as well", error["detail"])
+        self.assertIn("phasegate rollback orders-ref", error["hint"])
+        self.assertEqual(p.stage("orders-ref"), "expand undoing")
+
+
 class DryRun(project.Case):
     def test_the_way_back_is_shown_and_not_gone(self):
         p = self.project(plans=[full_plan()])
@@ -237,9 +414,32 @@ class Compensating(project.Case):
         os.unlink(p.path(path))
         p.write_plan(body)
         self.assertIsNone(p.status("orders-ref")["undone_by"])
+        self.assertNotIn("is undone by", p.ok("history").stdout)
         p.advance("bring-it-back", "1.6.0")
         self.assertEqual(p.status("orders-ref")["undone_by"], "bring-it-back")
         self.assertIn("orders-ref is undone by bring-it-back", p.ok("history").stdout)
+        [database] = p.json("history")["result"]["databases"]
+        self.assertEqual(database["compensations"], [{"plan": "orders-ref", "by": "bring-it-back"}])
+        self.assertIn("orders-ref is undone by bring-it-back", p.ok("history").stdout)
+
+    def test_the_skeleton_takes_away_what_was_made(self):
+        body = full_plan(phases={"expand": phase("expand", steps=[
+            step("column", "ALTER TABLE orders ADD COLUMN external_ref text"),
+            step("pair", "CREATE TABLE a (x int); CREATE TABLE b (x int)", undo="DROP TABLE b; -- the second first\nDROP TABLE a"),
+            step("stays", "CREATE TABLE s ()", undo={"none": "it is empty"}),
+            step("index", "CREATE INDEX CONCURRENTLY orders_external_ref ON orders (external_ref)")])})
+        p = self.project(plans=[body])
+        path = p.ok("new", "take-it-back", "--compensates", "orders-ref").stdout.strip()
+        with open(p.path(path), encoding="utf-8") as f:
+            made = yaml.safe_load(f)
+        self.assertEqual(made["compensates"], "orders-ref")
+        steps = made["phases"]["contract"]["steps"]
+        self.assertEqual([s["id"] for s in steps], ["undo-index", "undo-pair", "undo-column"])
+        self.assertIn("DROP INDEX CONCURRENTLY", steps[0]["sql"])
+        self.assertIn("DROP TABLE a", steps[1]["sql"])
+        self.assertIn("DROP COLUMN", steps[2]["sql"])
+        with open(p.path(path), encoding="utf-8") as f:
+            self.assertIn("# without a way back that could be derived: stays", f.read())
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ class Take(Snapshots):
         self.assertTrue(p.json("snapshot", "c")["result"]["nothing_to_save"])
 
     def test_an_environment_without(self):
-        p = self.project(plans=[full_plan()])
+        p = self.project(plans=[full_plan()], snapshots=None)
         error = p.json("snapshot", "orders-ref", code=2)["error"]
         self.assertIn("has no snapshots:", error["message"])
         self.assertIn("snapshots: {to: FOLDER", error["hint"])
@@ -220,10 +220,71 @@ class Purge(Snapshots):
         p.write()
         self.assertIn("name a folder", self.refuses(p, 2, "expected a folder")["hint"])
 
-    def test_without_snapshots_it_says_so(self):
-        p = self.project(plans=[full_plan()])
+
+class Gate(Snapshots):
+    """Nothing is destroyed that nobody saves, unless the owner of the environment said so."""
+
+    def bare(self, plans=None, baseline=project.ORDERS, **more):
+        p = self.project(plans=plans or [full_plan()], snapshots=None, baseline=baseline, **more)
+        return p
+
+    def journal(self, p, plan_id="orders-ref"):
+        return p.db.value("SELECT description FROM phasegate.migration_history WHERE plan = '%s' AND step = 'purge' AND kind = 'transition'"
+                          % plan_id)
+
+    def test_refused_without_snapshots(self):
+        p = self.bare()
         p.advance_through("orders-ref", "contract")
-        self.assertIn("has no snapshots:", p.ok("purge", "orders-ref", *CONFIRM).stderr)
+        before = p.dump()
+        error = p.refused("snapshot", "purge", "orders-ref", *CONFIRM)
+        self.assertIn("would be saved nowhere: environment staging has no snapshots:", error["message"])
+        self.assertIn("policy: {snapshot: off}", error["hint"])
+        dry = p.json("purge", "orders-ref", *CONFIRM, "--dry-run", code=4)["result"]["dry_run"]
+        self.assertEqual(([m["reason"] for m in dry["missing"]], dry["snapshot"]), (["snapshot"], None))
+        self.assertIsNone(p.status("orders-ref")["next_command"])
+        self.assertEqual(p.dump(), before)
+
+    def test_with_snapshots_the_journal_names_it(self):
+        p = self.contracted()
+        self.assertEqual(p.json("purge", "orders-ref", *CONFIRM, "--dry-run")["result"]["dry_run"]["snapshot"], "would_take")
+        self.assertEqual(self.states(p), [])
+        p.ok("purge", "orders-ref", *CONFIRM)
+        [name] = p.db.column("SELECT name FROM phasegate.snapshot")
+        self.assertIn("snapshot: " + name, self.journal(p))
+
+    def test_off_by_policy(self):
+        for more in ({"policy": {"snapshot": "off"}}, {"env_policy": {"snapshot": "off"}},
+                     {"policy": {"snapshot": "required"}, "env_policy": {"snapshot": "off"}}):
+            p = self.bare(**more)
+            p.advance_through("orders-ref", "contract")
+            done = p.ok("purge", "orders-ref", *CONFIRM, "--dry-run")
+            self.assertIn("Snapshot: none, off by policy", done.stdout)
+            self.assertIn("policy.snapshot is off", p.ok("purge", "orders-ref", *CONFIRM).stderr)
+            self.assertIn("snapshot: none, off by policy", self.journal(p))
+            p.ok("history", "--verify")
+
+    def test_off_saves_nothing_anywhere(self):
+        p = self.contracted(policy={"snapshot": "off"})
+        p.ok("purge", "orders-ref", *CONFIRM)
+        self.assertEqual((self.states(p), os.path.exists(p.path("snapshots"))), ([], False))
+
+    def test_the_environment_may_ask_for_it_again(self):
+        p = self.bare(policy={"snapshot": "off"}, env_policy={"snapshot": "required"})
+        p.advance_through("orders-ref", "contract")
+        p.refused("snapshot", "purge", "orders-ref", *CONFIRM)
+
+    def test_where_nothing_would_be_lost_none_is_asked_for(self):
+        p = self.bare([contract_of(step("index", "DROP INDEX by_ref"))], baseline=project.ORDERS + "; CREATE INDEX by_ref ON orders (legacy_ref)")
+        p.advance("c", "1.5.0")
+        self.assertEqual(p.json("purge", "c", "--confirm", "c", "--dry-run")["result"]["dry_run"]["snapshot"], "nothing")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertIn("snapshot: none, nothing to save", self.journal(p, "c"))
+
+    def test_rows_that_a_step_deletes_count(self):
+        p = self.bare([contract_of(step("clear", "DELETE FROM orders WHERE id > 100"))])
+        p.advance("c", "1.5.0")
+        p.refused("snapshot", "purge", "c", "--confirm", "c")
+        self.assertEqual(p.db.value("SELECT count(*) FROM orders"), "500")
 
 
 class LookedAfter(Snapshots):

@@ -470,7 +470,6 @@ class Json(Case):
     def test_results(self):
         lab = test_runbooks.Lab(self, pgtest.cluster())
         lab.edit(test_runbooks.PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 1h}")
-        lab.edit("phasegate.yaml", "    flags:\n", "    snapshots: {to: snapshots, keep: 30d}\n    flags:\n")
         found = {}
         for line, code in self.LIFE:
             if line == "MEND":

@@ -169,6 +169,7 @@ class World:
     def env(self, **more):
         return dict({"DATABASE_URL": self.db.url, "FLAGS_URL": self.flags_url, "FLAGS_TOKEN": TOKEN,
                      "PHASEGATE_STATE_DIR": os.path.join(self.folder, "state"),
+                     "SNAPSHOTS": os.path.join(self.folder, "snapshots"),
                      "MARKS": os.path.join(self.folder, "marks")}, **more)
 
     def run(self, args, fault=None, count=None, timeout=60, **more):

@@ -70,6 +70,40 @@ class ContractTakenBack(TakenBack):
     command = "contract"
 
 
+class UndoesItself(lab.CrashCase):
+    """policy.on_failure: undo. Killed anywhere, also while it takes itself back, nothing of it is left in the end."""
+
+    command = "expand"
+    plan = {"      - id: label\n        sql: ALTER TYPE mood ADD VALUE 'stormy'\n        undo: {none: a label can't be removed}\n": "",
+            "        undo: DROP TABLE made_by_tool\n":
+            "        undo: DROP TABLE made_by_tool\n      - {id: bad, sql: CREATE TABLE x AS SELECT 1/0 AS y}\n"}
+    settings = {"forward_only: false": "forward_only: false, on_failure: undo"}
+    ends = (5,)
+    most = 40
+
+    def go_on(self, fault):
+        with self.lab.world() as world:
+            first = world.run(self.lab.args, fault=fault)
+            there = world.db.value("SELECT to_regclass('phasegate.plan_state') IS NOT NULL") == "t"
+            undoing = there and (world.stage() or "").endswith("undoing")
+            second = world.run(["rollback", lab.PLAN] if undoing else self.lab.args)
+            text = "%s\n--- and again: %s" % (first, second)
+            wrong = [] if second.rc == (0 if undoing else 5) else ["the second run ended with %d" % second.rc]
+            wrong += ["%s is left by the whole run" % word for word in ("balance_big", "tariffs", "made_by_tool")
+                      if word in self.lab.expected["catalogue"]]
+            wrong += lab.differences(self.lab.expected["catalogue"], world.catalogue(), "/catalogue")
+            wrong += lab.differences(self.lab.expected["data"], world.data(), "/data")
+            if world.stage() != "planned":
+                wrong.append("the stage is %s" % world.stage())
+            if world.run(["history", "--verify"]).rc != 0:
+                wrong.append("the journal's chain is broken")
+            return first.rc, wrong, text
+
+    def test_killed_at_every_call(self):
+        faults = ["kill-%s:%d" % ("before" if n % 2 else "after", n) for n in lab.chosen_points(self.lab.points, self.most)]
+        self.assert_all_well(dict(zip(faults, lab.in_parallel(self.go_on, faults))))
+
+
 del Back, TakenBack
 
 if __name__ == "__main__":

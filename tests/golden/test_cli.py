@@ -347,7 +347,7 @@ class Scaffold(Case):
         done = self.run_here("init")
         self.assertEqual(done.rc, 0, done)
         self.assertEqual(sorted(os.listdir(self.dir)), [".gitignore", "phasegate.yaml", "plans", "schema", "statements"])
-        self.assertEqual(self.read(".gitignore"), ".phasegate/\n")
+        self.assertEqual(self.read(".gitignore"), ".phasegate/\nsnapshots/\n")
         done = self.run_here("check", "--static")
         self.assertEqual(done.rc, 0, done)
         self.assertIn("0 errors, 0 warnings, 0 notes; 0 plans, files only", done.stdout)

@@ -83,7 +83,7 @@ class Project:
     """.dir, .db, .env (of commands); run(), ok(), json(), start(), write_plan(), flag(), stage()."""
 
     def __init__(self, plans=(), environment="staging", policy=None, env_policy=None, flags="file", live=None,
-                 releases=None, db=None, baseline=ORDERS):
+                 releases=None, db=None, baseline=ORDERS, snapshots={"to": "snapshots"}):
         self.dir = tempfile.mkdtemp(prefix="pg-project.")
         self.db = db or pgtest.cluster().create_database()
         if baseline:
@@ -94,6 +94,8 @@ class Project:
             self.environment["flags"] = {"provider": "file", "path": "flags.json", "propagation": "10ms"}
         elif flags:
             self.environment["flags"] = flags
+        if snapshots:
+            self.environment["snapshots"] = snapshots
         if live:
             self.environment["live_releases"] = live
         if env_policy:

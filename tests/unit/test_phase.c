@@ -467,7 +467,7 @@ static void test_contract_needs_each_of_its_guards(void **state)
 static void test_purge_is_confirmed_and_held(void **state)
 {
     (void) state;
-    unsigned needed = GUARD_BIT(CONFIRMED) | GUARD_BIT(HOLD_ELAPSED);
+    unsigned needed = GUARD_BIT(CONFIRMED) | GUARD_BIT(HOLD_ELAPSED) | GUARD_BIT(SNAPSHOT);
     bool reached[PAIRS];
     int n, rows = 0;
     const struct transition *t = phase_transitions(&n);
@@ -476,12 +476,14 @@ static void test_purge_is_confirmed_and_held(void **state)
         if (t[i].event == EVENT_PURGE) {
             rows++;
             CHECK((t[i].guards & needed) == needed,
-                  "row %d purges without a confirmation or before the hold is over", t[i].row);
+                  "row %d purges without a confirmation or a snapshot, or before the hold is over",
+                  t[i].row);
             CHECK(t[i].brakes == 1u << BRAKE_NONE, "row %d purges under a brake", t[i].row);
         }
     assert_int_equal(rows, 2);
     static const enum guard gates[] = {GUARD_CONFIRMED,  GUARD_HOLD_ELAPSED, GUARD_NO_DEPENDANTS,
-                                       GUARD_FLAGS_FULL, GUARD_VERIFIED,     GUARD_RELEASES_LIVE};
+                                       GUARD_FLAGS_FULL, GUARD_VERIFIED,     GUARD_RELEASES_LIVE,
+                                       GUARD_SNAPSHOT};
     for (size_t i = 0; i < ROWS(gates); i++) {
         reach(STAGE_CONTRACT_DONE, BRAKE_NONE,
               EVERYTHING & ~(1u << gates[i]) & ~GUARD_BIT(NEXT_ABSENT), STAGE_COUNT, reached);
@@ -493,32 +495,40 @@ static void test_purge_is_confirmed_and_held(void **state)
 static void test_abort_is_possible_before_the_purge(void **state)
 {
     (void) state;
+    const unsigned way = GUARD_BIT(LOSSLESS) | GUARD_BIT(UNDO_WHOLE);
     for (int s = STAGE_PLANNED + 1; s < STAGE_PURGING; s++)
         for (int b = 0; b < BRAKE_COUNT; b++) {
-            /* Nothing but losslessness is asked for: no flag, gate or approval bars the way back; nor a release, but
-             * where the shape goes that it was let in for. */
+            /* Nothing but losslessness, and a stored undo that is whole, is asked for: no flag, gate or approval bars
+             * the way back; nor a release, but where the shape goes that it was let in for. */
             const unsigned leave = s == STAGE_EXPAND_DONE ? GUARD_BIT(RELEASES_LIVE) : 0;
-            struct world w = world_of((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS));
+            struct world w = world_of((enum stage) s, (enum brake) b, way);
             struct decision d;
             bool reached[PAIRS];
             phase_decide(&w, EVENT_ROLLBACK, &d);
             CHECK(d.go == !leave, "rollback from %s, %s under any release",
                   stage_word((enum stage) s), brake_word((enum brake) b));
-            w = world_of((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS) | leave);
+            w = world_of((enum stage) s, (enum brake) b, way | leave);
             phase_decide(&w, EVENT_ROLLBACK, &d);
             CHECK(d.go && stage_is_undoing(d.row->to) &&
                       stage_phase(d.row->to) == stage_phase((enum stage) s),
                   "no rollback from %s, %s", stage_word((enum stage) s),
                   brake_word((enum brake) b));
+            /* What would run is what was stored, or nothing runs. */
+            w = world_of((enum stage) s, (enum brake) b, EVERYTHING & ~GUARD_BIT(UNDO_WHOLE));
+            phase_decide(&w, EVENT_ROLLBACK, &d);
+            CHECK(!d.go, "rollback from %s by a damaged undo", stage_word((enum stage) s));
             /* Phase by phase, all the way. */
-            reach((enum stage) s, (enum brake) b, GUARD_BIT(LOSSLESS) | GUARD_BIT(RELEASES_LIVE),
-                  STAGE_COUNT, reached);
+            reach((enum stage) s, (enum brake) b, way | GUARD_BIT(RELEASES_LIVE), STAGE_COUNT,
+                  reached);
             CHECK(is_reached(reached, STAGE_PLANNED), "no way back to the start from %s",
                   stage_word((enum stage) s));
             if (stage_phase((enum stage) s) != PHASE_CONTRACT)
                 continue;
-            /* What was hidden comes back whatever else holds or doesn't. */
-            w = world_of((enum stage) s, (enum brake) b, 0);
+            /* What was hidden comes back whatever else holds or doesn't, but for what would bring it back. */
+            w = world_of((enum stage) s, (enum brake) b, EVERYTHING & ~GUARD_BIT(UNDO_WHOLE));
+            phase_decide(&w, EVENT_RESTORE, &d);
+            CHECK(!d.go, "restore from %s by a damaged undo", stage_word((enum stage) s));
+            w = world_of((enum stage) s, (enum brake) b, GUARD_BIT(UNDO_WHOLE));
             phase_decide(&w, EVENT_RESTORE, &d);
             CHECK(d.go && d.row->to == STAGE_CONTRACT_UNDOING, "no restore from %s, %s",
                   stage_word((enum stage) s), brake_word((enum brake) b));
