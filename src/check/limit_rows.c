@@ -1,6 +1,8 @@
 /* Values at the limits in the rows that a statement goes by, instead of in its parameters. */
 #include "check/limits.h"
 
+#define BESIDE 6 /* values of another column */
+
 /* A new foreign key restricts those who delete what it points at, too. */
 static bool restricts_parent(const struct task *t, const char *table)
 {
@@ -48,7 +50,7 @@ static void add_row_as_named(struct proof *p, const struct app_statement *a,
         if (c->is_generated || c->is_identity || cat_is_in_key(r, c) ||
             !text_list_has(&l->said.names, c->name))
             continue;
-        int n = limit_values_named(p, l, c, values);
+        int n = limit_values_named(p, l, r, c, values);
         for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
             l->tries[l->n++] =
                 (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r};
@@ -117,7 +119,9 @@ void limits_add_rows(struct proof *p, const struct app_statement *a, int state, 
                        restricts_parent(p->t.states[state].task, r->name);
         if (r && w->verb == VERB_DELETE)
             add_pointed_at(p, a, r, l);
-        if (r && l->acts && w->verb != VERB_INSERT && limits_hold(p, state, r, NULL))
+        bool looks =
+            w->verb == VERB_UPDATE ? l->judges && !l->sync : l->acts && w->verb == VERB_DELETE;
+        if (r && looks && limits_hold(p, state, r, NULL))
             add_row_as_named(p, a, r, l);
         if (!r || !(deletes || computes_restricted(p, state, r, w)))
             continue;
@@ -178,7 +182,7 @@ static bool prelude_of(struct proof *p, const struct app_statement *a, const str
         int n = c->is_generated || c->is_identity || cat_is_in_key(r, c) ||
                         !text_list_has(&l->said.names, c->name)
                     ? 0
-                    : limit_values_named(p, l, c, values);
+                    : limit_values_named(p, l, r, c, values);
 
         for (int v = 0; v < n; v++) {
             const char *sql = change_sql(p, r, c->name, values[v]);
@@ -214,6 +218,51 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
         if (!l->tries[i].from)
             l->tries[i].prelude = prelude;
     return true;
+}
+
+/* Not by the statement itself, and named by the restriction. */
+static bool is_beside(const struct limits *l, const struct fact_write *w,
+                      const struct cat_relation *r, const struct cat_column *c)
+{
+    return !c->is_generated && !c->is_identity && !cat_is_in_key(r, c) &&
+           text_list_has(&l->said.names, c->name) && !text_list_has(&w->columns, c->name);
+}
+
+static void copy_tries(struct limits *l, int first, int upto, const char *prelude)
+{
+    for (int i = first; i < upto && l->n < LIMIT_TRIES; i++) {
+        const struct limit_try *t = &l->tries[i];
+
+        if (t->from || t->prelude || !text_list_has(&l->said.names, t->column))
+            continue;
+        l->tries[l->n] = *t;
+        l->tries[l->n++].prelude = prelude;
+    }
+}
+
+void limits_add_beside(struct proof *p, const struct app_statement *a, int state, int first,
+                       struct limits *l)
+{
+    const struct query *q = a->q;
+    const char *path = p->sessions[q->session].search_path;
+    int upto = l->n;
+
+    for (int i = 0; i < q->facts.n_writes && l->judges && !l->sync && q->n_before == 0; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
+
+        if (!r || !strchr("rp", r->kind) || w->verb != VERB_UPDATE ||
+            !limits_hold(p, state, r, NULL))
+            continue;
+        for (int c = 0; c < r->n_columns; c++) {
+            const char *values[LIMIT_VALUES];
+            int n = is_beside(l, w, r, &r->columns[c])
+                        ? limit_values_named(p, l, r, &r->columns[c], values)
+                        : 0;
+            for (int v = 0; v < n && v < BESIDE; v++)
+                copy_tries(l, first, upto, change_sql(p, r, r->columns[c].name, values[v]));
+        }
+    }
 }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */

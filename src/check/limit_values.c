@@ -2,6 +2,7 @@
 #include "check/limits.h"
 #include "check/types.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -10,7 +11,8 @@
 #define KEYS 8    /* of a document */
 #define LABELS 12
 #define CHECKED 24 /* values that checks of the other side name */
-#define NAMED 6    /* of those that a text names */
+#define OWN 16
+#define NAMED 6 /* of those that a text names */
 
 /* Those that are tried, each once. */
 struct values {
@@ -100,6 +102,16 @@ static void put_through(struct proof *p, const struct plan *sync, const struct c
     }
 }
 
+/* What the column's own checks let in, or name: a narrower one may not. */
+static void put_own(struct proof *p, const struct cat_relation *r, const struct cat_column *c,
+                    struct values *out)
+{
+    const char *v = NULL;
+
+    for (int k = 0; k < OWN && (v = value_from_checks(p->a, r, c, k)); k++)
+        put(out, v);
+}
+
 /* ---- where it goes by what a value is -------------------------------------------------------------------- */
 
 /* Around each number that is named, on both sides of zero. */
@@ -127,12 +139,37 @@ static void put_strings(const struct limits *l, struct values *out)
         put(out, l->said.strings.items[i].s);
 }
 
+/* What the column takes already, in other letters, with blanks, longer, with what is named: it may meet its checks still. */
+static void put_like(struct proof *p, const struct limits *l, const char *value, struct values *out)
+{
+    char *upper = arena_strdup(p->a, value);
+
+    for (char *c = upper; *c; c++)
+        *c = (char) toupper((unsigned char) *c);
+    put(out, upper);
+    put(out, arena_printf(p->a, "%sY", value));
+    put(out, arena_printf(p->a, "Y%s", value));
+    put(out, arena_printf(p->a, " %s ", value));
+    put(out, arena_printf(p->a, "%s%s", value, limit_text(p, l->longest)));
+    for (int i = 0; i < l->said.strings.n && i < NAMED; i++) {
+        const char *part = l->said.strings.items[i].s + strspn(l->said.strings.items[i].s, "%_");
+        put(out, arena_printf(p->a, "%s%.*s", value, (int) strcspn(part, "%_"), part));
+    }
+}
+
 /* As long as each number that is named, and a little off; what functions of text make something else of. */
-static void put_texts(struct proof *p, const struct limits *l, struct values *out)
+static void put_texts(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                      const struct cat_column *c, struct values *out)
 {
     static const char *const odd[] = {" y ", "Y", "y y", "y\n", "\xc3\xa9", "0", "y@y.yy", NULL};
+    const struct seed *s = seed_of(p, r->oid);
+    const char *had = s ? seed_value(s, c->name) : NULL, *taken = value_from_checks(p->a, r, c, 0);
 
     put_strings(l, out);
+    if (had)
+        put_like(p, l, had, out);
+    if (taken)
+        put_like(p, l, taken, out);
     for (int i = 0; odd[i]; i++)
         put(out, odd[i]);
     for (int i = 0; i < l->said.numbers.n && i < NAMED; i++) {
@@ -231,13 +268,13 @@ static void put_documents(struct proof *p, const struct limits *l, struct values
         put(out, whole[i]);
 }
 
-static void put_named(struct proof *p, const struct limits *l, const struct cat_column *c,
-                      struct values *out)
+static void put_named(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                      const struct cat_column *c, struct values *out)
 {
     if (c->category == 'N')
         put_numbers(p, l, out);
     else if (c->category == 'S')
-        put_texts(p, l, out);
+        put_texts(p, l, r, c, out);
     else if (c->category == 'A')
         put_arrays(p, l, c, out);
     else if (c->base == T_JSON || c->base == T_JSONB)
@@ -252,21 +289,26 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
     struct values v = {out, 0};
 
     put_usual(p, l, r, c, &v);
-    if (l->judges)
-        put_named(p, l, c, &v);
+    if (l->judges) {
+        put_own(p, r, c, &v);
+        put_named(p, l, r, c, &v);
+    }
     put_through(p, l->sync, r, &v);
     return v.n;
 }
 
-int limit_values_named(struct proof *p, const struct limits *l, const struct cat_column *c,
-                       const char **out)
+int limit_values_named(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                       const struct cat_column *c, const char **out)
 {
     struct values v = {out, 0};
 
     put(&v, NULL);
     put(&v, c->category == 'B' ? "true" : NULL);
     put(&v, c->category == 'B' ? "false" : NULL);
-    put_named(p, l, c, &v);
+    if (c->category == 'S')
+        put_strings(l, &v);
+    else
+        put_named(p, l, r, c, &v);
     return v.n;
 }
 

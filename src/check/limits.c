@@ -33,96 +33,6 @@ bool limits_hold(const struct proof *p, int state, const struct cat_relation *wr
            (!column || sync_reads(sync, column) || sync_target(sync, column));
 }
 
-/* The nth parameter that a write takes as it is: the column that it goes to. NULL: no more, or none there. */
-static const struct cat_column *written_by(const struct query *q, const struct fact_write *w,
-                                           const struct cat_relation *r, int n, int *param)
-{
-    if (w->columns.n > 0) {
-        *param = w->params ? w->params[n] : 0;
-        return *param > 0 && *param <= q->sets[0].n ? cat_column(r, w->columns.items[n].s) : NULL;
-    }
-    *param = n + 1;
-    return w->positional && q->facts.n_rels == 1 && n < q->sets[0].n && n < r->n_columns
-               ? &r->columns[n]
-               : NULL;
-}
-
-static void add_try(struct proof *p, const struct app_statement *a, int param, const char *what,
-                    const char *value, struct limits *l)
-{
-    const struct arg_set *base = &a->q->sets[0];
-
-    if (l->n == LIMIT_TRIES)
-        return;
-    struct limit_try *try = &l->tries[l->n++];
-    *try = (struct limit_try) {.a = a,
-                               .param = param,
-                               .column = what,
-                               .value = value,
-                               .args = arena_array(p->scratch, const char *, base->n + 1)};
-    memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
-    try->args[param - 1] = value;
-}
-
-static bool goes_in_as_it_is(const struct query *q, int param)
-{
-    for (int i = 0; i < q->facts.n_writes; i++)
-        for (int k = 0; q->facts.writes[i].params && k < q->facts.writes[i].columns.n; k++)
-            if (q->facts.writes[i].params[k] == param)
-                return true;
-    return false;
-}
-
-/* What is written is made of parameters, and nobody but the server knows how: lower($1), n + $2. */
-static void add_made(struct proof *p, const struct app_statement *a, int state,
-                     const struct cat_relation *r, const char *column, struct limits *l)
-{
-    const struct query *q = a->q;
-    const struct description *d = q->shape[p->t.states[state].from];
-    const struct cat_relation *with;
-
-    for (int n = 1; d && n <= d->n_params && n <= q->sets[0].n; n++) {
-        const char *values[LIMIT_VALUES];
-
-        if (goes_in_as_it_is(q, n) || args_compared(p, q, n, &with))
-            continue;
-        int count = limit_values_of_type(p, l, r, d->params[n - 1], values);
-        for (int v = 0; v < count; v++)
-            add_try(p, a, n, column, values[v], l);
-    }
-}
-
-static bool is_made(const struct fact_write *w, int n)
-{
-    return n < w->columns.n && (!w->params || w->params[n] == 0) &&
-           (n >= w->literals.n || !w->literals.items[n].s);
-}
-
-static void add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l)
-{
-    const struct query *q = a->q;
-
-    for (int i = 0; i < q->facts.n_writes; i++) {
-        const struct fact_write *w = &q->facts.writes[i];
-        const struct cat_relation *r =
-            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
-        int most = w->columns.n > 0 ? w->columns.n : q->sets[0].n, param = 0;
-
-        for (int k = 0; r && limits_hold(p, state, r, NULL) && k < most; k++) {
-            const struct cat_column *c = written_by(q, w, r, k, &param);
-            const char *values[LIMIT_VALUES];
-
-            if (is_made(w, k) && limits_hold(p, state, r, w->columns.items[k].s))
-                add_made(p, a, state, r, w->columns.items[k].s, l);
-            if (!c || !limits_hold(p, state, r, w->columns.n > 0 ? c->name : NULL))
-                continue;
-            int n = limit_values(p, l, r, c, values);
-            for (int v = 0; v < n; v++)
-                add_try(p, a, param, c->name, values[v], l);
-        }
-    }
-}
-
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
 /* Alone in its transaction: what comes before it in the application's is run as well. */
@@ -173,6 +83,12 @@ static const char *value_words(struct proof *p, const struct limit_try *t)
     return !t->value               ? "NULL"
            : strlen(t->value) > 40 ? "a text of full length"
                                    : arena_printf(p->a, "'%s'", t->value);
+}
+
+/* What was done to the row before. */
+static const char *beside_words(struct proof *p, const struct limit_try *t)
+{
+    return t->prelude && !t->from ? arena_printf(p->a, " after %s", t->prelude) : "";
 }
 
 static const char *what_words(struct proof *p, const struct limit_try *t)
@@ -228,12 +144,13 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync;
     struct finding *f = finding_of_state(
         p, t->a, w, culprit, deletes ? "restriction-breaks-old-writes" : "unproven-write",
-        sync ? arena_printf(p->a,
-                            "with %s = %s it works without the sync's trigger, which writes the "
-                            "other side as well, and fails with it: %s",
-                            what_words(p, t), value_words(p, t), r->message)
-             : arena_printf(p->a, "with %s = %s it worked before this step and fails after it: %s",
-                            what_words(p, t), value_words(p, t), r->message),
+        sync
+            ? arena_printf(p->a,
+                           "with %s = %s it works without the sync's trigger, which writes the "
+                           "other side as well, and fails with it: %s",
+                           what_words(p, t), value_words(p, t), r->message)
+            : arena_printf(p->a, "with %s = %s%s it worked before this step and fails after it: %s",
+                           what_words(p, t), value_words(p, t), beside_words(p, t), r->message),
         sync      ? way_of_sync(t, sync)
         : deletes ? "delete what points at them first, in a release before this one, or let the "
                     "foreign key do so (ON DELETE)"
@@ -256,10 +173,11 @@ static void report_else(struct proof *p, const struct limit_try *t, int state,
             ? arena_printf(p->a, "it writes %lld rows before this step and %lld after it",
                            t->affected, (long long) r->affected)
             : "it leaves other rows behind after this step than before it";
-    struct finding *f = finding_of_state(
-        p, t->a, world_met(p, t->a, state), state, "old-path-trigger-effect",
-        arena_printf(p->a, "with %s = %s %s", what_words(p, t), value_words(p, t), what),
-        "let only the statements of later releases meet what the step makes");
+    struct finding *f =
+        finding_of_state(p, t->a, world_met(p, t->a, state), state, "old-path-trigger-effect",
+                         arena_printf(p->a, "with %s = %s%s %s", what_words(p, t),
+                                      value_words(p, t), beside_words(p, t), what),
+                         "let only the statements of later releases meet what the step makes");
 
     f->probe = "X";
     limited_add(p, t->a, state, f);
@@ -289,9 +207,11 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
             int first = l->n;
-            add_tries(p, a, state, l);
+            limits_add_tries(p, a, state, l);
             if (!limits_show(p, a, state, first, l, err))
                 return false;
+            limits_add_beside(p, a, state, first, l);
+            limits_add_pairs(p, a, state, l);
         }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
@@ -354,8 +274,24 @@ static bool writes_restricted(const struct proof *p, const struct app_statement 
     return false;
 }
 
+/* Does it run from this step on? Then it needs the step, and isn't refused by it. */
+static bool runs_now(struct proof *p, const struct app_statement *a, bool *out, struct err *err)
+{
+    struct query copy = *a->q;
+    struct wire_result r = {0};
+    bool reached = false;
+
+    *out = false;
+    if (copy.n_sets == 0)
+        return true;
+    if (!probe_run(p, &copy, &r, &reached, NULL, err))
+        return false;
+    *out = r.ok && reached;
+    return true;
+}
+
 /* It was never seen to run: then nothing shows that the step lets it through. */
-static void report_unrun_writers(struct proof *p, int state)
+static bool report_unrun_writers(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
 
@@ -366,6 +302,11 @@ static void report_unrun_writers(struct proof *p, int state)
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
             p->t.releases[a->release].is_projected || !writes_restricted(p, a, state))
+            continue;
+        bool now = false;
+        if (!runs_now(p, a, &now, err))
+            return false;
+        if (now)
             continue;
         const struct outcome *run = a->q->run[s->from];
         const char *why = run ? run->message : "",
@@ -382,6 +323,7 @@ static void report_unrun_writers(struct proof *p, int state)
         f->probe = "X";
         limited_add(p, a, state, f);
     }
+    return true;
 }
 
 /* The parameter that a statement of the old side has for it; 0: none. like: of the other statement, where it is part of
@@ -400,9 +342,9 @@ static int param_of_old_side(const struct proof *p, const struct app_statement *
         for (int k = 0; r && sync_is_of(sync, r) && k < w->columns.n; k++)
             if (!sync_reads(sync, w->columns.items[k].s))
                 continue;
-            else if (written_by(q, w, r, k, &param))
+            else if (limits_written_by(q, w, r, k, &param))
                 return param;
-            else if (is_made(w, k) && like <= q->sets[0].n)
+            else if (limits_is_made(w, k) && like <= q->sets[0].n)
                 return like;
     }
     return 0;
@@ -427,7 +369,7 @@ static bool was_refused(struct proof *p, const struct limit_try *t, const struct
 
         if (param == 0)
             continue;
-        add_try(p, a, param, "", t->value, &one);
+        limits_add_try(p, a, param, "", t->value, &one);
         if (!run_try(p, &one, &one.tries[0], &r, &answer, err))
             return false;
         *out = !r.ok && !r.skipped;
@@ -495,8 +437,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 {
     bool still = false;
 
-    if (l)
-        report_unrun_writers(p, state);
+    if (l && !report_unrun_writers(p, state, err))
+        return false;
 
     for (int i = 0; l && i < l->n; i++) {
         const struct limit_try *t = &l->tries[i];

@@ -41,12 +41,29 @@ struct limits {
 bool limits_hold(const struct proof *p, int state, const struct cat_relation *written,
                  const char *column);
 
+/* limit_tries.c */
+
+/* The nth parameter that a write takes as it is: the column that it goes to. NULL: no more, or none there. */
+const struct cat_column *limits_written_by(const struct query *q, const struct fact_write *w,
+                                           const struct cat_relation *r, int n, int *param);
+/* Is the nth column made of something? */
+bool limits_is_made(const struct fact_write *w, int n);
+/* With this value for a parameter, which is for the column. */
+void limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
+                    const char *value, struct limits *l);
+void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* Two parameters that a restriction may hold against each other. */
+void limits_add_pairs(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+
 /* limit_rows.c: values in rows that a statement computes from, or deletes what they point at. */
 void limits_add_rows(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 /* Tries from `first` on of a statement that finds no row of ours, where a view, a policy or a rule may keep it from one:
  * they get a prelude that makes it find some. */
 bool limits_show(struct proof *p, const struct app_statement *a, int state, int first,
                  struct limits *l, struct err *err) MUST_CHECK;
+/* The same tries where the row that is found has something else in columns that the restriction names as well. */
+void limits_add_beside(struct proof *p, const struct app_statement *a, int state, int first,
+                       struct limits *l);
 /* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
@@ -61,8 +78,8 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
 int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
                          unsigned type, const char **out);
 /* Only what makes the state names, and NULL. */
-int limit_values_named(struct proof *p, const struct limits *l, const struct cat_column *c,
-                       const char **out);
+int limit_values_named(struct proof *p, const struct limits *l, const struct cat_relation *r,
+                       const struct cat_column *c, const char **out);
 
 /* limit_means.c: what makes the state, as far as it says by which values it tells rows apart. */
 
