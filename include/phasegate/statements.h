@@ -76,6 +76,7 @@ struct statement {
 struct statements {
     struct statement *items;
     int n;
+    int room; /* of items; for statements_parse */
 };
 
 #define STATEMENTS_FILE_MAX ((size_t) 64 << 20)

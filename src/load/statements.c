@@ -275,15 +275,37 @@ static void close_statement(struct reader *r)
         arena_printf(r->arena, "statement \"%s\": %s", s->name, why));
 }
 
+static void make_room(struct arena *a, struct statements *s, int room)
+{
+    s->items =
+        arena_grow(a, s->items, sizeof *s->items * (size_t) s->n, sizeof *s->items * (size_t) room);
+    s->room = room;
+}
+
+/* "-- name:", as often as it is there: room for twice as many, and copies on the way there, are memory. */
+static int count_names(const char *text, const char *end)
+{
+    int n = 0;
+
+    for (const char *line = text; line && line < end;) {
+        const char *word = line;
+
+        while (*word == '-' || *word == ' ' || *word == '\t')
+            word++;
+        n += *line == '-' && strncmp(word, "name:", strlen("name:")) == 0;
+        line = memchr(line, '\n', (size_t) (end - line));
+        line = line ? line + 1 : NULL;
+    }
+    return n;
+}
+
 static void open_statement(struct reader *r, const char *value, struct line l)
 {
     struct statements *out = r->out;
-    size_t n = (size_t) out->n;
 
     close_statement(r);
-    if ((n & (n - 1)) == 0) /* they grow by doubling */
-        out->items = arena_grow(r->arena, out->items, sizeof *out->items * n,
-                                sizeof *out->items * (n ? 2 * n : 1));
+    if (out->n >= out->room)
+        make_room(r->arena, out, 2 * out->n + 1);
     r->open = &out->items[out->n++];
     *r->open = (struct statement) {.at = {r->file, l.number, 1}};
     r->in_sql = false;
@@ -413,6 +435,9 @@ bool statements_parse(struct arena *a, const char *path, const char *bytes, size
     bool has_mark = n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
     char *text = arena_strndup(a, bytes + 3 * has_mark, n - 3 * (size_t) has_mark);
     r.nothing = arena_strdup(a, "");
+    int names = count_names(text, text + strlen(text));
+    if (out->n + names > out->room) /* of many small files, twice as much */
+        make_room(a, out, names > out->n ? out->n + names : 2 * out->n);
     for (char *p = text, *end = text + strlen(text); p < end;) {
         char *newline = memchr(p, '\n', (size_t) (end - p));
         char *stop = newline ? newline : end;
