@@ -112,8 +112,10 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
         int last = 0;
         while (last < o.n && !wire_is_last_word(&r[last]))
             last++;
+        if (last <= step || last > done)
+            return lost_note(p, o.op, o.n, r);
         /* The step ended the session: no statement is to blame. */
-        return last > step && last <= done ? false : lost_note(p, o.op, o.n, r);
+        return r[last].message ? err_detail(err, "%s", r[last].message) : false;
     }
     /* What it was told of is for the step itself. */
     wire_notices(p->owner, p->scratch, &(struct text_list) {0});

@@ -49,7 +49,7 @@ static const struct pair *mapping_of(const struct scene *s, const struct cat_rel
 
     for (int i = 0; !found && i < s->p->t.n_plans; i++) {
         *plan = s->p->t.plans[i];
-        if (sync_is_of(*plan, r) && is_kept(s->p, s->state, *plan))
+        if (is_kept(s->p, s->state, *plan) && sync_is_of(*plan, r))
             found = mapping_in(sync_target(*plan, c->name) ? &(*plan)->sync.reverse
                                                            : &(*plan)->sync.forward,
                                r, c);
