@@ -181,6 +181,7 @@ bool context_environment(struct context *c, struct err *err) MUST_CHECK;
 struct plan *context_plan(struct context *c, const char *id, struct err *err); /* NULL: err */
 /* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself
  * when it is whole, else *room, in arena a. NULL: err. */
+bool context_facts(struct plan_set *set, struct plan *p, struct err *err);
 struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct arena *a,
                                struct plan *room, struct err *err);
 /* All problems to standard error (text) and into the error object (json). */
