@@ -162,6 +162,39 @@ static bool undo(struct job *j, struct arena *a, struct err *err)
     return true;
 }
 
+static bool is_killed(const struct err *err)
+{
+    return err->reason && strcmp(err->reason, brake_word(BRAKE_KILLED)) == 0;
+}
+
+static bool again(struct job *j, struct arena *a, struct err *err)
+{
+    struct plan_state state = {0};
+    const char *next = NULL;
+
+    for (int i = 0; i < 2 * PHASE_SLOTS; i++) {
+        struct advance_result r = {0};
+        if (!ledger_plan_state(j->engine.db, a, j->plan.id.s, &state, err))
+            return false;
+        if (state.brake == BRAKE_KILLED &&
+            !engine_resume(&j->engine, &j->plan, "forward again", a, &next, err))
+            return false;
+        enum phase phase = stage_next_phase(state.stage);
+        if (phase == PHASE_NONE || stage_has_finished(state.stage, j->c->phase))
+            return true;
+        while (phase < j->c->phase && !j->plan.phases[phase].present)
+            phase++;
+        struct advance_options o = {.release = j->plan.phases[phase].release.s};
+        if (engine_advance(&j->engine, &j->plan, &o, a, &r, err))
+            continue;
+        if (!is_killed(err))
+            return false;
+        err_clear(err);
+    }
+    return err_set(err, ERR_STOPPED, "it stands at \"%s\" and gets no further",
+                   stage_word(state.stage));
+}
+
 static bool perform(struct job *j, int64_t *ms, struct err *err)
 {
     const struct command *c = j->c;
@@ -175,8 +208,9 @@ static bool perform(struct job *j, int64_t *ms, struct err *err)
         (void) !engine_dry_run(&j->engine, &j->plan, EVENT_ADVANCE, &o, &j->arena, &j->dry,
                                &ignored);
     int64_t began = clock_mono_ms(j->clock.real);
-    bool ok = c->word == COMMAND_UNDO
-                  ? undo(j, &j->arena, err)
+    bool ok = c->word == COMMAND_UNDO ? undo(j, &j->arena, err)
+              : c->word == COMMAND_AGAIN
+                  ? again(j, &j->arena, err)
                   : engine_advance(&j->engine, &j->plan, &o, &j->arena, &r, err);
     *ms = clock_mono_ms(j->clock.real) - began;
     return ok;

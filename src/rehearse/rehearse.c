@@ -128,7 +128,7 @@ static bool undo_and_again(struct scene *s, struct rehearse_phase *p, const stru
                            const struct state *after, struct err *err)
 {
     struct command undo = {COMMAND_UNDO, &s->plan, p->phase, false};
-    struct command again = {COMMAND_ADVANCE, &s->plan, p->phase, false};
+    struct command again = {COMMAND_AGAIN, &s->plan, p->phase, false};
     struct command_answer a = {0};
     struct text_list elsewhere = {0};
     int64_t *waits = NULL;

@@ -78,7 +78,8 @@ bool stage_sizes(struct scene *s, int64_t *bytes, int64_t *wal, struct err *err)
 
 /* ---- command.c: one command of the engine, in a process of its own --------------------------------------- */
 
-enum command_word { COMMAND_ADVANCE, COMMAND_UNDO, COMMAND_REPEAT };
+/* AGAIN: forward after an undo, with what an undo that took flags down asks for: resume, and their phase once more. */
+enum command_word { COMMAND_ADVANCE, COMMAND_UNDO, COMMAND_REPEAT, COMMAND_AGAIN };
 
 struct command {
     enum command_word word;

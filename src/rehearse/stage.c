@@ -80,7 +80,7 @@ static void take_plans(struct scene *s)
             s->set.plans[i] = s->plan;
 }
 
-/* Nobody has to approve, no hour is wrong, and the way back is open. */
+/* Nobody has to approve, and no hour is wrong. What has no lossless way back has none here either. */
 static void make_policy(struct scene *s)
 {
     s->policy = policy_effective(&s->set.project, NULL);
@@ -88,7 +88,7 @@ static void make_policy(struct scene *s)
         s->policy.approvals[i] = 0;
     s->policy.maintenance_window = (struct text) {0};
     s->policy.kill_drill_ms = s->policy.rehearsal_max_age_ms = s->policy.hold_ms = 0;
-    s->policy.forward_only = 0;
+    s->policy.forward_only = 1;
     s->policy.proof = PROOF_OFF;
     if (!s->o->clone_url)
         s->policy.preflight = PREFLIGHT_OFF; /* of rows that are made up it would tell nothing */
@@ -159,52 +159,112 @@ bool stage_reset(struct scene *s, struct err *err)
            shadow_url(s->o->shadow, s->a, next, &url, err) && use(s, url, err);
 }
 
-/* A plan that this one builds on: as far as it has to be. */
-static bool run_before(struct scene *s, const struct plan_dep *d, int depth, struct err *err)
-{
-    struct plan *p = NULL;
+/* A phase of a plan that this one builds on. */
+struct earlier {
+    struct plan *plan;
+    enum phase phase;
+};
 
+struct earlier_list {
+    struct earlier *items;
+    int n;
+};
+
+static struct plan *own_plan(struct scene *s, const char *id)
+{
     for (int i = 0; i < s->set.n_plans; i++)
-        if (strcmp(s->set.plans[i].id.s, d->plan.s) == 0)
-            p = &s->set.plans[i];
-    if (!p || depth > 32)
-        return true; /* plan_set_load has said so */
-    if (!s->o->facts(s->o->set, &s->o->set->plans[p - s->set.plans], err))
+        if (strcmp(s->set.plans[i].id.s, id) == 0)
+            return &s->set.plans[i];
+    return NULL;
+}
+
+static bool is_listed(const struct earlier_list *l, const struct plan *p, enum phase phase)
+{
+    for (int i = 0; i < l->n; i++)
+        if (l->items[i].plan == p && l->items[i].phase == phase)
+            return true;
+    return false;
+}
+
+/* Whole, like the plan itself. */
+static bool make_whole(struct scene *s, struct plan *p, struct err *err)
+{
+    struct plan *from = &s->o->set->plans[p - s->set.plans];
+
+    if (!s->o->facts(s->o->set, from, err))
         return false;
-    *p = s->o->set->plans[p - s->set.plans];
+    *p = *from;
     take_waits_out(s, p);
-    for (int i = 0; i < p->n_depends_on; i++)
-        if (!run_before(s, &p->depends_on[i], depth + 1, err))
-            return false;
-    for (int i = PHASE_FIRST; i <= (int) d->phase; i++) {
-        struct command c = {COMMAND_ADVANCE, p, (enum phase) i, false};
-        struct command_answer answer = {0};
-        if (!p->phases[i].present)
-            continue;
-        if (!command_run(s, &c, &answer, err))
-            return false;
-        if (!answer.ok) {
-            err_set(err, ERR_NO, "plan %s, which %s depends on, can't be run before it: %s",
-                    p->id.s, s->plan.id.s, answer.message);
-            return err_hint(err, "phasegate rehearse %s", p->id.s);
-        }
-    }
     return true;
+}
+
+static bool list_earlier(struct scene *s, const struct plan_dep *d, struct earlier_list *l,
+                         struct err *err)
+{
+    struct plan *p = own_plan(s, d->plan.s);
+
+    if (!p || is_listed(l, p, d->phase))
+        return true;
+    if (!make_whole(s, p, err))
+        return false;
+    for (int i = PHASE_FIRST; i <= (int) d->phase; i++) {
+        if (!p->phases[i].present || is_listed(l, p, (enum phase) i))
+            continue;
+        l->items = arena_more(s->a, l->items, sizeof *l->items, l->n);
+        l->items[l->n++] = (struct earlier) {p, (enum phase) i};
+    }
+    for (int i = 0; i < p->n_depends_on; i++)
+        if (!list_earlier(s, &p->depends_on[i], l, err))
+            return false;
+    return true;
+}
+
+/* As their releases came, and in one release by their timestamps. */
+static bool comes_after(const struct scene *s, const struct earlier *x, const struct earlier *y)
+{
+    int order = release_compare(&s->set.project, x->plan->phases[x->phase].release.s,
+                                y->plan->phases[y->phase].release.s);
+
+    return order > 0 || (order == 0 && x->plan->time > y->plan->time);
+}
+
+static bool run_earlier(struct scene *s, const struct earlier *e, struct err *err)
+{
+    struct command c = {COMMAND_AGAIN, e->plan, e->phase, false};
+    struct command_answer answer = {0};
+
+    if (!command_run(s, &c, &answer, err))
+        return false;
+    if (answer.ok)
+        return true;
+    err_set(err, ERR_NO, "plan %s, which %s depends on, can't be run before it: %s", e->plan->id.s,
+            s->plan.id.s, answer.message);
+    return err_hint(err, "phasegate rehearse %s", e->plan->id.s);
 }
 
 static bool run_all_before(struct scene *s, struct err *err)
 {
+    struct earlier_list l = {0};
     const char *url = NULL;
+    int gates = s->out->n_gates;
 
     if (!s->plan.n_depends_on)
         return true;
     if (!shadow_url(s->o->shadow, s->a, TEMPLATE, &url, err) || !use(s, url, err))
         return false;
-    int gates = s->out->n_gates;
     for (int i = 0; i < s->plan.n_depends_on; i++)
-        if (!run_before(s, &s->plan.depends_on[i], 0, err))
+        if (!list_earlier(s, &s->plan.depends_on[i], &l, err))
             return false;
     s->out->n_gates = gates;
+    for (int i = 1; i < l.n; i++)
+        for (int k = i; k > 0 && comes_after(s, &l.items[k - 1], &l.items[k]); k--) {
+            struct earlier x = l.items[k];
+            l.items[k] = l.items[k - 1];
+            l.items[k - 1] = x;
+        }
+    for (int i = 0; i < l.n; i++)
+        if (!run_earlier(s, &l.items[i], err))
+            return false;
     return true;
 }
 

@@ -61,6 +61,18 @@ static bool read_tables(struct db *db, struct arena *a, struct state *out, struc
     return true;
 }
 
+/* Whether absent phases were passed over at once or will be next time makes no difference. */
+static enum stage past_absent(const struct plan *p, enum stage s)
+{
+    enum phase next = stage_next_phase(s);
+
+    while (next != PHASE_NONE && !stage_is_running(s) && !p->phases[next].present) {
+        s = next == PHASE_LAST ? STAGE_PURGED : stage_of(next, 1);
+        next = stage_next_phase(s);
+    }
+    return s;
+}
+
 static bool read_plan(struct scene *s, struct db *db, struct arena *a, struct state *out,
                       struct err *err)
 {
@@ -68,7 +80,7 @@ static bool read_plan(struct scene *s, struct db *db, struct arena *a, struct st
 
     if (!ledger_plan_state(db, a, s->plan.id.s, &p, err))
         return false;
-    out->stage = stage_word(p.stage);
+    out->stage = stage_word(past_absent(&s->plan, p.stage));
     out->flags =
         arena_printf(a, "read %d %%, write %d %%", p.percent[FLAG_READ], p.percent[FLAG_WRITE]);
     return true;

@@ -11,7 +11,7 @@ from project import BOUND, column_plan, full_plan, phase, plan, step
 # What plans are rehearsed on: rows are made for it.
 BASELINE = """CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text);
 CREATE TABLE lines (id bigint PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders, quantity int CHECK (quantity > 0));
-CREATE TABLE log (at timestamptz NOT NULL DEFAULT now(), what text);
+CREATE TABLE log (what text);
 """
 
 OLD = """-- name: GetOrder :one
@@ -140,27 +140,31 @@ class Found(Case):
         self.assertEqual(r["phases"][0]["undo"]["left"], ["column legacy_ref of public.orders holds something else"])
 
     def test_a_step_that_is_not_idempotent(self):
-        p = self.rehearsed([full_plan(phases={"expand": phase("expand", steps=[
-            step("column", "ALTER TABLE orders ADD COLUMN external_ref text"),
+        p = self.rehearsed([full_plan(phases={"write_activation": phase("write_activation", steps=[
+            step("column", "ALTER TABLE log ADD COLUMN who text"),
             step("note", "INSERT INTO log (what) VALUES ('here')", applied_when="SELECT false",
                  undo="DELETE FROM log WHERE what = 'here'")])})])
         r = self.rehearse(p, code=1)
-        twice = {s["step"]: s for s in r["phases"][0]["run_twice"]}
+        twice = {s["step"]: s for s in r["phases"][2]["run_twice"]}
         self.assertTrue(twice["column"]["idempotent"])
         self.assertEqual((twice["note"]["idempotent"], twice["note"]["changed"]),
                          (False, ["public.log has 202 rows, and had 201"]))
 
     def test_a_kill_that_leads_elsewhere(self):
         """Half of a step that commits piece by piece, and is told to be done by its last piece alone."""
-        p = self.rehearsed([full_plan(phases={"expand": phase("expand", steps=[
-            step("column", "ALTER TABLE orders ADD COLUMN external_ref text"),
-            step("notes", "INSERT INTO log (what) VALUES ('a'); SELECT pg_sleep(1); INSERT INTO log (what) VALUES ('b')",
-                 transaction="none", applied_when="SELECT EXISTS (SELECT FROM log WHERE what = 'b')",
+        p = self.rehearsed([full_plan(phases={"write_activation": phase("write_activation", steps=[
+            step("notes", "CALL note_both()", transaction="none", applied_when="SELECT EXISTS (SELECT FROM log WHERE what = 'b')",
                  undo="DELETE FROM log WHERE what IN ('a', 'b')")])})])
+        p.put("baseline.sql", BASELINE + """CREATE PROCEDURE note_both() LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO log (what) VALUES ('a'); COMMIT;
+                PERFORM pg_sleep(1);
+                INSERT INTO log (what) VALUES ('b');
+            END $$;""")
         r = self.rehearse(p, "--kills", "12", "--seed", "3", code=1)
         elsewhere = r["kills"]["elsewhere"]
-        self.assertTrue(elsewhere, r["kills"])
-        self.assertIn("advance orders-ref --release 1.1.0", elsewhere[0]["command"])
+        self.assertTrue(elsewhere, (r["kills"], r["problems"]))
+        self.assertIn("advance orders-ref --release 1.3.0", elsewhere[0]["command"])
         self.assertRegex(" ".join(elsewhere[0]["left"]), r"public\.log has 20\d rows, and had 202")
 
     def test_requests_that_fail(self):
