@@ -446,6 +446,7 @@ class Json(Case):
     LIFE = (
         ("init", 0), ("new another-one", 0), ("show machine", 0), ("show rules", 0), ("show config", 0),
         ("show plans", 0), ("status", 0), ("status --flags", 0), ("preflight customers-email", 0),
+        ("rehearse customers-email --rows 20 --kills 2", 0),
         ("advance customers-email --release 1.1.0 --dry-run", 0), ("advance customers-email --release 1.1.0", 0),
         ("guard --release 1.1.0", 0), ("doctor", 0), ("advance customers-email --release 1.2.0", 0), ("backfill customers-email", 0),
         ("backfill customers-email verify", 0),
