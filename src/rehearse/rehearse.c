@@ -186,6 +186,8 @@ static bool one_phase(struct scene *s, enum phase phase, struct state *before, b
     if (!a.ok) {
         struct text_list left = {0};
         text_add(s->a, &left, "%s", a.message);
+        if (!s->o->clone_url && !s->set.project.baseline.s)
+            text_add(s->a, &left, "the project has no baseline:, so the server began empty");
         p->undo = REHEARSE_NO_UNDO;
         p->undo_why = "it didn't get so far";
         problem(s, arena_printf(s->a, "%s fails", phase_word(phase)), &left);
