@@ -39,7 +39,8 @@ static bool one_command(struct scene *s, const struct command *c, const struct s
         struct state now;
         if (!state_read(s, &now, err))
             return false;
-        state_compare_all(s->a, wanted, &now, &left);
+        if (!restless_compare(s, wanted, &now, &left, err))
+            return false;
     }
     *elsewhere = left.n > 0;
     if (*elsewhere)

@@ -22,6 +22,13 @@ static void problem(struct scene *s, const char *what, const struct text_list *l
     text_add(s->a, &s->out->problems, "%s", str_text(&text));
 }
 
+static void say(struct scene *s, const char *phase, const char *what)
+{
+    events_emit(s->o->ports->events,
+                &(struct event) {
+                    .kind = EVENT_INFO, .plan = s->plan.id.s, .phase = phase, .message = what});
+}
+
 /* ---- with the load ------------------------------------------------------------------------------------------ */
 
 static const char *release_before(const struct scene *s, const char *version)
@@ -155,8 +162,8 @@ static bool undo_and_again(struct scene *s, struct rehearse_phase *p, const stru
         text_add(s->a, &elsewhere, "%s", a.message);
     else if (!state_read(s, &now, err))
         return false;
-    else
-        state_compare_all(s->a, after, &now, &elsewhere);
+    else if (!restless_compare(s, after, &now, &elsewhere, err))
+        return false;
     if (elsewhere.n)
         problem(s, arena_printf(s->a, "%s after its undo leads elsewhere", phase_word(p->phase)),
                 &elsewhere);
@@ -174,6 +181,7 @@ static bool one_phase(struct scene *s, enum phase phase, struct state *before, b
     struct state after;
     int problems = s->out->problems.n;
 
+    say(s, phase_word(phase), "forward, its steps twice, back, and forward again");
     *p = (struct rehearse_phase) {.phase = phase, .release = s->plan.phases[phase].release.s};
     if (!stage_sizes(s, &bytes[0], &wal[0], err) || !run_loaded(s, &c, &a, &waits, err) ||
         !stage_sizes(s, &bytes[1], &wal[1], err))
@@ -234,6 +242,7 @@ static bool go_back(struct scene *s, struct err *err)
     struct rehearsal *r = s->out;
     struct state now;
 
+    say(s, NULL, "all the way back");
     for (int i = r->n_phases - 1; i >= 0; i--) {
         struct command c = {COMMAND_UNDO, &s->plan, r->phases[i].phase, false};
         struct command_answer a = {0};
@@ -284,6 +293,7 @@ static bool undisturbed_and_killed(struct scene *s, struct err *err)
     struct clock *clock = s->o->ports->clock;
     int n = lay_way(s, way);
 
+    say(s, NULL, arena_printf(s->a, "killed and resumed, %lld times", (long long) s->o->kills));
     if (!s->o->clone_url && !stage_reset(s, err))
         return false;
     for (int i = 0; i < n; i++) {

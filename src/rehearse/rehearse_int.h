@@ -27,8 +27,9 @@ struct state {
     struct schema_sums schema;
     struct state_table *tables;
     int n_tables;
-    const char *stage; /* of the plan; NULL: no ledger */
-    const char *flags; /* "read 0, write 100"; NULL: no ledger */
+    const char *stage;                /* of the plan; NULL: no ledger */
+    const char *flags;                /* "read 0, write 100"; NULL: no ledger */
+    const struct text_list *restless; /* the scene's */
 };
 
 struct scene;
@@ -65,12 +66,22 @@ struct scene {
     struct state start;
     const char *roles;
     struct text_list ran; /* "GetOrder of release 1.2.0": in some load */
+    /* "public.orders.migrated_at": columns that hold something else after each run, as now() does */
+    struct text_list restless;
+    int restless_phases; /* so many phases were looked at */
 };
 
 bool stage_open(struct scene *s, struct err *err) MUST_CHECK;
 void stage_close(struct scene *s);
 /* The database as it was at the start; only on the shadow. */
 bool stage_reset(struct scene *s, struct err *err) MUST_CHECK;
+/* One more of those, with flags of its own; away: back to where we were. */
+struct aside {
+    const char *url, *search_path, *folder, *flags_path, *name;
+    const char *const *variables;
+};
+bool stage_aside(struct scene *s, const char *name, struct aside *out, struct err *err) MUST_CHECK;
+bool stage_away(struct scene *s, const struct aside *from, struct err *err) MUST_CHECK;
 bool stage_db(struct scene *s, bool writable, struct db **out, struct err *err) MUST_CHECK;
 uint32_t stage_random(struct scene *s, uint32_t below);
 /* Bytes of the database, and where its WAL has got to. */
@@ -120,6 +131,13 @@ bool load_begin(struct scene *s, const char *old, const char *newer, struct load
 bool load_end(struct scene *s, struct load *l, const char *during, struct command_task *tasks,
               int n_tasks, int64_t *waits, struct err *err) MUST_CHECK;
 void load_drop(struct load *l, struct clock *clock);
+
+/* ---- restless.c */
+
+/* Where two states differ that shouldn't: what differs by itself, from one run to another on the same rows, is left aside.
+ * Only on the shadow; left is written anew. */
+bool restless_compare(struct scene *s, const struct state *wanted, const struct state *got,
+                      struct text_list *left, struct err *err) MUST_CHECK;
 
 /* ---- kills.c -------------------------------------------------------------------------------------------------- */
 

@@ -159,6 +159,27 @@ bool stage_reset(struct scene *s, struct err *err)
            shadow_url(s->o->shadow, s->a, next, &url, err) && use(s, url, err);
 }
 
+bool stage_aside(struct scene *s, const char *name, struct aside *out, struct err *err)
+{
+    const char *url = NULL;
+
+    *out = (struct aside) {s->url, s->search_path, s->folder, s->flags.path, name, s->variables};
+    s->folder = arena_printf(s->a, "%s/%s", out->folder, name);
+    s->flags.path = arena_printf(s->a, "%s.json", s->folder);
+    return shadow_database(s->o->shadow, name, TEMPLATE, err) &&
+           shadow_url(s->o->shadow, s->a, name, &url, err) && use(s, url, err);
+}
+
+bool stage_away(struct scene *s, const struct aside *from, struct err *err)
+{
+    s->url = from->url;
+    s->search_path = from->search_path;
+    s->folder = from->folder;
+    s->flags.path = from->flags_path;
+    s->variables = from->variables;
+    return shadow_drop(s->o->shadow, from->name, err);
+}
+
 /* A phase of a plan that this one builds on. */
 struct earlier {
     struct plan *plan;

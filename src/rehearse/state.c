@@ -89,7 +89,7 @@ static bool read_plan(struct scene *s, struct db *db, struct arena *a, struct st
 bool state_read_from(struct scene *s, struct db *db, struct arena *a, struct state *out,
                      struct err *err)
 {
-    *out = (struct state) {0};
+    *out = (struct state) {.restless = &s->restless};
     db_set_deadline_ms(db, SUMS_MS);
     return check_live_shape(db, a, s->roles, &out->schema, NULL, err) &&
            read_tables(db, a, out, err) && read_plan(s, db, a, out, err);
@@ -142,8 +142,17 @@ static void compare_schemas(struct arena *a, const struct schema_sums *x,
     }
 }
 
-static void compare_rows(struct arena *a, const struct state_table *x, const struct state_table *y,
-                         const struct state *known, struct text_list *left, struct text_list *stays)
+static bool is_restless(const struct state *s, const struct state_table *t, const char *column)
+{
+    AUTO(str) name = {0};
+
+    str_addf(&name, "%s.%s.%s", t->schema, t->name, column);
+    return text_list_has(s->restless, str_text(&name));
+}
+
+static void compare_rows(struct arena *a, const struct state *before, const struct state_table *x,
+                         const struct state_table *y, const struct state *known,
+                         struct text_list *left, struct text_list *stays)
 {
     const struct state_table *k = known ? table_of(known, x->schema, x->name) : NULL;
     int differ = 0;
@@ -157,6 +166,8 @@ static void compare_rows(struct arena *a, const struct state_table *x, const str
         if (!d || strcmp(c->sum, d->sum) == 0)
             continue;
         differ++;
+        if (is_restless(before, x, c->name))
+            continue;
         text_add(a, known && !column_of(k, c->name) ? stays : left,
                  "column %s of %s.%s holds something else", c->name, x->schema, x->name);
     }
@@ -175,7 +186,7 @@ void state_compare(struct arena *a, const struct state *before, const struct sta
         const struct state_table *t = &before->tables[i];
         const struct state_table *u = table_of(after, t->schema, t->name);
         if (u)
-            compare_rows(a, t, u, known, left, stays ? stays : &ignored);
+            compare_rows(a, before, t, u, known, left, stays ? stays : &ignored);
     }
 }
 

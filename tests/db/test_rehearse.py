@@ -109,6 +109,12 @@ class Whole(Case):
         for words in ("undone in", "idempotent", "way back from the end: to the start, schema and rows", "is rehearsed"):
             self.assertIn(words, done.stdout)
 
+    def test_what_is_another_value_each_time(self):
+        p = self.rehearsed([full_plan(phases={"write_activation": phase("write_activation", steps=[
+            step("column", "ALTER TABLE log ADD COLUMN seen timestamptz DEFAULT clock_timestamp()")])})])
+        r = self.rehearse(p, "--kills", "3")
+        self.assertEqual(r["kills"]["made"], 3)
+
     def test_a_plan_that_others_come_before(self):
         first = column_plan("first", 20260101000000, phases={"expand": phase("expand", steps=[
             step("t", "CREATE TABLE kinds (id int PRIMARY KEY)")])})
