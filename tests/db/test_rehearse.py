@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import signal
+import tempfile
 import unittest
 
 import pgtest
@@ -197,6 +200,20 @@ class Found(Case):
         self.rehearse(p, "--allow-commands", "--kills", "0")
 
 
+class Left(Case):
+    def test_a_signal_leaves_nothing(self):
+        p = self.rehearsed([full_plan()])
+        tmp = tempfile.mkdtemp(prefix="pgr.", dir="/tmp")
+        self.addCleanup(shutil.rmtree, tmp, ignore_errors=True)
+        os.chmod(tmp, 0o755)
+        for words in ("dual_read", "killed and resumed"):
+            with p.start("rehearse", "orders-ref", "--kills", "100", env={"TMPDIR": tmp}) as running:
+                pgtest.wait_until(lambda: words in running.stderr, 60, what=words)
+                running.signal(signal.SIGTERM)
+                done = running.wait(60)
+            self.assertEqual((done.rc, os.listdir(tmp)), (143, []), done)
+
+
 class Clone(Case):
     def test_on_a_server_of_its_own(self):
         p = self.rehearsed([full_plan()])
@@ -209,6 +226,18 @@ class Clone(Case):
             self.assertEqual((r["kills"]["made"], r["kills"]["elsewhere"]), (4, []))
             self.assertIn({"table": "public.orders", "before": 300, "after": 300}, r["rows"])
             self.assertTrue(schema)
+
+    def test_its_password_is_told_nobody(self):
+        p = self.rehearsed([column_plan()], statements={})
+        with pgtest.Cluster() as other:
+            db = other.create_database()
+            db.psql(BASELINE)
+            url = db.url.replace("postgres@", "postgres:s3cr3t@")
+            self.assertIn("s3cr3t", url)
+            done = p.ok("-e", "staging", "rehearse", "orders-ref", "--clone", url, "--kills", "1", "--format", "json")
+            self.assertNotIn("s3cr3t", done.stdout + done.stderr + "".join(p.dump()))
+        done = p.exits(3, "rehearse", "orders-ref", "--clone", url)  # nobody is there any more
+        self.assertNotIn("s3cr3t", done.stdout + done.stderr)
 
     def test_by_a_command(self):
         p = self.rehearsed([full_plan()])
