@@ -74,6 +74,11 @@ struct rehearse_phase {
     struct text_list stays; /* what the plan fills by itself and an undo leaves filled */
 };
 
+struct rehearse_test { /* one of the plan's tests: */
+    const char *id;
+    struct text_list left; /* what isn't as it expects; none: it passed */
+};
+
 struct rehearse_rows {
     const char *table;
     int64_t before, after;
@@ -111,6 +116,9 @@ struct rehearsal {
     int n_rows;
     struct filled_table *filled;
     int n_filled;
+    struct rehearse_test *tests;
+    int n_tests;
+    const char *tests_why;     /* why they weren't run; NULL */
     int n_gates;               /* that weren't measured */
     struct text_list problems; /* sentences; none: it is green */
 };

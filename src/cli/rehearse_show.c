@@ -99,6 +99,18 @@ static void show_kills(struct context *c, const struct rehearsal *r)
               r->kills.why ? ": " : "", r->kills.why ? r->kills.why : "");
 }
 
+static void show_tests(struct context *c, const struct rehearsal *r)
+{
+    struct out *o = &c->out;
+
+    for (int i = 0; i < r->n_tests; i++)
+        out_print(o, "test %s: %s%s%s\n", r->tests[i].id,
+                  out_style(o, r->tests[i].left.n ? STYLE_BAD : STYLE_GOOD),
+                  r->tests[i].left.n ? "fails" : "passes", out_style(o, STYLE_PLAIN));
+    if (r->tests_why)
+        out_print(o, "tests: not run: %s\n", r->tests_why);
+}
+
 static void show_notes(struct context *c, const struct rehearsal *r)
 {
     struct out *o = &c->out;
@@ -136,6 +148,7 @@ static void show_text(struct context *c, const struct rehearsal *r, const char *
               r->went_back ? "to the start, schema and rows" : "not gone",
               r->chain_why ? arena_printf(&c->arena, ": %s", r->chain_why) : "");
     show_kills(c, r);
+    show_tests(c, r);
     show_notes(c, r);
     for (int i = 0; i < r->problems.n; i++)
         out_print(o, "%sproblem:%s %s\n", out_style(o, STYLE_BAD), out_style(o, STYLE_PLAIN),

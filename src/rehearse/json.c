@@ -105,6 +105,20 @@ static void kills_json(struct json_out *j, const struct rehearsal *r)
     json_object_end(j);
 }
 
+static void tests_json(struct json_out *j, const struct rehearsal *r)
+{
+    json_array_begin(j, "tests");
+    for (int i = 0; i < r->n_tests; i++) {
+        json_object_begin(j, NULL);
+        json_str(j, "test", r->tests[i].id);
+        json_bool(j, "passed", r->tests[i].left.n == 0);
+        texts(j, "found", &r->tests[i].left);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    json_str(j, "tests_not_run", r->tests_why);
+}
+
 static void rows_json(struct json_out *j, const struct rehearsal *r)
 {
     json_array_begin(j, "rows");
@@ -146,6 +160,7 @@ void rehearse_json(struct json_out *j, const struct rehearsal *r)
     json_object_end(j);
     load_json(j, r);
     kills_json(j, r);
+    tests_json(j, r);
     rows_json(j, r);
     json_int(j, "gates_not_measured", r->n_gates);
     texts(j, "problems", &r->problems);

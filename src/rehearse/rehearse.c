@@ -408,7 +408,7 @@ static bool play(struct scene *s, struct err *err)
     if (whole && !go_back(s, err))
         return false;
     judge_load(s);
-    return kills(s, err);
+    return tests_run(s, err) && kills(s, err);
 }
 
 bool rehearse_run(const struct rehearse_options *o, struct arena *a, struct rehearsal *out,

@@ -80,7 +80,8 @@ struct aside {
     const char *url, *search_path, *folder, *flags_path, *name;
     const char *const *variables;
 };
-bool stage_aside(struct scene *s, const char *name, struct aside *out, struct err *err) MUST_CHECK;
+bool stage_aside(struct scene *s, const char *name, bool is_empty, struct aside *out,
+                 struct err *err) MUST_CHECK; /* is_empty: no rows were made */
 bool stage_away(struct scene *s, const struct aside *from, struct err *err) MUST_CHECK;
 bool stage_db(struct scene *s, bool writable, struct db **out, struct err *err) MUST_CHECK;
 uint32_t stage_random(struct scene *s, uint32_t below);
@@ -138,6 +139,10 @@ void load_drop(struct load *l, struct clock *clock);
  * Only on the shadow; left is written anew. */
 bool restless_compare(struct scene *s, const struct state *wanted, const struct state *got,
                       struct text_list *left, struct err *err) MUST_CHECK;
+
+/* ---- tests.c */
+
+bool tests_run(struct scene *s, struct err *err) MUST_CHECK;
 
 /* ---- kills.c -------------------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@ static bool run_aside(struct scene *s, const char *name, struct state *out, stru
 {
     struct aside from;
     AUTO(err) ignored = {0};
-    bool ok = stage_aside(s, name, &from, err);
+    bool ok = stage_aside(s, name, false, &from, err);
 
     for (int i = 0; ok && i < s->out->n_phases; i++) {
         struct command c = {COMMAND_ADVANCE, &s->plan, s->out->phases[i].phase, false};

@@ -159,14 +159,16 @@ bool stage_reset(struct scene *s, struct err *err)
            shadow_url(s->o->shadow, s->a, next, &url, err) && use(s, url, err);
 }
 
-bool stage_aside(struct scene *s, const char *name, struct aside *out, struct err *err)
+bool stage_aside(struct scene *s, const char *name, bool is_empty, struct aside *out,
+                 struct err *err)
 {
     const char *url = NULL;
 
     *out = (struct aside) {s->url, s->search_path, s->folder, s->flags.path, name, s->variables};
     s->folder = arena_printf(s->a, "%s/%s", out->folder, name);
     s->flags.path = arena_printf(s->a, "%s.json", s->folder);
-    return shadow_database(s->o->shadow, name, TEMPLATE, err) &&
+    forget_flags(s);
+    return shadow_database(s->o->shadow, name, is_empty ? BASELINE : TEMPLATE, err) &&
            shadow_url(s->o->shadow, s->a, name, &url, err) && use(s, url, err);
 }
 

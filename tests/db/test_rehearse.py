@@ -112,6 +112,19 @@ class Whole(Case):
         for words in ("undone in", "idempotent", "way back from the end: to the start, schema and rows", "is rehearsed"):
             self.assertIn(words, done.stdout)
 
+    def test_the_tests_of_a_plan(self):
+        given = "INSERT INTO orders (id, legacy_ref) VALUES (1, 'A'), (2, NULL); INSERT INTO lines VALUES (1, 1, 2)"
+        tests = [{"id": name, "given": given, "after": "write_activation", "expect": [
+            {"sql": "SELECT count(*) FROM orders WHERE external_ref IS NULL", "expect": expect},
+            {"sql": "SELECT quantity FROM lines", "expect": "= 2"}]} for name, expect in (("nulls", "= 1"), ("wrong", "= 0"))]
+        p = self.rehearsed([full_plan(tests=tests[:1])])
+        self.assertEqual(self.rehearse(p, "--kills", "0")["tests"], [{"test": "nulls", "passed": True, "found": []}])
+        p.write_plan(full_plan(tests=tests))
+        r = self.rehearse(p, "--kills", "0", code=1)
+        self.assertEqual([(t["test"], t["passed"]) for t in r["tests"]], [("nulls", True), ("wrong", False)])
+        self.assertIn("test wrong fails: SELECT count(*) FROM orders WHERE external_ref IS NULL gives 1, expected = 0",
+                      r["problems"][0])
+
     def test_what_is_another_value_each_time(self):
         p = self.rehearsed([full_plan(phases={"write_activation": phase("write_activation", steps=[
             step("column", "ALTER TABLE log ADD COLUMN seen timestamptz DEFAULT clock_timestamp()")])})])
