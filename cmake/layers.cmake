@@ -34,7 +34,8 @@ layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig:
 layer(shadow pg_io pg_load pg_sql PkgConfig::LIBPQ PkgConfig::JANSSON Threads::Threads)
 layer(check pg_shadow pg_load pg_sql PkgConfig::JANSSON)
 layer(demo pg_shadow pg_demo_files pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
-layer(cli pg_schemas pg_demo pg_check pg_shadow pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
+layer(rehearse pg_check pg_shadow pg_engine pg_provider pg_ledger pg_io pg_load pg_sql PkgConfig::JANSSON)
+layer(cli pg_schemas pg_demo pg_rehearse pg_check pg_shadow pg_serve pg_out pg_engine pg_provider pg_ledger pg_io pg_load)
 
 # Everything, as the program and the tests link it: one archive, so that the order of archives is no design and
 # the libraries of the system come behind it.

@@ -114,4 +114,15 @@ bool check_schema_difference(const struct project *p, const struct plan *plan, s
                              struct schema_difference **out, int *out_n,
                              struct problem_list *problems, struct err *err) MUST_CHECK;
 
+/* Rows in every table of a database of the shadow, as far as its constraints can be met: two that were made by the rules
+ * of the proof, and `rows` of them in all where these can be repeated. The plan's own columns stay as they would be found. */
+struct filled_table {
+    const char *table; /* "public.orders" */
+    int64_t rows;
+    const char *why; /* that there aren't more of them; NULL: as many as were asked for */
+};
+bool check_fill(const struct plan_set *set, const struct plan *plan, struct shadow *shadow,
+                const char *database, int64_t rows, struct arena *a, struct filled_table **out,
+                int *out_n, struct err *err) MUST_CHECK;
+
 #endif

@@ -21,7 +21,7 @@
 #include "phasegate/phase.h"
 #include "phasegate/ports.h"
 
-#define LEDGER_VERSION 5 /* newest schema file that this program knows */
+#define LEDGER_VERSION 6 /* newest schema file that this program knows */
 
 /* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
 bool ledger_version(struct db *db, int *out_version, struct err *err);
@@ -218,6 +218,21 @@ bool ledger_snapshot_pruned(struct db *db, const char *name, struct err *err);
 /* plan NULL: all. Oldest first. */
 bool ledger_snapshots(struct db *db, struct arena *a, const char *plan, struct snapshot_row **out,
                       int *out_n, struct err *err);
+
+/* A rehearsal counts for the checksum of the plan that it was made of. */
+#define LEDGER_WITH_REHEARSALS 6
+struct rehearsal_row {
+    const char *plan, *checksum, *server, *run_id, *by;
+    bool green, on_clone;
+    int64_t problems, rows, kills, seed, duration_ms;
+    int64_t at_ms, age_ms; /* when read, by the server's clock */
+    bool exists;
+};
+bool ledger_rehearsal_add(struct db *db, const struct rehearsal_row *r, const char *report,
+                          struct err *err);
+/* The newest of this checksum. Of what was recorded only: green, problems, on_clone, when, by. */
+bool ledger_rehearsal(struct db *db, struct arena *a, const char *plan, const char *checksum,
+                      struct rehearsal_row *out, struct err *err);
 
 struct backfill_job {
     int64_t id;

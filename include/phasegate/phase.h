@@ -73,6 +73,7 @@ const char *phase_event_word(enum phase_event e);
     X(GO, "no_go", "do the go criteria hold and none of the no-go criteria?")                      \
     X(IN_HOURS, "outside_hours", "is it an hour in which the policy lets phases begin?")           \
     X(PREFLIGHT, "preflight", "does nothing in the live database stand against the phase?")        \
+    X(REHEARSED, "rehearsal", "was it rehearsed as it reads now, lately, and nothing found?")      \
     X(FLAGS_KNOWN, "flag_in_doubt", "is every flag where it was left, and none in doubt?")         \
     X(FLAGS_FULL, "flags_not_full", "are the read and the write flag at 100 %?")                   \
     X(VERIFIED, "not_verified", "was the backfill verified, and nothing has voided it since?")     \

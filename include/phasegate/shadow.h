@@ -145,6 +145,10 @@ struct shadow_command {
 bool shadow_command(struct shadow *s, const struct shadow_command *c, struct str *output,
                     int *out_code, struct err *err) MUST_CHECK;
 
+/* Where SHADOW_OWNER finds a database, for a session of another kind; in arena a. A secret on a server of the user's. */
+bool shadow_url(struct shadow *s, struct arena *a, const char *database, const char **out,
+                struct err *err) MUST_CHECK;
+
 /* ---- sessions ---------------------------------------------------------------------------------- */
 
 struct wire_options {

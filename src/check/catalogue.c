@@ -63,11 +63,14 @@ struct reader {
 static unsigned number(const char *s) { return s ? (unsigned) strtoul(s, NULL, 10) : 0; }
 static bool is_true(const char *s) { return s && *s == 't'; }
 
-/* Places of owner and privileges in the queries above. Triggers and policies are parts of their own: see parts.c. */
+/* Places of owner and privileges in the queries above, and of the numbers of an index's columns, which are others once a
+ * column was taken away and made again; its definition names them. Triggers and policies are parts of their own: see
+ * parts.c. */
 static bool is_of_server(int q, int column)
 {
     return q == Q_TRIGGERS || q == Q_POLICIES ||
-           (q == Q_RELATIONS && (column == 6 || column == 10)) || (q == Q_COLUMNS && column == 16);
+           (q == Q_RELATIONS && (column == 6 || column == 10)) ||
+           (q == Q_COLUMNS && column == 16) || (q == Q_INDEXES && column == 7);
 }
 
 void cat_add_undated(struct str *to, const char *text)

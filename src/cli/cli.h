@@ -184,6 +184,7 @@ bool compensating_steps(struct context *c, struct plan *p, struct str *contract,
                         struct err *err);
 /* Only plans that are named on the command line are loaded whole. This one with its SQL's facts: p itself
  * when it is whole, else *room, in arena a. NULL: err. */
+bool context_facts(struct plan_set *set, struct plan *p, struct err *err);
 struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct arena *a,
                                struct plan *room, struct err *err);
 /* All problems to standard error (text) and into the error object (json). */

@@ -87,7 +87,7 @@ static bool facts_in(struct arena *a, struct plan *p, struct err *err)
     return false;
 }
 
-static bool facts(struct plan_set *set, struct plan *p, struct err *err)
+bool context_facts(struct plan_set *set, struct plan *p, struct err *err)
 {
     return plan_set_fill(set, p, err) && facts_in(&set->arena, p, err);
 }
@@ -96,7 +96,7 @@ struct plan *context_read_plan(struct plan_set *set, struct plan *p, struct aren
                                struct plan *room, struct err *err)
 {
     if (!p->is_head)
-        return facts(set, p, err) ? p : NULL;
+        return context_facts(set, p, err) ? p : NULL;
     return plan_set_read(set, p, a, room, err) && facts_in(a, room, err) ? room : NULL;
 }
 
@@ -119,7 +119,7 @@ static void engine_fill(struct context *c, struct session *s)
         .state_dir = c->state_dir,
         .lock_wait_ms = opt_has(c, OPT_LOCK_WAIT) ? c->line.number[OPT_LOCK_WAIT] : LOCK_WAIT_MS,
         .has_ledger = s->has_ledger,
-        .facts = facts,
+        .facts = context_facts,
         .read_plan = context_read_plan,
     };
 }

@@ -117,8 +117,8 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
 /* What every start of a phase asks, what going on with it asks, and what contract asks besides. */
 #define START                                                                                      \
     (G(NEXT_PRESENT) | G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) |        \
-     G(UNEDITED) | G(APPROVED) | G(GO) | G(IN_HOURS) | G(PREFLIGHT) | G(FLAGS_KNOWN) |             \
-     G(RELEASES_LIVE))
+     G(UNEDITED) | G(APPROVED) | G(GO) | G(IN_HOURS) | G(PREFLIGHT) | G(REHEARSED) |               \
+     G(FLAGS_KNOWN) | G(RELEASES_LIVE))
 #define GO_ON                                                                                      \
     (G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
 #define AGAIN (GO_ON | G(REQUIREMENTS))

@@ -247,6 +247,8 @@ bool outlived_look(struct work *w, struct fact *f, struct err *err);
 bool requirements_look(struct work *w, struct fact *f, struct err *err);
 /* policy.maintenance, by the server's clock (hours.c). */
 bool hours_look(struct work *w, struct fact *f, struct err *err);
+/* policy.rehearsal (rehearsed.c). */
+bool rehearsal_look(struct work *w, struct fact *f, struct err *err);
 /* policy.preflight: what stands against the phase. Tables are read whole, so not at a glance. */
 bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
 /* Before expand: will sync find its table, its columns and what its expressions call? (foresee.c) */
@@ -277,6 +279,10 @@ struct gate_reading {
 };
 bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, const struct gate *g,
                   struct arena *a, struct gate_reading *out, struct err *err);
+
+/* A gate of kind rehearsal (rehearsed.c). */
+bool rehearsal_measure(struct engine *e, const struct plan *p, const struct gate *g,
+                       struct arena *a, struct gate_reading *out, struct err *err);
 
 /* ---- the proof of a transition (advance.c) ---------------------------------------------------------------------- */
 

@@ -469,6 +469,7 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_GO: return look_go(l, f, err);
     case GUARD_IN_HOURS: return hours_look(&l->w, f, err);
     case GUARD_PREFLIGHT: return preflight_look(&l->w, l->phase, f, err);
+    case GUARD_REHEARSED: return rehearsal_look(&l->w, f, err);
     case GUARD_FLAGS_KNOWN: return look_flags_known(l, f, err);
     case GUARD_FLAGS_FULL: look_flags_full(l, f); return true;
     case GUARD_VERIFIED: return look_verified(l, f, err);

@@ -89,6 +89,20 @@ static const char *url_of(const struct shadow *s, struct arena *a, const struct 
     return arena_strdup(a, str_text(&url));
 }
 
+bool shadow_url(struct shadow *s, struct arena *a, const char *database, const char **out,
+                struct err *err)
+{
+    struct wire *admin = NULL;
+    struct place at = {0};
+
+    if (!shadow_admin_wire(s, &admin, err))
+        return false;
+    s->was_used = true;
+    find_place(admin, a, &at);
+    *out = url_of(s, a, &at, shadow_database_name(s, a, database));
+    return true;
+}
+
 static void add(struct arena *a, const char **env, int *n, const char *name, const char *value)
 {
     if (value)

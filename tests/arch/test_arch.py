@@ -27,7 +27,8 @@ MAY_INCLUDE = {
     "shadow": {"io", "ports", "load", "core", "base", "sql"},
     "check": {"shadow", "ports", "load", "core", "base", "sql"},
     "demo": {"shadow", "serve", "out", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
-    "cli": {"demo", "check", "shadow", "serve", "out", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "rehearse": {"check", "shadow", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
+    "cli": {"rehearse", "demo", "check", "shadow", "serve", "out", "engine", "snapshot", "backfill", "provider", "ledger", "io", "load", "flags", "ports", "core", "base", "sql"},
     # Seams that belong to no layer: tables of functions, implemented below, called from above.
     "ports": {"core", "base"},
     "flags": {"ports", "core", "base"},
@@ -41,7 +42,7 @@ OWNER = {
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
-    "data_needs": "core", "preflight": "engine", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
+    "data_needs": "core", "preflight": "engine", "rehearsal_ops": "engine", "rehearse_sql": "core", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
@@ -66,7 +67,7 @@ LIBRARY = {  # header -> layers
     r"microhttpd\.h": {"serve"},
     r"openssl/.*": {"load", "io", "provider", "serve", "demo", "snapshot"},
     r"zstd\.h": {"snapshot"},
-    r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "snapshot", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
+    r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "snapshot", "engine", "shadow", "check", "serve", "out", "demo", "rehearse", "cli"},
 }
 
 # ---- calls ------------------------------------------------------------------------------------

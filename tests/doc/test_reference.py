@@ -446,6 +446,7 @@ class Json(Case):
     LIFE = (
         ("init", 0), ("new another-one", 0), ("show machine", 0), ("show rules", 0), ("show config", 0),
         ("show plans", 0), ("status", 0), ("status --flags", 0), ("preflight customers-email", 0),
+        ("BASELINE", 0), ("rehearse customers-email --rows 20 --kills 2", 0), ("NONE", 0),
         ("advance customers-email --release 1.1.0 --dry-run", 0), ("advance customers-email --release 1.1.0", 0),
         ("guard --release 1.1.0", 0), ("doctor", 0), ("advance customers-email --release 1.2.0", 0), ("backfill customers-email", 0),
         ("backfill customers-email verify", 0),
@@ -474,6 +475,9 @@ class Json(Case):
         for line, code in self.LIFE:
             if line == "MEND":
                 lab.edit(test_runbooks.PLAN, "pause: 1h", "pause: 100ms")
+                continue
+            if line in ("BASELINE", "NONE"):  # a rehearsal starts with it; the database at hand has its tables
+                lab.write("schema/baseline.sql", test_runbooks.TABLES if line == "BASELINE" else "-- none\n")
                 continue
             if line == "CAPTURE":  # one to find, one that doesn't run any more
                 lab.db.psql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements; CREATE TABLE seen (a int, b int);"
