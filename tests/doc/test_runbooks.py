@@ -194,6 +194,74 @@ class Runbooks(unittest.TestCase):
 
     def test_rollback(self):
         lab = self.lab()
+    def test_halted(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.run("--as", "bob", "pause", "customers-email", "--because", "error rate is up")
+        lab.play("halted.md")
+
+    def fill_slowly(self, lab, throttle):
+        """The backfill of dual_read under way, in the background."""
+        lab.edit(PLAN, "backfill: [{id: fill}]", "backfill: [{id: fill, throttle: %s}]" % throttle)
+        running = pgtest.start_phasegate(["advance", "customers-email", "--release", "1.2.0"], cwd=lab.dir, env=lab.env)
+        self.addCleanup(running.close)
+        return running
+
+    def test_backfill_stuck(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.db.psql("INSERT INTO complaints VALUES ('slow')")
+        running = self.fill_slowly(lab, '{sql: SELECT count(*) FROM complaints}')
+        pgtest.wait_until(lambda: "stop" in lab.run("backfill", "customers-email").stdout, what="the throttle")
+        lab.play("backfill-stuck.md")
+        self.assertEqual(running.wait(60).rc, 0)
+
+    def test_wrong_data(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.db.psql("SET session_replication_role = replica; UPDATE customers SET email = 'x' || id WHERE id IN (3, 7)")
+        lab.play("wrong-data.md")
+
+    def test_lock_queue(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.edit(PLAN, "{percent: 10, pause: 100ms}", "{percent: 10, pause: 60s}")
+        running = lab.run_in_background("advance", "customers-email", "--release", "1.2.0")
+        lab.edit(PLAN, "{percent: 10, pause: 60s}", "{percent: 10, pause: 100ms}")
+        holder = lab.db.session("BEGIN", "LOCK TABLE customers")
+        self.addCleanup(holder.close)
+        waiter = lab.db.session()
+        self.addCleanup(waiter.close)
+        waiter.send("SELECT count(*) FROM customers;")
+        pgtest.wait_until(lambda: lab.db.value("SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 "
+                                               "AND datname = current_database()") == "1", what="the queue")
+        lab.play("lock-queue.md", {"Go on:": lambda: self.assertEqual(running.wait(30).rc, 5)})
+
+    def test_replica_lag(self):
+        with pgtest.Cluster() as server:
+            try:
+                self.play_replica_lag(self.lab(server), server)
+            finally:
+                self.doCleanups()  # while the server is there
+
+    def play_replica_lag(self, lab, server):
+        standby = pgtest.standby_of(server)
+        self.addCleanup(standby.close)
+        lab.env["STANDBY"] = standby.host
+        lab.edit("phasegate.yaml", "policy:\n", "policy:\n  preflight: off\n")  # it sees the standby, too
+        lab.advance("expand")
+        pgtest.wait_until(lambda: server.psql("SELECT count(*) FROM pg_stat_replication") == [["1"]], what="the standby")
+        standby.psql("SELECT pg_wal_replay_pause()")
+        pgtest.wait_until(lambda: standby.psql("SELECT pg_get_wal_replay_pause_state()") == [["paused"]], what="the pause")
+        # More than the limit, that nobody replays.
+        lab.db.psql("CREATE TABLE ballast AS SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
+        running = self.fill_slowly(lab, "{replica_lag: 1MB}")
+        pgtest.wait_until(lambda: "stop" in lab.run("backfill", "customers-email").stdout, what="the throttle")
+        lab.play("replica-lag.md")
+        self.assertEqual(running.wait(60).rc, 0)
+
         lab.advance("expand", "dual_read", "write_activation")
         lab.play("rollback.md")
 
