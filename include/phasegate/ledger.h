@@ -139,6 +139,13 @@ bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct histo
 /* Has a run with this id moved this plan? An advance has; flags set, say, hasn't. */
 bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const char *run_id,
                       bool *out, struct err *err);
+/* The newest notification of a plan; text NULL: there was none. */
+struct notification_row {
+    const char *text;
+    int64_t n_failed, at_ms;
+};
+bool ledger_notification(struct db *db, struct arena *a, const char *plan,
+                         struct notification_row *out, struct err *err);
 /* Recomputes the chain on the server. *out_ok false: out_broken says at which seq and how
  * (changed, missing, added past the end), and how many more places are broken. */
 bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok,

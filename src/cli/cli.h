@@ -145,7 +145,9 @@ struct context {
     int n_strangers;
     struct flag_service *flags;     /* NULL: the environment has none */
     struct flag_service *kill_file; /* NULL: none */
-    struct session *sessions;       /* one per database of env */
+    struct http *notify_http;       /* made when somebody is told */
+    struct notifier *notifier;
+    struct session *sessions; /* one per database of env */
     int n_sessions;
     bool flags_tried;
     struct shown_file *shown_files;                 /* whose lines were shown */
@@ -290,6 +292,12 @@ const char *proof_form(struct context *c, const struct json_t *doc);
 
 /* metrics_file.c: --metrics-file, for what is run after this. */
 void metrics_file_begin(struct context *c);
+/* notifier.c: who is told of milestones; NULL: nobody. */
+struct notifier *context_notifier(struct context *c);
+/* Once everything is sent and said. */
+struct flag_kill_report;
+void context_tell_of_kill(struct context *c, const struct flag_kill_report *r);
+
 
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
 bool expand_restricts(struct context *c, struct plan *p);

@@ -315,6 +315,7 @@ void context_close(struct context *c)
     }
     http_close(c->http);
     if (c->host)
+    http_close(c->notify_http);
         host_posix_free(c->host);
     if (c->clock)
         clock_system_free(c->clock);

@@ -113,6 +113,7 @@ static void engine_fill(struct context *c, struct session *s)
         .db_variables = s->variables,
         .flags = c->flags,
         .kill_file = c->kill_file,
+        .notifier = (c->command->needs & MUTATES) ? context_notifier(c) : NULL,
         .run_id = c->run_id,
         .command = c->command->name,
         .actor = c->actor,
