@@ -58,6 +58,7 @@ missing_test() {
     have npm || missing+=(npm)
     have pgbouncer || missing+=(pgbouncer)
     have prometheus || missing+=(prometheus)
+    have pgbackrest || missing+=(pgbackrest)
     [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     # 14 is what the format is written for; where the distribution has moved on, any later one.
     if ! have clang-format-14; then

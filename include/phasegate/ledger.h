@@ -198,7 +198,7 @@ void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call 
 void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
 
 /* A snapshot counts once it has verified_at and no failed_at, until it is pruned. */
-#define LEDGER_WITH_SNAPSHOTS 3
+#define LEDGER_WITH_SNAPSHOTS 5
 struct snapshot_row {
     const char *name, *plan, *phase, *checksum, *location, *manifest_sha256, *run_id, *taken_by;
     int64_t rows, bytes;
@@ -219,6 +219,12 @@ bool ledger_snapshot_pruned(struct db *db, const char *name, struct err *err);
 /* plan NULL: all. Oldest first. */
 bool ledger_snapshots(struct db *db, struct arena *a, const char *plan, struct snapshot_row **out,
                       int *out_n, struct err *err);
+/* Manifests as the ledger has them; lsn NULL: it says none. plan NULL: all. Oldest first. */
+struct snapshot_manifest {
+    const char *name, *manifest, *lsn;
+};
+bool ledger_snapshot_manifests(struct db *db, struct arena *a, const char *plan,
+                               struct snapshot_manifest **out, int *out_n, struct err *err);
 
 struct backfill_job {
     int64_t id;

@@ -194,6 +194,8 @@ const char *context_config(
 /* session.c: opened on first use. plan's database; database_or_null by name. */
 bool context_engine(struct context *c, const struct plan *p, struct engine **out,
                     struct err *err) MUST_CHECK;
+/* Without any database (its db is NULL), for what goes on when that is out of reach. False: nothing to add. */
+bool context_engine_alone(struct context *c, struct engine **out);
 /* Databases to look at: --database, else all of the environment. */
 bool context_each_database(struct context *c,
                            bool (*fn)(struct context *, struct engine *, void *, struct err *),
@@ -290,14 +292,14 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
 /* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
 const char *proof_form(struct context *c, const struct json_t *doc);
 
-/* metrics_file.c: --metrics-file, for what is run after this. */
-void metrics_file_begin(struct context *c);
 /* notifier.c: who is told of milestones; NULL: nobody. */
 struct notifier *context_notifier(struct context *c);
 /* Once everything is sent and said. */
 struct flag_kill_report;
 void context_tell_of_kill(struct context *c, const struct flag_kill_report *r);
 
+/* metrics_file.c: --metrics-file, for what is run after this. */
+void metrics_file_begin(struct context *c);
 
 /* unproven.c: has expand a step that restricts? It begins with a proof only: ERR_REFUSED, reason "proof". */
 bool expand_restricts(struct context *c, struct plan *p);

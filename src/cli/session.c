@@ -173,6 +173,18 @@ bool context_engine(struct context *c, const struct plan *p, struct engine **out
     return decl && engine_of(c, decl, out, err);
 }
 
+bool context_engine_alone(struct context *c, struct engine **out)
+{
+    struct session *none = arena_new(&c->arena, struct session);
+    AUTO(err) ignored = {0};
+
+    /* The flag service can't have been asked for its settings where the database's are at fault. */
+    (void) !context_flags(c, &ignored);
+    engine_fill(c, none);
+    *out = &none->engine;
+    return true;
+}
+
 bool context_each_database(struct context *c,
                            bool (*fn)(struct context *, struct engine *, void *, struct err *),
                            void *ctx, struct err *err)

@@ -168,6 +168,7 @@ class Notify(project.Case):
         p.ok("advance", "orders-ref", "--release", "1.1.0", "--dry-run")
         p.ok("status")
         p.exits(4, "advance", "orders-ref", "--release", "1.2.0")
+        p.ok("runbook", "orders-ref")
         self.assertEqual(hook.got, [])
 
     def test_a_rollback(self):

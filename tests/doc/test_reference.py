@@ -460,7 +460,7 @@ class Json(Case):
         ("restore customers-email --dry-run", 0), ("restore customers-email", 0),
         ("advance customers-email --release 1.5.0", 0), ("snapshot customers-email", 0), ("snapshots list", 0),
         ("purge customers-email --dry-run", 4), ("doctor", 0),
-        ("history --verify", 0), ("CAPTURE", 0), ("capture --release 1.0.0", 0), ("AGAIN", 0), ("capture --release 1.0.0", 0),
+        ("history --verify", 0), ("runbook customers-email", 0), ("CAPTURE", 0), ("capture --release 1.0.0", 0), ("AGAIN", 0), ("capture --release 1.0.0", 0),
         ("EDIT", 0), ("accept customers-email --because tests", 0), ("SLEEP", 0),
         ("purge customers-email --confirm customers-email", 0), ("status", 0),
         ("COLUMN", 0), ("restore --from SNAPSHOT customers-email", 0),
