@@ -151,6 +151,17 @@ bool ledger_notification(struct db *db, struct arena *a, const char *plan,
 bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok,
                            const char **out_broken, struct err *err);
 
+/* The chain of the whole journal, oldest first. content: what was hashed behind prev_hash, as JSON; NULL: a row of
+ * another plan. The head has its seq as content. */
+struct history_link {
+    int64_t seq;
+    bool is_own;
+    const char *prev_hash, *hash, *content;
+};
+bool ledger_history_chain(struct db *db, struct arena *a, const char *plan,
+                          struct history_link **out, int *out_n, struct history_link *out_head,
+                          struct err *err);
+
 /* ---- flags, approvals, soft drops, backfill, releases -------------------------------------- */
 
 struct flag_change {

@@ -378,6 +378,13 @@ void check_until(struct context *c, const struct suppression *s, struct report *
 bool check_baseline_is_there(struct context *c); /* false: a problem says what lacks */
 bool check_baseline_is_folder(const struct context *c);
 
+/* cmd_show.c: the policy in force, and where each value comes from. How many there are. */
+#define POLICY_SETTINGS 32
+struct setting {
+    const char *name, *value, *origin;
+};
+int policy_settings(struct context *c, struct setting *out);
+
 /* help.c */
 void help_general(struct str *to);
 void help_command(struct str *to, const struct command *c);

@@ -41,7 +41,7 @@ OWNER = {
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
-    "document": "core", "data_needs": "core", "preflight": "engine", "runbook": "engine", "notify": "engine", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
+    "document": "core", "data_needs": "core", "preflight": "engine", "runbook": "engine", "evidence": "engine", "notify": "engine", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's
@@ -66,6 +66,7 @@ LIBRARY = {  # header -> layers
     r"microhttpd\.h": {"serve"},
     r"openssl/.*": {"load", "io", "provider", "serve", "demo", "snapshot"},
     r"zstd\.h": {"snapshot"},
+    r"archive(_entry)?\.h": {"io"},
     r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "snapshot", "engine", "shadow", "check", "serve", "out", "demo", "cli"},
 }
 
