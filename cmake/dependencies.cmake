@@ -33,3 +33,12 @@ set_target_properties(pg_query PROPERTIES
   IMPORTED_LOCATION ${PG_QUERY_LIBRARY}
   INTERFACE_INCLUDE_DIRECTORIES ${PG_QUERY_INCLUDE}
   INTERFACE_LINK_LIBRARIES "Threads::Threads;m")
+
+# The archive of libarchive too: only what reads tar is taken from it, where the shared one brings a dozen libraries
+# along.
+need(ARCHIVE libarchive libarchive-dev)
+find_library(ARCHIVE_LIBRARY NAMES libarchive.a archive HINTS ${ARCHIVE_LIBRARY_DIRS})
+add_library(archive UNKNOWN IMPORTED GLOBAL)
+set_target_properties(archive PROPERTIES
+  IMPORTED_LOCATION ${ARCHIVE_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES "${ARCHIVE_INCLUDE_DIRS}")

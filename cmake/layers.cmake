@@ -23,7 +23,7 @@ endfunction()
 layer(base)
 layer(core pg_base m)
 layer(load pg_core PkgConfig::YAML pg_query PkgConfig::CRYPTO PkgConfig::JANSSON)
-layer(io pg_core pg_sql PkgConfig::LIBPQ PkgConfig::CURL PkgConfig::CRYPTO PkgConfig::JANSSON Threads::Threads)
+layer(io pg_core pg_sql archive PkgConfig::LIBPQ PkgConfig::CURL PkgConfig::CRYPTO PkgConfig::JANSSON Threads::Threads)
 layer(ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(provider pg_core PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(backfill pg_ledger pg_core pg_sql PkgConfig::JANSSON Threads::Threads)
@@ -46,6 +46,6 @@ endforeach()
 add_library(pg_all STATIC ${phasegate_objects} $<TARGET_OBJECTS:pg_sql> $<TARGET_OBJECTS:pg_schemas>
             $<TARGET_OBJECTS:pg_demo_files>)
 target_include_directories(pg_all PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${PHASEGATE_GENERATED})
-target_link_libraries(pg_all PUBLIC pg_flags PkgConfig::YAML pg_query PkgConfig::LIBPQ PkgConfig::CURL
+target_link_libraries(pg_all PUBLIC pg_flags PkgConfig::YAML pg_query archive PkgConfig::LIBPQ PkgConfig::CURL
                       PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::ZSTD Threads::Threads m)
 set_target_properties(pg_all PROPERTIES OUTPUT_NAME phasegate)

@@ -28,7 +28,7 @@ missing_build() {
     have ninja || missing+=(ninja-build)
     have pkg-config || missing+=(pkgconf)
     for package in libc6-dev libpq-dev libyaml-dev libcurl4-openssl-dev libssl-dev libpg-query-dev \
-        libprotobuf-c-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libzstd-dev; do
+        libprotobuf-c-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libzstd-dev libarchive-dev; do
         have_package $package || missing+=($package)
     done
 }
@@ -58,6 +58,7 @@ missing_test() {
     have npm || missing+=(npm)
     have pgbouncer || missing+=(pgbouncer)
     have prometheus || missing+=(prometheus)
+    have pgbackrest || missing+=(pgbackrest)
     [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     # 14 is what the format is written for; where the distribution has moved on, any later one.
     if ! have clang-format-14; then

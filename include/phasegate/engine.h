@@ -26,7 +26,8 @@ struct engine {
         *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
     struct flag_service *flags; /* NULL: the environment has none */
     struct flag_service
-        *kill_file; /* NULL: none; an override in it is taken out by the next rung */
+        *kill_file;            /* NULL: none; an override in it is taken out by the next rung */
+    struct notifier *notifier; /* of milestones; NULL: nobody is told */
     const char *run_id, *command, *actor, *state_dir;
     int64_t lock_wait_ms;
     /* The server's clock less our monotonic one, once a run has asked: holds and pauses go by it. 0: not yet. */
@@ -184,7 +185,9 @@ struct plan_status {
     int64_t rows_done, rows_total; /* of the backfill under way; total 0: none, or not known */
     const char *fill_paused_by;    /* NULL: it isn't */
     const char *fill_reason;       /* what throttles it; NULL: nothing */
-    bool accepted;                 /* compensated by another plan: its id in undone_by */
+    struct notification_row
+        untold;    /* the newest notification, when it failed; text NULL: it didn't */
+    bool accepted; /* compensated by another plan: its id in undone_by */
     const char *undone_by;
 };
 /* with_flags: ask the flag service as well (bounded by 3 s). */

@@ -199,6 +199,8 @@ int64_t flag_entry_doubt_ends_ms(const struct flag_ops *ops, const struct flag_e
 /* Changes that the ledger doesn't have yet, as its rows; and: it has them now. */
 bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out,
                           int *out_n, struct err *err) MUST_CHECK;
+/* Is this row of the ledger a drill's? Its reason says so. */
+bool flag_change_is_drill(const struct flag_change *row);
 bool flag_journal_recorded(const struct flag_ops *ops, const struct flag_change *rows, int n,
                            struct err *err) MUST_CHECK;
 

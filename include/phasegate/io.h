@@ -103,6 +103,18 @@ struct beside *beside_start(void (*fn)(int fd, void *ctx), void *ctx);
  * Frees b. */
 bool beside_take(struct beside *b, struct clock *clock, int64_t wait_ms, struct str *out);
 
+/* ---- tar ------------------------------------------------------------------------------------- */
+
+/* The files in their order as ustar: no times, owners or rights of this machine, so that the same files are the same
+ * bytes. */
+bool tar_pack(const struct bundle *files, struct str *out, struct err *err) MUST_CHECK;
+/* ERR_INPUT: it's none, holds something else than plain files, or is over a limit of BUNDLE_MAX bytes unpacked or
+ * BUNDLE_FILES files. The bytes are in arena a. */
+#define BUNDLE_MAX ((size_t) 512 << 20)
+#define BUNDLE_FILES 1000
+bool tar_unpack(const char *bytes, size_t n, struct arena *a, struct bundle *out,
+                struct err *err) MUST_CHECK;
+
 /* ---- files, processes, environment ----------------------------------------------------------- */
 
 /* run: deadline_ms is a duration, 0 none; standard input is /dev/null; the child has its own

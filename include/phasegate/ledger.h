@@ -145,10 +145,28 @@ bool ledger_undo_changed(struct db *db, struct arena *a, const char *plan, const
 /* Has a run with this id moved this plan? An advance has; flags set, say, hasn't. */
 bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const char *run_id,
                       bool *out, struct err *err);
+/* The newest notification of a plan; text NULL: there was none. */
+struct notification_row {
+    const char *text;
+    int64_t n_failed, at_ms;
+};
+bool ledger_notification(struct db *db, struct arena *a, const char *plan,
+                         struct notification_row *out, struct err *err);
 /* Recomputes the chain on the server. *out_ok false: out_broken says at which seq and how
  * (changed, missing, added past the end), and how many more places are broken. */
 bool ledger_history_verify(struct db *db, struct arena *a, int64_t *out_rows, bool *out_ok,
                            const char **out_broken, struct err *err);
+
+/* The chain of the whole journal, oldest first. content: what was hashed behind prev_hash, as JSON; NULL: a row of
+ * another plan. The head has its seq as content. */
+struct history_link {
+    int64_t seq;
+    bool is_own;
+    const char *prev_hash, *hash, *content;
+};
+bool ledger_history_chain(struct db *db, struct arena *a, const char *plan,
+                          struct history_link **out, int *out_n, struct history_link *out_head,
+                          struct err *err);
 
 /* ---- flags, approvals, soft drops, backfill, releases -------------------------------------- */
 
@@ -197,7 +215,7 @@ void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call 
 void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
 
 /* A snapshot counts once it has verified_at and no failed_at, until it is pruned. */
-#define LEDGER_WITH_SNAPSHOTS 3
+#define LEDGER_WITH_SNAPSHOTS 5
 struct snapshot_row {
     const char *name, *plan, *phase, *checksum, *location, *manifest_sha256, *run_id, *taken_by;
     int64_t rows, bytes;
@@ -218,6 +236,12 @@ bool ledger_snapshot_pruned(struct db *db, const char *name, struct err *err);
 /* plan NULL: all. Oldest first. */
 bool ledger_snapshots(struct db *db, struct arena *a, const char *plan, struct snapshot_row **out,
                       int *out_n, struct err *err);
+/* Manifests as the ledger has them; lsn NULL: it says none. plan NULL: all. Oldest first. */
+struct snapshot_manifest {
+    const char *name, *manifest, *lsn;
+};
+bool ledger_snapshot_manifests(struct db *db, struct arena *a, const char *plan,
+                               struct snapshot_manifest **out, int *out_n, struct err *err);
 
 /* A rehearsal counts for the checksum of the plan that it was made of. */
 #define LEDGER_WITH_REHEARSALS 6

@@ -479,6 +479,14 @@ struct live_releases_decl {
     struct pos at;
 };
 
+enum notify_format { NOTIFY_JSON, NOTIFY_SLACK };
+
+struct notify_decl {
+    struct text webhook;
+    enum notify_format format;
+    struct pos at;
+};
+
 struct environment {
     struct text name;
     struct database_decl *databases;
@@ -490,7 +498,8 @@ struct environment {
     struct text backup_stanza;
     int64_t backup_max_age_ms;
     struct text_list backup_command;
-    struct text_list notify_webhooks;
+    struct notify_decl *notify;
+    int n_notify;
     struct policy policy;
     struct pos at;
 };

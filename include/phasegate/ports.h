@@ -203,6 +203,17 @@ struct http {
     const struct http_ops *ops;
 };
 
+/* ---- files in one -------------------------------------------------------------------------------------- */
+
+struct bundle_file {
+    const char *name, *bytes;
+    size_t n;
+};
+struct bundle {
+    struct bundle_file *files;
+    int n;
+};
+
 /* ---- files, processes, environment -------------------------------------------------------------------- */
 
 /* A program that stays while lines go in and others come out. For one thread at a time. */

@@ -145,7 +145,9 @@ struct context {
     int n_strangers;
     struct flag_service *flags;     /* NULL: the environment has none */
     struct flag_service *kill_file; /* NULL: none */
-    struct session *sessions;       /* one per database of env */
+    struct http *notify_http;       /* made when somebody is told */
+    struct notifier *notifier;
+    struct session *sessions; /* one per database of env */
     int n_sessions;
     bool flags_tried;
     struct shown_file *shown_files;                 /* whose lines were shown */
@@ -196,6 +198,8 @@ const char *context_config(
 /* session.c: opened on first use. plan's database; database_or_null by name. */
 bool context_engine(struct context *c, const struct plan *p, struct engine **out,
                     struct err *err) MUST_CHECK;
+/* Without any database (its db is NULL), for what goes on when that is out of reach. False: nothing to add. */
+bool context_engine_alone(struct context *c, struct engine **out);
 /* Databases to look at: --database, else all of the environment. */
 bool context_each_database(struct context *c,
                            bool (*fn)(struct context *, struct engine *, void *, struct err *),
@@ -292,6 +296,12 @@ bool proof_schema(struct context *c, const struct json_t *doc, const char *catal
 /* proof_form.c: why it is no proof at all, with the place; NULL: it is one. */
 const char *proof_form(struct context *c, const struct json_t *doc);
 
+/* notifier.c: who is told of milestones; NULL: nobody. */
+struct notifier *context_notifier(struct context *c);
+/* Once everything is sent and said. */
+struct flag_kill_report;
+void context_tell_of_kill(struct context *c, const struct flag_kill_report *r);
+
 /* metrics_file.c: --metrics-file, for what is run after this. */
 void metrics_file_begin(struct context *c);
 
@@ -371,6 +381,13 @@ void check_yaml_comments(struct context *c, const char *file, struct report *r);
 void check_until(struct context *c, const struct suppression *s, struct report *r);
 bool check_baseline_is_there(struct context *c); /* false: a problem says what lacks */
 bool check_baseline_is_folder(const struct context *c);
+
+/* cmd_show.c: the policy in force, and where each value comes from. How many there are. */
+#define POLICY_SETTINGS 32
+struct setting {
+    const char *name, *value, *origin;
+};
+int policy_settings(struct context *c, struct setting *out);
 
 /* help.c */
 void help_general(struct str *to);

@@ -422,5 +422,7 @@ bool cmd_kill(struct context *c, struct err *err)
     if (out_is_json(&c->out))
         show_json(c, &k.s, &k.report, k.o.drill);
     finish(c, &k.s, &k.report);
+    if (!k.o.drill)
+        context_tell_of_kill(c, &k.report);
     return true;
 }

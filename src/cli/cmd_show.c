@@ -203,10 +203,6 @@ static bool show_schema(struct context *c, struct err *err)
 
 /* ---- config ----------------------------------------------------------------------------------------------- */
 
-struct setting {
-    const char *name, *value, *origin;
-};
-
 static const char *origin_of(const struct environment *e, int64_t of_env, int64_t of_project)
 {
     if (e && of_env != MODEL_UNSET)
@@ -231,7 +227,7 @@ static const char *pairs_text(struct arena *a, const struct pair_list *l)
     return arena_strdup(a, l->n ? str_text(&text) : "none");
 }
 
-static int policy_settings(struct context *c, struct setting *out)
+int policy_settings(struct context *c, struct setting *out)
 {
     const struct policy *own = &c->set.project.policy, *env = &c->env->policy;
     struct policy p = policy_effective(&c->set.project, c->env);
@@ -317,7 +313,7 @@ static void show_environment(struct context *c, struct json_out *j)
 static bool show_config(struct context *c, struct err *err)
 {
     struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
-    struct setting settings[32];
+    struct setting settings[POLICY_SETTINGS];
     AUTO(out_table) t = {0};
     int n;
 

@@ -159,6 +159,9 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
     if (s->sync_broken)
         str_addf(to, "  sync     %s (%s:%d)\n", out_clean(a, s->sync_broken, false),
                  s->plan->sync.at.file, s->plan->sync.at.line);
+    if (s->untold.text)
+        str_addf(to, "  told     %s, %s\n", out_clean(a, s->untold.text, false),
+                 when_text(a, s->untold.at_ms));
     if (s->undone_by)
         str_addf(to, "  undone by %s\n", s->undone_by);
     add_approvals(a, to, s);
@@ -304,6 +307,8 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     }
     json_str(j, "backfill_paused_by", s->fill_paused_by);
     json_str(j, "backfill_reason", s->fill_reason);
+    json_str(j, "not_told", s->untold.text);
+    when_json(j, "not_told_at", s->untold.text ? s->untold.at_ms : 0);
     json_str(j, "undone_by", s->undone_by);
     approvals_json(j, &s->approvals);
     flags_json(j, c, s);

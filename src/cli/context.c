@@ -281,7 +281,8 @@ static void find_state_dir(struct context *c)
 
 bool context_open(struct context *c, struct err *err)
 {
-    unsigned needs = check_static_has_paths(c) ? NEED_NOTHING : c->command->needs;
+    bool alone = check_static_has_paths(c) || opt_has(c, OPT_EVIDENCE_VERIFY);
+    unsigned needs = alone ? NEED_NOTHING : c->command->needs;
     const char *as = opt_text(c, OPT_AS);
 
     interrupt_install(&interrupt);
@@ -314,6 +315,7 @@ void context_close(struct context *c)
         str_free(&c->sessions[i].url);
     }
     http_close(c->http);
+    http_close(c->notify_http);
     if (c->host)
         host_posix_free(c->host);
     if (c->clock)

@@ -243,7 +243,8 @@ static void look_ahead(struct parser *p)
         if (id == OPT_FORMAT && value)
             p->out->text[OPT_FORMAT] = value;
         /* Its other formats are for findings: errors stay text. */
-        if (id == OPT_CHECK_FORMAT && value && strcmp(value, "json") == 0)
+        if ((id == OPT_CHECK_FORMAT || id == OPT_RUNBOOK_FORMAT) && value &&
+            strcmp(value, "json") == 0)
             p->out->text[OPT_FORMAT] = value;
     }
 }

@@ -113,6 +113,7 @@ static void engine_fill(struct context *c, struct session *s)
         .db_variables = s->variables,
         .flags = c->flags,
         .kill_file = c->kill_file,
+        .notifier = (c->command->needs & MUTATES) ? context_notifier(c) : NULL,
         .run_id = c->run_id,
         .command = c->command->name,
         .actor = c->actor,
@@ -170,6 +171,18 @@ bool context_engine(struct context *c, const struct plan *p, struct engine **out
     const struct database_decl *decl = context_database_of(c, p, err);
 
     return decl && engine_of(c, decl, out, err);
+}
+
+bool context_engine_alone(struct context *c, struct engine **out)
+{
+    struct session *none = arena_new(&c->arena, struct session);
+    AUTO(err) ignored = {0};
+
+    /* The flag service can't have been asked for its settings where the database's are at fault. */
+    (void) !context_flags(c, &ignored);
+    engine_fill(c, none);
+    *out = &none->engine;
+    return true;
 }
 
 bool context_each_database(struct context *c,

@@ -438,6 +438,7 @@ static bool run_event(struct engine *e, struct plan *p, const struct advance_opt
             AUTO(err) ignored = {0};
             if (db_is_usable(e->db))
                 (void) !lease_release(e->db, &ignored);
+            milestones_end(&w);
             return ok;
         }
         err_clear(err);

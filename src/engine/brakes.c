@@ -90,5 +90,6 @@ bool engine_resume(struct engine *e, const struct plan *p, const char *because, 
     }
     if (db_is_usable(e->db))
         (void) !lease_release(e->db, &ignored);
+    milestones_end(&w);
     return ok;
 }

@@ -272,6 +272,24 @@ static const char *percent_text(struct arena *a, int percent)
     return percent <= 0 ? "off" : percent >= 100 ? "on" : arena_printf(a, "%d %%", percent);
 }
 
+/* The ledger keeps no verb: a drill is told from a kill by its reason. */
+#define DRILL "drill"
+
+static const char *ledger_reason(struct arena *a, const struct flag_entry *e)
+{
+    if (strcmp(e->verb, DRILL) != 0)
+        return e->reason;
+    return e->reason ? arena_printf(a, DRILL ": %s", e->reason) : DRILL;
+}
+
+bool flag_change_is_drill(const struct flag_change *row)
+{
+    size_t n = strlen(DRILL);
+
+    return row->reason && strncmp(row->reason, DRILL, n) == 0 &&
+           (row->reason[n] == '\0' || row->reason[n] == ':');
+}
+
 bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct flag_change **out,
                           int *out_n, struct err *err)
 {
@@ -297,7 +315,7 @@ bool flag_journal_pending(const struct flag_ops *ops, struct arena *a, struct fl
             .after = e->after,
             .answer = e->answered ? flag_answer_word(e->answer) : flag_answer_word(FLAG_IN_DOUBT),
             .level = flag_level_word(e->level),
-            .reason = e->reason,
+            .reason = ledger_reason(a, e),
             .actor = e->actor,
             .run_id = e->run_id,
             .at_ms = e->at_ms,

@@ -113,6 +113,12 @@ void emit(struct work *w, enum event_kind kind, const char *task, const char *fm
 bool record_wait(struct work *w, const char *what, const char *holder, const char *release,
                  int64_t until_ms, struct err *err);
 
+/* ---- milestone.c: who is told; nothing happens where nobody is ----------------------------------------- */
+
+void milestone_transition(struct work *w, enum phase_event ev, enum stage before, const char *why);
+void milestone_rung(struct work *w, const struct task *t);
+void milestones_end(struct work *w);
+
 /* ---- the tasks ------------------------------------------------------------------------------------------ */
 
 bool step_run(struct work *w, const struct task *t, struct err *err);

@@ -167,6 +167,7 @@ bool record_transition(struct work *w, const struct transition *row, enum phase_
     ledger_history_call(w->a, r, txn_slot(&t));
     if (ok && txn_commit(w, &t, err)) {
         w->state.exists = true;
+        milestone_transition(w, ev, before.stage, why);
         return true;
     }
     w->state = before;

@@ -246,7 +246,10 @@ bool rung_run(struct work *w, const struct task *t, struct err *err)
     w->state.rung_confirmed_ms = 0; /* settled: see rung_is_settled */
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
     report_task(w, t, "done", ms, NULL);
-    return record_task_and_state(w, t, "done", ms, err);
+    if (!record_task_and_state(w, t, "done", ms, err))
+        return false;
+    milestone_rung(w, t);
+    return true;
 }
 
 bool gates_run(struct work *w, const struct task *t, struct err *err)

@@ -189,6 +189,11 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
     out->edited = n_edits > 0;
     if (n_edits > 0)
         out->edit = edits[0];
+    if (e->has_ledger && e->env->n_notify > 0 &&
+        !ledger_notification(e->db, a, p->id.s, &out->untold, err))
+        return false;
+    if (out->untold.n_failed == 0)
+        out->untold.text = NULL;
     if (e->has_ledger && (!look_at_rows(&w, out, err) || !sync_broken(&w, &out->sync_broken, err)))
         return false;
     if (out->next_phase != PHASE_NONE &&

@@ -103,6 +103,23 @@ bool ledger_run_moved(struct db *db, struct arena *a, const char *plan, const ch
     return true;
 }
 
+bool ledger_notification(struct db *db, struct arena *a, const char *plan,
+                         struct notification_row *out, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    *out = (struct notification_row) {0};
+    if (!ledger_read(db, a, sql_select_notification, &DB_PARAMS(plan), &rows, err))
+        return false;
+    if (rows.n_rows == 0)
+        return true;
+    struct reader r = {&rows, 0, 0};
+    out->text = read_text(&r);
+    out->n_failed = read_int(&r);
+    out->at_ms = read_int(&r);
+    return true;
+}
+
 bool ledger_steps(struct db *db, struct arena *a, const char *plan, struct history_row **out,
                   int *out_n, struct err *err)
 {

@@ -375,27 +375,10 @@ ROWS backup_rows[] = {
 static const struct table backup_table = {TABLE("backup", backup_rows, environment),
                                           .check = check_backup};
 
-struct notify { /* [{webhook: URL}], of which the model keeps the URLs */
-    struct text webhook;
-};
-ROWS notify_rows[] = {{KEY("webhook"), AT(FT_TEXT, notify, webhook), .required = true}};
-static const struct table notify_table = {TABLE("a notification", notify_rows, notify)};
-
-static void decode_notify(struct decoder *d, const struct node *n, void *base,
-                          const struct field *f)
-{
-    struct text_list *urls = &((struct environment *) base)->notify_webhooks;
-
-    if (!decode_is(d, n, NODE_LIST, f->key, "a list"))
-        return;
-    urls->items = arena_array(d->arena, struct text, n->n);
-    for (const struct node *child = n->first; child; child = child->next) {
-        struct notify notify = {0};
-        decode_map(d, child, &notify_table, &notify);
-        if (notify.webhook.s)
-            urls->items[urls->n++] = notify.webhook;
-    }
-}
+static const char *const notify_words[] = {"json", "slack", NULL};
+ROWS notify_rows[] = {{KEY("webhook"), AT(FT_TEXT, notify_decl, webhook), .required = true},
+                      {KEY("format"), AT(FT_ENUM, notify_decl, format), .arg = notify_words}};
+static const struct table notify_table = {TABLE_AT("a notification", notify_rows, notify_decl)};
 
 ROWS environment_rows[] = {
     {KEY("databases"), ARRAY_AT(FT_NAMED, environment, databases), .arg = &database_table},
@@ -403,7 +386,7 @@ ROWS environment_rows[] = {
     {KEY("live_releases"), AT(FT_MAP, environment, live_releases), .arg = &live_releases_table},
     PART("snapshots", snapshots_table),
     PART("backup", backup_table),
-    {KEY("notify"), .type = FT_WITH, .stored = FT_WITH, .with = decode_notify},
+    {KEY("notify"), ARRAY_AT(FT_ITEMS, environment, notify), .arg = &notify_table},
     {KEY("policy"), AT(FT_MAP, environment, policy), .arg = &policy_table},
 };
 /* What only shows when the text is used shows here. */

@@ -17,17 +17,6 @@ CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO 
 CREATE TRIGGER note BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note()"""
 
 
-def standby_of(primary):
-    """A streaming standby."""
-    s = pgtest.Cluster(start=False)
-    shutil.rmtree(s.data)
-    s._run("pg_basebackup", "-h", primary.host, "-U", "postgres", "-D", s.data, "-R", "-X", "stream", "-c", "fast")
-    with open(s.data + "/postgresql.conf", "a", encoding="utf-8") as f:
-        f.write("unix_socket_directories = '%s'\n" % s.host)
-    s.start()
-    return s
-
-
 class Failover(project.Case):
     def project_on(self, server):
         fill = {"id": "fill", "table": "t", "set": {"b": "upper(a)"}, "where": "b IS NULL", "batch": {"rows": 200, "min": 100, "max": 200},
@@ -51,7 +40,7 @@ class Failover(project.Case):
         self.assertEqual(db.value("SELECT count(*) || ' ' || count(DISTINCT id) FROM fills"), "20000 20000")
 
     def test_a_standby_is_promoted(self):
-        with pgtest.Cluster() as one, standby_of(one) as two:
+        with pgtest.Cluster() as one, pgtest.standby_of(one) as two:
             p = self.project_on(one)
             behind = pgtest.Database(two, "app")
             p.env["DATABASE_URL"] = "postgresql://postgres@/app?host=%s,%s&port=%d,%d" % (one.host, two.host, one.port, two.port)

@@ -2,12 +2,14 @@
 
 The project is the one of docs/tutorial.md, with shorter pauses."""
 
+import html
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import console
@@ -192,6 +194,74 @@ class Runbooks(unittest.TestCase):
         lab.play("another-run.md", {"has stopped": lambda: self.assertEqual(other.wait(30).rc, 5),
                                     "host hang": lambda: lab.run_in_background(*advance).signal(signal.SIGSTOP)})
 
+    def test_halted(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.run("--as", "bob", "pause", "customers-email", "--because", "error rate is up")
+        lab.play("halted.md")
+
+    def fill_slowly(self, lab, throttle):
+        """The backfill of dual_read under way, in the background."""
+        lab.edit(PLAN, "backfill: [{id: fill}]", "backfill: [{id: fill, throttle: %s}]" % throttle)
+        running = pgtest.start_phasegate(["advance", "customers-email", "--release", "1.2.0"], cwd=lab.dir, env=lab.env)
+        self.addCleanup(running.close)
+        return running
+
+    def test_backfill_stuck(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.db.psql("INSERT INTO complaints VALUES ('slow')")
+        running = self.fill_slowly(lab, '{sql: SELECT count(*) FROM complaints}')
+        pgtest.wait_until(lambda: "stop" in lab.run("backfill", "customers-email").stdout, what="the throttle")
+        lab.play("backfill-stuck.md")
+        self.assertEqual(running.wait(60).rc, 0)
+
+    def test_wrong_data(self):
+        lab = self.lab()
+        lab.stop_at_half()
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        lab.db.psql("SET session_replication_role = replica; UPDATE customers SET email = 'x' || id WHERE id IN (3, 7)")
+        lab.play("wrong-data.md")
+
+    def test_lock_queue(self):
+        lab = self.lab()
+        lab.advance("expand")
+        lab.edit(PLAN, "{percent: 10, pause: 100ms}", "{percent: 10, pause: 60s}")
+        running = lab.run_in_background("advance", "customers-email", "--release", "1.2.0")
+        lab.edit(PLAN, "{percent: 10, pause: 60s}", "{percent: 10, pause: 100ms}")
+        holder = lab.db.session("BEGIN", "LOCK TABLE customers")
+        self.addCleanup(holder.close)
+        waiter = lab.db.session()
+        self.addCleanup(waiter.close)
+        waiter.send("SELECT count(*) FROM customers;")
+        pgtest.wait_until(lambda: lab.db.value("SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 "
+                                               "AND datname = current_database()") == "1", what="the queue")
+        lab.play("lock-queue.md", {"Go on:": lambda: self.assertEqual(running.wait(30).rc, 5)})
+
+    def test_replica_lag(self):
+        with pgtest.Cluster() as server:
+            try:
+                self.play_replica_lag(self.lab(server), server)
+            finally:
+                self.doCleanups()  # while the server is there
+
+    def play_replica_lag(self, lab, server):
+        standby = pgtest.standby_of(server)
+        self.addCleanup(standby.close)
+        lab.env["STANDBY"] = standby.host
+        lab.edit("phasegate.yaml", "policy:\n", "policy:\n  preflight: off\n")  # it sees the standby, too
+        lab.advance("expand")
+        pgtest.wait_until(lambda: server.psql("SELECT count(*) FROM pg_stat_replication") == [["1"]], what="the standby")
+        standby.psql("SELECT pg_wal_replay_pause()")
+        pgtest.wait_until(lambda: standby.psql("SELECT pg_get_wal_replay_pause_state()") == [["paused"]], what="the pause")
+        # More than the limit, that nobody replays.
+        lab.db.psql("CREATE TABLE ballast AS SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
+        running = self.fill_slowly(lab, "{replica_lag: 1MB}")
+        pgtest.wait_until(lambda: "stop" in lab.run("backfill", "customers-email").stdout, what="the throttle")
+        lab.play("replica-lag.md")
+        self.assertEqual(running.wait(60).rc, 0)
+
     def test_rollback(self):
         lab = self.lab()
         lab.advance("expand", "dual_read", "write_activation")
@@ -239,6 +309,78 @@ class Runbooks(unittest.TestCase):
         self.addCleanup(end)
         pgtest.wait_until(lambda: os.path.exists(os.path.join(folder, ".s.PGSQL.6432")), what="pgbouncer")
         return "host=%s port=6432 dbname=%s user=%s" % (folder, lab.db.name, lab.server.user)
+
+
+class Generated(unittest.TestCase):
+    """`phasegate runbook`: each command of the page is run, in a project that has got so far."""
+
+    def lab(self, *phases):
+        lab = Lab(self, pgtest.cluster())
+        lab.edit("phasegate.yaml", "    flags:\n", "    snapshots: {to: snapshots, keep: 30d}\n    flags:\n")
+        lab.edit("phasegate.yaml", "hold: 2s", "hold: 1s")
+        lab.advance(*phases)
+        return lab
+
+    def commands(self, lab, *options):
+        """Those of its fenced blocks, in their order, without those that come again."""
+        path = os.path.join(lab.dir, "runbook.md")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(lab.run("runbook", "customers-email", *options).stdout)
+        found = [line for b in console.blocks(path) if b.language == "sh" for line in b.text.splitlines()]
+        return list(dict.fromkeys(found))
+
+    def run_all(self, lab, commands, codes):
+        """codes: beginning of a command -> exit code; every command has to have one, and every one its command."""
+        shell = console.Shell(lab.dir, lab.env)
+        self.addCleanup(shell.close)
+        met = set()
+        for command in commands:
+            start = max((c for c in codes if command.startswith("phasegate -e development " + c)), key=len, default=None)
+            self.assertIsNotNone(start, "no exit code is expected for: " + command)
+            met.add(start)
+            out, rc = shell.run(command)
+            self.assertEqual(rc, codes[start], "$ %s\n%s" % (command, out))
+        self.assertEqual(set(codes) - met, set())
+
+    def test_in_a_rollout(self):
+        lab = self.lab("expand", "dual_read")
+        lab.edit(PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 10m}")
+        lab.run("advance", "customers-email", "--release", "1.3.0", "-q", "--no-wait", rc=5)
+        lab.edit(PLAN, "pause: 10m", "pause: 100ms")
+        commands, part = self.commands(lab), r"-e development (?:%s)\b"
+        movers = part % "advance|rollback|pause|resume"
+        self.run_all(lab, [c for c in commands if not re.search(movers, c)], {
+            "kill customers-email": 0, "kill customers-email --drill": 0, "flags reconcile": 1, "flags list": 0, "status customers-email": 0,
+            "doctor": 1, "backfill customers-email status": 0, "backfill customers-email pause": 4, "backfill customers-email verify": 0,
+            "preflight customers-email": 0, "history customers-email --verify": 0, "restore customers-email": 4, "purge customers-email": 4})
+        lab.run("resume", "customers-email")  # after the kill
+        for word, codes in (("pause|resume", {"pause customers-email --because": 0, "pause customers-email": 4, "resume customers-email": 0}),
+                            ("advance", {"advance customers-email --release 1.3.0": 0}), ("rollback", {"rollback customers-email": 0})):
+            self.run_all(lab, [c for c in commands if re.search(part % word, c)], codes)
+
+    def test_after_contract(self):
+        lab = self.lab("expand", "dual_read", "write_activation", "contract")
+        commands = self.commands(lab)
+        self.run_all(lab, [c for c in commands if " restore " in c], {"restore customers-email": 0})
+        lab.advance("contract")
+        time.sleep(1.2)  # the hold
+        self.run_all(lab, [c for c in self.commands(lab) if " purge " in c], {"purge customers-email --dry-run": 4, "purge customers-email --confirm": 0})
+        lab.db.psql("ALTER TABLE customers ADD COLUMN mail text")
+        self.run_all(lab, [c for c in self.commands(lab) if " --from " in c], {"restore --from ": 0})
+        self.assertEqual(lab.db.value("SELECT count(*) FROM customers WHERE mail = email"), "1000")
+
+    def test_the_pages_that_it_names_are_there(self):
+        lab = self.lab("expand")
+        named = set(re.findall(r"`(runbooks/[\w-]+\.md)`", lab.run("runbook", "customers-email").stdout))
+        self.assertGreater(len(named), 9)
+        for page in named:
+            self.assertTrue(os.path.exists(os.path.join(pgtest.SRC, page)), page)
+
+    def test_html_has_the_same_commands(self):
+        lab = self.lab("expand")
+        page = lab.run("runbook", "customers-email", "--format", "html").stdout
+        shown = [html.unescape(t).rstrip("\n") for t in re.findall(r"<pre><code>(phasegate .*?)</code></pre>", page, re.S)]
+        self.assertEqual(list(dict.fromkeys(shown)), self.commands(lab))
 
 
 class Pages(unittest.TestCase):

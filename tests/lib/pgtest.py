@@ -362,6 +362,17 @@ class Cluster(_Server):
         self.close()
 
 
+def standby_of(primary):
+    """A streaming standby of a cluster."""
+    s = Cluster(start=False)
+    shutil.rmtree(s.data)
+    s._run("pg_basebackup", "-h", primary.host, "-U", "postgres", "-D", s.data, "-R", "-X", "stream", "-c", "fast")
+    with open(s.data + "/postgresql.conf", "a", encoding="utf-8") as f:
+        f.write("unix_socket_directories = '%s'\n" % s.host)
+    s.start()
+    return s
+
+
 def _kill(pid, number):
     try:
         os.kill(pid, number)

@@ -329,7 +329,7 @@ static void project_is_loaded(void **state)
                                "    databases: {default: {url: \"${DATABASE_URL}\"}, shards: "
                                "{urls: [a, b], waves: [1, 25%]}}\n"
                                "    flags: {provider: file, path: flags.json}\n"
-                               "    notify: [{webhook: a}, {webhook: b}]\n"
+                               "    notify: [{webhook: a}, {webhook: b, format: slack}]\n"
                                "    policy: {forward_only: true}\n";
     AUTO(arena) arena = {0};
     AUTO(problem_list) problems = {0};
@@ -355,7 +355,10 @@ static void project_is_loaded(void **state)
     assert_string_equal(e->databases[0].url.s, "${DATABASE_URL}"); /* resolved when it's used */
     assert_string_equal(e->databases[1].waves.items[1].s, "25%");
     assert_true(e->flags.present && e->flags.propagation_ms == MODEL_UNSET);
-    assert_int_equal(e->notify_webhooks.n, 2);
+    assert_int_equal(e->n_notify, 2);
+    assert_int_equal(e->notify[0].format, NOTIFY_JSON);
+    assert_string_equal(e->notify[1].webhook.s, "b");
+    assert_int_equal(e->notify[1].format, NOTIFY_SLACK);
     assert_int_equal(e->policy.forward_only, 1);
     assert_true(e->policy.window == MODEL_UNSET && e->snapshots_keep_ms == MODEL_UNSET);
 }
