@@ -31,7 +31,9 @@ void once_state(struct proof *p, int state)
         const struct cat_relation *now = before ? cat_by_oid(&p->now, before->oid) : NULL;
 
         if (now && strcmp(s->kind, "ALTER TABLE ALTER COLUMN TYPE") == 0 && before->filenode &&
-            before->filenode == now->filenode)
+            before->filenode == now->filenode) {
             take_back(p, "destructive-outside-contract", s->at);
+            take_back(p, "destructive-without-precheck", s->at);
+        }
     }
 }

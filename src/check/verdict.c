@@ -144,16 +144,24 @@ static void name_step(struct proof *p, struct finding *f, int state)
     f->step = !s->task ? NULL : s->task->step ? s->task->step->id.s : s->task->id;
 }
 
+/* "character varying(40)": the length is the column's, and of which column isn't known. */
+static const char *without_length(const struct proof *p, const char *type)
+{
+    const char *open = strchr(type, '('), *close = open ? strchr(open, ')') : NULL;
+
+    return close ? arena_printf(p->a, "%.*s%s", (int) (open - type), type, close + 1) : type;
+}
+
 static const char *type_name(const struct proof *p, unsigned type)
 {
     for (int i = 0; i < p->now.n_relations; i++)
         for (int k = 0; k < p->now.relations[i].n_columns; k++)
             if (p->now.relations[i].columns[k].type == type)
-                return p->now.relations[i].columns[k].type_text;
+                return without_length(p, p->now.relations[i].columns[k].type_text);
     for (int i = 0; i < p->baseline.n_relations; i++)
         for (int k = 0; k < p->baseline.relations[i].n_columns; k++)
             if (p->baseline.relations[i].columns[k].type == type)
-                return p->baseline.relations[i].columns[k].type_text;
+                return without_length(p, p->baseline.relations[i].columns[k].type_text);
     return NULL;
 }
 
