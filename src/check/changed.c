@@ -152,10 +152,10 @@ static bool is_looked_at(const struct trial *t, unsigned oid)
 /* With the columns of its key in front, by which a row is known again. */
 static void add_look(struct trial *t, const struct cat_relation *r)
 {
-    struct look *l = &t->looks[t->n_looks++];
+    struct watched *l = &t->looks[t->n_looks++];
     AUTO(str) keys = {0}, sql = {0};
 
-    *l = (struct look) {.r = r, .changes = arena_array(t->p->scratch, bool, r->n_columns + 1)};
+    *l = (struct watched) {.r = r, .changes = arena_array(t->p->scratch, bool, r->n_columns + 1)};
     for (int i = 0; i < r->n_constraints; i++)
         for (int k = 0; r->constraints[i].type == 'p' && k < r->constraints[i].n_columns; k++) {
             const struct cat_column *c = cat_column_number(r, r->constraints[i].columns[k]);
@@ -194,7 +194,7 @@ static void set_whom(struct trial *t)
 {
     struct proof *p = t->p;
 
-    t->looks = arena_array(p->scratch, struct look, p->now.n_relations + 1);
+    t->looks = arena_array(p->scratch, struct watched, p->now.n_relations + 1);
     t->asked = arena_array(p->scratch, struct asked, p->n_app + 1);
     bool *is_in = arena_array(p->scratch, bool, p->n_queries + 1);
     for (int i = 0; i < p->n_app; i++) {
@@ -254,7 +254,7 @@ static const char **row_with_key(const struct wire_result *r, const char *key)
 }
 
 /* Did a row hold something in the column, and hold something else now? */
-static bool is_changed(const struct look *l, int column)
+static bool is_changed(const struct watched *l, int column)
 {
     int cell = column + 2;
 
@@ -277,7 +277,7 @@ static bool is_changed(const struct look *l, int column)
 static void note_changes(struct trial *t)
 {
     for (int i = 0; i < t->n_looks; i++) {
-        struct look *l = &t->looks[i];
+        struct watched *l = &t->looks[i];
         bool usable = l->at >= 0 && is_usable(&l->before) && is_usable(&l->after);
 
         for (int c = 0; c < l->r->n_columns; c++)
@@ -295,7 +295,7 @@ static const struct cat_column *changed_for(const struct trial *t, const struct 
         const struct fact_rel *f = &a->q->facts.rels[k];
 
         for (int i = 0; of && i < t->n_looks; i++) {
-            const struct look *l = &t->looks[i];
+            const struct watched *l = &t->looks[i];
             bool all = f->star || f->whole_row || of->kind == 'v';
 
             if (!is_below(t->p, of, l->r->oid, 0))

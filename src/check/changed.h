@@ -4,7 +4,7 @@
 
 #include "check/work.h"
 
-struct look {
+struct watched {
     const struct cat_relation *r;
     const char *sql;
     int n_keys;
@@ -34,7 +34,7 @@ struct trial {
     bool of_views; /* a view is made anew; else rows change */
     const char *const *sql;
     int n_sql;
-    struct look *looks;
+    struct watched *looks;
     int n_looks;
     struct asked *asked;
     int n_asked;

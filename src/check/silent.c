@@ -30,78 +30,6 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-/* ---- defaults ---------------------------------------------------------------------------------------------- */
-
-/* Which sequence it is, and how it's called, is nothing to the writer. */
-static bool is_nextval(const char *fallback)
-{
-    return fallback && strncmp(fallback, "nextval(", 8) == 0;
-}
-
-static const char *common_spelling(const char *fallback)
-{
-    static const char *const now[] = {"CURRENT_TIMESTAMP", "transaction_timestamp()"};
-
-    for (size_t i = 0; fallback && i < sizeof now / sizeof *now; i++)
-        if (strcmp(fallback, now[i]) == 0)
-            return "now()";
-    return fallback;
-}
-
-/* What it names may have got another name. */
-static bool is_same_default(const struct cat_column *before, const struct cat_column *now,
-                            const char *old, const char *new)
-{
-    return same_text(common_spelling(old), common_spelling(new)) ||
-           (before->fallback_tree && now->fallback_tree && old == before->fallback &&
-            new == now->fallback &&strcmp(before->fallback_tree, now->fallback_tree) == 0);
-}
-
-/* A view without a default of its own has that of the table below it. */
-static const char *fallback_of(const struct catalogue *in, const struct cat_relation *r,
-                               const struct cat_column *c)
-{
-    for (int i = 0; !c->fallback && r->kind == 'v' && i < r->n_uses; i++) {
-        const struct cat_relation *below = cat_by_oid(in, r->uses[i]);
-        const struct cat_column *same = below ? cat_column(below, c->name) : NULL;
-
-        if (same && same->fallback)
-            return same->fallback;
-    }
-    return c->fallback;
-}
-
-static void look_at_defaults(struct look *l, const struct fact_write *f)
-{
-    const struct cat_relation *before = cat_find(&l->p->before, l->path, f->schema, f->table);
-    const struct cat_relation *now = cat_find(&l->p->now, l->path, f->schema, f->table);
-
-    if ((f->verb != VERB_INSERT && f->defaulted.n == 0) || !before || !now || f->positional)
-        return;
-    for (int i = 0; i < before->n_columns; i++) {
-        const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
-        bool left_out = text_list_has(&f->defaulted, b->name) ||
-                        (f->verb == VERB_INSERT && !text_list_has(&f->columns, b->name));
-
-        /* A first default fills what was NULL; another one, or none, isn't what the writer counted on. */
-        const char *old = fallback_of(&l->p->before, before, b);
-        const char *new = n ? fallback_of(&l->p->now, now, n) : NULL;
-
-        if (!left_out || !n || !old || b->is_generated || is_same_default(b, n, old, new) ||
-            n->is_identity || (is_nextval(old) && is_nextval(new)))
-            continue;
-        /* It fails, and that is told of. */
-        if (n->not_null && !new)
-            continue;
-        add(l, "insert-relied-on-default",
-            arena_printf(l->p->a, "the %s \"%s\", whose default was %s and is %s",
-                         f->verb == VERB_INSERT ? "INSERT leaves out"
-                                                : "UPDATE takes the default of",
-                         b->name, old, new ? new : "gone"),
-            "give the column a value in a release before this one");
-    }
-}
-
 static bool has_insert_trigger(const struct cat_relation *r)
 {
     for (int i = 0; i < r->n_triggers; i++)
@@ -579,7 +507,7 @@ void silent_state(struct proof *p, int state)
             p->t.releases[a->release].is_projected)
             continue;
         for (int k = 0; k < a->q->facts.n_writes; k++) {
-            look_at_defaults(&l, &a->q->facts.writes[k]);
+            defaults_look(&l, &a->q->facts.writes[k]);
             look_at_places(&l, &a->q->facts.writes[k]);
             look_at_required(&l, &a->q->facts.writes[k]);
             look_at_conflicts(&l, &a->q->facts.writes[k]);

@@ -12,6 +12,8 @@ struct look {
     const char *path;               /* its session's search_path; NULL: the server's */
 };
 
+/* defaults.c: columns that the write leaves to their defaults. */
+void defaults_look(struct look *l, const struct fact_write *f);
 /* labels.c: labels of an enum that it doesn't know. */
 void labels_look(struct look *l);
 

@@ -316,7 +316,6 @@ class Generated(unittest.TestCase):
 
     def lab(self, *phases):
         lab = Lab(self, pgtest.cluster())
-        lab.edit("phasegate.yaml", "    flags:\n", "    snapshots: {to: snapshots, keep: 30d}\n    flags:\n")
         lab.edit("phasegate.yaml", "hold: 2s", "hold: 1s")
         lab.advance(*phases)
         return lab
