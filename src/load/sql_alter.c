@@ -161,10 +161,33 @@ static void drop_column(struct sub *s)
         job_class(s->job, SQL_DESTRUCTIVE, "the column is gone for live releases");
 }
 
+/* The same ALTER TABLE adds a CHECK of the same name. */
+static bool is_check_replaced(const struct sub *s)
+{
+    const json_t *cmd;
+    size_t i;
+
+    json_array_foreach((json_t *) tree_list(s->job->tree, "cmds"), i, cmd)
+    {
+        const json_t *fields = tree_fields(cmd), *def = tree_fields(tree_get(fields, "def"));
+        const char *name = tree_text(def, "conname");
+
+        if (tree_is(fields, "subtype", "AT_AddConstraint") &&
+            tree_is(def, "contype", "CONSTR_CHECK") && name && s->name &&
+            strcmp(name, s->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void drop_constraint(struct sub *s)
 {
-    s->job->out->drop = DROP_CONSTRAINT;
     s->job->out->cascades = tree_is(s->cmd, "behavior", "DROP_CASCADE");
+    if (is_check_replaced(s)) {
+        job_class(s->job, SQL_RESTRICTIVE, SQL_CHECK_REPLACED);
+        return;
+    }
+    s->job->out->drop = DROP_CONSTRAINT;
     if (!s->is_new)
         job_class(s->job, SQL_DESTRUCTIVE,
                   "the constraint is gone for whoever relies on it, ON CONFLICT too");

@@ -147,6 +147,25 @@ static bool is_for_postgres(const struct step *step)
     return !step->dbms.s || strncmp(step->dbms.s, "postgres", strlen("postgres")) == 0;
 }
 
+/* A CHECK that goes, and comes again under its name before the step ends, isn't gone for anybody. */
+static void note_replaced(struct step *step)
+{
+    for (int i = 0; i < step->n_stmts; i++)
+        for (int k = i + 1; k < step->n_stmts; k++) {
+            struct sql_stmt *gone = &step->stmts[i];
+            const struct sql_stmt *back = &step->stmts[k];
+
+            if (strcmp(gone->kind, "ALTER TABLE DROP CONSTRAINT") != 0 ||
+                strncmp(back->kind, "ALTER TABLE ADD CHECK", 21) != 0 || !gone->object ||
+                !back->object || strcmp(gone->object, back->object) != 0 || !gone->table ||
+                !back->table || strcmp(gone->table, back->table) != 0)
+                continue;
+            gone->class = SQL_RESTRICTIVE;
+            gone->class_why = SQL_CHECK_REPLACED;
+            gone->drop = DROP_NOT;
+        }
+}
+
 static void do_step(struct work_plan *w, struct step *step)
 {
     if (!is_for_postgres(step))
@@ -163,6 +182,7 @@ static void do_step(struct work_plan *w, struct step *step)
         w->is_good = false;
         return;
     }
+    note_replaced(step);
     check_together(w, step);
     for (int i = 0; i < step->n_stmts; i++) {
         check_statement(w, step, &step->stmts[i]);

@@ -173,4 +173,7 @@ bool sql_text_facts(struct seen *seen, const struct sql_text *text, struct sql_s
 void problem_with_rule(struct problem_list *problems, struct pos at, const char *rule,
                        const char *hint, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
+/* class_why of a DROP CONSTRAINT whose step adds a CHECK of the same name. */
+#define SQL_CHECK_REPLACED "a check is replaced: the new one may refuse what live releases write"
+
 #endif
