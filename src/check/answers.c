@@ -136,9 +136,12 @@ uint64_t answer_of(const struct wire_result *r)
 const struct column_sum *answer_beside(struct proof *p, const struct query *q,
                                        const struct wire_result *r)
 {
+    /* One of the columns is gone: of the others nothing is known. */
+    if (!r->ok)
+        return NULL;
     struct column_sum *sums = arena_array(p->a, struct column_sum, q->n_beside + 1);
 
-    for (int i = 0; r->ok && r->cell && i < r->n_rows; i++)
+    for (int i = 0; r->cell && i < r->n_rows; i++)
         for (int k = 0; k < q->n_beside && k < r->n_columns; k++)
             if (r->cell[i][k]) {
                 sums[k].sum += print_text(PRINT_START, r->cell[i][k]);
