@@ -32,6 +32,15 @@ static bool is_true(const struct cat_named *policy)
     return at && (strcmp(at, " true") == 0 || strcmp(at, " true true") == 0);
 }
 
+/* One that takes away from what others show, and takes nothing from who only reads. */
+static bool is_idle(const struct cat_named *policy, const struct fact_rel *f)
+{
+    const char *d = policy->definition, *at = policy->roles ? strchr(d + 4, ' ') : d + 3;
+
+    return strncmp(d + 1, " f ", 3) == 0 && !f->is_target && at && strncmp(at, " true", 5) == 0 &&
+           (at[5] == '\0' || at[5] == ' ');
+}
+
 bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, const char *role)
 {
     /* An UPDATE and a DELETE look for their rows, too. */
@@ -42,7 +51,7 @@ bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, c
     for (int i = 0; i < r->n_policies; i++) {
         const char *d = r->policies[i].definition;
 
-        if (!holds_for(&r->policies[i], f, role))
+        if (!holds_for(&r->policies[i], f, role) || is_idle(&r->policies[i], f))
             continue;
         if (strncmp(d + 1, " t ", 3) != 0)
             return false;
@@ -58,7 +67,8 @@ bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, c
 static const struct cat_named *next_policy(const struct cat_relation *r, int *i,
                                            const struct fact_rel *f, const char *role)
 {
-    while (*i < r->n_policies && !holds_for(&r->policies[*i], f, role))
+    while (*i < r->n_policies &&
+           (!holds_for(&r->policies[*i], f, role) || is_idle(&r->policies[*i], f)))
         (*i)++;
     return *i < r->n_policies ? &r->policies[(*i)++] : NULL;
 }
