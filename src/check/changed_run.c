@@ -93,6 +93,8 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
 
     add_op(&o, "ROLLBACK", false, false);
     add_op(&o, "BEGIN", false, false);
+    /* One that doesn't end is for the step itself to be told of. */
+    add_op(&o, "SET LOCAL statement_timeout = '2s'", false, false);
     if (turn) {
         /* A sync's trigger leaves a row from before alone. */
         add_op(&o, "SET LOCAL phasegate.backfill = 'on'", false, false);

@@ -17,24 +17,34 @@ static const struct query *query_by(const struct proof *p, const struct wire_op 
     return NULL;
 }
 
-/* The first without an answer, or what was before it: a statement may hurt with its job's end only. */
+/* The nearest statement behind, down to `from`. */
+static const char *query_before(const struct proof *p, const struct wire_op *ops, int at, int from)
+{
+    for (int i = at; i >= from; i--) {
+        const struct query *q = query_by(p, &ops[i]);
+        if (q)
+            return q->sql;
+    }
+    return NULL;
+}
+
+/* The server keeps its answers until the next sync, or an error: the first without one, or what stands with it. A statement
+ * may also hurt when it's taken back only. */
 bool lost_note(struct proof *p, const struct wire_op *ops, int n, const struct wire_result *results)
 {
-    int at = 0;
+    int at = 0, from;
 
     while (at < n - 1 && !wire_is_last_word(&results[at]))
         at++;
-    for (int i = at; i >= 0 && !p->lost_sql; i--) {
-        const struct query *q = query_by(p, &ops[i]);
-
-        p->lost_sql = q ? q->sql : NULL;
-    }
-    /* The server keeps its answers until the job's end, or an error: it may be on the way there. */
-    for (int i = at; i < n && !p->lost_sql && (i == at || !ops[i - 1].sync); i++) {
-        const struct query *q = query_by(p, &ops[i]);
-
-        p->lost_sql = q ? q->sql : NULL;
-    }
+    bool is_end = ops[at].sql && strcmp(ops[at].sql, "ROLLBACK") == 0;
+    for (from = at; from > 0 && !ops[from - 1].sync && !is_end;)
+        from--;
+    if (!p->lost_sql)
+        p->lost_sql = query_before(p, ops, at, is_end ? 0 : from);
+    for (int i = at; i < n && !p->lost_sql && (i == at || !ops[i - 1].sync); i++)
+        p->lost_sql = query_before(p, ops, i, i);
+    if (!p->lost_sql)
+        p->lost_sql = query_before(p, ops, at, 0);
     if (results[at].message)
         p->lost_words = arena_strdup(p->a, results[at].message);
     return false;
