@@ -114,7 +114,7 @@ static bool run_alone(struct proof *p, struct query *q, int state, struct err *e
  * one isn't yet. So it is tried again until it runs. */
 bool first_runs(struct proof *p, int state, int session, struct err *err)
 {
-    int from = p->t.states[state].from, n = 0;
+    int from = p->t.states[state].from, n = 0, most = p->losses->one_by_one ? 1 : FIRST_MAX;
     AUTO(arena) a = {0};
     struct jobs j = {.a = &a};
     struct first some[FIRST_MAX];
@@ -131,7 +131,7 @@ bool first_runs(struct proof *p, int state, int session, struct err *err)
             cache_note_first(q, state);
             continue;
         }
-        if ((q->n_before > 0 || n == FIRST_MAX) && !run_some(p, &j, some, &n, state, session, err))
+        if ((q->n_before > 0 || n == most) && !run_some(p, &j, some, &n, state, session, err))
             return false;
         if (q->n_before > 0) {
             if (!run_alone(p, q, state, err))

@@ -93,8 +93,7 @@ void job_run(struct proof *p, struct jobs *j, struct query *q, const char *held,
     const struct arg_set *args = &q->sets[set];
 
     j->opens = true;
-    /* Answered by itself: what comes after it is another's fault than what is taken back. See lost_note. */
-    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
+    job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK"});
     job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "BEGIN"});
     for (int i = 0; i < q->n_before; i++) {
         const struct query *b = q->before[i];

@@ -28,23 +28,53 @@ static const char *query_before(const struct proof *p, const struct wire_op *ops
     return NULL;
 }
 
-/* The server keeps its answers until the next sync, or an error: the first without one, or what stands with it. A statement
- * may also hurt when it's taken back only. */
+static bool is_killer(const char *sql) { return sql && strcasestr(sql, "pg_terminate_backend"); }
+
+/* The nearest one ahead, before `upto`; one that says that it ends sessions before all. */
+static const char *query_ahead(const struct proof *p, const struct wire_op *ops, int at, int upto)
+{
+    const char *first = NULL;
+
+    for (int i = at; i < upto; i++) {
+        const char *sql = query_before(p, ops, i, i);
+
+        if (is_killer(sql))
+            return sql;
+        first = first ? first : sql;
+    }
+    return first;
+}
+
+static bool has_two(const struct proof *p, const struct wire_op *ops, int n)
+{
+    int found = 0;
+
+    for (int i = 0; i < n && found < 2; i++)
+        found += query_by(p, &ops[i]) != NULL;
+    return found > 1;
+}
+
+/* The server keeps its answers until the next sync, or an error. So it is the first that has none, or what stands with it
+ * between two of them; then what was run before, which may hurt when it's taken back only. */
 bool lost_note(struct proof *p, const struct wire_op *ops, int n, const struct wire_result *results)
 {
-    int at = 0, from;
+    int at = 0, from, upto;
 
     while (at < n - 1 && !wire_is_last_word(&results[at]))
         at++;
-    bool is_end = ops[at].sql && strcmp(ops[at].sql, "ROLLBACK") == 0;
-    for (from = at; from > 0 && !ops[from - 1].sync && !is_end;)
+    for (from = at; from > 0 && !ops[from - 1].sync;)
         from--;
+    for (upto = at + 1; upto < n && !ops[upto - 1].sync;)
+        upto++;
+    p->lost_together = strcmp(results[at].sqlstate, "08006") == 0 && has_two(p, ops, n);
     if (!p->lost_sql)
-        p->lost_sql = query_before(p, ops, at, is_end ? 0 : from);
-    for (int i = at; i < n && !p->lost_sql && (i == at || !ops[i - 1].sync); i++)
-        p->lost_sql = query_before(p, ops, i, i);
+        p->lost_sql = query_before(p, ops, at, from);
+    if (!p->lost_sql)
+        p->lost_sql = query_ahead(p, ops, at, upto);
     if (!p->lost_sql)
         p->lost_sql = query_before(p, ops, at, 0);
+    if (!p->lost_sql)
+        p->lost_sql = query_ahead(p, ops, at, n);
     if (results[at].message)
         p->lost_words = arena_strdup(p->a, results[at].message);
     return false;
@@ -58,8 +88,6 @@ static const char *first_line(struct proof *p, const char *text)
         text += sizeof fatal - 1;
     return arena_strndup(p->a, text, strcspn(text, "\n"));
 }
-
-static bool is_killer(const char *sql) { return sql && strcasestr(sql, "pg_terminate_backend"); }
 
 static bool has_killer(const struct step *s)
 {
@@ -108,6 +136,11 @@ bool lost_again(struct proof *p, struct err *err)
 
     if (!err_is(err, ERR_CONNECTION_LOST) || l->n == LOSSES_MAX)
         return false;
+    if (p->lost_together && !l->one_by_one) {
+        l->one_by_one = true;
+        err_clear(err);
+        return true;
+    }
     if (!p->lost_words || !p->lost_sql)
         p->lost_words = first_line(p, str_text(&err->detail));
     if (strstr(p->lost_words, "administrator command"))

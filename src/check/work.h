@@ -212,6 +212,8 @@ struct loss {        /* of a session */
 struct losses {
     struct loss items[LOSSES_MAX];
     int n;
+    bool
+        one_by_one; /* statements are run alone at first: of several at once nobody knew which it was */
 };
 
 /* A query of verify: that was prepared. */
@@ -301,7 +303,8 @@ struct proof {
     int n_undone;
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
-    int entering;                      /* the state on the way to which the replay is; 0: none */
+    bool lost_together; /* it had more than one, and the server's last word is missing */
+    int entering;       /* the state on the way to which the replay is; 0: none */
 };
 
 /* Another one on the shadow: the baseline from before a branch. */
