@@ -231,7 +231,7 @@ static bool read_flag_changes(struct facts *f, struct err *err)
     if (!ledger_flag_changes(f->w.e->db, f->w.a, f->w.p->id.s, 0, &rows, &n, err))
         return false;
     for (int i = 0; i < n; i++)
-        if (flag_change_is_drill(&rows[i]) && is_answered(rows[i].answer) && rows[i].ms > 0)
+        if (flag_change_is_drill(&rows[i]) && is_answered(rows[i].answer))
             add_kill_time(f, true, rows[i].flag, rows[i].ms, rows[i].at_ms);
     return true;
 }
