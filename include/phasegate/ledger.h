@@ -214,6 +214,7 @@ bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct 
 void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call *out);
 void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
 
+#define LEDGER_WITH_VERIFICATIONS 4
 /* A snapshot counts once it has verified_at and no failed_at, until it is pruned. */
 #define LEDGER_WITH_SNAPSHOTS 5
 struct snapshot_row {

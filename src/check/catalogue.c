@@ -1,5 +1,6 @@
 /* Reading the shadow's catalogue. */
 #include "check/catalogue.h"
+#include "phasegate/names.h"
 
 #include "sql_embedded.h"
 
@@ -549,6 +550,15 @@ uint64_t cat_function_print(const struct catalogue *c, const char *name)
         if (strcmp(c->functions[i].name, last) == 0)
             h = h * 31 + c->functions[i].fingerprint;
     return h;
+}
+
+void cat_add_update(struct str *to, const struct cat_relation *r, const char *column)
+{
+    str_add(to, "UPDATE ");
+    sql_qualified(to, r->schema, r->name);
+    str_add(to, " SET ");
+    sql_ident(to, column);
+    str_add(to, " = ");
 }
 
 bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c)

@@ -1,5 +1,6 @@
 /* The transaction in which a step stands between two askings, and the rows over which it is tried. */
 #include "check/changed.h"
+#include "check/ops.h"
 #include "check/words.h"
 
 #include <ctype.h>
@@ -9,17 +10,6 @@
 #define CONSTANTS_MAX 8 /* of a text, for each column */
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
-
-struct ops {
-    struct wire_op *op;
-    int n;
-};
-
-static int add_op(struct ops *o, const char *sql, bool keep, bool sync)
-{
-    o->op[o->n] = (struct wire_op) {.kind = WIRE_RUN, .sql = sql, .keep_rows = keep, .sync = sync};
-    return o->n++;
-}
 
 /* May it tell the difference that the row makes? */
 static bool goes_by(const struct trial *t, const struct asked *s, const struct turn *turn)
@@ -43,7 +33,7 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
     for (int i = 0; i < t->n_looks; i++) {
         t->looks[i].at = -1;
         if (!t->of_views && (!turn || t->looks[i].r == turn->r))
-            t->looks[i].at = add_op(o, t->looks[i].sql, true, true) - first;
+            t->looks[i].at = ops_add(o, t->looks[i].sql, NULL, true, true) - first;
     }
     for (int i = 0; i < t->n_asked; i++) {
         const struct query *q = t->asked[i].a->q;
@@ -53,16 +43,15 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
             continue;
         const char *path = t->p->sessions[q->session].search_path;
 
-        add_op(o, "SAVEPOINT phasegate_q", false, false);
-        add_op(o, arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
-               false, false);
-        int own = add_op(o, q->sql, q->facts.n_writes == 0, true);
+        ops_add(o, "SAVEPOINT phasegate_q", NULL, false, false);
+        ops_add(o,
+                arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
+                NULL, false, false);
+        int own = ops_add(o, q->sql, &q->sets[0], q->facts.n_writes == 0, true);
         t->asked[i].at = own - first;
-        o->op[own].args = q->sets[0].values;
-        o->op[own].n_args = q->sets[0].n;
         o->op[own].types = q->types;
         o->op[own].n_types = q->types ? q->s->types.n : 0;
-        add_op(o, "ROLLBACK TO SAVEPOINT phasegate_q", false, true);
+        ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
     }
     return first;
 }
@@ -71,10 +60,10 @@ static const char *turn_sql(struct proof *p, const struct turn *turn)
 {
     AUTO(str) sql = {0};
 
-    str_add(&sql, "UPDATE ");
-    sql_qualified(&sql, turn->r->schema, turn->r->name);
-    for (int i = 0; i < turn->n; i++) {
-        str_add(&sql, i ? ", " : " SET ");
+    cat_add_update(&sql, turn->r, turn->columns[0]);
+    str_add(&sql, "$1");
+    for (int i = 1; i < turn->n; i++) {
+        str_add(&sql, ", ");
         sql_ident(&sql, turn->columns[i]);
         str_addf(&sql, " = $%d", i + 1);
     }
@@ -91,25 +80,25 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
-    add_op(&o, "ROLLBACK", false, false);
-    add_op(&o, "BEGIN", false, false);
+    ops_add(&o, "ROLLBACK", NULL, false, false);
+    ops_add(&o, "BEGIN", NULL, false, false);
     /* One that doesn't end is for the step itself to be told of. */
-    add_op(&o, "SET LOCAL statement_timeout = '2s'", false, false);
+    ops_add(&o, "SET LOCAL statement_timeout = '2s'", NULL, false, false);
     if (turn) {
         /* A sync's trigger leaves a row from before alone. */
-        add_op(&o, "SET LOCAL phasegate.backfill = 'on'", false, false);
-        int own = add_op(&o, turn_sql(p, turn), false, false);
+        ops_add(&o, "SET LOCAL phasegate.backfill = 'on'", NULL, false, false);
+        int own = ops_add(&o, turn_sql(p, turn), NULL, false, false);
         o.op[own].args = turn->values;
         o.op[own].n_args = turn->n;
     }
-    int made = add_op(&o, "SET LOCAL phasegate.backfill = 'off'", false, true);
+    int made = ops_add(&o, "SET LOCAL phasegate.backfill = 'off'", NULL, false, true);
     int before = add_questions(t, turn, &o);
-    int step = add_op(&o, "SET LOCAL search_path = public", false, false);
+    int step = ops_add(&o, "SET LOCAL search_path = public", NULL, false, false);
     for (int i = 0; i < t->n_sql; i++)
-        add_op(&o, t->sql[i], false, false);
-    done = add_op(&o, "SET LOCAL search_path = public", false, true);
+        ops_add(&o, t->sql[i], NULL, false, false);
+    done = ops_add(&o, "SET LOCAL search_path = public", NULL, false, true);
     add_questions(t, turn, &o);
-    add_op(&o, "ROLLBACK", false, true);
+    ops_add(&o, "ROLLBACK", NULL, false, true);
     if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err)) {
         int last = 0;
         while (last < o.n && !wire_is_last_word(&r[last]))

@@ -1,6 +1,7 @@
 /* Rows that the new release writes into a child table of a plan's, and whose foreign key then keeps an old release from
  * deleting the parent, or from giving it another key: each of the two works by itself.
  */
+#include "check/ops.h"
 #include "check/synced.h"
 #include "check/words.h"
 
@@ -98,33 +99,18 @@ static const struct timeline_world *met_in(const struct proof *p, int state,
 
 /* ---- trying -------------------------------------------------------------------------------------------------- */
 
-struct ops {
-    struct wire_op *op;
-    int n;
-};
-
-static int add_op(struct ops *o, const char *sql, const struct arg_set *set, bool sync)
-{
-    o->op[o->n] = (struct wire_op) {.kind = WIRE_RUN,
-                                    .sql = sql,
-                                    .args = set ? set->values : NULL,
-                                    .n_args = set ? set->n : 0,
-                                    .sync = sync};
-    return o->n++;
-}
-
 /* The statement behind those of its transaction that come before it. */
 static int add_statement(struct proof *p, struct ops *o, const struct app_statement *a,
                          const struct arg_set *set)
 {
     const char *path = p->sessions[a->q->session].search_path;
 
-    add_op(o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"), NULL,
-           false);
+    ops_add(o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"), NULL,
+            false, false);
     for (int i = 0; i < a->q->n_before; i++)
         if (a->q->before[i]->runs && a->q->before[i]->n_sets > 0)
-            add_op(o, a->q->before[i]->sql, &a->q->before[i]->sets[0], false);
-    return add_op(o, a->q->sql, set, false);
+            ops_add(o, a->q->before[i]->sql, &a->q->before[i]->sets[0], false, false);
+    return ops_add(o, a->q->sql, set, false, false);
 }
 
 /* The server's answer to the one that takes the parent; by: what writes a child before, NULL: nothing. reached: that
@@ -137,13 +123,13 @@ static bool run_pair(struct proof *p, const struct app_statement *by, const stru
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
-    add_op(&o, "BEGIN", NULL, false);
+    ops_add(&o, "BEGIN", NULL, false, false);
     if (by)
         add_statement(p, &o, by, set);
-    int ready = add_op(&o, "SAVEPOINT phasegate_q", NULL, true);
+    int ready = ops_add(&o, "SAVEPOINT phasegate_q", NULL, false, true);
     own = add_statement(p, &o, a, &a->q->sets[0]);
-    add_op(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, true);
-    add_op(&o, "ROLLBACK", NULL, true);
+    ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
+    ops_add(&o, "ROLLBACK", NULL, false, true);
     if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err))
         return lost_note(p, o.op, o.n, r);
     *reached = r[ready].ok && !r[ready].skipped;

@@ -51,11 +51,8 @@ static bool try_column(struct fitting *f, const struct cat_column *c, const char
     const char *value;
     AUTO(str) sql = {0};
 
-    str_add(&sql, "UPDATE ");
-    sql_qualified(&sql, f->r->schema, f->r->name);
-    str_add(&sql, " SET ");
-    sql_ident(&sql, c->name);
-    str_addf(&sql, " = $1::pg_catalog.text::%s", c->type_text);
+    cat_add_update(&sql, f->r, c->name);
+    str_addf(&sql, "$1::pg_catalog.text::%s", c->type_text);
     for (int nth = 0; !*fits && f->tries < TRIES_MAX; nth++, f->tries++) {
         struct wire_result r = {0};
         int n = nth;

@@ -143,11 +143,7 @@ static const char *change_sql(struct proof *p, const struct cat_relation *r, con
 {
     AUTO(str) sql = {0};
 
-    str_add(&sql, "UPDATE ");
-    sql_qualified(&sql, r->schema, r->name);
-    str_add(&sql, " SET ");
-    sql_ident(&sql, column);
-    str_add(&sql, " = ");
+    cat_add_update(&sql, r, column);
     if (value)
         sql_literal(&sql, value);
     else

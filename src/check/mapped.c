@@ -305,11 +305,8 @@ static const char *past_sql(struct proof *p, const struct cat_relation *r,
 {
     AUTO(str) sql = {0};
 
-    str_add(&sql, "UPDATE ");
-    sql_qualified(&sql, r->schema, r->name);
-    str_add(&sql, " SET ");
-    sql_ident(&sql, c->name);
-    str_add(&sql, " = $1 WHERE ctid = (SELECT pg_catalog.min(ctid) FROM ");
+    cat_add_update(&sql, r, c->name);
+    str_add(&sql, "$1 WHERE ctid = (SELECT pg_catalog.min(ctid) FROM ");
     sql_qualified(&sql, r->schema, r->name);
     str_add(&sql, ")");
     return arena_strdup(p->scratch, str_text(&sql));

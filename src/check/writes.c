@@ -2,6 +2,7 @@
  * whichever live release.
  */
 #include "check/writes.h"
+#include "check/ops.h"
 #include "check/synced.h"
 
 #include <stdlib.h>
@@ -22,21 +23,6 @@ static bool can_follow(const struct sequence *seq, const struct pair_of *q)
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
-
-struct ops {
-    struct wire_op *op;
-    int n;
-};
-
-static void add_op(struct ops *o, const char *sql, const struct arg_set *set, bool keep, bool sync)
-{
-    o->op[o->n++] = (struct wire_op) {.kind = WIRE_RUN,
-                                      .sql = sql,
-                                      .args = set ? set->values : NULL,
-                                      .n_args = set ? set->n : 0,
-                                      .keep_rows = keep,
-                                      .sync = sync};
-}
 
 static void add_written(struct str *sql, const struct cat_relation *r, const struct cat_column *c)
 {
@@ -291,10 +277,10 @@ static void add_reads(struct scene *s, struct ops *o, const struct pair_of *q,
                       const struct arg_set *x, const struct arg_set *y)
 {
     (void) s;
-    add_op(o, "SAVEPOINT w", NULL, false, false);
-    add_op(o, q->a->q->sql, x, true, false);
-    add_op(o, q->b->q->sql, y, true, true);
-    add_op(o, "ROLLBACK TO SAVEPOINT w", NULL, false, true);
+    ops_add(o, "SAVEPOINT w", NULL, false, false);
+    ops_add(o, q->a->q->sql, x, true, false);
+    ops_add(o, q->b->q->sql, y, true, true);
+    ops_add(o, "ROLLBACK TO SAVEPOINT w", NULL, false, true);
 }
 
 static int newest_writer(const struct proof *p, const struct sequence *seq)
@@ -346,21 +332,21 @@ static bool add_writers(struct proof *p, struct ops *o, const struct sequence *s
         struct arg_set *set = arena_new(p->scratch, struct arg_set);
         *set = (struct arg_set) {.values = arena_array(p->scratch, const char *, 1), .n = 1};
         set->values[0] = seq->odd->value;
-        add_op(o, seq->odd->sql, set, false, false);
+        ops_add(o, seq->odd->sql, set, false, false);
     }
     for (int i = 0; i < seq->n; i++) {
         /* The sync's trigger looks at it. */
-        add_op(o,
-               seq->writers[i]->before_sync ? "SET LOCAL phasegate.backfill = 'on'"
-                                            : "SET LOCAL phasegate.backfill = 'off'",
-               NULL, false, false);
+        ops_add(o,
+                seq->writers[i]->before_sync ? "SET LOCAL phasegate.backfill = 'on'"
+                                             : "SET LOCAL phasegate.backfill = 'off'",
+                NULL, false, false);
         const struct writer *w = seq->writers[i];
         const struct arg_set *sets = args_agreed(p, w->items, w->n, &differ);
         for (int m = 0; m < w->n; m++) {
             const struct arg_set *set = agreed ? &sets[m] : &w->items[m]->q->sets[0];
             if (seq->odd && i == seq->n - 1 && seq->odd->a == w->items[m])
                 set = with_value(p, set, seq->odd->param, seq->odd->value);
-            add_op(o, w->items[m]->q->sql, set, false, false);
+            ops_add(o, w->items[m]->q->sql, set, false, false);
         }
     }
     return differ;
@@ -405,11 +391,11 @@ static bool run_once(struct scene *s, int pair, const struct sequence *seq, bool
     struct ops o = {arena_array(p->scratch, struct wire_op, room_for(seq)), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room_for(seq));
 
-    add_op(&o, "ROLLBACK", NULL, false, false);
-    add_op(&o, "BEGIN", NULL, false, false);
+    ops_add(&o, "ROLLBACK", NULL, false, false);
+    ops_add(&o, "BEGIN", NULL, false, false);
     *differ = add_writers(p, &o, seq, agreed);
     int keys_at = o.n;
-    add_op(&o, by_key ? written_sql(p, &ka, &kb) : "SELECT 1 WHERE false", NULL, true, true);
+    ops_add(&o, by_key ? written_sql(p, &ka, &kb) : "SELECT 1 WHERE false", NULL, true, true);
     int reads_at = o.n;
     add_reads(s, &o, q, &q->a->q->sets[0], &q->b->q->sets[0]);
     if (!wire_run(p->sessions[q->a->q->session].wire, p->scratch, o.op, o.n, r, err))

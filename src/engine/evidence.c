@@ -10,7 +10,6 @@
 
 #define PLAN_MAX (1 << 20)
 #define JOURNAL_MAX ((size_t) 256 << 20)
-#define LEDGER_WITH_VERIFICATIONS 4
 
 struct gathering {
     struct work w;

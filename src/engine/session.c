@@ -272,6 +272,5 @@ bool ask_bool(struct work *w, const char *sql, bool *out, struct err *err)
 
 bool session_user_path(struct work *w, bool on, struct err *err)
 {
-    return db_exec(w->e->db, "SELECT pg_catalog.set_config('search_path', $1, false)",
-                   &DB_PARAMS(on ? w->e->search_path : ""), err);
+    return db_exec(w->e->db, sql_set_search_path, &DB_PARAMS(on ? w->e->search_path : ""), err);
 }

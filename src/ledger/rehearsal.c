@@ -28,14 +28,10 @@ bool ledger_rehearsal(struct db *db, struct arena *a, const char *plan, const ch
                       struct rehearsal_row *out, struct err *err)
 {
     struct db_rows rows = {0};
-    int version = 0;
 
     *out = (struct rehearsal_row) {.plan = plan, .checksum = checksum};
-    if (!ledger_version(db, &version, err))
-        return false;
-    if (version < LEDGER_WITH_REHEARSALS)
-        return true;
-    if (!ledger_read(db, a, sql_select_rehearsal, &DB_PARAMS(plan, checksum), &rows, err))
+    if (!ledger_read_since(db, a, LEDGER_WITH_REHEARSALS, sql_select_rehearsal,
+                           &DB_PARAMS(plan, checksum), &rows, err))
         return false;
     if (rows.n_rows == 0)
         return true;

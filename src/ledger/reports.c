@@ -5,15 +5,11 @@ bool ledger_snapshot_manifests(struct db *db, struct arena *a, const char *plan,
                                struct snapshot_manifest **out, int *out_n, struct err *err)
 {
     struct db_rows rows = {0};
-    int version = 0;
 
     *out = NULL;
     *out_n = 0;
-    if (!ledger_version(db, &version, err))
-        return false;
-    if (version < LEDGER_WITH_SNAPSHOTS)
-        return true;
-    if (!ledger_read(db, a, sql_select_snapshot_manifests, &DB_PARAMS(plan), &rows, err))
+    if (!ledger_read_since(db, a, LEDGER_WITH_SNAPSHOTS, sql_select_snapshot_manifests,
+                           &DB_PARAMS(plan), &rows, err))
         return false;
     *out = arena_array(a, struct snapshot_manifest, rows.n_rows + 1);
     *out_n = rows.n_rows;

@@ -77,6 +77,17 @@ bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct d
         "for what is already in place.");
 }
 
+bool ledger_read_since(struct db *db, struct arena *a, int version, const char *sql,
+                       const struct db_params *params, struct db_rows *rows, struct err *err)
+{
+    int found = 0;
+
+    *rows = (struct db_rows) {0};
+    if (!ledger_version(db, &found, err))
+        return false;
+    return found < version || ledger_read(db, a, sql, params, rows, err);
+}
+
 bool ledger_explain(struct db *db, struct err *err)
 {
     if (strcmp(err->sqlstate, "42501") != 0)

@@ -29,6 +29,10 @@ void call_bool(struct db_call *call, bool v);
  * table, or one that this role may not read: ERR_REFUSED. */
 bool ledger_read(struct db *db, struct arena *a, const char *sql, const struct db_params *params,
                  struct db_rows *rows, struct err *err) MUST_CHECK;
+/* Of tables that came with a version of the ledger: an older one has no rows. */
+bool ledger_read_since(struct db *db, struct arena *a, int version, const char *sql,
+                       const struct db_params *params, struct db_rows *rows,
+                       struct err *err) MUST_CHECK;
 /* 42501 becomes ERR_REFUSED "rights" with the GRANT to run; any other err stays. Returns false. */
 bool ledger_explain(struct db *db, struct err *err);
 

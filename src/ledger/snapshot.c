@@ -43,15 +43,11 @@ bool ledger_snapshots(struct db *db, struct arena *a, const char *plan, struct s
                       int *out_n, struct err *err)
 {
     struct db_rows rows = {0};
-    int version = 0;
 
     *out = NULL;
     *out_n = 0;
-    if (!ledger_version(db, &version, err))
-        return false;
-    if (version < LEDGER_WITH_SNAPSHOTS)
-        return true;
-    if (!ledger_read(db, a, sql_select_snapshots, &DB_PARAMS(plan), &rows, err))
+    if (!ledger_read_since(db, a, LEDGER_WITH_SNAPSHOTS, sql_select_snapshots, &DB_PARAMS(plan),
+                           &rows, err))
         return false;
     struct snapshot_row *list = arena_array(a, struct snapshot_row, rows.n_rows + 1);
     for (int i = 0; i < rows.n_rows; i++) {

@@ -339,9 +339,7 @@ bool command_run(struct scene *s, const struct command *c, struct command_answer
     AUTO(str) text = {0};
     struct job j;
 
-    if (interrupted(s, err))
-        return false;
-    struct beside *b = start(s, c, &j, err);
+    struct beside *b = interrupted(s, err) ? NULL : start(s, c, &j, err);
     if (!b)
         return false;
     bool ended = beside_take(b, s->o->ports->clock, LONGEST_MS, &text);
@@ -361,9 +359,7 @@ bool command_kill(struct scene *s, const struct command *c, int64_t after_ms, bo
     AUTO(str) text = {0};
     struct job j;
 
-    if (interrupted(s, err))
-        return false;
-    struct beside *b = start(s, c, &j, err);
+    struct beside *b = interrupted(s, err) ? NULL : start(s, c, &j, err);
     if (!b)
         return false;
     *was_killed = !beside_take(b, s->o->ports->clock, after_ms, &text);

@@ -189,8 +189,7 @@ static bool begin_session(struct player *p, struct db **db, struct err *err)
     const char *path = at >= 0 ? prj->releases[at].session_search_path.s : NULL;
 
     return stage_db(p->s, true, db, err) &&
-           db_exec(*db, "SELECT pg_catalog.set_config('search_path', $1, false)",
-                   &DB_PARAMS(path ? path : p->s->search_path), err);
+           db_exec(*db, sql_set_search_path, &DB_PARAMS(path ? path : p->s->search_path), err);
 }
 
 static void play(struct player *p, struct arena *a, struct db *db)

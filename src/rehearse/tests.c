@@ -1,6 +1,8 @@
 /* The plan's tests: rows that somebody wrote, the phases, and what is to be there then. */
 #include "rehearse/rehearse_int.h"
 
+#include "sql_embedded.h"
+
 static bool fill(struct scene *s, const struct plan_test *t, struct text_list *left,
                  struct err *err)
 {
@@ -17,8 +19,7 @@ static bool fill(struct scene *s, const struct plan_test *t, struct text_list *l
     }
     if (!stage_db(s, true, &db, err))
         return false;
-    bool ok = db_exec(db, "SELECT pg_catalog.set_config('search_path', $1, false)",
-                      &DB_PARAMS(s->search_path), &failed);
+    bool ok = db_exec(db, sql_set_search_path, &DB_PARAMS(s->search_path), &failed);
     for (int i = 0; ok && i < n; i++)
         ok = db_exec(db, stmts[i].sql, &DB_NO_PARAMS, &failed);
     db_close(db);
@@ -49,8 +50,7 @@ static bool look(struct scene *s, const struct plan_test *t, struct text_list *l
 
     if (!stage_db(s, false, &db, err))
         return false;
-    bool ok = db_exec(db, "SELECT pg_catalog.set_config('search_path', $1, false)",
-                      &DB_PARAMS(s->search_path), err);
+    bool ok = db_exec(db, sql_set_search_path, &DB_PARAMS(s->search_path), err);
     for (int i = 0; ok && i < t->expect.n; i++)
         ask(s, db, &t->expect.items[i], left);
     db_close(db);
