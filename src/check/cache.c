@@ -421,12 +421,12 @@ void cache_note(struct proof *p, struct query *q, int state)
 
 /* ---- undos --------------------------------------------------------------------------------------------------- */
 
-uint64_t cache_undo_key(const struct proof *p, const struct sql_list *undo,
+uint64_t cache_undo_key(const struct proof *p, uint64_t surface, const struct sql_list *undo,
                         const struct sql_list *step)
 {
     if (!p->cache)
         return 0;
-    uint64_t h = print_number(print_number(p->cache->salt, cat_print(&p->now)), p->now.others);
+    uint64_t h = print_number(p->cache->salt, surface);
 
     for (int i = 0; i < step->n; i++)
         h = print_text(h, step->items[i]);

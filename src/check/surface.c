@@ -154,6 +154,49 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
     return h * 31 + sums->labels;
 }
 
+uint64_t schema_surface(const struct proof *p) { return p->now.others * 31 + cat_print(&p->now); }
+
+/* What such a statement does to the schema hangs on the tables it names and on what views and functions make of them; IF
+ * NOT EXISTS may be about an index of any table. */
+static bool stays_with_its_tables(const struct sql_stmt *s)
+{
+    return strncmp(s->kind, "ALTER TABLE", strlen("ALTER TABLE")) == 0 ||
+           (strncmp(s->kind, "CREATE INDEX", strlen("CREATE INDEX")) == 0 &&
+            !strcasestr(s->sql, "exists"));
+}
+
+static bool is_table(const struct cat_relation *r)
+{
+    return r->kind == 'r' || r->kind == 'p' || r->kind == 'f';
+}
+
+static bool names_it(const struct sql_stmt *s, const struct cat_relation *r)
+{
+    for (int i = 0; i < s->relations.n; i++)
+        if (strcmp(s->relations.items[i].s, r->name) == 0)
+            return true;
+    return false;
+}
+
+uint64_t ddl_surface(const struct proof *p, const struct sql_stmt *s, int n)
+{
+    uint64_t h = surface_calls(p) * 31 + sums_of(&p->now)->labels;
+
+    for (int i = 0; i < n; i++)
+        if (p->now.calls || !stays_with_its_tables(&s[i]))
+            return schema_surface(p);
+    for (int k = 0; k < p->now.n_relations; k++) {
+        const struct cat_relation *r = &p->now.relations[k];
+
+        if (!is_table(r))
+            h = h * 31 + r->fingerprint;
+        for (int i = 0; i < n && is_table(r); i++)
+            if (names_it(&s[i], r))
+                h = h * 31 + surface_of(p, r, true);
+    }
+    return h;
+}
+
 uint64_t surface_calls(const struct proof *p)
 {
     return p->now.others * 31 + sums_of(&p->now)->routines;

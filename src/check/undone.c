@@ -116,6 +116,13 @@ static bool was_tried(struct proof *p, const void *of)
     return false;
 }
 
+static uint64_t surface_of_step(const struct proof *p, const struct step *s)
+{
+    uint64_t h = ddl_surface(p, s->stmts, s->n_stmts);
+
+    return s->undo.s ? h * 31 + ddl_surface(p, s->undo_stmts, s->n_undo_stmts) : h;
+}
+
 /* ---- the schema, thing by thing ------------------------------------------------------------------------------- */
 
 bool undone_before(struct proof *p, int state, struct arena *a, struct undone **out,
@@ -123,11 +130,13 @@ bool undone_before(struct proof *p, int state, struct arena *a, struct undone **
 {
     const struct timeline_state *s = &p->t.states[state];
     struct parts parts;
+    uint64_t surface;
 
     *out = NULL;
     if (!is_to_be_tried(p, state))
         return true;
     struct undone *u = arena_new(a, struct undone);
+    surface = s->task->kind == TASK_STEP ? surface_of_step(p, s->task->step) : schema_surface(p);
     if (s->task->kind == TASK_STEP)
         undo_of_step(p, s->task->step, u);
     else
@@ -135,7 +144,7 @@ bool undone_before(struct proof *p, int state, struct arena *a, struct undone **
     if (was_tried(p, u->of))
         return true;
     /* What isn't in its text may be in the rows. */
-    u->key = u->again.n > 0 ? cache_undo_key(p, &u->undo, &u->again) : 0;
+    u->key = u->again.n > 0 ? cache_undo_key(p, surface, &u->undo, &u->again) : 0;
     if (cache_undo_is_right(p, u->key)) {
         cache_note_undo(p, u->key);
         return true;

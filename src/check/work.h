@@ -441,6 +441,9 @@ uint64_t query_surface(const struct proof *p, const struct query *q);
 /* By what a function's name, an operator and a cast are found: another one means that a session which prepares now may
  * find others than those that hold a statement since before. */
 uint64_t surface_calls(const struct proof *p);
+/* What any statement can meet of the schema as it is; what n statements of a step can, or of its undo. */
+uint64_t schema_surface(const struct proof *p);
+uint64_t ddl_surface(const struct proof *p, const struct sql_stmt *s, int n);
 
 /* cache.c: what an earlier run found out. Each of the asking ones is false when that isn't known. */
 void cache_begin(struct proof *p);
@@ -459,9 +462,9 @@ void cache_note_first(struct query *q, int state);
 void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
                      const struct outcome *o);
 void cache_note(struct proof *p, struct query *q, int state);
-/* Of a step that was undone as it should be: over the schema before it (p->now), what runs and what takes it back. 0:
- * nothing is kept. */
-uint64_t cache_undo_key(const struct proof *p, const struct sql_list *undo,
+/* Of a step that was undone as it should be: over what it can meet of the schema before it (see ddl_surface), what runs and
+ * what takes it back. 0: nothing is kept. */
+uint64_t cache_undo_key(const struct proof *p, uint64_t surface, const struct sql_list *undo,
                         const struct sql_list *step);
 bool cache_undo_is_right(struct proof *p, uint64_t key);
 void cache_note_undo(struct proof *p, uint64_t key);

@@ -166,6 +166,31 @@ class Again(unittest.TestCase):
             done = p.check()
             self.assertEqual([f["step"] for f in done.findings if f["rule"] == "undo-does-not-undo"], expected, done)
 
+    def test_what_it_may_meet_elsewhere(self):
+        """The same step and undo, and another table that is as they need it, or isn't."""
+        for sql, undo, right, other, is_wrong in (
+                ("ALTER TABLE orders ADD COLUMN n int", "ALTER TABLE orders DROP COLUMN n; ALTER TABLE other DROP COLUMN IF EXISTS x",
+                 "CREATE TABLE other (a int)", "CREATE TABLE other (a int, x int)", True),
+                ("CREATE INDEX IF NOT EXISTS i ON orders (legacy_ref)", "DROP INDEX i",
+                 "CREATE TABLE other (a int)", "CREATE TABLE other (a int); CREATE INDEX i ON other (a)", True),
+                ("ALTER TABLE orders ADD COLUMN n int", "SELECT set_config('x.y', '1', false); ALTER TABLE orders DROP COLUMN n",
+                 "CREATE TABLE other (a int)", "CREATE TABLE other (a int, x int)", False),
+                ("ALTER TABLE ONLY orders ADD COLUMN n int", "ALTER TABLE ONLY orders DROP COLUMN n",
+                 "CREATE TABLE other (a int)", "CREATE TABLE other () INHERITS (orders)", False),
+                ("ALTER TABLE orders ALTER COLUMN legacy_ref SET DEFAULT 'x'", "ALTER TABLE orders ALTER COLUMN legacy_ref DROP DEFAULT",
+                 "CREATE TABLE other (a int)", "ALTER TABLE orders ALTER COLUMN legacy_ref SET DEFAULT 'y'", True)):
+            p = check_project.Project(baseline=BASE + ";" + right, releases={v: GET for v in project.RELEASES},
+                                      plans=[plan("p", phases={"expand": phase("expand", steps=[step("s", sql, undo=undo)])})])
+            self.addCleanup(p.close)
+            self.assertEqual(self.said(p), [], sql)
+            p.write("baseline.sql", BASE + ";" + other)
+            red = self.said(p)
+            self.assertEqual(red, self.said(p, "--no-cache"), sql)
+            self.assertEqual(len(red), is_wrong, sql)
+
+    def said(self, p, *args):
+        return sorted(f["message"] for f in p.check(*args).findings if f["rule"] == "undo-does-not-undo")
+
 
 class Advance(project.Case):
     def test_it_is_refused_before_it_runs(self):
