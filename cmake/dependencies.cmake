@@ -15,6 +15,7 @@ need(CURL libcurl libcurl4-openssl-dev)
 need(CRYPTO libcrypto libssl-dev)
 need(JANSSON jansson libjansson-dev)
 need(ZSTD libzstd libzstd-dev)
+need(EXPAT expat libexpat1-dev)
 need(MICROHTTPD libmicrohttpd libmicrohttpd-dev)
 need(XXHASH libxxhash libxxhash-dev) # its header: the function is compiled in
 if(PHASEGATE_TESTS)

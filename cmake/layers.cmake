@@ -27,7 +27,7 @@ layer(io pg_core pg_sql archive PkgConfig::LIBPQ PkgConfig::CURL PkgConfig::CRYP
 layer(ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(provider pg_core PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(backfill pg_ledger pg_core pg_sql PkgConfig::JANSSON Threads::Threads)
-layer(snapshot pg_ledger pg_core pg_sql PkgConfig::ZSTD PkgConfig::CRYPTO PkgConfig::JANSSON)
+layer(snapshot pg_ledger pg_core pg_sql PkgConfig::ZSTD PkgConfig::EXPAT PkgConfig::CRYPTO PkgConfig::JANSSON)
 layer(engine pg_snapshot pg_backfill pg_ledger pg_core pg_sql PkgConfig::JANSSON)
 layer(out pg_core)
 layer(serve pg_engine pg_out PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO Threads::Threads)
@@ -47,5 +47,5 @@ add_library(pg_all STATIC ${phasegate_objects} $<TARGET_OBJECTS:pg_sql> $<TARGET
             $<TARGET_OBJECTS:pg_demo_files>)
 target_include_directories(pg_all PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src ${PHASEGATE_GENERATED})
 target_link_libraries(pg_all PUBLIC pg_flags PkgConfig::YAML pg_query archive PkgConfig::LIBPQ PkgConfig::CURL
-                      PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::ZSTD Threads::Threads m)
+                      PkgConfig::MICROHTTPD PkgConfig::JANSSON PkgConfig::CRYPTO PkgConfig::ZSTD PkgConfig::EXPAT Threads::Threads m)
 set_target_properties(pg_all PROPERTIES OUTPUT_NAME phasegate)

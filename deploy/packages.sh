@@ -28,7 +28,7 @@ missing_build() {
     have ninja || missing+=(ninja-build)
     have pkg-config || missing+=(pkgconf)
     for package in libc6-dev libpq-dev libyaml-dev libcurl4-openssl-dev libssl-dev libpg-query-dev \
-        libprotobuf-c-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libzstd-dev libarchive-dev; do
+        libprotobuf-c-dev libjansson-dev libmicrohttpd-dev libxxhash-dev libzstd-dev libexpat1-dev libarchive-dev; do
         have_package $package || missing+=($package)
     done
 }

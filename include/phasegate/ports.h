@@ -174,6 +174,10 @@ struct http_req {
     size_t body_len;
     const char *ca_file; /* NULL: the system's */
     int64_t connect_ms, total_ms;
+    struct {               /* by Amazon's Signature Version 4, if scope is set */
+        const char *scope; /* "aws:amz:REGION:s3" */
+        const char *key, *secret;
+    } signs;
     bool is_write; /* own connection, never reused, so that libcurl doesn't re-send it */
 };
 

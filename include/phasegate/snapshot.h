@@ -1,12 +1,10 @@
 /* snapshot: what a purge destroys, kept in files that were read back and compared.
  *
- * A snapshot is a folder TO/<name>/ with one file a table (<n>.copy.zst: PostgreSQL's text form of
- * COPY, compressed as a stream) and manifest.json, which is written last: a folder without it is
- * none. Files are made under another name, flushed and renamed; mode 0600. Rows are counted,
- * summed and copied in one repeatable-read transaction, so that nobody is kept from writing.
+ * A snapshot is one file a table (<name>/<n>.copy.zst: PostgreSQL's text form of COPY, compressed as a
+ * stream) in a store, and <name>/manifest.json, which is written last: without it there is none. Rows are
+ * counted, summed and copied in one repeatable-read transaction, so that nobody is kept from writing.
  *
- * Errors beside those of the ports: ERR_UNREACHABLE where the folder can't be used, ERR_NO
- * "snapshot_damaged" where it isn't what was written, ERR_INTERRUPTED at the first signal.
+ * Errors beside those of the ports and of the store: ERR_NO "snapshot_damaged" where it isn't what was written, ERR_INTERRUPTED at the first signal.
  */
 #ifndef PHASEGATE_SNAPSHOT_H
 #define PHASEGATE_SNAPSHOT_H
@@ -14,6 +12,7 @@
 #include "phasegate/model.h"
 #include "phasegate/ports.h"
 #include "phasegate/snapshot_sql.h"
+#include "phasegate/store.h"
 
 struct snapshot {
     const char *name, *plan, *phase;
@@ -35,27 +34,24 @@ bool snapshot_describe(struct db *db, struct arena *a, struct snapshot_part *par
 bool snapshot_measure(struct db *db, struct arena *a, struct snapshot_part *part, struct err *err);
 /* Takes the described parts of s, whose name, plan, phase, checksum and run_id are set, into the
  * folder and fills in the rest. On a session in no transaction. What a failure leaves is removed. */
-bool snapshot_take(const struct ports *ports, struct db *db, const char *folder, struct arena *a,
-                   struct snapshot *s, struct err *err);
+bool snapshot_take(const struct store *store, struct db *db, struct arena *a, struct snapshot *s,
+                   struct err *err);
 
 /* ERR_INPUT: there is no such snapshot, or its manifest can't be read. */
-bool snapshot_read(const char *folder, const char *name, struct arena *a, struct snapshot *out,
-                   struct err *err);
+bool snapshot_read(const struct store *store, const char *name, struct arena *a,
+                   struct snapshot *out, struct err *err);
 bool snapshot_from_json(const char *text, size_t n, struct arena *a, struct snapshot *out,
                         struct err *err);
 void snapshot_to_json(const struct snapshot *s, struct str *to);
 /* Are its files there, each with the bytes that were written? */
-bool snapshot_hashes_hold(const struct ports *ports, const char *folder, const struct snapshot *s,
-                          struct err *err);
+bool snapshot_hashes_hold(const struct store *store, const struct snapshot *s, struct err *err);
 /* Reads it back, puts it into tables of a scratch schema, and compares count and digest. The
  * schema lives in a transaction that is rolled back. ERR_NO says what differs. */
-bool snapshot_verify(const struct ports *ports, struct db *db, const char *folder,
-                     const struct snapshot *s, struct err *err);
-/* Its files and folder. One that is gone already is no error. */
-bool snapshot_remove(const char *folder, const char *name, struct err *err);
+bool snapshot_verify(const struct store *store, struct db *db, const struct snapshot *s,
+                     struct err *err);
 
 /* One part, copied into pg_temp.phasegate_snapshot, its rows numbered from 1 in phasegate_n. */
-bool snapshot_unpack(const struct ports *ports, struct db *db, const char *folder,
-                     const struct snapshot *s, const struct snapshot_part *part, struct err *err);
+bool snapshot_unpack(const struct store *store, struct db *db, const struct snapshot *s,
+                     const struct snapshot_part *part, struct err *err);
 
 #endif

@@ -10,9 +10,9 @@
 #include "phasegate/snapshot.h"
 
 struct snapshot_result {
-    bool nothing;       /* the purge destroys no rows */
-    bool reused;        /* the newest one holds just that already, and its files are whole */
-    const char *folder; /* that the snapshot's is in */
+    bool nothing;         /* the purge destroys no rows */
+    bool reused;          /* the newest one holds just that already, and its files are whole */
+    const char *location; /* of the store that it is in */
     struct snapshot snapshot;
 };
 /* Takes and verifies, under the lease. ERR_CONFIG: the environment has no snapshots:. */

@@ -13,7 +13,7 @@ bool cmd_snapshot(struct context *c, struct err *err)
     if (j) {
         json_str(j, "plan", p->id.s);
         json_bool(j, "nothing_to_save", r.nothing);
-        json_str(j, "location", r.nothing ? NULL : r.folder);
+        json_str(j, "location", r.nothing ? NULL : r.location);
         if (r.nothing)
             json_put_null(j, "snapshot");
         else
@@ -26,6 +26,6 @@ bool cmd_snapshot(struct context *c, struct err *err)
     out_print(&c->out, "%s: snapshot %s taken and verified\n", p->id.s, r.snapshot.name);
     snapshot_show(c, &r.snapshot);
     out_print(&c->out, "  in %s\n  back with: phasegate restore --from %s %s\n",
-              out_clean(&c->arena, r.folder, false), r.snapshot.name, p->id.s);
+              out_clean(&c->arena, r.location, false), r.snapshot.name, p->id.s);
     return true;
 }

@@ -5,37 +5,6 @@
 
 #include <stdlib.h>
 
-static bool snapshot_folder(struct engine *e, struct arena *a, const char **out, struct err *err)
-{
-    const struct text *to = &e->env->snapshots_to;
-    const char *folder;
-
-    *out = NULL;
-    if (!to->s)
-        return true;
-    if (!text_resolved(e, a, to, &folder, err))
-        return err_note(err, "snapshots: of environment %s", e->env->name.s);
-    if (strstr(folder, "://")) {
-        err_set(err, ERR_CONFIG, "%s:%d:%d: snapshots to \"%s\" aren't possible: expected a folder",
-                to->at.file, to->at.line, to->at.col, folder);
-        return err_hint(err, "name a folder, of a disk that is kept apart from the database's");
-    }
-    size_t len = strlen(folder);
-    while (len > 1 && folder[len - 1] == '/')
-        folder = arena_strndup(a, folder, --len);
-    *out = folder[0] == '/' ? folder : arena_printf(a, "%s/%s", e->set->project.root, folder);
-    return true;
-}
-
-bool snapshot_folder_needed(struct engine *e, struct arena *a, const char **out, struct err *err)
-{
-    if (!snapshot_folder(e, a, out, err) || *out)
-        return *out != NULL;
-    err_set(err, ERR_CONFIG, "%s:%d: environment %s has no snapshots:", e->env->at.file,
-            e->env->at.line, e->env->name.s);
-    return err_hint(err, "add to it: snapshots: {to: FOLDER, keep: 30d}");
-}
-
 bool snapshot_session(struct engine *e, struct db **out, struct err *err)
 {
     const char *label = "phasegate/snapshot";
@@ -51,7 +20,7 @@ bool snapshot_session(struct engine *e, struct db **out, struct err *err)
 struct taking {
     struct work *w;
     struct db *db; /* its own session */
-    const char *folder;
+    const struct store *store;
     struct snapshot_part *parts;
     int n_parts;
 };
@@ -61,7 +30,7 @@ static bool verify_and_record(struct taking *t, const struct snapshot *s, struct
     AUTO(err) ignored = {0};
     struct engine *e = t->w->e;
 
-    if (snapshot_verify(e->ports, t->db, t->folder, s, err))
+    if (snapshot_verify(t->store, t->db, s, err))
         return ledger_snapshot_verified(e->db, s->name, NULL, err);
     if (db_is_usable(e->db) && !err_is(err, ERR_INTERRUPTED))
         (void) !ledger_snapshot_verified(e->db, s->name, str_text(&err->message), &ignored);
@@ -97,14 +66,14 @@ static bool take_new(struct taking *t, struct snapshot_result *out, struct err *
                             .parts = t->parts,
                             .n_parts = t->n_parts};
     emit(w, EVENT_INFO, NULL, "taking snapshot %s", s->name);
-    if (!snapshot_take(w->e->ports, t->db, t->folder, w->a, s, err))
+    if (!snapshot_take(t->store, t->db, w->a, s, err))
         return err_note(err, "snapshot of plan %s", w->p->id.s);
     int64_t keep = w->e->env->snapshots_keep_ms;
     struct snapshot_row row = {.name = s->name,
                                .plan = s->plan,
                                .phase = s->phase,
                                .checksum = s->checksum,
-                               .location = t->folder,
+                               .location = t->store->location,
                                .manifest_sha256 = s->manifest_sha256,
                                .rows = snapshot_rows(s),
                                .bytes = snapshot_bytes(s),
@@ -160,25 +129,25 @@ static bool find_good(struct taking *t, struct snapshot_result *out, bool *found
         return false;
     while (n > 0 && !snapshot_row_counts(&rows[n - 1]))
         n--;
-    if (n == 0 || strcmp(rows[n - 1].location, t->folder) != 0 ||
-        !snapshot_read(t->folder, rows[n - 1].name, w->a, &s, &ignored) ||
+    if (n == 0 || strcmp(rows[n - 1].location, t->store->location) != 0 ||
+        !snapshot_read(t->store, rows[n - 1].name, w->a, &s, &ignored) ||
         strcmp(s.manifest_sha256, rows[n - 1].manifest_sha256) != 0)
         return true;
     for (int i = 0; i < t->n_parts; i++)
         if (!snapshot_measure(t->db, w->a, &t->parts[i], err))
             return false;
-    *found = holds_all(t, &s) && snapshot_hashes_hold(w->e->ports, t->folder, &s, &ignored);
+    *found = holds_all(t, &s) && snapshot_hashes_hold(t->store, &s, &ignored);
     if (*found)
         out->snapshot = s;
     return true;
 }
 
-static bool save(struct work *w, const char *folder, bool may_reuse, struct snapshot_result *out,
-                 struct err *err)
+static bool save(struct work *w, const struct store *store, bool may_reuse,
+                 struct snapshot_result *out, struct err *err)
 {
-    struct taking t = {.w = w, .folder = folder};
+    struct taking t = {.w = w, .store = store};
 
-    *out = (struct snapshot_result) {.folder = folder};
+    *out = (struct snapshot_result) {.location = store->location};
     if (!snapshot_what(w, &t.parts, &t.n_parts, err))
         return false;
     out->nothing = t.n_parts == 0;
@@ -197,12 +166,12 @@ bool engine_snapshot(struct engine *e, struct plan *p, struct arena *a, struct s
 {
     static const struct advance_options none;
     AUTO(err) ignored = {0};
-    const char *folder;
+    const struct store *store;
     struct work w;
 
-    if (!snapshot_folder_needed(e, a, &folder, err))
+    if (!snapshot_store_needed(e, a, &store, err))
         return false;
-    bool good = work_open(&w, e, p, &none, a, err) && save(&w, folder, false, out, err);
+    bool good = work_open(&w, e, p, &none, a, err) && save(&w, store, false, out, err);
     if (db_is_usable(e->db))
         (void) !lease_release(e->db, &ignored);
     return good;
@@ -211,10 +180,10 @@ bool engine_snapshot(struct engine *e, struct plan *p, struct arena *a, struct s
 bool snapshot_before_purge(struct work *w, const char **name, struct err *err)
 {
     struct snapshot_result r;
-    const char *folder;
+    const struct store *store;
 
     *name = NULL;
-    if (!snapshot_folder_needed(w->e, w->a, &folder, err) || !save(w, folder, true, &r, err)) {
+    if (!snapshot_store_needed(w->e, w->a, &store, err) || !save(w, store, true, &r, err)) {
         if (!err_is(err, ERR_CONNECTION_LOST))
             err_detail(err, "Nothing was destroyed: plan %s stands at \"%s\".", w->p->id.s,
                        stage_word(w->state.stage));
@@ -330,15 +299,16 @@ bool snapshot_edited(const struct snapshot *s, const char *plan, struct err *err
     return err_reason(err, "snapshot_damaged");
 }
 
-static bool read_row(const struct snapshot_row *row, struct arena *a, struct snapshot *s,
-                     struct err *err)
+static bool read_row(struct engine *e, const struct snapshot_row *row, struct arena *a,
+                     const struct store **store, struct snapshot *s, struct err *err)
 {
     if (row->pruned_at_ms) {
         err_set(err, ERR_REFUSED, "snapshot %s was pruned: its files are gone", row->name);
         err_hint(err, "phasegate snapshots list shows those that are there");
         return err_reason(err, "pruned");
     }
-    if (!snapshot_read(row->location, row->name, a, s, err))
+    if (!snapshot_store_at(e, a, row->location, store, err) ||
+        !snapshot_read(*store, row->name, a, s, err))
         return false;
     return strcmp(s->manifest_sha256, row->manifest_sha256) == 0 ||
            snapshot_edited(s, row->plan, err);
@@ -354,12 +324,11 @@ bool engine_snapshot_verify(struct engine *e, const char *name, struct arena *a,
 
     if (!find_row(e, a, name, &row, err))
         return false;
-    if (!read_row(&row, a, &s, err)) {
+    if (!read_row(e, &row, a, &t.store, &s, err)) {
         if (!row.pruned_at_ms)
             (void) !ledger_snapshot_verified(e->db, name, str_text(&err->message), &ignored);
         return false;
     }
-    t.folder = row.location;
     if (!snapshot_session(e, &t.db, err))
         return false;
     bool good = verify_and_record(&t, &s, err);
@@ -373,6 +342,7 @@ bool engine_snapshots_prune(struct engine *e, struct arena *a, struct snapshot_r
                             int *out_n, struct err *err)
 {
     struct snapshot_row *rows = NULL;
+    const struct store *store;
     int n = 0, pruned = 0;
 
     if (!ledger_snapshots(e->db, a, NULL, &rows, &n, err))
@@ -380,7 +350,8 @@ bool engine_snapshots_prune(struct engine *e, struct arena *a, struct snapshot_r
     for (int i = 0; i < n; i++) {
         if (!rows[i].may_be_pruned)
             continue;
-        if (!snapshot_remove(rows[i].location, rows[i].name, err) ||
+        if (!snapshot_store_at(e, a, rows[i].location, &store, err) ||
+            !store_remove(store, rows[i].name, err) ||
             !ledger_snapshot_pruned(e->db, rows[i].name, err))
             return err_note(err, "snapshot %s", rows[i].name);
         rows[pruned++] = rows[i];

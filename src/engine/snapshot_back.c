@@ -18,7 +18,7 @@ const char *snapshot_kind_word(enum snapshot_kind k)
 
 struct back {
     struct work *w;
-    const char *folder;
+    const struct store *store;
     const struct snapshot *s;
     struct snapshot_back b;
     int64_t todo, written; /* rows of the list; rows that were written, all kinds */
@@ -98,8 +98,8 @@ static bool keyless(struct back *k, struct err *err)
     err_set(err, ERR_REFUSED,
             "table %s.%s has no key by which its rows could be told apart, and isn't empty",
             p->schema, p->table);
-    err_hint(err, "its rows are in %s/%s/%s (zstd -dc), as COPY wrote them", k->folder, k->s->name,
-             p->file);
+    err_hint(err, "its rows are in %s (zstd -dc), as COPY wrote them",
+             store_path(k->w->a, k->store, k->s->name, p->file));
     return err_reason(err, "no_key");
 }
 
@@ -264,7 +264,7 @@ static bool load(struct back *k, struct err *err)
 
     bool good = db_exec(w->e->db, "BEGIN", &DB_NO_PARAMS, err) &&
                 db_query(w->e->db, &a, sql_set_snapshot_limits, &DB_NO_PARAMS, &rows, err) &&
-                snapshot_unpack(w->e->ports, w->e->db, k->folder, k->s, k->b.part, err) &&
+                snapshot_unpack(k->store, w->e->db, k->s, k->b.part, err) &&
                 db_exec(w->e->db, "ANALYZE " SNAPSHOT_COPY, &DB_NO_PARAMS, err) &&
                 db_exec(w->e->db, "COMMIT", &DB_NO_PARAMS, err);
     if (!good && db_is_usable(w->e->db))
@@ -290,28 +290,27 @@ static bool back_part(struct back *k, struct snapshot_back_part *out, struct err
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */
 
-/* A path names its folder itself; else it is in the one of the environment, or where the ledger says. */
-static bool find(struct engine *e, struct arena *a, const char *name, const char **folder,
+/* A path names its store itself; else it is in the one of the environment, or where the ledger says. */
+static bool find(struct engine *e, struct arena *a, const char *name, const struct store **store,
                  const char **base, const char **sha256, struct err *err)
 {
     struct snapshot_row *rows = NULL;
-    const char *slash = strrchr(name, '/');
+    const char *slash = strrchr(name, '/'), *location = NULL;
     int n = 0;
 
     *base = slash ? slash + 1 : name;
-    *folder = *sha256 = NULL;
-    if (slash) {
-        *folder = slash == name ? "/" : arena_strndup(a, name, (size_t) (slash - name));
-        return true;
-    }
-    if (!engine_snapshots(e, a, NULL, &rows, &n, err))
+    *sha256 = NULL;
+    if (slash)
+        location = slash == name ? "/" : arena_strndup(a, name, (size_t) (slash - name));
+    else if (!engine_snapshots(e, a, NULL, &rows, &n, err))
         return false;
     for (int i = 0; i < n; i++)
         if (strcmp(rows[i].name, name) == 0) {
-            *folder = rows[i].location;
+            location = rows[i].location;
             *sha256 = rows[i].manifest_sha256;
         }
-    return *folder || snapshot_folder_needed(e, a, folder, err);
+    return location ? snapshot_store_at(e, a, location, store, err)
+                    : snapshot_store_needed(e, a, store, err);
 }
 
 static bool is_of_plan(const struct snapshot *s, const struct plan *p, struct err *err)
@@ -335,7 +334,7 @@ static bool note(struct work *w, const struct snapshot_back_result *r, struct er
     return ledger_history_append(w->e->db, row, err);
 }
 
-static bool back_all(struct work *w, const char *folder, struct snapshot_back_result *out,
+static bool back_all(struct work *w, const struct store *store, struct snapshot_back_result *out,
                      struct err *err)
 {
     struct back *k = arena_array(w->a, struct back, out->snapshot.n_parts + 1);
@@ -345,7 +344,7 @@ static bool back_all(struct work *w, const char *folder, struct snapshot_back_re
     out->parts = arena_array(w->a, struct snapshot_back_part, out->n_parts + 1);
     /* Every part is looked at before any is written. */
     for (int i = 0; i < out->n_parts; i++) {
-        k[i] = (struct back) {.w = w, .folder = folder, .s = &out->snapshot};
+        k[i] = (struct back) {.w = w, .store = store, .s = &out->snapshot};
         k[i].b.part = out->parts[i].part = &out->snapshot.parts[i];
         if (!columns_now(&k[i], err) || !keyless(&k[i], err))
             return false;
@@ -365,16 +364,17 @@ bool engine_restore_from(struct engine *e, struct plan *p, const char *name, str
 {
     static const struct advance_options none;
     AUTO(err) ignored = {0};
-    const char *folder, *base, *sha256;
+    const struct store *store;
+    const char *base, *sha256;
     struct work w;
 
     memset(out, 0, sizeof *out);
-    if (!find(e, a, name, &folder, &base, &sha256, err) ||
-        !snapshot_read(folder, base, a, &out->snapshot, err) || !is_of_plan(&out->snapshot, p, err))
+    if (!find(e, a, name, &store, &base, &sha256, err) ||
+        !snapshot_read(store, base, a, &out->snapshot, err) || !is_of_plan(&out->snapshot, p, err))
         return false;
     if (sha256 && strcmp(sha256, out->snapshot.manifest_sha256) != 0)
         return snapshot_edited(&out->snapshot, p->id.s, err);
-    bool good = work_open(&w, e, p, &none, a, err) && back_all(&w, folder, out, err);
+    bool good = work_open(&w, e, p, &none, a, err) && back_all(&w, store, out, err);
     if (db_is_usable(e->db)) {
         (void) !drop_temporary(&w, &ignored);
         (void) !lease_release(e->db, &ignored);

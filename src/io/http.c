@@ -217,6 +217,11 @@ static void set_options(struct transfer *t, const struct http_req *req)
     curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
     if (req->ca_file)
         curl_easy_setopt(e, CURLOPT_CAINFO, req->ca_file);
+    if (req->signs.scope) {
+        curl_easy_setopt(e, CURLOPT_AWS_SIGV4, req->signs.scope);
+        curl_easy_setopt(e, CURLOPT_USERNAME, req->signs.key);
+        curl_easy_setopt(e, CURLOPT_PASSWORD, req->signs.secret);
+    }
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      (long) (req->connect_ms > 0 ? req->connect_ms : CONNECT_MS));
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) (req->total_ms > 0 ? req->total_ms : TOTAL_MS));
@@ -357,7 +362,10 @@ static void fill(struct http_curl *h, struct transfer *t, struct arena *a, struc
     res->etag = text_or_null(a, &t->etag);
     res->retry_after = text_or_null(a, &t->retry);
     res->rate_reset = text_or_null(a, &t->reset);
-    res->body = arena_strndup(a, str_text(&t->body), t->body.len);
+    /* Of a file, there may be NULs in it. */
+    char *body = arena_array(a, char, (int) t->body.len + 1);
+    memcpy(body, str_text(&t->body), t->body.len);
+    res->body = body;
     res->body_len = t->body.len;
 }
 

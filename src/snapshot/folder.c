@@ -1,16 +1,22 @@
-/* The folder that snapshots are in: small files whole, and what its errors mean. */
-#include "snapshot_int.h"
+/* A folder as a store: files under another name until they are whole, flushed with the folder that they are in. */
+#include "store_int.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANIFEST_CEILING = 16 << 20 };
+struct store_file {
+    struct str path, part; /* part: empty when it is read */
+    int fd;
+};
 
-bool folder_error(struct err *err, int failed, const char *doing, const char *path)
+/* Always false. doing: "write". */
+static bool failed_to(struct err *err, int failed, const char *doing, const char *path)
 {
     err_set(err, ERR_UNREACHABLE, "can't %s %s: %s", doing, path, strerror(failed));
     if (failed == ENOSPC || failed == EDQUOT || failed == EFBIG)
@@ -20,49 +26,7 @@ bool folder_error(struct err *err, int failed, const char *doing, const char *pa
                          "user; then the same command again");
 }
 
-bool snapshot_is_stopped(const struct ports *ports, struct err *err)
-{
-    if (!ports_interrupted(ports))
-        return false;
-    err_set(err, ERR_INTERRUPTED, "stopped by a signal while a snapshot was being worked on");
-    err_hint(err, "the same command begins it again; nothing was destroyed");
-    return true;
-}
-
-const char *folder_path(struct arena *a, const char *folder, const char *name, const char *file)
-{
-    return file ? arena_printf(a, "%s/%s/%s", folder, name, file)
-                : arena_printf(a, "%s/%s", folder, name);
-}
-
-const char *folder_hex(struct arena *a, const unsigned char *bytes, unsigned n)
-{
-    AUTO(str) s = {0};
-
-    for (unsigned i = 0; i < n; i++)
-        str_addf(&s, "%02x", bytes[i]);
-    return arena_strdup(a, str_text(&s));
-}
-
-const char *folder_sha256(struct arena *a, const char *bytes, size_t n)
-{
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-
-    if (EVP_Digest(bytes, n, sum, &len, EVP_sha256(), NULL) != 1)
-        return NULL;
-    return folder_hex(a, sum, len);
-}
-
-/* One level only: a path whose beginning is missing is a disk that isn't mounted. */
-bool folder_make(const char *path, struct err *err)
-{
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return folder_error(err, errno, "make", path);
-    return folder_sync_of(path, err);
-}
-
-bool folder_sync_of(const char *path, struct err *err)
+static bool flush_parent_of(const char *path, struct err *err)
 {
     AUTO(str) parent = {0};
     const char *slash = strrchr(path, '/');
@@ -74,66 +38,165 @@ bool folder_sync_of(const char *path, struct err *err)
              slash && slash != path ? (size_t) (slash - path) : 1);
     int fd = open(str_text(&parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return folder_error(err, errno, "open", str_text(&parent));
+        return failed_to(err, errno, "open", str_text(&parent));
     int failed = fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
     close(fd);
-    return failed ? folder_error(err, failed, "flush", str_text(&parent)) : true;
+    return failed ? failed_to(err, failed, "flush", str_text(&parent)) : true;
 }
 
-static int put_all(int fd, const char *text, size_t n)
+/* One level only: a path whose beginning is missing is a disk that isn't mounted. */
+static bool make_one(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return failed_to(err, errno, "make", path);
+    return flush_parent_of(path, err);
+}
+
+static bool make(const struct store *s, const char *name, struct err *err)
+{
+    AUTO(arena) a = {0};
+
+    return make_one(s->location, err) && make_one(store_path(&a, s, name, NULL), err);
+}
+
+static struct store_file *file_new(const struct store *s, const char *name, const char *file)
+{
+    AUTO(arena) a = {0};
+    struct store_file *f = calloc(1, sizeof *f);
+
+    if (!f)
+        abort(); /* out of memory */
+    str_add(&f->path, store_path(&a, s, name, file));
+    f->fd = -1;
+    return f;
+}
+
+static void close_file(struct store_file *f)
+{
+    if (f->fd >= 0) {
+        close(f->fd);
+        if (f->part.len)
+            unlink(str_text(&f->part));
+    }
+    str_free(&f->path);
+    str_free(&f->part);
+    free(f);
+}
+
+static bool opened(struct store_file *f, const char *doing, struct store_file **out,
+                   struct err *err)
+{
+    if (f->fd < 0) {
+        failed_to(err, errno, doing, str_text(&f->path));
+        close_file(f);
+        return false;
+    }
+    *out = f;
+    return true;
+}
+
+static bool create_file(const struct store *s, const char *name, const char *file,
+                        struct store_file **out, struct err *err)
+{
+    struct store_file *f = file_new(s, name, file);
+
+    str_addf(&f->part, "%s.part", str_text(&f->path));
+    f->fd = open(str_text(&f->part), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return opened(f, "write", out, err);
+}
+
+static bool write_file(struct store_file *f, const char *bytes, size_t n, struct err *err)
 {
     while (n > 0) {
-        ssize_t done = write(fd, text, n);
+        ssize_t done = write(f->fd, bytes, n);
 
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return errno;
-        text += done;
+            return failed_to(err, errno, "write", str_text(&f->path));
+        bytes += done;
         n -= (size_t) done;
     }
-    return fsync(fd) == 0 ? 0 : errno;
+    return true;
 }
 
-bool folder_put(const char *path, const char *text, size_t n, struct err *err)
+static bool finish_file(struct store_file *f, struct err *err)
 {
-    AUTO(str) part = {0};
+    int failed = fsync(f->fd) == 0 ? 0 : errno;
 
-    str_addf(&part, "%s.part", path);
-    int fd = open(str_text(&part), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return folder_error(err, errno, "write", path);
-    int failed = put_all(fd, text, n);
-    if (close(fd) != 0 && !failed)
-        failed = errno;
-    if (!failed && rename(str_text(&part), path) != 0)
+    if (failed)
+        return failed_to(err, failed, "flush", str_text(&f->path));
+    failed = close(f->fd) == 0 ? 0 : errno;
+    f->fd = -1;
+    if (!failed && rename(str_text(&f->part), str_text(&f->path)) != 0)
         failed = errno;
     if (failed) {
-        unlink(str_text(&part));
-        return folder_error(err, failed, "write", path);
+        unlink(str_text(&f->part));
+        return failed_to(err, failed, "write", str_text(&f->path));
     }
-    return folder_sync_of(path, err);
+    return flush_parent_of(str_text(&f->path), err);
 }
 
-bool folder_get(const char *path, struct str *out, struct err *err)
+static bool open_file(const struct store *s, const char *name, const char *file,
+                      struct store_file **out, struct err *err)
 {
-    char buffer[1 << 14];
-    ssize_t n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct store_file *f = file_new(s, name, file);
 
-    if (fd < 0)
-        return folder_error(err, errno, "read", path);
-    out->ceiling = MANIFEST_CEILING;
-    while ((n = read(fd, buffer, sizeof buffer)) != 0) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            int failed = errno;
-            close(fd);
-            return folder_error(err, failed, "read", path);
-        }
-        str_addn(out, buffer, (size_t) n);
-    }
-    close(fd);
+    f->fd = open(str_text(&f->path), O_RDONLY | O_CLOEXEC);
+    return opened(f, "read", out, err);
+}
+
+static bool read_file(struct store_file *f, char *to, size_t room, size_t *n, struct err *err)
+{
+    ssize_t got;
+
+    do
+        got = read(f->fd, to, room);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return failed_to(err, errno, "read", str_text(&f->path));
+    *n = (size_t) got;
     return true;
+}
+
+/* Of a folder that can't be looked at nobody says that the file isn't there: reading it tells why. */
+static bool has_file(const struct store *s, const char *name, const char *file, bool *out,
+                     struct err *err)
+{
+    AUTO(arena) a = {0};
+
+    (void) err;
+    *out = access(s->location, F_OK) != 0 || access(store_path(&a, s, name, file), F_OK) == 0 ||
+           errno != ENOENT;
+    return true;
+}
+
+/* The manifest first: what is left behind it is no snapshot any more. */
+static bool remove_all(const struct store *s, const char *name, struct err *err)
+{
+    AUTO(arena) a = {0};
+    const char *path = store_path(&a, s, name, NULL);
+
+    if (unlink(store_path(&a, s, name, MANIFEST)) != 0 && errno != ENOENT)
+        return failed_to(err, errno, "remove", path);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? true : failed_to(err, errno, "remove", path);
+    for (struct dirent *d; (d = readdir(dir)) != NULL;)
+        if (store_is_ours(d->d_name))
+            (void) unlink(store_path(&a, s, name, d->d_name));
+    closedir(dir);
+    if (rmdir(path) != 0 && errno != ENOENT)
+        return failed_to(err, errno, "remove", path);
+    return flush_parent_of(path, err);
+}
+
+const struct store *store_folder(const struct ports *ports, struct arena *a, const char *path)
+{
+    static const struct store_ops ops = {make,      create_file, write_file, finish_file, open_file,
+                                         read_file, close_file,  has_file,   remove_all};
+    struct store *s = arena_new(a, struct store);
+
+    *s = (struct store) {&ops, ports, path};
+    return s;
 }

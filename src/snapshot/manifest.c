@@ -4,10 +4,9 @@
 #include "phasegate/json_out.h"
 #include "phasegate/names.h"
 
-#include <errno.h>
 #include <jansson.h>
+#include <openssl/evp.h>
 #include <string.h>
-#include <unistd.h>
 
 #define VERSION 1
 
@@ -187,22 +186,52 @@ bool snapshot_from_json(const char *bytes, size_t n, struct arena *a, struct sna
     return true;
 }
 
-bool snapshot_read(const char *folder, const char *name, struct arena *a, struct snapshot *out,
-                   struct err *err)
+bool snapshot_read(const struct store *store, const char *name, struct arena *a,
+                   struct snapshot *out, struct err *err)
 {
-    const char *path = folder_path(a, folder, name, MANIFEST);
     AUTO(str) bytes = {0};
+    bool is_there = false;
 
-    if (access(folder, F_OK) == 0 && access(path, F_OK) != 0 && errno == ENOENT) {
-        err_set(err, ERR_INPUT, "there is no snapshot \"%s\" in %s", name, folder);
+    if (!store_has(store, name, MANIFEST, &is_there, err))
+        return false;
+    if (!is_there) {
+        err_set(err, ERR_INPUT, "there is no snapshot \"%s\" in %s", name, store->location);
         return err_hint(err, "phasegate snapshots list shows those that are there");
     }
-    if (!folder_get(path, &bytes, err))
+    if (!store_get(store, name, MANIFEST, &bytes, err))
         return false;
     if (!snapshot_from_json(str_text(&bytes), bytes.len, a, out, err)) {
         err_hint(err, "phasegate snapshots list shows those that are there");
-        return err_note(err, "%s", path);
+        return err_note(err, "%s", store_path(a, store, name, MANIFEST));
     }
-    out->manifest_sha256 = folder_sha256(a, str_text(&bytes), bytes.len);
+    out->manifest_sha256 = sha256_of(a, str_text(&bytes), bytes.len);
     return true;
+}
+
+bool snapshot_is_stopped(const struct ports *ports, struct err *err)
+{
+    if (!ports_interrupted(ports))
+        return false;
+    err_set(err, ERR_INTERRUPTED, "stopped by a signal while a snapshot was being worked on");
+    err_hint(err, "the same command begins it again; nothing was destroyed");
+    return true;
+}
+
+const char *hex_of(struct arena *a, const unsigned char *bytes, unsigned n)
+{
+    AUTO(str) s = {0};
+
+    for (unsigned i = 0; i < n; i++)
+        str_addf(&s, "%02x", bytes[i]);
+    return arena_strdup(a, str_text(&s));
+}
+
+const char *sha256_of(struct arena *a, const char *bytes, size_t n)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    if (EVP_Digest(bytes, n, sum, &len, EVP_sha256(), NULL) != 1)
+        return NULL;
+    return hex_of(a, sum, len);
 }

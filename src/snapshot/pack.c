@@ -1,20 +1,16 @@
 /* One file of a snapshot: compressed and hashed as it flows, in constant memory. */
 #include "snapshot_int.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zstd.h>
 
 enum { LEVEL = 3, ROOM = 1 << 17 };
 
 struct packer {
-    const struct ports *ports;
-    struct str path, part;
-    int fd;
+    const struct store *store;
+    struct store_file *file;
     ZSTD_CCtx *z;
     EVP_MD_CTX *sum;
     int64_t bytes;
@@ -22,9 +18,9 @@ struct packer {
 };
 
 struct unpacker {
-    const struct ports *ports;
-    struct str path;
-    int fd;
+    const struct store *store;
+    struct store_file *file;
+    struct str path; /* for people */
     ZSTD_DCtx *z;
     EVP_MD_CTX *sum;
     ZSTD_inBuffer in;
@@ -57,7 +53,7 @@ static const char *sum_end(EVP_MD_CTX *sum, struct arena *a)
 
     if (EVP_DigestFinal_ex(sum, bytes, &n) != 1)
         abort();
-    return folder_hex(a, bytes, n);
+    return hex_of(a, bytes, n);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------- */
@@ -66,27 +62,19 @@ void packer_drop(struct packer *p)
 {
     if (!p)
         return;
-    if (p->fd >= 0) {
-        close(p->fd);
-        unlink(str_text(&p->part));
-    }
+    store_close(p->store, p->file);
     ZSTD_freeCCtx(p->z);
     EVP_MD_CTX_free(p->sum);
-    str_free(&p->path);
-    str_free(&p->part);
     free(p);
 }
 
-bool packer_open(struct packer **out, const struct ports *ports, const char *path, struct err *err)
+bool packer_open(struct packer **out, const struct store *store, const char *name, const char *file,
+                 struct err *err)
 {
     struct packer *p = must(calloc(1, sizeof *p));
 
-    p->ports = ports;
-    str_add(&p->path, path);
-    str_addf(&p->part, "%s.part", path);
-    p->fd = open(str_text(&p->part), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (p->fd < 0) {
-        folder_error(err, errno, "write", path);
+    p->store = store;
+    if (!store_create(store, name, file, &p->file, err)) {
         packer_drop(p);
         return false;
     }
@@ -100,21 +88,9 @@ bool packer_open(struct packer **out, const struct ports *ports, const char *pat
 
 static bool put(struct packer *p, size_t n, struct err *err)
 {
-    const char *at = p->room;
-
-    EVP_DigestUpdate(p->sum, at, n);
+    EVP_DigestUpdate(p->sum, p->room, n);
     p->bytes += (int64_t) n;
-    while (n > 0) {
-        ssize_t done = write(p->fd, at, n);
-
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return folder_error(err, errno, "write", str_text(&p->path));
-        at += done;
-        n -= (size_t) done;
-    }
-    return true;
+    return store_write(p->store, p->file, p->room, n, err);
 }
 
 static bool compress(struct packer *p, const char *bytes, size_t n, ZSTD_EndDirective how,
@@ -139,33 +115,16 @@ static bool take(void *ctx, const char *bytes, size_t n, struct err *err)
 {
     struct packer *p = ctx;
 
-    return !snapshot_is_stopped(p->ports, err) && compress(p, bytes, n, ZSTD_e_continue, err);
+    return !snapshot_is_stopped(p->store->ports, err) &&
+           compress(p, bytes, n, ZSTD_e_continue, err);
 }
 
 struct db_sink packer_sink(struct packer *p) { return (struct db_sink) {take, p}; }
 
-static bool finish(struct packer *p, struct err *err)
-{
-    if (!compress(p, NULL, 0, ZSTD_e_end, err))
-        return false;
-    int failed = fsync(p->fd) == 0 ? 0 : errno;
-    if (failed)
-        return folder_error(err, failed, "flush", str_text(&p->path));
-    failed = close(p->fd) == 0 ? 0 : errno;
-    p->fd = -1;
-    if (!failed && rename(str_text(&p->part), str_text(&p->path)) != 0)
-        failed = errno;
-    if (failed) {
-        unlink(str_text(&p->part));
-        return folder_error(err, failed, "write", str_text(&p->path));
-    }
-    return folder_sync_of(str_text(&p->path), err);
-}
-
 bool packer_close(struct packer *p, struct arena *a, int64_t *bytes, const char **sha256,
                   struct err *err)
 {
-    bool good = finish(p, err);
+    bool good = compress(p, NULL, 0, ZSTD_e_end, err) && store_finish(p->store, p->file, err);
 
     if (good) {
         *bytes = p->bytes;
@@ -181,7 +140,7 @@ static bool damaged(struct unpacker *u, const char *how, struct err *err)
 {
     err_set(err, ERR_NO, "%s is damaged: %s", str_text(&u->path), how);
     err_hint(err, "it can't be trusted: take another one (phasegate snapshot PLAN), or get this "
-                  "file from a backup of the folder");
+                  "file from a backup of the place");
     return err_reason(err, "snapshot_damaged");
 }
 
@@ -189,24 +148,22 @@ void unpacker_close(struct unpacker *u)
 {
     if (!u)
         return;
-    if (u->fd >= 0)
-        close(u->fd);
+    store_close(u->store, u->file);
     ZSTD_freeDCtx(u->z);
     EVP_MD_CTX_free(u->sum);
     str_free(&u->path);
     free(u);
 }
 
-bool unpacker_open(struct unpacker **out, const struct ports *ports, const char *path,
-                   struct err *err)
+bool unpacker_open(struct unpacker **out, const struct store *store, const char *name,
+                   const char *file, struct err *err)
 {
     struct unpacker *u = must(calloc(1, sizeof *u));
+    AUTO(arena) a = {0};
 
-    u->ports = ports;
-    str_add(&u->path, path);
-    u->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (u->fd < 0) {
-        folder_error(err, errno, "read", path);
+    u->store = store;
+    str_add(&u->path, store_path(&a, store, name, file));
+    if (!store_open(store, name, file, &u->file, err)) {
         unpacker_close(u);
         return false;
     }
@@ -220,14 +177,8 @@ bool unpacker_open(struct unpacker **out, const struct ports *ports, const char 
 /* More of the file; n 0: its end. */
 static bool more(struct unpacker *u, size_t *n, struct err *err)
 {
-    ssize_t got;
-
-    do
-        got = read(u->fd, u->raw, sizeof u->raw);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return folder_error(err, errno, "read", str_text(&u->path));
-    *n = (size_t) got;
+    if (!store_read(u->store, u->file, u->raw, sizeof u->raw, n, err))
+        return false;
     EVP_DigestUpdate(u->sum, u->raw, *n);
     u->in = (ZSTD_inBuffer) {u->raw, *n, 0};
     u->is_read = *n == 0;
@@ -238,7 +189,7 @@ static bool give(void *ctx, const char **bytes, size_t *n, struct err *err)
 {
     struct unpacker *u = ctx;
 
-    if (snapshot_is_stopped(u->ports, err))
+    if (snapshot_is_stopped(u->store->ports, err))
         return false;
     for (;;) {
         size_t got = 0;
@@ -272,18 +223,19 @@ bool unpacker_check(struct unpacker *u, const char *sha256, struct err *err)
     size_t n = 1;
 
     while (!u->is_read && n > 0)
-        if (snapshot_is_stopped(u->ports, err) || !more(u, &n, err))
+        if (snapshot_is_stopped(u->store->ports, err) || !more(u, &n, err))
             return false;
     if (strcmp(sum_end(u->sum, &a), sha256) == 0)
         return true;
     return damaged(u, "its SHA-256 isn't the one of the manifest", err);
 }
 
-bool unpack_hash(const struct ports *ports, const char *path, const char *sha256, struct err *err)
+bool unpack_hash(const struct store *store, const char *name, const char *file, const char *sha256,
+                 struct err *err)
 {
     struct unpacker *u = NULL;
 
-    if (!unpacker_open(&u, ports, path, err))
+    if (!unpacker_open(&u, store, name, file, err))
         return false;
     bool good = unpacker_check(u, sha256, err);
     unpacker_close(u);

@@ -3,11 +3,8 @@
 
 #include "sql_embedded.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- what is there ------------------------------------------------------------------------------- */
 
@@ -105,9 +102,8 @@ bool snapshot_measure(struct db *db, struct arena *a, struct snapshot_part *p, s
 /* ---- taking ---------------------------------------------------------------------------------------- */
 
 struct taking {
-    const struct ports *ports;
+    const struct store *store;
     struct db *db;
-    const char *folder;
     struct arena *a;
     struct snapshot *s;
 };
@@ -119,9 +115,9 @@ static bool take_part(struct taking *t, int i, struct err *err)
     int64_t rows = 0;
 
     p->file = arena_printf(t->a, "%d.copy.zst", i + 1);
-    if (snapshot_is_stopped(t->ports, err) ||
+    if (snapshot_is_stopped(t->store->ports, err) ||
         !measured(t->db, t->a, snapshot_measure_sql(t->a, p), p, err) ||
-        !packer_open(&packer, t->ports, folder_path(t->a, t->folder, t->s->name, p->file), err))
+        !packer_open(&packer, t->store, t->s->name, p->file, err))
         return false;
     struct db_sink sink = packer_sink(packer);
     if (!db_copy_out(t->db, snapshot_copy_out_sql(t->a, p), &sink, &rows, err)) {
@@ -162,24 +158,23 @@ static bool take_parts(struct taking *t, struct err *err)
     return true;
 }
 
-bool snapshot_take(const struct ports *ports, struct db *db, const char *folder, struct arena *a,
-                   struct snapshot *s, struct err *err)
+bool snapshot_take(const struct store *store, struct db *db, struct arena *a, struct snapshot *s,
+                   struct err *err)
 {
-    struct taking t = {ports, db, folder, a, s};
+    struct taking t = {store, db, a, s};
     AUTO(err) ignored = {0};
     AUTO(str) manifest = {0};
 
-    if (!folder_make(folder, err) || !folder_make(folder_path(a, folder, s->name, NULL), err))
+    if (!store_make(store, s->name, err))
         return false;
     bool good = take_parts(&t, err);
     roll_back(db);
     if (good) {
         snapshot_to_json(s, &manifest);
-        s->manifest_sha256 = folder_sha256(a, str_text(&manifest), manifest.len);
-        good = folder_put(folder_path(a, folder, s->name, MANIFEST), str_text(&manifest),
-                          manifest.len, err);
+        s->manifest_sha256 = sha256_of(a, str_text(&manifest), manifest.len);
+        good = store_put(store, s->name, MANIFEST, str_text(&manifest), manifest.len, err);
     }
     if (!good)
-        (void) !snapshot_remove(folder, s->name, &ignored);
+        (void) !store_remove(store, s->name, &ignored);
     return good;
 }

@@ -4,25 +4,18 @@
 #include "phasegate/names.h"
 #include "sql_embedded.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-bool snapshot_hashes_hold(const struct ports *ports, const char *folder, const struct snapshot *s,
-                          struct err *err)
+bool snapshot_hashes_hold(const struct store *store, const struct snapshot *s, struct err *err)
 {
-    AUTO(arena) a = {0};
-
     for (int i = 0; i < s->n_parts; i++)
-        if (!unpack_hash(ports, folder_path(&a, folder, s->name, s->parts[i].file),
-                         s->parts[i].sha256, err))
+        if (!unpack_hash(store, s->name, s->parts[i].file, s->parts[i].sha256, err))
             return false;
     return true;
 }
 
-/* Types are the one thing of a manifest that goes into SQL as it is written there, and whoever can write to the folder can
+/* Types are the one thing of a manifest that goes into SQL as it is written there, and whoever can write to the store can
  * write anything. */
 static bool make_table(struct db *db, struct arena *a, const struct snapshot_part *p,
                        const char *create, struct err *err)
@@ -52,7 +45,7 @@ static bool make_table(struct db *db, struct arena *a, const struct snapshot_par
 
 /* Through a table that is there already. A file that isn't the one that was written is told by its hash
  * before by what the server makes of its rows. */
-static bool pour(const struct ports *ports, struct db *db, const char *path,
+static bool pour(const struct store *store, struct db *db, const char *name,
                  const struct snapshot_part *p, const char *copy, struct err *err)
 {
     AUTO(arena) a = {0};
@@ -60,7 +53,7 @@ static bool pour(const struct ports *ports, struct db *db, const char *path,
     struct unpacker *u = NULL;
     int64_t rows = 0;
 
-    if (!unpacker_open(&u, ports, path, err))
+    if (!unpacker_open(&u, store, name, p->file, err))
         return false;
     struct db_source source = unpacker_source(u);
     bool good = db_copy_in(db, snapshot_copy_in_sql(&a, p, copy), &source, &rows, &cause);
@@ -85,8 +78,8 @@ static bool differs(const struct snapshot_part *p, const struct snapshot_part *g
     return err_reason(err, "snapshot_damaged");
 }
 
-static bool verify_part(const struct ports *ports, struct db *db, const char *folder,
-                        const struct snapshot *s, int i, const char *schema, struct err *err)
+static bool verify_part(const struct store *store, struct db *db, const struct snapshot *s, int i,
+                        const char *schema, struct err *err)
 {
     const struct snapshot_part *p = &s->parts[i];
     struct snapshot_part got = *p;
@@ -98,7 +91,7 @@ static bool verify_part(const struct ports *ports, struct db *db, const char *fo
     const char *name = str_text(&copy);
     if (!make_table(db, &a, p, snapshot_create_sql(&a, p, "CREATE UNLOGGED TABLE", name, ""),
                     err) ||
-        !pour(ports, db, folder_path(&a, folder, s->name, p->file), p, name, err) ||
+        !pour(store, db, s->name, p, name, err) ||
         !db_query(db, &a, snapshot_measure_copy_sql(&a, p, name), &DB_NO_PARAMS, &rows, err))
         return false;
     got.rows = strtoll(db_cell(&rows, 0, 0), NULL, 10);
@@ -106,14 +99,14 @@ static bool verify_part(const struct ports *ports, struct db *db, const char *fo
     return differs(p, &got, err);
 }
 
-static bool verify_all(const struct ports *ports, struct db *db, const char *folder,
-                       const struct snapshot *s, struct err *err)
+static bool verify_all(const struct store *store, struct db *db, const struct snapshot *s,
+                       struct err *err)
 {
     AUTO(arena) a = {0};
     AUTO(str) make = {0};
     struct db_rows rows = {0};
     const char *schema =
-        arena_printf(&a, "phasegate_verify_%08x", (unsigned) clock_random(ports->clock));
+        arena_printf(&a, "phasegate_verify_%08x", (unsigned) clock_random(store->ports->clock));
 
     str_add(&make, "CREATE SCHEMA ");
     sql_ident(&make, schema);
@@ -124,24 +117,24 @@ static bool verify_all(const struct ports *ports, struct db *db, const char *fol
         return err_hint(err, "a snapshot counts once it was put into tables again: GRANT CREATE ON "
                              "DATABASE to phasegate's role");
     for (int i = 0; i < s->n_parts; i++)
-        if (!verify_part(ports, db, folder, s, i, schema, err))
+        if (!verify_part(store, db, s, i, schema, err))
             return false;
     return true;
 }
 
-bool snapshot_verify(const struct ports *ports, struct db *db, const char *folder,
-                     const struct snapshot *s, struct err *err)
+bool snapshot_verify(const struct store *store, struct db *db, const struct snapshot *s,
+                     struct err *err)
 {
     AUTO(err) ignored = {0};
-    bool good = verify_all(ports, db, folder, s, err);
+    bool good = verify_all(store, db, s, err);
 
     if (db_is_usable(db))
         (void) !db_exec(db, "ROLLBACK", &DB_NO_PARAMS, &ignored);
     return good ? true : err_note(err, "verifying snapshot %s", s->name);
 }
 
-bool snapshot_unpack(const struct ports *ports, struct db *db, const char *folder,
-                     const struct snapshot *s, const struct snapshot_part *p, struct err *err)
+bool snapshot_unpack(const struct store *store, struct db *db, const struct snapshot *s,
+                     const struct snapshot_part *p, struct err *err)
 {
     AUTO(arena) a = {0};
 
@@ -150,25 +143,5 @@ bool snapshot_unpack(const struct ports *ports, struct db *db, const char *folde
                           &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
                           ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
                       err) &&
-           pour(ports, db, folder_path(&a, folder, s->name, p->file), p, SNAPSHOT_COPY, err);
-}
-
-/* The manifest first: what is left behind it is no snapshot any more. */
-bool snapshot_remove(const char *folder, const char *name, struct err *err)
-{
-    AUTO(arena) a = {0};
-    const char *path = folder_path(&a, folder, name, NULL);
-
-    if (unlink(folder_path(&a, folder, name, MANIFEST)) != 0 && errno != ENOENT)
-        return folder_error(err, errno, "remove", path);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return errno == ENOENT ? true : folder_error(err, errno, "remove", path);
-    for (struct dirent *d; (d = readdir(dir)) != NULL;)
-        if (strstr(d->d_name, ".copy.zst") || strncmp(d->d_name, MANIFEST, strlen(MANIFEST)) == 0)
-            (void) unlink(folder_path(&a, folder, name, d->d_name));
-    closedir(dir);
-    if (rmdir(path) != 0 && errno != ENOENT)
-        return folder_error(err, errno, "remove", path);
-    return folder_sync_of(path, err);
+           pour(store, db, s->name, p, SNAPSHOT_COPY, err);
 }

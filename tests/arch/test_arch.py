@@ -42,7 +42,7 @@ OWNER = {
     "flag_server": "serve", "flag_ops": "engine", "measure": "engine", "statements": "load", "statement_facts": "load", "lint": "load", "suppress": "load", "capture": "load",
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
-    "data_needs": "core", "preflight": "engine", "rehearsal_ops": "engine", "rehearse_sql": "core", "snapshot": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
+    "data_needs": "core", "preflight": "engine", "rehearsal_ops": "engine", "rehearse_sql": "core", "snapshot": "snapshot", "store": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
     "document": "core", "runbook": "engine", "evidence": "engine", "notify": "engine",
 }
 
@@ -67,7 +67,7 @@ LIBRARY = {  # header -> layers
     r"curl/.*": {"io", "demo"},
     r"microhttpd\.h": {"serve"},
     r"openssl/.*": {"load", "io", "provider", "serve", "demo", "snapshot"},
-    r"zstd\.h": {"snapshot"},
+    r"zstd\.h|expat\.h": {"snapshot"},
     r"jansson\.h": {"load", "io", "provider", "ledger", "backfill", "snapshot", "engine", "shadow", "check", "serve", "out", "demo", "rehearse", "cli"},
     r"archive(_entry)?\.h": {"io"},
 }

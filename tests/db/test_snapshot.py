@@ -218,7 +218,7 @@ class Purge(Snapshots):
         p = self.contracted()
         p.environment["snapshots"]["to"] = "ftp://backups/x"
         p.write()
-        self.assertIn("name a folder", self.refuses(p, 2, "expected a folder")["hint"])
+        self.assertIn("kept apart", self.refuses(p, 2, "expected a folder, or s3://")["hint"])
 
 
 class Gate(Snapshots):

@@ -13,10 +13,8 @@ What's missing (npm, the registry) raises; nothing is skipped.
 """
 
 import atexit
-import fcntl
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -26,91 +24,20 @@ import time
 import urllib.error
 import urllib.request
 
+import npm
 import pgtest
 
 VERSION = "6.10.1"
 NODE_AT_LEAST, NODE_BELOW = 18, 21  # "engines" of unleash-server
 
 
-def cache_dir():
-    base = os.environ.get("PHASEGATE_TEST_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "phasegate-tests")
-    return os.path.join(base, "unleash-" + VERSION)
-
-
-def _npm_install(folder, package):
-    if not shutil.which("npm"):
-        raise RuntimeError("no npm: apt-get install npm")
-    done = subprocess.run(["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund",
-                           "--no-save", "--no-package-lock", "--loglevel=error", package],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=900)
-    if done.returncode != 0:
-        raise RuntimeError("npm install %s failed: %s" % (package, done.stdout))
-
-
-def _is_installed(folder):
-    try:
-        with open(os.path.join(folder, "node_modules", "unleash-server", "package.json"), encoding="utf-8") as f:
-            return json.load(f)["version"] == VERSION
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _locked(folder):
-    """One installation at a time, however many tests want it."""
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    lock = open(folder + ".lock", "w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
-
-
-def _install_into(folder, is_there, package):
-    with _locked(folder):
-        if is_there(folder):
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        # Installed beside and renamed: half an installation is never taken for one.
-        half = tempfile.mkdtemp(prefix=os.path.basename(folder) + ".", dir=os.path.dirname(folder))
-        try:
-            _npm_install(half, package)
-            os.rename(half, folder)
-        except BaseException:
-            shutil.rmtree(half, ignore_errors=True)
-            raise
-
-
 def install():
     """The folder with node_modules/unleash-server; installs it when it isn't there."""
-    folder = cache_dir()
-    if not _is_installed(folder):
-        _install_into(folder, _is_installed, "unleash-server@" + VERSION)
-        if not _is_installed(folder):
-            raise RuntimeError("unleash-server %s isn't in %s after its installation" % (VERSION, folder))
-    return folder
-
-
-def _node_fits(path):
-    try:
-        out = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20).stdout
-        return NODE_AT_LEAST <= int(out.strip().lstrip("v").split(".")[0]) < NODE_BELOW
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return False
+    return npm.install("unleash-server", VERSION)
 
 
 def node():
-    """A node that Unleash accepts: the system's, else the one that npm has as a package."""
-    system = shutil.which("node") or shutil.which("nodejs")
-    if system and _node_fits(system):
-        return system
-    package = "node-linux-" + {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    folder = os.path.join(os.path.dirname(cache_dir()), "node-20")
-    binary = os.path.join(folder, "node_modules", package, "bin", "node")
-    if not _node_fits(binary):
-        _install_into(folder, lambda _: _node_fits(binary), package + "@20")
-    if not _node_fits(binary):
-        raise RuntimeError("no node >=%d <%d: %s" % (NODE_AT_LEAST, NODE_BELOW, binary))
-    return binary
+    return npm.node(NODE_AT_LEAST, NODE_BELOW)
 
 
 class HttpAnswer:
