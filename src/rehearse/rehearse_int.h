@@ -112,7 +112,8 @@ struct command_answer {
     const char *task;                    /* that was running last; NULL: none */
     struct command_task *tasks;
     int n_tasks;
-    int64_t ms; /* of the engine's work alone */
+    struct text_list stays; /* of an undo: steps that have none */
+    int64_t ms;             /* of the engine's work alone */
 };
 
 const char *command_text(struct arena *a, const struct command *c);

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import unittest
 
@@ -141,6 +142,24 @@ class Whole(Case):
         r = self.rehearse(p, "--kills", "2")
         # It is complete with its only phase, and what is complete isn't taken back.
         self.assertEqual([(x["phase"], x["undo"]["verdict"]) for x in r["phases"]], [("expand", "no_undo")])
+
+
+class WorkedPlan(unittest.TestCase):
+    """An index that becomes a key: its undo leaves the index, and where others refer to it, the key stays and is said to."""
+
+    def test_keys_of_unique_indexes(self):
+        folder = tempfile.mkdtemp(prefix="phasegate-rehearse-")
+        self.addCleanup(shutil.rmtree, folder)
+        p = os.path.join(folder, "p")
+        shutil.copytree(os.path.join(os.environ["PHASEGATE_SRC"], "plans/int-to-bigint-key"), p, ignore=shutil.ignore_patterns("wrong"))
+        done = subprocess.run([os.environ["PHASEGATE_BIN"], "rehearse", "order-keys", "--rows", "100", "--kills", "2", "--format", "json"],
+                              cwd=p, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        r = json.loads(done.stdout)["result"]
+        undo = r["phases"][0]["undo"]
+        self.assertEqual((undo["verdict"], undo["left"], undo["stays_filled"]), ("no_undo", [], ["table public.orders is another one"]))
+        self.assertEqual(undo["why"], "orders of contract has no undo: what it made stays")
+        self.assertEqual((r["problems"], r["kills"]["made"], r["kills"]["elsewhere"]), ([], 2, []))
 
 
 class Found(Case):
