@@ -562,7 +562,13 @@ class Back(Snapshots):
         p.db.psql("CREATE TABLE legacy_all PARTITION OF legacy DEFAULT")
         p.ok("restore", "--from", name, "c")
         self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
-        self.assertEqual(p.db.psql("SELECT to_regclass('legacy_1'), to_regclass('phasegate_hold.legacy_1')"), [["", ""]])
+        self.assertEqual(p.db.psql("SELECT to_regclass('legacy_1'), to_regclass('phasegate_hold.legacy_1')"), [[None, None]])
+
+    def test_a_table_with_policies(self):
+        p, before, name = self.table("""CREATE TABLE legacy (id int PRIMARY KEY, b text);INSERT INTO legacy VALUES (1, 'x'), (2, NULL);
+            CREATE POLICY mine ON legacy USING (b = current_user); CREATE STATISTICS legacy_both ON id, b FROM legacy""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
 
     def test_a_table_with_rules(self):
         p, before, name = self.table("""CREATE TABLE legacy (id int PRIMARY KEY, b text);CREATE TABLE log (what text);
