@@ -19,6 +19,8 @@ struct work {
     int n_steps;
     enum phase phase;
     bool undoing;
+    bool
+        only_reads; /* no lease is held and nothing of the plan changes: its brake doesn't matter */
     int task_no, n_tasks;
     const char *guards[4];    /* questions whether a step is in place that may come again; step.c */
     int64_t brake_seen_ms;    /* monotonic: when the brake was last looked at; 0: not yet */

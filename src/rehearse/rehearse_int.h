@@ -57,6 +57,7 @@ struct scene {
     struct policy policy;
     struct flag_service flags;
     const char *folder; /* ours, with the flags' file and the journal */
+    int lock_fd;        /* while it is open nobody takes the folder for abandoned */
     const char *url;    /* a secret */
     const char *const *variables;
     const char *search_path;

@@ -71,8 +71,8 @@ class Case(project.Case):
         p.write()
         return p
 
-    def rehearse(self, p, *args, code=0, name="orders-ref"):
-        answer = p.json("rehearse", name, "--rows", "200", *args, code=code)["result"]
+    def rehearse(self, p, *args, code=0, name="orders-ref", **more):
+        answer = p.json("rehearse", name, "--rows", "200", *args, code=code, **more)["result"]
         self.assertEqual(answer["green"], code == 0, answer["problems"])
         return answer
 
@@ -244,6 +244,24 @@ class Left(Case):
                 running.signal(signal.SIGTERM)
                 done = running.wait(60)
             self.assertEqual((done.rc, os.listdir(tmp)), (143, []), done)
+
+
+    def test_what_one_that_was_killed_left_the_next_removes(self):
+        p = self.rehearsed([full_plan()])
+        tmp = tempfile.mkdtemp(prefix="pgr.", dir="/tmp")
+        self.addCleanup(shutil.rmtree, tmp, ignore_errors=True)
+        os.chmod(tmp, 0o755)
+        with pgtest.Cluster() as other:
+            db = other.create_database()
+            db.psql(BASELINE)
+            for where in ((), ("--clone", db.url)):
+                with p.start("rehearse", "orders-ref", *where, env={"TMPDIR": tmp}) as running:
+                    pgtest.wait_until(lambda: "dual_read" in running.stderr, 60, what="dual_read")
+                    running.signal(signal.SIGKILL)
+                    running.wait(60)
+                self.assertNotEqual(os.listdir(tmp), [])
+            self.rehearse(p, "--kills", "0", env={"TMPDIR": tmp})
+            self.assertEqual(os.listdir(tmp), [])
 
 
 class Clone(Case):
