@@ -86,6 +86,9 @@ static const char *mend(enum data_need_kind k)
     case NEED_FILLED:
         return "let the expression give a value (coalesce), or leave these rows out in where:";
     case NEED_VALIDATED: return "change these rows first";
+    case NEED_NO_ROWS: return "give it a DEFAULT, or add it without NOT NULL and fill it";
+    case NEED_EXCLUDE: return "change these rows first, or leave them out in WHERE";
+    case NEED_BOUND: return "move these rows elsewhere first, or attach it with wider bounds";
     }
     return NULL;
 }
@@ -169,12 +172,34 @@ static bool ask_count(struct preflighting *f, struct preflight_check *c, const s
     return c->outcome == PREFLIGHT_PASS || take_examples(f, c, n, key, err);
 }
 
+/* A key of expressions isn't asked: only the parent could compute it. */
+static bool complete_bound(struct preflighting *f, struct data_need *n, struct err *err)
+{
+    struct db_rows rows = {0};
+    AUTO(str) name = {0};
+    bool is_known = true;
+
+    sql_qualified(&name, n->ref_schema, n->ref_table);
+    if (!ask_rows(f->e, f->a, NULL, sql_preflight_partition_key, &DB_PARAMS(str_text(&name)),
+                  f->e->policy.statement_timeout_ms, &rows, err))
+        return false;
+    n->bound.keys = arena_array(f->a, const char *, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++) {
+        is_known &= db_cell(&rows, i, 0) != NULL;
+        n->bound.keys[i] = db_cell(&rows, i, 0);
+    }
+    n->bound.n_keys = is_known ? rows.n_rows : 0;
+    return true;
+}
+
 /* A FOREIGN KEY that names no columns means the other table's primary key. */
 static bool complete(struct preflighting *f, struct data_need *n, struct err *err)
 {
     struct db_rows table = {0}, rows = {0};
     AUTO(str) name = {0};
 
+    if (n->kind == NEED_BOUND)
+        return complete_bound(f, n, err);
     if (n->kind != NEED_FOREIGN_KEY || n->n_ref_columns > 0)
         return true;
     sql_qualified(&name, n->ref_schema, n->ref_table);
