@@ -19,6 +19,7 @@ enum data_need_kind {
     NEED_FILLED,   /* a column of a backfill that takes no NULL */
     NEED_NO_ROWS,  /* ADD COLUMN ... NOT NULL without anything to put there */
     NEED_EXCLUDE,  /* EXCLUDE: no two rows that are so to each other */
+    NEED_TAKEN,    /* a backfill's insert: no key that is there already */
     NEED_BOUND,    /* ATTACH PARTITION: the rows of what is attached */
     NEED_VALIDATED /* VALIDATE CONSTRAINT: of what the constraint says, here or in the database */
 };
@@ -48,8 +49,11 @@ struct data_need {
     const char *keys;     /* UNIQUE: columns and expressions, quoted, separated by commas */
     bool nulls_are_equal; /* UNIQUE NULLS NOT DISTINCT */
     const char *cast,
-        *type;        /* CAST, FILLED: the expression that gives the new value. CAST: its type */
-    const char *from; /* FILLED: what else stands in FROM; NULL: nothing */
+        *type; /* CAST, FILLED: the expression that gives the new value. CAST: its type */
+    /* TAKEN: keys are those of one index; condition: of the rows of ref_table that are still to do */
+    const char *select;                 /* gives the rows to insert */
+    const char *columns_sql;            /* into which columns, quoted */
+    const char *from;                   /* FILLED: what else stands in FROM; NULL: nothing */
     const char *ref_schema, *ref_table; /* FOREIGN KEY */
     const char **ref_columns;           /* unquoted; none: its primary key */
     int n_ref_columns;

@@ -23,6 +23,7 @@ const char *data_need_word(enum data_need_kind k)
     case NEED_NO_ROWS: return "rows that would have NULL";
     case NEED_EXCLUDE: return "rows that exclude each other";
     case NEED_BOUND: return "rows outside of its bounds";
+    case NEED_TAKEN: return "rows with a key that would come again";
     }
     return "?";
 }
@@ -198,6 +199,17 @@ static void add_unfilled(struct str *sql, const struct data_need *n)
     str_addf(sql, " WHERE (%s\n) AND (%s\n) IS NULL)", n->condition, n->cast);
 }
 
+/* The SELECT goes through its table by the bare name, as in the backfill itself. */
+static void add_taken(struct str *sql, const struct data_need *n)
+{
+    str_addf(sql, "(%s) IN (WITH ", n->keys);
+    sql_ident(sql, n->ref_table);
+    str_add(sql, " AS (SELECT * FROM ");
+    sql_qualified(sql, n->ref_schema, n->ref_table);
+    str_addf(sql, " WHERE (%s\n)) SELECT %s FROM (%s\n) AS phasegate_new (%s))", n->condition,
+             n->keys, n->select, n->columns_sql);
+}
+
 /* FROM and WHERE of the rows that stand against it. False: no plain query tells. */
 static bool add_rows(struct str *sql, const struct data_need *n)
 {
@@ -215,6 +227,7 @@ static bool add_rows(struct str *sql, const struct data_need *n)
     case NEED_NO_ROWS: str_add(sql, "true"); return true;
     case NEED_EXCLUDE: add_excluded(sql, n); return n->n_exprs > 0;
     case NEED_BOUND: return add_outside(sql, n);
+    case NEED_TAKEN: add_taken(sql, n); return true;
     case NEED_UNIQUE:
     case NEED_CAST:
     case NEED_VALIDATED: break;

@@ -138,6 +138,8 @@ static void touch_all(struct preflighting *f)
             continue;
         struct touched *t = touch(f, spec.schema, spec.table, ph->backfill.items[i].at);
         t->fills |= !spec.insert;
+        if (spec.insert)
+            touch(f, NULL, ph->backfill.items[i].insert_into.s, ph->backfill.items[i].at);
     }
     if (sync->by == SYNC_TRIGGER && (f->phase == PHASE_EXPAND || f->phase == PHASE_CONTRACT)) {
         struct touched *t = touch(f, sync->schema.s, sync->table.s, sync->at);

@@ -5,6 +5,7 @@
 #include "sql_embedded.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXAMPLES = 5 };
 #define COUNT_UP_TO 1000000LL
@@ -87,6 +88,9 @@ static const char *mend(enum data_need_kind k)
         return "let the expression give a value (coalesce), or leave these rows out in where:";
     case NEED_VALIDATED: return "change these rows first";
     case NEED_NO_ROWS: return "give it a DEFAULT, or add it without NOT NULL and fill it";
+    case NEED_TAKEN:
+        return "leave them out: where: that is false once a row is there, or ON CONFLICT in "
+               "select:";
     case NEED_EXCLUDE: return "change these rows first, or leave them out in WHERE";
     case NEED_BOUND: return "move these rows elsewhere first, or attach it with wider bounds";
     }
@@ -317,6 +321,46 @@ static bool ask_step(struct preflighting *f, const struct step *s, struct err *e
 
 /* ---- backfills -------------------------------------------------------------------------------------------- */
 
+static const char *columns_of(struct preflighting *f, const struct text_list *l, bool as_array)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < l->n; i++) {
+        str_add(&s, i ? ", " : "");
+        sql_ident(&s, l->items[i].s);
+    }
+    return arena_printf(f->a, as_array ? "{%s}" : "%s", str_text(&s));
+}
+
+/* ON CONFLICT says what becomes of those. */
+static bool ask_insert(struct preflighting *f, const struct backfill *b,
+                       const struct backfill_spec *spec, struct err *err)
+{
+    const struct touched *t = preflight_table(f, NULL, b->insert_into.s);
+    struct db_rows keys = {0};
+
+    if (!t || !t->oid || !b->insert_columns.n || strcasestr(b->insert_select.s, "on conflict"))
+        return true;
+    if (!ask_own(f->e, f->a, sql_preflight_unique_keys,
+                 &DB_PARAMS(t->oid, columns_of(f, &b->insert_columns, true)), &keys, err))
+        return false;
+    for (int i = 0; i < keys.n_rows; i++) {
+        struct data_need n = {.kind = NEED_TAKEN,
+                              .at = b->at,
+                              .table = b->insert_into.s,
+                              .constraint = db_cell(&keys, i, 0),
+                              .keys = db_cell(&keys, i, 1),
+                              .ref_schema = spec->schema,
+                              .ref_table = spec->table,
+                              .condition = spec->todo,
+                              .select = b->insert_select.s,
+                              .columns_sql = columns_of(f, &b->insert_columns, false)};
+        if (!ask_need(f, &n, err))
+            return false;
+    }
+    return true;
+}
+
 /* What is made for the rows that are there has to be something where the column takes no NULL. */
 static bool ask_fill(struct preflighting *f, const struct backfill *b, struct err *err)
 {
@@ -324,8 +368,10 @@ static bool ask_fill(struct preflighting *f, const struct backfill *b, struct er
     const char *why = NULL;
     struct db_rows full = {0};
 
-    if (!backfill_spec_of(f->a, f->p, b, &spec, &why) || spec.insert)
+    if (!backfill_spec_of(f->a, f->p, b, &spec, &why))
         return true;
+    if (spec.insert)
+        return ask_insert(f, b, &spec, err);
     const struct touched *t = preflight_table(f, spec.schema, spec.table);
     if (!t || !t->oid)
         return true;

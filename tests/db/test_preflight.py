@@ -123,6 +123,21 @@ class Preflight(project.Case):
             CREATE TABLE part2 (a text); CREATE TABLE parent2 (a text) PARTITION BY LIST (lower(a))""")
         self.assertEqual({k: v[0] for k, v in self.rows(p, 0).items()}, {"part (parent)": "warn", "part2 (parent2)": "warn"})
 
+    def test_rows_that_an_insert_would_bring_again(self):
+        def filled(select, **more):
+            insert = {"into": "refs", "columns": ["order_id", "ref"], "select": select}
+            p = self.project(plans=[plan("orders-ref", phases={"dual_read": phase("dual_read", backfill=[dict(
+                {"id": "fill", "table": "orders", "insert": insert}, **more)])})])
+            p.db.psql("""CREATE TABLE refs (n serial PRIMARY KEY, order_id bigint UNIQUE, ref text, UNIQUE (ref, n));
+                INSERT INTO refs (order_id, ref) VALUES (1, 'x'), (7, 'y'), (9999, 'z')""")
+            return p
+        select = "SELECT id, legacy_ref FROM orders"
+        p = filled(select)
+        self.assertEqual(self.rows(p, 1), {"refs (refs_order_id_key)": ("no-go", "2 rows with a key that would come again", ["1", "2"])})
+        p = filled(select, where="NOT EXISTS (SELECT FROM refs WHERE order_id = orders.id)")
+        self.assertEqual(self.rows(p, 0), {"refs (refs_order_id_key)": ("pass", "no rows with a key that would come again", [])})
+        self.assertEqual(self.rows(filled(select + " ON CONFLICT (order_id) DO NOTHING"), 0), {})
+
     def test_a_backfill_that_would_make_nulls(self):
         p = self.project(plans=[plan("orders-ref", phases={"dual_read": phase("dual_read", backfill=[
             {"id": "fill", "table": "orders", "set": {"external_ref": "c.name", "free": "c.name"}, "from": "customers c",
