@@ -110,6 +110,36 @@ const char *asked_index(struct arena *a, struct sql_rel table, const char *name,
         quoted_literal(a, index));
 }
 
+/* Attaching makes the indexes, keys and foreign keys of the parent on the partition, and detaching leaves them. Those that
+ * are the parent's and weren't there before go; what somebody made meanwhile stays. */
+const char *asked_attach(struct arena *a, struct sql_rel parent, struct sql_rel child)
+{
+    static const char body[] =
+        "DECLARE made pg_catalog.text[]; s pg_catalog.text; BEGIN "
+        "SELECT pg_catalog.array_agg(x.s) INTO made FROM (SELECT pg_catalog.format('ALTER TABLE "
+        "%%s DROP CONSTRAINT %%I', k.conrelid::pg_catalog.regclass, k.conname) AS s FROM "
+        "pg_catalog.pg_constraint k WHERE k.conrelid = %s AND k.conparentid <> 0 AND k.conname <> "
+        "ALL ($names) UNION ALL SELECT pg_catalog.format('DROP INDEX %%s', "
+        "c.oid::pg_catalog.regclass) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON "
+        "c.oid = i.indexrelid WHERE i.indrelid = %s AND c.relispartition AND c.relname <> ALL "
+        "($names) AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid "
+        "AND k.conrelid = i.indrelid)) x; "
+        "ALTER TABLE %s DETACH PARTITION %s; "
+        "FOREACH s IN ARRAY COALESCE(made, '{}') LOOP EXECUTE s; END LOOP; END";
+    const char *oid = sql_oid(a, child);
+    const char *text = quoted_literal(
+        a, arena_printf(a, body, oid, oid, quoted_rel(a, parent), quoted_rel(a, child)));
+
+    return arena_printf(
+        a,
+        "(SELECT 'DO ' || pg_catalog.quote_literal(pg_catalog.replace(%s, '$names', "
+        "pg_catalog.quote_literal(COALESCE(pg_catalog.array_agg(n.name), '{}')::pg_catalog.text) "
+        "|| '::pg_catalog.name[]')) FROM (SELECT k.conname AS name FROM pg_catalog.pg_constraint k "
+        "WHERE k.conrelid = %s UNION ALL SELECT c.relname FROM pg_catalog.pg_index i JOIN "
+        "pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %s) n)",
+        text, oid, oid);
+}
+
 const char *asked_comment(struct arena *a, const char *target, const char *value)
 {
     return arena_printf(a, "%s || COALESCE(pg_catalog.quote_literal(%s), 'NULL')",

@@ -359,8 +359,9 @@ static void attach_partition(struct piece *p)
     struct sql_rel child = tree_rel(tree_get(p->def, "name"));
 
     p->applied = is_attached(p, child, " AND NOT i.inhdetachpending");
-    if (!tree_is(p->job->tree, "objtype", "OBJECT_INDEX"))
-        p->undo = arena_printf(p->job->a, "DETACH PARTITION %s", quoted_rel(p->job->a, child));
+    p->is_whole = !tree_is(p->job->tree, "objtype", "OBJECT_INDEX");
+    if (p->is_whole)
+        p->asked = asked_attach(p->job->a, p->rel, child);
 }
 
 static void detach_partition(struct piece *p)

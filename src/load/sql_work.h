@@ -113,6 +113,7 @@ const char *asked_primary_key(struct arena *a, struct sql_rel table, const char 
                               const json_t *keys);
 const char *asked_index(struct arena *a, struct sql_rel table, const char *name, const char *index,
                         bool is_primary);
+const char *asked_attach(struct arena *a, struct sql_rel parent, struct sql_rel child);
 const char *asked_comment(struct arena *a, const char *target, const char *value);
 const char *asked_function(struct arena *a, const struct function_name *f, const json_t *parameters,
                            const char *drop);

@@ -125,6 +125,10 @@ class Right(Undone):
             with self.subTest(sql):
                 self.clean(step("s", sql), baseline=base)
 
+    def test_a_partition_that_is_attached(self):
+        base = BASE + "; CREATE TABLE part (k int NOT NULL, s text) PARTITION BY LIST (k); CREATE INDEX ON part (s); CREATE TABLE one (k int NOT NULL, s text)"
+        self.clean(step("s", "ALTER TABLE part ATTACH PARTITION one FOR VALUES IN (1)"), baseline=base)
+
     def test_rights(self):
         base = BASE + "; CREATE ROLE app; GRANT SELECT ON refs TO app"
         self.clean(step("s", "GRANT SELECT, INSERT ON orders TO app"), baseline=base)

@@ -76,8 +76,7 @@ static const char *snapshot(PGconn *conn, struct arena *a)
 enum undo {
     NO_UNDO,
     UNDO,
-    UNDO_UNLIKE, /* what attaching made of the partition stays */
-    UNKNOWN      /* the catalogue is asked, and has no answer here */
+    UNKNOWN /* the catalogue is asked, and has no answer here */
 };
 
 static const struct row {
@@ -235,7 +234,11 @@ static const struct row {
     {"ALTER TABLE child SET UNLOGGED", UNDO},
     {"ALTER TABLE t REPLICA IDENTITY FULL", NO_UNDO},
     {"ALTER TABLE t OWNER TO derive_role", NO_UNDO},
-    {"ALTER TABLE part ATTACH PARTITION part2 FOR VALUES IN (2)", UNDO_UNLIKE},
+    {"ALTER TABLE part ATTACH PARTITION part2 FOR VALUES IN (2)", UNDO},
+    {"ALTER TABLE w.part ATTACH PARTITION w.part2 FOR VALUES IN (2)", UNDO,
+     "CREATE INDEX \"p's\" ON part (s); CREATE INDEX ON part2 (s); CREATE INDEX own ON part2 (k); "
+     "ALTER TABLE part ADD UNIQUE "
+     "(k, s), ADD FOREIGN KEY (k) REFERENCES p (id)"},
     {"ALTER TABLE part DETACH PARTITION part1", NO_UNDO},
     {"ALTER TABLE w.part DETACH PARTITION w.part1 CONCURRENTLY", NO_UNDO},
     {"ALTER TYPE e ADD VALUE 'three'", NO_UNDO},

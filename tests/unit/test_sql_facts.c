@@ -142,7 +142,7 @@ static const struct row {
     {"ALTER TABLE t REPLICA IDENTITY FULL", "ALTER TABLE REPLICA IDENTITY", U, LOCK_AE, "brief",
      "w"},
     {"ALTER TABLE p ATTACH PARTITION c FOR VALUES IN (1)", "ALTER TABLE ATTACH PARTITION", R,
-     LOCK_AE, "scans the partition", "uw"},
+     LOCK_AE, "scans the partition", "qw"},
     {"ALTER TABLE p DETACH PARTITION c", "ALTER TABLE DETACH PARTITION", D, LOCK_AE, "brief", "w"},
     {"ALTER TABLE p DETACH PARTITION c CONCURRENTLY", "ALTER TABLE DETACH PARTITION CONCURRENTLY",
      D, LOCK_AE, "brief", "whs"},
