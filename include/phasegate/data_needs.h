@@ -17,10 +17,23 @@ enum data_need_kind {
     NEED_UNIQUE,   /* of constraints, primary keys and unique indexes */
     NEED_CAST,     /* ALTER COLUMN TYPE */
     NEED_FILLED,   /* a column of a backfill that takes no NULL */
+    NEED_NO_ROWS,  /* ADD COLUMN ... NOT NULL without anything to put there */
+    NEED_EXCLUDE,  /* EXCLUDE: no two rows that are so to each other */
+    NEED_TAKEN,    /* a backfill's insert: no key that is there already */
+    NEED_BOUND,    /* ATTACH PARTITION: the rows of what is attached */
     NEED_VALIDATED /* VALIDATE CONSTRAINT: of what the constraint says, here or in the database */
 };
 /* "NULLs", "duplicates": what is counted. */
 const char *data_need_word(enum data_need_kind k);
+
+/* The values as they are written. */
+struct bound {
+    char by;                 /* 'l' IN, 'r' FROM TO, 'h' MODULUS REMAINDER, 'd' DEFAULT */
+    const char **from, **to; /* IN and MODULUS, REMAINDER: from alone */
+    int n_from, n_to;
+    const char **keys; /* columns of the partition key; none: to be asked of the catalogue */
+    int n_keys;
+};
 
 struct data_need {
     enum data_need_kind kind;
@@ -36,11 +49,19 @@ struct data_need {
     const char *keys;     /* UNIQUE: columns and expressions, quoted, separated by commas */
     bool nulls_are_equal; /* UNIQUE NULLS NOT DISTINCT */
     const char *cast,
-        *type;        /* CAST, FILLED: the expression that gives the new value. CAST: its type */
-    const char *from; /* FILLED: what else stands in FROM; NULL: nothing */
+        *type; /* CAST, FILLED: the expression that gives the new value. CAST: its type */
+    /* TAKEN: keys are those of one index; condition: of the rows of ref_table that are still to do */
+    const char *select;                 /* gives the rows to insert */
+    const char *columns_sql;            /* into which columns, quoted */
+    const char *from;                   /* FILLED: what else stands in FROM; NULL: nothing */
     const char *ref_schema, *ref_table; /* FOREIGN KEY */
     const char **ref_columns;           /* unquoted; none: its primary key */
     int n_ref_columns;
+    bool match_full; /* FOREIGN KEY: all of its columns are NULL, or none */
+    /* EXCLUDE: its expressions and operators; condition: of the rows that it is about, NULL: of all */
+    const char **exprs, **ops;
+    int n_exprs;
+    struct bound bound; /* BOUND; ref_schema and ref_table: what it is attached to */
 };
 
 struct data_need_list {

@@ -96,7 +96,7 @@ static inline void http_close(struct http *h)
 /* ---- work beside ------------------------------------------------------------------------------ */
 
 /* fn in a process of its own, for a look that may hang where nothing bounds it (resolving a name) while the caller
- * has better things to do. What it writes to fd is what beside_take gets. NULL: there is no process to be had. */
+ * has better things to do. What it writes to fd is what beside_take gets. It ends with the thread that started it. NULL: there is no process to be had. */
 struct beside;
 struct beside *beside_start(void (*fn)(int fd, void *ctx), void *ctx);
 /* Everything it has written, once it has ended; false when it hasn't by wait_ms from now, and then it is ended.

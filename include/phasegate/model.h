@@ -134,7 +134,10 @@ struct sql_stmt {
     /* Statement that removes the half-made object, or ends its work (DETACH ... FINALIZE): ask applied_when
      * again afterwards. NULL where half_made_when is. */
     const char *clean_up;
-    const char *undo;    /* reverse statement, or NULL */
+    const char *undo; /* reverse statement, or NULL */
+    /* undo NULL: a query for one text, the reverse statements, to be asked before the statement runs, under its
+     * search_path; its answer NULL: there is no way back. NULL: only undo tells. */
+    const char *undo_query;
     bool undo_lossless;  /* the reverse loses no data that existed before the step */
     enum drop_kind drop; /* contract: what is to be gone */
     bool cascades;       /* DROP ... CASCADE */

@@ -50,6 +50,10 @@ void pg_local_stop(struct pg_local *p);
 /* Stops the server in good order and leaves its folder, which no later start takes for abandoned. */
 void pg_local_keep(struct pg_local *p);
 
+/* A folder beside those of servers, for something else of this process's: once it and its children have ended, the next
+ * start or pg_local_clean removes it. *lock_fd stays open as long as it is needed. */
+bool pg_local_folder_make(struct str *out, int *lock_fd, struct err *err) MUST_CHECK;
+
 /* A folder with all that is in it; what isn't there is no error. */
 void pg_local_remove(const char *folder);
 

@@ -174,6 +174,8 @@ struct task {
     const char *checksum;            /* of what it would do */
 };
 
+/* Is its statement's undo for the catalogue to say (undo_query)? Not of what the step itself has changed by then. Pure. */
+bool step_undo_is_asked(const struct step *s, int i);
 /* What undoing a step would cost: "lossless", "lossy", "irreversible". The facts of its SQL must be there. Pure. */
 const char *step_reversibility(const struct step *s);
 

@@ -52,6 +52,7 @@ const char *snapshot_copy_in_sql(struct arena *a, const struct snapshot_part *p,
 struct snapshot_back {
     const struct snapshot_part *part;
     const char *const *columns; /* of the table as it is now */
+    const bool *computed;       /* [n_columns]: GENERATED AS, nobody may write it */
     int n_columns;
     /* Boolean over the row: old and new side agree. NULL: nobody knows. */
     const char *agrees;

@@ -52,7 +52,26 @@ static const char *in_transaction(struct proof *p, const char *sql)
     return sql;
 }
 
-static void undo_of_step(struct proof *p, const struct step *s, struct undone *u)
+/* The same that the engine asks before the step. *known false: there is no way back here. */
+static bool ask_undo(struct proof *p, const struct sql_stmt *s, struct undone *u, bool *known,
+                     struct err *err)
+{
+    AUTO(problem_list) problems = {0};
+    struct wire_result r = {0};
+    struct sql_stmt *stmts = NULL;
+    int n = 0;
+
+    if (!wire_exec(p->owner, p->scratch, s->undo_query, true, &r, err))
+        return false;
+    *known = r.ok && r.n_rows == 1 && r.cell[0][0] &&
+             sql_facts(p->a, arena_strdup(p->a, r.cell[0][0]), s->at, &stmts, &n, &problems);
+    for (int i = 0; *known && i < n; i++)
+        list_add(p, &u->undo, in_transaction(p, stmts[i].sql));
+    return true;
+}
+
+static bool undo_of_step(struct proof *p, const struct step *s, struct undone *u, bool *known,
+                         struct err *err)
 {
     bool data = s->command.n > 0;
 
@@ -60,12 +79,17 @@ static void undo_of_step(struct proof *p, const struct step *s, struct undone *u
     u->at = s->undo.s ? s->undo.at : s->at;
     for (int i = 0; s->undo.s && i < s->n_undo_stmts; i++)
         list_add(p, &u->undo, in_transaction(p, s->undo_stmts[i].sql));
-    for (int i = s->n_stmts - 1; !s->undo.s && i >= 0; i--)
-        list_add(p, &u->undo, in_transaction(p, s->stmts[i].undo));
+    for (int i = s->n_stmts - 1; !s->undo.s && i >= 0 && *known; i--) {
+        if (s->stmts[i].undo)
+            list_add(p, &u->undo, in_transaction(p, s->stmts[i].undo));
+        else if (!ask_undo(p, &s->stmts[i], u, known, err))
+            return false;
+    }
     for (int i = 0; i < s->n_stmts; i++)
         data |= s->stmts[i].class == SQL_DATA || limits_is_opaque(&s->stmts[i]);
     for (int i = 0; !data && i < s->n_stmts; i++)
         list_add(p, &u->again, in_transaction(p, s->stmts[i].sql));
+    return true;
 }
 
 static void undo_of_sync(struct proof *p, int plan, struct undone *u)
@@ -136,12 +160,13 @@ bool undone_before(struct proof *p, int state, struct arena *a, struct undone **
     if (!is_to_be_tried(p, state))
         return true;
     struct undone *u = arena_new(a, struct undone);
+    bool known = true;
     surface = s->task->kind == TASK_STEP ? surface_of_step(p, s->task->step) : schema_surface(p);
-    if (s->task->kind == TASK_STEP)
-        undo_of_step(p, s->task->step, u);
-    else
+    if (s->task->kind != TASK_STEP)
         undo_of_sync(p, s->plan, u);
-    if (was_tried(p, u->of))
+    else if (!undo_of_step(p, s->task->step, u, &known, err))
+        return false;
+    if (!known || was_tried(p, u->of))
         return true;
     /* What isn't in its text may be in the rows. */
     u->key = u->again.n > 0 ? cache_undo_key(p, surface, &u->undo, &u->again) : 0;

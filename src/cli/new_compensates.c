@@ -21,9 +21,11 @@ static const char *undo_of(struct arena *a, const struct step *s)
         return NULL;
     if (s->undo.s)
         return s->undo.s;
-    for (int i = s->n_stmts - 1; i >= 0; i--)
-        if (s->stmts[i].undo)
-            str_addf(&sql, "%s%s", sql.len ? ";\n" : "", s->stmts[i].undo);
+    for (int i = s->n_stmts - 1; i >= 0; i--) {
+        if (!s->stmts[i].undo) /* only the catalogue of before knew */
+            return NULL;
+        str_addf(&sql, "%s%s", sql.len ? ";\n" : "", s->stmts[i].undo);
+    }
     return sql.len ? arena_strdup(a, str_text(&sql)) : NULL;
 }
 

@@ -7,6 +7,8 @@
 #include "phasegate/names.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <strings.h>
 
 const char *data_need_word(enum data_need_kind k)
 {
@@ -18,6 +20,10 @@ const char *data_need_word(enum data_need_kind k)
     case NEED_CAST: return "values that can't be cast";
     case NEED_FILLED: return "rows that would get NULL";
     case NEED_VALIDATED: return "rows that violate the constraint";
+    case NEED_NO_ROWS: return "rows that would have NULL";
+    case NEED_EXCLUDE: return "rows that exclude each other";
+    case NEED_BOUND: return "rows outside of its bounds";
+    case NEED_TAKEN: return "rows with a key that would come again";
     }
     return "?";
 }
@@ -38,9 +44,18 @@ static void add_column(struct str *sql, const char *of, const char *column)
     sql_ident(sql, column);
 }
 
-/* MATCH SIMPLE: a row with a NULL in its key has no parent to look for. */
+/* MATCH SIMPLE: a row with a NULL in its key has no parent to look for. MATCH FULL: unless all of it is NULL it is one
+ * without a parent. */
 static void add_orphans(struct str *sql, const struct data_need *n)
 {
+    if (n->match_full) {
+        str_add(sql, "pg_catalog.num_nulls(");
+        for (int i = 0; i < n->n_columns; i++) {
+            str_add(sql, i ? ", " : "");
+            add_column(sql, ROW, n->columns[i]);
+        }
+        str_addf(sql, ") OPERATOR(pg_catalog.<>) ALL (ARRAY[%d, 0]) OR (", n->n_columns);
+    }
     for (int i = 0; i < n->n_columns; i++) {
         add_column(sql, ROW, n->columns[i]);
         str_add(sql, " IS NOT NULL AND ");
@@ -54,7 +69,120 @@ static void add_orphans(struct str *sql, const struct data_need *n)
         str_add(sql, " OPERATOR(pg_catalog.=) ");
         add_column(sql, ROW, n->columns[i]);
     }
+    str_add(sql, n->match_full ? "))" : ")");
+}
+
+/* One side of the pairs: what the expressions of the constraint give in a row, under the table's own name. */
+static void add_side(struct str *sql, const struct data_need *n)
+{
+    str_add(sql, "(SELECT tableoid AS of, ctid AS at");
+    for (int i = 0; i < n->n_exprs; i++)
+        str_addf(sql, ", (%s\n) AS e%d", n->exprs[i], i);
+    str_add(sql, " FROM ");
+    sql_qualified(sql, n->schema, n->table);
+    if (n->condition)
+        str_addf(sql, " WHERE (%s\n)", n->condition);
     str_addc(sql, ')');
+}
+
+static void add_excluded(struct str *sql, const struct data_need *n)
+{
+    str_add(sql, "(" ROW ".tableoid, " ROW ".ctid) OPERATOR(pg_catalog.=) ANY (SELECT x.of, x.at "
+                 "FROM ");
+    add_side(sql, n);
+    str_add(sql, " AS x JOIN ");
+    add_side(sql, n);
+    str_add(sql, " AS y ON ");
+    for (int i = 0; i < n->n_exprs; i++)
+        str_addf(sql, "x.e%d %s y.e%d AND ", i, n->ops[i], i);
+    str_add(sql, "(x.of, x.at) OPERATOR(pg_catalog.<>) (y.of, y.at))");
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------ */
+
+static bool is_end(const char *value, const char *word) { return strcasecmp(value, word) == 0; }
+
+/* The key from a bound on (">="), or up to it ("<"). What stands behind MINVALUE and MAXVALUE doesn't matter; behind other
+ * values these decide about what is equal so far. */
+static void add_end(struct str *sql, const struct bound *b, const char *const *values, int n_values,
+                    bool is_lower)
+{
+    int n = 0;
+
+    while (n < n_values && n < b->n_keys && !is_end(values[n], "minvalue") &&
+           !is_end(values[n], "maxvalue"))
+        n++;
+    bool ends = n < n_values, at_min = ends && is_end(values[n], "minvalue");
+    if (n == 0) { /* of no end: nothing is asked, or nothing fits */
+        str_add(sql, at_min == is_lower ? "true" : "false");
+        return;
+    }
+    bool with_equal = ends ? at_min == is_lower : is_lower;
+    str_add(sql, "ROW(");
+    for (int i = 0; i < n; i++) {
+        str_add(sql, i ? ", " : "");
+        add_column(sql, ROW, b->keys[i]);
+    }
+    str_addf(sql, ") OPERATOR(pg_catalog.%s%s) ROW(", is_lower ? ">" : "<", with_equal ? "=" : "");
+    for (int i = 0; i < n; i++)
+        str_addf(sql, "%s%s", i ? ", " : "", values[i]);
+    str_addc(sql, ')');
+}
+
+static void add_in_list(struct str *sql, const struct bound *b)
+{
+    for (int i = 0; i < b->n_from; i++) {
+        str_add(sql, i ? " OR " : "");
+        add_column(sql, ROW, b->keys[0]);
+        if (is_end(b->from[i], "null"))
+            str_add(sql, " IS NULL");
+        else
+            str_addf(sql, " OPERATOR(pg_catalog.=) %s", b->from[i]);
+    }
+}
+
+static void add_in_range(struct str *sql, const struct bound *b)
+{
+    for (int i = 0; i < b->n_keys; i++) {
+        add_column(sql, ROW, b->keys[i]);
+        str_add(sql, " IS NOT NULL AND ");
+    }
+    add_end(sql, b, b->from, b->n_from, true);
+    str_add(sql, " AND ");
+    add_end(sql, b, b->to, b->n_to, false);
+}
+
+static void add_in_hash(struct str *sql, const struct data_need *n)
+{
+    AUTO(str) parent = {0};
+
+    sql_qualified(&parent, n->ref_schema, n->ref_table);
+    str_add(sql, "pg_catalog.satisfies_hash_partition(pg_catalog.to_regclass(");
+    sql_literal(sql, str_text(&parent));
+    str_addf(sql, ")::pg_catalog.oid, %s, %s", n->bound.from[0], n->bound.from[1]);
+    for (int i = 0; i < n->bound.n_keys; i++) {
+        str_add(sql, ", ");
+        add_column(sql, ROW, n->bound.keys[i]);
+    }
+    str_addc(sql, ')');
+}
+
+/* False: the key isn't known, or other partitions decide. */
+static bool add_outside(struct str *sql, const struct data_need *n)
+{
+    const struct bound *b = &n->bound;
+
+    if (b->n_keys == 0 || b->by == 'd' || (b->by == 'h' && b->n_from != 2))
+        return false;
+    str_add(sql, "NOT COALESCE(");
+    if (b->by == 'l')
+        add_in_list(sql, b);
+    else if (b->by == 'r')
+        add_in_range(sql, b);
+    else
+        add_in_hash(sql, n);
+    str_add(sql, ", false)");
+    return true;
 }
 
 /* A backfill's expressions know the table by its own name. */
@@ -71,6 +199,17 @@ static void add_unfilled(struct str *sql, const struct data_need *n)
     str_addf(sql, " WHERE (%s\n) AND (%s\n) IS NULL)", n->condition, n->cast);
 }
 
+/* The SELECT goes through its table by the bare name, as in the backfill itself. */
+static void add_taken(struct str *sql, const struct data_need *n)
+{
+    str_addf(sql, "(%s) IN (WITH ", n->keys);
+    sql_ident(sql, n->ref_table);
+    str_add(sql, " AS (SELECT * FROM ");
+    sql_qualified(sql, n->ref_schema, n->ref_table);
+    str_addf(sql, " WHERE (%s\n)) SELECT %s FROM (%s\n) AS phasegate_new (%s))", n->condition,
+             n->keys, n->select, n->columns_sql);
+}
+
 /* FROM and WHERE of the rows that stand against it. False: no plain query tells. */
 static bool add_rows(struct str *sql, const struct data_need *n)
 {
@@ -85,6 +224,10 @@ static bool add_rows(struct str *sql, const struct data_need *n)
     case NEED_CHECK: /* NULL passes */ str_addf(sql, "NOT (%s\n)", n->condition); return true;
     case NEED_FILLED: add_unfilled(sql, n); return true;
     case NEED_FOREIGN_KEY: add_orphans(sql, n); return n->n_ref_columns >= n->n_columns;
+    case NEED_NO_ROWS: str_add(sql, "true"); return true;
+    case NEED_EXCLUDE: add_excluded(sql, n); return n->n_exprs > 0;
+    case NEED_BOUND: return add_outside(sql, n);
+    case NEED_TAKEN: add_taken(sql, n); return true;
     case NEED_UNIQUE:
     case NEED_CAST:
     case NEED_VALIDATED: break;

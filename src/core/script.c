@@ -69,6 +69,24 @@ static bool is_postponed(const struct step *s)
     return false;
 }
 
+static bool names_one_of(const struct sql_stmt *x, const struct sql_stmt *y)
+{
+    for (int i = 0; i < x->relations.n; i++)
+        if (text_list_has(&y->relations, x->relations.items[i].s))
+            return true;
+    return x->object && y->object && strcmp(x->object, y->object) == 0;
+}
+
+bool step_undo_is_asked(const struct step *s, int i)
+{
+    if (s->stmts[i].undo || !s->stmts[i].undo_query)
+        return false;
+    for (int k = 0; k < i; k++)
+        if (names_one_of(&s->stmts[k], &s->stmts[i]))
+            return false;
+    return true;
+}
+
 static bool is_undoable(const struct step *s)
 {
     bool derived = s->n_stmts > 0 && !s->undo_none.s;
@@ -76,7 +94,7 @@ static bool is_undoable(const struct step *s)
     if (s->undo.s)
         return s->n_undo_stmts > 0;
     for (int i = 0; i < s->n_stmts; i++)
-        derived &= s->stmts[i].undo != NULL;
+        derived &= s->stmts[i].undo != NULL || step_undo_is_asked(s, i);
     return derived;
 }
 

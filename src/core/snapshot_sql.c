@@ -262,6 +262,25 @@ static void batch(struct str *s, const char *kinds)
              kinds);
 }
 
+/* A key that is computed comes by itself, with the columns that it is computed from. */
+static void writable(struct str *s, const struct snapshot_back *b, const char *prefix)
+{
+    const struct snapshot_part *p = b->part;
+    const char *gap = "";
+
+    for (int i = 0; i < p->n_columns; i++) {
+        bool computed = false;
+
+        for (int k = 0; k < b->n_columns; k++)
+            computed |= b->computed[k] && strcmp(b->columns[k], p->columns[i].name) == 0;
+        if (computed)
+            continue;
+        str_addf(s, "%s%s", gap, prefix);
+        sql_ident(s, p->columns[i].name);
+        gap = ", ";
+    }
+}
+
 /* What was written between the sorting and now stays: the row is looked at again. */
 const char *snapshot_fill_sql(struct arena *a, const struct snapshot_back *b)
 {
@@ -272,9 +291,9 @@ const char *snapshot_fill_sql(struct arena *a, const struct snapshot_back *b)
         str_add(&s, "INSERT INTO ");
         target(&s, p);
         str_add(&s, " (");
-        names(&s, p, 0, "");
+        writable(&s, b, "");
         str_add(&s, ") OVERRIDING SYSTEM VALUE SELECT ");
-        names(&s, p, 0, "r.");
+        writable(&s, b, "r.");
     } else {
         str_add(&s, "UPDATE ");
         target(&s, p);

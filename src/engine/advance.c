@@ -80,6 +80,8 @@ bool work_may_go_on(struct work *w, struct err *err)
             err->exit_code = 143;
         return err_hint(err, "the same command goes on from here");
     }
+    if (w->only_reads)
+        return true;
     /* Short tasks in a row don't ask each time: a brake is seen within BRAKE_EVERY_MS. */
     if (w->brake_seen_ms && mono - w->brake_seen_ms < BRAKE_EVERY_MS)
         return true;

@@ -125,6 +125,7 @@ bool engine_backfill_verify(struct engine *e, struct plan *p, struct arena *a,
         return false;
     *out = arena_array(a, struct backfill_found, n);
     *out_n = n;
+    w.only_reads = true;
     for (int i = 0; i < n; i++)
         if (!verify_one(&w, &jobs[i], &(*out)[i], err))
             return false;

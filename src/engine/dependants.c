@@ -32,10 +32,15 @@ static const char dependants_sql[] =
     "LEFT JOIN pg_catalog.pg_class pt ON pt.oid = p.polrelid "
     "LEFT JOIN pg_catalog.pg_proc f ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND "
     "f.oid = d.objid "
+    "LEFT JOIN pg_catalog.pg_attrdef e ON d.classid = "
+    "'pg_catalog.pg_attrdef'::pg_catalog.regclass AND e.oid = d.objid "
     "WHERE tn.nspname = $1 AND t.relname = $2 AND ($3::pg_catalog.text IS NULL OR a.attname = $3) "
     /* Generated columns would go without a word. */
     "AND (d.deptype = 'n' OR (d.classid = d.refclassid AND d.objid = t.oid AND d.objsubid > 0)) "
     "AND (v.oid IS NULL OR v.oid <> t.oid) "
+    /* A whole table takes along what its own columns are computed or parted by, and its policies. */
+    "AND ($3 IS NOT NULL OR NOT ((d.classid = d.refclassid AND d.objid = t.oid) OR "
+    "COALESCE(e.adrelid = t.oid, false) OR COALESCE(p.polrelid = t.oid, false))) "
     "AND (k.oid IS NULL OR NOT (k.conrelid = t.oid AND ($3 IS NULL OR "
     "d.refobjsubid = ANY (k.conkey)))) "
     "AND NOT EXISTS (SELECT FROM phasegate.soft_drop s "

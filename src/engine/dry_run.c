@@ -42,6 +42,7 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
     struct dry_step *s = add(d, t);
     const struct step *st = t->step;
     const char **sql = arena_array(d->w.a, const char *, st->n_stmts + 1);
+    const char *json = NULL;
     bool applies = true, known = false, applied = false;
 
     s->at = &st->at;
@@ -53,7 +54,12 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
         }
     }
     s->sql = sql;
-    (void) step_undo_json(&d->w, st, &s->undo);
+    if (!step_undo_json(&d->w, st, strcmp(s->status, "done") != 0, &json, &s->undo, err))
+        return false;
+    /* What it changes may be made by a step before it. */
+    if (!s->undo && step_asks_for_undo(st) &&
+        !step_undo_json(&d->w, st, false, &json, &s->undo, err))
+        return false;
     s->reversibility = step_reversibility(st);
     if (strcmp(s->status, "done") == 0)
         return true;

@@ -19,6 +19,8 @@ struct work {
     int n_steps;
     enum phase phase;
     bool undoing;
+    bool
+        only_reads; /* no lease is held and nothing of the plan changes: its brake doesn't matter */
     int task_no, n_tasks;
     const char *guards[4];    /* questions whether a step is in place that may come again; step.c */
     int64_t brake_seen_ms;    /* monotonic: when the brake was last looked at; 0: not yet */
@@ -125,7 +127,13 @@ bool step_run(struct work *w, const struct task *t, struct err *err);
 bool step_clean_half_made(struct work *w, const struct sql_stmt *s, struct err *err);
 bool step_statement_standalone(struct work *w, const struct sql_stmt *s, int64_t lock_timeout_ms,
                                struct err *err);
-const char *step_undo_json(struct work *w, const struct step *s, const char **readable);
+/* step_undo.c: the undo as it is stored with the journal row: statements in the order in which they would run, as JSON
+ * and to be read. NULL: there is none. A standalone statement's undo is standalone as well (DROP INDEX CONCURRENTLY).
+ * now: what only the catalogue knows is asked for, right before the step runs; else STEP_UNDO_LATER stands for it. */
+#define STEP_UNDO_LATER "-- what the catalogue says right before the step runs"
+bool step_undo_json(struct work *w, const struct step *s, bool now, const char **json,
+                    const char **readable, struct err *err);
+bool step_asks_for_undo(const struct step *s);
 bool step_applies(struct work *w, const struct step *s, bool *out, struct err *err);
 bool step_observe_applied(struct work *w, const struct step *s, bool *known, bool *applied,
                           struct err *err);

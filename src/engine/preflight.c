@@ -1,6 +1,7 @@
 /* Facts of the live server against what a phase needs: what is asked of whom, and what came back. */
 #include "preflight_int.h"
 
+#include "phasegate/data_needs.h"
 #include "sql_embedded.h"
 
 #include <stdlib.h>
@@ -92,6 +93,18 @@ static struct touched *touch(struct preflighting *f, const char *schema, const c
     return t;
 }
 
+/* What is attached is scanned under a lock of its own. */
+static void touch_others(struct preflighting *f, const struct sql_stmt *s)
+{
+    struct data_need_list l;
+
+    if (!strstr(s->kind, "ATTACH"))
+        return;
+    data_needs_of(f->a, s, &l);
+    for (int i = 0; i < l.n; i++)
+        touch(f, l.items[i].schema, l.items[i].table, s->at)->defines = true;
+}
+
 static void touch_steps(struct preflighting *f, const struct step_list *steps)
 {
     for (int i = 0; i < steps->n; i++)
@@ -106,6 +119,7 @@ static void touch_steps(struct preflighting *f, const struct step_list *steps)
             t->fills |= s->class == SQL_DATA;
             t->rewrites |= s->lock_note && (strstr(s->lock_note, "rewrites") == s->lock_note ||
                                             strstr(s->kind, "INDEX"));
+            touch_others(f, s);
         }
 }
 
@@ -124,6 +138,8 @@ static void touch_all(struct preflighting *f)
             continue;
         struct touched *t = touch(f, spec.schema, spec.table, ph->backfill.items[i].at);
         t->fills |= !spec.insert;
+        if (spec.insert)
+            touch(f, NULL, ph->backfill.items[i].insert_into.s, ph->backfill.items[i].at);
     }
     if (sync->by == SYNC_TRIGGER && (f->phase == PHASE_EXPAND || f->phase == PHASE_CONTRACT)) {
         struct touched *t = touch(f, sync->schema.s, sync->table.s, sync->at);

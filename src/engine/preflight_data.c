@@ -5,6 +5,7 @@
 #include "sql_embedded.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { EXAMPLES = 5 };
 #define COUNT_UP_TO 1000000LL
@@ -86,6 +87,12 @@ static const char *mend(enum data_need_kind k)
     case NEED_FILLED:
         return "let the expression give a value (coalesce), or leave these rows out in where:";
     case NEED_VALIDATED: return "change these rows first";
+    case NEED_NO_ROWS: return "give it a DEFAULT, or add it without NOT NULL and fill it";
+    case NEED_TAKEN:
+        return "leave them out: where: that is false once a row is there, or ON CONFLICT in "
+               "select:";
+    case NEED_EXCLUDE: return "change these rows first, or leave them out in WHERE";
+    case NEED_BOUND: return "move these rows elsewhere first, or attach it with wider bounds";
     }
     return NULL;
 }
@@ -169,12 +176,34 @@ static bool ask_count(struct preflighting *f, struct preflight_check *c, const s
     return c->outcome == PREFLIGHT_PASS || take_examples(f, c, n, key, err);
 }
 
+/* A key of expressions isn't asked: only the parent could compute it. */
+static bool complete_bound(struct preflighting *f, struct data_need *n, struct err *err)
+{
+    struct db_rows rows = {0};
+    AUTO(str) name = {0};
+    bool is_known = true;
+
+    sql_qualified(&name, n->ref_schema, n->ref_table);
+    if (!ask_rows(f->e, f->a, NULL, sql_preflight_partition_key, &DB_PARAMS(str_text(&name)),
+                  f->e->policy.statement_timeout_ms, &rows, err))
+        return false;
+    n->bound.keys = arena_array(f->a, const char *, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++) {
+        is_known &= db_cell(&rows, i, 0) != NULL;
+        n->bound.keys[i] = db_cell(&rows, i, 0);
+    }
+    n->bound.n_keys = is_known ? rows.n_rows : 0;
+    return true;
+}
+
 /* A FOREIGN KEY that names no columns means the other table's primary key. */
 static bool complete(struct preflighting *f, struct data_need *n, struct err *err)
 {
     struct db_rows table = {0}, rows = {0};
     AUTO(str) name = {0};
 
+    if (n->kind == NEED_BOUND)
+        return complete_bound(f, n, err);
     if (n->kind != NEED_FOREIGN_KEY || n->n_ref_columns > 0)
         return true;
     sql_qualified(&name, n->ref_schema, n->ref_table);
@@ -292,6 +321,46 @@ static bool ask_step(struct preflighting *f, const struct step *s, struct err *e
 
 /* ---- backfills -------------------------------------------------------------------------------------------- */
 
+static const char *columns_of(struct preflighting *f, const struct text_list *l, bool as_array)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < l->n; i++) {
+        str_add(&s, i ? ", " : "");
+        sql_ident(&s, l->items[i].s);
+    }
+    return arena_printf(f->a, as_array ? "{%s}" : "%s", str_text(&s));
+}
+
+/* ON CONFLICT says what becomes of those. */
+static bool ask_insert(struct preflighting *f, const struct backfill *b,
+                       const struct backfill_spec *spec, struct err *err)
+{
+    const struct touched *t = preflight_table(f, NULL, b->insert_into.s);
+    struct db_rows keys = {0};
+
+    if (!t || !t->oid || !b->insert_columns.n || strcasestr(b->insert_select.s, "on conflict"))
+        return true;
+    if (!ask_own(f->e, f->a, sql_preflight_unique_keys,
+                 &DB_PARAMS(t->oid, columns_of(f, &b->insert_columns, true)), &keys, err))
+        return false;
+    for (int i = 0; i < keys.n_rows; i++) {
+        struct data_need n = {.kind = NEED_TAKEN,
+                              .at = b->at,
+                              .table = b->insert_into.s,
+                              .constraint = db_cell(&keys, i, 0),
+                              .keys = db_cell(&keys, i, 1),
+                              .ref_schema = spec->schema,
+                              .ref_table = spec->table,
+                              .condition = spec->todo,
+                              .select = b->insert_select.s,
+                              .columns_sql = columns_of(f, &b->insert_columns, false)};
+        if (!ask_need(f, &n, err))
+            return false;
+    }
+    return true;
+}
+
 /* What is made for the rows that are there has to be something where the column takes no NULL. */
 static bool ask_fill(struct preflighting *f, const struct backfill *b, struct err *err)
 {
@@ -299,8 +368,10 @@ static bool ask_fill(struct preflighting *f, const struct backfill *b, struct er
     const char *why = NULL;
     struct db_rows full = {0};
 
-    if (!backfill_spec_of(f->a, f->p, b, &spec, &why) || spec.insert)
+    if (!backfill_spec_of(f->a, f->p, b, &spec, &why))
         return true;
+    if (spec.insert)
+        return ask_insert(f, b, &spec, err);
     const struct touched *t = preflight_table(f, spec.schema, spec.table);
     if (!t || !t->oid)
         return true;

@@ -66,9 +66,13 @@ static bool columns_now(struct back *k, struct err *err)
                   &DB_PARAMS(p->schema, p->table), &rows, err))
         return false;
     const char **names = arena_array(k->w->a, const char *, rows.n_rows + 1);
-    for (int i = 0; i < rows.n_rows; i++)
+    bool *computed = arena_array(k->w->a, bool, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++) {
         names[i] = db_cell(&rows, i, 0);
+        computed[i] = db_cell(&rows, i, 2)[0] == 't';
+    }
     k->b.columns = names;
+    k->b.computed = computed;
     k->b.n_columns = rows.n_rows;
     if (rows.n_rows == 0)
         return absent(k, NULL, err);

@@ -36,67 +36,6 @@ static const char *step_sql(struct work *w, const struct step *s)
     return arena_strdup(w->a, str_text(&t));
 }
 
-/* A statement that commits by itself may have run when its journal row is missing: done_when tells. */
-static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone,
-                      const char *done_when, const struct sql_stmt *half)
-{
-    json_array_append_new(list,
-                          json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone",
-                                    standalone, "done_when", standalone ? done_when : NULL,
-                                    "half_made_when", standalone ? half->half_made_when : NULL,
-                                    "clean_up", standalone ? half->clean_up : NULL));
-    str_addf(readable, "%s%s", readable->len ? ";\n" : "", sql);
-}
-
-static void undo_of_author(json_t *list, struct str *readable, const struct step *s)
-{
-    for (int i = 0; i < s->n_undo_stmts; i++) {
-        const struct sql_stmt *u = &s->undo_stmts[i];
-        undo_item(list, readable, u->sql, s->no_transaction || u->standalone, u->applied_when, u);
-    }
-}
-
-static bool undo_derived(struct work *w, json_t *list, struct str *readable, const struct step *s)
-{
-    for (int i = s->n_stmts - 1; i >= 0; i--) {
-        const struct sql_stmt *m = &s->stmts[i];
-        if (!m->undo)
-            return false;
-        undo_item(list, readable, m->undo, m->standalone,
-                  m->applied_when
-                      ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)", m->applied_when)
-                      : NULL,
-                  m);
-    }
-    return true;
-}
-
-/* The undo as it is stored with the journal row: statements in the order in which they would run.
- * NULL: there is none. A standalone statement's undo is standalone as well (DROP INDEX CONCURRENTLY). */
-const char *step_undo_json(struct work *w, const struct step *s, const char **readable)
-{
-    AUTO(str) text = {0};
-    json_t *list = json_array();
-    bool whole = true;
-
-    if (s->undo.s)
-        undo_of_author(list, &text, s);
-    else
-        whole = !s->undo_none.s && undo_derived(w, list, &text, s);
-    const char *out = NULL;
-    if (whole && json_array_size(list) > 0) {
-        bool lossless = strcmp(step_reversibility(s), "lossless") == 0;
-        json_t *o = json_pack("{s:O, s:b}", "undo", list, "lossless", lossless);
-        char *t = json_dumps(o, JSON_COMPACT);
-        out = arena_strdup(w->a, t);
-        free(t);
-        json_decref(o);
-    }
-    json_decref(list);
-    *readable = out ? arena_strdup(w->a, str_text(&text)) : NULL;
-    return out;
-}
-
 /* dbms: "postgresql", "postgresql >= 15". Anything else is another product: does not apply. */
 bool step_applies(struct work *w, const struct step *s, bool *out, struct err *err)
 {
@@ -540,7 +479,11 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
         return skip(w, t, "not_applicable",
                     arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
     b.sql = step_sql(w, s);
-    b.detail = step_undo_json(w, s, &b.undo);
+    /* What the catalogue held before our first run of it is what counts. */
+    if (before && undo_covers(before) && step_asks_for_undo(s))
+        b.detail = before->detail, b.undo = before->undo_sql;
+    else if (!step_undo_json(w, s, true, &b.detail, &b.undo, err))
+        return false;
     bool transactional = s->command.n == 0 && !is_standalone(s);
     if (!transactional && !step_observe_applied(w, s, &known, &applied, err))
         return false;

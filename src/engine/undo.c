@@ -3,6 +3,8 @@
 
 #include <jansson.h>
 
+#define STAYS "it has no undo: what it made stays"
+
 bool undo_covers(const struct history_row *r)
 {
     return strcmp(r->status, "done") == 0 || strcmp(r->status, "started") == 0;
@@ -191,10 +193,14 @@ static bool undo_row(struct work *w, const struct history_row *r, struct err *er
     }
     bool ok = !c.list || !there ? record_task_now(w, &t, "undone", 0, NULL, NULL, NULL, err)
                                 : run_undo_list(w, &c, err);
+    bool stays = !c.list && there;
     json_decref(c.list);
     if (!ok)
         return err_note(err, "undo of step %s", r->step);
-    report_task(w, &t, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
+    if (stays)
+        emit(w, EVENT_SKIPPED, r->step, STAYS);
+    report_task(w, &t, stays ? "stays" : "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms,
+                stays ? STAYS : NULL);
     return true;
 }
 

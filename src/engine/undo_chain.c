@@ -21,7 +21,8 @@ static const char *sync_undo_text(struct work *w)
  * the drop, in its transaction. */
 static const char *undo_text_of(struct work *w, const struct task *t, const char **kind)
 {
-    const char *text = NULL;
+    const char *text = NULL, *json = NULL;
+    AUTO(err) none = {0}; /* nothing is asked */
 
     *kind = "lossless";
     if (t->kind == TASK_SYNC_INSTALL)
@@ -29,7 +30,7 @@ static const char *undo_text_of(struct work *w, const struct task *t, const char
     if (t->kind == TASK_SOFT_DROP)
         return NULL;
     *kind = step_reversibility(t->step);
-    (void) step_undo_json(w, t->step, &text);
+    (void) !step_undo_json(w, t->step, false, &json, &text, &none);
     return text;
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,8 +14,12 @@ struct beside {
     int fd;
 };
 
-static void run_child(int fd, void (*fn)(int fd, void *ctx), void *ctx)
+static void run_child(pid_t parent, int fd, void (*fn)(int fd, void *ctx), void *ctx)
 {
+    /* Who asked is gone: nobody waits for the answer, and nobody would ever end it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
     /* A signal is for the parent to handle; here it simply ends. */
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
@@ -26,6 +31,7 @@ static void run_child(int fd, void (*fn)(int fd, void *ctx), void *ctx)
 struct beside *beside_start(void (*fn)(int fd, void *ctx), void *ctx)
 {
     struct beside *b;
+    const pid_t parent = getpid();
     int ends[2];
 
     if (pipe(ends) != 0)
@@ -37,7 +43,7 @@ struct beside *beside_start(void (*fn)(int fd, void *ctx), void *ctx)
     b->pid = fork();
     if (b->pid == 0) {
         close(ends[0]);
-        run_child(ends[1], fn, ctx);
+        run_child(parent, ends[1], fn, ctx);
     }
     close(ends[1]);
     if (b->pid > 0)

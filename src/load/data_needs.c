@@ -152,6 +152,69 @@ static void add_foreign_key(struct reading *r, struct sql_rel rel, const json_t 
     n->ref_columns = names_of(r->a, tree_list(c, "pk_attrs"), &n->n_ref_columns);
     n->ref_schema = ref.schema ? arena_strdup(r->a, ref.schema) : NULL;
     n->ref_table = arena_strdup(r->a, ref.name);
+    n->match_full = tree_is(c, "fk_matchtype", "f");
+}
+
+/* An expression without the words behind it: its parentheses, or a call with its own. */
+static const char *expression_at(struct arena *a, const char *text, size_t from)
+{
+    size_t before, open = past(text, from, "(", false, &before);
+    size_t end = open ? closing(text, open) : 0;
+
+    return end && text[end] ? trimmed(a, text, from, end + 1) : NULL;
+}
+
+/* OPERATOR(s.&&), or && as the search path finds it. */
+static const char *operator_of(struct arena *a, const json_t *names)
+{
+    struct sql_rel name = tree_name(names, 0);
+    AUTO(str) s = {0};
+
+    if (!name.schema)
+        return name.name ? arena_strdup(a, name.name) : NULL;
+    str_add(&s, "OPERATOR(");
+    sql_ident(&s, name.schema);
+    str_addf(&s, ".%s)", name.name);
+    return arena_strdup(a, str_text(&s));
+}
+
+static void add_exclude(struct reading *r, struct sql_rel rel, const json_t *c)
+{
+    const char *text = r->s->sql;
+    json_t *list = tree_list(c, "exclusions"), *item;
+    size_t before, i, at = past(text, place_of(c, strlen(text)), "exclude", false, &before);
+    struct data_need n = {0};
+
+    at = at ? past(text, at, "(", false, &before) : 0;
+    n.exprs = arena_array(r->a, const char *, tree_count(list) + 1);
+    n.ops = arena_array(r->a, const char *, tree_count(list) + 1);
+    json_array_foreach(list, i, item)
+    {
+        json_t *pair = tree_get(tree_as(item, "List"), "items");
+        const char *column = tree_text(tree_as(json_array_get(pair, 0), "IndexElem"), "name");
+        const json_t *names = tree_get(tree_as(json_array_get(pair, 1), "List"), "items");
+
+        n.exprs[i] = column ? quoted_ident(r->a, column)
+                     : at   ? expression_at(r->a, text, at)
+                            : NULL;
+        n.ops[i] = operator_of(r->a, names);
+        if (!n.exprs[i] || !n.ops[i])
+            return;
+        n.n_exprs++;
+        at = past(text, at, ",", false, &before);
+    }
+    if (tree_get(c, "where_clause")) {
+        size_t where = past(text, place_of(c, strlen(text)), "where", false, &before);
+        size_t open = where ? past(text, where, "(", false, &before) : 0;
+        if (!open)
+            return;
+        n.condition = trimmed(r->a, text, open, closing(text, open));
+    }
+    struct data_need *need = add(r, NEED_EXCLUDE, rel);
+    need->exprs = n.exprs;
+    need->ops = n.ops;
+    need->n_exprs = n.n_exprs;
+    need->condition = n.condition;
 }
 
 static void add_constraint(struct reading *r, struct sql_rel rel, const json_t *c)
@@ -168,6 +231,8 @@ static void add_constraint(struct reading *r, struct sql_rel rel, const json_t *
         add_foreign_key(r, rel, c);
     else if (strcmp(type, "CONSTR_UNIQUE") == 0 || strcmp(type, "CONSTR_PRIMARY") == 0)
         add_unique(r, rel, c, strcmp(type, "CONSTR_PRIMARY") == 0);
+    else if (strcmp(type, "CONSTR_EXCLUSION") == 0)
+        add_exclude(r, rel, c);
     else if (strcmp(type, "CONSTR_NOTNULL") == 0 && tree_count(keys) == 1)
         add_not_null(r, rel, tree_string(json_array_get(keys, 0))); /* PostgreSQL 18 */
     for (int i = before; i < r->out->n; i++) {
@@ -199,6 +264,82 @@ static void add_cast(struct reading *r, struct sql_rel rel, const json_t *cmd, c
         n->cast = trimmed(r->a, text, using, past(text, using, ",", false, &before) ? before : all);
 }
 
+/* Of a type that isn't PostgreSQL's own a domain may have the default. */
+static void add_column(struct reading *r, struct sql_rel rel, const json_t *def)
+{
+    static const char *const values[] = {"CONSTR_DEFAULT", "CONSTR_IDENTITY", "CONSTR_GENERATED",
+                                         NULL};
+    bool is_full = false, has_value = false;
+    struct sql_type type;
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(tree_list(def, "constraints"), i, item)
+    {
+        const char *what = tree_text(tree_as(item, "Constraint"), "contype");
+
+        is_full |=
+            what && (strcmp(what, "CONSTR_NOTNULL") == 0 || strcmp(what, "CONSTR_PRIMARY") == 0);
+        has_value |= word_in(what, values);
+    }
+    if (!is_full || has_value || !tree_type(r->a, tree_get(def, "typeName"), &type) ||
+        type.is_serial || (!type.is_builtin && !type.is_array))
+        return;
+    struct data_need *n = add(r, NEED_NO_ROWS, rel);
+    n->columns = arena_array(r->a, const char *, 1);
+    n->columns[n->n_columns++] = arena_strdup(r->a, tree_text(def, "colname"));
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------- */
+
+/* The values in the parentheses behind a word. */
+static const char **values_behind(struct reading *r, size_t from, const char *word, int *n)
+{
+    const char *text = r->s->sql;
+    size_t before, at = past(text, from, word, false, &before), end;
+    const char **values = arena_array(r->a, const char *, strlen(text) + 1);
+
+    *n = 0;
+    at = at ? past(text, at, "(", false, &before) : 0;
+    for (end = at ? closing(text, at) : 0; at && at < end;) {
+        size_t next = past(text, at, ",", false, &before);
+        values[(*n)++] = trimmed(r->a, text, at, next ? before : end);
+        at = next ? next : end;
+    }
+    return values;
+}
+
+static const char *whole(struct arena *a, const json_t *node, const char *key)
+{
+    return arena_printf(a, "%lld", (long long) json_integer_value(tree_get(node, key)));
+}
+
+static void add_bound(struct reading *r, struct sql_rel parent, const json_t *cmd)
+{
+    const json_t *spec = tree_as(tree_get(cmd, "bound"), "PartitionBoundSpec");
+    const char *by = tree_text(spec, "strategy"), *text = r->s->sql;
+    struct sql_rel child = tree_rel(tree_get(cmd, "name"));
+    size_t before, values = past(text, 0, "values", false, &before);
+
+    if (!child.name || (!by && !tree_flag(spec, "is_default")))
+        return;
+    struct data_need *n = add(r, NEED_BOUND, child);
+    struct bound *b = &n->bound;
+    n->ref_schema = parent.schema ? arena_strdup(r->a, parent.schema) : NULL;
+    n->ref_table = n->constraint = arena_strdup(r->a, parent.name);
+    b->by = tree_flag(spec, "is_default") ? 'd' : by[0];
+    if (b->by == 'l') {
+        b->from = values_behind(r, values, "in", &b->n_from);
+    } else if (b->by == 'r') {
+        b->from = values_behind(r, values, "from", &b->n_from);
+        b->to = values_behind(r, values, "to", &b->n_to);
+    } else if (b->by == 'h') {
+        b->from = arena_array(r->a, const char *, 2);
+        b->from[b->n_from++] = whole(r->a, spec, "modulus");
+        b->from[b->n_from++] = whole(r->a, spec, "remainder");
+    }
+}
+
 static void read_alter(struct reading *r, const json_t *alter)
 {
     struct sql_rel rel = tree_rel(tree_get(alter, "relation"));
@@ -218,21 +359,16 @@ static void read_alter(struct reading *r, const json_t *alter)
             add_not_null(r, rel, name);
         } else if (strcmp(subtype, "AT_AddConstraint") == 0) {
             add_constraint(r, rel, tree_as(def, "Constraint"));
+        } else if (strcmp(subtype, "AT_AddColumn") == 0) {
+            add_column(r, rel, tree_as(def, "ColumnDef"));
+        } else if (strcmp(subtype, "AT_AttachPartition") == 0) {
+            add_bound(r, rel, tree_as(def, "PartitionCmd"));
         } else if (strcmp(subtype, "AT_AlterColumnType") == 0) {
             add_cast(r, rel, cmd, tree_as(def, "ColumnDef"));
         } else if (strcmp(subtype, "AT_ValidateConstraint") == 0 && name) {
             add(r, NEED_VALIDATED, rel)->constraint = arena_strdup(r->a, name);
         }
     }
-}
-
-/* An expression without the words behind it: its parentheses, or a call with its own. */
-static const char *expression_at(struct arena *a, const char *text, size_t from)
-{
-    size_t before, open = past(text, from, "(", false, &before);
-    size_t end = open ? closing(text, open) : 0;
-
-    return end && text[end] ? trimmed(a, text, from, end + 1) : NULL;
 }
 
 static void read_index(struct reading *r, const json_t *index)

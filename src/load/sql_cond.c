@@ -189,13 +189,11 @@ bool function_of_object(struct arena *a, const json_t *object_with_args, struct 
     return out->rel.name != NULL;
 }
 
-const char *cond_function(struct arena *a, const struct function_name *f, bool made,
-                          const char *more)
+const char *function_is(struct arena *a, const struct function_name *f, bool made)
 {
     AUTO(str) s = {0};
 
-    str_addf(&s, "EXISTS (SELECT FROM " CAT "pg_proc p WHERE p.proname = %s",
-             quoted_literal(a, f->rel.name));
+    str_addf(&s, "p.proname = %s", quoted_literal(a, f->rel.name));
     if (made || f->rel.schema)
         str_addf(&s, " AND p.pronamespace = %s", namespace_of(a, f->rel.schema));
     else
@@ -205,8 +203,14 @@ const char *cond_function(struct arena *a, const struct function_name *f, bool m
     for (int i = 0; f->has_args && i < f->n_args; i++)
         str_addf(&s, " AND p.proargtypes[%d] = " CAT "to_regtype(%s)", i,
                  quoted_literal(a, f->args[i]));
-    str_addf(&s, "%s)", more);
     return arena_strdup(a, str_text(&s));
+}
+
+const char *cond_function(struct arena *a, const struct function_name *f, bool made,
+                          const char *more)
+{
+    return arena_printf(a, "EXISTS (SELECT FROM " CAT "pg_proc p WHERE %s%s)",
+                        function_is(a, f, made), more);
 }
 
 const char *function_signature(struct arena *a, const struct function_name *f, bool with_schema)

@@ -326,12 +326,14 @@ static void create_function(struct job *j)
     if (!function_of_create(j->a, j->tree, &f))
         return;
     j->out->object = function_signature(j->a, &f, false);
+    const char *drop = arena_printf(j->a, "DROP %s %s", is_procedure ? "PROCEDURE" : "FUNCTION",
+                                    function_signature(j->a, &f, true));
     if (more)
-        job_derived(j, cond_function(j->a, &f, true, more),
-                    is_replace
-                        ? NULL
-                        : arena_printf(j->a, "DROP %s %s", is_procedure ? "PROCEDURE" : "FUNCTION",
-                                       function_signature(j->a, &f, true)));
+        job_derived(j, cond_function(j->a, &f, true, more), is_replace ? NULL : drop);
+    const char *asked =
+        is_replace ? asked_function(j->a, &f, tree_list(j->tree, "parameters"), drop) : NULL;
+    if (asked)
+        job_asked(j, asked);
 }
 
 /* ---- data and the session: nothing to derive -------------------------------------------------------- */

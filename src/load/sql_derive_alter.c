@@ -14,7 +14,9 @@ struct piece {
     const char *applied; /* out */
     const char *undo;    /* out: a sub-command */
     const char *whole;   /* out: a statement, where no sub-command does it */
-    bool may_be_there;   /* IF NOT EXISTS, IF EXISTS */
+    const char *asked;   /* out: an expression for a sub-command; with is_whole for a statement */
+    bool is_whole;
+    bool may_be_there; /* IF NOT EXISTS, IF EXISTS */
 };
 
 static const char *named(struct piece *p, const char *format, const char *name)
@@ -124,6 +126,11 @@ static void column_default(struct piece *p)
     const json_t *raw = tree_get(p->cmd, "def");
     const char *printed;
 
+    /* Of a column that this plan made without one it is known what stood there before. */
+    if (!made || made->fills != FILLS_NULL)
+        p->asked = asked_default(j->a, p->rel, p->name);
+    else if (raw)
+        p->undo = named(p, "ALTER COLUMN ? DROP DEFAULT", p->name);
     if (!raw) {
         p->applied = column_where(p, " AND NOT a.atthasdef");
         return;
@@ -136,9 +143,6 @@ static void column_default(struct piece *p)
                    " AND EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid "
                    "AND d.adnum = a.attnum AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) IN (%s))",
                    printed));
-    /* What stood there before isn't known, except for a column that this plan made without one. */
-    if (made && made->fills == FILLS_NULL)
-        p->undo = named(p, "ALTER COLUMN ? DROP DEFAULT", p->name);
 }
 
 static void alter_type(struct piece *p)
@@ -203,6 +207,20 @@ static void set_storage(struct piece *p)
 
 /* ---- constraints ---------------------------------------------------------------------------------- */
 
+/* A promoted index was there before; so it can't just be dropped. */
+static void drop_constraint_again(struct piece *p, const char *name, bool is_primary)
+{
+    const char *index = tree_text(p->def, "indexname");
+
+    p->is_whole = index != NULL;
+    if (index)
+        p->asked = asked_index(p->job->a, p->rel, name, index, is_primary);
+    else if (is_primary)
+        p->asked = asked_primary_key(p->job->a, p->rel, name, tree_list(p->def, "keys"));
+    else
+        p->undo = named(p, "DROP CONSTRAINT ?", name);
+}
+
 static void add_constraint(struct piece *p)
 {
     struct arena *a = p->job->a;
@@ -215,6 +233,8 @@ static void add_constraint(struct piece *p)
                  {"CONSTR_UNIQUE", 'u'},      {"CONSTR_PRIMARY", 'p'},
                  {"CONSTR_EXCLUSION", 'x'},   {"CONSTR_NOTNULL", 'n', true}};
 
+    if (!name)
+        name = tree_text(p->def, "indexname"); /* it gets the index's */
     for (size_t i = 0; type && i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(kinds[i].type, type) != 0)
             continue;
@@ -225,9 +245,7 @@ static void add_constraint(struct piece *p)
                              kinds[i].is_validated && !tree_flag(p->def, "skip_validation")
                                  ? " AND k.convalidated"
                                  : ""));
-            /* A promoted index was there before; so it can't just be dropped. */
-            if (!tree_get(p->def, "indexname"))
-                p->undo = named(p, "DROP CONSTRAINT ?", name);
+            drop_constraint_again(p, name, kinds[i].contype == 'p');
         } else if (kinds[i].contype == 'p') { /* there is one at most */
             p->applied = cond_class(a, p->rel,
                                     "EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE "
@@ -315,13 +333,13 @@ static void replica_identity(struct piece *p)
 static void enable_trigger(struct piece *p)
 {
     p->applied = cond_trigger(p->job->a, p->rel, p->name, " AND t.tgenabled = 'O'");
-    p->undo = named(p, "DISABLE TRIGGER ?", p->name);
+    p->asked = asked_trigger(p->job->a, p->rel, p->name);
 }
 
 static void disable_trigger(struct piece *p)
 {
     p->applied = cond_trigger(p->job->a, p->rel, p->name, " AND t.tgenabled = 'D'");
-    p->undo = named(p, "ENABLE TRIGGER ?", p->name);
+    p->asked = asked_trigger(p->job->a, p->rel, p->name);
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------- */
@@ -341,8 +359,9 @@ static void attach_partition(struct piece *p)
     struct sql_rel child = tree_rel(tree_get(p->def, "name"));
 
     p->applied = is_attached(p, child, " AND NOT i.inhdetachpending");
-    if (!tree_is(p->job->tree, "objtype", "OBJECT_INDEX"))
-        p->undo = arena_printf(p->job->a, "DETACH PARTITION %s", quoted_rel(p->job->a, child));
+    p->is_whole = !tree_is(p->job->tree, "objtype", "OBJECT_INDEX");
+    if (p->is_whole)
+        p->asked = asked_attach(p->job->a, p->rel, child);
 }
 
 static void detach_partition(struct piece *p)
@@ -438,6 +457,30 @@ static const char *undo_of(struct job *j, const struct piece *pieces, size_t n, 
     return arena_strdup(j->a, str_text(&s));
 }
 
+/* The same where a part of it has to be asked for: a concatenation, NULL as soon as one of them is. */
+static const char *asked_of(struct job *j, const struct piece *pieces, size_t n, const char *word)
+{
+    bool is_first = true;
+    AUTO(str) s = {0};
+
+    if (n == 1 && pieces[0].is_whole)
+        return pieces[0].asked;
+    str_add(&s, quoted_literal(j->a, arena_printf(j->a, "ALTER %s %s ", word,
+                                                  quoted_rel(j->a, pieces[0].rel))));
+    for (size_t i = n; i-- > 0;) {
+        const struct piece *p = &pieces[i];
+
+        if (is_on_added_column(pieces, n, p))
+            continue;
+        if (p->is_whole || (!p->undo && !p->asked))
+            return NULL;
+        str_addf(&s, "%s || %s", is_first ? "" : " || ', '",
+                 p->asked ? p->asked : quoted_literal(j->a, p->undo));
+        is_first = false;
+    }
+    return arena_strdup(j->a, str_text(&s));
+}
+
 void derive_alter_table(struct job *j)
 {
     json_t *cmds = tree_list(j->tree, "cmds");
@@ -462,10 +505,12 @@ void derive_alter_table(struct job *j)
     }
     if (n == 0)
         return;
-    job_derived(
-        j, all,
-        undo_of(j, pieces, n,
-                is_relation_object(objtype) || pieces[0].is_type ? object_word(objtype) : "TABLE"));
+    const char *word =
+        is_relation_object(objtype) || pieces[0].is_type ? object_word(objtype) : "TABLE";
+    job_derived(j, all, undo_of(j, pieces, n, word));
+    const char *asked = j->out->undo ? NULL : asked_of(j, pieces, n, word);
+    if (asked)
+        job_asked(j, asked);
     /* Of several things some may have been there: then the reverse takes more than the step gave. */
     if (n > 1 && may_be_there)
         j->out->undo_lossless = false;

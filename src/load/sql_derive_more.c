@@ -215,9 +215,15 @@ void derive_comment(struct job *j)
         value = "pg_catalog.col_description(a.attrelid, a.attnum)";
         target = arena_printf(j->a, "COLUMN %s.%s", quoted_rel(j->a, table),
                               quoted_ident(j->a, column.name));
-        value = arena_printf(j->a, is_removal ? " AND %s IS NULL" : " AND %s = %s", value,
-                             quoted_literal(j->a, text));
-        job_derived(j, cond_column(j->a, table, column.name, value), NULL);
+        job_derived(j,
+                    cond_column(j->a, table, column.name,
+                                arena_printf(j->a, is_removal ? " AND %s IS NULL" : " AND %s = %s",
+                                             value, quoted_literal(j->a, text))),
+                    NULL);
+        value = arena_printf(j->a,
+                             "(SELECT %s FROM pg_catalog.pg_attribute a WHERE a.attrelid = %s AND "
+                             "a.attname = %s AND NOT a.attisdropped)",
+                             value, sql_oid(j->a, table), quoted_literal(j->a, column.name));
     } else {
         target = commented(j, type, object, &oid, &catalog);
         if (!target)
@@ -229,13 +235,15 @@ void derive_comment(struct job *j)
                                               quoted_literal(j->a, text)),
                     NULL);
     }
-    if (is_removal)
-        return;
     /* An earlier comment isn't in the statement; only what the plan itself made had none. */
-    j->out->undo = arena_printf(j->a, "COMMENT ON %s IS NULL", target);
-    j->out->undo_lossless = is_relation_object(type)
-                                ? is_new_table(j, column)
-                                : is_new_table(j, table) || new_column(j, table, column.name);
+    bool is_new = is_relation_object(type)
+                      ? is_new_table(j, column)
+                      : is_new_table(j, table) || new_column(j, table, column.name);
+    if (!is_new)
+        job_asked(j, asked_comment(j->a, target, value));
+    else if (!is_removal)
+        j->out->undo = arena_printf(j->a, "COMMENT ON %s IS NULL", target),
+        j->out->undo_lossless = true;
 }
 
 /* ---- GRANT -------------------------------------------------------------------------------------------- */
@@ -280,7 +288,29 @@ static const char *upper(struct arena *a, const char *s)
     return out;
 }
 
-/* Every right of every object for every role, directly and not by way of a membership. */
+static const char *privilege_word(struct job *j, const json_t *privilege)
+{
+    return upper(j->a, tree_text(tree_as(privilege, "AccessPriv"), "priv_name"));
+}
+
+/* One right of one object for one role, directly and not by way of a membership. */
+static const char *holds(struct job *j, const struct grant *g, const json_t *object,
+                         const json_t *privilege, const json_t *role, const char *option)
+{
+    return arena_printf(
+        j->a,
+        "EXISTS (SELECT FROM pg_catalog.%s o, pg_catalog.aclexplode(COALESCE(o.%s, "
+        "pg_catalog.acldefault('%s', o.%sowner))) x WHERE o.oid = %s AND x.grantee = %s AND "
+        "x.privilege_type = %s%s)",
+        g->catalog, g->acl,
+        g->is_schema                       ? "n"
+        : strcmp(g->word, "SEQUENCE") == 0 ? "s"
+                                           : "r",
+        g->is_schema ? "nsp" : "rel", object_oid(j, g, object), role_oid(j, role),
+        quoted_literal(j->a, privilege_word(j, privilege)), option);
+}
+
+/* Every right of every object for every role. */
 static const char *granted(struct job *j, const struct grant *g, bool is_grant, const char *option)
 {
     size_t i, k, m;
@@ -288,45 +318,61 @@ static const char *granted(struct job *j, const struct grant *g, bool is_grant, 
     AUTO(str) s = {0};
 
     json_array_foreach(g->objects, i, object) json_array_foreach(g->privileges, k, privilege)
-        json_array_foreach(g->grantees, m, role) str_addf(
-            &s,
-            "%s%sEXISTS (SELECT FROM pg_catalog.%s o, pg_catalog.aclexplode(COALESCE(o.%s, "
-            "pg_catalog.acldefault('%s', o.%sowner))) x WHERE o.oid = %s AND x.grantee = %s AND "
-            "x.privilege_type = %s%s)",
-            s.len > 0 ? " AND " : "", is_grant ? "" : "NOT ", g->catalog, g->acl,
-            g->is_schema                       ? "n"
-            : strcmp(g->word, "SEQUENCE") == 0 ? "s"
-                                               : "r",
-            g->is_schema ? "nsp" : "rel", object_oid(j, g, object), role_oid(j, role),
-            quoted_literal(j->a,
-                           upper(j->a, tree_text(tree_as(privilege, "AccessPriv"), "priv_name"))),
-            option);
+        json_array_foreach(g->grantees, m, role)
+            str_addf(&s, "%s%s%s", s.len > 0 ? " AND " : "", is_grant ? "" : "NOT ",
+                     holds(j, g, object, privilege, role, option));
     return arena_strdup(j->a, str_text(&s));
 }
 
-static const char *grant_back(struct job *j, const struct grant *g, bool is_grant)
+static const char *role_sql(struct job *j, const json_t *role)
+{
+    const json_t *r = tree_as(role, "RoleSpec");
+
+    return tree_is(r, "roletype", "ROLESPEC_PUBLIC") ? "PUBLIC"
+                                                     : quoted_ident(j->a, tree_text(r, "rolename"));
+}
+
+/* Of several rights some may be there: only what isn't is taken back, and only what is is given back. */
+static const char *asked_grant(struct job *j, const struct grant *g, bool is_grant)
+{
+    size_t i, k, m;
+    json_t *object, *privilege, *role;
+    AUTO(str) s = {0};
+
+    json_array_foreach(g->objects, i, object) json_array_foreach(g->privileges, k, privilege)
+        json_array_foreach(g->grantees, m, role)
+    {
+        const char *back =
+            arena_printf(j->a, "%s %s ON %s %s %s %s", is_grant ? "REVOKE" : "GRANT",
+                         privilege_word(j, privilege), g->word, object_sql(j, g, object),
+                         is_grant ? "FROM" : "TO", role_sql(j, role));
+        const char *option =
+            is_grant ? "false" : holds(j, g, object, privilege, role, " AND x.is_grantable");
+        str_addf(&s, "%s(%s, %s, %s)", s.len > 0 ? ", " : "",
+                 holds(j, g, object, privilege, role, ""), quoted_literal(j->a, back), option);
+    }
+    return arena_printf(j->a,
+                        "(SELECT pg_catalog.string_agg(r.back || CASE WHEN r.option THEN ' WITH "
+                        "GRANT OPTION' ELSE '' END, ';\n') FROM (VALUES %s) r(held, back, option) "
+                        "WHERE %sr.held)",
+                        str_text(&s), is_grant ? "NOT " : "");
+}
+
+static const char *grant_back(struct job *j, const struct grant *g)
 {
     size_t i;
     json_t *item;
     AUTO(str) s = {0};
 
-    str_add(&s, is_grant ? "REVOKE " : "GRANT ");
+    str_add(&s, "REVOKE ");
     json_array_foreach(g->privileges, i, item)
-        str_addf(&s, "%s%s", i > 0 ? ", " : "",
-                 upper(j->a, tree_text(tree_as(item, "AccessPriv"), "priv_name")));
+        str_addf(&s, "%s%s", i > 0 ? ", " : "", privilege_word(j, item));
     str_addf(&s, " ON %s ", g->word);
     json_array_foreach(g->objects, i, item)
         str_addf(&s, "%s%s", i > 0 ? ", " : "", object_sql(j, g, item));
-    str_add(&s, is_grant ? " FROM " : " TO ");
+    str_add(&s, " FROM ");
     json_array_foreach(g->grantees, i, item)
-    {
-        const json_t *r = tree_as(item, "RoleSpec");
-
-        str_addf(&s, "%s%s", i > 0 ? ", " : "",
-                 tree_is(r, "roletype", "ROLESPEC_PUBLIC")
-                     ? "PUBLIC"
-                     : quoted_ident(j->a, tree_text(r, "rolename")));
-    }
+        str_addf(&s, "%s%s", i > 0 ? ", " : "", role_sql(j, item));
     return arena_strdup(j->a, str_text(&s));
 }
 
@@ -380,9 +426,10 @@ void derive_grant(struct job *j)
     is_own = !g.is_schema && tree_count(g.objects) == 1 &&
              is_new_table(j, tree_rel(json_array_get(g.objects, 0)));
     job_derived(j, granted(j, &g, is_grant, with_option ? " AND x.is_grantable" : ""), NULL);
-    /* Of several rights some may have been there before: taking back all of them takes too much. */
-    if (is_grant && !with_option)
-        j->out->undo = grant_back(j, &g, true), j->out->undo_lossless = is_one || is_own;
-    else if (!is_grant && is_one)
-        j->out->undo = grant_back(j, &g, false), j->out->undo_lossless = true;
+    if (with_option)
+        return;
+    if (is_grant && (is_one || is_own))
+        j->out->undo = grant_back(j, &g), j->out->undo_lossless = true;
+    else
+        job_asked(j, asked_grant(j, &g, is_grant));
 }

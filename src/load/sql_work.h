@@ -103,6 +103,21 @@ void derive_set_schema(struct job *j);
 /* applied_when and undo of the statement; either may be NULL. */
 void job_derived(struct job *j, const char *condition, const char *undo);
 
+/* sql_asked.c: the reverse from what the catalogue holds before the statement runs. As undo_query, and its parts:
+ * sub-commands of ALTER TABLE, whole statements. NULL: there is none. */
+struct function_name;
+void job_asked(struct job *j, const char *expression);
+const char *asked_default(struct arena *a, struct sql_rel table, const char *column);
+const char *asked_trigger(struct arena *a, struct sql_rel table, const char *trigger);
+const char *asked_primary_key(struct arena *a, struct sql_rel table, const char *name,
+                              const json_t *keys);
+const char *asked_index(struct arena *a, struct sql_rel table, const char *name, const char *index,
+                        bool is_primary);
+const char *asked_attach(struct arena *a, struct sql_rel parent, struct sql_rel child);
+const char *asked_comment(struct arena *a, const char *target, const char *value);
+const char *asked_function(struct arena *a, const struct function_name *f, const json_t *parameters,
+                           const char *drop);
+
 /* Conditions: boolean SQL expressions, never NULL-valued, right under any search_path. `made`: the
  * statement makes it, so that an unqualified name means the first schema of the search_path, and not
  * any schema in it. */
@@ -136,6 +151,8 @@ struct function_name {
 };
 bool function_of_create(struct arena *a, const json_t *create, struct function_name *out);
 bool function_of_object(struct arena *a, const json_t *object_with_args, struct function_name *out);
+const char *function_is(struct arena *a, const struct function_name *f,
+                        bool made); /* on pg_proc p */
 const char *cond_function(struct arena *a, const struct function_name *f, bool made,
                           const char *more);
 const char *function_signature(struct arena *a, const struct function_name *f, bool with_schema);

@@ -45,7 +45,7 @@ struct job {
     struct arena arena;
     struct engine engine;
     struct plan plan;
-    json_t *tasks;
+    json_t *tasks, *stays; /* stays: steps of an undo that have none */
     struct dry_run dry;
     const char *task;    /* that is running */
     int64_t began_ms;    /* it */
@@ -90,6 +90,8 @@ static void on_event(struct events *e, const struct event *ev)
         j->began_ms = clock_mono_ms(j->clock.real);
         j->task = arena_strdup(&j->arena, ev->task);
     }
+    if (ev->kind == EVENT_SKIPPED && j->c->word == COMMAND_UNDO && ev->task)
+        json_array_append_new(j->stays, json_string(ev->task));
     if (ev->kind != EVENT_DONE || !ev->task)
         return;
     const struct dry_step *d = foreseen(j, ev->task);
@@ -252,9 +254,10 @@ static void run_job(int fd, void *ctx)
 
     bool ok = open_engine(j, &err) && begin_looking(j, &err) && perform(j, &ms, &err);
     json_t *answer =
-        json_pack("{s:b, s:s*, s:s*, s:s*, s:s*, s:I, s:O}", "ok", ok, "task", j->task, "kind",
+        json_pack("{s:b, s:s*, s:s*, s:s*, s:s*, s:I, s:O, s:O}", "ok", ok, "task", j->task, "kind",
                   ok ? NULL : err_kind_word(err.kind), "reason", ok ? NULL : err.reason, "message",
-                  ok ? NULL : whole_message(j, &err), "ms", (json_int_t) ms, "tasks", j->tasks);
+                  ok ? NULL : whole_message(j, &err), "ms", (json_int_t) ms, "tasks", j->tasks,
+                  "stays", j->stays);
     char *text = json_dumps(answer, JSON_COMPACT);
     write_all(fd, text ? text : "");
 }
@@ -276,7 +279,8 @@ const char *command_text(struct arena *a, const struct command *c)
 static struct beside *start(struct scene *s, const struct command *c, struct job *j,
                             struct err *err)
 {
-    *j = (struct job) {.s = s, .c = c, .plan = *c->plan, .tasks = json_array()};
+    *j = (struct job) {
+        .s = s, .c = c, .plan = *c->plan, .tasks = json_array(), .stays = json_array()};
     struct beside *b = beside_start(run_job, j);
 
     if (!b)
@@ -309,6 +313,8 @@ static bool read_answer(struct arena *a, const char *text, struct command_answer
 {
     json_t *o = json_loads(text, 0, NULL);
     const json_t *tasks = json_object_get(o, "tasks");
+    json_t *item;
+    size_t i;
 
     if (!o)
         return false;
@@ -320,8 +326,9 @@ static bool read_answer(struct arena *a, const char *text, struct command_answer
                                     .ms = json_integer_value(json_object_get(o, "ms")),
                                     .n_tasks = (int) json_array_size(tasks)};
     out->tasks = arena_array(a, struct command_task, out->n_tasks + 1);
-    for (int i = 0; i < out->n_tasks; i++)
-        read_task(a, json_array_get(tasks, (size_t) i), &out->tasks[i]);
+    json_array_foreach(tasks, i, item) read_task(a, item, &out->tasks[i]);
+    json_array_foreach(json_object_get(o, "stays"), i, item)
+        text_add(a, &out->stays, "%s", json_string_value(item));
     json_decref(o);
     return true;
 }
@@ -344,6 +351,7 @@ bool command_run(struct scene *s, const struct command *c, struct command_answer
         return false;
     bool ended = beside_take(b, s->o->ports->clock, LONGEST_MS, &text);
     json_decref(j.tasks);
+    json_decref(j.stays);
     if (interrupted(s, err))
         return false;
     if (!ended)
@@ -364,6 +372,7 @@ bool command_kill(struct scene *s, const struct command *c, int64_t after_ms, bo
         return false;
     *was_killed = !beside_take(b, s->o->ports->clock, after_ms, &text);
     json_decref(j.tasks);
+    json_decref(j.stays);
     if (*was_killed)
         s->later_ms += ASSUMED_DOUBT_MS;
     return !interrupted(s, err);

@@ -131,6 +131,21 @@ static void no_undo(struct scene *s, struct rehearse_phase *p, const struct comm
         problem(s, arena_printf(s->a, "the undo of %s fails", phase_word(p->phase)), &left);
 }
 
+/* Contract is restored even where a step of it has no way back: what differs then is what that one made. */
+static void keep_what_stays(struct scene *s, struct rehearse_phase *p, const struct text_list *ids)
+{
+    AUTO(str) steps = {0};
+
+    for (int i = 0; i < ids->n; i++)
+        str_addf(&steps, "%s%s", i ? ", " : "", ids->items[i].s);
+    for (int i = 0; i < p->left.n; i++)
+        text_add(s->a, &p->stays, "%s", p->left.items[i].s);
+    p->left = (struct text_list) {0};
+    p->undo = REHEARSE_NO_UNDO;
+    p->undo_why = arena_printf(s->a, "%s of %s has no undo: what it made stays", str_text(&steps),
+                               phase_word(p->phase));
+}
+
 static bool undo_and_again(struct scene *s, struct rehearse_phase *p, const struct state *before,
                            const struct state *after, struct err *err)
 {
@@ -152,6 +167,8 @@ static bool undo_and_again(struct scene *s, struct rehearse_phase *p, const stru
         return false;
     state_compare(s->a, before, &now, &s->start, &p->left, &p->stays);
     p->undo = p->left.n ? REHEARSE_LEFT : REHEARSE_UNDONE;
+    if (p->left.n && a.stays.n)
+        keep_what_stays(s, p, &a.stays);
     if (p->left.n)
         problem(s, arena_printf(s->a, "the undo of %s doesn't undo it", phase_word(p->phase)),
                 &p->left);

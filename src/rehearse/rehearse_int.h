@@ -57,6 +57,7 @@ struct scene {
     struct policy policy;
     struct flag_service flags;
     const char *folder; /* ours, with the flags' file and the journal */
+    int lock_fd;        /* while it is open nobody takes the folder for abandoned */
     const char *url;    /* a secret */
     const char *const *variables;
     const char *search_path;
@@ -112,7 +113,8 @@ struct command_answer {
     const char *task;                    /* that was running last; NULL: none */
     struct command_task *tasks;
     int n_tasks;
-    int64_t ms; /* of the engine's work alone */
+    struct text_list stays; /* of an undo: steps that have none */
+    int64_t ms;             /* of the engine's work alone */
 };
 
 const char *command_text(struct arena *a, const struct command *c);

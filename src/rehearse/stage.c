@@ -4,7 +4,6 @@
 #include "phasegate/pg_local.h"
 #include "sql_embedded.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -104,12 +103,12 @@ static bool find_roles(struct scene *s, struct err *err)
 
 static bool make_folder(struct scene *s, struct err *err)
 {
-    const char *parent = s->o->ports->host->ops->env(s->o->ports->host, "TMPDIR");
-    char *made =
-        arena_printf(s->a, "%s/phasegate-rehearsal.XXXXXX", parent && *parent ? parent : "/tmp");
+    AUTO(str) path = {0};
 
-    if (!mkdtemp(made))
-        return err_set(err, ERR_UNREACHABLE, "%s: %s", made, strerror(errno));
+    pg_local_clean(NULL); /* on a clone no server of our own is started, which would do it */
+    if (!pg_local_folder_make(&path, &s->lock_fd, err))
+        return false;
+    const char *made = arena_strdup(s->a, str_text(&path));
     s->folder = made;
     s->flags = (struct flag_service) {.provider = flag_provider_find("file"),
                                       .path = arena_printf(s->a, "%s/flags.json", made),
@@ -318,6 +317,8 @@ bool stage_open(struct scene *s, struct err *err)
 
 void stage_close(struct scene *s)
 {
-    if (s->folder)
-        pg_local_remove(s->folder);
+    if (!s->folder)
+        return;
+    pg_local_remove(s->folder);
+    close(s->lock_fd);
 }

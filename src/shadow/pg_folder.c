@@ -121,6 +121,11 @@ bool pg_folder_make(const char *parent, struct str *out, int *lock_fd, struct er
     return false;
 }
 
+bool pg_local_folder_make(struct str *out, int *lock_fd, struct err *err)
+{
+    return pg_folder_make(pg_parent_folder(NULL), out, lock_fd, err);
+}
+
 /* ---- shared memory ------------------------------------------------------------------------------- */
 
 static size_t read_pid_file(int folder, char *text, size_t size)

@@ -191,11 +191,11 @@ class Verify(project.Case):
     CREATE FUNCTION slow(text, bigint) RETURNS text LANGUAGE plpgsql STABLE AS
         'BEGIN IF $2 % 100 = 0 THEN PERFORM pg_sleep(0.02); END IF; RETURN $1; END'"""
 
-    def slow(self, **fill):
+    def slow(self, phases=None, **fill):
         fill = dict({"id": "fill", "table": "t", "set": {"b": "slow(a, id)"}, "where": "b IS NULL", "workers": 1,
                      "batch": {"rows": 200, "min": 200, "max": 200}}, **fill)
-        p = self.project(plans=[project.plan(NAME, phases={"dual_read": project.phase("dual_read", backfill=[fill])})],
-                         baseline=self.SLOW)
+        parts = dict({"dual_read": project.phase("dual_read", backfill=[fill])}, **(phases or {}))
+        p = self.project(plans=[project.plan(NAME, phases=parts)], baseline=self.SLOW)
         p.advance(NAME, "1.2.0")
         return p
 
@@ -262,6 +262,17 @@ class Verify(project.Case):
         p.ok("backfill", NAME, "resume")
         self.assertEqual(run.wait().rc, 0)
         p.refused("not_running", "backfill", NAME, "pause")
+
+    def test_a_brake_of_the_plan_is_no_matter(self):
+        """It only reads: what rows hold is asked most of all when a plan was stopped."""
+        p = self.slow(phases={"write_activation": project.phase("write_activation")})
+        run = p.start("backfill", NAME, "verify")
+        self.addCleanup(run.close)
+        pgtest.wait_until(lambda: self.rows_seen(p) > 0, 30, 0.02)
+        p.ok("pause", NAME, "--because", "looking")
+        self.assertEqual(run.wait().rc, 0)
+        self.assertEqual(self.verify(p)["rows"], 20000)
+        self.assertEqual(p.db.value("SELECT brake FROM phasegate.plan_state"), "paused")
 
     def test_progress_and_throttles(self):
         p = self.slow(throttle={"file": "stop"})

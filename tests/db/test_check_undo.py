@@ -112,13 +112,27 @@ class Right(Undone):
                     "ALTER TABLE orders ADD CONSTRAINT c CHECK (id > -5) NOT VALID", "CREATE TABLE t (id int PRIMARY KEY REFERENCES orders)",
                     "CREATE VIEW v AS SELECT id FROM orders", "CREATE SEQUENCE s", "CREATE TYPE t AS (a int)", "CREATE SCHEMA s",
                     "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE DOMAIN d AS int",
-                    "CREATE MATERIALIZED VIEW m AS SELECT id FROM orders"):
+                    "CREATE MATERIALIZED VIEW m AS SELECT id FROM orders",
+                    "ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'x'", "COMMENT ON TABLE orders IS 'x'",
+                    "CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n + n'"):
             with self.subTest(sql):
                 self.clean(step("s", sql))
+
+    def test_an_index_that_becomes_a_key(self):
+        base = BASE + "; CREATE TABLE k (a int, b int); CREATE UNIQUE INDEX k_a ON k (a); CREATE UNIQUE INDEX k_b ON k (b)"
+        for sql in ("ALTER TABLE k ADD CONSTRAINT k_key UNIQUE USING INDEX k_a", "ALTER TABLE k ADD CONSTRAINT k_b UNIQUE USING INDEX k_b",
+                    "ALTER TABLE k ADD CONSTRAINT k_key PRIMARY KEY (a, b)", "ALTER TABLE k ADD PRIMARY KEY USING INDEX k_a"):
+            with self.subTest(sql):
+                self.clean(step("s", sql), baseline=base)
+
+    def test_a_partition_that_is_attached(self):
+        base = BASE + "; CREATE TABLE part (k int NOT NULL, s text) PARTITION BY LIST (k); CREATE INDEX ON part (s); CREATE TABLE one (k int NOT NULL, s text)"
+        self.clean(step("s", "ALTER TABLE part ATTACH PARTITION one FOR VALUES IN (1)"), baseline=base)
 
     def test_rights(self):
         base = BASE + "; CREATE ROLE app; GRANT SELECT ON refs TO app"
         self.clean(step("s", "GRANT SELECT, INSERT ON orders TO app"), baseline=base)
+        self.clean(step("s", "GRANT SELECT, INSERT ON refs TO app"), baseline=base)
 
     def test_written_by_the_author(self):
         self.clean(step("s", "CREATE TABLE a (x int); CREATE INDEX ON a (x); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",

@@ -61,6 +61,83 @@ class Preflight(project.Case):
         self.assertEqual(text.rc, 1)
         self.assertIn("for example: 101", text.stdout)
 
+    def rows(self, p, rc):
+        return {about: (c["outcome"], c["value"], sorted(c["examples"])) for (check, about), c in self.checks(p, rc=rc)[0].items() if check == "rows"}
+
+    def test_half_a_key_under_match_full(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD CONSTRAINT fk FOREIGN KEY (a, b) REFERENCES pairs MATCH FULL", name="contract")])
+        p.db.psql("""TRUNCATE orders; CREATE TABLE pairs (a int, b int, PRIMARY KEY (a, b)); INSERT INTO pairs VALUES (1, 1);
+            ALTER TABLE orders ADD a int, ADD b int;
+            INSERT INTO orders (id, a, b) VALUES (101, 1, 1), (102, NULL, NULL), (103, 1, NULL), (104, NULL, 1), (105, 1, 2)""")
+        self.assertEqual(self.rows(p, 1), {"orders (fk)": ("no-go", "3 rows without a parent", ["103", "104", "105"])})
+        p.db.psql("DELETE FROM orders WHERE id > 102")
+        self.assertEqual(self.rows(p, 0), {"orders (fk)": ("pass", "no rows without a parent", [])})
+        p.advance("orders-ref", "1.5.0")
+
+    def test_a_column_that_would_be_null_in_every_row(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD COLUMN a int NOT NULL, ADD b int NOT NULL DEFAULT 1, ADD c serial NOT NULL, ADD d text, "
+                                      "ADD e int GENERATED ALWAYS AS IDENTITY NOT NULL, ADD f int NOT NULL GENERATED ALWAYS AS (1) STORED", name="contract")])
+        p.db.psql("DELETE FROM orders WHERE id > 2")
+        self.assertEqual(self.rows(p, 1), {"orders (a)": ("no-go", "2 rows that would have NULL", ["1", "2"])})
+        p.db.psql("DELETE FROM orders")
+        self.assertEqual(self.rows(p, 0), {"orders (a)": ("pass", "no rows that would have NULL", [])})
+
+    def test_rows_that_exclude_each_other(self):
+        p = self.project(plans=[steps("ALTER TABLE orders ADD CONSTRAINT once EXCLUDE USING gist (int4range(lo, hi) WITH &&, box(point(room, room)) "
+                                      "WITH OPERATOR(pg_catalog.~=)) WHERE (NOT gone)", name="contract")])
+        p.db.psql("""TRUNCATE orders; ALTER TABLE orders ADD lo int, ADD hi int, ADD room int, ADD gone bool DEFAULT false;
+            INSERT INTO orders (id, lo, hi, room, gone) VALUES (101, 1, 5, 1, false), (102, 4, 9, 1, false), (103, 4, 9, 2, false),
+              (104, 1, 9, 1, true), (105, NULL, NULL, NULL, false), (106, 5, 9, NULL, false)""")
+        self.assertEqual(self.rows(p, 1), {"orders (once)": ("no-go", "2 rows that exclude each other", ["101", "102"])})
+        p.db.psql("DELETE FROM orders WHERE id = 102")
+        self.assertEqual(self.rows(p, 0), {"orders (once)": ("pass", "no rows that exclude each other", [])})
+        p.db.psql("ALTER TABLE orders ADD CONSTRAINT once EXCLUDE USING gist (int4range(lo, hi) WITH &&, box(point(room, room)) WITH ~=) WHERE (NOT gone)")
+
+    def test_rows_outside_of_a_partition(self):
+        make = """CREATE TABLE %(t)s (id int PRIMARY KEY, a int, b date, UNIQUE (id)); CREATE TABLE parent_%(t)s (id int, a int, b date) PARTITION BY %(by)s;
+            INSERT INTO %(t)s VALUES (1, 0, '2026-01-01'), (2, 0, '2026-02-01'), (3, 1, '2025-12-31'), (4, NULL, '2026-01-05'), (5, 2, NULL)"""
+        cases = {
+            "r": ("RANGE (b)", "FROM ('2026-01-01') TO ('2026-02-01')", ["2", "3", "5"]),
+            "o": ("RANGE (b)", "FROM (MINVALUE) TO (date '2026-01-02')", ["2", "4", "5"]),
+            "m": ("RANGE (a, b)", "FROM (0, '2026-01-02') TO (1, MAXVALUE)", ["1", "4", "5"]),
+            "x": ("RANGE (a, b)", "FROM (0, MAXVALUE) TO (maxvalue, maxvalue)", ["1", "2", "4", "5"]),
+            "l": ("LIST (a)", "IN (0, NULL)", ["3", "5"]),
+        }
+        for t, (by, bound, wrong) in cases.items():
+            with self.subTest(bound):
+                p = self.project(plans=[steps("ALTER TABLE parent_%s ATTACH PARTITION %s FOR VALUES %s" % (t, t, bound), name="contract")])
+                p.db.psql(make % {"t": t, "by": by})
+                self.assertEqual(self.rows(p, 1), {t + " (parent_" + t + ")": ("no-go", "%d rows outside of its bounds" % len(wrong), wrong)})
+                p.db.psql("DELETE FROM %s WHERE id IN (%s)" % (t, ", ".join(wrong)))
+                self.assertEqual(self.rows(p, 0), {t + " (parent_" + t + ")": ("pass", "no rows outside of its bounds", [])})
+                p.db.psql("ALTER TABLE parent_%s ATTACH PARTITION %s FOR VALUES %s" % (t, t, bound))
+        p = self.project(plans=[steps("ALTER TABLE parent_h ATTACH PARTITION h FOR VALUES WITH (MODULUS 2, REMAINDER 0)", name="contract")])
+        p.db.psql(make % {"t": "h", "by": "HASH (id)"})
+        [(outcome, value, wrong)] = self.rows(p, 1).values()
+        self.assertEqual((outcome, value), ("no-go", "%d rows outside of its bounds" % len(wrong)))
+        p.db.psql("DELETE FROM h WHERE id IN (%s); ALTER TABLE parent_h ATTACH PARTITION h FOR VALUES WITH (MODULUS 2, REMAINDER 0)" % ", ".join(wrong))
+
+    def test_bounds_that_cannot_be_asked(self):
+        p = self.project(plans=[steps("ALTER TABLE parent ATTACH PARTITION part DEFAULT", "ALTER TABLE parent2 ATTACH PARTITION part2 FOR VALUES IN ('a')", name="contract")])
+        p.db.psql("""CREATE TABLE part (a text); CREATE TABLE parent (a text) PARTITION BY LIST (a);
+            CREATE TABLE part2 (a text); CREATE TABLE parent2 (a text) PARTITION BY LIST (lower(a))""")
+        self.assertEqual({k: v[0] for k, v in self.rows(p, 0).items()}, {"part (parent)": "warn", "part2 (parent2)": "warn"})
+
+    def test_rows_that_an_insert_would_bring_again(self):
+        def filled(select, **more):
+            insert = {"into": "refs", "columns": ["order_id", "ref"], "select": select}
+            p = self.project(plans=[plan("orders-ref", phases={"dual_read": phase("dual_read", backfill=[dict(
+                {"id": "fill", "table": "orders", "insert": insert}, **more)])})])
+            p.db.psql("""CREATE TABLE refs (n serial PRIMARY KEY, order_id bigint UNIQUE, ref text, UNIQUE (ref, n));
+                INSERT INTO refs (order_id, ref) VALUES (1, 'x'), (7, 'y'), (9999, 'z')""")
+            return p
+        select = "SELECT id, legacy_ref FROM orders"
+        p = filled(select)
+        self.assertEqual(self.rows(p, 1), {"refs (refs_order_id_key)": ("no-go", "2 rows with a key that would come again", ["1", "2"])})
+        p = filled(select, where="NOT EXISTS (SELECT FROM refs WHERE order_id = orders.id)")
+        self.assertEqual(self.rows(p, 0), {"refs (refs_order_id_key)": ("pass", "no rows with a key that would come again", [])})
+        self.assertEqual(self.rows(filled(select + " ON CONFLICT (order_id) DO NOTHING"), 0), {})
+
     def test_a_backfill_that_would_make_nulls(self):
         p = self.project(plans=[plan("orders-ref", phases={"dual_read": phase("dual_read", backfill=[
             {"id": "fill", "table": "orders", "set": {"external_ref": "c.name", "free": "c.name"}, "from": "customers c",

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import unittest
 
@@ -70,8 +71,8 @@ class Case(project.Case):
         p.write()
         return p
 
-    def rehearse(self, p, *args, code=0, name="orders-ref"):
-        answer = p.json("rehearse", name, "--rows", "200", *args, code=code)["result"]
+    def rehearse(self, p, *args, code=0, name="orders-ref", **more):
+        answer = p.json("rehearse", name, "--rows", "200", *args, code=code, **more)["result"]
         self.assertEqual(answer["green"], code == 0, answer["problems"])
         return answer
 
@@ -141,6 +142,24 @@ class Whole(Case):
         r = self.rehearse(p, "--kills", "2")
         # It is complete with its only phase, and what is complete isn't taken back.
         self.assertEqual([(x["phase"], x["undo"]["verdict"]) for x in r["phases"]], [("expand", "no_undo")])
+
+
+class WorkedPlan(unittest.TestCase):
+    """An index that becomes a key: its undo leaves the index, and where others refer to it, the key stays and is said to."""
+
+    def test_keys_of_unique_indexes(self):
+        folder = tempfile.mkdtemp(prefix="phasegate-rehearse-")
+        self.addCleanup(shutil.rmtree, folder)
+        p = os.path.join(folder, "p")
+        shutil.copytree(os.path.join(os.environ["PHASEGATE_SRC"], "plans/int-to-bigint-key"), p, ignore=shutil.ignore_patterns("wrong"))
+        done = subprocess.run([os.environ["PHASEGATE_BIN"], "rehearse", "order-keys", "--rows", "100", "--kills", "2", "--format", "json"],
+                              cwd=p, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        r = json.loads(done.stdout)["result"]
+        undo = r["phases"][0]["undo"]
+        self.assertEqual((undo["verdict"], undo["left"], undo["stays_filled"]), ("no_undo", [], ["table public.orders is another one"]))
+        self.assertEqual(undo["why"], "orders of contract has no undo: what it made stays")
+        self.assertEqual((r["problems"], r["kills"]["made"], r["kills"]["elsewhere"]), ([], 2, []))
 
 
 class Found(Case):
@@ -225,6 +244,24 @@ class Left(Case):
                 running.signal(signal.SIGTERM)
                 done = running.wait(60)
             self.assertEqual((done.rc, os.listdir(tmp)), (143, []), done)
+
+
+    def test_what_one_that_was_killed_left_the_next_removes(self):
+        p = self.rehearsed([full_plan()])
+        tmp = tempfile.mkdtemp(prefix="pgr.", dir="/tmp")
+        self.addCleanup(shutil.rmtree, tmp, ignore_errors=True)
+        os.chmod(tmp, 0o755)
+        with pgtest.Cluster() as other:
+            db = other.create_database()
+            db.psql(BASELINE)
+            for where in ((), ("--clone", db.url)):
+                with p.start("rehearse", "orders-ref", *where, env={"TMPDIR": tmp}) as running:
+                    pgtest.wait_until(lambda: "dual_read" in running.stderr, 60, what="dual_read")
+                    running.signal(signal.SIGKILL)
+                    running.wait(60)
+                self.assertNotEqual(os.listdir(tmp), [])
+            self.rehearse(p, "--kills", "0", env={"TMPDIR": tmp})
+            self.assertEqual(os.listdir(tmp), [])
 
 
 class Clone(Case):

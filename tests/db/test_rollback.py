@@ -245,7 +245,8 @@ class WhatWasStored(project.Case):
         self.assertEqual(undone, ["sync/trigger", "column", "b", "a"])
 
     def test_what_it_would_lose_is_stored_too(self):
-        body = plan("p", phases={"expand": phase("expand", steps=[step("say", "COMMENT ON TABLE orders IS 'ours'"), step("t", "CREATE TABLE t ()")]),
+        body = plan("p", phases={"expand": phase("expand", steps=[
+            step("say", "ALTER TABLE orders ADD COLUMN IF NOT EXISTS a int, ADD COLUMN IF NOT EXISTS b int"), step("t", "CREATE TABLE t ()")]),
                                  "dual_read": phase("dual_read")})
         p = self.advanced(body, environment="production")
         self.assertIn("undoing step say would lose data", p.refused("forward_only", "rollback", "p")["message"])
@@ -372,6 +373,62 @@ class OnFailure(project.Case):
         self.assertIn("Undoing it (policy.on_failure: undo) failed as well", error["detail"])
         self.assertIn("phasegate rollback orders-ref", error["hint"])
         self.assertEqual(p.stage("orders-ref"), "expand undoing")
+
+
+class FromTheCatalogue(project.Case):
+    """What only the catalogue knows is read right before the step, and stored with it."""
+
+    SHAPE = """ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'o''ld', ADD COLUMN n int, ADD COLUMN m int;
+        CREATE UNIQUE INDEX orders_n ON orders (n) INCLUDE (m); CREATE UNIQUE INDEX orders_m ON orders (m) WITH (fillfactor = 60);
+        CREATE FUNCTION twice(i int) RETURNS int LANGUAGE sql AS 'SELECT 2 * i'; COMMENT ON TABLE orders IS 'all of them'"""
+
+    def shaped(self, *steps, **more):
+        p = self.project(plans=[plan("p", phases={"expand": phase("expand", steps=list(steps)), "dual_read": phase("dual_read")})], **more)
+        p.db.psql(self.SHAPE)
+        return p, p.schema()
+
+    def test_all_of_it_comes_back(self):
+        p, before = self.shaped(
+            step("index", "ALTER TABLE orders ADD CONSTRAINT orders_n_key UNIQUE USING INDEX orders_n"),
+            step("same", "ALTER TABLE orders ADD CONSTRAINT orders_m UNIQUE USING INDEX orders_m"),
+            step("default", "ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'new'"),
+            step("function", "CREATE OR REPLACE FUNCTION twice(i int) RETURNS int LANGUAGE sql AS 'SELECT i + i'"),
+            step("words", "COMMENT ON TABLE orders IS 'new'"), environment="production")
+        dry = p.json("advance", "p", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]
+        self.assertEqual([s["reversibility"] for s in dry["steps"]], ["lossless"] * 5)
+        self.assertIn("CREATE UNIQUE INDEX CONCURRENTLY \"orders_n\" ON public.orders USING btree (n) INCLUDE (m)", dry["steps"][0]["undo"])
+        self.assertIn("SET DEFAULT 'o''ld'", dry["steps"][2]["undo"])
+        p.advance("p", "1.1.0")
+        self.assertNotEqual(p.schema(), before)
+        p.ok("rollback", "p")
+        self.assertEqual(p.schema(), before)
+        p.advance("p", "1.1.0")
+        p.ok("rollback", "p")
+        self.assertEqual(p.schema(), before)
+
+    def test_a_second_run_keeps_the_first_ones(self):
+        """printed_default can't know how the server writes this one: --force sets it again."""
+        p, before = self.shaped(step("default", "ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'a' || 'b'"))
+        p.advance("p", "1.1.0")
+        p.ok("advance", "p", "--release", "1.1.0", "--force")
+        p.ok("rollback", "p")
+        self.assertEqual(p.schema(), before)
+
+    def test_of_what_the_step_made_before_it_knows_nothing(self):
+        p, _ = self.shaped(step("both", "ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'x'; ALTER TABLE orders ALTER legacy_ref SET DEFAULT 'y'"))
+        dry = p.json("advance", "p", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]
+        self.assertEqual([s["reversibility"] for s in dry["steps"]], ["irreversible"])
+
+    def test_held_by_a_foreign_key(self):
+        p, _ = self.shaped(step("index", "ALTER TABLE orders ADD CONSTRAINT orders_n_key UNIQUE USING INDEX orders_n"))
+        p.db.psql("CREATE TABLE refers (n int REFERENCES orders (n))")
+        p.advance("p", "1.1.0")
+        after = p.schema()
+        dry = p.json("rollback", "p", "--dry-run")["result"]["dry_run"]
+        self.assertEqual([s["reversibility"] for s in dry["steps"]], ["irreversible"])
+        done = p.ok("rollback", "p")
+        self.assertIn("it has no undo: what it made stays", done.stdout + done.stderr)
+        self.assertEqual(p.schema(), after)
 
 
 class DryRun(project.Case):

@@ -520,6 +520,64 @@ class Back(Snapshots):
         before[0][1] = "mine"
         self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
 
+    def test_columns_that_are_computed(self):
+        """Also where they are the key, or are all that there is."""
+        p, before, name = self.table("""CREATE TABLE legacy (id int PRIMARY KEY, net numeric, gross numeric GENERATED ALWAYS AS (net * 2) STORED,
+            "n'x" text);INSERT INTO legacy (id, net) SELECT i, i FROM generate_series(1, 50) i""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+        p, before, name = self.table("""CREATE TABLE legacy (n int, id int GENERATED ALWAYS AS (n + 1) STORED PRIMARY KEY);
+            INSERT INTO legacy (n) VALUES (1), (2)""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+        p, before, name = self.table("""CREATE TABLE legacy (a int, b int GENERATED ALWAYS AS (a + 1) STORED);
+            INSERT INTO legacy (a) VALUES (1), (1), (NULL)""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+
+    def test_a_column_beside_computed_ones(self):
+        p = self.saving([contract_of(step("drop", "ALTER TABLE legacy DROP COLUMN b"))], baseline="""
+            CREATE TABLE legacy (a int GENERATED ALWAYS AS IDENTITY, b text, twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (a));
+            INSERT INTO legacy (b) VALUES ('x'), ('y')""")
+        p.advance("c", "1.5.0")
+        p.ok("purge", "c", "--confirm", "c")
+        p.db.psql("ALTER TABLE legacy ADD COLUMN b text")
+        p.ok("restore", "--from", p.db.value("SELECT name FROM phasegate.snapshot"), "c")
+        self.assertEqual(p.db.psql("SELECT a, b, twice FROM legacy ORDER BY 1"), [["1", "x", "2"], ["2", "y", "4"]])
+
+    def test_a_computed_column(self):
+        """It holds nothing of its own: it comes back with what it is computed from."""
+        p = self.saving([contract_of(step("drop", "ALTER TABLE legacy DROP COLUMN twice"))], baseline="""
+            CREATE TABLE legacy (a int PRIMARY KEY, twice int GENERATED ALWAYS AS (a * 2) STORED);
+            INSERT INTO legacy (a) VALUES (1), (2)""")
+        p.advance("c", "1.5.0")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(p.columns("legacy"), ["a"])
+
+    def test_a_partitioned_table(self):
+        p, before, name = self.table("""CREATE TABLE legacy (k int, at date NOT NULL, s text, PRIMARY KEY (k, at)) PARTITION BY RANGE (at);
+            CREATE TABLE legacy_1 PARTITION OF legacy FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+            CREATE TABLE legacy_rest PARTITION OF legacy DEFAULT;
+            INSERT INTO legacy SELECT i, date '2026-01-01' + i, 'x' FROM generate_series(1, 60) i""")
+        p.db.psql("CREATE TABLE legacy_all PARTITION OF legacy DEFAULT")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+        self.assertEqual(p.db.psql("SELECT to_regclass('legacy_1'), to_regclass('phasegate_hold.legacy_1')"), [[None, None]])
+
+    def test_a_table_with_policies(self):
+        p, before, name = self.table("""CREATE TABLE legacy (id int PRIMARY KEY, b text);INSERT INTO legacy VALUES (1, 'x'), (2, NULL);
+            CREATE POLICY mine ON legacy USING (b = current_user); CREATE STATISTICS legacy_both ON id, b FROM legacy""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+
+    def test_a_table_with_rules(self):
+        p, before, name = self.table("""CREATE TABLE legacy (id int PRIMARY KEY, b text);CREATE TABLE log (what text);
+            INSERT INTO legacy VALUES (1, 'x'), (2, NULL);
+            CREATE RULE logged AS ON INSERT TO legacy DO ALSO INSERT INTO log VALUES (NEW.b);
+            CREATE RULE kept AS ON DELETE TO legacy DO INSTEAD NOTHING""")
+        p.ok("restore", "--from", name, "c")
+        self.assertEqual(p.db.psql("SELECT * FROM legacy ORDER BY 1"), before)
+
     def test_a_table_without_a_key(self):
         p, before, name = self.table("CREATE TABLE legacy (a int, b text); INSERT INTO legacy VALUES (1, 'x'), (1, 'x'), (NULL, NULL)")
         p.ok("restore", "--from", name, "c")

@@ -15,7 +15,7 @@
 #define W SQL_DATA /* writes */
 #define U SQL_UNKNOWN
 
-/* facts: a undo, w applied_when, h half made and clean up, s standalone */
+/* facts: u undo, q the catalogue is asked for it, w applied_when, h half made and clean up, s standalone */
 static const struct row {
     const char *sql, *kind;
     enum sql_class class;
@@ -78,9 +78,9 @@ static const struct row {
      DROP_COLUMN},
     {"ALTER TABLE t DROP COLUMN c, DROP COLUMN d", "ALTER TABLE DROP COLUMN", D, LOCK_AE, "brief",
      "w", DROP_OTHER},
-    {"ALTER TABLE t ALTER c SET DEFAULT 1", "ALTER TABLE SET DEFAULT", A, LOCK_AE, "brief", "w"},
-    {"ALTER TABLE t ALTER c SET DEFAULT f(1)", "ALTER TABLE SET DEFAULT", A, LOCK_AE, "brief", ""},
-    {"ALTER TABLE t ALTER c DROP DEFAULT", "ALTER TABLE DROP DEFAULT", R, LOCK_AE, "brief", "w"},
+    {"ALTER TABLE t ALTER c SET DEFAULT 1", "ALTER TABLE SET DEFAULT", A, LOCK_AE, "brief", "qw"},
+    {"ALTER TABLE t ALTER c SET DEFAULT f(1)", "ALTER TABLE SET DEFAULT", A, LOCK_AE, "brief", "q"},
+    {"ALTER TABLE t ALTER c DROP DEFAULT", "ALTER TABLE DROP DEFAULT", R, LOCK_AE, "brief", "qw"},
     {"ALTER TABLE t ALTER c SET NOT NULL", "ALTER TABLE SET NOT NULL", R, LOCK_AE, "scans", "uw"},
     {"ALTER TABLE t ALTER c DROP NOT NULL", "ALTER TABLE DROP NOT NULL", A, LOCK_AE, "brief", "uw"},
     {"ALTER TABLE t ALTER c TYPE text", "ALTER TABLE ALTER COLUMN TYPE", R, LOCK_AE, "rewrites",
@@ -111,10 +111,10 @@ static const struct row {
     {"ALTER TABLE t ADD CONSTRAINT k UNIQUE (a)", "ALTER TABLE ADD UNIQUE", R, LOCK_AE, "builds",
      "uw"},
     {"ALTER TABLE t ADD CONSTRAINT k UNIQUE USING INDEX i", "ALTER TABLE ADD UNIQUE", A, LOCK_AE,
-     "brief", "w"},
+     "brief", "qw"},
     {"ALTER TABLE t ADD PRIMARY KEY (a)", "ALTER TABLE ADD PRIMARY KEY", R, LOCK_AE, "builds", "w"},
     {"ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY USING INDEX i", "ALTER TABLE ADD PRIMARY KEY", R,
-     LOCK_AE, "scans", "w"},
+     LOCK_AE, "scans", "qw"},
     {"ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES p", "ALTER TABLE ADD FOREIGN KEY",
      R, LOCK_SRE, "scans", "uw"},
     {"ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES p NOT VALID",
@@ -135,14 +135,14 @@ static const struct row {
     {"ALTER TABLE t OWNER TO joe", "ALTER TABLE OWNER TO", R, LOCK_AE, "brief", "w"},
     {"ALTER TABLE t ENABLE ROW LEVEL SECURITY", "ALTER TABLE ENABLE ROW LEVEL SECURITY", R, LOCK_AE,
      "brief", "uw"},
-    {"ALTER TABLE t DISABLE TRIGGER x", "ALTER TABLE DISABLE TRIGGER", U, LOCK_SRE, "brief", "uw"},
+    {"ALTER TABLE t DISABLE TRIGGER x", "ALTER TABLE DISABLE TRIGGER", U, LOCK_SRE, "brief", "qw"},
     {"ALTER TABLE t SET (fillfactor = 70)", "ALTER TABLE SET OPTIONS", A, LOCK_SUE, "brief", ""},
     {"ALTER TABLE t SET LOGGED", "ALTER TABLE SET LOGGED", A, LOCK_AE, "rewrites", "uw"},
     {"ALTER TABLE t SET UNLOGGED", "ALTER TABLE SET UNLOGGED", D, LOCK_AE, "rewrites", "uw"},
     {"ALTER TABLE t REPLICA IDENTITY FULL", "ALTER TABLE REPLICA IDENTITY", U, LOCK_AE, "brief",
      "w"},
     {"ALTER TABLE p ATTACH PARTITION c FOR VALUES IN (1)", "ALTER TABLE ATTACH PARTITION", R,
-     LOCK_AE, "scans the partition", "uw"},
+     LOCK_AE, "scans the partition", "qw"},
     {"ALTER TABLE p DETACH PARTITION c", "ALTER TABLE DETACH PARTITION", D, LOCK_AE, "brief", "w"},
     {"ALTER TABLE p DETACH PARTITION c CONCURRENTLY", "ALTER TABLE DETACH PARTITION CONCURRENTLY",
      D, LOCK_AE, "brief", "whs"},
@@ -208,9 +208,9 @@ static const struct row {
     {"CREATE FUNCTION f(a int, OUT b int) LANGUAGE sql AS 'select 1'", "CREATE FUNCTION", A,
      LOCK_NONE, NULL, "uw"},
     {"CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1'",
-     "CREATE OR REPLACE FUNCTION", U, LOCK_NONE, NULL, "w"},
+     "CREATE OR REPLACE FUNCTION", U, LOCK_NONE, NULL, "qw"},
     {"CREATE OR REPLACE FUNCTION f() RETURNS int COST 7 LANGUAGE sql AS 'select 1'",
-     "CREATE OR REPLACE FUNCTION", U, LOCK_NONE, NULL, ""},
+     "CREATE OR REPLACE FUNCTION", U, LOCK_NONE, NULL, "q"},
     {"DROP FUNCTION f(int)", "DROP FUNCTION", D, LOCK_NONE, NULL, "w", DROP_FUNCTION},
     {"CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()", "CREATE TRIGGER", U,
      LOCK_SRE, "brief", "uw"},
@@ -225,12 +225,12 @@ static const struct row {
     {"CREATE SCHEMA s", "CREATE SCHEMA", A, LOCK_NONE, NULL, "uw"},
     {"DROP SCHEMA s", "DROP SCHEMA", D, LOCK_NONE, NULL, "w", DROP_OTHER},
     {"CREATE PUBLICATION b FOR TABLE t", "CREATE PUBLICATION", A, LOCK_SUE, "brief", "uw"},
-    {"COMMENT ON COLUMN t.a IS 'x'", "COMMENT", A, LOCK_SUE, "brief", "uw"},
-    {"COMMENT ON TABLE t IS NULL", "COMMENT", A, LOCK_SUE, "brief", "w"},
+    {"COMMENT ON COLUMN t.a IS 'x'", "COMMENT", A, LOCK_SUE, "brief", "qw"},
+    {"COMMENT ON TABLE t IS NULL", "COMMENT", A, LOCK_SUE, "brief", "qw"},
     {"GRANT SELECT ON t TO app", "GRANT", A, LOCK_NONE, NULL, "uw"},
     {"GRANT SELECT (a) ON t TO app", "GRANT", A, LOCK_NONE, NULL, ""},
-    {"REVOKE SELECT ON t FROM app", "REVOKE", R, LOCK_NONE, NULL, "uw"},
-    {"REVOKE SELECT, INSERT ON t FROM app", "REVOKE", R, LOCK_NONE, NULL, "w"},
+    {"REVOKE SELECT ON t FROM app", "REVOKE", R, LOCK_NONE, NULL, "qw"},
+    {"REVOKE SELECT, INSERT ON t FROM app", "REVOKE", R, LOCK_NONE, NULL, "qw"},
     /* upkeep, server */
     {"VACUUM t", "VACUUM", A, LOCK_SUE, "scans", "s"},
     {"VACUUM (FULL) t", "VACUUM FULL", A, LOCK_AE, "rewrites", "s"},
@@ -259,8 +259,12 @@ static const struct row {
 
 static const char *facts_word(struct arena *a, const struct sql_stmt *s)
 {
-    return arena_printf(a, "%s%s%s%s", s->undo ? "u" : "", s->applied_when ? "w" : "",
-                        s->half_made_when && s->clean_up ? "h" : "", s->standalone ? "s" : "");
+    return arena_printf(a, "%s%s%s%s",
+                        s->undo         ? "u"
+                        : s->undo_query ? "q"
+                                        : "",
+                        s->applied_when ? "w" : "", s->half_made_when && s->clean_up ? "h" : "",
+                        s->standalone ? "s" : "");
 }
 
 static void test_table(void **state)
@@ -529,10 +533,10 @@ static void test_undo_texts(void **state)
         {"ALTER TABLE s.t RENAME TO u", "ALTER TABLE \"s\".\"u\" RENAME TO \"t\"", true},
         {"ALTER VIEW v RENAME COLUMN a TO b", "ALTER VIEW \"v\" RENAME COLUMN \"b\" TO \"a\"",
          true},
-        {"GRANT SELECT, INSERT ON t TO app, PUBLIC",
-         "REVOKE SELECT, INSERT ON TABLE \"t\" FROM \"app\", PUBLIC", false},
+        /* The catalogue is asked which of them were there. */
+        {"GRANT SELECT, INSERT ON t TO app, PUBLIC", NULL, true},
         {"GRANT USAGE ON SCHEMA s TO app", "REVOKE USAGE ON SCHEMA \"s\" FROM \"app\"", true},
-        {"COMMENT ON COLUMN s.t.a IS 'x'", "COMMENT ON COLUMN \"s\".\"t\".\"a\" IS NULL", false},
+        {"COMMENT ON COLUMN s.t.a IS 'x'", NULL, true},
     };
 
     (void) state;
