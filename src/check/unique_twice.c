@@ -1,0 +1,404 @@
+/* Two calls of a statement whose rows may have the same key, in a transaction that is taken back: as the table is, and
+ * without the index. What differs is the index's doing.
+ */
+#include "check/seed.h"
+#include "check/synced.h"
+#include "check/unique.h"
+#include "check/writes.h"
+
+#include "sql_embedded.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#define OTHER                                                                                      \
+    11 /* variant of another value: neither of a row of ours, nor of what an INSERT gives */
+#define OTHERS 4 /* that are tried */
+#define FIRST 20 /* variants on, for the first call */
+#define PARAMS 10
+
+struct outcome_twice {
+    bool ok;                   /* all of it */
+    bool second;               /* it came to the second call */
+    const char *state, *error; /* where it isn't ok */
+    int64_t first, rows;       /* that each call says that it writes */
+    int64_t grown;             /* rows more in the table by the second */
+};
+
+/* ---- without it --------------------------------------------------------------------------------------------- */
+
+static const char *drop_sql(struct proof *p, const struct cat_relation *r,
+                            const struct cat_index *index)
+{
+    AUTO(str) sql = {0};
+    bool is_constraint = false;
+
+    for (int i = 0; i < r->n_constraints; i++)
+        is_constraint |= strchr("pux", r->constraints[i].type) &&
+                         strcmp(r->constraints[i].name, index->name) == 0;
+    if (is_constraint) {
+        str_add(&sql, "ALTER TABLE ");
+        sql_qualified(&sql, r->schema, r->name);
+        str_add(&sql, " DROP CONSTRAINT ");
+        sql_ident(&sql, index->name);
+    } else {
+        str_add(&sql, "DROP INDEX ");
+        sql_qualified(&sql, r->schema, index->name);
+    }
+    str_add(&sql, " CASCADE");
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+/* Whatever keeps rows apart by something else than the key; beside an expression that is any other. */
+static bool is_else(const struct key *k, const struct cat_index *index)
+{
+    bool within = !index_has_column(index, 0) && !index_has_column(k->index, 0);
+
+    for (int c = 0; within && c < k->r->n_columns; c++)
+        within = !index_has_column(index, k->r->columns[c].number) ||
+                 unique_has_column(k, &k->r->columns[c]);
+    return index->is_unique && !within;
+}
+
+static void add_drops(struct proof *p, struct ops *o, const struct key *k, enum without without)
+{
+    if (without != NOTHING)
+        ops_add(o, drop_sql(p, k->r, k->index), NULL, false, false);
+    for (int i = 0; without == WHATEVER_ELSE && i < k->r->n_indexes; i++)
+        if (&k->r->indexes[i] != k->index && is_else(k, &k->r->indexes[i]))
+            ops_add(o, drop_sql(p, k->r, &k->r->indexes[i]), NULL, false, false);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------- */
+
+int unique_call(struct ops *o, const struct query *q, const struct arg_set *set)
+{
+    int own = ops_add(o, q->sql, set, false, false);
+
+    o->op[own].types = q->types;
+    o->op[own].n_types = q->types ? q->s->types.n : 0;
+    return own;
+}
+
+int unique_room(const struct query *q, const struct key *k)
+{
+    return 8 + q->n_before + k->r->n_indexes;
+}
+
+void unique_begin(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
+                  enum without without)
+{
+    const char *path = p->sessions[q->session].search_path;
+
+    ops_add(o, "BEGIN", NULL, false, false);
+    ops_add(o, "SET LOCAL statement_timeout = '2s'", NULL, false, false);
+    ops_add(o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"), NULL,
+            false, false);
+    add_drops(p, o, k, without);
+    for (int i = 0; i < q->n_before; i++)
+        if (q->before[i]->runs && q->before[i]->n_sets > 0)
+            unique_call(o, q->before[i], &q->before[i]->sets[0]);
+    if (q->clears)
+        ops_add(o, q->clears, NULL, false, false);
+}
+
+bool unique_run(struct proof *p, struct ops *o, struct wire_result *r, struct err *err)
+{
+    ops_add(o, "ROLLBACK", NULL, false, true);
+    ops_add(o, "SELECT pg_catalog.pg_advisory_unlock_all()", NULL, false, true);
+    if (!wire_run(p->owner, p->scratch, o->op, o->n, r, err))
+        return lost_note(p, o->op, o->n, r);
+    /* What it was told of the index's going is no step's. */
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    return true;
+}
+
+static int64_t count_in(const struct wire_result *r)
+{
+    return r->ok && r->n_rows == 1 ? strtoll(r->cell[0][0], NULL, 10) : 0;
+}
+
+static bool run_twice(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct arg_set sets[2], enum without without, struct outcome_twice *out,
+                      struct err *err)
+{
+    const struct query *q = a->q;
+    int room = unique_room(q, k) + 5, counts[2], first, second;
+    struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
+    AUTO(str) count = {0};
+
+    str_add(&count, "SELECT pg_catalog.count(*) FROM ");
+    sql_qualified(&count, k->r->schema, k->r->name);
+    unique_begin(p, &o, q, k, without);
+    first = unique_call(&o, q, &sets[0]);
+    counts[0] = ops_add(&o, str_text(&count), NULL, true, false);
+    second = unique_call(&o, q, &sets[1]);
+    counts[1] = ops_add(&o, str_text(&count), NULL, true, false);
+    int last = ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
+    if (!unique_run(p, &o, r, err))
+        return false;
+    *out = (struct outcome_twice) {.ok = r[last].ok && !r[last].skipped,
+                                   .second = r[counts[0]].ok && !r[counts[0]].skipped,
+                                   .first = r[first].affected,
+                                   .rows = r[second].affected,
+                                   .grown = count_in(&r[counts[1]]) - count_in(&r[counts[0]])};
+    for (int i = 0; i <= last && !out->error; i++)
+        if (!r[i].ok && !r[i].skipped) {
+            out->state = arena_strdup(p->scratch, r[i].sqlstate);
+            out->error = r[i].message ? arena_strdup(p->a, r[i].message) : "";
+        }
+    return true;
+}
+
+/* ---- the second call's arguments ----------------------------------------------------------------------------- */
+
+/* NULL: none is known. */
+static const char *other_value(struct proof *p, const struct query *q, int param, const char *value,
+                               int variant)
+{
+    const struct cat_relation *r = NULL;
+    bool is_written = false, by_insert = false;
+    const struct cat_column *c = args_column(p, q, param, &r, &is_written, &by_insert);
+    const struct description *d = q->shape[p->state];
+
+    for (int n = 0; value && n < OTHERS; n++) {
+        const char *v = NULL;
+        if (!c)
+            v = d && param <= d->n_params
+                    ? value_of(p->scratch, &p->now, d->params[param - 1], 0, -1, variant + n)
+                    : NULL;
+        else if (seed_parents_value(p, r, c, 1))
+            v = seed_parents_value(p, r, c, 1 + n);
+        else if (is_written)
+            v = column_value(p, &p->now, c, variant + n);
+        for (int i = 0, nth = 0; c && !is_written && i < p->n_seeds; i++)
+            if (p->seeds[i].relation == r->oid && nth++ == n)
+                v = seed_value(&p->seeds[i], c->name);
+        if (v && strcmp(v, value) != 0)
+            return v;
+    }
+    return NULL;
+}
+
+static struct arg_set copy_of(struct proof *p, const struct arg_set *set)
+{
+    struct arg_set copy = {arena_array(p->scratch, const char *, set->n + 1), set->n, false, true};
+
+    memcpy(copy.values, set->values, sizeof *set->values * (size_t) set->n);
+    return copy;
+}
+
+/* Does it go into the table, beside the key? keys: into another one. */
+static bool is_beside(struct proof *p, const struct query *q, const struct key *k,
+                      const struct plan *through, int param, bool keys)
+{
+    const struct cat_relation *r = NULL;
+    bool is_written = false, by_insert = false;
+    const struct cat_column *c = args_column(p, q, param, &r, &is_written, &by_insert);
+    const struct cat_column *own =
+        c && is_written && written_table(p, r) == k->r ? cat_column(k->r, c->name) : NULL;
+
+    return own && !unique_has_column(k, own) && !(through && sync_reads(through, own->name)) &&
+           (!keys || cat_is_in_key(k->r, own));
+}
+
+/* How many of them are other ones. */
+static int vary_beside(struct proof *p, const struct query *q, const struct key *k,
+                       const struct plan *through, bool keys, int variant, struct arg_set *set)
+{
+    int n = 0;
+
+    for (int i = 0; i < set->n; i++) {
+        const char *v = is_beside(p, q, k, through, i + 1, keys)
+                            ? other_value(p, q, i + 1, set->values[i], variant)
+                            : NULL;
+        if (v)
+            set->values[i] = v;
+        n += v != NULL;
+    }
+    return n;
+}
+
+static bool is_refusal(const struct outcome_twice *t)
+{
+    return !t->ok && t->second && t->state &&
+           (strcmp(t->state, "23505") == 0 || strcmp(t->state, "23P01") == 0);
+}
+
+static bool try_pair(struct proof *p, const struct app_statement *a, const struct key *k,
+                     const struct arg_set sets[2], struct collision *out, struct err *err)
+{
+    struct outcome_twice with = {0}, without = {0};
+
+    if (shadow_is_late(p->shadow))
+        return true;
+    if (!run_twice(p, a, k, sets, THE_INDEX, &without, err))
+        return false;
+    if (!without.ok)
+        return true;
+    if (!run_twice(p, a, k, sets, NOTHING, &with, err))
+        return false;
+    bool left_out = with.ok && (with.rows < without.rows || with.grown < without.grown);
+    out->is_found = left_out || is_refusal(&with);
+    out->error = left_out ? NULL : with.error;
+    return true;
+}
+
+/* ---- it sees to it itself --------------------------------------------------------------------------------------- */
+
+/* known: the first call makes a row, or meets it, and the second may be asked what it does then. */
+static bool is_kept_by(struct proof *p, const struct app_statement *a, const struct key *k,
+                       const struct arg_set sets[2], bool *known, bool *out, struct err *err)
+{
+    struct outcome_twice with = {0}, bare = {0};
+
+    if (!run_twice(p, a, k, sets, WHATEVER_ELSE, &bare, err))
+        return false;
+    if (!bare.ok || bare.first == 0)
+        return true;
+    if (!run_twice(p, a, k, sets, NOTHING, &with, err))
+        return false;
+    *known = !with.ok || with.first > 0;
+    *out = *known && with.ok && bare.grown == 0 && with.grown == 0 && with.rows == bare.rows;
+    return true;
+}
+
+/* What an expression, or a collation, may take for the same; "(,)": what every range meets. */
+static const char *spelt_otherwise(struct proof *p, const char *value, int nth)
+{
+    char *s = arena_strdup(p->scratch, value);
+
+    for (char *c = s; nth < 2 && *c; c++)
+        *c = (char) (nth == 0 ? toupper((unsigned char) *c) : tolower((unsigned char) *c));
+    return nth < 2    ? s
+           : nth == 4 ? "(,)"
+                      : arena_printf(p->scratch, nth == 2 ? "%s " : " %s", value);
+}
+
+/* Whoever looks for the same value doesn't see those. */
+static bool is_kept_spelt(struct proof *p, const struct app_statement *a, const struct key *k,
+                          const struct arg_set sets[2], bool *out, struct err *err)
+{
+    for (int i = 0; i < sets[0].n && *out; i++)
+        for (int nth = 0; nth < 5 && *out; nth++) {
+            struct arg_set pair[2] = {sets[0], copy_of(p, &sets[1])};
+            struct collision c = {0};
+
+            if (!sets[0].values[i] || is_beside(p, a->q, k, NULL, i + 1, false))
+                continue;
+            pair[1].values[i] = spelt_otherwise(p, sets[0].values[i], nth);
+            if (!try_pair(p, a, k, pair, &c, err))
+                return false;
+            *out = !c.is_found;
+        }
+    return true;
+}
+
+bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
+                    const struct plan *through, bool *out, struct err *err)
+{
+    const struct query *q = a->q;
+    bool known = false;
+
+    *out = false;
+    if (!q->runs || q->facts.verb != VERB_INSERT)
+        return true;
+    /* Its own row, or one with other keys where that is there already; another one in all else, or in keys. */
+    for (int i = 0; i < 4 * q->n_sets && !known; i++) {
+        const struct arg_set *own = &q->sets[i / 4];
+        struct arg_set sets[2] = {copy_of(p, own), copy_of(p, own)};
+
+        vary_beside(p, q, k, through, i % 2, OTHER, &sets[1]);
+        if (i % 4 >= 2 && vary_beside(p, q, k, through, i % 2, OTHER + FIRST, &sets[0]) == 0)
+            continue;
+        if (!is_kept_by(p, a, k, sets, &known, out, err) ||
+            (*out && !is_kept_spelt(p, a, k, sets, out, err)))
+            return false;
+    }
+    return true;
+}
+
+/* ---- it collides ------------------------------------------------------------------------------------------------- */
+
+/* Does the statement write to the table, by whatever way? Without the index, which may leave out what it writes. */
+static bool reaches(struct proof *p, const struct app_statement *a, const struct key *k, bool *out,
+                    struct err *err)
+{
+    const struct query *q = a->q;
+    struct ops o = {arena_array(p->scratch, struct wire_op, unique_room(q, k) + 4), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, unique_room(q, k) + 4);
+    struct wire_result looks[2];
+
+    *out = false;
+    if (q->facts.n_writes == 0 && q->facts.functions.n == 0 && !q->facts.is_utility)
+        return true;
+    unique_begin(p, &o, q, k, THE_INDEX);
+    int before = ops_add(&o, sql_select_rows_written, NULL, true, false);
+    unique_call(&o, q, &q->sets[0]);
+    int after = ops_add(&o, sql_select_rows_written, NULL, true, false);
+    int last = ops_add(&o, "SET CONSTRAINTS ALL DEFERRED", NULL, false, true);
+    if (!unique_run(p, &o, r, err))
+        return false;
+    looks[0] = r[before];
+    looks[1] = r[after];
+    *out = r[last].ok && !r[last].skipped &&
+           effects_rows(looks, k->r->oid, EFFECT_INSERTED) +
+                   effects_rows(looks, k->r->oid, EFFECT_UPDATED) >
+               0;
+    return true;
+}
+
+/* The same call again, another one in this parameter, another one in all but this. */
+static bool try_params(struct proof *p, const struct app_statement *a, const struct key *k,
+                       struct collision *out, struct err *err)
+{
+    const struct arg_set *own = &a->q->sets[0];
+    int n = own->n < PARAMS ? own->n : PARAMS;
+    const char *others[PARAMS];
+
+    for (int i = 0; i < n; i++)
+        others[i] = other_value(p, a->q, i + 1, own->values[i], OTHER);
+    for (int t = -1; t < 2 * n && !out->is_found; t++) {
+        struct arg_set sets[2] = {*own, copy_of(p, own)};
+        bool but = t >= n;
+        int which = but ? t - n : t;
+
+        for (int i = 0; i < n; i++)
+            if ((i == which) != but && t >= 0 && others[i])
+                sets[1].values[i] = others[i];
+        out->how =
+            t < 0 ? "the same values"
+                  : arena_printf(p->a, but ? "nothing the same but $%d" : "another $%d", which + 1);
+        if (!try_pair(p, a, k, sets, out, err))
+            return false;
+    }
+    return true;
+}
+
+bool unique_collides(struct proof *p, const struct app_statement *a, const struct key *k,
+                     struct collision *out, struct err *err)
+{
+    const struct query *q = a->q;
+    bool any = false, given = q->n_sets > 1;
+
+    *out = (struct collision) {0};
+    if (!q->runs || q->n_sets == 0 || q->is_stand_in)
+        return true;
+    if (!reaches(p, a, k, &any, err))
+        return false;
+    if (!any)
+        return true;
+    for (int i = 0; i < q->n_sets; i++)
+        given &= q->sets[i].is_given;
+    for (int i = 1; given && i < q->n_sets && !out->is_found; i++) {
+        const struct arg_set sets[2] = {q->sets[0], q->sets[i]};
+        out->how = "the next row of its -- args:";
+        if (!try_pair(p, a, k, sets, out, err))
+            return false;
+    }
+    if (out->is_found)
+        return true;
+    out->is_made_up = given;
+    return try_params(p, a, k, out, err);
+}
