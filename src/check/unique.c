@@ -298,6 +298,13 @@ static void report_collision(struct proof *p, const struct app_statement *a,
     limited_add(p, a, state, f);
 }
 
+/* Of a query, whichever release's it is. */
+struct known {
+    struct way *ways; /* of its writes; NULL: not looked at */
+    bool has_collision;
+    struct collision collision;
+};
+
 /* How one of its writes comes to the key; way->c NULL: it doesn't. */
 static bool find_way(struct proof *p, const struct app_statement *a, int state, const struct key *k,
                      const struct fact_write *f, struct way *way, struct err *err)
@@ -323,32 +330,48 @@ static bool find_way(struct proof *p, const struct app_statement *a, int state, 
     return true;
 }
 
+static bool find_ways(struct proof *p, const struct app_statement *a, int state,
+                      const struct key *k, struct known *known, struct err *err)
+{
+    const struct statement_facts *f = &a->q->facts;
+
+    if (known->ways)
+        return true;
+    known->ways = arena_array(p->scratch, struct way, f->n_writes + 1);
+    for (int i = 0; i < f->n_writes; i++)
+        if (!find_way(p, a, state, k, &f->writes[i], &known->ways[i], err))
+            return false;
+    return true;
+}
+
 static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
-                    int state, const struct key *k, struct err *err)
+                    int state, const struct key *k, struct known *known, struct err *err)
 {
     const struct query *q = a->q;
     bool fails = (q->plan[state] && !q->plan[state]->ok) || (q->run[state] && !q->run[state]->ok);
-    bool begins = sync_begins(p, state) != NULL, told = false;
+    bool begins = sync_begins(p, state) != NULL, told = false, any = false;
 
+    if (!fails && !limited_has(p, a, state) && !find_ways(p, a, state, k, known, err))
+        return false;
     for (int i = 0; !fails && !told && i < q->facts.n_writes && !limited_has(p, a, state); i++) {
         const struct fact_write *f = &q->facts.writes[i];
-        struct way way;
+        struct way way = known->ways[i];
 
-        if (!find_way(p, a, state, k, f, &way, err))
-            return false;
         /* Who writes the key by itself knew it before there was a trigger. */
         if (!way.c || (!way.plan && begins))
             continue;
         bool is_fine = way.plan && sync_is_implied(p, state, k->r, k->index);
         if (!is_fine && !unique_is_kept(p, a, k, way.plan, &is_fine, err))
             return false;
+        any |= !is_fine;
         if (is_fine || limited_has(p, a, culprit_of(p, state, k, &way)))
             continue;
         report(p, a, w, state, k, f, &way);
         told = way.plan != NULL;
     }
     struct collision c = {0};
-    if (!fails && !begins && !limited_has(p, a, state) && !unique_collides(p, a, k, &c, err))
+    if (!fails && !any && !begins && !limited_has(p, a, state) &&
+        !unique_collides(p, a, k, &c, err))
         return false;
     if (c.is_found)
         report_collision(p, a, w, state, k, &c);
@@ -382,10 +405,11 @@ bool unique_state(struct proof *p, int state, struct err *err)
             k.index = &k.r->indexes[i];
             if (!is_new(p, state, &k))
                 continue;
+            struct known *known = arena_array(p->scratch, struct known, p->n_queries + 1);
             for (int n = 0; n < p->n_app; n++) {
                 const struct timeline_world *w = world_met(p, &p->app[n], state);
                 if (w && !p->t.releases[p->app[n].release].is_projected &&
-                    !look_at(p, &p->app[n], w, state, &k, err))
+                    !look_at(p, &p->app[n], w, state, &k, &known[p->app[n].q - p->queries], err))
                     return false;
             }
         }

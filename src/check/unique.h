@@ -33,6 +33,11 @@ bool unique_brings(struct proof *p, const struct app_statement *a, const struct 
                    const struct fact_write *w, const struct cat_column **out,
                    struct err *err) MUST_CHECK;
 
+/* Constants of its condition. */
+int unique_named(struct proof *p, const struct key *k, const char **out, int most);
+/* Gives all rows the same key; is_out: and what hardly any condition asks for. NULL: it is about all rows. */
+const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out);
+
 /* ---- unique_twice.c: the statement run twice, with the index and without it ------------------------------------- */
 
 /* A second row with the same key isn't made, whether there is the index or not: the statement sees to that itself.

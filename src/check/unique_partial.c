@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#define VALUES 8 /* of a column that the condition names, that are tried */
+#define VALUES 8   /* of a column that the condition names, that are tried */
+#define OUTSIDE 21 /* variant of a value that hardly any condition asks for */
 
 /* Which rows it is about, in brackets; NULL: all. */
 static const char *condition_of(struct proof *p, const struct key *k)
@@ -102,9 +103,9 @@ static bool run_move(struct proof *p, struct move *m, const char *prelude,
     return true;
 }
 
-/* Each parameter but those that rows are found by, with what the condition names for the column. */
-static bool try_args(struct proof *p, struct move *m, const char *prelude,
-                     const char *const *values, int n, struct err *err)
+/* Each parameter that goes to the column, or that something is made of, with what the condition names for the column. */
+static bool try_args(struct proof *p, struct move *m, const struct cat_column *c,
+                     const char *prelude, const char *const *values, int n, struct err *err)
 {
     const struct query *q = m->a->q;
 
@@ -119,7 +120,8 @@ static bool try_args(struct proof *p, struct move *m, const char *prelude,
             struct arg_set set = {.values = arena_array(p->scratch, const char *, own->n + 1),
                                   .n = own->n};
 
-            if (args_column(p, q, i + 1, &r, &is_written, &by_insert) && !is_written)
+            const struct cat_column *of = args_column(p, q, i + 1, &r, &is_written, &by_insert);
+            if (of && (!is_written || strcmp(of->name, c->name) != 0))
                 continue;
             memcpy(set.values, own->values, sizeof *set.values * (size_t) own->n);
             for (int v = 0; v < n && !m->is_seen && !shadow_is_late(p->shadow); v++) {
@@ -149,18 +151,18 @@ static const char *prelude_sql(struct proof *p, const struct cat_relation *r, co
 static bool try_column(struct proof *p, struct move *m, const struct cat_column *c,
                        const char *condition, struct err *err)
 {
-    const char *values[LIMIT_VALUES], *other = column_value(p, &p->now, c, 21);
+    const char *values[LIMIT_VALUES], *other = column_value(p, &p->now, c, OUTSIDE);
     struct limits l = {.judges = true};
 
     sql_mentions_add(p->scratch, condition, &l.said);
     int n = limit_values_named(p, &l, m->k->r, c, values);
     n = n < VALUES ? n : VALUES;
-    if (!try_args(p, m, NULL, values, n, err) ||
+    if (!try_args(p, m, c, NULL, values, n, err) ||
         !(m->is_seen || !other ||
-          try_args(p, m, prelude_sql(p, m->k->r, c->name, other), values, n, err)))
+          try_args(p, m, c, prelude_sql(p, m->k->r, c->name, other), values, n, err)))
         return false;
     for (int i = 0; i < n && !m->is_seen; i++)
-        if (!try_args(p, m, prelude_sql(p, m->k->r, c->name, values[i]), values, n, err))
+        if (!try_args(p, m, c, prelude_sql(p, m->k->r, c->name, values[i]), values, n, err))
             return false;
     return true;
 }
@@ -194,4 +196,60 @@ bool unique_brings(struct proof *p, const struct app_statement *a, const struct 
         }
     }
     return true;
+}
+
+/* ---- for others ----------------------------------------------------------------------------------------------------- */
+
+int unique_named(struct proof *p, const struct key *k, const char **out, int most)
+{
+    const char *condition = condition_of(p, k);
+    struct sql_mentions said = {0};
+    int n = 0;
+
+    if (!condition)
+        return 0;
+    sql_mentions_add(p->scratch, condition, &said);
+    for (int i = 0; i < said.strings.n && n < most; i++)
+        out[n++] = said.strings.items[i].s;
+    for (int i = 0; i < said.numbers.n && n < most; i++)
+        out[n++] = said.numbers.items[i].s;
+    return n;
+}
+
+static void add_set(struct str *sql, const struct cat_relation *r, const struct cat_column *c,
+                    int *n)
+{
+    if ((*n)++ == 0) {
+        cat_add_update(sql, r, c->name);
+        return;
+    }
+    str_add(sql, ", ");
+    sql_ident(sql, c->name);
+    str_add(sql, " = ");
+}
+
+const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
+{
+    const char *condition = condition_of(p, k);
+    AUTO(str) sql = {0};
+    int n = 0;
+
+    for (int i = 0; condition && i < k->r->n_columns; i++) {
+        const struct cat_column *c = &k->r->columns[i];
+        const char *other =
+            is_out && has_name(condition, c->name) ? column_value(p, &p->now, c, OUTSIDE) : NULL;
+
+        if (other && !unique_has_column(k, c)) {
+            add_set(&sql, k->r, c, &n);
+            sql_literal(&sql, other);
+        } else if (unique_has_column(k, c) && !c->is_generated) {
+            add_set(&sql, k->r, c, &n);
+            str_add(&sql, "(SELECT x.");
+            sql_ident(&sql, c->name);
+            str_add(&sql, " FROM ");
+            sql_qualified(&sql, k->r->schema, k->r->name);
+            str_add(&sql, " AS x ORDER BY x.ctid LIMIT 1)");
+        }
+    }
+    return n > 0 ? arena_strdup(p->scratch, str_text(&sql)) : NULL;
 }

@@ -15,7 +15,14 @@
     11 /* variant of another value: neither of a row of ours, nor of what an INSERT gives */
 #define OTHERS 4 /* that are tried */
 #define FIRST 20 /* variants on, for the first call */
-#define PARAMS 10
+#define PARAMS 8
+#define NAMED 3
+#define SPELLINGS 5
+
+struct calls { /* one after the other */
+    struct arg_set sets[2];
+    const char *prelude; /* run before them, as the owner; NULL: nothing */
+};
 
 struct outcome_twice {
     bool ok;                   /* all of it */
@@ -23,6 +30,7 @@ struct outcome_twice {
     const char *state, *error; /* where it isn't ok */
     int64_t first, rows;       /* that each call says that it writes */
     int64_t grown;             /* rows more in the table by the second */
+    bool left_out;             /* fewer of either than without the index */
 };
 
 /* ---- without it --------------------------------------------------------------------------------------------- */
@@ -118,40 +126,95 @@ static int64_t count_in(const struct wire_result *r)
     return r->ok && r->n_rows == 1 ? strtoll(r->cell[0][0], NULL, 10) : 0;
 }
 
-static bool run_twice(struct proof *p, const struct app_statement *a, const struct key *k,
-                      const struct arg_set sets[2], enum without without, struct outcome_twice *out,
-                      struct err *err)
+/* Where they stand. */
+struct places {
+    int first, counts[2], second, last;
+};
+
+static struct places add_calls(struct ops *o, const struct query *q, const struct calls *c,
+                               const char *count)
 {
-    const struct query *q = a->q;
-    int room = unique_room(q, k) + 5, counts[2], first, second;
+    struct places at;
+
+    ops_add(o, "SAVEPOINT phasegate_q", NULL, false, false);
+    if (c->prelude)
+        ops_add(o, c->prelude, NULL, false, false);
+    at.first = unique_call(o, q, &c->sets[0]);
+    at.counts[0] = ops_add(o, count, NULL, true, false);
+    at.second = unique_call(o, q, &c->sets[1]);
+    at.counts[1] = ops_add(o, count, NULL, true, false);
+    at.last = ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
+    ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
+    return at;
+}
+
+static struct outcome_twice outcome_of(struct proof *p, const struct wire_result *r,
+                                       const struct places *at)
+{
+    struct outcome_twice out = {.ok = r[at->last].ok && !r[at->last].skipped,
+                                .second = r[at->counts[0]].ok && !r[at->counts[0]].skipped,
+                                .first = r[at->first].affected,
+                                .rows = r[at->second].affected,
+                                .grown = count_in(&r[at->counts[1]]) - count_in(&r[at->counts[0]])};
+
+    for (int i = at->first; i <= at->last && !out.error; i++)
+        if (!r[i].ok && !r[i].skipped) {
+            out.state = arena_strdup(p->scratch, r[i].sqlstate);
+            out.error = r[i].message ? arena_strdup(p->a, r[i].message) : "";
+        }
+    return out;
+}
+
+/* Each of them over the rows as they are. */
+static bool run_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct calls *calls, int n, enum without without,
+                      struct outcome_twice *out, struct err *err)
+{
+    struct query *q = a->q;
+    int room = unique_room(q, k) + 8 * n;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
+    struct places *at = arena_array(p->scratch, struct places, n);
     AUTO(str) count = {0};
 
     str_add(&count, "SELECT pg_catalog.count(*) FROM ");
     sql_qualified(&count, k->r->schema, k->r->name);
     unique_begin(p, &o, q, k, without);
-    first = unique_call(&o, q, &sets[0]);
-    counts[0] = ops_add(&o, str_text(&count), NULL, true, false);
-    second = unique_call(&o, q, &sets[1]);
-    counts[1] = ops_add(&o, str_text(&count), NULL, true, false);
-    int last = ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
+    for (int i = 0; i < n; i++)
+        at[i] = add_calls(&o, q, &calls[i], str_text(&count));
     if (!unique_run(p, &o, r, err))
         return false;
-    *out = (struct outcome_twice) {.ok = r[last].ok && !r[last].skipped,
-                                   .second = r[counts[0]].ok && !r[counts[0]].skipped,
-                                   .first = r[first].affected,
-                                   .rows = r[second].affected,
-                                   .grown = count_in(&r[counts[1]]) - count_in(&r[counts[0]])};
-    for (int i = 0; i <= last && !out->error; i++)
-        if (!r[i].ok && !r[i].skipped) {
-            out->state = arena_strdup(p->scratch, r[i].sqlstate);
-            out->error = r[i].message ? arena_strdup(p->a, r[i].message) : "";
-        }
+    for (int i = 0; i < n; i++) {
+        out[i] = outcome_of(p, r, &at[i]);
+        q->gave_up |= out[i].state && is_too_long(out[i].state, out[i].error);
+    }
     return true;
 }
 
 /* ---- the second call's arguments ----------------------------------------------------------------------------- */
+
+/* For a column, or where none is known for a parameter of a type. */
+static const char *nth_value(struct proof *p, const struct cat_column *c, unsigned type,
+                             int variant)
+{
+    return c ? column_value(p, &p->now, c, variant)
+             : value_of(p->scratch, &p->now, type, 0, -1, variant);
+}
+
+/* variant 0: what the other one of our rows has; NULL: the value is of neither. */
+static const char *another(struct proof *p, const struct cat_column *c, unsigned type,
+                           const char *value, int variant)
+{
+    if (variant > 0)
+        return nth_value(p, c, type, variant);
+    for (int own = 1; own <= 2; own++) {
+        const char *v = nth_value(p, c, type, own);
+
+        if (v && strcmp(v, value) == 0)
+            return nth_value(p, c, type, 3 - own);
+    }
+    return NULL;
+}
 
 /* NULL: none is known. */
 static const char *other_value(struct proof *p, const struct query *q, int param, const char *value,
@@ -166,12 +229,12 @@ static const char *other_value(struct proof *p, const struct query *q, int param
         const char *v = NULL;
         if (!c)
             v = d && param <= d->n_params
-                    ? value_of(p->scratch, &p->now, d->params[param - 1], 0, -1, variant + n)
+                    ? another(p, NULL, d->params[param - 1], value, variant ? variant + n : 0)
                     : NULL;
         else if (seed_parents_value(p, r, c, 1))
             v = seed_parents_value(p, r, c, 1 + n);
         else if (is_written)
-            v = column_value(p, &p->now, c, variant + n);
+            v = another(p, c, 0, value, variant ? variant + n : 0);
         for (int i = 0, nth = 0; c && !is_written && i < p->n_seeds; i++)
             if (p->seeds[i].relation == r->oid && nth++ == n)
                 v = seed_value(&p->seeds[i], c->name);
@@ -226,22 +289,34 @@ static bool is_refusal(const struct outcome_twice *t)
            (strcmp(t->state, "23505") == 0 || strcmp(t->state, "23P01") == 0);
 }
 
-static bool try_pair(struct proof *p, const struct app_statement *a, const struct key *k,
-                     const struct arg_set sets[2], struct collision *out, struct err *err)
+/* Which of them is the first one that collides; -1: none. left_out: not refused. */
+static bool try_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct calls *calls, int n, int *which, struct outcome_twice *with,
+                      struct err *err)
 {
-    struct outcome_twice with = {0}, without = {0};
+    struct outcome_twice *without = arena_array(p->scratch, struct outcome_twice, n),
+                         *all = arena_array(p->scratch, struct outcome_twice, n);
 
-    if (shadow_is_late(p->shadow))
+    *which = -1;
+    if (a->q->gave_up || shadow_is_late(p->shadow))
         return true;
-    if (!run_twice(p, a, k, sets, THE_INDEX, &without, err))
+    if (!run_calls(p, a, k, calls, n, THE_INDEX, without, err))
         return false;
-    if (!without.ok)
+    bool any = false;
+    for (int i = 0; i < n; i++)
+        any |= without[i].ok;
+    if (!any)
         return true;
-    if (!run_twice(p, a, k, sets, NOTHING, &with, err))
+    if (!run_calls(p, a, k, calls, n, NOTHING, all, err))
         return false;
-    bool left_out = with.ok && (with.rows < without.rows || with.grown < without.grown);
-    out->is_found = left_out || is_refusal(&with);
-    out->error = left_out ? NULL : with.error;
+    for (int i = 0; i < n && *which < 0; i++) {
+        all[i].left_out =
+            all[i].ok && (all[i].rows < without[i].rows || all[i].grown < without[i].grown);
+        if (without[i].ok && (all[i].left_out || is_refusal(&all[i]))) {
+            *which = i;
+            *with = all[i];
+        }
+    }
     return true;
 }
 
@@ -249,15 +324,15 @@ static bool try_pair(struct proof *p, const struct app_statement *a, const struc
 
 /* known: the first call makes a row, or meets it, and the second may be asked what it does then. */
 static bool is_kept_by(struct proof *p, const struct app_statement *a, const struct key *k,
-                       const struct arg_set sets[2], bool *known, bool *out, struct err *err)
+                       const struct calls *pair, bool *known, bool *out, struct err *err)
 {
     struct outcome_twice with = {0}, bare = {0};
 
-    if (!run_twice(p, a, k, sets, WHATEVER_ELSE, &bare, err))
+    if (!run_calls(p, a, k, pair, 1, WHATEVER_ELSE, &bare, err))
         return false;
     if (!bare.ok || bare.first == 0)
         return true;
-    if (!run_twice(p, a, k, sets, NOTHING, &with, err))
+    if (!run_calls(p, a, k, pair, 1, NOTHING, &with, err))
         return false;
     *known = !with.ok || with.first > 0;
     *out = *known && with.ok && bare.grown == 0 && with.grown == 0 && with.rows == bare.rows;
@@ -278,20 +353,22 @@ static const char *spelt_otherwise(struct proof *p, const char *value, int nth)
 
 /* Whoever looks for the same value doesn't see those. */
 static bool is_kept_spelt(struct proof *p, const struct app_statement *a, const struct key *k,
-                          const struct arg_set sets[2], bool *out, struct err *err)
+                          const struct calls *own, bool *out, struct err *err)
 {
-    for (int i = 0; i < sets[0].n && *out; i++)
-        for (int nth = 0; nth < 5 && *out; nth++) {
-            struct arg_set pair[2] = {sets[0], copy_of(p, &sets[1])};
-            struct collision c = {0};
+    struct calls *calls = arena_array(p->scratch, struct calls, SPELLINGS * own->sets[0].n + 1);
+    struct outcome_twice with;
+    int n = 0, which;
 
-            if (!sets[0].values[i] || is_beside(p, a->q, k, NULL, i + 1, false))
+    for (int i = 0; i < own->sets[0].n; i++)
+        for (int nth = 0; nth < SPELLINGS && own->sets[0].values[i]; nth++) {
+            if (is_beside(p, a->q, k, NULL, i + 1, false))
                 continue;
-            pair[1].values[i] = spelt_otherwise(p, sets[0].values[i], nth);
-            if (!try_pair(p, a, k, pair, &c, err))
-                return false;
-            *out = !c.is_found;
+            calls[n] = (struct calls) {{own->sets[0], copy_of(p, &own->sets[1])}, NULL};
+            calls[n++].sets[1].values[i] = spelt_otherwise(p, own->sets[0].values[i], nth);
         }
+    if (!try_calls(p, a, k, calls, n, &which, &with, err))
+        return false;
+    *out = which < 0;
     return true;
 }
 
@@ -307,13 +384,13 @@ bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct
     /* Its own row, or one with other keys where that is there already; another one in all else, or in keys. */
     for (int i = 0; i < 4 * q->n_sets && !known; i++) {
         const struct arg_set *own = &q->sets[i / 4];
-        struct arg_set sets[2] = {copy_of(p, own), copy_of(p, own)};
+        struct calls pair = {{copy_of(p, own), copy_of(p, own)}, NULL};
 
-        vary_beside(p, q, k, through, i % 2, OTHER, &sets[1]);
-        if (i % 4 >= 2 && vary_beside(p, q, k, through, i % 2, OTHER + FIRST, &sets[0]) == 0)
+        vary_beside(p, q, k, through, i % 2, OTHER, &pair.sets[1]);
+        if (i % 4 >= 2 && vary_beside(p, q, k, through, i % 2, OTHER + FIRST, &pair.sets[0]) == 0)
             continue;
-        if (!is_kept_by(p, a, k, sets, &known, out, err) ||
-            (*out && !is_kept_spelt(p, a, k, sets, out, err)))
+        if (!is_kept_by(p, a, k, &pair, &known, out, err) ||
+            (*out && !is_kept_spelt(p, a, k, &pair, out, err)))
             return false;
     }
     return true;
@@ -321,7 +398,35 @@ bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct
 
 /* ---- it collides ------------------------------------------------------------------------------------------------- */
 
-/* Does the statement write to the table, by whatever way? Without the index, which may leave out what it writes. */
+static bool is_target(const struct proof *p, const struct query *q, const struct cat_relation *r)
+{
+    const char *path = p->sessions[q->session].search_path;
+
+    for (int i = 0; i < q->facts.n_writes; i++)
+        if (written_table(p, cat_find(&p->now, path, q->facts.writes[i].schema,
+                                      q->facts.writes[i].table)) == r)
+            return true;
+    return false;
+}
+
+/* May it set off something that isn't in its text: functions, triggers, rules? */
+static bool sets_off(const struct proof *p, const struct query *q)
+{
+    const char *path = p->sessions[q->session].search_path;
+
+    for (int i = 0; i < q->facts.functions.n; i++)
+        if (cat_function_print(&p->now, q->facts.functions.items[i].s) != 0)
+            return true;
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct cat_relation *r =
+            cat_find(&p->now, path, q->facts.writes[i].schema, q->facts.writes[i].table);
+        if (r && (r->n_triggers > 0 || r->n_uses > 0 || r->calls || r->kind == 'v'))
+            return true;
+    }
+    return q->facts.is_utility;
+}
+
+/* Does it write to the table by such a way? Without the index, which may leave out what it writes. */
 static bool reaches(struct proof *p, const struct app_statement *a, const struct key *k, bool *out,
                     struct err *err)
 {
@@ -331,7 +436,7 @@ static bool reaches(struct proof *p, const struct app_statement *a, const struct
     struct wire_result looks[2];
 
     *out = false;
-    if (q->facts.n_writes == 0 && q->facts.functions.n == 0 && !q->facts.is_utility)
+    if (!sets_off(p, q))
         return true;
     unique_begin(p, &o, q, k, THE_INDEX);
     int before = ops_add(&o, sql_select_rows_written, NULL, true, false);
@@ -349,29 +454,80 @@ static bool reaches(struct proof *p, const struct app_statement *a, const struct
     return true;
 }
 
-/* The same call again, another one in this parameter, another one in all but this. */
+static void set_collision(struct proof *p, int which, int n, const struct outcome_twice *with,
+                          struct collision *out)
+{
+    out->is_found = which >= 0;
+    if (!out->is_found)
+        return;
+    out->error = with->left_out ? NULL : with->error;
+    out->how = which == 0   ? "the same values"
+               : which <= n ? arena_printf(p->a, "another $%d", which)
+                            : arena_printf(p->a, "nothing the same but $%d", which - n);
+}
+
+/* The same call again, another one in each parameter, another one in all but it. */
+static bool try_others(struct proof *p, const struct app_statement *a, const struct key *k,
+                       const struct calls *own, const char *const *others, struct collision *out,
+                       struct err *err)
+{
+    int n = own->sets[0].n < PARAMS ? own->sets[0].n : PARAMS, which;
+    struct calls calls[1 + 2 * PARAMS];
+    struct outcome_twice with = {0};
+
+    for (int t = 0; t <= 2 * n; t++) {
+        bool but = t > n;
+
+        calls[t] = (struct calls) {{own->sets[0], copy_of(p, &own->sets[1])}, own->prelude};
+        for (int i = 0; i < n; i++)
+            if (t > 0 && (i == (t - 1) % n) != but && others[i])
+                calls[t].sets[1].values[i] = others[i];
+    }
+    if (!try_calls(p, a, k, calls, 1 + 2 * n, &which, &with, err))
+        return false;
+    set_collision(p, which, n, &with, out);
+    return true;
+}
+
+/* With values that no row of ours has, and with those of the other one. */
 static bool try_params(struct proof *p, const struct app_statement *a, const struct key *k,
-                       struct collision *out, struct err *err)
+                       const struct arg_set *own, const char *prelude, struct collision *out,
+                       struct err *err)
+{
+    const struct calls pair = {{*own, *own}, prelude};
+    const char *others[PARAMS] = {NULL}, *ours[PARAMS] = {NULL};
+    bool any = false;
+
+    for (int i = 0; i < own->n && i < PARAMS; i++) {
+        others[i] = other_value(p, a->q, i + 1, own->values[i], OTHER);
+        ours[i] = other_value(p, a->q, i + 1, own->values[i], 0);
+        any |= ours[i] && (!others[i] || strcmp(ours[i], others[i]) != 0);
+        ours[i] = ours[i] ? ours[i] : others[i];
+    }
+    return try_others(p, a, k, &pair, others, out, err) &&
+           (!any || out->is_found || try_others(p, a, k, &pair, ours, out, err));
+}
+
+/* Rows that have the same key outside of a partial index, and what its condition names, for each parameter. */
+static bool try_moves(struct proof *p, const struct app_statement *a, const struct key *k,
+                      struct collision *out, struct err *err)
 {
     const struct arg_set *own = &a->q->sets[0];
-    int n = own->n < PARAMS ? own->n : PARAMS;
-    const char *others[PARAMS];
+    const char *values[NAMED];
+    int n = unique_named(p, k, values, NAMED), params = own->n < PARAMS ? own->n : PARAMS;
 
-    for (int i = 0; i < n; i++)
-        others[i] = other_value(p, a->q, i + 1, own->values[i], OTHER);
-    for (int t = -1; t < 2 * n && !out->is_found; t++) {
-        struct arg_set sets[2] = {*own, copy_of(p, own)};
-        bool but = t >= n;
-        int which = but ? t - n : t;
+    for (int is_out = 0; is_out < 2 && !out->is_found; is_out++) {
+        const char *prelude = unique_alike_sql(p, k, is_out);
 
-        for (int i = 0; i < n; i++)
-            if ((i == which) != but && t >= 0 && others[i])
-                sets[1].values[i] = others[i];
-        out->how =
-            t < 0 ? "the same values"
-                  : arena_printf(p->a, but ? "nothing the same but $%d" : "another $%d", which + 1);
-        if (!try_pair(p, a, k, sets, out, err))
+        if (prelude && !try_params(p, a, k, own, prelude, out, err))
             return false;
+        for (int i = 0; prelude && i < params * n && !out->is_found; i++) {
+            struct arg_set set = copy_of(p, own);
+
+            set.values[i / n] = values[i % n];
+            if (!try_params(p, a, k, &set, prelude, out, err))
+                return false;
+        }
     }
     return true;
 }
@@ -380,10 +536,13 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
                      struct collision *out, struct err *err)
 {
     const struct query *q = a->q;
+    struct calls *calls = arena_array(p->scratch, struct calls, q->n_sets + 1);
     bool any = false, given = q->n_sets > 1;
+    struct outcome_twice with = {0};
+    int which = -1;
 
     *out = (struct collision) {0};
-    if (!q->runs || q->n_sets == 0 || q->is_stand_in)
+    if (!q->runs || q->n_sets == 0 || q->is_stand_in || q->gave_up)
         return true;
     if (!reaches(p, a, k, &any, err))
         return false;
@@ -391,14 +550,16 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
         return true;
     for (int i = 0; i < q->n_sets; i++)
         given &= q->sets[i].is_given;
-    for (int i = 1; given && i < q->n_sets && !out->is_found; i++) {
-        const struct arg_set sets[2] = {q->sets[0], q->sets[i]};
-        out->how = "the next row of its -- args:";
-        if (!try_pair(p, a, k, sets, out, err))
-            return false;
-    }
+    for (int i = 1; given && i < q->n_sets; i++)
+        calls[i - 1] = (struct calls) {{q->sets[0], q->sets[i]}, NULL};
+    if (given && !try_calls(p, a, k, calls, q->n_sets - 1, &which, &with, err))
+        return false;
+    if (which >= 0)
+        *out = (struct collision) {
+            true, false, "the next row of its -- args:", with.left_out ? NULL : with.error};
     if (out->is_found)
         return true;
     out->is_made_up = given;
-    return try_params(p, a, k, out, err);
+    return try_params(p, a, k, &q->sets[0], NULL, out, err) &&
+           (out->is_found || is_target(p, q, k->r) || try_moves(p, a, k, out, err));
 }
