@@ -361,7 +361,8 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         if (!way.c || (!way.plan && begins))
             continue;
         bool is_fine = way.plan && sync_is_implied(p, state, k->r, k->index);
-        if (!is_fine && !unique_is_kept(p, a, k, way.plan, &is_fine, err))
+        if (!is_fine && !(way.brings ? unique_moves_apart(p, a, k, &is_fine, err)
+                                     : unique_is_kept(p, a, k, way.plan, &is_fine, err)))
             return false;
         any |= !is_fine;
         if (is_fine || limited_has(p, a, culprit_of(p, state, k, &way)))
@@ -369,12 +370,13 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         report(p, a, w, state, k, f, &way);
         told = way.plan != NULL;
     }
-    struct collision c = {0};
-    if (!fails && !any && !begins && !limited_has(p, a, state) &&
-        !unique_collides(p, a, k, &c, err))
+    if (fails || any || begins || limited_has(p, a, state))
+        return true;
+    if (!known->has_collision && !unique_collides(p, a, k, &known->collision, err))
         return false;
-    if (c.is_found)
-        report_collision(p, a, w, state, k, &c);
+    known->has_collision = true;
+    if (known->collision.is_found)
+        report_collision(p, a, w, state, k, &known->collision);
     return true;
 }
 

@@ -38,12 +38,24 @@ int unique_named(struct proof *p, const struct key *k, const char **out, int mos
 /* Gives all rows the same key; is_out: and what hardly any condition asks for. NULL: it is about all rows. */
 const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out);
 
+/* ---- unique_values.c: what another call is given -------------------------------------------------------------- */
+
+#define UNIQUE_OTHER 11 /* a variant: neither of a row of ours, nor of what an INSERT gives */
+/* Instead of the value of a parameter; variant 0: what the other one of our rows has. NULL: none is known. */
+const char *unique_other_value(struct proof *p, const struct query *q, int param, const char *value,
+                               int variant);
+struct arg_set unique_copy(struct proof *p, const struct arg_set *set);
+
 /* ---- unique_twice.c: the statement run twice, with the index and without it ------------------------------------- */
 
 /* A second row with the same key isn't made, whether there is the index or not: the statement sees to that itself.
  * through: whose sync makes the key of other columns; NULL: it is written as it is. */
 bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
                     const struct plan *through, bool *out, struct err *err) MUST_CHECK;
+
+/* The same of an UPDATE that takes rows into a partial index: of two with the same key it takes in one. */
+bool unique_moves_apart(struct proof *p, const struct app_statement *a, const struct key *k,
+                        bool *out, struct err *err) MUST_CHECK;
 
 struct collision {     /* of two calls */
     bool is_found;     /* the second one works without the index, and not as well with it */

@@ -134,19 +134,6 @@ static bool try_args(struct proof *p, struct move *m, const struct cat_column *c
     return true;
 }
 
-static const char *prelude_sql(struct proof *p, const struct cat_relation *r, const char *column,
-                               const char *value)
-{
-    AUTO(str) sql = {0};
-
-    cat_add_update(&sql, r, column);
-    if (value)
-        sql_literal(&sql, value);
-    else
-        str_add(&sql, "NULL");
-    return arena_strdup(p->scratch, str_text(&sql));
-}
-
 /* From rows as they are, and from rows that have something else in the column. */
 static bool try_column(struct proof *p, struct move *m, const struct cat_column *c,
                        const char *condition, struct err *err)
@@ -159,10 +146,10 @@ static bool try_column(struct proof *p, struct move *m, const struct cat_column 
     n = n < VALUES ? n : VALUES;
     if (!try_args(p, m, c, NULL, values, n, err) ||
         !(m->is_seen || !other ||
-          try_args(p, m, c, prelude_sql(p, m->k->r, c->name, other), values, n, err)))
+          try_args(p, m, c, limits_change_sql(p, m->k->r, c->name, other), values, n, err)))
         return false;
     for (int i = 0; i < n && !m->is_seen; i++)
-        if (!try_args(p, m, c, prelude_sql(p, m->k->r, c->name, values[i]), values, n, err))
+        if (!try_args(p, m, c, limits_change_sql(p, m->k->r, c->name, values[i]), values, n, err))
             return false;
     return true;
 }

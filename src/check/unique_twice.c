@@ -1,7 +1,6 @@
 /* Two calls of a statement whose rows may have the same key, in a transaction that is taken back: as the table is, and
  * without the index. What differs is the index's doing.
  */
-#include "check/seed.h"
 #include "check/synced.h"
 #include "check/unique.h"
 #include "check/writes.h"
@@ -11,9 +10,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define OTHER                                                                                      \
-    11 /* variant of another value: neither of a row of ours, nor of what an INSERT gives */
-#define OTHERS 4 /* that are tried */
 #define FIRST 20 /* variants on, for the first call */
 #define PARAMS 8
 #define NAMED 3
@@ -170,7 +166,7 @@ static bool run_calls(struct proof *p, const struct app_statement *a, const stru
                       const struct calls *calls, int n, enum without without,
                       struct outcome_twice *out, struct err *err)
 {
-    struct query *q = a->q;
+    const struct query *q = a->q;
     int room = unique_room(q, k) + 8 * n;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
@@ -184,73 +180,12 @@ static bool run_calls(struct proof *p, const struct app_statement *a, const stru
         at[i] = add_calls(&o, q, &calls[i], str_text(&count));
     if (!unique_run(p, &o, r, err))
         return false;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         out[i] = outcome_of(p, r, &at[i]);
-        q->gave_up |= out[i].state && is_too_long(out[i].state, out[i].error);
-    }
     return true;
 }
 
 /* ---- the second call's arguments ----------------------------------------------------------------------------- */
-
-/* For a column, or where none is known for a parameter of a type. */
-static const char *nth_value(struct proof *p, const struct cat_column *c, unsigned type,
-                             int variant)
-{
-    return c ? column_value(p, &p->now, c, variant)
-             : value_of(p->scratch, &p->now, type, 0, -1, variant);
-}
-
-/* variant 0: what the other one of our rows has; NULL: the value is of neither. */
-static const char *another(struct proof *p, const struct cat_column *c, unsigned type,
-                           const char *value, int variant)
-{
-    if (variant > 0)
-        return nth_value(p, c, type, variant);
-    for (int own = 1; own <= 2; own++) {
-        const char *v = nth_value(p, c, type, own);
-
-        if (v && strcmp(v, value) == 0)
-            return nth_value(p, c, type, 3 - own);
-    }
-    return NULL;
-}
-
-/* NULL: none is known. */
-static const char *other_value(struct proof *p, const struct query *q, int param, const char *value,
-                               int variant)
-{
-    const struct cat_relation *r = NULL;
-    bool is_written = false, by_insert = false;
-    const struct cat_column *c = args_column(p, q, param, &r, &is_written, &by_insert);
-    const struct description *d = q->shape[p->state];
-
-    for (int n = 0; value && n < OTHERS; n++) {
-        const char *v = NULL;
-        if (!c)
-            v = d && param <= d->n_params
-                    ? another(p, NULL, d->params[param - 1], value, variant ? variant + n : 0)
-                    : NULL;
-        else if (seed_parents_value(p, r, c, 1))
-            v = seed_parents_value(p, r, c, 1 + n);
-        else if (is_written)
-            v = another(p, c, 0, value, variant ? variant + n : 0);
-        for (int i = 0, nth = 0; c && !is_written && i < p->n_seeds; i++)
-            if (p->seeds[i].relation == r->oid && nth++ == n)
-                v = seed_value(&p->seeds[i], c->name);
-        if (v && strcmp(v, value) != 0)
-            return v;
-    }
-    return NULL;
-}
-
-static struct arg_set copy_of(struct proof *p, const struct arg_set *set)
-{
-    struct arg_set copy = {arena_array(p->scratch, const char *, set->n + 1), set->n, false, true};
-
-    memcpy(copy.values, set->values, sizeof *set->values * (size_t) set->n);
-    return copy;
-}
 
 /* Does it go into the table, beside the key? keys: into another one. */
 static bool is_beside(struct proof *p, const struct query *q, const struct key *k,
@@ -274,7 +209,7 @@ static int vary_beside(struct proof *p, const struct query *q, const struct key 
 
     for (int i = 0; i < set->n; i++) {
         const char *v = is_beside(p, q, k, through, i + 1, keys)
-                            ? other_value(p, q, i + 1, set->values[i], variant)
+                            ? unique_other_value(p, q, i + 1, set->values[i], variant)
                             : NULL;
         if (v)
             set->values[i] = v;
@@ -289,7 +224,7 @@ static bool is_refusal(const struct outcome_twice *t)
            (strcmp(t->state, "23505") == 0 || strcmp(t->state, "23P01") == 0);
 }
 
-/* Which of them is the first one that collides; -1: none. left_out: not refused. */
+/* Which of them is the first one that collides; -1: none. */
 static bool try_calls(struct proof *p, const struct app_statement *a, const struct key *k,
                       const struct calls *calls, int n, int *which, struct outcome_twice *with,
                       struct err *err)
@@ -363,7 +298,7 @@ static bool is_kept_spelt(struct proof *p, const struct app_statement *a, const 
         for (int nth = 0; nth < SPELLINGS && own->sets[0].values[i]; nth++) {
             if (is_beside(p, a->q, k, NULL, i + 1, false))
                 continue;
-            calls[n] = (struct calls) {{own->sets[0], copy_of(p, &own->sets[1])}, NULL};
+            calls[n] = (struct calls) {{own->sets[0], unique_copy(p, &own->sets[1])}, NULL};
             calls[n++].sets[1].values[i] = spelt_otherwise(p, own->sets[0].values[i], nth);
         }
     if (!try_calls(p, a, k, calls, n, &which, &with, err))
@@ -384,10 +319,11 @@ bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct
     /* Its own row, or one with other keys where that is there already; another one in all else, or in keys. */
     for (int i = 0; i < 4 * q->n_sets && !known; i++) {
         const struct arg_set *own = &q->sets[i / 4];
-        struct calls pair = {{copy_of(p, own), copy_of(p, own)}, NULL};
+        struct calls pair = {{unique_copy(p, own), unique_copy(p, own)}, NULL};
 
-        vary_beside(p, q, k, through, i % 2, OTHER, &pair.sets[1]);
-        if (i % 4 >= 2 && vary_beside(p, q, k, through, i % 2, OTHER + FIRST, &pair.sets[0]) == 0)
+        vary_beside(p, q, k, through, i % 2, UNIQUE_OTHER, &pair.sets[1]);
+        if (i % 4 >= 2 &&
+            vary_beside(p, q, k, through, i % 2, UNIQUE_OTHER + FIRST, &pair.sets[0]) == 0)
             continue;
         if (!is_kept_by(p, a, k, &pair, &known, out, err) ||
             (*out && !is_kept_spelt(p, a, k, &pair, out, err)))
@@ -478,7 +414,7 @@ static bool try_others(struct proof *p, const struct app_statement *a, const str
     for (int t = 0; t <= 2 * n; t++) {
         bool but = t > n;
 
-        calls[t] = (struct calls) {{own->sets[0], copy_of(p, &own->sets[1])}, own->prelude};
+        calls[t] = (struct calls) {{own->sets[0], unique_copy(p, &own->sets[1])}, own->prelude};
         for (int i = 0; i < n; i++)
             if (t > 0 && (i == (t - 1) % n) != but && others[i])
                 calls[t].sets[1].values[i] = others[i];
@@ -499,8 +435,8 @@ static bool try_params(struct proof *p, const struct app_statement *a, const str
     bool any = false;
 
     for (int i = 0; i < own->n && i < PARAMS; i++) {
-        others[i] = other_value(p, a->q, i + 1, own->values[i], OTHER);
-        ours[i] = other_value(p, a->q, i + 1, own->values[i], 0);
+        others[i] = unique_other_value(p, a->q, i + 1, own->values[i], UNIQUE_OTHER);
+        ours[i] = unique_other_value(p, a->q, i + 1, own->values[i], 0);
         any |= ours[i] && (!others[i] || strcmp(ours[i], others[i]) != 0);
         ours[i] = ours[i] ? ours[i] : others[i];
     }
@@ -522,7 +458,7 @@ static bool try_moves(struct proof *p, const struct app_statement *a, const stru
         if (prelude && !try_params(p, a, k, own, prelude, out, err))
             return false;
         for (int i = 0; prelude && i < params * n && !out->is_found; i++) {
-            struct arg_set set = copy_of(p, own);
+            struct arg_set set = unique_copy(p, own);
 
             set.values[i / n] = values[i % n];
             if (!try_params(p, a, k, &set, prelude, out, err))
@@ -562,4 +498,64 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
     out->is_made_up = given;
     return try_params(p, a, k, &q->sets[0], NULL, out, err) &&
            (out->is_found || is_target(p, q, k->r) || try_moves(p, a, k, out, err));
+}
+
+/* ---- rows that it takes in ------------------------------------------------------------------------------------------ */
+
+/* The same call for the other row: what rows are found by is another. */
+static struct calls for_other_row(struct proof *p, const struct query *q, const struct arg_set *own)
+{
+    struct calls calls = {{*own, unique_copy(p, own)}, NULL};
+
+    for (int i = 0; i < own->n; i++) {
+        const struct cat_relation *r = NULL;
+        bool is_written = false, by_insert = false;
+        const struct cat_column *c = args_column(p, q, i + 1, &r, &is_written, &by_insert);
+        const char *v =
+            c && !is_written ? unique_other_value(p, q, i + 1, own->values[i], 0) : NULL;
+
+        calls.sets[1].values[i] = v ? v : own->values[i];
+    }
+    return calls;
+}
+
+/* Where both rows have the same key it leaves the second one alone, and else it doesn't. */
+static bool is_choosy(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct arg_set *own, const char *alike, bool *out, struct err *err)
+{
+    struct calls calls[2] = {for_other_row(p, a->q, own), for_other_row(p, a->q, own)};
+    struct outcome_twice with[2] = {0};
+
+    calls[0].prelude = alike;
+    if (!run_calls(p, a, k, calls, 2, THE_INDEX, with, err))
+        return false;
+    *out |= with[0].ok && with[1].ok && with[0].first > 0 && with[0].rows == 0 &&
+            with[1].first > 0 && with[1].rows > 0;
+    return true;
+}
+
+bool unique_moves_apart(struct proof *p, const struct app_statement *a, const struct key *k,
+                        bool *out, struct err *err)
+{
+    const struct arg_set *own = a->q->n_sets > 0 ? &a->q->sets[0] : NULL;
+    const char *values[NAMED], *alike = unique_alike_sql(p, k, false);
+    int n = unique_named(p, k, values, NAMED);
+    struct collision met = {0};
+
+    *out = false;
+    if (!own || !a->q->runs || !alike)
+        return true;
+    if (!is_choosy(p, a, k, own, alike, out, err))
+        return false;
+    for (int i = 0; i < (own->n < PARAMS ? own->n : PARAMS) * n; i++) {
+        struct arg_set set = unique_copy(p, own);
+
+        set.values[i / n] = values[i % n];
+        if (!is_choosy(p, a, k, &set, alike, out, err))
+            return false;
+    }
+    if (*out && !try_moves(p, a, k, &met, err))
+        return false;
+    *out &= !met.is_found;
+    return true;
 }
