@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-enum { VERBS = 3 }; /* inserted, updated, deleted */
-
 #define VALUES_MAX 32 /* columns of a table that are looked at */
 
 struct values { /* that it sets off in one table */
@@ -62,16 +60,16 @@ static bool is_asked(const struct proof *p, const struct app_statement *a, int s
 
 /* ---- what they read -------------------------------------------------------------------------------------------- */
 
-static int64_t counted(const struct wire_result *r, const char *relation, int verb)
+static int64_t counted(const struct wire_result *r, unsigned relation, enum effect_verb verb)
 {
-    for (int i = 0; i < r->n_rows; i++)
-        if (strcmp(r->cell[i][0], relation) == 0)
-            return strtoll(r->cell[i][1 + verb], NULL, 10);
+    for (int i = 0; r->ok && i < r->n_rows; i++)
+        if (strtoul(r->cell[i][0], NULL, 10) == relation)
+            return strtoll(r->cell[i][1 + (int) verb], NULL, 10);
     return 0;
 }
 
 /* The server counts on from transaction to transaction, until it finds the time to hand its counts in. */
-static int64_t rows_of(const struct wire_result looks[2], const char *relation, int verb)
+int64_t effects_rows(const struct wire_result looks[2], unsigned relation, enum effect_verb verb)
 {
     return counted(&looks[1], relation, verb) - counted(&looks[0], relation, verb);
 }
@@ -256,7 +254,7 @@ bool effects_before(struct proof *p, int state, struct effects **out, struct err
 static void report(struct proof *p, const struct effect *e, int state, const struct cat_relation *r,
                    int verb)
 {
-    static const char *const words[VERBS] = {"written to", "changed in", "deleted from"};
+    static const char *const words[EFFECT_VERBS] = {"written to", "changed in", "deleted from"};
     const char *message = arena_printf(
         p->a,
         "the same statement sets off less than before: no row, or fewer, is %s \"%s\" with it, "
@@ -276,12 +274,12 @@ static bool compare(struct proof *p, const struct effect *e, const struct wire_r
                     int state)
 {
     for (int i = 0; i < e->looks[1].n_rows; i++) {
-        const char *relation = e->looks[1].cell[i][0];
-        const struct cat_relation *r =
-            cat_by_oid(&p->before, (unsigned) strtoul(relation, NULL, 10));
+        unsigned relation = (unsigned) strtoul(e->looks[1].cell[i][0], NULL, 10);
+        const struct cat_relation *r = cat_by_oid(&p->before, relation);
 
-        for (int v = 0; r && v < VERBS; v++)
-            if (rows_of(now, relation, v) < rows_of(e->looks, relation, v) &&
+        for (int v = 0; r && v < EFFECT_VERBS; v++)
+            if (effects_rows(now, relation, (enum effect_verb) v) <
+                    effects_rows(e->looks, relation, (enum effect_verb) v) &&
                 effects_are_read(p, &p->before, r, NULL, state)) {
                 report(p, e, state, r, v);
                 return true;

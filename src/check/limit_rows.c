@@ -138,7 +138,7 @@ void limits_add_rows(struct proof *p, const struct app_statement *a, int state, 
 
 /* ---- rows that a statement finds -------------------------------------------------------------------------------- */
 
-static const char *change_sql(struct proof *p, const struct cat_relation *r, const char *column,
+const char *limits_change_sql(struct proof *p, const struct cat_relation *r, const char *column,
                               const char *value)
 {
     AUTO(str) sql = {0};
@@ -181,7 +181,7 @@ static bool prelude_of(struct proof *p, const struct app_statement *a, const str
                     : limit_values_named(p, l, r, c, values);
 
         for (int v = 0; v < n; v++) {
-            const char *sql = change_sql(p, r, c->name, values[v]);
+            const char *sql = limits_change_sql(p, r, c->name, values[v]);
             if (!found_after(p, a, sql, &found, err))
                 return false;
             if (found > 0) {
@@ -256,7 +256,7 @@ void limits_add_beside(struct proof *p, const struct app_statement *a, int state
                         ? limit_values_named(p, l, r, &r->columns[c], values)
                         : 0;
             for (int v = 0; v < n && v < BESIDE; v++)
-                copy_tries(l, first, upto, change_sql(p, r, r->columns[c].name, values[v]));
+                copy_tries(l, first, upto, limits_change_sql(p, r, r->columns[c].name, values[v]));
         }
     }
 }
@@ -268,7 +268,7 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
 {
     const struct query *q = t->a->q;
     const char *path = p->sessions[q->session].search_path;
-    const char *change = t->from ? change_sql(p, t->from, t->column, t->value) : t->prelude;
+    const char *change = t->from ? limits_change_sql(p, t->from, t->column, t->value) : t->prelude;
     struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
     struct wire_result r[7] = {0};
     AUTO(str) empty = {0};

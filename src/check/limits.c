@@ -3,6 +3,7 @@
  * proved to be safe.
  */
 #include "check/limits.h"
+#include "check/unique.h"
 
 /* ---- whom a step may restrict ---------------------------------------------------------------------------- */
 
@@ -155,8 +156,7 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
         : deletes ? "delete what points at them first, in a release before this one, or let the "
                     "foreign key do so (ON DELETE)"
         : strcmp(r->sqlstate, "23505") == 0
-            ? "let the statement say what is to happen when the value is taken (ON CONFLICT), in a "
-              "release before this one, or give -- args: rows that differ in the column"
+            ? UNIQUE_WAY "; or give -- args: rows that differ in the column"
             : "keep such values out in the statement (COALESCE, a cast) in a release before this "
               "one; a check in the application can't be seen from here");
     f->sqlstate = arena_strdup(p->a, r->sqlstate);

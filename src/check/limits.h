@@ -64,6 +64,9 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
 /* The same tries where the row that is found has something else in columns that the restriction names as well. */
 void limits_add_beside(struct proof *p, const struct app_statement *a, int state, int first,
                        struct limits *l);
+/* An UPDATE of all rows; value NULL: SQL NULL. */
+const char *limits_change_sql(struct proof *p, const struct cat_relation *r, const char *column,
+                              const char *value);
 /* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);

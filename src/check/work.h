@@ -615,6 +615,9 @@ bool effects_after(struct proof *p, int state, const struct effects *l, struct e
  * column NULL: whatever of it. */
 bool effects_are_read(const struct proof *p, const struct catalogue *c,
                       const struct cat_relation *r, const char *column, int state);
+enum effect_verb { EFFECT_INSERTED, EFFECT_UPDATED, EFFECT_DELETED, EFFECT_VERBS };
+/* How many rows of a relation came between two looks, each of sql_select_rows_written. */
+int64_t effects_rows(const struct wire_result looks[2], unsigned relation, enum effect_verb verb);
 /* The print of a question: was it asked before? */
 bool asked_before(struct proof *p, uint64_t print);
 

@@ -1,0 +1,80 @@
+/* unique: a new index that refuses rows, and what may meet it. For unique.c and the files named after it. */
+#ifndef PHASEGATE_CHECK_UNIQUE_H
+#define PHASEGATE_CHECK_UNIQUE_H
+
+#include "check/ops.h"
+
+struct key { /* a new index that refuses rows */
+    const struct cat_relation *r;
+    const struct cat_index *index;
+};
+
+/* The columns of the index, and what its expressions name. */
+bool unique_has_column(const struct key *k, const struct cat_column *c);
+bool unique_writes(const struct fact_write *w, const struct cat_column *c);
+/* A default that is another one in every row that leaves the column out. */
+bool unique_is_moving(const char *fallback);
+
+/* What is to be done about a row whose key is taken. */
+#define UNIQUE_WAY                                                                                 \
+    "let the statement itself say what is to happen then, in a release before this one: change "   \
+    "the row that is there, or add none (INSERT ... SELECT ... WHERE NOT EXISTS) where one less "  \
+    "is what the application wants; ON CONFLICT needs this index for its target, and without a "   \
+    "target DO NOTHING loses the row without a word"
+
+/* ---- unique_partial.c: an index over some of the rows --------------------------------------------------------- */
+
+/* May it take in a row that the statement leaves behind? Where the server can't say, it may. */
+bool unique_may_enter(struct proof *p, const struct key *k, const struct fact_write *w, bool *out,
+                      struct err *err) MUST_CHECK;
+/* The column by which an UPDATE takes rows into it that weren't there: what they have in the key was never held apart.
+ * NULL: it doesn't. */
+bool unique_brings(struct proof *p, const struct app_statement *a, const struct key *k,
+                   const struct fact_write *w, const struct cat_column **out,
+                   struct err *err) MUST_CHECK;
+
+/* Constants of its condition. */
+int unique_named(struct proof *p, const struct key *k, const char **out, int most);
+/* Gives all rows the same key; is_out: and what hardly any condition asks for. NULL: it is about all rows. */
+const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out);
+
+/* ---- unique_values.c: what another call is given -------------------------------------------------------------- */
+
+#define UNIQUE_OTHER 11 /* a variant: neither of a row of ours, nor of what an INSERT gives */
+/* Instead of the value of a parameter; variant 0: what the other one of our rows has. NULL: none is known. */
+const char *unique_other_value(struct proof *p, const struct query *q, int param, const char *value,
+                               int variant);
+struct arg_set unique_copy(struct proof *p, const struct arg_set *set);
+
+/* ---- unique_twice.c: the statement run twice, with the index and without it ------------------------------------- */
+
+/* A second row with the same key isn't made, whether there is the index or not: the statement sees to that itself.
+ * through: whose sync makes the key of other columns; NULL: it is written as it is. */
+bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
+                    const struct plan *through, bool *out, struct err *err) MUST_CHECK;
+
+/* The same of an UPDATE that takes rows into a partial index: of two with the same key it takes in one. */
+bool unique_moves_apart(struct proof *p, const struct app_statement *a, const struct key *k,
+                        bool *out, struct err *err) MUST_CHECK;
+
+struct collision {     /* of two calls */
+    bool is_found;     /* the second one works without the index, and not as well with it */
+    bool is_made_up;   /* not by the author's rows, of which there are several */
+    const char *how;   /* in which parameters the second one is another; */
+    const char *error; /* how it was refused; NULL: its row was left out */
+};
+/* Of a statement that writes to the table by whatever way: a trigger, a function. */
+bool unique_collides(struct proof *p, const struct app_statement *a, const struct key *k,
+                     struct collision *out, struct err *err) MUST_CHECK;
+
+/* A transaction as the owner, as a release's role may not take indexes away: begun, with what comes before the statement
+ * in its own; the statement; and all of it run and taken back. */
+enum without { NOTHING, THE_INDEX, WHATEVER_ELSE }; /* is taken away in it */
+void unique_begin(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
+                  enum without without);
+int unique_call(struct ops *o, const struct query *q, const struct arg_set *set);
+bool unique_run(struct proof *p, struct ops *o, struct wire_result *r, struct err *err) MUST_CHECK;
+/* Ops that unique_begin and unique_run need room for. */
+int unique_room(const struct query *q, const struct key *k);
+
+#endif
