@@ -128,6 +128,14 @@ static const char *way_of_sync(const struct limit_try *t, const struct plan *syn
                  "when no live release writes the old one any more";
 }
 
+static bool has_delete(const struct query *q)
+{
+    for (int i = 0; i < q->facts.n_writes; i++)
+        if (q->facts.writes[i].verb == VERB_DELETE)
+            return true;
+    return false;
+}
+
 static struct finding *report_try(struct proof *p, const struct limit_try *t, int state,
                                   const struct wire_result *r)
 {
@@ -141,7 +149,7 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     const struct plan *sync = sync_begins(p, state);
     int culprit = sync ? culprit_of(p, state, sync, r) : state;
     /* Rows that the statement itself asks for are deleted, whatever the application hands in. */
-    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync;
+    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync && has_delete(t->a->q);
     struct finding *f = finding_of_state(
         p, t->a, w, culprit, deletes ? "restriction-breaks-old-writes" : "unproven-write",
         sync
@@ -395,14 +403,61 @@ static bool does_else(struct proof *p, struct limits *l, int i, const struct wir
     return true;
 }
 
+/* Does the statement itself write a column of the foreign key that refused it? */
+static bool writes_key(const struct proof *p, const struct limit_try *t,
+                       const struct wire_result *refused)
+{
+    const char *name = quoted_name(p->scratch, refused->message, "foreign key constraint");
+    const struct cat_relation *r = cat_by_oid(&p->now, t->from->oid);
+
+    for (int i = 0; name && r && i < r->n_constraints; i++) {
+        const struct cat_constraint *k = &r->constraints[i];
+
+        for (int c = 0; strcmp(k->name, name) == 0 && c < k->n_columns; c++) {
+            const struct cat_column *own = cat_column_number(r, k->columns[c]);
+
+            for (int w = 0; own && w < t->a->q->facts.n_writes; w++)
+                if (text_list_has(&t->a->q->facts.writes[w].columns, own->name))
+                    return true;
+        }
+    }
+    return false;
+}
+
+/* A row that its own transaction has changed before is held against foreign keys that its UPDATE leaves alone, and such
+ * is every row that was given a value. Without another value, does it fail as well? */
+static bool is_own_change(struct proof *p, const struct limit_try *t, const struct wire_result *r,
+                          bool *out, struct err *err)
+{
+    struct limit_try same = *t;
+    struct wire_result now = {0};
+    AUTO(str) sql = {0};
+
+    *out = false;
+    if (!t->from || strcmp(r->sqlstate, "23503") != 0 || writes_key(p, t, r))
+        return true;
+    cat_add_update(&sql, t->from, t->column);
+    sql_ident(&sql, t->column);
+    same.from = NULL;
+    same.prelude = str_text(&sql);
+    if (!limits_run_rows(p, &same, &now, err))
+        return false;
+    *out = !now.ok && !now.skipped && strcmp(now.sqlstate, r->sqlstate) == 0;
+    return true;
+}
+
 static bool after_refused(struct proof *p, struct limits *l, int state, int i,
                           const struct wire_result *r, struct err *err)
 {
     struct limit_try *t = &l->tries[i];
     bool is_new_side = l->sync && is_of_new_side(t, l->sync);
-    bool known = false, as_before = false;
+    bool known = false, as_before = false, is_own = false;
 
     if (is_of_unique(t->a->q, r))
+        return true;
+    if (!is_own_change(p, t, r, &is_own, err))
+        return false;
+    if (is_own)
         return true;
     if (is_new_side && !was_refused(p, t, l->sync, &known, &as_before, err))
         return false;
