@@ -76,6 +76,22 @@ class Replaced(check_project.Case):
         for done in (p.check(), p.check("--static")):
             self.assertNotIn("destructive-without-precheck", [f["rule"] for f in done.findings], done)
 
+    def test_what_comes_back_finds_another_of_its_name(self):
+        for base, drop, make, way in (
+                ("; ALTER TABLE orders ADD CONSTRAINT known CHECK (status IN ('new', 'done'))", "ALTER TABLE orders DROP CONSTRAINT known",
+                 "ALTER TABLE orders ADD CONSTRAINT known CHECK (status IN ('new', 'done', 'gone')) NOT VALID", "one step drop the old one"),
+                ("", "ALTER TABLE orders DROP COLUMN note", "ALTER TABLE orders ADD COLUMN note int", "in a later plan")):
+            p = plan("again", phases={"contract": steps("1.1.0", drop, make)},
+                     data_checks=[{"id": "unused", "sql": "SELECT count(note) FROM orders", "expect": "= 0"}])
+            found = self.red(self.project(baseline=T + base, releases={"1.0.0": GET, "1.1.0": GET}, plans=[p]), "step-fails-on-shadow", step="s0")
+            self.assertIn("restore, which brings back what the step hides, fails: ", found["message"])
+            self.assertIn("give the new one another name", found["help"])
+            self.assertIn(way, found["help"])
+            one = plan("again", phases={"contract": steps("1.1.0", "%s; %s" % (drop, make))},
+                       data_checks=[{"id": "unused", "sql": "SELECT count(note) FROM orders", "expect": "= 0"}])
+            again = self.project(baseline=T + base, releases={"1.0.0": GET, "1.1.0": GET}, plans=[one]).check()
+            self.assertNotIn("step-fails-on-shadow", [f["rule"] for f in again.findings], again)
+
     def test_a_column_with_it_still_is(self):
         p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
                          plans=[self.contract("ALTER TABLE orders DROP COLUMN note, ALTER COLUMN status DROP NOT NULL")])
