@@ -98,6 +98,26 @@ class Replaced(check_project.Case):
         self.assertIn("destructive-without-precheck", [f["rule"] for f in p.check().findings])
 
 
+class Blamed(check_project.Case):
+    """The step that is named is the one after which it fails first."""
+
+    def test_rows_of_one_plan_and_a_step_of_another(self):
+        base = ("CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE bills (id int PRIMARY KEY, due date); "
+                "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+                "CREATE TRIGGER noted BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION note(); "
+                "INSERT INTO users VALUES (1, 'ann'); INSERT INTO bills VALUES (1, '2026-01-01')")
+        add = "-- name: Add\n-- args: (7, 'ann')\nINSERT INTO users (id, name) VALUES ($1, $2);\n"
+        shown = plan("shown", 20261114093000, sync={"table": "users", "forward": {"shown": "name"}, "reverse": {"name": "shown"}, "by": "trigger"},
+                     phases={"expand": steps("1.1.0", "ALTER TABLE users ADD COLUMN shown text", "CREATE UNIQUE INDEX CONCURRENTLY shown ON users (shown)"),
+                             "dual_read": {"release": "1.2.0", "backfill": [{"id": "fill"}]}})
+        due = plan("due", 20261114093001, phases={
+            "contract": steps("1.3.0", "ALTER TABLE bills ADD CONSTRAINT due CHECK (due IS NOT NULL) NOT VALID")})
+        done = self.project(baseline=base, releases={v: add for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}, plans=[shown, due]).check()
+        errors = {(f["plan"], f["step"]) for f in done.findings if f["severity"] == "error"}
+        self.assertIn(("shown", "backfill/fill"), errors, done)
+        self.assertEqual({p for p, _ in errors}, {"shown"}, done)
+
+
 class Roles(check_project.Case):
     BASE = "CREATE ROLE app; " + T + "; GRANT SELECT ON orders TO app"
 
