@@ -194,6 +194,34 @@ static bool run_alone(struct proof *p, struct query *q, int state, struct err *e
            go_on(p, q, state, &r, reached, err);
 }
 
+/* It ran where its tables were half made, and its phase goes on to restrict them: with other arguments? */
+static bool run_again(struct proof *p, struct query *q, int state, struct err *err)
+{
+    struct arg_set kept = q->sets[0];
+    struct wire_result r = {0};
+    bool reached = true;
+
+    kept.values = arena_array(p->a, const char *, kept.n + 1);
+    memcpy(kept.values, q->sets[0].values, sizeof *kept.values * (size_t) kept.n);
+    if (!job_run_once(p, q, 0, &r, &reached, &q->run[state], err))
+        return false;
+    if (!(r.ok && reached) && !go_on(p, q, state, &r, reached, err))
+        return false;
+    if (q->run[state] && q->run[state]->ok && q->runs)
+        return true;
+    /* It is told as it was. */
+    q->sets[0] = kept;
+    q->runs = true;
+    q->run[state] = NULL;
+    return true;
+}
+
+static bool is_run_again(const struct proof *p, struct query *q, int state)
+{
+    return q->runs && q->probed_state == state && q->n_sets > 0 && q->sets[0].n > 0 &&
+           !q->sets[0].is_given && job_may_run(p, q) && brought_by_phase(p, q, state);
+}
+
 /* A query may prepare in an earlier state than it runs in: the column is there, and the trigger that fills the other
  * one isn't yet. So it is tried again until it runs. */
 bool first_runs(struct proof *p, int state, int session, struct err *err)
@@ -205,7 +233,11 @@ bool first_runs(struct proof *p, int state, int session, struct err *err)
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
-        if (q->session != session || q->runs || !q->shape[state] || !job_can_run(q))
+        if (q->session != session || !q->shape[state] || !job_can_run(q))
+            continue;
+        if (q->runs && is_run_again(p, q, state) && !run_again(p, q, state, err))
+            return false;
+        if (q->runs)
             continue;
         if (!job_may_run(p, q) || (q->has_args && q->probed_state != state)) {
             q->run[state] = from >= 0 ? q->run[from] : NULL;

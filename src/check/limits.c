@@ -212,6 +212,8 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
+        if (brought_by_phase(p, a->q, state))
+            continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
             int first = l->n;
@@ -309,7 +311,8 @@ static bool report_unrun_writers(struct proof *p, int state, struct err *err)
         struct finding *f;
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
-            p->t.releases[a->release].is_projected || !writes_restricted(p, a, state))
+            p->t.releases[a->release].is_projected || brought_by_phase(p, a->q, state) ||
+            !writes_restricted(p, a, state))
             continue;
         bool now = false;
         if (!runs_now(p, a, &now, err))

@@ -558,6 +558,9 @@ bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
+/* brought.c: is the query one that can't be prepared before the expand phase that makes this state? */
+bool brought_by_phase(const struct proof *p, const struct query *q, int state);
+
 /* fitting.c: before a backfill; rows that were made get values with which a CHECK takes what it makes of them. */
 bool fitting_rows(struct proof *p, const char *schema, const char *table, const char *backfill,
                   struct err *err);

@@ -118,6 +118,42 @@ class Blamed(check_project.Case):
         self.assertEqual({p for p, _ in errors}, {"shown"}, done)
 
 
+class WrittenForIt(check_project.Case):
+    """A statement that can't be there before the column is has known its restrictions all along, if expand makes both."""
+
+    RATE = "-- name: Rate\nUPDATE orders SET rating = $2 WHERE id = $1;\n-- name: Put\nINSERT INTO orders (id, status, rating) VALUES ($1, 'new', $2);\n"
+    MORE = ("ALTER TABLE orders ADD CONSTRAINT few CHECK (rating BETWEEN 1 AND 5) NOT VALID", "ALTER TABLE orders VALIDATE CONSTRAINT few",
+            "ALTER TABLE orders ADD CONSTRAINT known FOREIGN KEY (rating) REFERENCES ratings NOT VALID", "CREATE UNIQUE INDEX CONCURRENTLY once ON orders (rating)")
+    BASE = T + "; CREATE TABLE ratings (n int PRIMARY KEY); INSERT INTO ratings SELECT generate_series(1, 9)"
+
+    def rated(self, *steps_of_expand, contract=(), old=GET, base=BASE):
+        phases = {"expand": steps("1.1.0", *steps_of_expand)}
+        if contract:
+            phases["contract"] = steps("1.3.0", *contract)
+        return self.project(baseline=base, releases={"1.0.0": old, "1.1.0": old + self.RATE, "1.2.0": old + self.RATE, "1.3.0": old + self.RATE},
+                            plans=[plan("rated", phases=phases)])
+
+    def test_each_restriction_of_a_new_column(self):
+        for more in self.MORE[:1] + self.MORE[2:]:
+            with self.subTest(more):
+                found = [f for f in self.rated("ALTER TABLE orders ADD COLUMN rating int", more).check().findings if f["severity"] == "error"]
+                self.assertEqual(found, [])
+
+    def test_all_of_them(self):
+        found = [f for f in self.rated("ALTER TABLE orders ADD COLUMN rating int", *self.MORE).check().findings if f["severity"] == "error"]
+        self.assertEqual(found, [])
+
+    def test_what_comes_later_is_told(self):
+        self.red(self.rated("ALTER TABLE orders ADD COLUMN rating int", contract=self.MORE[:1]), "unproven-write", step="s0", phase="contract")
+
+    def test_what_another_release_wrote_before_is_told(self):
+        p = self.rated(self.MORE[0], old=GET + "-- name: Old\nUPDATE orders SET rating = $2 WHERE id = $1;\n",
+                       base=self.BASE + "; ALTER TABLE orders ADD COLUMN rating int")
+        done = p.check()
+        self.assertEqual({(f["rule"], f["step"]) for f in done.findings if f["severity"] == "error"}, {("unproven-write", "s0")}, done)
+        self.assertIn("Old", {x["statement"] for f in done.findings for x in f["places"]})
+
+
 class Roles(check_project.Case):
     BASE = "CREATE ROLE app; " + T + "; GRANT SELECT ON orders TO app"
 
