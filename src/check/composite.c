@@ -71,10 +71,27 @@ static const char *composite_of(struct proof *p, unsigned type, int variant, int
     return n > 0 ? arena_strdup(p->a, str_text(&out)) : NULL;
 }
 
+/* An array of one item; of none where no item is known. */
+static const char *array_of(struct proof *p, const struct catalogue *c,
+                            const struct cat_column *col, int variant)
+{
+    const char *v =
+        col->element ? value_of(p->a, c, col->element, col->element, -1, variant) : NULL;
+    AUTO(str) s = {0};
+
+    str_addc(&s, '{');
+    if (v)
+        sql_element(&s, v);
+    str_addc(&s, '}');
+    return arena_strdup(p->a, str_text(&s));
+}
+
 const char *column_value(struct proof *p, const struct catalogue *c, const struct cat_column *col,
                          int variant)
 {
     const char *v = value_of(p->a, c, col->type, col->base, col->typmod, variant);
 
+    if (!v && col->category == 'A')
+        return array_of(p, c, col, variant);
     return v || col->category != 'C' ? v : composite_of(p, col->base, variant, 0);
 }

@@ -117,6 +117,25 @@ static const char *way_of_role(const struct proof *p, int state, struct pos at)
     return NULL;
 }
 
+/* What a restore brings back finds another one of its name. */
+static const char *way_of_restore(const struct proof *p, int state, const struct wire_result *r)
+{
+    static const char *const taken[] = {"42701", "42P07", "42723"}; /* column, relation, function */
+
+    if (p->t.states[state].by != STATE_RESTORE)
+        return NULL;
+    /* A constraint, a trigger. */
+    if (strcmp(r->sqlstate, "42710") == 0)
+        return "until the purge the old one may come back under its name: give the new one another "
+               "name, or let one step drop the old one and make the new one, which waits for the "
+               "purge as a whole";
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (strcmp(r->sqlstate, taken[i]) == 0)
+            return "until the purge the old one may come back under its name: give the new one "
+                   "another name, or make it in a later plan, once this one is purged";
+    return NULL;
+}
+
 static const char *failure_way(struct proof *p, int state, struct pos at,
                                const struct wire_result *r)
 {
@@ -129,6 +148,8 @@ static const char *failure_way(struct proof *p, int state, struct pos at,
         way = way_of_typed(p, detail);
     else if (strcmp(r->sqlstate, "42501") == 0)
         way = way_of_role(p, state, at);
+    else
+        way = way_of_restore(p, state, r);
     if (way)
         return way;
     if (!detail && !hint)
@@ -181,26 +202,44 @@ static bool is_cascade(const struct proof *p, int state, const struct wire_resul
            t->step->stmts[0].cascades && (t->kind == TASK_SOFT_DROP || t->kind == TASK_PURGE_DROP);
 }
 
+/* The step whose drop is written there, in a state in which it's brought back; NULL: it isn't such. */
+static const struct step *restored_step(const struct proof *p, int state, struct pos at)
+{
+    for (int i = 0; p->t.states[state].by == STATE_RESTORE && i < p->n_hidden; i++) {
+        const struct step *s = p->hidden[i].task->step;
+
+        if (s->stmts[0].at.line == at.line && s->stmts[0].at.col == at.col &&
+            p->hidden[i].plan == p->t.states[state].plan)
+            return s;
+    }
+    return NULL;
+}
+
 void failure_report(struct proof *p, int state, struct pos at, const struct wire_result *r)
 {
     if (failure_is_bare(p, r->sqlstate, failure_words(p, r->message))) {
         p->broken[state] = true;
         return;
     }
+    const struct step *back = restored_step(p, state, at);
     bool no_extension = strstr(r->message, "extension") &&
                         (strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "58P01") == 0);
-    struct finding *f =
-        step_finding(p, state,
-                     no_extension              ? "extension-missing"
-                     : is_cascade(p, state, r) ? "dependents-cascaded"
-                                               : "step-fails-on-shadow",
-                     at,
-                     arena_printf(p->a, "the step fails: %s%s", failure_words(p, r->message),
-                                  is_cascade(p, state, r)
-                                      ? ", and in contract CASCADE takes nothing along but foreign "
-                                        "keys to a table"
-                                      : ""));
+    struct finding *f = step_finding(
+        p, state,
+        no_extension              ? "extension-missing"
+        : is_cascade(p, state, r) ? "dependents-cascaded"
+                                  : "step-fails-on-shadow",
+        at,
+        arena_printf(p->a, "%s fails: %s%s",
+                     back ? "restore, which brings back what the step hides," : "the step",
+                     failure_words(p, r->message),
+                     is_cascade(p, state, r)
+                         ? ", and in contract CASCADE takes nothing along but foreign "
+                           "keys to a table"
+                         : ""));
 
+    if (back)
+        f->step = back->id.s;
     p->endless[state] = is_too_long(r->sqlstate, r->message);
     if (p->endless[state])
         f->message = arena_printf(p->a, "the step doesn't end within %d s", STEP_MS / 1000);

@@ -41,6 +41,82 @@ static bool clear_way(struct proof *p, struct query *q, const struct wire_result
     return true;
 }
 
+/* By whom nothing is done about its rows when what they point at goes. */
+static bool is_in_way(const struct cat_constraint *k, const struct cat_relation *of)
+{
+    return k->type == 'f' && k->other == of->oid && !strstr(k->definition, "ON DELETE CASCADE") &&
+           !strstr(k->definition, "ON DELETE SET");
+}
+
+static const struct cat_relation *child_named(const struct proof *p, const char *message)
+{
+    const char *by = message ? strstr(message, "foreign key constraint") : NULL,
+               *name = quoted_name(p->scratch, by, "foreign key constraint"),
+               *table = quoted_name(p->scratch, by, "on table");
+
+    for (int i = 0; name && table && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int k = 0; strcmp(r->name, table) == 0 && k < r->n_constraints; k++)
+            if (r->constraints[k].type == 'f' && strcmp(r->constraints[k].name, name) == 0)
+                return r;
+    }
+    return NULL;
+}
+
+enum { CHILDREN_MAX = 16 };
+
+/* The table, and those whose rows keep its own from going; those that are known come first. */
+static int add_children(const struct proof *p, const struct cat_relation *r,
+                        const struct cat_relation **all, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (all[i] == r)
+            return n;
+    if (n == CHILDREN_MAX)
+        return n;
+    all[n++] = r;
+    for (int i = 0; i < p->now.n_relations; i++)
+        for (int k = 0; k < p->now.relations[i].n_constraints; k++)
+            if (is_in_way(&p->now.relations[i].constraints[k], r))
+                n = add_children(p, &p->now.relations[i], all, n);
+    return n;
+}
+
+/* Every parent of ours has children: those that keep a DELETE of it from running go first. */
+static bool clear_children(struct proof *p, struct query *q, const struct wire_result *r)
+{
+    static const char end[] = " SELECT 1";
+    const struct fact_write *w = q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
+    const struct cat_relation *all[CHILDREN_MAX],
+        *child =
+            w && w->verb == VERB_DELETE && strcmp(r->sqlstate, "23503") == 0 && !q->sets[0].is_given
+                ? child_named(p, r->message)
+                : NULL;
+    int n = child ? add_children(p, child, all, 0) : 0;
+    AUTO(str) sql = {0};
+
+    if (n == 0)
+        return false;
+    if (q->clears)
+        str_addn(&sql, q->clears, strlen(q->clears) - strlen(end));
+    for (int i = 0; i < n; i++) {
+        AUTO(str) one = {0};
+
+        str_add(&one, "(DELETE FROM ");
+        sql_qualified(&one, all[i]->schema, all[i]->name);
+        str_addc(&one, ')');
+        if (q->clears && strstr(q->clears, str_text(&one)))
+            continue;
+        str_addf(&sql, "%s w%d AS %s", sql.len ? "," : "WITH", (int) sql.len, str_text(&one));
+    }
+    str_add(&sql, end);
+    if (q->clears && strcmp(q->clears, str_text(&sql)) == 0)
+        return false;
+    q->clears = arena_strdup(p->a, str_text(&sql));
+    return true;
+}
+
 static void prepare(struct proof *p, struct query *q, int state)
 {
     if (q->has_args)
@@ -59,11 +135,19 @@ static bool go_on(struct proof *p, struct query *q, int state, struct wire_resul
         /* Other values help against constraints, formats and triggers, not against what runs for ever. */
         bool by_value = strncmp(r->sqlstate, "23", 2) == 0 || strncmp(r->sqlstate, "22", 2) == 0 ||
                         strcmp(r->sqlstate, "P0001") == 0;
+        bool cleared = !q->runs && reached && by_value && clear_children(p, q, r);
         if (q->runs || !reached || !by_value ||
-            (!args_mend(p, q, r, 0, attempt) && !clear_way(p, q, r)))
+            (!cleared && !args_mend(p, q, r, 0, attempt) && !clear_way(p, q, r)))
             break;
         if (!job_run_once(p, q, 0, r, &reached, &q->run[state], err))
             return false;
+        /* Its role may not. */
+        if (cleared && !reached) {
+            q->clears = NULL;
+            if (!job_run_once(p, q, 0, r, &reached, &q->run[state], err))
+                return false;
+            break;
+        }
     }
     for (int set = 1; q->runs && set < q->n_sets; set++)
         if (!first_run_of(p, q, set, err))
@@ -110,6 +194,34 @@ static bool run_alone(struct proof *p, struct query *q, int state, struct err *e
            go_on(p, q, state, &r, reached, err);
 }
 
+/* It ran where its tables were half made, and its phase goes on to restrict them: with other arguments? */
+static bool run_again(struct proof *p, struct query *q, int state, struct err *err)
+{
+    struct arg_set kept = q->sets[0];
+    struct wire_result r = {0};
+    bool reached = true;
+
+    kept.values = arena_array(p->a, const char *, kept.n + 1);
+    memcpy(kept.values, q->sets[0].values, sizeof *kept.values * (size_t) kept.n);
+    if (!job_run_once(p, q, 0, &r, &reached, &q->run[state], err))
+        return false;
+    if (!(r.ok && reached) && !go_on(p, q, state, &r, reached, err))
+        return false;
+    if (q->run[state] && q->run[state]->ok && q->runs)
+        return true;
+    /* It is told as it was. */
+    q->sets[0] = kept;
+    q->runs = true;
+    q->run[state] = NULL;
+    return true;
+}
+
+static bool is_run_again(const struct proof *p, struct query *q, int state)
+{
+    return q->runs && q->probed_state == state && q->n_sets > 0 && q->sets[0].n > 0 &&
+           !q->sets[0].is_given && job_may_run(p, q) && brought_by_phase(p, q, state);
+}
+
 /* A query may prepare in an earlier state than it runs in: the column is there, and the trigger that fills the other
  * one isn't yet. So it is tried again until it runs. */
 bool first_runs(struct proof *p, int state, int session, struct err *err)
@@ -121,7 +233,11 @@ bool first_runs(struct proof *p, int state, int session, struct err *err)
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
-        if (q->session != session || q->runs || !q->shape[state] || !job_can_run(q))
+        if (q->session != session || !q->shape[state] || !job_can_run(q))
+            continue;
+        if (q->runs && is_run_again(p, q, state) && !run_again(p, q, state, err))
+            return false;
+        if (q->runs)
             continue;
         if (!job_may_run(p, q) || (q->has_args && q->probed_state != state)) {
             q->run[state] = from >= 0 ? q->run[from] : NULL;

@@ -1,5 +1,6 @@
-/* A backfill whose result a CHECK refuses, of rows that were made: what they hold is ours, and may be nothing that the
- * table ever had. Does it work with values that the check or the backfill itself speaks of? Then the rows have those.
+/* Rows that were made hold what is ours, and may be nothing that the table ever had. A CHECK refuses what a backfill makes
+ * of them: does it work with values that the check or the backfill itself speaks of? Then the rows have those. A new
+ * foreign key refuses them: where there are parents, the rows point at one of them.
  */
 #include "check/words.h"
 #include "check/work.h"
@@ -103,5 +104,87 @@ bool fitting_rows(struct proof *p, const char *schema, const char *table, const 
                 !try_column(&f, c, texts[t], &fits, err))
                 return false;
         }
+    return true;
+}
+
+/* "Key (a, b)=(1, 2) is not present in table ...": the columns; 0: they aren't understood. */
+static int key_of(struct proof *p, const struct cat_relation *r, const char *detail,
+                  const struct cat_column **out)
+{
+    const char *s = detail ? strchr(detail, '(') : NULL, *end = s ? strstr(s, ")=(") : NULL;
+    int n = 0;
+
+    while (end && s < end && n < CAT_KEYS) {
+        size_t len = strcspn(++s, ",)");
+        const char *name = arena_strndup(p->scratch, s, len);
+
+        if (!(out[n++] = cat_column(r, name)))
+            return 0;
+        s += len;
+        s += *s == ',';
+    }
+    return n;
+}
+
+/* What they point at: by the foreign key where it is there already, else the primary key. */
+static bool parents_key(const struct cat_relation *r, const struct cat_relation *parent,
+                        const char *name, int n, const struct cat_column **out)
+{
+    const struct cat_constraint *found = NULL;
+    bool is_own = false;
+
+    for (int i = 0; i < r->n_constraints && !found; i++)
+        if (r->constraints[i].type == 'f' && strcmp(r->constraints[i].name, name) == 0) {
+            found = &r->constraints[i];
+            is_own = true;
+        }
+    for (int i = 0; i < parent->n_constraints && !found; i++)
+        if (parent->constraints[i].type == 'p')
+            found = &parent->constraints[i];
+    for (int i = 0; found && found->n_columns == n && i < n; i++)
+        out[i] = cat_column_number(parent, is_own ? found->other_columns[i] : found->columns[i]);
+    return found && found->n_columns == n;
+}
+
+static void add_columns(struct str *sql, const struct cat_column **columns, int n)
+{
+    for (int i = 0; i < n; i++) {
+        str_add(sql, i ? ", " : "");
+        sql_ident(sql, columns[i]->name);
+    }
+}
+
+bool fitting_parents(struct proof *p, const struct wire_result *refused, bool *fits,
+                     struct err *err)
+{
+    const char *table = quoted_name(p->scratch, refused->message, "on table"),
+               *name = quoted_name(p->scratch, refused->message, "foreign key constraint"),
+               *other = quoted_name(p->scratch, refused->detail, "not present in table");
+    const struct cat_relation *r = table ? cat_find(&p->now, NULL, NULL, table) : NULL,
+                              *parent = other ? cat_find(&p->now, NULL, NULL, other) : NULL;
+    const struct seed *seed = r ? seed_of(p, r->oid) : NULL;
+    const struct cat_column *own[CAT_KEYS], *keys[CAT_KEYS];
+    struct wire_result result = {0};
+    AUTO(str) sql = {0};
+    int n;
+
+    *fits = false;
+    if (strcmp(refused->sqlstate, "23503") != 0 || !seed || seed->is_found || !name || !parent ||
+        (n = key_of(p, r, refused->detail, own)) == 0 || !parents_key(r, parent, name, n, keys))
+        return true;
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, r->schema, r->name);
+    str_add(&sql, " SET (");
+    add_columns(&sql, own, n);
+    str_add(&sql, ") = (SELECT ");
+    add_columns(&sql, keys, n);
+    str_add(&sql, " FROM ");
+    sql_qualified(&sql, parent->schema, parent->name);
+    str_add(&sql, " LIMIT 1) WHERE EXISTS (SELECT FROM ");
+    sql_qualified(&sql, parent->schema, parent->name);
+    str_add(&sql, ")");
+    if (!wire_exec(p->owner, p->scratch, str_text(&sql), false, &result, err))
+        return false;
+    *fits = result.ok && result.affected > 0;
     return true;
 }

@@ -129,6 +129,14 @@ static const char *way_of_sync(const struct limit_try *t, const struct plan *syn
                  "when no live release writes the old one any more";
 }
 
+static bool has_delete(const struct query *q)
+{
+    for (int i = 0; i < q->facts.n_writes; i++)
+        if (q->facts.writes[i].verb == VERB_DELETE)
+            return true;
+    return false;
+}
+
 static struct finding *report_try(struct proof *p, const struct limit_try *t, int state,
                                   const struct wire_result *r)
 {
@@ -142,7 +150,7 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     const struct plan *sync = sync_begins(p, state);
     int culprit = sync ? culprit_of(p, state, sync, r) : state;
     /* Rows that the statement itself asks for are deleted, whatever the application hands in. */
-    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync;
+    bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync && has_delete(t->a->q);
     struct finding *f = finding_of_state(
         p, t->a, w, culprit, deletes ? "restriction-breaks-old-writes" : "unproven-write",
         sync
@@ -204,6 +212,8 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
+        if (brought_by_phase(p, a->q, state))
+            continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
             int first = l->n;
@@ -301,7 +311,8 @@ static bool report_unrun_writers(struct proof *p, int state, struct err *err)
         struct finding *f;
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
-            p->t.releases[a->release].is_projected || !writes_restricted(p, a, state))
+            p->t.releases[a->release].is_projected || brought_by_phase(p, a->q, state) ||
+            !writes_restricted(p, a, state))
             continue;
         bool now = false;
         if (!runs_now(p, a, &now, err))
@@ -400,9 +411,13 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
 {
     struct limit_try *t = &l->tries[i];
     bool is_new_side = l->sync && is_of_new_side(t, l->sync);
-    bool known = false, as_before = false;
+    bool known = false, as_before = false, is_own = false;
 
     if (is_of_unique(t->a->q, r))
+        return true;
+    if (!limits_is_own_change(p, t, r, &is_own, err))
+        return false;
+    if (is_own)
         return true;
     if (is_new_side && !was_refused(p, t, l->sync, &known, &as_before, err))
         return false;
@@ -439,7 +454,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 
     if (l && !report_unrun_writers(p, state, err))
         return false;
-
+    if (l)
+        limits_report_hidden_keys(p, state);
     for (int i = 0; l && i < l->n; i++) {
         const struct limit_try *t = &l->tries[i];
         struct wire_result r = {0};

@@ -71,6 +71,14 @@ const char *limits_change_sql(struct proof *p, const struct cat_relation *r, con
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
 
+/* limit_keys.c */
+
+/* Refused by a foreign key only as the try itself has changed the row before. */
+bool limits_is_own_change(struct proof *p, const struct limit_try *t, const struct wire_result *r,
+                          bool *out, struct err *err) MUST_CHECK;
+/* A DELETE that runs as children of ours were taken out of its way, and a new foreign key of theirs. */
+void limits_report_hidden_keys(struct proof *p, int state);
+
 /* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);

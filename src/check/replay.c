@@ -179,6 +179,13 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         return true;
     if (!run_step(p, state, s, &r, &failed, err))
         return false;
+    if (failed >= 0 && failed < s->n_stmts && strcmp(r.sqlstate, "23503") == 0) {
+        if (!fitting_parents(p, &r, &any, err))
+            return false;
+        p->forgot[state] |= any;
+        if (any && !run_step(p, state, s, &r, &failed, err))
+            return false;
+    }
     if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
         !is_not_null_without_default(&s->stmts[failed], &r)) {
         if (!forget_rows(p, s, &r, &any, err))

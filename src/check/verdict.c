@@ -469,6 +469,7 @@ static void cure_limits(struct proof *p)
 
 void verdict_all(struct proof *p)
 {
+    carried_settle(p);
     cure_limits(p);
     account_unparsed(p);
     account_in_place(p);

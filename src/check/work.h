@@ -561,9 +561,15 @@ bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
+/* brought.c: is the query one that can't be prepared before the expand phase that makes this state? */
+bool brought_by_phase(const struct proof *p, const struct query *q, int state);
+
 /* fitting.c: before a backfill; rows that were made get values with which a CHECK takes what it makes of them. */
 bool fitting_rows(struct proof *p, const char *schema, const char *table, const char *backfill,
                   struct err *err);
+/* After a step that a foreign key refused: rows that were made point at a parent that there is. */
+bool fitting_parents(struct proof *p, const struct wire_result *refused, bool *fits,
+                     struct err *err);
 
 /* fills.c: a backfill run twice, and after writers of what it fills; before it runs for good. */
 /* A backfill through a program: told that it isn't run. */

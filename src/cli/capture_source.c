@@ -231,8 +231,11 @@ static bool read_log(struct context *c, struct capture *to, const char *path, st
     char *chunk = arena_alloc(&c->arena, CHUNK);
     ssize_t got = 1;
 
-    if (fd < 0)
-        return err_note(err, "the server's log");
+    if (fd < 0) {
+        err_hint(err, "name a csvlog or jsonlog of the server: SHOW log_directory says where they "
+                      "are; without --from-log the database is asked");
+        return err_note(err, "--from-log");
+    }
     struct capture_log *log = capture_log_begin(to, &options);
     while (got > 0 && c->ports.interrupt->count == 0) {
         got = read(fd, chunk, CHUNK);

@@ -54,6 +54,12 @@ static void add_file(struct files *f, const char *path, int set)
     f->items[f->n++] = (struct lint_file) {.path = path, .set = set};
 }
 
+static bool cant_read(struct err *err, const char *path)
+{
+    err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
+    return err_hint(err, "name .sql files, or folders of them: phasegate check --static FILE.sql");
+}
+
 static int is_visible(const struct dirent *e) { return e->d_name[0] != '.'; }
 
 static bool add_folder(struct files *f, const char *path, struct err *err)
@@ -63,7 +69,7 @@ static bool add_folder(struct files *f, const char *path, struct err *err)
     bool good = n >= 0;
 
     if (!good)
-        err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
+        cant_read(err, path);
     for (int i = 0; i < n; i++) {
         const char *name = found[i]->d_name;
         const char *inner =
@@ -93,7 +99,7 @@ static bool gather(struct files *f, const char *const *paths, int n, struct err 
         struct stat st;
 
         if (stat(paths[i], &st) != 0)
-            return err_set(err, ERR_INPUT, "%s: %s", paths[i], strerror(errno));
+            return cant_read(err, paths[i]);
         if (!S_ISDIR(st.st_mode))
             add_file(f, arena_strdup(&f->arena, paths[i]), together);
         else if (!add_folder(f, paths[i], err))

@@ -98,6 +98,13 @@ static void show(struct context *c, const char *file, const struct evidence_foun
         c->exit_code = 1;
 }
 
+static bool no_bundle(struct err *err, const char *where)
+{
+    if (!err->hint.len)
+        err_hint(err, "phasegate evidence PLAN --out FILE.tar makes one");
+    return err_note(err, "%s", where);
+}
+
 static bool verify(struct context *c, const char *file, struct err *err)
 {
     struct evidence_found found;
@@ -105,10 +112,10 @@ static bool verify(struct context *c, const char *file, struct err *err)
     AUTO(str) bytes = {0};
 
     if (!c->host->ops->read_file(c->host, file, BUNDLE_MAX, &bytes, err))
-        return false;
+        return no_bundle(err, "--verify");
     if (!tar_unpack(str_text(&bytes), bytes.len, &c->arena, &b, err) ||
         !evidence_check(&b, &c->arena, &found, err))
-        return err_note(err, "%s", file);
+        return no_bundle(err, file);
     if (!found.n_faults)
         out_print(&c->out, "%swhole%s: every sum is right and the chain holds\n",
                   out_style(&c->out, STYLE_GOOD), out_style(&c->out, STYLE_PLAIN));

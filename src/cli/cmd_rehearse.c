@@ -63,6 +63,11 @@ static bool read_options(struct context *c, struct rehearse_options *o, struct e
 
 /* ---- a clone ---------------------------------------------------------------------------------------------- */
 
+#define CLONE_HINT                                                                                 \
+    "PHASEGATE_CLONE=make sh -c 'CMD' prints the clone's URL; PHASEGATE_CLONE=remove "             \
+    "CLONE_URL=URL "                                                                               \
+    "sh -c 'CMD' takes it away"
+
 static bool clone_program(struct context *c, const char *task, const char *url, struct str *out,
                           struct err *err)
 {
@@ -78,6 +83,7 @@ static bool clone_program(struct context *c, const char *task, const char *url, 
         return true;
     err_set(err, ERR_UNREACHABLE, "--clone-command ended with exit code %d (PHASEGATE_CLONE=%s)",
             code, task);
+    err_hint(err, CLONE_HINT);
     return err_detail(err, "%s", str_text(&said));
 }
 
@@ -91,9 +97,11 @@ static bool make_clone(struct context *c, struct rehearse_options *o, struct err
     if (!clone_program(c, "make", NULL, &text, err))
         return false;
     o->clone_url = arena_strndup(&c->arena, str_text(&text), strcspn(str_text(&text), "\r\n"));
-    return *o->clone_url ||
-           err_set(err, ERR_UNREACHABLE,
-                   "--clone-command printed no URL on the first line of its standard output");
+    if (*o->clone_url)
+        return true;
+    err_set(err, ERR_UNREACHABLE,
+            "--clone-command printed no URL on the first line of its standard output");
+    return err_hint(err, CLONE_HINT);
 }
 
 static void remove_clone(struct context *c, const struct rehearse_options *o)

@@ -189,18 +189,25 @@ static void take_summary(struct context *c, const json_t *doc, struct made_proof
     out->server_version = version ? arena_strdup(&c->arena, version) : NULL;
 }
 
+#define HOW_MADE                                                                                   \
+    "phasegate check -o json=FILE writes one; without --proof the transition is proved here"
+
 /* The caller has the document's reference. */
 static bool read_file(struct context *c, const char *path, json_t **out, struct err *err)
 {
     AUTO(str) text = {.ceiling = PROOF_MAX + 1};
     json_error_t where;
 
-    if (!c->host->ops->read_file(c->host, path, PROOF_MAX, &text, err))
+    if (!c->host->ops->read_file(c->host, path, PROOF_MAX, &text, err)) {
+        err_hint(err, HOW_MADE);
         return err_note(err, "--proof");
+    }
     *out = json_loadb(str_text(&text), text.len, JSON_REJECT_DUPLICATES, &where);
-    return *out ||
-           err_set(err, ERR_INPUT, "--proof %s:%d:%d: no JSON: %s", proof_shown(&c->arena, path),
-                   where.line, where.column, proof_shown(&c->arena, where.text));
+    if (*out)
+        return true;
+    err_set(err, ERR_INPUT, "--proof %s:%d:%d: no JSON: %s", proof_shown(&c->arena, path),
+            where.line, where.column, proof_shown(&c->arena, where.text));
+    return err_hint(err, HOW_MADE);
 }
 
 bool proof_is_readable(struct context *c, const char *path, struct err *err)

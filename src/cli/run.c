@@ -78,6 +78,13 @@ static bool run(struct context *c, struct err *err)
     return context_open(c, err) && c->command->run(c, err);
 }
 
+/* Who used it in a way that there isn't reads how it's used. */
+static void point_at_help(const struct context *c, struct err *err)
+{
+    if (err_is(err, ERR_USAGE) && !err->hint.len && c->line.command)
+        err_hint(err, "phasegate %s --help", c->line.command->name);
+}
+
 static int exit_code_of(const struct context *c, const struct err *err)
 {
     if (err_is(err, ERR_INTERRUPTED) && !err->exit_code && c->ports.interrupt &&
@@ -102,6 +109,8 @@ int cli_main(int argc, char **argv)
         show_help(&c);
     else if (good)
         good = run(&c, &err);
+    if (!good)
+        point_at_help(&c, &err);
     code = good ? c.exit_code : exit_code_of(&c, &err);
     code = out_end(&c.out, good ? NULL : &err, code);
     context_close(&c);

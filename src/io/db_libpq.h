@@ -48,6 +48,7 @@ void db_wait_cancel(struct db_libpq *d, struct db_wait *w, enum db_stop why);
 void db_wait_end(struct db_libpq *d, struct db_wait *w);
 
 /* ---- db_session.c */
+bool db_url_error(const char *url, struct err *err);
 bool db_session_open(struct db_libpq *d, struct err *err);
 void db_session_close(struct db_libpq *d);
 const char *db_label_clean(struct arena *a, const char *label);

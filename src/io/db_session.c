@@ -44,10 +44,10 @@ static bool is_uri(const char *url)
 }
 
 /* libpq's own words quote the string, and with it perhaps the password: they are never shown. */
-static bool url_error(const struct db_libpq *d, struct err *err)
+bool db_url_error(const char *url, struct err *err)
 {
     err_set(err, ERR_CONFIG, "the database's connection string can't be read");
-    if (is_uri(d->o.url))
+    if (is_uri(url))
         return err_hint(err, "In user and password percent-encode what has a meaning in a URI: "
                              "%%40 for @, %%3A for :, %%2F for /, %%23 for #, %%25 for %%.");
     return err_hint(
@@ -78,11 +78,11 @@ static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
     if (!*d->o.url)
         return true;
     if (has_bare_at(d->o.url))
-        return url_error(d, err);
+        return db_url_error(d->o.url, err);
     options = PQconninfoParse(d->o.url, &why);
     PQfreemem(why);
     if (!options)
-        return url_error(d, err);
+        return db_url_error(d->o.url, err);
     for (PQconninfoOption *o = options; o->keyword; o++) {
         if (!o->val)
             continue;
@@ -96,7 +96,7 @@ static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
         }
     }
     PQconninfoFree(options);
-    return good ? true : url_error(d, err);
+    return good ? true : db_url_error(d->o.url, err);
 }
 
 /* ---- what is shown --------------------------------------------------------------------------- */

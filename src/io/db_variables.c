@@ -1,7 +1,6 @@
 /* A connection string as environment variables. */
-#include "phasegate/io.h"
+#include "db_libpq.h"
 
-#include <libpq-fe.h>
 #include <string.h>
 
 static bool is_passed(const PQconninfoOption *o)
@@ -18,7 +17,7 @@ bool db_variables(const char *url, struct arena *a, const char *const **out, str
 
     PQfreemem(why);
     if (!options)
-        return err_set(err, ERR_CONFIG, "the database's connection string can't be read");
+        return db_url_error(url ? url : "", err);
     for (PQconninfoOption *o = options; o->keyword; o++)
         n += is_passed(o);
     list = arena_array(a, const char *, n + 1);

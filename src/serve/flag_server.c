@@ -364,8 +364,10 @@ static bool listen_on(const struct flag_server_options *o, int *out_fd, struct e
         return err_set(err, ERR_CONFIG, "port %d is none: 0 to 65535", o->port);
     str_addf(&service, "%d", o->port);
     int failed = getaddrinfo(host, str_text(&service), &hints, &found);
-    if (failed)
-        return err_set(err, ERR_CONFIG, "address \"%s\": %s", host, gai_strerror(failed));
+    if (failed) {
+        err_set(err, ERR_CONFIG, "address \"%s\": %s", host, gai_strerror(failed));
+        return err_hint(err, "--listen takes an address of this machine: 127.0.0.1, 0.0.0.0, ::");
+    }
     bool good = true;
     if (!is_loopback(found->ai_addr) && !o->read_token) {
         err_set(err, ERR_CONFIG, "refusing to listen on %s without a read token", host);

@@ -104,6 +104,13 @@ static bool refuse_state(struct err *err, const char *path, const char *why)
                     path, path);
 }
 
+static bool cant_keep(struct err *err, const char *what, const char *path, const char *why)
+{
+    err_set(err, ERR_CONFIG, "%s %s: %s", what, path, why);
+    return err_hint(err, "--state FILE names a file in a folder that is there and may be written "
+                         "by this user");
+}
+
 static bool read_state(int fd, const char *path, struct str *out, struct err *err)
 {
     char chunk[8192];
@@ -115,7 +122,7 @@ static bool read_state(int fd, const char *path, struct str *out, struct err *er
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return err_set(err, ERR_CONFIG, "flag state %s: %s", path, strerror(errno));
+            return cant_keep(err, "flag state", path, strerror(errno));
         if (got == 0)
             break;
         str_addn(out, chunk, (size_t) got);
@@ -141,12 +148,12 @@ static bool store_load(struct flag_store *s, struct err *err)
         s->current = flag_set_new(id);
         /* Now, not with the first change: an unwritable folder is found before anybody relies on it. */
         if (store_write(s, s->current, &why) != FLAG_CHANGE_DONE)
-            return err_set(err, ERR_CONFIG, "flag state can't be written: %s", str_text(&why));
+            return cant_keep(err, "can't write flag state", path, str_text(&why));
         flag_set_render_flagd(s->current);
         return true;
     }
     if (fd < 0)
-        return err_set(err, ERR_CONFIG, "flag state %s: %s", path, strerror(errno));
+        return cant_keep(err, "flag state", path, strerror(errno));
     bool good = read_state(fd, path, &text, err);
     close(fd);
     if (!good)
@@ -165,7 +172,7 @@ static bool store_lock(struct flag_store *s, struct err *err)
     str_addf(&path, "%s.lock", str_text(&s->path));
     s->lock_fd = open(str_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
-        return err_set(err, ERR_CONFIG, "flag state lock %s: %s", str_text(&path), strerror(errno));
+        return cant_keep(err, "flag state lock", str_text(&path), strerror(errno));
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         err_set(err, ERR_LOCKED, "flag state %s is in use by another flag server",
                 str_text(&s->path));
@@ -194,7 +201,7 @@ bool flag_store_open(const char *path, struct flag_store **out, struct err *err)
     s->folder_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = s->folder_fd >= 0;
     if (!good)
-        err_set(err, ERR_CONFIG, "folder of flag state %s: %s", path, strerror(errno));
+        cant_keep(err, "folder of flag state", path, strerror(errno));
     good = good && store_lock(s, err) && store_load(s, err);
     if (!good) {
         flag_store_close(s);

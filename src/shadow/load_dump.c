@@ -60,8 +60,9 @@ static bool run_dump(struct load *l, const char *url, int fd, struct err *err)
     const char *const *variables;
     int code = 0;
 
-    if (!db_variables(url, &l->arena, &variables, err) ||
-        !program_find(l->s, "pg_dump", &program, err))
+    if (!db_variables(url, &l->arena, &variables, err))
+        return err_note(err, "the database that the baseline is read from");
+    if (!program_find(l->s, "pg_dump", &program, err))
         return false;
     const char *const argv[] = {
         str_text(&program),          "--schema-only",        "--no-subscriptions",

@@ -76,10 +76,82 @@ class Replaced(check_project.Case):
         for done in (p.check(), p.check("--static")):
             self.assertNotIn("destructive-without-precheck", [f["rule"] for f in done.findings], done)
 
+    def test_what_comes_back_finds_another_of_its_name(self):
+        for base, drop, make, way in (
+                ("; ALTER TABLE orders ADD CONSTRAINT known CHECK (status IN ('new', 'done'))", "ALTER TABLE orders DROP CONSTRAINT known",
+                 "ALTER TABLE orders ADD CONSTRAINT known CHECK (status IN ('new', 'done', 'gone')) NOT VALID", "one step drop the old one"),
+                ("", "ALTER TABLE orders DROP COLUMN note", "ALTER TABLE orders ADD COLUMN note int", "in a later plan")):
+            p = plan("again", phases={"contract": steps("1.1.0", drop, make)},
+                     data_checks=[{"id": "unused", "sql": "SELECT count(note) FROM orders", "expect": "= 0"}])
+            found = self.red(self.project(baseline=T + base, releases={"1.0.0": GET, "1.1.0": GET}, plans=[p]), "step-fails-on-shadow", step="s0")
+            self.assertIn("restore, which brings back what the step hides, fails: ", found["message"])
+            self.assertIn("give the new one another name", found["help"])
+            self.assertIn(way, found["help"])
+            one = plan("again", phases={"contract": steps("1.1.0", "%s; %s" % (drop, make))},
+                       data_checks=[{"id": "unused", "sql": "SELECT count(note) FROM orders", "expect": "= 0"}])
+            again = self.project(baseline=T + base, releases={"1.0.0": GET, "1.1.0": GET}, plans=[one]).check()
+            self.assertNotIn("step-fails-on-shadow", [f["rule"] for f in again.findings], again)
+
     def test_a_column_with_it_still_is(self):
         p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET},
                          plans=[self.contract("ALTER TABLE orders DROP COLUMN note, ALTER COLUMN status DROP NOT NULL")])
         self.assertIn("destructive-without-precheck", [f["rule"] for f in p.check().findings])
+
+
+class Blamed(check_project.Case):
+    """The step that is named is the one after which it fails first."""
+
+    def test_rows_of_one_plan_and_a_step_of_another(self):
+        base = ("CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE bills (id int PRIMARY KEY, due date); "
+                "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+                "CREATE TRIGGER noted BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION note(); "
+                "INSERT INTO users VALUES (1, 'ann'); INSERT INTO bills VALUES (1, '2026-01-01')")
+        add = "-- name: Add\n-- args: (7, 'ann')\nINSERT INTO users (id, name) VALUES ($1, $2);\n"
+        shown = plan("shown", 20261114093000, sync={"table": "users", "forward": {"shown": "name"}, "reverse": {"name": "shown"}, "by": "trigger"},
+                     phases={"expand": steps("1.1.0", "ALTER TABLE users ADD COLUMN shown text", "CREATE UNIQUE INDEX CONCURRENTLY shown ON users (shown)"),
+                             "dual_read": {"release": "1.2.0", "backfill": [{"id": "fill"}]}})
+        due = plan("due", 20261114093001, phases={
+            "contract": steps("1.3.0", "ALTER TABLE bills ADD CONSTRAINT due CHECK (due IS NOT NULL) NOT VALID")})
+        done = self.project(baseline=base, releases={v: add for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}, plans=[shown, due]).check()
+        errors = {(f["plan"], f["step"]) for f in done.findings if f["severity"] == "error"}
+        self.assertIn(("shown", "backfill/fill"), errors, done)
+        self.assertEqual({p for p, _ in errors}, {"shown"}, done)
+
+
+class WrittenForIt(check_project.Case):
+    """A statement that can't be there before the column is has known its restrictions all along, if expand makes both."""
+
+    RATE = "-- name: Rate\nUPDATE orders SET rating = $2 WHERE id = $1;\n-- name: Put\nINSERT INTO orders (id, status, rating) VALUES ($1, 'new', $2);\n"
+    MORE = ("ALTER TABLE orders ADD CONSTRAINT few CHECK (rating BETWEEN 1 AND 5) NOT VALID", "ALTER TABLE orders VALIDATE CONSTRAINT few",
+            "ALTER TABLE orders ADD CONSTRAINT known FOREIGN KEY (rating) REFERENCES ratings NOT VALID", "CREATE UNIQUE INDEX CONCURRENTLY once ON orders (rating)")
+    BASE = T + "; CREATE TABLE ratings (n int PRIMARY KEY); INSERT INTO ratings SELECT generate_series(1, 9)"
+
+    def rated(self, *steps_of_expand, contract=(), old=GET, base=BASE):
+        phases = {"expand": steps("1.1.0", *steps_of_expand)}
+        if contract:
+            phases["contract"] = steps("1.3.0", *contract)
+        return self.project(baseline=base, releases={"1.0.0": old, "1.1.0": old + self.RATE, "1.2.0": old + self.RATE, "1.3.0": old + self.RATE},
+                            plans=[plan("rated", phases=phases)])
+
+    def test_each_restriction_of_a_new_column(self):
+        for more in self.MORE[:1] + self.MORE[2:]:
+            with self.subTest(more):
+                found = [f for f in self.rated("ALTER TABLE orders ADD COLUMN rating int", more).check().findings if f["severity"] == "error"]
+                self.assertEqual(found, [])
+
+    def test_all_of_them(self):
+        found = [f for f in self.rated("ALTER TABLE orders ADD COLUMN rating int", *self.MORE).check().findings if f["severity"] == "error"]
+        self.assertEqual(found, [])
+
+    def test_what_comes_later_is_told(self):
+        self.red(self.rated("ALTER TABLE orders ADD COLUMN rating int", contract=self.MORE[:1]), "unproven-write", step="s0", phase="contract")
+
+    def test_what_another_release_wrote_before_is_told(self):
+        p = self.rated(self.MORE[0], old=GET + "-- name: Old\nUPDATE orders SET rating = $2 WHERE id = $1;\n",
+                       base=self.BASE + "; ALTER TABLE orders ADD COLUMN rating int")
+        done = p.check()
+        self.assertEqual({(f["rule"], f["step"]) for f in done.findings if f["severity"] == "error"}, {("unproven-write", "s0")}, done)
+        self.assertIn("Old", {x["statement"] for f in done.findings for x in f["places"]})
 
 
 class Roles(check_project.Case):

@@ -371,6 +371,54 @@ class BadFiles(project.Case):
         self.assertIn("phasegate init", p.exits(2, "status").stderr)
 
 
+class NotThere(project.Case):
+    """A file or folder that an option names and that isn't there, or is none: exit code 2, its name, the next command."""
+
+    def test_files(self):
+        p = self.project(plans=[full_plan()])
+        os.mkdir(os.path.join(p.dir, "folder"))
+        for name, text in (("empty", ""), ("text", "no such thing\n")):
+            with open(os.path.join(p.dir, name), "w") as f:
+                f.write(text)
+        takes = (("evidence", "--verify"), ("advance", "orders-ref", "--release", "1.1.0", "--proof"), ("purge", "orders-ref", "--confirm", "orders-ref", "--proof"),
+                 ("capture", "--release", "1.0.0", "--to", "to.sql", "--from-log"), ("check", "--static"), ("flag-server", "--token-file"), ("-c",), ("-C",))
+        for command in takes:
+            for given in ("missing.sql", "folder", "empty", "text"):
+                if command == ("flag-server", "--token-file") and given == "text" or command[0] == "-C" and given == "folder":
+                    continue  # a token, a folder: fine
+                if command == ("check", "--static") and given != "missing.sql":
+                    continue  # a folder without SQL; others are plans
+                with self.subTest(command=command, given=given):
+                    done = p.run(*command, given, *(("status",) if command[0] in ("-c", "-C") else ()))
+                    self.assertEqual(done.rc, 2, done)
+                    self.assertIn(given, done.stdout + done.stderr)
+                    self.assertIn("HINT: ", done.stderr, done)
+
+    def test_where_something_is_written(self):
+        p = self.project(plans=[full_plan()])
+        os.mkdir(os.path.join(p.dir, "folder"))
+        for command in (("evidence", "orders-ref", "--out"), ("check", "-o"), ("flag-server", "--state")):
+            for given in ("folder", "missing/x"):
+                with self.subTest(command=command, given=given):
+                    done = p.run(*command, ("json=" if command[0] == "check" else "") + given)
+                    self.assertEqual(done.rc, 2, done)
+                    self.assertIn(given, done.stderr)
+                    self.assertIn("HINT: ", done.stderr, done)
+
+    def test_usage_points_at_help(self):
+        p = self.project(plans=[full_plan()])
+        for command in (("flag-server", "--port", "99999"), ("backfill", "orders-ref", "--metrics-file", "x"), ("flag-server", "--listen", "nowhere.invalid"),
+                        ("check", "--baseline-from", "no url"), ("restore", "orders-ref", "--from", "x", "--dry-run")):
+            with self.subTest(command=command):
+                done = p.exits(2, *command)
+                self.assertIn("HINT: ", done.stderr, done)
+
+    def test_a_clone_that_nobody_makes(self):
+        p = self.project(plans=[full_plan()])
+        for program in ("false", "true"):
+            self.assertIn("HINT: PHASEGATE_CLONE=make ", p.exits(3, "rehearse", "orders-ref", "--clone-command", program).stderr)
+
+
 class Json(project.Case):
     """One object with version, command, ok and exit_code, whatever the command and however it ends."""
 

@@ -555,7 +555,7 @@ PARTS_OF_PLANS = {"gates", "flags", "sync", "requires", "runbook"}
 class Examples(Case):
     """Every ```yaml block of every page is a plan, a project or a part of one, and loads without a finding."""
 
-    def load(self, path, project, plans):
+    def load(self, path, project, plans, fail_on="never"):
         with tempfile.TemporaryDirectory() as folder:
             os.mkdir(os.path.join(folder, "plans"))
             with open(os.path.join(folder, "phasegate.yaml"), "w", encoding="utf-8") as f:
@@ -573,7 +573,7 @@ class Examples(Case):
                 os.makedirs(os.path.dirname(full), exist_ok=True)
                 with open(full, "w", encoding="utf-8") as f:
                     f.write("-- name: %s\nSELECT 1;\n" % re.sub(r"\W", "_", name))
-            for command in (["check", "--static", "--fail-on", "never"], ["show", "plans"], ["show", "config", "-e", self.first_environment(project)]):
+            for command in (["check", "--static", "--fail-on", fail_on], ["show", "plans"], ["show", "config", "-e", self.first_environment(project)]):
                 done = pgtest.run_phasegate(command, cwd=folder)
                 self.assertEqual(done.rc, 0, "%s: %s" % (path, done))
 
@@ -620,6 +620,34 @@ class Examples(Case):
     def test_a_mistake_is_found(self):
         with self.assertRaises(AssertionError):
             self.load("here", PROJECT % "", [PLAN + "gatez: {}\n"])
+
+    def test_plans_are_clean(self):
+        """Of the reference; the plans of the tutorial, of the merge gate and of the rules are run by their own tests."""
+        plans = [b.text for path in glob.glob(page("reference", "*.md")) for b in console.blocks(path)
+                 if b.language == "yaml" and "plan" in yaml.load(b.text, yaml.BaseLoader)]
+        self.assertGreater(len(plans), 1)
+        self.load("reference", PROJECT % "", plans, fail_on="warning")
+
+    def test_the_first_plan_is_proved(self):
+        plan = next(b.text for b in console.blocks(page("reference", "plan-file.md")) if b.language == "yaml")
+        said = yaml.load(plan, yaml.BaseLoader)
+        releases = ["1.0.0"] + sorted({p["release"] for p in said["phases"].values() if "release" in p})
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (
+                    ("phasegate.yaml", json.dumps({"phasegate": 1, "plans": "plans", "baseline": "baseline.sql", "releases": [
+                        {"version": v, "statements": "statements.sql"} for v in releases]})),
+                    ("baseline.sql", "CREATE TABLE customers (id bigserial PRIMARY KEY, mail text NOT NULL);\n"),
+                    ("statements.sql", "-- name: Add\nINSERT INTO customers (mail) VALUES ($1);\n"
+                                       "-- name: Mail\nUPDATE customers SET mail = $2 WHERE id = $1;\n"
+                                       "-- name: Get\nSELECT id, mail FROM customers WHERE id = $1;\n"),
+                    ("plans/%s-%s.yaml" % (said["timestamp"], said["plan"]), plan)):
+                os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                    f.write(text)
+            done = pgtest.run_phasegate(["check", "--format", "json"], cwd=folder)
+            report = json.loads(done.stdout)
+        self.assertEqual((done.rc, report["findings"]), (0, []))
+        self.assertGreater(report["summary"]["probed"], 0)
 
 
 class Links(Case):
