@@ -93,6 +93,22 @@ void limits_add_tries(struct proof *p, const struct app_statement *a, int state,
     }
 }
 
+void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l)
+{
+    const struct query *q = a->q;
+
+    for (int i = 0; i < q->facts.n_writes && l->acts && l->n < LIMIT_TRIES; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+
+        if (!r || !limits_hold(p, state, r, NULL))
+            continue;
+        l->tries[l->n++] = (struct limit_try) {.a = a, .args = q->sets[0].values};
+        return;
+    }
+}
+
 /* The parameters that go into columns that the restriction names. */
 static int named_params(const struct app_statement *a, const struct fact_write *w,
                         const struct cat_relation *r, const struct limits *l,

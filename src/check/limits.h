@@ -10,8 +10,8 @@
 
 struct limit_try {
     const struct app_statement *a;
-    int param; /* 1-based */
-    const char *column, *value;
+    int param;                  /* 1-based */
+    const char *column, *value; /* column NULL: with the statement's own values */
     const char **args;
     const struct cat_relation
         *from; /* its column has the value in every row; NULL: it's a parameter's */
@@ -23,6 +23,7 @@ struct limit_try {
     long long affected; /* rows, then; */
     uint64_t answer;    /* and what it left, where that is compared; 0: not known */
     bool is_told;       /* of what came of it */
+    enum severity told; /* how bad that is */
     bool is_endless;    /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
@@ -52,6 +53,8 @@ bool limits_is_made(const struct fact_write *w, int n);
 void limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
                     const char *value, struct limits *l);
 void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* As it is, where what the step makes may drop whatever is written. */
+void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 /* Two parameters that a restriction may hold against each other. */
 void limits_add_pairs(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 
