@@ -33,9 +33,10 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
         for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
             if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
                 values[n++] = limit_text(p, into->columns[k].typmod - 4);
-        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
-            l->tries[l->n++] = (struct limit_try) {
-                .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
+        for (int v = 0; v < n; v++)
+            limits_add(
+                l, (struct limit_try) {
+                       .a = a, .column = c->name, .value = values[v], .from = from, .into = into});
     }
 }
 
@@ -51,9 +52,9 @@ static void add_row_as_named(struct proof *p, const struct app_statement *a,
             !text_list_has(&l->said.names, c->name))
             continue;
         int n = limit_values_named(p, l, r, c, values);
-        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
-            l->tries[l->n++] =
-                (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r};
+        for (int v = 0; v < n; v++)
+            limits_add(
+                l, (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r});
     }
 }
 
@@ -96,12 +97,12 @@ static void add_pointed_at(struct proof *p, const struct app_statement *a,
 
             if (c->type != 'f' || c->other != parent->oid || c->n_columns != 1 || !target || !to)
                 continue;
-            for (int n = 0; n < l->sync->sync.forward_columns.n && l->n < LIMIT_TRIES; n++)
-                l->tries[l->n++] =
-                    (struct limit_try) {.a = a,
-                                        .column = l->sync->sync.forward_columns.items[n].s,
-                                        .value = seed_value(s, to->name),
-                                        .from = r};
+            for (int n = 0; n < l->sync->sync.forward_columns.n; n++)
+                limits_add(l,
+                           (struct limit_try) {.a = a,
+                                               .column = l->sync->sync.forward_columns.items[n].s,
+                                               .value = seed_value(s, to->name),
+                                               .from = r});
         }
     }
 }
@@ -226,13 +227,13 @@ static bool is_beside(const struct limits *l, const struct fact_write *w,
 
 static void copy_tries(struct limits *l, int first, int upto, const char *prelude)
 {
-    for (int i = first; i < upto && l->n < LIMIT_TRIES; i++) {
-        const struct limit_try *t = &l->tries[i];
+    for (int i = first; i < upto; i++) {
+        struct limit_try t = l->tries[i];
 
-        if (t->from || t->prelude || !text_list_has(&l->said.names, t->column))
+        if (t.from || t.prelude || !text_list_has(&l->said.names, t.column))
             continue;
-        l->tries[l->n] = *t;
-        l->tries[l->n++].prelude = prelude;
+        t.prelude = prelude;
+        limits_add(l, t);
     }
 }
 

@@ -464,6 +464,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 {
     bool still = false;
 
+    if (l)
+        limits_report_cut(p, state, l);
     if (l && !report_unrun_writers(p, state, err))
         return false;
 

@@ -36,6 +36,7 @@ struct limits {
     struct sql_mentions said; /* by what makes the state, and by functions that it calls */
     struct limit_try *tries;
     int n;
+    const struct app_statement *cut; /* the first that there was no room for; NULL: none */
 };
 
 /* Does what makes the state restrict what is written to the table, and to this column of it? column NULL: any. */
@@ -49,12 +50,16 @@ const struct cat_column *limits_written_by(const struct query *q, const struct f
                                            const struct cat_relation *r, int n, int *param);
 /* Is the nth column made of something? */
 bool limits_is_made(const struct fact_write *w, int n);
-/* With this value for a parameter, which is for the column. */
-void limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
+/* False: there are as many as are tried. */
+bool limits_add(struct limits *l, struct limit_try t);
+/* The same with this value for a parameter, which is for the column. */
+bool limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
                     const char *value, struct limits *l);
 void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 /* As it is, where what the step makes may drop whatever is written. */
 void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* Says which statements there was no room for. */
+void limits_report_cut(struct proof *p, int state, const struct limits *l);
 /* Two parameters that a restriction may hold against each other. */
 void limits_add_pairs(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 
