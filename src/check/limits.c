@@ -100,9 +100,10 @@ static const char *what_words(struct proof *p, const struct limit_try *t)
 /* "with $2 ("a") = 'x'": with what it is run. */
 static const char *with_words(struct proof *p, const struct limit_try *t)
 {
-    return t->column ? arena_printf(p->a, "with %s = %s%s", what_words(p, t), value_words(p, t),
-                                    beside_words(p, t))
-                     : "with the values that it has by itself";
+    return t->words    ? arena_printf(p->a, "with %s", t->words)
+           : t->column ? arena_printf(p->a, "with %s = %s%s", what_words(p, t), value_words(p, t),
+                                      beside_words(p, t))
+                       : "with the values that it has by itself";
 }
 
 /* The step that restricts what the trigger writes. */
@@ -136,6 +137,24 @@ static const char *way_of_sync(const struct limit_try *t, const struct plan *syn
                  "when no live release writes the old one any more";
 }
 
+static const char *way_of_try(const struct limit_try *t, const struct plan *sync, bool deletes,
+                              const struct wire_result *r)
+{
+    return sync      ? way_of_sync(t, sync)
+           : deletes ? "delete what points at them first, in a release before this one, or let the "
+                       "foreign key do so (ON DELETE)"
+           : strcmp(r->sqlstate, "23505") == 0
+               ? "let the statement say what is to happen when the value is taken (ON CONFLICT), "
+                 "in "
+                 "a release before this one, or give -- args: rows that differ in the column"
+           : t->words ? "let what the step makes take such rows (COALESCE, NULLIF, left(), a "
+                        "condition), or "
+                        "let the statement keep clear of them in a release before this one"
+                      : "keep such values out in the statement (COALESCE, a cast) in a release "
+                        "before this "
+                        "one; a check in the application can't be seen from here";
+}
+
 static struct finding *report_try(struct proof *p, const struct limit_try *t, int state,
                                   const struct wire_result *r)
 {
@@ -158,14 +177,7 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
                             what_words(p, t), value_words(p, t), r->message)
              : arena_printf(p->a, "%s it worked before this step and fails after it: %s",
                             with_words(p, t), r->message),
-        sync      ? way_of_sync(t, sync)
-        : deletes ? "delete what points at them first, in a release before this one, or let the "
-                    "foreign key do so (ON DELETE)"
-        : strcmp(r->sqlstate, "23505") == 0
-            ? "let the statement say what is to happen when the value is taken (ON CONFLICT), in a "
-              "release before this one, or give -- args: rows that differ in the column"
-            : "keep such values out in the statement (COALESCE, a cast) in a release before this "
-              "one; a check in the application can't be seen from here");
+        way_of_try(t, sync, deletes, r));
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->probe = "X";
     limited_add(p, t->a, culprit, f);
@@ -227,6 +239,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
                 return false;
             limits_add_beside(p, a, state, first, l);
             limits_add_pairs(p, a, state, l);
+            limits_add_awkward(p, a, state, l);
         }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&

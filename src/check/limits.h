@@ -7,6 +7,8 @@
 
 #define LIMIT_VALUES 96
 #define LIMIT_TRIES 8000
+#define AWKWARD_VALUES 6
+#define AWKWARD_TEXT 9000 /* more than a NOTIFY takes */
 
 struct limit_try {
     const struct app_statement *a;
@@ -19,12 +21,14 @@ struct limit_try {
         *into; /* emptied before: what is copied there has its keys; NULL: it isn't */
     const char *
         prelude; /* run before, as the owner: makes a row of ours one that it finds; NULL: nothing */
-    bool worked;        /* before the step */
-    long long affected; /* rows, then; */
-    uint64_t answer;    /* and what it left, where that is compared; 0: not known */
-    bool is_told;       /* of what came of it */
-    enum severity told; /* how bad that is */
-    bool is_endless;    /* with it, or one before, the statement doesn't end: no more are tried */
+    const struct cat_relation *of; /* whose rows the prelude changes */
+    const char *words;             /* what is said of it instead of column and value; NULL: these */
+    bool worked;                   /* before the step */
+    long long affected;            /* rows, then; */
+    uint64_t answer;               /* and what it left, where that is compared; 0: not known */
+    bool is_told;                  /* of what came of it */
+    enum severity told;            /* how bad that is */
+    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
 struct limits {
@@ -76,6 +80,20 @@ void limits_add_beside(struct proof *p, const struct app_statement *a, int state
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
 
+/* As SQL: each row has the value in the column. */
+const char *limits_change_sql(struct proof *p, const struct cat_relation *r, const char *column,
+                              const char *value);
+
+/* limit_awkward.c: what triggers and expressions fail for without naming it. */
+
+/* Of the type, at most AWKWARD_VALUES; how many. */
+int limit_values_awkward(struct proof *p, const struct limits *l, const struct cat_column *c,
+                         const char **out);
+/* Texts that are long together, in parameters or in a row; an array that the statement empties; rows of other tables that
+ * a trigger's function reads. */
+void limits_add_awkward(struct proof *p, const struct app_statement *a, int state,
+                        struct limits *l);
+
 /* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);
@@ -85,6 +103,8 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
 /* The same for a parameter of a type, of which something is made for the relation. */
 int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
                          unsigned type, const char **out);
+/* '{value}', as an element; '{NULL}'. */
+const char *limit_array_of(struct proof *p, const char *value);
 /* Only what makes the state names, and NULL. */
 int limit_values_named(struct proof *p, const struct limits *l, const struct cat_relation *r,
                        const struct cat_column *c, const char **out);
