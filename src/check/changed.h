@@ -56,6 +56,9 @@ bool asked_answers_otherwise(const struct asked *s);
 /* changed_run.c: all that is asked, the step, and all of it once more; taken back. turn: the row that is made another
  * before; NULL: none. ran: the step did, over that row. */
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err);
+/* What a condition compares the column with: first, or last; NULL: nothing. beside: is added to a number. */
+const char *trial_compared_with(struct proof *p, const struct cat_column *c, const char *text,
+                                int beside, bool last);
 /* Rows that have what the texts of the step and of the statements name; at most `most`. How many. */
 int trial_turns(struct trial *t, struct turn *turns, int most);
 

@@ -312,7 +312,7 @@ static void add_change(struct proof *p, const struct limit_try *t, struct ops *o
 {
     const struct cat_relation *of = t->from ? t->from : t->of;
     const char *change = t->from ? limits_change_sql(p, t->from, t->column, t->value) : t->prelude;
-    bool is_after = t->worked && of;
+    bool is_after = t->worked && of && !t->fires;
 
     if (!change)
         return;

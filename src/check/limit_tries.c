@@ -23,6 +23,7 @@ bool limits_add(struct limits *l, struct limit_try t)
         l->cut = l->cut ? l->cut : t.a;
         return false;
     }
+    t.fires = l->sync != NULL;
     l->tries[l->n++] = t;
     return true;
 }

@@ -22,6 +22,7 @@ struct limit_try {
     const char *
         prelude; /* run before, as the owner: makes a row of ours one that it finds; NULL: nothing */
     const struct cat_relation *of; /* whose rows the prelude changes */
+    bool fires;                    /* the prelude is for the new triggers as well: a sync's */
     const char *words;             /* what is said of it instead of column and value; NULL: these */
     bool worked;                   /* before the step */
     long long affected;            /* rows, then; */
