@@ -434,7 +434,7 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
         return true;
     if (is_new_side && !was_refused(p, t, l->sync, &known, &as_before, err))
         return false;
-    if (as_before)
+    if (as_before || (is_new_side && !known && was_told(l, i, SEVERITY_WARNING)))
         return true;
     struct finding *f = report_try(p, t, state, r);
     if (is_new_side && !known)

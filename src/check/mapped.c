@@ -360,26 +360,48 @@ static struct finding *known(struct proof *p, const char *rule, const struct pos
     return NULL;
 }
 
+static const char if_any[] = ", if there are such values";
+
+static const char *report_words(struct scene *s, const struct pair_of *q, const struct odd *odd,
+                                const struct wire_result *x, const struct wire_result *y)
+{
+    struct proof *p = s->p;
+
+    return arena_printf(
+        p->a, "%s with %s for \"%s\", of which \"%s\" is made by %s, %s answers %s %s and %s %s%s",
+        odd->a ? arena_printf(p->a, "after %s of %s", odd->a->s->name,
+                              release_words(p, odd->a->release))
+               : "for a row",
+        value_words(p, odd->value), odd->column, odd->mapping->key.s, odd->mapping->value.s,
+        q->a->s->name, writes_row_words(p, x, y), which_words(p, q->a, q->is_across),
+        writes_row_words(p, y, x), which_words(p, q->b, q->is_across), odd->is_guess ? if_any : "");
+}
+
+/* Another call has shown it with a value that there is. */
+static void raise_guess(struct finding *f, const char *words)
+{
+    if (!strstr(f->message, if_any))
+        return;
+    f->message = words;
+    f->severity = f->rule->severity;
+}
+
 void mapped_report(struct scene *s, const struct pair_of *q, const struct odd *odd,
                    const struct wire_result *x, const struct wire_result *y)
 {
     struct proof *p = s->p;
     bool by_trigger = odd->plan->sync.by == SYNC_TRIGGER;
     const char *rule = by_trigger ? "sync-trigger-asymmetric" : "stale-new-value";
+    const char *words = report_words(s, q, odd, x, y);
     struct finding *f = known(p, rule, &odd->mapping->value.at);
-    bool is_new = !f || (f->severity == SEVERITY_WARNING && !odd->is_guess);
 
-    if (is_new) {
-        f = report_add(p->report, rule, odd->mapping->value.at,
-                       "%s with %s for \"%s\", of which \"%s\" is made by %s, %s answers %s %s and "
-                       "%s %s",
-                       odd->a ? arena_printf(p->a, "after %s of %s", odd->a->s->name,
-                                             release_words(p, odd->a->release))
-                              : "for a row",
-                       value_words(p, odd->value), odd->column, odd->mapping->key.s,
-                       odd->mapping->value.s, q->a->s->name, writes_row_words(p, x, y),
-                       which_words(p, q->a, q->is_across), writes_row_words(p, y, x),
-                       which_words(p, q->b, q->is_across));
+    if (f && !odd->is_guess)
+        raise_guess(f, words);
+    if (!f) {
+        f = report_add(p->report, rule, odd->mapping->value.at, "%s", words);
+        /* Whether there are such values only the application knows. */
+        if (odd->is_guess)
+            f->severity = SEVERITY_WARNING;
         f->level = "statement";
         f->kind = "rolling";
         f->probe = "W";
@@ -393,9 +415,6 @@ void mapped_report(struct scene *s, const struct pair_of *q, const struct odd *o
             "differs: at %s says why the answers may differ",
             odd->column, q->a->s->name);
     }
-    /* Whether there are such values only the application knows. */
-    if (is_new && odd->is_guess)
-        f->severity = SEVERITY_WARNING;
     place_add(p, f, q->a);
     place_add(p, f, q->b);
 }
