@@ -221,7 +221,8 @@ static void read_triggers(struct reader *rd, struct cat_relation *rel)
     rel->triggers = arena_array(rd->a, struct cat_named, n + 1);
     for (int i = 0; i < n; i++) {
         const char **c = row_at(rd, Q_TRIGGERS, i);
-        rel->triggers[rel->n_triggers++] = (struct cat_named) {.name = c[1], .definition = c[2]};
+        rel->triggers[rel->n_triggers++] =
+            (struct cat_named) {.name = c[1], .definition = c[2], .enabled = c[3][0], .body = c[4]};
     }
 }
 

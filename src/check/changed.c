@@ -190,7 +190,7 @@ static void look_below(struct trial *t, const struct cat_relation *r, int depth)
     }
 }
 
-static void set_whom(struct trial *t)
+void trial_set_whom(struct trial *t)
 {
     struct proof *p = t->p;
 
@@ -310,20 +310,19 @@ static const struct cat_column *changed_for(const struct trial *t, const struct 
     return NULL;
 }
 
-/* It finds other rows: fewer, more, or none. */
-static bool finds_others(const struct asked *s)
+bool asked_finds_others(const struct asked *s)
 {
     return s->a->q->facts.n_writes > 0 ? s->before.affected != s->after.affected
                                        : s->before.n_rows != s->after.n_rows;
 }
 
-static bool answers_otherwise(const struct asked *s)
+bool asked_answers_otherwise(const struct asked *s)
 {
     if (!is_usable(&s->before) || !is_usable(&s->after))
         return false;
-    return finds_others(s) || (s->a->q->facts.n_writes == 0 && !s->a->q->facts.uses_now &&
-                               s->before.n_columns == s->after.n_columns &&
-                               answer_of(&s->before) != answer_of(&s->after));
+    return asked_finds_others(s) || (s->a->q->facts.n_writes == 0 && !s->a->q->facts.uses_now &&
+                                     s->before.n_columns == s->after.n_columns &&
+                                     answer_of(&s->before) != answer_of(&s->after));
 }
 
 /* ---- findings -------------------------------------------------------------------------------------------------------- */
@@ -378,7 +377,7 @@ static void judge(struct trial *t, const struct turn *turn)
         const struct cat_relation *r = NULL;
         const struct cat_column *c = NULL;
 
-        if (s->at < 0 || !answers_otherwise(s))
+        if (s->at < 0 || !asked_answers_otherwise(s))
             continue;
         if (!t->of_views && (c = changed_for(t, s->a, &r)) == NULL)
             continue;
@@ -387,7 +386,7 @@ static void judge(struct trial *t, const struct turn *turn)
             if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
                 continue;
             else if (!t->of_views)
-                report_rows(t, &p->app[k], finds_others(s), r, c);
+                report_rows(t, &p->app[k], asked_finds_others(s), r, c);
             else if (turn) /* over the rows as they are, answers.c tells */
                 report_view(t, &p->app[k], turn);
     }
@@ -404,7 +403,7 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!can_be_tried(p, state) || !set_statements(&t))
         return true;
     t.of_views = !changes_rows(p, state);
-    set_whom(&t);
+    trial_set_whom(&t);
     if (t.n_asked == 0)
         return true;
     if (!trial_run(&t, NULL, &ran, err))

@@ -1,4 +1,4 @@
-/* changed: a step between two askings of what live releases run. For changed.c and changed_run.c. */
+/* changed: a step between two askings of what live releases run. For changed.c, changed_run.c and first_default.c. */
 #ifndef PHASEGATE_CHECK_CHANGED_H
 #define PHASEGATE_CHECK_CHANGED_H
 
@@ -46,9 +46,19 @@ const struct cat_relation *trial_relation(const struct trial *t, const struct ap
 bool trial_is_the_plans(const struct trial *t, const struct cat_relation *r,
                         const struct cat_column *c);
 
+/* Whose answers are held against each other, and the tables below them. */
+void trial_set_whom(struct trial *t);
+/* It finds other rows: fewer, more, or none. */
+bool asked_finds_others(const struct asked *s);
+/* Or it hands out something else; false where that isn't known. */
+bool asked_answers_otherwise(const struct asked *s);
+
 /* changed_run.c: all that is asked, the step, and all of it once more; taken back. turn: the row that is made another
  * before; NULL: none. ran: the step did, over that row. */
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err);
+/* What a condition compares the column with: first, or last; NULL: nothing. beside: is added to a number. */
+const char *trial_compared_with(struct proof *p, const struct cat_column *c, const char *text,
+                                int beside, bool last);
 /* Rows that have what the texts of the step and of the statements name; at most `most`. How many. */
 int trial_turns(struct trial *t, struct turn *turns, int most);
 

@@ -155,9 +155,8 @@ static const char *constant_behind(struct proof *p, const char *s, int beside)
     return is_number(s) ? arena_printf(p->scratch, "%ld", strtol(s, NULL, 10) + beside) : NULL;
 }
 
-/* What a condition compares the column with: first, or last; NULL: nothing. */
-static const char *compared_with(struct proof *p, const struct cat_column *c, const char *text,
-                                 int beside, bool last)
+const char *trial_compared_with(struct proof *p, const struct cat_column *c, const char *text,
+                                int beside, bool last)
 {
     size_t n = strlen(c->name);
     const char *s = strcasestr(text, "where"), *found = NULL;
@@ -185,7 +184,7 @@ static void add_whole_turn(struct trial *t, const struct cat_relation *r, const 
     for (int c = 0; c < r->n_columns && turn.n < TURN_COLUMNS; c++) {
         const struct cat_column *col = &r->columns[c];
         const char *value =
-            can_turn(t, r, col) ? compared_with(t->p, col, text, beside, last) : NULL;
+            can_turn(t, r, col) ? trial_compared_with(t->p, col, text, beside, last) : NULL;
 
         if (value) {
             turn.columns[turn.n] = col->name;

@@ -321,7 +321,8 @@ bool effects_after(struct proof *p, int state, const struct effects *l, struct e
     for (int i = 0; l && i < l->n; i++) {
         struct wire_result now[2] = {0};
 
-        if (!world_met(p, l->items[i].a, state))
+        /* Who doesn't come to write sets nothing off: that is told of. */
+        if (!world_met(p, l->items[i].a, state) || limited_has(p, l->items[i].a, state))
             continue;
         if (!probe_around(p, l->items[i].a->q, sql_select_rows_written, now, err))
             return false;

@@ -176,7 +176,7 @@ bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
     l->judges = l->sync != NULL;
     for (int i = 0; s && i < s->n_stmts; i++) {
         sql_mentions_add(p->scratch, s->stmts[i].sql, &l->said);
-        l->acts |= is_any(s->stmts[i].kind, acting);
+        l->acts |= is_any(s->stmts[i].kind, acting) || limits_is_opaque(&s->stmts[i]);
         l->judges |= is_any(s->stmts[i].kind, judging) || limits_is_opaque(&s->stmts[i]);
     }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

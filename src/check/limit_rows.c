@@ -1,5 +1,6 @@
 /* Values at the limits in the rows that a statement goes by, instead of in its parameters. */
 #include "check/limits.h"
+#include "check/ops.h"
 
 #define BESIDE 6 /* values of another column */
 
@@ -33,9 +34,10 @@ static void add_row_tries(struct proof *p, const struct app_statement *a,
         for (int k = 0; into && c->category == 'S' && k < into->n_columns && n < LIMIT_VALUES; k++)
             if (into->columns[k].category == 'S' && into->columns[k].typmod > 4)
                 values[n++] = limit_text(p, into->columns[k].typmod - 4);
-        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
-            l->tries[l->n++] = (struct limit_try) {
-                .a = a, .column = c->name, .value = values[v], .from = from, .into = into};
+        for (int v = 0; v < n; v++)
+            limits_add(
+                l, (struct limit_try) {
+                       .a = a, .column = c->name, .value = values[v], .from = from, .into = into});
     }
 }
 
@@ -51,9 +53,12 @@ static void add_row_as_named(struct proof *p, const struct app_statement *a,
             !text_list_has(&l->said.names, c->name))
             continue;
         int n = limit_values_named(p, l, r, c, values);
-        for (int v = 0; v < n && l->n < LIMIT_TRIES; v++)
-            l->tries[l->n++] =
-                (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r};
+        if (n > LIMIT_VALUES - AWKWARD_VALUES)
+            n = LIMIT_VALUES - AWKWARD_VALUES;
+        n += limit_values_awkward(p, l, c, values + n);
+        for (int v = 0; v < n; v++)
+            limits_add(
+                l, (struct limit_try) {.a = a, .column = c->name, .value = values[v], .from = r});
     }
 }
 
@@ -96,12 +101,12 @@ static void add_pointed_at(struct proof *p, const struct app_statement *a,
 
             if (c->type != 'f' || c->other != parent->oid || c->n_columns != 1 || !target || !to)
                 continue;
-            for (int n = 0; n < l->sync->sync.forward_columns.n && l->n < LIMIT_TRIES; n++)
-                l->tries[l->n++] =
-                    (struct limit_try) {.a = a,
-                                        .column = l->sync->sync.forward_columns.items[n].s,
-                                        .value = seed_value(s, to->name),
-                                        .from = r};
+            for (int n = 0; n < l->sync->sync.forward_columns.n; n++)
+                limits_add(l,
+                           (struct limit_try) {.a = a,
+                                               .column = l->sync->sync.forward_columns.items[n].s,
+                                               .value = seed_value(s, to->name),
+                                               .from = r});
         }
     }
 }
@@ -152,10 +157,11 @@ const char *limits_change_sql(struct proof *p, const struct cat_relation *r, con
 }
 
 /* *out: rows that it writes after the prelude; 0 where it fails. */
-static bool found_after(struct proof *p, const struct app_statement *a, const char *prelude,
-                        int64_t *out, struct err *err)
+static bool found_after(struct proof *p, const struct app_statement *a,
+                        const struct cat_relation *of, const char *prelude, int64_t *out,
+                        struct err *err)
 {
-    struct limit_try t = {.a = a, .prelude = prelude};
+    struct limit_try t = {.a = a, .prelude = prelude, .of = of};
     struct wire_result r = {0};
 
     if (!limits_run_rows(p, &t, &r, err))
@@ -170,7 +176,7 @@ static bool prelude_of(struct proof *p, const struct app_statement *a, const str
 {
     int64_t found = 0;
 
-    if (!found_after(p, a, NULL, &found, err))
+    if (!found_after(p, a, r, NULL, &found, err))
         return false;
     for (int i = 0; found == 0 && i < r->n_columns; i++) {
         const struct cat_column *c = &r->columns[i];
@@ -182,7 +188,7 @@ static bool prelude_of(struct proof *p, const struct app_statement *a, const str
 
         for (int v = 0; v < n; v++) {
             const char *sql = limits_change_sql(p, r, c->name, values[v]);
-            if (!found_after(p, a, sql, &found, err))
+            if (!found_after(p, a, r, sql, &found, err))
                 return false;
             if (found > 0) {
                 *out = sql;
@@ -198,6 +204,7 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
 {
     const struct query *q = a->q;
     const char *path = p->sessions[q->session].search_path, *prelude = NULL;
+    const struct cat_relation *of = NULL;
 
     if (first == l->n || !l->judges || l->sync || q->n_before > 0)
         return true;
@@ -206,13 +213,16 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
         const struct cat_relation *written = cat_find(&p->now, path, w->schema, w->table),
                                   *r = written ? written_table(p, written) : NULL;
 
+        of = r;
         if (r && strchr("rp", r->kind) && w->verb == VERB_UPDATE &&
             limits_hold(p, state, written, NULL) && !prelude_of(p, a, r, l, &prelude, err))
             return false;
     }
     for (int i = first; i < l->n && prelude; i++)
-        if (!l->tries[i].from)
+        if (!l->tries[i].from) {
             l->tries[i].prelude = prelude;
+            l->tries[i].of = of;
+        }
     return true;
 }
 
@@ -224,15 +234,17 @@ static bool is_beside(const struct limits *l, const struct fact_write *w,
            text_list_has(&l->said.names, c->name) && !text_list_has(&w->columns, c->name);
 }
 
-static void copy_tries(struct limits *l, int first, int upto, const char *prelude)
+static void copy_tries(struct limits *l, int first, int upto, const struct cat_relation *of,
+                       const char *prelude)
 {
-    for (int i = first; i < upto && l->n < LIMIT_TRIES; i++) {
-        const struct limit_try *t = &l->tries[i];
+    for (int i = first; i < upto; i++) {
+        struct limit_try t = l->tries[i];
 
-        if (t->from || t->prelude || !text_list_has(&l->said.names, t->column))
+        if (t.from || t.prelude || !text_list_has(&l->said.names, t.column))
             continue;
-        l->tries[l->n] = *t;
-        l->tries[l->n++].prelude = prelude;
+        t.prelude = prelude;
+        t.of = of;
+        limits_add(l, t);
     }
 }
 
@@ -256,43 +268,89 @@ void limits_add_beside(struct proof *p, const struct app_statement *a, int state
                         ? limit_values_named(p, l, r, &r->columns[c], values)
                         : 0;
             for (int v = 0; v < n && v < BESIDE; v++)
-                copy_tries(l, first, upto, limits_change_sql(p, r, r->columns[c].name, values[v]));
+                copy_tries(l, first, upto, r,
+                           limits_change_sql(p, r, r->columns[c].name, values[v]));
         }
     }
 }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
+/* The row was there before the trigger: it isn't asked. One that was there before lets it pass, or it wouldn't have been
+ * tried any further. */
+static bool is_new(const struct cat_relation *was, const struct cat_named *t)
+{
+    for (int i = 0; was && i < was->n_triggers; i++)
+        if (strcmp(was->triggers[i].name, t->name) == 0)
+            return strcmp(was->triggers[i].definition, t->definition) != 0 ||
+                   strcmp(was->triggers[i].body, t->body) != 0;
+    return true;
+}
+
+static void switch_triggers(struct proof *p, const struct cat_relation *of, bool on, struct ops *o)
+{
+    const struct cat_relation *r = cat_by_oid(&p->now, of->oid),
+                              *was = cat_by_oid(&p->before, of->oid);
+
+    for (int i = 0; r && i < r->n_triggers; i++) {
+        const struct cat_named *t = &r->triggers[i];
+        AUTO(str) sql = {0};
+
+        if (!strchr("OA", t->enabled) || !is_new(was, t))
+            continue;
+        str_add(&sql, "ALTER TABLE ");
+        sql_qualified(&sql, r->schema, r->name);
+        str_add(&sql, !on                 ? " DISABLE TRIGGER "
+                      : t->enabled == 'A' ? " ENABLE ALWAYS TRIGGER "
+                                          : " ENABLE TRIGGER ");
+        sql_ident(&sql, t->name);
+        ops_add(o, arena_strdup(p->scratch, str_text(&sql)), NULL, false, false);
+    }
+}
+
+static void add_change(struct proof *p, const struct limit_try *t, struct ops *o)
+{
+    const struct cat_relation *of = t->from ? t->from : t->of;
+    const char *change = t->from ? limits_change_sql(p, t->from, t->column, t->value) : t->prelude;
+    bool is_after = t->worked && of && !t->fires;
+
+    if (!change)
+        return;
+    if (is_after)
+        switch_triggers(p, of, false, o);
+    ops_add(o, change, NULL, false, false);
+    if (is_after) {
+        ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, false);
+        switch_triggers(p, of, true, o);
+    }
+}
+
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err)
 {
     const struct query *q = t->a->q;
     const char *path = p->sessions[q->session].search_path;
-    const char *change = t->from ? limits_change_sql(p, t->from, t->column, t->value) : t->prelude;
-    struct wire_op ops[7] = {{.kind = WIRE_RUN, .sql = "BEGIN"}};
-    struct wire_result r[7] = {0};
+    const struct cat_relation *of = t->from ? t->from : t->of,
+                              *now = of ? cat_by_oid(&p->now, of->oid) : NULL;
+    int room = 9 + 2 * (now ? now->n_triggers : 0);
+    struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
+    struct arg_set set = {t->args ? t->args : q->sets[0].values, q->sets[0].n, false};
     AUTO(str) empty = {0};
-    int n = 1;
 
-    ops[n++] = (struct wire_op) {
-        .kind = WIRE_RUN,
-        .sql = arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public")};
+    ops_add(&o, "BEGIN", NULL, false, false);
+    ops_add(&o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
+            NULL, false, false);
     str_add(&empty, "DELETE FROM ");
     if (t->into)
         sql_qualified(&empty, t->into->schema, t->into->name);
     if (t->into)
-        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = str_text(&empty)};
-    if (change)
-        ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = change};
-    int own = n;
-    ops[n++] = (struct wire_op) {.kind = WIRE_RUN,
-                                 .sql = q->sql,
-                                 .args = t->args ? t->args : q->sets[0].values,
-                                 .n_args = q->sets[0].n};
-    ops[n++] =
-        (struct wire_op) {.kind = WIRE_RUN, .sql = "SET CONSTRAINTS ALL IMMEDIATE", .sync = true};
-    ops[n++] = (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true};
-    if (!wire_run(p->owner, p->scratch, ops, n, r, err))
+        ops_add(&o, str_text(&empty), NULL, false, false);
+    add_change(p, t, &o);
+    int own = ops_add(&o, q->sql, &set, false, false);
+    ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
+    ops_add(&o, "ROLLBACK", NULL, false, true);
+    if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err))
         return false;
     *out = r[own].ok ? r[own + 1] : r[own];
     out->affected = r[own].affected;

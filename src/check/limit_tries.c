@@ -17,21 +17,46 @@ const struct cat_column *limits_written_by(const struct query *q, const struct f
                : NULL;
 }
 
-void limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *what,
+bool limits_add(struct limits *l, struct limit_try t)
+{
+    if (l->n == LIMIT_TRIES) {
+        l->cut = l->cut ? l->cut : t.a;
+        return false;
+    }
+    t.fires = l->sync != NULL;
+    l->tries[l->n++] = t;
+    return true;
+}
+
+bool limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *what,
                     const char *value, struct limits *l)
 {
     const struct arg_set *base = &a->q->sets[0];
+    struct limit_try t = {.a = a,
+                          .param = param,
+                          .column = what,
+                          .value = value,
+                          .args = arena_array(p->scratch, const char *, base->n + 1)};
 
-    if (l->n == LIMIT_TRIES)
+    memcpy(t.args, base->values, sizeof *base->values * (size_t) base->n);
+    t.args[param - 1] = value;
+    return limits_add(l, t);
+}
+
+void limits_report_cut(struct proof *p, int state, const struct limits *l)
+{
+    if (!l->cut)
         return;
-    struct limit_try *try = &l->tries[l->n++];
-    *try = (struct limit_try) {.a = a,
-                               .param = param,
-                               .column = what,
-                               .value = value,
-                               .args = arena_array(p->scratch, const char *, base->n + 1)};
-    memcpy(try->args, base->values, sizeof *base->values * (size_t) base->n);
-    try->args[param - 1] = value;
+    const char *message = arena_printf(
+        p->a,
+        "live statements take more values than are tried in one step (%d): those of %s of %s, and "
+        "of the statements after it, aren't all tried",
+        LIMIT_TRIES, l->cut->s->name, release_words(p, l->cut->release));
+    struct finding *f = step_finding(p, state, "cell-untested", state_place(p, state), message);
+
+    f->severity = SEVERITY_WARNING;
+    f->help = "make several steps of it, a table or a restriction each, or look at what these "
+              "statements may be given yourself";
 }
 
 static bool goes_in_as_it_is(const struct query *q, int param)
@@ -93,6 +118,22 @@ void limits_add_tries(struct proof *p, const struct app_statement *a, int state,
     }
 }
 
+void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l)
+{
+    const struct query *q = a->q;
+
+    for (int i = 0; i < q->facts.n_writes && l->acts; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+        const struct cat_relation *r =
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
+
+        if (!r || !limits_hold(p, state, r, NULL))
+            continue;
+        limits_add(l, (struct limit_try) {.a = a, .args = q->sets[0].values});
+        return;
+    }
+}
+
 /* The parameters that go into columns that the restriction names. */
 static int named_params(const struct app_statement *a, const struct fact_write *w,
                         const struct cat_relation *r, const struct limits *l,
@@ -133,10 +174,9 @@ void limits_add_pairs(struct proof *p, const struct app_statement *a, int state,
             int n1 = limit_values_named(p, l, r, columns[i1], one);
             int n2 = limit_values_named(p, l, r, columns[i2], other);
             for (int v = 0; v < n1 && v < PAIR_VALUES; v++)
-                for (int u = 0; u < n2 && u < (v ? 1 : 2) && l->n < LIMIT_TRIES; u++) {
-                    limits_add_try(p, a, params[i1], columns[i1]->name, one[v], l);
-                    l->tries[l->n - 1].args[params[i2] - 1] = other[u];
-                }
+                for (int u = 0; u < n2 && u < (v ? 1 : 2); u++)
+                    if (limits_add_try(p, a, params[i1], columns[i1]->name, one[v], l))
+                        l->tries[l->n - 1].args[params[i2] - 1] = other[u];
         }
     }
 }

@@ -196,8 +196,7 @@ static const char *array_with(struct proof *p, unsigned element, int n)
     return arena_strdup(p->a, str_text(&s));
 }
 
-/* unnest($1): an array of one. */
-static const char *array_of(struct proof *p, const char *value)
+const char *limit_array_of(struct proof *p, const char *value)
 {
     AUTO(str) s = {0};
 
@@ -216,12 +215,12 @@ static void put_arrays(struct proof *p, const struct limits *l, const struct cat
     put(out, "{NULL}");
     put(out, array_with(p, c->element, 20));
     for (int i = 0; i < l->said.strings.n && i < NAMED; i++)
-        put(out, array_of(p, l->said.strings.items[i].s));
+        put(out, limit_array_of(p, l->said.strings.items[i].s));
     for (int i = 0; i < l->said.numbers.n && i < NAMED; i++) {
         long n = strtol(l->said.numbers.items[i].s, NULL, 10);
         for (long k = n - 1; n > 0 && n < MANY && k <= n + 1; k++) {
             put(out, array_with(p, c->element, (int) k));
-            put(out, array_of(p, arena_printf(p->a, "%ld", k)));
+            put(out, limit_array_of(p, arena_printf(p->a, "%ld", k)));
         }
     }
 }
@@ -288,7 +287,12 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
 {
     struct values v = {out, 0};
 
+    const char *awkward[AWKWARD_VALUES];
+    int n = l->judges ? limit_values_awkward(p, l, c, awkward) : 0;
+
     put_usual(p, l, r, c, &v);
+    for (int i = 0; i < n; i++)
+        put(&v, awkward[i]);
     if (l->judges) {
         put_own(p, r, c, &v);
         put_named(p, l, r, c, &v);
@@ -344,6 +348,6 @@ int limit_values_of_type(struct proof *p, const struct limits *l, const struct c
     int n = limit_values(p, l, r, &c, out);
 
     for (int i = 0; element && i < n; i++)
-        out[i] = array_of(p, out[i]);
+        out[i] = limit_array_of(p, out[i]); /* unnest($1): an array of one */
     return n;
 }

@@ -55,11 +55,11 @@ static bool run_try(struct proof *p, const struct limits *l, const struct limit_
     return true;
 }
 
-/* One finding a statement: the first value tells enough. */
-static bool was_told(const struct limits *l, int upto)
+/* One finding a statement, or one that is worse: the first value tells enough. */
+static bool was_told(const struct limits *l, int upto, enum severity at_least)
 {
     for (int i = upto - 1; i >= 0 && l->tries[i].a == l->tries[upto].a; i--)
-        if (l->tries[i].is_told)
+        if (l->tries[i].is_told && l->tries[i].told >= at_least)
             return true;
     return false;
 }
@@ -96,6 +96,15 @@ static const char *what_words(struct proof *p, const struct limit_try *t)
 {
     return t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
                    : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
+}
+
+/* "with $2 ("a") = 'x'": with what it is run. */
+static const char *with_words(struct proof *p, const struct limit_try *t)
+{
+    return t->words    ? arena_printf(p->a, "with %s", t->words)
+           : t->column ? arena_printf(p->a, "with %s = %s%s", what_words(p, t), value_words(p, t),
+                                      beside_words(p, t))
+                       : "with the values that it has by itself";
 }
 
 /* The step that restricts what the trigger writes. */
@@ -137,6 +146,22 @@ static bool has_delete(const struct query *q)
     return false;
 }
 
+static const char *way_of_try(const struct limit_try *t, const struct plan *sync, bool deletes,
+                              const struct wire_result *r)
+{
+    return sync      ? way_of_sync(t, sync)
+           : deletes ? "delete what points at them first, in a release before this one, or let the "
+                       "foreign key do so (ON DELETE)"
+           : strcmp(r->sqlstate, "23505") == 0 ? UNIQUE_WAY
+               "; or give -- args: rows that differ in the column"
+           : t->words ? "let what the step makes take such rows (COALESCE, NULLIF, left(), a "
+                        "condition), or "
+                        "let the statement keep clear of them in a release before this one"
+                      : "keep such values out in the statement (COALESCE, a cast) in a release "
+                        "before this "
+                        "one; a check in the application can't be seen from here";
+}
+
 static struct finding *report_try(struct proof *p, const struct limit_try *t, int state,
                                   const struct wire_result *r)
 {
@@ -153,42 +178,42 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     bool deletes = t->from && strcmp(r->sqlstate, "23503") == 0 && !sync && has_delete(t->a->q);
     struct finding *f = finding_of_state(
         p, t->a, w, culprit, deletes ? "restriction-breaks-old-writes" : "unproven-write",
-        sync
-            ? arena_printf(p->a,
-                           "with %s = %s it works without the sync's trigger, which writes the "
-                           "other side as well, and fails with it: %s",
-                           what_words(p, t), value_words(p, t), r->message)
-            : arena_printf(p->a, "with %s = %s%s it worked before this step and fails after it: %s",
-                           what_words(p, t), value_words(p, t), beside_words(p, t), r->message),
-        sync      ? way_of_sync(t, sync)
-        : deletes ? "delete what points at them first, in a release before this one, or let the "
-                    "foreign key do so (ON DELETE)"
-        : strcmp(r->sqlstate, "23505") == 0
-            ? UNIQUE_WAY "; or give -- args: rows that differ in the column"
-            : "keep such values out in the statement (COALESCE, a cast) in a release before this "
-              "one; a check in the application can't be seen from here");
+        sync ? arena_printf(p->a,
+                            "with %s = %s it works without the sync's trigger, which writes the "
+                            "other side as well, and fails with it: %s",
+                            what_words(p, t), value_words(p, t), r->message)
+             : arena_printf(p->a, "%s it worked before this step and fails after it: %s",
+                            with_words(p, t), r->message),
+        way_of_try(t, sync, deletes, r));
     f->sqlstate = arena_strdup(p->a, r->sqlstate);
     f->probe = "X";
     limited_add(p, t->a, culprit, f);
     return f;
 }
 
-static void report_else(struct proof *p, const struct limit_try *t, int state,
-                        const struct wire_result *r)
+/* A write that is dropped without a word is as bad as one that fails. */
+static enum severity report_else(struct proof *p, const struct limit_try *t, int state,
+                                 const struct wire_result *r, bool is_dropped)
 {
     const char *what =
         r->affected != t->affected
-            ? arena_printf(p->a, "it writes %lld rows before this step and %lld after it",
-                           t->affected, (long long) r->affected)
+            ? arena_printf(p->a, "it writes %lld row%s before this step and %lld after it%s",
+                           t->affected, t->affected == 1 ? "" : "s", (long long) r->affected,
+                           is_dropped ? ", and nothing says so" : "")
             : "it leaves other rows behind after this step than before it";
     struct finding *f =
         finding_of_state(p, t->a, world_met(p, t->a, state), state, "old-path-trigger-effect",
-                         arena_printf(p->a, "with %s = %s%s %s", what_words(p, t),
-                                      value_words(p, t), beside_words(p, t), what),
-                         "let only the statements of later releases meet what the step makes");
+                         arena_printf(p->a, "%s %s", with_words(p, t), what),
+                         is_dropped ? "let the trigger (RETURN NEW, or OLD) or the rule pass what "
+                                      "live releases write, or raise an error in contract"
+                                    : "let only the statements of later releases meet what the "
+                                      "step makes");
 
+    if (is_dropped)
+        f->severity = SEVERITY_ERROR;
     f->probe = "X";
     limited_add(p, t->a, state, f);
+    return f->severity;
 }
 
 bool limits_before(struct proof *p, int state, struct limits **out, struct err *err)
@@ -216,12 +241,14 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
             continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
+            limits_add_own(p, a, state, l);
             int first = l->n;
             limits_add_tries(p, a, state, l);
             if (!limits_show(p, a, state, first, l, err))
                 return false;
             limits_add_beside(p, a, state, first, l);
             limits_add_pairs(p, a, state, l);
+            limits_add_awkward(p, a, state, l);
         }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
@@ -421,13 +448,21 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
         return true;
     if (is_new_side && !was_refused(p, t, l->sync, &known, &as_before, err))
         return false;
-    if (as_before)
+    if (as_before || (is_new_side && !known && was_told(l, i, SEVERITY_WARNING)))
         return true;
     struct finding *f = report_try(p, t, state, r);
     if (is_new_side && !known)
         f->severity = SEVERITY_WARNING;
     t->is_told = true;
+    t->told = f->severity;
     return true;
+}
+
+/* Does the same row go in, whatever the step makes of those that are there? */
+static bool only_inserts(const struct query *q)
+{
+    return q->facts.n_writes == 1 && q->facts.n_rels == 1 &&
+           q->facts.writes[0].verb == VERB_INSERT && !q->facts.writes[0].on_conflict;
 }
 
 /* What it works with, and differently. */
@@ -435,14 +470,18 @@ static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
                            const struct wire_result *r, uint64_t answer, struct err *err)
 {
     struct limit_try *t = &l->tries[i];
-    bool differs = false;
+    bool moves = changes_rows(p, state), differs = false;
+    bool is_dropped =
+        r->affected < t->affected && (moves || !answer || !t->answer || answer != t->answer);
 
-    if (!l->acts || changes_rows(p, state))
+    /* What it leaves with its own values is told of by itself. */
+    if (!l->acts || (moves && !only_inserts(t->a->q)) || ((moves || !t->column) && !is_dropped) ||
+        (!is_dropped && was_told(l, i, SEVERITY_NOTE)))
         return true;
     if (!does_else(p, l, i, r, answer, &differs, err))
         return false;
     if (differs) {
-        report_else(p, t, state, r);
+        t->told = report_else(p, t, state, r, is_dropped);
         t->is_told = true;
     }
     return true;
@@ -452,6 +491,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 {
     bool still = false;
 
+    if (l)
+        limits_report_cut(p, state, l);
     if (l && !report_unrun_writers(p, state, err))
         return false;
     if (l)
@@ -464,7 +505,7 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
         if ((i == 0 || t->a != l->tries[i - 1].a) &&
             !(t->a->q->runs ? runs_still(p, t->a, &still, err) : (still = true)))
             return false;
-        if (!still || !t->worked || was_told(l, i) || shadow_is_late(p->shadow))
+        if (!still || !t->worked || was_told(l, i, SEVERITY_ERROR) || shadow_is_late(p->shadow))
             continue;
         if (!run_try(p, l, t, &r, &answer, err))
             return false;

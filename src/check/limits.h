@@ -7,11 +7,13 @@
 
 #define LIMIT_VALUES 96
 #define LIMIT_TRIES 8000
+#define AWKWARD_VALUES 6
+#define AWKWARD_TEXT 9000 /* more than a NOTIFY takes */
 
 struct limit_try {
     const struct app_statement *a;
-    int param; /* 1-based */
-    const char *column, *value;
+    int param;                  /* 1-based */
+    const char *column, *value; /* column NULL: with the statement's own values */
     const char **args;
     const struct cat_relation
         *from; /* its column has the value in every row; NULL: it's a parameter's */
@@ -19,11 +21,15 @@ struct limit_try {
         *into; /* emptied before: what is copied there has its keys; NULL: it isn't */
     const char *
         prelude; /* run before, as the owner: makes a row of ours one that it finds; NULL: nothing */
-    bool worked;        /* before the step */
-    long long affected; /* rows, then; */
-    uint64_t answer;    /* and what it left, where that is compared; 0: not known */
-    bool is_told;       /* of what came of it */
-    bool is_endless;    /* with it, or one before, the statement doesn't end: no more are tried */
+    const struct cat_relation *of; /* whose rows the prelude changes */
+    bool fires;                    /* the prelude is for the new triggers as well: a sync's */
+    const char *words;             /* what is said of it instead of column and value; NULL: these */
+    bool worked;                   /* before the step */
+    long long affected;            /* rows, then; */
+    uint64_t answer;               /* and what it left, where that is compared; 0: not known */
+    bool is_told;                  /* of what came of it */
+    enum severity told;            /* how bad that is */
+    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
 struct limits {
@@ -35,6 +41,7 @@ struct limits {
     struct sql_mentions said; /* by what makes the state, and by functions that it calls */
     struct limit_try *tries;
     int n;
+    const struct app_statement *cut; /* the first that there was no room for; NULL: none */
 };
 
 /* Does what makes the state restrict what is written to the table, and to this column of it? column NULL: any. */
@@ -48,10 +55,16 @@ const struct cat_column *limits_written_by(const struct query *q, const struct f
                                            const struct cat_relation *r, int n, int *param);
 /* Is the nth column made of something? */
 bool limits_is_made(const struct fact_write *w, int n);
-/* With this value for a parameter, which is for the column. */
-void limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
+/* False: there are as many as are tried. */
+bool limits_add(struct limits *l, struct limit_try t);
+/* The same with this value for a parameter, which is for the column. */
+bool limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
                     const char *value, struct limits *l);
 void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* As it is, where what the step makes may drop whatever is written. */
+void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+/* Says which statements there was no room for. */
+void limits_report_cut(struct proof *p, int state, const struct limits *l);
 /* Two parameters that a restriction may hold against each other. */
 void limits_add_pairs(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 
@@ -79,6 +92,16 @@ bool limits_is_own_change(struct proof *p, const struct limit_try *t, const stru
 /* A DELETE that runs as children of ours were taken out of its way, and a new foreign key of theirs. */
 void limits_report_hidden_keys(struct proof *p, int state);
 
+/* limit_awkward.c: what triggers and expressions fail for without naming it. */
+
+/* Of the type, at most AWKWARD_VALUES; how many. */
+int limit_values_awkward(struct proof *p, const struct limits *l, const struct cat_column *c,
+                         const char **out);
+/* Texts that are long together, in parameters or in a row; an array that the statement empties; rows of other tables that
+ * a trigger's function reads. */
+void limits_add_awkward(struct proof *p, const struct app_statement *a, int state,
+                        struct limits *l);
+
 /* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);
@@ -88,6 +111,8 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
 /* The same for a parameter of a type, of which something is made for the relation. */
 int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
                          unsigned type, const char **out);
+/* '{value}', as an element; '{NULL}'. */
+const char *limit_array_of(struct proof *p, const char *value);
 /* Only what makes the state names, and NULL. */
 int limit_values_named(struct proof *p, const struct limits *l, const struct cat_relation *r,
                        const struct cat_column *c, const char **out);

@@ -6,10 +6,6 @@
 #include "check/words.h"
 #include "check/writes.h"
 
-#define ODD_VALUES 16
-#define LONG_TEXT 2000
-#define PLAIN_VARIANT 7
-
 /* ---- which columns ------------------------------------------------------------------------------------------ */
 
 /* The other column, as it is. */
@@ -81,89 +77,6 @@ bool mapped_concerns(const struct scene *s, const struct app_statement *a)
     return false;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------- */
-
-struct values {
-    const char *items[ODD_VALUES];
-    int n;
-};
-
-static void add(struct values *l, const char *value)
-{
-    if (l->n < ODD_VALUES)
-        l->items[l->n++] = value;
-}
-
-/* It tells values apart by what they say, or takes them to pieces: only who writes them knows which there are. */
-static bool takes_apart(const char *expr)
-{
-    static const char *const words[] = {
-        "case",          "split_part",      "position",       "strpos",
-        "select",        "substring",       "regexp_replace", "regexp_match",
-        "regexp_substr", "string_to_array", "translate",      "decode"};
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (has_word(expr, words[i]))
-            return true;
-    return false;
-}
-
-static void add_texts(struct proof *p, const struct cat_column *c, struct values *l)
-{
-    int most = c->typmod > 4 ? c->typmod - 4 : LONG_TEXT;
-
-    if (c->base == T_TEXT || c->base == T_VARCHAR) {
-        add(l, "");
-        if (most >= 4)
-            add(l, " a ");
-    }
-    add(l, most >= 2 ? "aB" : "B");
-    /* Not so long that an index or a check of usual size refuses it, and one that is longer than most. */
-    if (most > 90)
-        add(l, limit_text(p, 90));
-    add(l, limit_text(p, most));
-}
-
-static void add_of_kind(struct proof *p, const struct cat_column *c, struct values *l)
-{
-    const struct cat_enum *e = cat_enum_of(&p->now, c->base);
-
-    for (int i = 0; e && i < e->n_labels && i < ODD_VALUES / 2; i++)
-        add(l, e->labels[i]);
-    switch (c->base) {
-    case T_NUMERIC:
-    case T_FLOAT4:
-    case T_FLOAT8: add(l, "-12.3456789"); add(l, "0.5"); /* fall through */
-    case T_INT2:
-    case T_INT4:
-    case T_INT8:
-        add(l, "0");
-        add(l, "-7");
-        add(l, "1999");
-        break;
-    case T_DATE: add(l, "1999-12-31"); break;
-    case T_TIME: add(l, "05:06:07.890123"); break;
-    case T_TIMESTAMP: add(l, "2026-03-04 05:06:07.890123"); break;
-    case T_TIMESTAMPTZ: add(l, "2026-03-04 05:06:07.890123+00"); break;
-    case T_BOOL:
-        add(l, "true");
-        add(l, "false");
-        break;
-    default: break;
-    }
-}
-
-static void values_of(struct proof *p, const struct cat_column *c, const char *expr,
-                      struct values *l)
-{
-    add(l, NULL);
-    if (takes_apart(expr))
-        return;
-    if (c->category == 'S')
-        add_texts(p, c, l);
-    add_of_kind(p, c, l);
-}
-
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static const struct cat_column *column_at(const struct proof *p, const struct query *q, int param,
@@ -196,15 +109,28 @@ static bool gives_both(const struct proof *p, const struct writer *w, const stru
     return false;
 }
 
+/* Written over itself it is no change, and a row from before isn't filled by it. */
+static bool is_there(const struct scene *s, const struct odd *odd, const struct odd_column *of,
+                     const char *value)
+{
+    const struct seed *row = seed_of(s->p, of->r->oid);
+    const char *had = row ? seed_value(row, of->c->name) : NULL;
+
+    return !odd->by_insert && value && had && strcmp(value, had) == 0;
+}
+
 static bool ask_values(struct scene *s, int pair, const struct writer *w, struct odd *odd,
-                       const struct cat_column *c, struct err *err)
+                       const struct odd_column *of, struct err *err)
 {
     struct sequence seq = {{w, w}, 1, odd};
-    struct values l = {.n = 0};
+    struct odd_values l = {.n = 0};
 
-    values_of(s->p, c, odd->mapping->value.s, &l);
+    mapped_values(s, of, &l);
     for (int i = 0; i < l.n && !s->told[pair]; i++) {
+        if (is_there(s, odd, of, l.items[i]))
+            continue;
         odd->value = l.items[i];
+        odd->is_guess = l.is_guess[i];
         /* Where nothing was filled in yet, NULL is no change: something else goes before it. */
         seq.n = odd->value || odd->by_insert ? 1 : 2;
         if (!writes_run(s, pair, &seq, err))
@@ -214,26 +140,43 @@ static bool ask_values(struct scene *s, int pair, const struct writer *w, struct
 }
 
 /* Do both answer alike with what the writer has by itself, or a plain row, or with a whole day? Two releases may show different things
- * for one call. */
+ * for one call. of->is_plain: with something that is nothing special. */
 static bool is_alike(struct scene *s, int pair, const struct writer *w, const struct odd *odd,
-                     const struct cat_column *c, bool *out, struct err *err)
+                     struct odd_column *of, bool *out, struct err *err)
 {
-    struct odd plain = *odd, day = *odd;
+    struct odd with = *odd;
     struct sequence seq = {{w, NULL}, w != NULL, NULL};
-    bool ok = true, is_time = c->base == T_TIMESTAMP || c->base == T_TIMESTAMPTZ;
+    struct odd_values l = {.n = 0};
+    bool ok = true;
 
-    *out = !s->pairs[pair].is_across;
-    plain.value = column_value(s->p, &s->p->now, c, PLAIN_VARIANT);
-    day.value = "2026-03-04 00:00:00";
+    *out = of->is_plain = !s->pairs[pair].is_across;
+    mapped_plain(s, of, w != NULL, &l);
     s->quiet = true;
-    for (int i = 0; ok && !*out && i < 1 + is_time; i++) {
-        seq.odd = i ? &day : w ? NULL : &plain;
+    for (int i = 0; ok && !of->is_plain && i < l.n; i++) {
+        /* What is special about others doesn't matter any more. */
+        if (*out && l.is_guess[i])
+            continue;
+        with.value = l.items[i];
+        /* The first is its own. */
+        seq.odd = w && i == 0 ? NULL : &with;
         ok = writes_run(s, pair, &seq, err);
-        *out = !s->told[pair];
+        *out |= !s->told[pair];
+        of->is_plain = !s->told[pair] && !l.is_guess[i];
         s->told[pair] = false;
     }
     s->quiet = false;
     return ok;
+}
+
+/* What the application says that it writes there, or what stands there in the baseline; NULL: neither. */
+static const char *sample_of(const struct scene *s, const struct cat_relation *r,
+                             const struct cat_column *c, const struct app_statement *a, int param)
+{
+    const struct seed *row = seed_of(s->p, r->oid);
+
+    if (a && a->q->sets[0].is_given)
+        return a->q->sets[0].values[param - 1];
+    return row && row->is_found ? seed_value(row, c->name) : NULL;
 }
 
 static uint64_t print_of(const struct scene *s, int pair, const struct writer *w)
@@ -261,6 +204,7 @@ bool asked_before(struct proof *p, uint64_t print)
 static bool ask_writer(struct scene *s, int pair, const struct writer *w, struct err *err)
 {
     bool is_first = true, alike = true; /* once for tables as they are in this state */
+    struct odd_column of = {.r = NULL};
 
     for (int m = 0; m < w->n && alike && !w->before_sync; m++)
         for (int n = 1; n <= w->items[m]->q->sets[0].n && alike && !s->told[pair]; n++) {
@@ -272,13 +216,15 @@ static bool ask_writer(struct scene *s, int pair, const struct writer *w, struct
             odd.mapping = c ? mapping_of(s, r, c, &odd.plan) : NULL;
             if (!odd.mapping || gives_both(s->p, w, &odd))
                 continue;
+            of = (struct odd_column) {r, c, odd.mapping->value.s,
+                                      sample_of(s, r, c, odd.a, odd.param), of.is_plain};
             /* Rows that aren't filled yet may keep the two apart: that passes. */
-            if (is_first && !is_alike(s, pair, w, &odd, c, &alike, err))
+            if (is_first && !is_alike(s, pair, w, &odd, &of, &alike, err))
                 return false;
             if (is_first && alike && asked_before(s->p, print_of(s, pair, w)))
                 return true;
             is_first = false;
-            if (alike && !ask_values(s, pair, w, &odd, c, err))
+            if (alike && !ask_values(s, pair, w, &odd, &of, err))
                 return false;
         }
     return true;
@@ -320,7 +266,7 @@ static bool ask_past(struct scene *s, int pair, const struct plan *plan,
         const struct cat_column *c = &r->columns[i];
         struct odd odd = {.column = c->name, .plan = plan};
         struct sequence seq = {{NULL, NULL}, 0, &odd};
-        struct values l = {.n = 0};
+        struct odd_values l = {.n = 0};
         bool alike = false;
 
         odd.mapping = sync_reads(plan, c->name) && !sync_target(plan, c->name)
@@ -328,14 +274,19 @@ static bool ask_past(struct scene *s, int pair, const struct plan *plan,
                           : NULL;
         if (!odd.mapping || is_written_by(s, r, c))
             continue;
+        struct odd_column of = {r, c, odd.mapping->value.s, sample_of(s, r, c, NULL, 0), false};
         odd.sql = past_sql(s->p, r, c);
-        if (!is_alike(s, pair, NULL, &odd, c, &alike, err))
+        if (!is_alike(s, pair, NULL, &odd, &of, &alike, err))
             return false;
         if (!alike || asked_before(s->p, print_of(s, pair, NULL) + (uint64_t) i))
             continue;
-        values_of(s->p, c, odd.mapping->value.s, &l);
+        mapped_values(s, &of, &l);
         for (int k = 0; k < l.n && !s->told[pair]; k++) {
+            /* How texts are built that nobody writes any more, nobody says. */
+            if (l.is_guess[k] && !has_word(of.expr, "case"))
+                continue;
             odd.value = l.items[k];
+            odd.is_guess = l.is_guess[k];
             if (!writes_run(s, pair, &seq, err))
                 return false;
         }
@@ -409,25 +360,48 @@ static struct finding *known(struct proof *p, const char *rule, const struct pos
     return NULL;
 }
 
+static const char if_any[] = ", if there are such values";
+
+static const char *report_words(struct scene *s, const struct pair_of *q, const struct odd *odd,
+                                const struct wire_result *x, const struct wire_result *y)
+{
+    struct proof *p = s->p;
+
+    return arena_printf(
+        p->a, "%s with %s for \"%s\", of which \"%s\" is made by %s, %s answers %s %s and %s %s%s",
+        odd->a ? arena_printf(p->a, "after %s of %s", odd->a->s->name,
+                              release_words(p, odd->a->release))
+               : "for a row",
+        value_words(p, odd->value), odd->column, odd->mapping->key.s, odd->mapping->value.s,
+        q->a->s->name, writes_row_words(p, x, y), which_words(p, q->a, q->is_across),
+        writes_row_words(p, y, x), which_words(p, q->b, q->is_across), odd->is_guess ? if_any : "");
+}
+
+/* Another call has shown it with a value that there is. */
+static void raise_guess(struct finding *f, const char *words)
+{
+    if (!strstr(f->message, if_any))
+        return;
+    f->message = words;
+    f->severity = f->rule->severity;
+}
+
 void mapped_report(struct scene *s, const struct pair_of *q, const struct odd *odd,
                    const struct wire_result *x, const struct wire_result *y)
 {
     struct proof *p = s->p;
     bool by_trigger = odd->plan->sync.by == SYNC_TRIGGER;
     const char *rule = by_trigger ? "sync-trigger-asymmetric" : "stale-new-value";
+    const char *words = report_words(s, q, odd, x, y);
     struct finding *f = known(p, rule, &odd->mapping->value.at);
 
+    if (f && !odd->is_guess)
+        raise_guess(f, words);
     if (!f) {
-        f = report_add(p->report, rule, odd->mapping->value.at,
-                       "%s with %s for \"%s\", of which \"%s\" is made by %s, %s answers %s %s and "
-                       "%s %s",
-                       odd->a ? arena_printf(p->a, "after %s of %s", odd->a->s->name,
-                                             release_words(p, odd->a->release))
-                              : "for a row",
-                       value_words(p, odd->value), odd->column, odd->mapping->key.s,
-                       odd->mapping->value.s, q->a->s->name, writes_row_words(p, x, y),
-                       which_words(p, q->a, q->is_across), writes_row_words(p, y, x),
-                       which_words(p, q->b, q->is_across));
+        f = report_add(p->report, rule, odd->mapping->value.at, "%s", words);
+        /* Whether there are such values only the application knows. */
+        if (odd->is_guess)
+            f->severity = SEVERITY_WARNING;
         f->level = "statement";
         f->kind = "rolling";
         f->probe = "W";

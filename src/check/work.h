@@ -604,6 +604,8 @@ bool probe_around(struct proof *p, const struct query *q, const char *sql,
 
 /* changed.c: before a step that changes rows, or a view: what it makes of the answers of live statements. */
 bool changed_before(struct proof *p, int state, struct err *err);
+/* first_default.c: what was NULL where a live writer leaves a column out, and isn't from this state on. */
+bool first_defaults_state(struct proof *p, int state, struct err *err);
 /* children.c: rows that one live release writes keep another's DELETE out. */
 bool children_state(struct proof *p, int state, struct err *err);
 

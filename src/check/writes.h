@@ -27,6 +27,7 @@ struct odd {
     const char *value, *column;
     const struct plan *plan;
     const struct pair *mapping; /* of its sync, that may make another value of it */
+    bool is_guess;              /* nothing says that there are such values */
 };
 
 struct sequence {
@@ -65,6 +66,25 @@ bool writes_run(struct scene *s, int pair, const struct sequence *seq, struct er
 const char *writes_row_words(struct proof *p, const struct wire_result *r,
                              const struct wire_result *other);
 const char *writes_when_words(struct proof *p, const struct statement *s);
+
+/* mapped_values.c: values for a column, of which an expression may make others. */
+#define ODD_VALUES 48
+struct odd_values {
+    const char *items[ODD_VALUES];
+    bool is_guess[ODD_VALUES];
+    int n;
+};
+struct odd_column {
+    const struct cat_relation *r;
+    const struct cat_column *c;
+    const char *expr, *sample; /* sample: a value that it has; NULL: none is known */
+    bool is_plain;             /* what is nothing special comes through unharmed */
+};
+void mapped_values(const struct scene *s, const struct odd_column *of, struct odd_values *out);
+/* Some that may come through unharmed. has_own: the first place is for the writer's own. is_guess: they are made for the
+ * expression. */
+void mapped_plain(const struct scene *s, const struct odd_column *of, bool has_own,
+                  struct odd_values *out);
 
 /* mapped.c: the same with values that an expression of a sync may make others of. */
 bool mapped_probe(struct scene *s, struct err *err);

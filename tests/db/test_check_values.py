@@ -69,5 +69,22 @@ class Fills(check_project.Case):
         self.clean(self.of({"id": "zero", "table": "t", "set": {"n": "0"}, "where": "n IS NULL"}, old="-- name: Find\nSELECT ref, n FROM t WHERE id = $1;\n"))
 
 
+class Many(check_project.Case):
+    """More values than are tried in one step: what wasn't is said."""
+
+    def test_what_was_not_tried_is_said(self):
+        columns = ["c%d" % i for i in range(150)]
+        one = "-- name: Add%d\nINSERT INTO t (id, %s) VALUES ($1, %s);\n"
+        old = "\n".join(one % (i, ", ".join(columns), ", ".join("$%d" % (n + 2) for n in range(150))) for i in range(6))
+        body = plan("wide", phases=dict(NONE, dual_read={"none": "later"}, expand={"release": "1.1.0", "steps": [
+            step("check", "ALTER TABLE t ADD CONSTRAINT k CHECK (c149 <> 'x' OR c148 <> 'y') NOT VALID")]}))
+        p = self.project(baseline="CREATE TABLE t (id int PRIMARY KEY, %s)" % ", ".join(c + " text" for c in columns), plans=[body],
+                         releases={"1.0.0": old, "1.1.0": old})
+        found = [f for f in p.check().findings if f["rule"] == "cell-untested"]
+        self.assertEqual([(f["severity"], f["step"], f["phase"]) for f in found], [("warning", "check", "expand")])
+        self.assertRegex(found[0]["message"], r"than are tried in one step \(8000\): those of Add[1-5] of release 1\.0\.0, and of the")
+        self.assertIn("several steps", found[0]["help"])
+
+
 if __name__ == "__main__":
     unittest.main()
