@@ -167,8 +167,8 @@ static int longest_of(const struct sql_mentions *m)
 
 bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
 {
-    static const char *const acting[] = {"TRIGGER", "RULE",      "FUNCTION",
-                                         "POLICY",  "ROW LEVEL", NULL};
+    static const char *const dropping[] = {"TRIGGER", "RULE", "FUNCTION", NULL};
+    static const char *const acting[] = {"POLICY", "ROW LEVEL", NULL};
     static const char *const judging[] = {"DOMAIN", "VIEW", "INDEX", "TYPE", NULL};
     static const char *const words[] = {"check", "using", "exclude"};
     const struct step *s = p->t.states[state].task->step;
@@ -176,7 +176,8 @@ bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
     l->judges = l->sync != NULL;
     for (int i = 0; s && i < s->n_stmts; i++) {
         sql_mentions_add(p->scratch, s->stmts[i].sql, &l->said);
-        l->acts |= is_any(s->stmts[i].kind, acting) || limits_is_opaque(&s->stmts[i]);
+        l->drops |= is_any(s->stmts[i].kind, dropping) || limits_is_opaque(&s->stmts[i]);
+        l->acts |= l->drops || is_any(s->stmts[i].kind, acting);
         l->judges |= is_any(s->stmts[i].kind, judging) || limits_is_opaque(&s->stmts[i]);
     }
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -191,9 +191,18 @@ static struct finding *report_try(struct proof *p, const struct limit_try *t, in
     return f;
 }
 
+static const char *way_of_else(bool by_policy, bool is_dropped)
+{
+    return by_policy ? "let the policies show such rows to the role of live releases until contract"
+           : is_dropped
+               ? "let the trigger (RETURN NEW, or OLD) or the rule pass what live releases "
+                 "write, or raise an error in contract"
+               : "let only the statements of later releases meet what the step makes";
+}
+
 /* A write that is dropped without a word is as bad as one that fails. */
 static enum severity report_else(struct proof *p, const struct limit_try *t, int state,
-                                 const struct wire_result *r, bool is_dropped)
+                                 const struct wire_result *r, bool is_dropped, bool by_policy)
 {
     const char *what =
         r->affected != t->affected
@@ -201,16 +210,12 @@ static enum severity report_else(struct proof *p, const struct limit_try *t, int
                            t->affected, t->affected == 1 ? "" : "s", (long long) r->affected,
                            is_dropped ? ", and nothing says so" : "")
             : "it leaves other rows behind after this step than before it";
-    struct finding *f =
-        finding_of_state(p, t->a, world_met(p, t->a, state), state, "old-path-trigger-effect",
-                         arena_printf(p->a, "%s %s", with_words(p, t), what),
-                         is_dropped ? "let the trigger (RETURN NEW, or OLD) or the rule pass what "
-                                      "live releases write, or raise an error in contract"
-                                    : "let only the statements of later releases meet what the "
-                                      "step makes");
+    struct finding *f = finding_of_state(
+        p, t->a, world_met(p, t->a, state), state,
+        by_policy ? "row-visibility-changed" : "old-path-trigger-effect",
+        arena_printf(p->a, "%s %s", with_words(p, t), what), way_of_else(by_policy, is_dropped));
 
-    if (is_dropped)
-        f->severity = SEVERITY_ERROR;
+    f->severity = is_dropped ? SEVERITY_ERROR : SEVERITY_WARNING;
     f->probe = "X";
     limited_add(p, t->a, state, f);
     return f->severity;
@@ -237,7 +242,8 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
-        if (brought_by_phase(p, a->q, state))
+        /* What the old side refuses was there before the phase. */
+        if (!l->sync && brought_by_phase(p, a->q, state))
             continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
@@ -338,7 +344,8 @@ static bool report_unrun_writers(struct proof *p, int state, struct err *err)
         struct finding *f;
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
-            p->t.releases[a->release].is_projected || brought_by_phase(p, a->q, state) ||
+            p->t.releases[a->release].is_projected ||
+            (!sync_begins(p, state) && brought_by_phase(p, a->q, state)) ||
             !writes_restricted(p, a, state))
             continue;
         bool now = false;
@@ -481,7 +488,7 @@ static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
     if (!does_else(p, l, i, r, answer, &differs, err))
         return false;
     if (differs) {
-        t->told = report_else(p, t, state, r, is_dropped);
+        t->told = report_else(p, t, state, r, is_dropped, !l->drops && !l->sync);
         t->is_told = true;
     }
     return true;

@@ -37,7 +37,9 @@ struct limits {
     int longest;             /* text that is tried where the column itself has no limit */
     bool
         judges; /* it may go by what a value is, as a check does, and not by whether there is one */
-    bool acts;  /* it may do anything: a trigger, a rule */
+    bool acts;  /* it may do anything: a trigger, a rule, a policy */
+    bool
+        drops; /* of these, what may leave out a row that is written: no policy, which refuses or hides it */
     struct sql_mentions said; /* by what makes the state, and by functions that it calls */
     struct limit_try *tries;
     int n;
