@@ -26,12 +26,14 @@ static void check_statement(struct arena *a, const struct sql_stmt *s)
     if (!s->sql || !s->kind ||
         (s->class == SQL_ADDITIVE) != (s->class_why == NULL && s->class != SQL_DATA))
         abort();
-    if (!s->half_made_when != !s->clean_up || (s->undo_lossless && !s->undo))
+    if (!s->half_made_when != !s->clean_up || (s->undo && s->undo_query) ||
+        (s->undo_lossless && !s->undo && !s->undo_query))
         abort();
     must_be_one(a, s->applied_when);
     must_be_one(a, s->half_made_when);
     must_be_one(a, s->clean_up);
     must_be_one(a, s->undo);
+    must_be_one(a, s->undo_query);
 }
 
 static bool check_text(const char *sql)
