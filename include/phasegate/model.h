@@ -138,6 +138,9 @@ struct sql_stmt {
     /* undo NULL: a query for one text, the reverse statements, to be asked before the statement runs, under its
      * search_path; its answer NULL: there is no way back. NULL: only undo tells. */
     const char *undo_query;
+    /* Of one with a query: the reverse statement where it can't be asked, as an earlier one of the same step has
+     * changed what it would look at; may take more than the statement gave. NULL: none. */
+    const char *undo_unasked;
     bool undo_lossless;  /* the reverse loses no data that existed before the step */
     enum drop_kind drop; /* contract: what is to be gone */
     bool cascades;       /* DROP ... CASCADE */

@@ -176,6 +176,8 @@ struct task {
 
 /* Is its statement's undo for the catalogue to say (undo_query)? Not of what the step itself has changed by then. Pure. */
 bool step_undo_is_asked(const struct step *s, int i);
+/* The one that needs no asking; NULL: there is none, or it is to be asked for. */
+const char *step_undo_known(const struct step *s, int i);
 /* What undoing a step would cost: "lossless", "lossy", "irreversible". The facts of its SQL must be there. Pure. */
 const char *step_reversibility(const struct step *s);
 

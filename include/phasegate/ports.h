@@ -178,6 +178,7 @@ struct http_req {
         const char *scope; /* "aws:amz:REGION:s3" */
         const char *key, *secret;
     } signs;
+    bool direct;   /* through no proxy, whatever the environment says */
     bool is_write; /* own connection, never reused, so that libcurl doesn't re-send it */
 };
 

@@ -111,6 +111,13 @@ struct catalogue {
     uint64_t others; /* casts, operators, domains, privileges of schemas, roles, settings */
 };
 
+/* A foreign key to it that does nothing about its own rows when what they point at goes: they keep that from going. */
+static inline bool cat_is_in_way(const struct cat_constraint *k, const struct cat_relation *of)
+{
+    return k->type == 'f' && k->other == of->oid && !strstr(k->definition, "ON DELETE CASCADE") &&
+           !strstr(k->definition, "ON DELETE SET");
+}
+
 static inline bool cat_is_phasegates(const char *schema)
 {
     return strncmp(schema, "phasegate", strlen("phasegate")) == 0;

@@ -119,7 +119,7 @@ static bool run_pair(struct proof *p, const struct app_statement *by, const stru
                      const struct app_statement *a, struct wire_result *out, bool *reached,
                      struct err *err)
 {
-    int room = 12 + a->q->n_before + (by ? by->q->n_before : 0), own;
+    int room = 13 + a->q->n_before + (by ? by->q->n_before : 0), own;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
@@ -127,6 +127,8 @@ static bool run_pair(struct proof *p, const struct app_statement *by, const stru
     if (by)
         add_statement(p, &o, by, set);
     int ready = ops_add(&o, "SAVEPOINT phasegate_q", NULL, false, true);
+    if (a->q->clears)
+        ops_add(&o, a->q->clears, NULL, false, false);
     own = add_statement(p, &o, a, &a->q->sets[0]);
     ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
     ops_add(&o, "ROLLBACK", NULL, false, true);

@@ -41,13 +41,6 @@ static bool clear_way(struct proof *p, struct query *q, const struct wire_result
     return true;
 }
 
-/* By whom nothing is done about its rows when what they point at goes. */
-static bool is_in_way(const struct cat_constraint *k, const struct cat_relation *of)
-{
-    return k->type == 'f' && k->other == of->oid && !strstr(k->definition, "ON DELETE CASCADE") &&
-           !strstr(k->definition, "ON DELETE SET");
-}
-
 static const struct cat_relation *child_named(const struct proof *p, const char *message)
 {
     const char *by = message ? strstr(message, "foreign key constraint") : NULL,
@@ -78,7 +71,7 @@ static int add_children(const struct proof *p, const struct cat_relation *r,
     all[n++] = r;
     for (int i = 0; i < p->now.n_relations; i++)
         for (int k = 0; k < p->now.relations[i].n_constraints; k++)
-            if (is_in_way(&p->now.relations[i].constraints[k], r))
+            if (cat_is_in_way(&p->now.relations[i].constraints[k], r))
                 n = add_children(p, &p->now.relations[i], all, n);
     return n;
 }
@@ -93,9 +86,15 @@ static bool clear_children(struct proof *p, struct query *q, const struct wire_r
             w && w->verb == VERB_DELETE && strcmp(r->sqlstate, "23503") == 0 && !q->sets[0].is_given
                 ? child_named(p, r->message)
                 : NULL;
+    const struct cat_relation *own =
+        child ? cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table) : NULL;
     int n = child ? add_children(p, child, all, 0) : 0;
     AUTO(str) sql = {0};
 
+    /* Of keys that lead back to it, its own rows would go: then it would work on none. */
+    for (int i = 0; i < n; i++)
+        if (all[i] == own)
+            return false;
     if (n == 0)
         return false;
     if (q->clears)

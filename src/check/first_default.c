@@ -226,7 +226,7 @@ static bool is_first(const struct cat_column *was, const struct cat_column *is)
 {
     return was && !was->fallback && is->fallback && !was->is_identity && !is->is_identity &&
            !was->is_generated && !is->is_generated && !was->not_null &&
-           strncmp(is->fallback, "NULL", 4) != 0;
+           (strncmp(is->fallback, "NULL", 4) != 0 || (is->fallback[4] && is->fallback[4] != ':'));
 }
 
 bool first_defaults_state(struct proof *p, int state, struct err *err)

@@ -70,9 +70,11 @@ static const char *hidden_key(const struct proof *p, const struct query *q)
         const struct cat_relation *r = &p->now.relations[i];
         AUTO(str) name = {0};
 
+        str_add(&name, "(DELETE FROM ");
         sql_qualified(&name, r->schema, r->name);
+        str_addc(&name, ')');
         for (int k = 0; k < r->n_constraints && strstr(q->clears, str_text(&name)); k++)
-            if (r->constraints[k].type == 'f' && r->constraints[k].other == parent->oid &&
+            if (cat_is_in_way(&r->constraints[k], parent) &&
                 !had_constraint(p, r, r->constraints[k].name))
                 return r->constraints[k].name;
     }

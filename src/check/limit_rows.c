@@ -332,7 +332,7 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
     const char *path = p->sessions[q->session].search_path;
     const struct cat_relation *of = t->from ? t->from : t->of,
                               *now = of ? cat_by_oid(&p->now, of->oid) : NULL;
-    int room = 9 + 2 * (now ? now->n_triggers : 0);
+    int room = 10 + 2 * (now ? now->n_triggers : 0);
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
     struct arg_set set = {t->args ? t->args : q->sets[0].values, q->sets[0].n, false};
@@ -346,6 +346,8 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
         sql_qualified(&empty, t->into->schema, t->into->name);
     if (t->into)
         ops_add(&o, str_text(&empty), NULL, false, false);
+    if (q->clears)
+        ops_add(&o, q->clears, NULL, false, false);
     add_change(p, t, &o);
     int own = ops_add(&o, q->sql, &set, false, false);
     ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);

@@ -267,6 +267,11 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
 
         turns[i].q->gave_up |= o && !o->ok && is_too_long(o->sqlstate, o->message);
         turns[i].q->is_late |= !o && shadow_is_late(p->shadow);
+        /* What takes rows out of its way doesn't do so any more: nothing shows that it works, until it's tried anew. */
+        if (!o && turns[i].q->clears) {
+            turns[i].q->clears = NULL;
+            turns[i].q->runs = false;
+        }
         if (turns[i].hold) {
             if (o && !o->ok && strcmp(o->sqlstate, "0A000") == 0 &&
                 strstr(o->message, "cached plan"))

@@ -165,6 +165,20 @@ static bool stays_with_its_tables(const struct sql_stmt *s)
             !strcasestr(s->sql, "exists"));
 }
 
+/* ALTER TABLE ALL IN TABLESPACE names none. */
+static bool knows_its_tables(const struct proof *p, const struct sql_stmt *s)
+{
+    for (int i = 0; i < s->relations.n; i++) {
+        bool found = false;
+
+        for (int k = 0; k < p->now.n_relations && !found; k++)
+            found = strcmp(p->now.relations[k].name, s->relations.items[i].s) == 0;
+        if (!found)
+            return false;
+    }
+    return s->relations.n > 0;
+}
+
 static bool is_table(const struct cat_relation *r)
 {
     return r->kind == 'r' || r->kind == 'p' || r->kind == 'f';
@@ -183,7 +197,7 @@ uint64_t ddl_surface(const struct proof *p, const struct sql_stmt *s, int n)
     uint64_t h = surface_calls(p) * 31 + sums_of(&p->now)->labels;
 
     for (int i = 0; i < n; i++)
-        if (p->now.calls || !stays_with_its_tables(&s[i]))
+        if (p->now.calls || !stays_with_its_tables(&s[i]) || !knows_its_tables(p, &s[i]))
             return schema_surface(p);
     for (int k = 0; k < p->now.n_relations; k++) {
         const struct cat_relation *r = &p->now.relations[k];

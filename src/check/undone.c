@@ -80,8 +80,10 @@ static bool undo_of_step(struct proof *p, const struct step *s, struct undone *u
     for (int i = 0; s->undo.s && i < s->n_undo_stmts; i++)
         list_add(p, &u->undo, in_transaction(p, s->undo_stmts[i].sql));
     for (int i = s->n_stmts - 1; !s->undo.s && i >= 0 && *known; i--) {
-        if (s->stmts[i].undo)
-            list_add(p, &u->undo, in_transaction(p, s->stmts[i].undo));
+        const char *plain = step_undo_known(s, i);
+
+        if (plain)
+            list_add(p, &u->undo, in_transaction(p, plain));
         else if (!ask_undo(p, &s->stmts[i], u, known, err))
             return false;
     }

@@ -12,9 +12,10 @@
 /* Which rows it is about, in brackets; NULL: all. */
 static const char *condition_of(struct proof *p, const struct key *k)
 {
-    const char *at = k->index->is_partial ? strstr(k->index->definition, ") WHERE ") : NULL;
+    const char *by = k->index->is_partial ? strstr(k->index->definition, " USING ") : NULL,
+               *at = by ? strstr(by, " WHERE ") : NULL;
 
-    return at ? arena_printf(p->scratch, "(%s)", at + strlen(") WHERE ")) : NULL;
+    return at ? arena_printf(p->scratch, "(%s)", at + strlen(" WHERE ")) : NULL;
 }
 
 static const char *literal_for(const struct fact_write *w, const char *column)
@@ -25,9 +26,12 @@ static const char *literal_for(const struct fact_write *w, const char *column)
     return NULL;
 }
 
-/* What a row has in the column that the statement leaves behind, as an expression; NULL stands for what isn't known. */
-static void add_value(struct str *sql, const struct fact_write *w, const struct cat_column *c)
+/* What a row has in the column that the statement leaves behind, as an expression; for what isn't known some value stands,
+ * or NULL. */
+static void add_value(struct proof *p, struct str *sql, const struct fact_write *w,
+                      const struct cat_column *c, bool is_null)
 {
+    const char *any = is_null ? NULL : column_value(p, &p->now, c, 1);
     const char *literal = literal_for(w, c->name);
     bool is_left_out = w->verb == VERB_INSERT && !w->positional && !unique_writes(w, c);
 
@@ -36,27 +40,25 @@ static void add_value(struct str *sql, const struct fact_write *w, const struct 
         sql_literal(sql, literal);
     else if (is_left_out && c->fallback && !c->is_generated && !unique_is_moving(c->fallback))
         str_add(sql, c->fallback);
+    else if (any)
+        sql_literal(sql, any);
     else
         str_add(sql, "NULL");
     str_addf(sql, " AS %s) AS ", c->type_text);
     sql_ident(sql, c->name);
 }
 
-/* May the index take in a row that the statement leaves behind? Where the server can't say, it may. */
-bool unique_may_enter(struct proof *p, const struct key *k, const struct fact_write *w, bool *out,
-                      struct err *err)
+/* The one or the other: a condition may ask for NULL, or for anything else. */
+static bool may_enter_with(struct proof *p, const struct key *k, const struct fact_write *w,
+                           const char *condition, bool is_null, bool *out, struct err *err)
 {
-    const char *condition = condition_of(p, k);
     struct wire_result r = {0};
     AUTO(str) sql = {0};
 
-    *out = true;
-    if (!condition)
-        return true;
     str_addf(&sql, "SELECT %s IS NOT FALSE FROM (SELECT ", condition);
     for (int i = 0; i < k->r->n_columns; i++) {
         str_add(&sql, i ? ", " : "");
-        add_value(&sql, w, &k->r->columns[i]);
+        add_value(p, &sql, w, &k->r->columns[i], is_null);
     }
     str_add(&sql, ") AS ");
     sql_ident(&sql, k->r->name);
@@ -65,6 +67,16 @@ bool unique_may_enter(struct proof *p, const struct key *k, const struct fact_wr
         return false;
     *out = !r.ok || r.n_rows != 1 || !r.cell || !r.cell[0][0] || *r.cell[0][0] == 't';
     return true;
+}
+
+bool unique_may_enter(struct proof *p, const struct key *k, const struct fact_write *w, bool *out,
+                      struct err *err)
+{
+    const char *condition = condition_of(p, k);
+
+    *out = true;
+    return !condition || (may_enter_with(p, k, w, condition, true, out, err) &&
+                          (*out || may_enter_with(p, k, w, condition, false, out, err)));
 }
 
 /* ---- rows that are taken in --------------------------------------------------------------------------------- */

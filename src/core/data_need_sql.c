@@ -172,7 +172,8 @@ static bool add_outside(struct str *sql, const struct data_need *n)
 {
     const struct bound *b = &n->bound;
 
-    if (b->n_keys == 0 || b->by == 'd' || (b->by == 'h' && b->n_from != 2))
+    if (b->n_keys == 0 || b->by == 'd' || b->n_from == 0 || (b->by == 'r' && b->n_to == 0) ||
+        (b->by == 'h' && b->n_from != 2))
         return false;
     str_add(sql, "NOT COALESCE(");
     if (b->by == 'l')
@@ -210,6 +211,20 @@ static void add_taken(struct str *sql, const struct data_need *n)
              n->keys, n->select, n->columns_sql);
 }
 
+/* Every row, as long as the column isn't there yet. */
+static void add_absent(struct str *sql, const struct data_need *n)
+{
+    AUTO(str) table = {0};
+
+    sql_qualified(&table, n->schema, n->table);
+    str_add(sql, "NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+                 "pg_catalog.to_regclass(");
+    sql_literal(sql, str_text(&table));
+    str_add(sql, ") AND a.attname = ");
+    sql_literal(sql, n->columns[0]);
+    str_add(sql, " AND NOT a.attisdropped)");
+}
+
 /* FROM and WHERE of the rows that stand against it. False: no plain query tells. */
 static bool add_rows(struct str *sql, const struct data_need *n)
 {
@@ -224,7 +239,7 @@ static bool add_rows(struct str *sql, const struct data_need *n)
     case NEED_CHECK: /* NULL passes */ str_addf(sql, "NOT (%s\n)", n->condition); return true;
     case NEED_FILLED: add_unfilled(sql, n); return true;
     case NEED_FOREIGN_KEY: add_orphans(sql, n); return n->n_ref_columns >= n->n_columns;
-    case NEED_NO_ROWS: str_add(sql, "true"); return true;
+    case NEED_NO_ROWS: add_absent(sql, n); return true;
     case NEED_EXCLUDE: add_excluded(sql, n); return n->n_exprs > 0;
     case NEED_BOUND: return add_outside(sql, n);
     case NEED_TAKEN: add_taken(sql, n); return true;

@@ -87,6 +87,31 @@ bool step_undo_is_asked(const struct step *s, int i)
     return true;
 }
 
+const char *step_undo_known(const struct step *s, int i)
+{
+    return s->stmts[i].undo            ? s->stmts[i].undo
+           : !step_undo_is_asked(s, i) ? s->stmts[i].undo_unasked
+                                       : NULL;
+}
+
+/* With the table that the step itself makes everything on it goes. */
+static bool is_on_own_table(const struct step *s, int i)
+{
+    const struct sql_stmt *own = &s->stmts[i];
+
+    for (int k = 0; own->table && k < i; k++)
+        if (strcmp(s->stmts[k].kind, "CREATE TABLE") == 0 && s->stmts[k].table &&
+            strcmp(s->stmts[k].table, own->table) == 0)
+            return true;
+    return false;
+}
+
+static bool is_lossless(const struct step *s, int i)
+{
+    return s->stmts[i].undo_lossless &&
+           (s->stmts[i].undo || step_undo_is_asked(s, i) || is_on_own_table(s, i));
+}
+
 static bool is_undoable(const struct step *s)
 {
     bool derived = s->n_stmts > 0 && !s->undo_none.s;
@@ -94,7 +119,7 @@ static bool is_undoable(const struct step *s)
     if (s->undo.s)
         return s->n_undo_stmts > 0;
     for (int i = 0; i < s->n_stmts; i++)
-        derived &= s->stmts[i].undo != NULL || step_undo_is_asked(s, i);
+        derived &= step_undo_known(s, i) || step_undo_is_asked(s, i);
     return derived;
 }
 
@@ -104,7 +129,7 @@ const char *step_reversibility(const struct step *s)
         return !s->undo_none.s && s->n_stmts > 0 && s->stmts[0].class == SQL_DATA ? "lossy"
                                                                                   : "irreversible";
     for (int i = 0; !s->undo.s && i < s->n_stmts; i++)
-        if (!s->stmts[i].undo_lossless)
+        if (!is_lossless(s, i))
             return "lossy";
     return "lossless";
 }

@@ -271,7 +271,7 @@ static void writable(struct str *s, const struct snapshot_back *b, const char *p
     for (int i = 0; i < p->n_columns; i++) {
         bool computed = false;
 
-        for (int k = 0; k < b->n_columns; k++)
+        for (int k = 0; i < p->n_key && k < b->n_columns; k++)
             computed |= b->computed[k] && strcmp(b->columns[k], p->columns[i].name) == 0;
         if (computed)
             continue;

@@ -129,10 +129,13 @@ static bool record_failure(struct work *w, const struct task *t, struct err *err
     AUTO(err) ignored = {0};
     /* Who stops at a pause or a brake hasn't failed; a step that stops has. */
     bool resting = err_is(err, ERR_STOPPED) && t->kind != TASK_STEP;
+    /* A statement by itself may have run: the next try goes by what was there before this one. */
+    const struct history_row *began = t->kind == TASK_STEP ? work_step_row(w, t->id) : NULL;
 
     if (!resting && !err_is(err, ERR_INTERRUPTED) && !err_is(err, ERR_CONNECTION_LOST) &&
         db_is_usable(w->e->db))
-        (void) !record_task_now(w, t, "failed", 0, NULL, NULL, NULL, &ignored);
+        (void) !record_task_now(w, t, "failed", 0, NULL, began ? began->undo_sql : NULL,
+                                began ? began->detail : NULL, &ignored);
     return false;
 }
 

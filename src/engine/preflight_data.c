@@ -327,7 +327,10 @@ static const char *columns_of(struct preflighting *f, const struct text_list *l,
 
     for (int i = 0; i < l->n; i++) {
         str_add(&s, i ? ", " : "");
-        sql_ident(&s, l->items[i].s);
+        if (as_array)
+            sql_element(&s, l->items[i].s);
+        else
+            sql_ident(&s, l->items[i].s);
     }
     return arena_printf(f->a, as_array ? "{%s}" : "%s", str_text(&s));
 }

@@ -32,7 +32,8 @@ static bool verify_and_record(struct taking *t, const struct snapshot *s, struct
 
     if (snapshot_verify(t->store, t->db, s, err))
         return ledger_snapshot_verified(e->db, s->name, NULL, err);
-    if (db_is_usable(e->db) && !err_is(err, ERR_INTERRUPTED))
+    /* Who can't get at it knows nothing of it. */
+    if (db_is_usable(e->db) && err_is(err, ERR_NO))
         (void) !ledger_snapshot_verified(e->db, s->name, str_text(&err->message), &ignored);
     return false;
 }
@@ -325,7 +326,7 @@ bool engine_snapshot_verify(struct engine *e, const char *name, struct arena *a,
     if (!find_row(e, a, name, &row, err))
         return false;
     if (!read_row(e, &row, a, &t.store, &s, err)) {
-        if (!row.pruned_at_ms)
+        if (!row.pruned_at_ms && (err_is(err, ERR_NO) || err_is(err, ERR_INPUT)))
             (void) !ledger_snapshot_verified(e->db, name, str_text(&err->message), &ignored);
         return false;
     }

@@ -466,6 +466,8 @@ static bool skip(struct work *w, const struct task *t, const char *status, const
     return true;
 }
 
+static bool is_failed(const struct history_row *r) { return strcmp(r->status, "failed") == 0; }
+
 bool step_run(struct work *w, const struct task *t, struct err *err)
 {
     const struct step *s = t->step;
@@ -479,8 +481,9 @@ bool step_run(struct work *w, const struct task *t, struct err *err)
         return skip(w, t, "not_applicable",
                     arena_printf(w->a, "skipped: does not apply (%s)", s->dbms.s), err);
     b.sql = step_sql(w, s);
-    /* What the catalogue held before our first run of it is what counts. */
-    if (before && undo_covers(before) && step_asks_for_undo(s))
+    /* What the catalogue held before our first run of it is what counts, however that ended. */
+    if (before && before->detail && (undo_covers(before) || is_failed(before)) &&
+        step_asks_for_undo(s))
         b.detail = before->detail, b.undo = before->undo_sql;
     else if (!step_undo_json(w, s, true, &b.detail, &b.undo, err))
         return false;

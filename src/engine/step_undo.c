@@ -6,24 +6,29 @@
 #include <jansson.h>
 
 /* A statement that commits by itself may have run when its journal row is missing: done_when tells. */
-static void undo_item(json_t *list, struct str *readable, const char *sql, bool standalone,
+static bool undo_item(json_t *list, struct str *readable, const char *sql, bool standalone,
                       const char *done_when, const struct sql_stmt *half)
 {
-    json_array_append_new(list,
-                          json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone",
-                                    standalone, "done_when", standalone ? done_when : NULL,
-                                    "half_made_when", standalone ? half->half_made_when : NULL,
-                                    "clean_up", standalone ? half->clean_up : NULL));
+    json_t *item = json_pack("{s:s, s:b, s:s*, s:s*, s:s*}", "sql", sql, "standalone", standalone,
+                             "done_when", standalone ? done_when : NULL, "half_made_when",
+                             standalone ? half->half_made_when : NULL, "clean_up",
+                             standalone ? half->clean_up : NULL);
+
     str_addf(readable, "%s%s", readable->len ? ";\n" : "", sql);
+    /* A text of the catalogue may be no UTF-8: a list that lacks it is no way back. */
+    return json_array_append_new(list, item) == 0;
 }
 
-static void undo_of_text(json_t *list, struct str *readable, const struct sql_stmt *stmts, int n,
+static bool undo_of_text(json_t *list, struct str *readable, const struct sql_stmt *stmts, int n,
                          bool standalone)
 {
+    bool whole = true;
+
     for (int i = 0; i < n; i++) {
         const struct sql_stmt *u = &stmts[i];
-        undo_item(list, readable, u->sql, standalone || u->standalone, u->applied_when, u);
+        whole &= undo_item(list, readable, u->sql, standalone || u->standalone, u->applied_when, u);
     }
+    return whole;
 }
 
 /* *whole false: the catalogue has no answer, so there is no way back. */
@@ -40,7 +45,10 @@ static bool undo_asked(struct work *w, json_t *list, struct str *readable, const
         return err_note(err, "the way back of step %s", s->id.s);
     *whole = text && sql_facts(w->a, text, (struct pos) {.file = "undo"}, &stmts, &n, &problems);
     if (*whole)
-        undo_of_text(list, readable, stmts, n, s->no_transaction);
+        *whole = undo_of_text(list, readable, stmts, n, s->no_transaction);
+    else
+        emit(w, EVENT_INFO, s->id.s,
+             "there is no way back from it: what was there before can't be had again");
     return true;
 }
 
@@ -50,16 +58,19 @@ static bool undo_derived(struct work *w, json_t *list, struct str *readable, con
     for (int i = s->n_stmts - 1; i >= 0 && *whole; i--) {
         const struct sql_stmt *m = &s->stmts[i];
 
-        if (m->undo)
-            undo_item(list, readable, m->undo, m->standalone,
-                      m->applied_when
-                          ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)", m->applied_when)
-                          : NULL,
-                      m);
+        const char *known = step_undo_known(s, i);
+
+        if (known)
+            *whole =
+                undo_item(list, readable, known, m->standalone,
+                          m->applied_when ? arena_printf(w->a, "SELECT NOT coalesce((%s), false)",
+                                                         m->applied_when)
+                                          : NULL,
+                          m);
         else if (!step_undo_is_asked(s, i))
             *whole = false;
         else if (!now)
-            undo_item(list, readable, STEP_UNDO_LATER, false, NULL, m);
+            *whole = undo_item(list, readable, STEP_UNDO_LATER, false, NULL, m);
         else if (!undo_asked(w, list, readable, s, i, whole, err))
             return false;
     }
@@ -95,7 +106,7 @@ bool step_undo_json(struct work *w, const struct step *s, bool now, const char *
     bool whole = !s->undo_none.s, ok = true;
 
     if (s->undo.s)
-        undo_of_text(list, &text, s->undo_stmts, s->n_undo_stmts, s->no_transaction);
+        whole = undo_of_text(list, &text, s->undo_stmts, s->n_undo_stmts, s->no_transaction);
     else
         ok = undo_derived(w, list, &text, s, now, &whole, err);
     if (ok) {

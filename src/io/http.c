@@ -218,10 +218,14 @@ static void set_options(struct transfer *t, const struct http_req *req)
     if (req->ca_file)
         curl_easy_setopt(e, CURLOPT_CAINFO, req->ca_file);
     if (req->signs.scope) {
-        curl_easy_setopt(e, CURLOPT_AWS_SIGV4, req->signs.scope);
-        curl_easy_setopt(e, CURLOPT_USERNAME, req->signs.key);
-        curl_easy_setopt(e, CURLOPT_PASSWORD, req->signs.secret);
+        /* A libcurl without it would send them as they are. */
+        if (curl_easy_setopt(e, CURLOPT_AWS_SIGV4, req->signs.scope) == CURLE_OK) {
+            curl_easy_setopt(e, CURLOPT_USERNAME, req->signs.key);
+            curl_easy_setopt(e, CURLOPT_PASSWORD, req->signs.secret);
+        }
     }
+    if (req->direct)
+        curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      (long) (req->connect_ms > 0 ? req->connect_ms : CONNECT_MS));
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) (req->total_ms > 0 ? req->total_ms : TOTAL_MS));

@@ -6,6 +6,7 @@
 
 void job_asked(struct job *j, const char *expression)
 {
+    j->out->undo_unasked = j->out->undo;
     j->out->undo = NULL;
     j->out->undo_query = arena_printf(j->a, "SELECT %s", expression);
     j->out->undo_lossless = true;
@@ -82,10 +83,14 @@ const char *asked_index(struct arena *a, struct sql_rel table, const char *name,
                         bool is_primary)
 {
     const char *rel = quoted_rel(a, table);
-    const char *drop = quoted_literal(
-        a, arena_printf(a, ";\nALTER TABLE %s DROP CONSTRAINT %s", rel, quoted_ident(a, name)));
+    const char *drop =
+        quoted_literal(a, arena_printf(a, ";\nALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", rel,
+                                       quoted_ident(a, name)));
     bool same = strcmp(name, index) == 0;
-    const char *as = same ? arena_printf(a, "%.50s_again", index) : index;
+    int n = (int) strlen(index) < 50 ? (int) strlen(index) : 50;
+    while (n > 0 && ((unsigned char) index[n] & 0xc0) == 0x80)
+        n--; /* within a character */
+    const char *as = same ? arena_printf(a, "%.*s_again", n, index) : index;
     struct sql_rel other = {table.schema, as}, own = {table.schema, index};
     const char *body = arena_printf(
         a,

@@ -215,10 +215,10 @@ static void drop_constraint_again(struct piece *p, const char *name, bool is_pri
     p->is_whole = index != NULL;
     if (index)
         p->asked = asked_index(p->job->a, p->rel, name, index, is_primary);
-    else if (is_primary)
-        p->asked = asked_primary_key(p->job->a, p->rel, name, tree_list(p->def, "keys"));
     else
         p->undo = named(p, "DROP CONSTRAINT ?", name);
+    if (!index && is_primary)
+        p->asked = asked_primary_key(p->job->a, p->rel, name, tree_list(p->def, "keys"));
 }
 
 static void add_constraint(struct piece *p)
@@ -334,12 +334,14 @@ static void enable_trigger(struct piece *p)
 {
     p->applied = cond_trigger(p->job->a, p->rel, p->name, " AND t.tgenabled = 'O'");
     p->asked = asked_trigger(p->job->a, p->rel, p->name);
+    p->undo = named(p, "DISABLE TRIGGER ?", p->name);
 }
 
 static void disable_trigger(struct piece *p)
 {
     p->applied = cond_trigger(p->job->a, p->rel, p->name, " AND t.tgenabled = 'D'");
     p->asked = asked_trigger(p->job->a, p->rel, p->name);
+    p->undo = named(p, "ENABLE TRIGGER ?", p->name);
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------- */
@@ -360,8 +362,10 @@ static void attach_partition(struct piece *p)
 
     p->applied = is_attached(p, child, " AND NOT i.inhdetachpending");
     p->is_whole = !tree_is(p->job->tree, "objtype", "OBJECT_INDEX");
-    if (p->is_whole)
-        p->asked = asked_attach(p->job->a, p->rel, child);
+    if (!p->is_whole)
+        return;
+    p->asked = asked_attach(p->job->a, p->rel, child);
+    p->undo = arena_printf(p->job->a, "DETACH PARTITION %s", quoted_rel(p->job->a, child));
 }
 
 static void detach_partition(struct piece *p)
@@ -508,7 +512,10 @@ void derive_alter_table(struct job *j)
     const char *word =
         is_relation_object(objtype) || pieces[0].is_type ? object_word(objtype) : "TABLE";
     job_derived(j, all, undo_of(j, pieces, n, word));
-    const char *asked = j->out->undo ? NULL : asked_of(j, pieces, n, word);
+    bool asks = false;
+    for (size_t k = 0; k < n; k++)
+        asks |= pieces[k].asked != NULL;
+    const char *asked = asks ? asked_of(j, pieces, n, word) : NULL;
     if (asked)
         job_asked(j, asked);
     /* Of several things some may have been there: then the reverse takes more than the step gave. */

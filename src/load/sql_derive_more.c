@@ -428,8 +428,8 @@ void derive_grant(struct job *j)
     job_derived(j, granted(j, &g, is_grant, with_option ? " AND x.is_grantable" : ""), NULL);
     if (with_option)
         return;
-    if (is_grant && (is_one || is_own))
+    if (is_grant)
         j->out->undo = grant_back(j, &g), j->out->undo_lossless = true;
-    else
+    if (!is_grant || (!is_one && !is_own))
         job_asked(j, asked_grant(j, &g, is_grant));
 }

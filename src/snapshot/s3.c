@@ -5,7 +5,14 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TRIES = 5, CONNECT_MS = 5000, PAUSE_MS = 200, TOTAL_MS = 120000 };
+enum {
+    TRIES = 5,
+    CONNECT_MS = 5000,
+    PAUSE_MS = 200,
+    TOTAL_MS = 120000,
+    LAST_MS = 5000,
+    MIB = 1 << 20
+};
 
 static bool is_answer(const struct http_res *r)
 {
@@ -75,7 +82,8 @@ static bool once(const struct s3 *s, struct arena *a, const struct s3_call *c, s
         .body_len = c->n,
         .ca_file = s->ca_file,
         .connect_ms = CONNECT_MS,
-        .total_ms = TOTAL_MS,
+        .total_ms = c->even_stopped ? LAST_MS : TOTAL_MS + (int64_t) (c->n / MIB) * 1000,
+        .direct = strncmp(s->base, "http://", strlen("http://")) == 0,
         .signs = {arena_printf(a, "aws:amz:%s:s3", s->region), s->key, s->secret},
     };
     int n = 2;
@@ -90,7 +98,7 @@ static bool once(const struct s3 *s, struct arena *a, const struct s3_call *c, s
     if (!h->ops->submit(h, &req, &req, err))
         return false;
     while (!h->ops->wait(h, a, 200, &tag, res))
-        if (snapshot_is_stopped(s->ports, err)) {
+        if (!c->even_stopped && snapshot_is_stopped(s->ports, err)) {
             h->ops->cancel(h, &req);
             return false;
         }
@@ -103,11 +111,12 @@ bool s3_ask(const struct s3 *s, struct arena *a, const struct s3_call *c, struct
     int64_t pause = PAUSE_MS;
 
     for (int i = 1;; i++, pause *= 2) {
-        if (snapshot_is_stopped(s->ports, err) || !once(s, a, c, res, err))
+        if ((!c->even_stopped && snapshot_is_stopped(s->ports, err)) || !once(s, a, c, res, err))
             return false;
         if (is_answer(res))
             return true;
-        if (i == TRIES || !may_help_to_try_again(res))
+        if (i == TRIES || (c->even_stopped && ports_interrupted(s->ports)) ||
+            !may_help_to_try_again(res))
             return s3_error(s, c, res, err);
         clock_sleep_ms(s->ports->clock, pause / 2 + clock_random(s->ports->clock) % pause);
     }

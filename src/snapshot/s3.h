@@ -24,6 +24,7 @@ struct s3_call {
     size_t n;
     const char *range, *if_match; /* header values; NULL: none */
     const char *doing;            /* "write", for people */
+    bool even_stopped; /* clears up after a signal: tried once, and not waited for long */
 };
 
 /* Status 2xx, 404 and 416 are answers, anything else an error that says what to do. res is in arena a. */

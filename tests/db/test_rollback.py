@@ -419,6 +419,20 @@ class FromTheCatalogue(project.Case):
         dry = p.json("advance", "p", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]
         self.assertEqual([s["reversibility"] for s in dry["steps"]], ["irreversible"])
 
+    def test_what_can_not_be_asked_goes_by_what_the_step_says(self):
+        """As an earlier statement of it has changed what there would be to ask about."""
+        for sql, how in (("CREATE TABLE made (id int); ALTER TABLE made ADD CONSTRAINT made_pkey PRIMARY KEY (id)", "lossless"),
+                         ("CREATE TABLE made (id int); GRANT SELECT, INSERT ON made TO PUBLIC", "lossless"),
+                         ("ALTER TABLE orders ADD COLUMN c int; GRANT SELECT, UPDATE ON orders TO PUBLIC", "lossy"),
+                         ("CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger(); "
+                          "ALTER TABLE orders DISABLE TRIGGER t", "lossy")):
+            p, before = self.shaped(step("both", sql))
+            dry = p.json("advance", "p", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]
+            self.assertEqual([s["reversibility"] for s in dry["steps"]], [how], sql)
+            p.advance("p", "1.1.0")
+            p.ok("rollback", "p")
+            self.assertEqual(p.schema(), before, sql)
+
     def test_held_by_a_foreign_key(self):
         p, _ = self.shaped(step("index", "ALTER TABLE orders ADD CONSTRAINT orders_n_key UNIQUE USING INDEX orders_n"))
         p.db.psql("CREATE TABLE refers (n int REFERENCES orders (n))")
