@@ -33,7 +33,7 @@ bool snapshot_describe(struct db *db, struct arena *a, struct snapshot_part *par
 /* What the part would hold if it were taken now: rows and digest. */
 bool snapshot_measure(struct db *db, struct arena *a, struct snapshot_part *part, struct err *err);
 /* Takes the described parts of s, whose name, plan, phase, checksum and run_id are set, into the
- * folder and fills in the rest. On a session in no transaction. What a failure leaves is removed. */
+ * store and fills in the rest. On a session in no transaction. What a failure leaves is removed. */
 bool snapshot_take(const struct store *store, struct db *db, struct arena *a, struct snapshot *s,
                    struct err *err);
 

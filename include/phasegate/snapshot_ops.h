@@ -56,7 +56,7 @@ struct snapshot_back_result {
     struct snapshot_back_part *parts;
     int n_parts;
 };
-/* By key into the live tables, under the lease. name: of a snapshot, or the path of its folder. Nothing that was
+/* By key into the live tables, under the lease. name: of a snapshot, or where it lies. Nothing that was
  * written since is overwritten. ERR_REFUSED "column_absent", "table_absent", "no_key", "other_plan". */
 bool engine_restore_from(struct engine *e, struct plan *p, const char *name, struct arena *a,
                          struct snapshot_back_result *out, struct err *err);

@@ -1,4 +1,4 @@
-/* limits: what is tried against a restriction, and with which values. For limits.c, limit_rows.c and limit_values.c. */
+/* limits: what is tried against a restriction, and with which values. For limits.c, limit_*.c, mapped*.c and unique_partial.c. */
 #ifndef PHASEGATE_CHECK_LIMITS_H
 #define PHASEGATE_CHECK_LIMITS_H
 

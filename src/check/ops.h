@@ -1,5 +1,5 @@
-/* ops: what is put to a session in one go, one after the other. For changed_run.c, children.c, first_default.c, limit_rows.c and
- * writes.c. */
+/* ops: what is put to a session in one go, one after the other. For changed_run.c, children.c, first_default.c, limit_rows.c,
+ * unique*.c and writes.c. */
 #ifndef PHASEGATE_CHECK_OPS_H
 #define PHASEGATE_CHECK_OPS_H
 

@@ -24,7 +24,7 @@ bool unique_is_moving(const char *fallback);
 
 /* ---- unique_partial.c: an index over some of the rows --------------------------------------------------------- */
 
-/* May it take in a row that the statement leaves behind? Where the server can't say, it may. */
+/* May it take in a row that the statement leaves behind, with NULL or with some value for what isn't known of it? */
 bool unique_may_enter(struct proof *p, const struct key *k, const struct fact_write *w, bool *out,
                       struct err *err) MUST_CHECK;
 /* The column by which an UPDATE takes rows into it that weren't there: what they have in the key was never held apart.
