@@ -253,6 +253,9 @@ struct host_ops {
     /* Whole content, fsync, rename over, fsync of the folder: old or new, never half. */
     bool (*write_atomic)(struct host *, const char *path, const char *bytes, size_t n, int mode,
                          struct err *);
+    /* The same of a regular file without waiting for the disk: where the power fails, it may be half. */
+    bool (*write_quick)(struct host *, const char *path, const char *bytes, size_t n, int mode,
+                        struct err *);
     /* Append one line and fsync. Creates folder and file (0700/0600). Disk full leaves the file as it was. */
     bool (*append_durable)(struct host *, const char *path, const char *line, struct err *);
     /* Run without a shell; env is a NULL-terminated list of NAME=VALUE added to ours, and of NAMEs

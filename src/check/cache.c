@@ -19,7 +19,7 @@
 
 /* ---- keys --------------------------------------------------------------------------------------------------- */
 
-static uint64_t print_number(uint64_t h, uint64_t v)
+uint64_t print_number(uint64_t h, uint64_t v)
 {
     for (int i = 0; i < 8; i++)
         h = (h ^ (v >> (8 * i) & 0xff)) * UINT64_C(1099511628211);
@@ -73,6 +73,7 @@ void cache_state(struct proof *p, int state)
     p->rows_print[state] = own || p->forgot[state]
                                ? print_number(print_number(before, own), p->forgot[state])
                                : before;
+    cache_keep_parts(p, state);
 }
 
 /* ---- what will change --------------------------------------------------------------------------------------- */
@@ -496,6 +497,10 @@ void cache_write(struct proof *p)
             str_addn(to, r->text, r->n_text);
         str_add(to, "\n");
         record_use_bodies(p, r);
+    }
+    for (int i = 0; i < p->cache->n_parts; i++) {
+        str_addn(to, p->cache->parts[i].text, p->cache->parts[i].n);
+        str_add(to, "\n");
     }
     for (int i = 0; i < p->cache->n_bodies; i++) {
         str_addn(to, p->cache->bodies[i]->text, p->cache->bodies[i]->n);

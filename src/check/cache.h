@@ -27,6 +27,12 @@ struct cache_line {
     struct body *body;
 };
 
+struct parts_line {
+    uint64_t key;
+    const char *text; /* without the end of line */
+    size_t n;
+};
+
 struct cache {
     uint64_t salt;
     struct cache_line *lines; /* by key, open addressing */
@@ -39,6 +45,8 @@ struct cache {
     bool any_table;      /* tasks that weren't in it may change any table, */
     const char **tables; /* or these */
     int n_tables;
+    struct parts_line *parts; /* of the states that this run came to */
+    int n_parts;
     json_t *undone;     /* keys of undos that the run before found right; NULL: none */
     json_t *undone_now; /* this run's; NULL: none yet */
 };
@@ -48,6 +56,8 @@ struct cache_line *cache_line_at(const struct cache *c, uint64_t key);
 struct cache_line *cache_line_add(struct cache *c, uint64_t key);
 /* What a line with a text says; the caller has its reference. NULL: nothing that can be read. */
 json_t *cache_line_json(struct cache_line *l);
+
+uint64_t print_number(uint64_t h, uint64_t v);
 
 /* cache_record.c. An unreadable record stays empty. Takes what was read ahead. */
 void record_read(struct proof *p, struct cache_line *l, struct record *r);

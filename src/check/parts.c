@@ -152,6 +152,16 @@ bool parts_read(struct proof *p, struct wire *by, struct arena *a, struct parts 
     return true;
 }
 
+bool parts_of_state(struct proof *p, int state, struct arena *a, struct parts *out, struct err *err)
+{
+    if (cache_parts(p, state, a, out))
+        return true;
+    if (!parts_read(p, p->root, a, out, err))
+        return false;
+    cache_note_parts(p, state, out);
+    return true;
+}
+
 bool parts_read_live(struct db *db, struct arena *a, const char *roles, struct parts *out,
                      struct err *err)
 {

@@ -93,7 +93,7 @@ static bool note_shape(struct proof *p, int state, struct err *err)
     p->shapes[state] = print_hex(p->a, cat_shape(&p->now));
     if (!p->begins[state])
         return true;
-    if (!parts_read(p, p->root, p->a, &parts, err))
+    if (!parts_of_state(p, state, p->a, &parts, err))
         return false;
     schema_sums_of(p->a, &p->now, &parts, &schema);
     p->shapes[state] = schema.catalogue;

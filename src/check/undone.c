@@ -176,7 +176,7 @@ bool undone_before(struct proof *p, int state, struct arena *a, struct undone **
         cache_note_undo(p, u->key);
         return true;
     }
-    if (!parts_read(p, p->root, a, &parts, err))
+    if (!parts_of_state(p, s->from, a, &parts, err))
         return false;
     schema_sums_of(a, &p->now, &parts, &u->before);
     *out = u;

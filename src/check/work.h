@@ -315,7 +315,10 @@ struct parts {
     struct schema_object *items;
     int n;
 };
-/* Of the shadow as it is: those of the roles that its sessions have. */
+/* Of the shadow as it is in this state: those of the roles that its sessions have. From the cache, or read. */
+bool parts_of_state(struct proof *p, int state, struct arena *a, struct parts *out,
+                    struct err *err) MUST_CHECK;
+/* The same, by this session and as it sees it now. */
 bool parts_read(struct proof *p, struct wire *by, struct arena *a, struct parts *out,
                 struct err *err) MUST_CHECK;
 /* roles: see check_roles. */
@@ -462,6 +465,11 @@ void cache_note_first(struct query *q, int state);
 void cache_note_hold(struct proof *p, struct query *q, const struct hold *h,
                      const struct outcome *o);
 void cache_note(struct proof *p, struct query *q, int state);
+/* cache_parts.c: the parts of the schema in the state that the shadow's database is in. Those of keep stay in the cache,
+ * if they are in it. */
+bool cache_parts(struct proof *p, int state, struct arena *a, struct parts *out);
+void cache_note_parts(struct proof *p, int state, const struct parts *parts);
+void cache_keep_parts(struct proof *p, int state);
 /* Of a step that was undone as it should be: over what it can meet of the schema before it (see ddl_surface), what runs and
  * what takes it back. 0: nothing is kept. */
 uint64_t cache_undo_key(const struct proof *p, uint64_t surface, const struct sql_list *undo,

@@ -207,15 +207,42 @@ static bool no_target(struct err *err, const char *path)
 }
 
 static int write_and_rename(int fd, const char *temporary, const char *path, const char *bytes,
-                            size_t n, int mode)
+                            size_t n, int mode, bool is_durable)
 {
     int failed = write_all(fd, bytes, n, NULL);
 
-    if (!failed && (fchmod(fd, (mode_t) mode) != 0 || fsync(fd) != 0))
+    if (!failed && (fchmod(fd, (mode_t) mode) != 0 || (is_durable && fsync(fd) != 0)))
         failed = errno;
     if (!failed && rename(temporary, path) != 0)
         failed = errno;
     return failed;
+}
+
+static bool replace(const char *target, const char *path, const char *bytes, size_t n, int mode,
+                    bool is_durable, struct err *err)
+{
+    AUTO(text) temporary = {NULL};
+    AUTO(fd) fd = {-1};
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return no_target(err, path);
+    if (asprintf(&temporary.s, "%s.XXXXXX", target) < 0)
+        abort();
+    fd.n = mkostemp(temporary.s, O_CLOEXEC);
+    if (fd.n < 0)
+        return file_error(err, errno, "write", path);
+    int failed = write_and_rename(fd.n, temporary.s, target, bytes, n, mode, is_durable);
+    if (failed)
+        unlink(temporary.s);
+    return failed ? file_error(err, failed, "write", path) : true;
+}
+
+static bool posix_write_quick(struct host *h, const char *path, const char *bytes, size_t n,
+                              int mode, struct err *err)
+{
+    (void) h;
+    return replace(path, path, bytes, n, mode, false, err);
 }
 
 static bool posix_write_atomic(struct host *h, const char *path, const char *bytes, size_t n,
@@ -225,27 +252,14 @@ static bool posix_write_atomic(struct host *h, const char *path, const char *byt
     AUTO(text) real = {realpath(path, NULL)};
     const char *target = real.s ? real.s : path;
     AUTO(text) folder = {folder_of(target)};
-    AUTO(text) temporary = {NULL};
-    AUTO(fd) fd = {-1};
     struct stat st;
-    int failed;
 
     fault_point();
     if (stat(path, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
         return write_through((struct host_posix *) h, path, bytes, n, err);
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return no_target(err, path);
-    if (asprintf(&temporary.s, "%s.XXXXXX", target) < 0)
-        abort();
-    fd.n = mkostemp(temporary.s, O_CLOEXEC);
-    if (fd.n < 0)
-        return file_error(err, errno, "write", path);
-    failed = write_and_rename(fd.n, temporary.s, target, bytes, n, mode);
-    if (failed) {
-        unlink(temporary.s);
-        return file_error(err, failed, "write", path);
-    }
-    failed = sync_folder(folder.s);
+    if (!replace(target, path, bytes, n, mode, true, err))
+        return false;
+    int failed = sync_folder(folder.s);
     return failed ? file_error(err, failed, "make durable", path) : true;
 }
 
@@ -398,6 +412,7 @@ static const struct host_ops ops = {
     .read_file = posix_read_file,
     .file_exists = posix_file_exists,
     .write_atomic = posix_write_atomic,
+    .write_quick = posix_write_quick,
     .append_durable = posix_append_durable,
     .run = host_posix_run,
     .run_fed = host_posix_run_fed,

@@ -130,6 +130,9 @@ static bool settle_admin(struct shadow *s, struct err *err)
         !wire_exec(s->admin, &a, "SET client_connection_check_interval = '1s'", false, &r, err))
         return false;
     s->watches_clients = r.ok; /* not on every system */
+    if (!wire_exec(s->admin, &a, "SHOW fsync", true, &r, err))
+        return false;
+    s->is_unsynced = r.ok && r.n_rows == 1 && strcmp(r.cell[0][0], "off") == 0;
     return true;
 }
 

@@ -122,8 +122,8 @@ static void add_source(const struct shadow *s, struct str *sql, const char *from
     else
         str_add(sql,
                 s->url ? "template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'" : SHADOW_FIRST);
-    /* By far the faster way where nothing is synced to a disk. */
-    if (s->version >= 150000 && !s->url)
+    /* By far the faster way where nothing is synced to a disk; elsewhere its checkpoints would be felt. */
+    if (s->version >= 150000 && (!s->url || s->is_unsynced))
         str_add(sql, " STRATEGY file_copy");
 }
 

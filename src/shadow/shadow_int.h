@@ -70,6 +70,7 @@ struct shadow {
     bool is_super;          /* we are a superuser there */
     bool is_utf8;           /* its databases are, unless one says otherwise */
     bool watches_clients;   /* it ends the statements of clients that have gone, if it's asked to */
+    bool is_unsynced;       /* a server of the user's writes without waiting for its disk */
     const char *run;        /* its name on a server of the user's */
     const char *prefix;     /* of databases and roles: "" on our own server */
     const char *owner;      /* SHADOW_OWNER with the prefix */

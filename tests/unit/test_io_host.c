@@ -212,6 +212,21 @@ static void test_write_atomic_on_a_full_disk(void **state)
     assert_int_equal(files_in(r), 1);
 }
 
+static void test_write_quick(void **state)
+{
+    struct rig *r = *state;
+    const char *path = path_of(r, "f");
+
+    assert_true(r->host->ops->write_quick(r->host, path, "one", 3, 0600, &r->err));
+    assert_int_equal(mode_of(path), 0600);
+    limit_files(4);
+    assert_false(r->host->ops->write_quick(r->host, path, "new and longer", 14, 0600, &r->err));
+    limit_files(RLIM_INFINITY);
+    has(&r->err.message, path);
+    assert_string_equal(content(r, path), "one");
+    assert_int_equal(files_in(r), 1);
+}
+
 static bool append(struct rig *r, const char *path, const char *line)
 {
     return r->host->ops->append_durable(r->host, path, line, &r->err);
@@ -596,6 +611,7 @@ int main(void)
         TEST(test_read),
         TEST(test_write_atomic),
         TEST(test_write_atomic_on_a_full_disk),
+        TEST(test_write_quick),
         TEST(test_append),
         TEST(test_append_on_a_full_disk),
         TEST(test_append_waits_for_others),
