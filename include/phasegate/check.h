@@ -82,9 +82,13 @@ struct check_options {
 bool check_prove(const struct plan_set *set, const struct check_options *o, struct report *out,
                  struct timeline *t, struct problem_list *problems, struct err *err) MUST_CHECK;
 
-/* What every release and consumer runs, as report's proofs have it. */
+/* What every release and consumer runs, and how its client does, as report's proofs have it: of releases that list
+ * statements, one after the other. */
 bool check_statements_print(const struct project *p, struct arena *a, const char **out,
                             struct problem_list *problems, struct err *err) MUST_CHECK;
+
+/* What the project makes of findings: severities, and who may sign a suppression. */
+const char *check_policy_print(const struct project *p, struct arena *a);
 
 /* The roles that statements of the project's run as, as PostgreSQL writes an array; "" where none is said. */
 bool check_roles(const struct project *p, struct arena *a, const char **out,

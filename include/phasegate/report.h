@@ -59,7 +59,9 @@ struct proved {
     const char *plan, *phase;
     const char *checksum;   /* of the phase, as the plan said it */
     const char *catalogue;  /* shape of the schema before the phase, 16 hex digits */
-    const char *statements; /* of what every release and consumer runs, 16 hex digits */
+    const char *statements; /* of what every release and consumer runs, and how, 16 hex digits */
+    const char *policy;     /* of the project's severities and approvers, 16 hex digits */
+    int64_t window;         /* releases before N that were taken to be live */
 };
 
 /* Shape of a schema, thing by thing. What a role may ("rights of app on table public.users") has a bit for each right

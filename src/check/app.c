@@ -266,7 +266,11 @@ static bool load_one(struct arena *a, const char *root, const struct release *r,
 static uint64_t statement_print(uint64_t h, const struct statement *s)
 {
     h = print_text(print_text(print_text(h, s->name), s->dollar_sql), s->tx);
-    h = print_text(print_text(h, s->role), s->differs);
+    h = print_text(print_text(print_text(h, s->role), s->differs), s->result);
+    for (int i = 0; i < s->knows.n; i++)
+        h = print_text(print_text(h, s->knows.items[i].key.s), s->knows.items[i].value.s);
+    for (int i = 0; i < s->allow.n; i++)
+        h = print_text(h, s->allow.items[i].s);
     for (int i = 0; i < s->n_when; i++)
         h = print_text(h, s->when[i].flag) + s->when[i].on;
     for (int i = 0; i < s->types.n; i++)
@@ -277,11 +281,12 @@ static uint64_t statement_print(uint64_t h, const struct statement *s)
     return h;
 }
 
-/* Sums: the order of releases in the project file says nothing. */
-static uint64_t release_print(const struct release *r, const struct statements *s)
+/* Behind those before it: which release is live beside which hangs on their order. */
+static uint64_t release_print(uint64_t before, const struct release *r, const struct statements *s)
 {
-    uint64_t h = print_text(print_text(PRINT_START, r->version.s), r->session_role.s);
+    uint64_t h = print_text(print_text(before, r->version.s), r->session_role.s);
 
+    h = print_text(print_text(h, r->driver.s), r->driver_protocol.s) + r->driver_prepared;
     h = print_text(print_text(h, r->session_search_path.s), r->session_timezone.s);
     for (int i = 0; i < s->n; i++)
         h = statement_print(h, &s->items[i]);
@@ -289,30 +294,44 @@ static uint64_t release_print(const struct release *r, const struct statements *
 }
 
 static bool add_print(const struct project *p, const struct release *r, struct arena *a,
-                      uint64_t *sum, struct problem_list *problems, struct err *err)
+                      uint64_t *print, struct problem_list *problems, struct err *err)
 {
     struct loaded l = {0};
 
     if (!load_one(a, p->root, r, &l, problems, err))
         return false;
     if (!l.none)
-        *sum += release_print(r, &l.statements);
+        *print = release_print(*print, r, &l.statements);
     return true;
 }
 
 bool check_statements_print(const struct project *p, struct arena *a, const char **out,
                             struct problem_list *problems, struct err *err)
 {
-    uint64_t sum = 0;
+    uint64_t print = PRINT_START;
 
     for (int i = 0; i < p->n_releases; i++)
-        if (!add_print(p, &p->releases[i], a, &sum, problems, err))
+        if (!add_print(p, &p->releases[i], a, &print, problems, err))
             return false;
     for (int i = 0; i < p->n_consumers; i++)
-        if (!add_print(p, &p->consumers[i], a, &sum, problems, err))
+        if (!add_print(p, &p->consumers[i], a, &print, problems, err))
             return false;
-    *out = arena_printf(a, "%016llx", (unsigned long long) sum);
+    *out = arena_printf(a, "%016llx", (unsigned long long) print);
     return true;
+}
+
+static uint64_t pairs_print(uint64_t h, const struct pair_list *l)
+{
+    for (int i = 0; i < l->n; i++)
+        h = print_text(print_text(h, l->items[i].key.s), l->items[i].value.s);
+    return print_text(h, NULL);
+}
+
+const char *check_policy_print(const struct project *p, struct arena *a)
+{
+    uint64_t h = pairs_print(PRINT_START, &p->policy.rules);
+
+    return print_hex(a, pairs_print(h, &p->policy.approvers));
 }
 
 /* A release that isn't written yet is taken to run what the newest one before it runs. */
@@ -321,6 +340,7 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
 {
     int n = p->t.n_releases + p->t.n_consumers, newest = -1;
 
+    p->statements_print = PRINT_START;
     for (int i = 0; i < n; i++) {
         const struct timeline_release *r = &p->t.releases[i];
 
@@ -333,7 +353,7 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
         if (!load_one(p->a, p->set->project.root, r->listed, &all[i], problems, err))
             return false;
         if (!all[i].none)
-            p->statements_print += release_print(r->listed, &all[i].statements);
+            p->statements_print = release_print(p->statements_print, r->listed, &all[i].statements);
         if (!r->is_consumer && all[i].statements.n > 0)
             newest = i;
     }

@@ -133,9 +133,14 @@ static void note_proof(struct proof *p, int plan, enum phase phase, bool is_purg
     int state = of->phases[phase].present ? begins_in(p, plan, phase, is_purge) : -1;
 
     if (state >= 0)
-        p->report->proofs[p->report->n_proofs++] = (struct proved) {
-            of->id.s, is_purge ? "purge" : phase_word(phase), of->phase_checksum[phase],
-            p->shapes[state], print_hex(p->a, p->statements_print)};
+        p->report->proofs[p->report->n_proofs++] =
+            (struct proved) {of->id.s,
+                             is_purge ? "purge" : phase_word(phase),
+                             of->phase_checksum[phase],
+                             p->shapes[state],
+                             print_hex(p->a, p->statements_print),
+                             check_policy_print(&p->set->project, p->a),
+                             p->o->window};
 }
 
 static void note_proofs(struct proof *p)

@@ -273,6 +273,7 @@ struct wanted_proof {
     const char *release;            /* that it is for */
     struct engine *engine;          /* of the database, to be asked only */
     const struct schema_sums *live; /* of the database; NULL: it isn't there yet */
+    int64_t window;                 /* of the environment's policy */
     const char *statements, *file;  /* filled by prove_from_file: the file as it is shown */
 };
 bool prove_from_file(struct context *c, const char *path, struct wanted_proof *w,

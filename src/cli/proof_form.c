@@ -237,11 +237,9 @@ static bool findings_form(struct form *f, const json_t *findings, const json_t *
 
 static bool proofs_form(struct form *f, const json_t *proofs)
 {
-    static const struct key keys[] = {{"plan", TEXT},
-                                      {"phase", TEXT},
-                                      {"checksum", TEXT},
-                                      {"catalogue", PRINT},
-                                      {"statements", PRINT}};
+    static const struct key keys[] = {
+        {"plan", TEXT},        {"phase", TEXT},   {"checksum", TEXT}, {"catalogue", PRINT},
+        {"statements", PRINT}, {"policy", PRINT}, {"window", COUNT}};
     size_t i;
     json_t *one;
 

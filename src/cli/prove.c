@@ -447,6 +447,7 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
                                  .phase = t->word,
                                  .checksum = out->checksum,
                                  .release = t->release,
+                                 .window = e->policy.window,
                                  .engine = e,
                                  .live = k->n_before ? NULL : &live};
         return check_live_shape(e->db, &c->arena, out->roles, &live, &out->print, err) &&

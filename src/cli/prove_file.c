@@ -3,6 +3,7 @@
 
 #include "phasegate/check.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -132,6 +133,23 @@ static bool serves(struct context *c, const struct wanted_proof *w, const json_t
     return true;
 }
 
+/* Proved for less than what is asked here? More releases side by side are more than enough. */
+static bool is_as_strict(struct context *c, const struct wanted_proof *w, const json_t *one,
+                         struct err *err)
+{
+    int64_t window = json_integer_value(json_object_get(one, "window"));
+
+    if (window < w->window)
+        return no_proof(err, w->file,
+                        arena_printf(&c->arena,
+                                     "it was made for a window of %" PRId64
+                                     ", and policy.window is %" PRId64,
+                                     window, w->window));
+    if (strcmp(text_of(one, "policy"), check_policy_print(&c->set.project, &c->arena)) != 0)
+        return no_proof(err, w->file, "policy.rules or policy.approvers was edited since");
+    return true;
+}
+
 static bool compare(struct context *c, const struct wanted_proof *w, const json_t *doc,
                     struct err *err)
 {
@@ -155,6 +173,8 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
         if (strcmp(text_of(one, "statements"), w->statements) != 0)
             continue;
         statements_same = true;
+        if (!is_as_strict(c, w, one, err))
+            return false;
         if (w->live && !proof_schema(c, doc, text_of(one, "catalogue"), w, &d, err))
             return false;
         if (!w->live || !d.what)
@@ -171,7 +191,9 @@ static bool compare(struct context *c, const struct wanted_proof *w, const json_
             err, w->file,
             arena_printf(&c->arena, "%s of %s was edited since", w->phase, w->plan->id.s));
     if (!statements_same)
-        return no_proof(err, w->file, "the statements of the releases were edited since");
+        return no_proof(err, w->file,
+                        "the statements of the releases were edited since, or the "
+                        "releases: their order, a driver");
     return other_schema(c, w, &differs, err);
 }
 

@@ -160,6 +160,8 @@ void report_write_json(const struct report_out_options *o, const struct report *
         json_str(&j, "checksum", r->proofs[i].checksum);
         json_str(&j, "catalogue", r->proofs[i].catalogue);
         json_str(&j, "statements", r->proofs[i].statements);
+        json_str(&j, "policy", r->proofs[i].policy);
+        json_int(&j, "window", r->proofs[i].window);
         json_object_end(&j);
     }
     json_array_end(&j);

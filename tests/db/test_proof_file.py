@@ -396,12 +396,35 @@ class Verdicts(FileCase):
         p.put("1.4.0.sql", NEW.replace("id = $1", "id = $1 AND id > 0"))
         self.assert_refused(p, "statements of the releases were edited since")
         p.put("1.4.0.sql", NEW)
+        for edit in ({"driver": "pgjdbc"}, {"session": {"search_path": "public"}}):
+            before = dict(p.body["releases"][0])
+            p.body["releases"][0].update(edit)
+            p.write()
+            self.assert_refused(p, "statements of the releases were edited since, or the releases")
+            p.body["releases"][0] = before
+        p.write()
         edited = full_plan()
         edited["phases"]["expand"]["steps"][0]["sql"] = "ALTER TABLE orders ADD COLUMN external_ref varchar"
         p.write_plan(edited)
         self.assert_refused(p, "expand of orders-ref was edited since")
         p.write_plan(full_plan())
         self.assertEqual(self.both(p, *ADVANCE[:-1], "nothing.json").rc, 2)
+        self.assert_taken(p)
+
+    def test_made_under_another_policy(self):
+        """What the proof that is made here asks for, one from a file has to have asked for, too."""
+        p = self.with_proof(more={"policy": {"window": 2}}, check=("--window", "1"))
+        self.assert_refused(p, "it was made for a window of 1, and policy.window is 2")
+        for policy in ({"rules": {"result-shape-changed": "error"}}, {"approvers": {"dba": ["ada"]}}):
+            p.body["policy"] = dict(policy, window=1)
+            p.write()
+            self.assert_refused(p, "policy.rules or policy.approvers was edited since")
+        p.body["policy"] = {"window": 1}
+        p.body["releases"][0], p.body["releases"][1] = p.body["releases"][1], p.body["releases"][0]
+        p.write()
+        self.assert_refused(p, "the releases: their order, a driver")
+        p = self.with_proof({v: OLD for v in RIGHT}, plans=[column_plan("orders-ref", phases={"expand": phase("expand", steps=[
+            step("column", "ALTER TABLE orders ADD COLUMN external_ref text")])})], check=("--window", "2"))
         self.assert_taken(p)
 
     def test_a_red_proof(self):
