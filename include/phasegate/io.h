@@ -74,6 +74,11 @@ struct db_options db_options_default(void);
  * - A cancelled statement gets 10 s to end; then the session is given up (CONNECTION_LOST). */
 bool db_connect(const struct db_options *o, struct db **out, struct err *err) MUST_CHECK;
 
+/* Can this string be used, and shown in part where a connection fails? What of a password slides into another part of it
+ * (an @ or / that isn't percent-encoded) makes it unusable. "": libpq's defaults. out_hosts: how many it names. ERR_CONFIG
+ * without the string. */
+bool db_url_check(const char *url, int *out_hosts, struct err *err) MUST_CHECK;
+
 /* The connection string as libpq's own variables ("PGHOST=..."), for programs that we start; in arena a,
  * NULL-terminated. What it doesn't state is left to the environment, application_name always. Holds secrets. */
 bool db_variables(const char *url, struct arena *a, const char *const **out,

@@ -2,12 +2,15 @@
 #include "capture_source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SQL_SHOWN 72
+#define LOCK_SLICE_MS 50
 
 struct job {
     const struct release *release;
@@ -17,9 +20,33 @@ struct job {
     struct str bytes; /* what the file has */
     bool exists, written;
     mode_t mode;
+    int lock; /* of the project's folder; -1: none yet */
 };
 
-static void job_auto(struct job *j) { str_free(&j->bytes); }
+static void job_auto(struct job *j)
+{
+    str_free(&j->bytes);
+    if (j->lock >= 0)
+        close(j->lock);
+}
+
+/* From before the file is read until it is written: what another capture adds would be lost. */
+static bool lock_project(struct context *c, struct job *job, struct err *err)
+{
+    const char *root = c->set.project.root;
+    bool told = false;
+
+    job->lock = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (job->lock >= 0 && flock(job->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        if (!told)
+            out_warn(&c->out, "another capture writes in %s: waiting for its end", root);
+        told = true;
+        clock_sleep_ms(c->clock, LOCK_SLICE_MS);
+        if (c->ports.interrupt->count > 0)
+            return err_set(err, ERR_INTERRUPTED, "interrupted; nothing was written");
+    }
+    return true; /* where there are no locks, it goes without */
+}
 
 /* ---- which release, which file --------------------------------------------------------------------------- */
 
@@ -315,7 +342,7 @@ static bool write_file(struct context *c, struct job *job, struct err *err)
                    job->exists ? str_text(&job->bytes) : NULL, &text);
     if (text.full)
         return err_set(err, ERR_INPUT, "%s would be larger than 64 MiB", job->shown);
-    if (!job->exists && slash && slash != job->path &&
+    if (!job->exists && slash && slash != job->path && !opt_has(c, OPT_TO) &&
         mkdir(arena_strndup(&c->arena, job->path, (size_t) (slash - job->path)), 0777) != 0 &&
         errno != EEXIST)
         return err_set(err, ERR_CONFIG, "%s: can't be made: %s", job->shown, strerror(errno));
@@ -328,13 +355,13 @@ bool cmd_capture(struct context *c, struct err *err)
 {
     bool from_log = opt_has(c, OPT_FROM_LOG) || c->line.n_args > 0;
     enum param_style style = PARAMS_DOLLAR;
-    AUTO(job) job = {0};
+    AUTO(job) job = {.lock = -1};
 
     if (opt_has(c, OPT_WITH_VALUES) && !from_log) {
         err_set(err, ERR_USAGE, "--with-values: pg_stat_statements holds no values");
         return err_hint(err, "phasegate capture --release V --from-log FILE --with-values");
     }
-    if (!find_release(c, &job, err) || !find_file(c, &job, err) ||
+    if (!find_release(c, &job, err) || !lock_project(c, &job, err) || !find_file(c, &job, err) ||
         !load_existing(c, &job, &style, err))
         return false;
     capture_begin(&job.capture, &c->arena, style, from_log ? "log" : "pg_stat_statements",

@@ -61,6 +61,18 @@ static bool is_one_file(struct arena *a, const char *one, const char *other)
     return strcmp(resolved(a, one), resolved(a, other)) == 0;
 }
 
+/* By its name: project file, plans, statements, baselines. */
+static bool is_input(const char *path)
+{
+    static const char *const ends[] = {".sql", ".yaml", ".yml"};
+    size_t n = strlen(path);
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (n >= strlen(ends[i]) && strcasecmp(path + n - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool check_formats(struct context *c, struct err *err)
 {
     const char *format = opt_text(c, OPT_CHECK_FORMAT);
@@ -85,6 +97,13 @@ static bool check_formats(struct context *c, struct err *err)
         }
         if (!report_format_find(arena_strndup(&c->arena, o, n)))
             return no_format(arena_strndup(&c->arena, o, n), err);
+        if (is_input(o + n + 1)) {
+            err_set(err, ERR_USAGE,
+                    "--output: %s would replace what the project is made of, expected a file that "
+                    "ends neither with .sql nor with .yaml",
+                    o + n + 1);
+            return err_hint(err, "phasegate check -o sarif=phasegate.sarif");
+        }
         for (int k = 0; k < i; k++)
             if (is_one_file(&c->arena, c->line.outputs[k], o))
                 return err_set(err, ERR_USAGE,

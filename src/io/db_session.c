@@ -56,33 +56,36 @@ bool db_url_error(const char *url, struct err *err)
 
 static bool is_port_list(const char *text) { return strspn(text, "0123456789,") == strlen(text); }
 
-/* A second @ before the parameters: of a password, the rest of which slides into the name of the
- * host or of the database, and those are shown. */
+/* A second @ before the parameters, or one behind a slash: of a password, the rest of which slides into the name of the
+ * host or of the database or into the port, and those are shown. */
 static bool has_bare_at(const char *url)
 {
-    size_t end = strcspn(url, "?");
-    const char *first = memchr(url, '@', end);
+    if (!is_uri(url))
+        return false;
+    const char *host = strstr(url, "://") + 3, *end = url + strcspn(url, "?");
+    const char *first = memchr(host, '@', (size_t) (end - host));
 
-    return is_uri(url) && first && memchr(first + 1, '@', end - (size_t) (first + 1 - url));
+    return first && (memchr(host, '/', (size_t) (first - host)) ||
+                     memchr(first + 1, '@', (size_t) (end - first - 1)));
 }
 
 /* A password with an @ or / in it slides into host or port; libpq would show it as part of
  * those. */
-static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
+bool db_url_check(const char *url, int *out_hosts, struct err *err)
 {
     PQconninfoOption *options = NULL;
     char *why = NULL;
     bool good = true;
 
     *out_hosts = 1;
-    if (!*d->o.url)
+    if (!*url)
         return true;
-    if (has_bare_at(d->o.url))
-        return db_url_error(d->o.url, err);
-    options = PQconninfoParse(d->o.url, &why);
+    if (has_bare_at(url))
+        return db_url_error(url, err);
+    options = PQconninfoParse(url, &why);
     PQfreemem(why);
     if (!options)
-        return db_url_error(d->o.url, err);
+        return db_url_error(url, err);
     for (PQconninfoOption *o = options; o->keyword; o++) {
         if (!o->val)
             continue;
@@ -96,7 +99,7 @@ static bool check_url(const struct db_libpq *d, int *out_hosts, struct err *err)
         }
     }
     PQconninfoFree(options);
-    return good ? true : db_url_error(d->o.url, err);
+    return good ? true : db_url_error(url, err);
 }
 
 /* ---- what is shown --------------------------------------------------------------------------- */
@@ -392,7 +395,7 @@ bool db_session_open(struct db_libpq *d, struct err *err)
     int n_hosts;
     bool good;
 
-    if (!check_url(d, &n_hosts, err))
+    if (!db_url_check(d->o.url, &n_hosts, err))
         return false;
     d->conn = start(d, n_hosts, connect_ms);
     if (!d->conn)

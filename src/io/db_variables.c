@@ -11,6 +11,10 @@ static bool is_passed(const PQconninfoOption *o)
 bool db_variables(const char *url, struct arena *a, const char *const **out, struct err *err)
 {
     char *why = NULL;
+    int hosts;
+
+    if (!db_url_check(url ? url : "", &hosts, err))
+        return false;
     PQconninfoOption *options = PQconninfoParse(url ? url : "", &why);
     const char **list;
     int n = 0;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMS_MAX 1000
+/* libpq takes a ParameterDescription of more than 30,000 bytes for a broken connection (fe-protocol3.c,
+ * VALID_LONG_MESSAGE_TYPE): 6 bytes, and 4 for each. */
+#define PARAMS_MAX 7498
 
 struct rewrite {
     struct arena *arena;
@@ -19,17 +21,19 @@ struct rewrite {
 static int param_named(struct rewrite *w, const char *name, size_t n)
 {
     struct statement *s = w->statement;
+    int count = s->n_params;
 
-    for (int i = 0; i < s->n_params; i++)
-        if (name && s->param_names[i] && strlen(s->param_names[i]) == n &&
+    for (int i = 0; name && i < count; i++)
+        if (s->param_names[i] && strlen(s->param_names[i]) == n &&
             memcmp(s->param_names[i], name, n) == 0)
             return i + 1;
     if (s->n_params == PARAMS_MAX) {
-        w->why = "too many parameters";
+        w->why = "it has more than 7498 parameters";
         return 0;
     }
-    s->param_names = arena_grow(w->arena, s->param_names, sizeof(char *) * (size_t) s->n_params,
-                                sizeof(char *) * (size_t) (s->n_params + 1));
+    if ((count & (count - 1)) == 0)
+        s->param_names = arena_grow(w->arena, s->param_names, sizeof(char *) * (size_t) count,
+                                    sizeof(char *) * (size_t) (count ? 2 * count : 1));
     s->param_names[s->n_params] = name ? arena_strndup(w->arena, name, n) : NULL;
     return ++s->n_params;
 }
@@ -86,7 +90,7 @@ static const char *read_number(struct rewrite *w, const char *p)
 
     long number = strtol(p + 1, &end, 10);
     if (number < 1 || number > PARAMS_MAX) {
-        w->why = "a parameter's number is not between 1 and 1000";
+        w->why = "a parameter's number is not between 1 and 7498";
         return NULL;
     }
     w->numbered = true;

@@ -13,14 +13,16 @@ static const char *const *dump_env(struct load *l, const char *const *variables)
 {
     static const char read_only[] = "-c default_transaction_read_only=on";
     const char *options = getenv("PGOPTIONS");
+    bool waits = getenv("PGCONNECT_TIMEOUT") != NULL; /* as long as somebody has said */
     const char **list;
     int n = 0;
 
     while (variables[n])
         n++;
-    list = arena_array(&l->arena, const char *, n + 3);
+    list = arena_array(&l->arena, const char *, n + 4);
     n = 0;
     for (; *variables; variables++) {
+        waits |= strncmp(*variables, "PGCONNECT_TIMEOUT=", 18) == 0;
         if (strncmp(*variables, "PGOPTIONS=", 10) == 0)
             options = *variables + 10;
         else
@@ -28,6 +30,8 @@ static const char *const *dump_env(struct load *l, const char *const *variables)
     }
     list[n++] = arena_printf(&l->arena, "PGOPTIONS=%s %s", options ? options : "", read_only);
     list[n++] = "PGAPPNAME=phasegate/baseline";
+    if (!waits)
+        list[n++] = "PGCONNECT_TIMEOUT=15";
     return program_env(&l->arena, list, true);
 }
 

@@ -177,6 +177,12 @@ static void place_of(const struct load *l, const struct said *said, const char *
     *file = scan_place(&l->scan, n, line);
 }
 
+/* The name is the branch's, and a command is there to be pasted. */
+static bool is_package_name(const char *extension)
+{
+    return strspn(extension, "abcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(extension);
+}
+
 bool load_extension_error(struct load *l, const char *file, int line, const char *sqlstate,
                           const char *message, struct err *err)
 {
@@ -186,8 +192,11 @@ bool load_extension_error(struct load *l, const char *file, int line, const char
         err_set(err, ERR_INPUT, "%s:%d: the shadow's PostgreSQL %d lacks the extension \"%s\"",
                 file, line, l->s->version / 10000, extension);
         err_detail(err, "%s", message);
-        err_hint(err, "apt install %s, or --shadow URL for a server that has it.",
-                 package_of(&l->arena, extension, l->s->version));
+        if (is_package_name(extension))
+            err_hint(err, "apt install %s, or --shadow URL for a server that has it.",
+                     package_of(&l->arena, extension, l->s->version));
+        else
+            err_hint(err, "--shadow URL for a server that has it.");
     } else {
         err_set(err, ERR_INPUT, "%s:%d: %s", file, line, message);
     }

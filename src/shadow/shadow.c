@@ -2,6 +2,8 @@
 #include "shadow/shadow_int.h"
 #include "shadow/wire_int.h"
 
+#include "phasegate/io.h"
+
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -232,20 +234,12 @@ static bool check_options(struct shadow *s, struct err *err)
 {
     AUTO(str) bin = {0};
     const char *given = getenv("PHASEGATE_PG_BIN");
-    char *why = NULL;
+    int hosts;
 
     if (!s->bin_dir && given && *given)
         s->bin_dir = arena_strdup(&s->arena, given);
-    if (s->url) {
-        PQconninfoOption *parsed = PQconninfoParse(s->url, &why);
-
-        PQfreemem(why); /* it may quote the password */
-        PQconninfoFree(parsed);
-        if (parsed)
-            return true;
-        err_set(err, ERR_CONFIG, "the connection string of --shadow can't be read");
-        return err_hint(err, "Expected postgresql://user@host:5432/database.");
-    }
+    if (s->url)
+        return db_url_check(s->url, &hosts, err) ? true : err_note(err, "the server of --shadow");
     if (s->bin_dir ? pg_local_has(s->bin_dir) : pg_local_find(&bin)) {
         s->bin_dir = s->bin_dir ? s->bin_dir : arena_strdup(&s->arena, str_text(&bin));
         return true;

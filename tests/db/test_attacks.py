@@ -178,6 +178,11 @@ class Secrets(project.Case):
             done = p.exits(2, "status", env={"DATABASE_URL": url})
             self.assertNotIn("kw9rd", done.stdout + done.stderr)
             self.assertIn("percent-encode", done.stderr)
+        for url in ("postgresql://app:kw9rd/x@localhost:5432/shop", "postgresql://app:4711123/x@localhost/shop"):
+            for option in ("--shadow", "--baseline-from"):
+                done = p.exits(2, "check", option, url)
+                self.assertIn("percent-encode", done.stderr)
+                self.assertNotRegex(done.stdout + done.stderr, "kw9rd|4711123")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """capture: what a release really ran, from pg_stat_statements and from logs of a real server, into its statements file."""
 
+import fcntl
 import os
 import unittest
 
@@ -205,6 +206,32 @@ class Capture(project.Case):
         os.mkdir(p.path("statements"))
         p.put("statements/1.0.0.sql", "SELECT 1;\n")
         self.assertIn("statements/1.0.0.sql:1:", p.exits(2, "capture", "--release", "1.0.0").stderr)
+
+
+    def test_two_at_once(self):
+        """What the other one adds is read before anything is written."""
+        p = self.shop()
+        self.as_app(p, "SELECT note FROM orders WHERE id = 1")
+        os.mkdir(p.path("statements"))
+        lock = os.open(p.dir, os.O_RDONLY)
+        self.addCleanup(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = p.start("capture", "--release", "1.0.0")
+        self.addCleanup(second.close)
+        pgtest.wait_until(lambda: "another capture" in second.stderr)
+        self.assertTrue(second.is_running())
+        p.put("statements/1.0.0.sql", "-- name: Theirs\nSELECT id FROM orders;\n")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        self.assertEqual(second.wait(60).rc, 0)
+        self.assertIn("Theirs", self.file(p))
+        self.assertIn("SELECT note FROM orders WHERE id = $1", self.file(p))
+
+    def test_a_folder_that_isnt_there(self):
+        p = self.shop()
+        self.as_app(p, "SELECT note FROM orders WHERE id = 1")
+        done = p.exits(2, "capture", "--release", "1.0.0", "--to", p.path("none/x.sql"))
+        self.assertIn("none/x.sql", done.stderr)
+        self.assertFalse(os.path.exists(p.path("none")))
 
 
 class Logs(project.Case):
