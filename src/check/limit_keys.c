@@ -42,41 +42,119 @@ bool limits_is_own_change(struct proof *p, const struct limit_try *t, const stru
     same.prelude = str_text(&sql);
     if (!limits_run_rows(p, &same, &now, err))
         return false;
-    *out = !now.ok && !now.skipped && strcmp(now.sqlstate, r->sqlstate) == 0;
+    /* The message has the table and the name, and no values: another key that refuses the row says nothing of this one. */
+    *out = !now.ok && !now.skipped && strcmp(now.sqlstate, r->sqlstate) == 0 &&
+           strcmp(now.message, r->message) == 0;
     return true;
 }
 
-static bool had_constraint(const struct proof *p, const struct cat_relation *r, const char *name)
-{
-    const struct cat_relation *before = cat_by_oid(&p->before, r->oid);
+enum { GONE_MAX = 32 };
 
-    for (int i = 0; before && i < before->n_constraints; i++)
-        if (strcmp(before->constraints[i].name, name) == 0)
+struct gone { /* whose rows go with those that are deleted */
+    const struct cat_relation *r;
+    const char *by; /* the first of the keys that take them along that is new; NULL: none is */
+};
+
+static bool takes_along(const struct cat_constraint *k)
+{
+    return k->type == 'f' && strstr(k->definition, "ON DELETE CASCADE") != NULL;
+}
+
+static bool same_columns(const struct cat_constraint *a, const struct cat_constraint *b)
+{
+    size_t n = sizeof *a->columns * (size_t) a->n_columns;
+
+    return a->n_columns == b->n_columns && memcmp(a->columns, b->columns, n) == 0 &&
+           memcmp(a->other_columns, b->other_columns, n) == 0;
+}
+
+/* Did rows that it holds keep what they point at from going before the step, or go along if `may_take`? By what it says:
+ * its name may stay with another key, or change. */
+static bool had_key(const struct proof *p, const struct cat_relation *r,
+                    const struct cat_constraint *k, bool may_take)
+{
+    const struct cat_relation *was = cat_by_oid(&p->before, r->oid),
+                              *of = cat_by_oid(&p->before, k->other);
+
+    for (int i = 0; was && of && i < was->n_constraints; i++) {
+        const struct cat_constraint *o = &was->constraints[i];
+
+        if (o->type == 'f' && o->other == k->other && same_columns(o, k) &&
+            (cat_is_in_way(o, of) || (may_take && takes_along(o))))
             return true;
+    }
     return false;
 }
 
-/* Rows of ours were taken out of a DELETE's way, and a foreign key of theirs that the step has made might be in it as
- * well: its name. NULL: there is none. */
+/* One that goes by a new key as well counts as that. */
+static int add_gone(struct gone *all, int n, const struct cat_relation *r, const char *by)
+{
+    for (int i = 0; i < n; i++)
+        if (all[i].r == r && (all[i].by || !by))
+            return n;
+    if (n < GONE_MAX)
+        all[n++] = (struct gone) {r, by};
+    return n;
+}
+
+static int all_gone(const struct proof *p, const struct cat_relation *parent, struct gone *all)
+{
+    int n = add_gone(all, 0, parent, NULL);
+
+    for (int g = 0; g < n; g++)
+        for (int i = 0; i < p->now.n_relations; i++) {
+            const struct cat_relation *r = &p->now.relations[i];
+
+            for (int k = 0; k < r->n_constraints; k++) {
+                const struct cat_constraint *c = &r->constraints[k];
+
+                if (takes_along(c) && c->other == all[g].r->oid)
+                    n = add_gone(all, n, r,
+                                 all[g].by                ? all[g].by
+                                 : had_key(p, r, c, true) ? NULL
+                                                          : c->name);
+            }
+        }
+    return n;
+}
+
+static bool is_cleared(const struct query *q, const struct cat_relation *r)
+{
+    AUTO(str) name = {0};
+
+    str_add(&name, "(DELETE FROM ");
+    sql_qualified(&name, r->schema, r->name);
+    str_addc(&name, ')');
+    return strstr(q->clears, str_text(&name)) != NULL;
+}
+
+/* Rows of ours were taken out of a DELETE's way, and a foreign key that the step has made might be in it as well: theirs,
+ * or one that takes along what they point at. Its name; NULL: there is none. */
 static const char *hidden_key(const struct proof *p, const struct query *q)
 {
     const struct fact_write *w = q->clears && q->facts.n_writes == 1 ? &q->facts.writes[0] : NULL;
-    const struct cat_relation *parent =
+    const struct cat_relation *named =
         w && w->verb == VERB_DELETE
             ? cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table)
             : NULL;
+    const struct cat_relation *parent = named ? written_table(p, named) : NULL;
+    struct gone gone[GONE_MAX];
+    int n = parent ? all_gone(p, parent, gone) : 0;
 
-    for (int i = 0; parent && i < p->now.n_relations; i++) {
+    for (int i = 0; n > 0 && i < p->now.n_relations; i++) {
         const struct cat_relation *r = &p->now.relations[i];
-        AUTO(str) name = {0};
 
-        str_add(&name, "(DELETE FROM ");
-        sql_qualified(&name, r->schema, r->name);
-        str_addc(&name, ')');
-        for (int k = 0; k < r->n_constraints && strstr(q->clears, str_text(&name)); k++)
-            if (cat_is_in_way(&r->constraints[k], parent) &&
-                !had_constraint(p, r, r->constraints[k].name))
-                return r->constraints[k].name;
+        for (int k = 0; r->n_constraints > 0 && is_cleared(q, r) && k < r->n_constraints; k++)
+            for (int g = 0; g < n; g++) {
+                const struct cat_constraint *c = &r->constraints[k];
+
+                if (!cat_is_in_way(c, gone[g].r))
+                    continue;
+                if (!had_key(p, r, c, false))
+                    return c->name;
+                if (gone[g].by)
+                    return gone[g].by;
+            }
     }
     return NULL;
 }
