@@ -35,14 +35,15 @@ static bool run(struct fitting *f, const char *update, const char *value, bool k
     return true;
 }
 
-static void note(struct fitting *f, const char *column, const char *value)
+static void note(struct proof *p, const struct cat_relation *r, const char *column,
+                 const char *value)
 {
-    for (int i = 0; i < f->p->n_seeds; i++) {
-        struct seed *s = &f->p->seeds[i];
+    for (int i = 0; i < p->n_seeds; i++) {
+        struct seed *s = &p->seeds[i];
 
-        for (int k = 0; s->relation == f->r->oid && k < s->shape->n_columns; k++)
+        for (int k = 0; s->relation == r->oid && k < s->shape->n_columns; k++)
             if (strcmp(s->shape->columns[k].name, column) == 0)
-                s->values[k] = arena_strdup(f->p->a, value);
+                s->values[k] = arena_strdup(p->a, value);
     }
 }
 
@@ -66,7 +67,7 @@ static bool try_column(struct fitting *f, const struct cat_column *c, const char
         if (*fits && !run(f, str_text(&sql), value, true, &r, err))
             return false;
         if (*fits)
-            note(f, c->name, value);
+            note(f->p, f->r, c->name, value);
     }
     return true;
 }
@@ -146,12 +147,54 @@ static bool parents_key(const struct cat_relation *r, const struct cat_relation 
     return found && found->n_columns == n;
 }
 
-static void add_columns(struct str *sql, const struct cat_column **columns, int n)
+static void add_columns(struct str *sql, const struct cat_column **columns, int n, const char *as)
 {
     for (int i = 0; i < n; i++) {
         str_add(sql, i ? ", " : "");
         sql_ident(sql, columns[i]->name);
+        str_add(sql, as);
     }
+}
+
+/* All rows point at the same parent: the first by its key, so that another run has it as well. */
+static const char *move_sql(struct proof *p, const struct cat_relation *r,
+                            const struct cat_column **own, const struct cat_relation *parent,
+                            const struct cat_column **keys, int n)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "UPDATE ");
+    sql_qualified(&sql, r->schema, r->name);
+    str_add(&sql, " SET (");
+    add_columns(&sql, own, n, "");
+    str_add(&sql, ") = (SELECT ");
+    add_columns(&sql, keys, n, "");
+    str_add(&sql, " FROM ");
+    sql_qualified(&sql, parent->schema, parent->name);
+    str_add(&sql, " ORDER BY ");
+    add_columns(&sql, keys, n, "");
+    str_add(&sql, " LIMIT 1) WHERE EXISTS (SELECT FROM ");
+    sql_qualified(&sql, parent->schema, parent->name);
+    str_add(&sql, ") RETURNING ");
+    add_columns(&sql, own, n, "::pg_catalog.text");
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+/* A message names no schema. NULL: none, or there are several. */
+static const struct cat_relation *only_one_named(const struct proof *p, const char *name)
+{
+    const struct cat_relation *found = NULL;
+
+    for (int i = 0; name && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        if (!strchr("rp", r->kind) || strcmp(r->name, name) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = r;
+    }
+    return found;
 }
 
 bool fitting_parents(struct proof *p, const struct wire_result *refused, bool *fits,
@@ -160,31 +203,20 @@ bool fitting_parents(struct proof *p, const struct wire_result *refused, bool *f
     const char *table = quoted_name(p->scratch, refused->message, "on table"),
                *name = quoted_name(p->scratch, refused->message, "foreign key constraint"),
                *other = quoted_name(p->scratch, refused->detail, "not present in table");
-    const struct cat_relation *r = table ? cat_find(&p->now, NULL, NULL, table) : NULL,
-                              *parent = other ? cat_find(&p->now, NULL, NULL, other) : NULL;
+    const struct cat_relation *r = only_one_named(p, table), *parent = only_one_named(p, other);
     const struct seed *seed = r ? seed_of(p, r->oid) : NULL;
     const struct cat_column *own[CAT_KEYS], *keys[CAT_KEYS];
     struct wire_result result = {0};
-    AUTO(str) sql = {0};
     int n;
 
     *fits = false;
     if (strcmp(refused->sqlstate, "23503") != 0 || !seed || seed->is_found || !name || !parent ||
         (n = key_of(p, r, refused->detail, own)) == 0 || !parents_key(r, parent, name, n, keys))
         return true;
-    str_add(&sql, "UPDATE ");
-    sql_qualified(&sql, r->schema, r->name);
-    str_add(&sql, " SET (");
-    add_columns(&sql, own, n);
-    str_add(&sql, ") = (SELECT ");
-    add_columns(&sql, keys, n);
-    str_add(&sql, " FROM ");
-    sql_qualified(&sql, parent->schema, parent->name);
-    str_add(&sql, " LIMIT 1) WHERE EXISTS (SELECT FROM ");
-    sql_qualified(&sql, parent->schema, parent->name);
-    str_add(&sql, ")");
-    if (!wire_exec(p->owner, p->scratch, str_text(&sql), false, &result, err))
+    if (!wire_exec(p->owner, p->scratch, move_sql(p, r, own, parent, keys, n), true, &result, err))
         return false;
-    *fits = result.ok && result.affected > 0;
+    *fits = result.ok && result.n_rows > 0;
+    for (int i = 0; *fits && i < n; i++)
+        note(p, r, own[i]->name, result.cell[0][i]);
     return true;
 }

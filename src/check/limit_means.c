@@ -49,7 +49,8 @@ static bool is_domain(const struct sql_stmt *s)
     return strncmp(s->kind, "ALTER DOMAIN", 12) == 0;
 }
 
-bool limits_is_everywhere(const struct proof *p, const struct sql_stmt *s)
+/* May it restrict what is written to tables that it doesn't name? */
+static bool is_everywhere(const struct proof *p, const struct sql_stmt *s)
 {
     return limits_is_opaque(s) || is_domain(s) || replaces_function(&p->now, s);
 }
@@ -84,7 +85,7 @@ bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s)
     static const char *const kinds[] = {"UNIQUE", "ADD CONSTRAINT", "TYPE",      "TRIGGER",
                                         "RULE",   "POLICY",         "ROW LEVEL", NULL};
 
-    if (limits_is_everywhere(p, s))
+    if (is_everywhere(p, s))
         return true;
     return s->table && (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE ||
                         is_any(s->kind, kinds) || is_index_over_expression(s) || is_view_check(s));
@@ -99,7 +100,7 @@ bool limits_restricts(const struct proof *p, const struct task *t, const struct 
 
         if (!limits_may_restrict(p, s))
             continue;
-        if (limits_is_everywhere(p, s) ? may_reach(s, r) : strcmp(s->table, r->name) == 0)
+        if (is_everywhere(p, s) ? may_reach(s, r) : strcmp(s->table, r->name) == 0)
             return true;
     }
     return false;

@@ -121,9 +121,7 @@ int limit_values_named(struct proof *p, const struct limits *l, const struct cat
 
 /* limit_means.c: what makes the state, as far as it says by which values it tells rows apart. */
 
-/* May the statement restrict what is written to tables that it doesn't name? */
-bool limits_is_everywhere(const struct proof *p, const struct sql_stmt *s);
-/* Or to the one that it names? */
+/* May the statement restrict what is written to the table that it names, or to others? */
 bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s);
 /* Sets longest, judges, acts, said; the state is about to be made. */
 bool limits_read(struct proof *p, int state, struct limits *l, struct err *err) MUST_CHECK;
