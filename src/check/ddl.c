@@ -85,7 +85,7 @@ static bool is_new(const struct watch *w, unsigned relation)
     const struct timeline_state *s = &w->p->t.states[w->state];
 
     for (int i = 0; i < w->p->n_born; i++)
-        if (w->p->born[i].relation == relation)
+        if (w->p->born[i].relation == relation && w->p->born[i].column == 0)
             return w->p->born[i].plan == s->plan && w->p->born[i].phase == s->phase;
     return false;
 }

@@ -242,9 +242,6 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
     l->tries = arena_array(p->scratch, struct limit_try, LIMIT_TRIES);
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
-        /* What the old side refuses was there before the phase. */
-        if (!l->sync && brought_by_phase(p, a->q, state))
-            continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
             limits_add_own(p, a, state, l);
@@ -334,7 +331,8 @@ static bool runs_now(struct proof *p, const struct app_statement *a, bool *out, 
 }
 
 /* It was never seen to run: then nothing shows that the step lets it through. */
-static bool report_unrun_writers(struct proof *p, int state, struct err *err)
+static bool report_unrun_writers(struct proof *p, int state, const struct limits *l,
+                                 struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
 
@@ -344,8 +342,7 @@ static bool report_unrun_writers(struct proof *p, int state, struct err *err)
         struct finding *f;
 
         if (!w || a->q->runs || !a->q->has_args || !a->q->shape[s->from] ||
-            p->t.releases[a->release].is_projected ||
-            (!sync_begins(p, state) && brought_by_phase(p, a->q, state)) ||
+            p->t.releases[a->release].is_projected || brought_spares_unrun(p, l, state, a) ||
             !writes_restricted(p, a, state))
             continue;
         bool now = false;
@@ -447,7 +444,7 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
     bool is_new_side = l->sync && is_of_new_side(t, l->sync);
     bool known = false, as_before = false, is_own = false;
 
-    if (is_of_unique(t->a->q, r))
+    if (is_of_unique(t->a->q, r) || brought_spares(p, l, state, t, r))
         return true;
     if (!limits_is_own_change(p, t, r, &is_own, err))
         return false;
@@ -487,7 +484,7 @@ static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
         return true;
     if (!does_else(p, l, i, r, answer, &differs, err))
         return false;
-    if (differs) {
+    if (differs && !brought_spares(p, l, state, t, r)) {
         t->told = report_else(p, t, state, r, is_dropped, !l->drops && !l->sync);
         t->is_told = true;
     }
@@ -500,7 +497,7 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 
     if (l)
         limits_report_cut(p, state, l);
-    if (l && !report_unrun_writers(p, state, err))
+    if (l && !report_unrun_writers(p, state, l, err))
         return false;
     if (l)
         limits_report_hidden_keys(p, state);

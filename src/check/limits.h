@@ -94,6 +94,15 @@ bool limits_is_own_change(struct proof *p, const struct limit_try *t, const stru
 /* A DELETE that runs as children of ours were taken out of its way, and a new foreign key of theirs. */
 void limits_report_hidden_keys(struct proof *p, int state);
 
+/* brought.c: statements that a release's expands brought have known all along what else these make of the same columns. */
+
+/* Is what came of the try of this kind? */
+bool brought_spares(const struct proof *p, const struct limits *l, int state,
+                    const struct limit_try *t, const struct wire_result *r);
+/* The same of one that was never seen to run: does the step name no other column that it writes? */
+bool brought_spares_unrun(const struct proof *p, const struct limits *l, int state,
+                          const struct app_statement *a);
+
 /* limit_awkward.c: what triggers and expressions fail for without naming it. */
 
 /* Of the type, at most AWKWARD_VALUES; how many. */

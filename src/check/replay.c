@@ -502,15 +502,24 @@ static bool start_over(struct proof *p, struct err *err)
     return seed_past(p, err) && fill_past(p, err);
 }
 
+static void note_birth(struct proof *p, const struct timeline_state *s, unsigned relation,
+                       int column)
+{
+    p->born = arena_grow(p->a, p->born, sizeof *p->born * (size_t) p->n_born,
+                         sizeof *p->born * (size_t) (p->n_born + 1));
+    p->born[p->n_born++] = (struct born) {relation, column, s->plan, s->phase};
+}
+
 static void note_births(struct proof *p, const struct timeline_state *s)
 {
     for (int i = 0; i < p->now.n_relations; i++) {
-        unsigned oid = p->now.relations[i].oid;
-        if (cat_by_oid(&p->before, oid))
-            continue;
-        p->born = arena_grow(p->a, p->born, sizeof *p->born * (size_t) p->n_born,
-                             sizeof *p->born * (size_t) (p->n_born + 1));
-        p->born[p->n_born++] = (struct born) {oid, s->plan, s->phase};
+        const struct cat_relation *r = &p->now.relations[i], *was = cat_by_oid(&p->before, r->oid);
+
+        if (!was)
+            note_birth(p, s, r->oid, 0);
+        for (int c = 0; was && c < r->n_columns; c++)
+            if (!cat_column_number(was, r->columns[c].number))
+                note_birth(p, s, r->oid, r->columns[c].number);
     }
 }
 

@@ -411,7 +411,7 @@ bool unique_state(struct proof *p, int state, struct err *err)
             for (int n = 0; n < p->n_app; n++) {
                 const struct timeline_world *w = world_met(p, &p->app[n], state);
                 if (w && !p->t.releases[p->app[n].release].is_projected &&
-                    !brought_by_phase(p, p->app[n].q, state) &&
+                    !brought_with_index(p, &p->app[n], state, k.r, k.index) &&
                     !look_at(p, &p->app[n], w, state, &k, &known[p->app[n].q - p->queries], err))
                     return false;
             }

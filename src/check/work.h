@@ -164,8 +164,9 @@ struct hidden { /* a soft drop that is in place on the shadow */
     struct sql_list drop, restore, purge;
 };
 
-struct born { /* a relation that a task made */
+struct born { /* a relation that a task made, or a column of one that was there */
     unsigned relation;
+    int column; /* 0: all of it */
     int plan;
     enum phase phase;
 };
@@ -569,8 +570,11 @@ bool limits_is_opaque(const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
-/* brought.c: is the query one that can't be prepared before the expand phase that makes this state? */
+/* brought.c: is the query one that can't be prepared before the expands of the release that this state is made for? */
 bool brought_by_phase(const struct proof *p, const struct query *q, int state);
+/* Of such a statement of that release, or of a later one: does the index hold columns that came with it? */
+bool brought_with_index(const struct proof *p, const struct app_statement *a, int state,
+                        const struct cat_relation *r, const struct cat_index *index);
 
 /* fitting.c: before a backfill; rows that were made get values with which a CHECK takes what it makes of them. */
 bool fitting_rows(struct proof *p, const char *schema, const char *table, const char *backfill,

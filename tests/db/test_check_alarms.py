@@ -146,6 +146,56 @@ class WrittenForIt(check_project.Case):
     def test_what_comes_later_is_told(self):
         self.red(self.rated("ALTER TABLE orders ADD COLUMN rating int", contract=self.MORE[:1]), "unproven-write", step="s0", phase="contract")
 
+    NOTED = "-- name: Noted\nUPDATE orders SET note = $2, rating = $3 WHERE id = $1;\n"
+
+    def noted(self, *steps_of_expand):
+        expand = ("ALTER TABLE orders ADD COLUMN rating int",) + steps_of_expand
+        return self.project(baseline=self.BASE, releases={"1.0.0": GET, "1.1.0": GET + self.NOTED, "1.2.0": GET + self.NOTED},
+                            plans=[plan("rated", phases={"expand": steps("1.1.0", *expand)})])
+
+    def test_what_an_old_column_may_hold_is_told(self):
+        self.red(self.noted("ALTER TABLE orders ADD CONSTRAINT short CHECK (length(note) < 10) NOT VALID"), "unproven-write", step="s1")
+
+    def test_a_trigger_on_an_old_column_is_told(self):
+        self.red(self.noted({"sql": "CREATE FUNCTION short() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF length(NEW.note) > 10 THEN RAISE EXCEPTION 'no'; END IF; "
+                             "RETURN NEW; END$$; CREATE TRIGGER short BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION short()"}),
+                 "unproven-write", step="s1")
+
+    def test_a_key_of_an_old_column_is_told(self):
+        self.red(self.noted("CREATE UNIQUE INDEX CONCURRENTLY once ON orders (note)"), "unproven-write", step="s1")
+
+    def test_a_check_of_an_old_column_and_a_new_one(self):
+        done = self.noted("ALTER TABLE orders ADD CONSTRAINT short CHECK (rating > 3 OR length(note) < 10) NOT VALID").check()
+        self.assertEqual([f for f in done.findings if f["severity"] == "error"], [], done)
+
+    def test_a_key_of_an_old_column_and_a_new_one(self):
+        done = self.noted("CREATE UNIQUE INDEX CONCURRENTLY once ON orders (note, rating)").check()
+        self.assertEqual([f for f in done.findings if f["severity"] == "error"], [], done)
+
+    def test_a_table_of_the_plan(self):
+        put = "-- name: Star\nINSERT INTO stars (id, n) VALUES ($1, $2);\n"
+        p = self.project(baseline=self.BASE, releases={"1.0.0": GET, "1.1.0": GET + put, "1.2.0": GET + put}, plans=[plan("stars", phases={
+            "expand": steps("1.1.0", "CREATE TABLE stars (id int PRIMARY KEY, n int)", "ALTER TABLE stars ADD CONSTRAINT few CHECK (n < 6)",
+                            "ALTER TABLE stars ADD CONSTRAINT known FOREIGN KEY (n) REFERENCES ratings", "CREATE UNIQUE INDEX once ON stars (n)")})])
+        self.assertEqual([f for f in p.check().findings if f["severity"] == "error" and f["rule"] in ("unproven-write", "restriction-breaks-old-writes")], [])
+
+    def test_another_plan_of_the_same_release(self):
+        for more in self.MORE[:1] + self.MORE[2:]:
+            with self.subTest(more):
+                second = plan("known", timestamp=20270101000000, phases={"expand": steps("1.1.0", more)})
+                second["depends_on"] = [{"plan": "rated", "phase": "expand"}]
+                p = self.project(baseline=self.BASE, releases={"1.0.0": GET, "1.1.0": GET + self.RATE, "1.2.0": GET + self.RATE},
+                                 plans=[plan("rated", phases={"expand": steps("1.1.0", "ALTER TABLE orders ADD COLUMN rating int")}), second])
+                done = p.check()
+                self.assertEqual([f for f in done.findings if f["severity"] == "error"], [], done)
+
+    def test_another_plan_of_a_later_release_is_told(self):
+        second = plan("known", timestamp=20270101000000, phases={"expand": steps("1.2.0", self.MORE[0])})
+        second["depends_on"] = [{"plan": "rated", "phase": "expand"}]
+        p = self.project(baseline=self.BASE, releases={"1.0.0": GET, "1.1.0": GET + self.RATE, "1.2.0": GET + self.RATE},
+                         plans=[plan("rated", phases={"expand": steps("1.1.0", "ALTER TABLE orders ADD COLUMN rating int")}), second])
+        self.red(p, "unproven-write", step="s0", plan="known")
+
     def test_what_another_release_wrote_before_is_told(self):
         p = self.rated(self.MORE[0], old=GET + "-- name: Old\nUPDATE orders SET rating = $2 WHERE id = $1;\n",
                        base=self.BASE + "; ALTER TABLE orders ADD COLUMN rating int")
