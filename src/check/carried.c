@@ -1,66 +1,92 @@
 /* Outcomes that were carried over too far. A query is asked again where the schema of what it touches has changed, not where
  * rows have: what a backfill's rows refuse is seen by the next step that has it asked again, and may have nothing to do
- * with that. Then it holds from where the rows came.
+ * with that. No text tells whether it has: so the states between are gone through once more, and it's asked in each.
  */
-#include "check/verdict.h"
-
-static bool names_table(const struct query *q, const char *table)
-{
-    for (int i = 0; table && i < q->facts.n_rels; i++)
-        if (strcmp(q->facts.rels[i].name, table) == 0)
-            return true;
-    return false;
-}
-
-/* Is what made the state about a table that the query names, as far as its words say? */
-static bool is_about(const struct proof *p, const struct query *q, int state)
-{
-    const struct timeline_state *s = &p->t.states[state];
-    const struct task *t = s->task;
-
-    if (t && t->kind == TASK_BACKFILL)
-        return names_table(q, t->backfill->table.s ? t->backfill->table.s
-                                                   : p->t.plans[s->plan]->sync.table.s);
-    if (!t || !t->step || t->step->n_stmts == 0)
-        return true;
-    for (int i = 0; i < t->step->n_stmts; i++)
-        for (int k = 0; k < t->step->stmts[i].relations.n; k++)
-            if (names_table(q, t->step->stmts[i].relations.items[k].s))
-                return true;
-    return false;
-}
+#include "check/jobs.h"
 
 static bool is_by_rows(const struct outcome *o)
 {
     return o && !o->ok && o->probe == 'X' && strncmp(o->sqlstate, "23", 2) == 0;
 }
 
-/* The first of the states that it was carried over into, up to this one, in which rows of its tables changed; -1: none. */
+/* The first of the states that it was carried over into, up to this one, in which rows changed; -1: none. */
 static int first_of_rows(const struct proof *p, const struct query *q, int state)
 {
     int first = -1;
 
     for (int s = state; s > 0 && !q->fresh[s]; s = p->t.states[s].from)
-        if (changes_rows(p, s) && is_about(p, q, s))
+        if (changes_rows(p, s))
             first = s;
     return first;
 }
 
-static void carry_back(struct proof *p, struct query *q, int state)
+/* -1: that it fails from this state on is beyond doubt, or it doesn't. */
+static int in_doubt_from(const struct proof *p, const struct query *q, int state)
 {
-    int from = p->t.states[state].from,
-        first = from > 0 && !q->fresh[from] ? first_of_rows(p, q, from) : -1;
+    int from = p->t.states[state].from;
 
-    if (first < 0 || !q->run[from] || !q->run[from]->ok || is_about(p, q, state))
-        return;
-    for (int s = from; s >= first; s = p->t.states[s].from)
-        q->run[s] = q->run[state];
+    return from > 0 && q->fresh[state] && is_by_rows(q->run[state]) && q->run[from] &&
+                   q->run[from]->ok && q->n_sets > 0
+               ? first_of_rows(p, q, from)
+               : -1;
 }
 
-void carried_settle(struct proof *p)
+/* In the state in which the database is. */
+static bool ask(struct proof *p, struct query *q, int state, struct err *err)
 {
-    for (int i = 0; i < p->n_queries; i++)
-        for (int s = 1; s < p->t.n_states; s++)
-            if (p->queries[i].fresh[s] && is_by_rows(p->queries[i].run[s]))
-                carry_back(p, &p->queries[i], s);
+    for (int set = 0; set < q->n_sets; set++) {
+        const struct outcome *o = NULL;
+        struct wire_result r = {0};
+        bool reached = false;
+
+        if (set > 0 && !q->sets[set].runs)
+            continue;
+        if (!job_run_once(p, q, set, &r, &reached, &o, err))
+            return false;
+        if (reached && is_by_rows(o)) {
+            q->run[state] = o;
+            return true;
+        }
+    }
+    return true;
+}
+
+/* From the state of that number on, as they lead to this one; how many. */
+static int way_from(const struct proof *p, int first, int state, int *way)
+{
+    int n = 0;
+
+    for (int s = state; s >= first; s = p->t.states[s].from)
+        n++;
+    for (int s = state, at = n; at > 0; s = p->t.states[s].from)
+        way[--at] = s;
+    return n;
+}
+
+bool carried_state(struct proof *p, int state, struct err *err)
+{
+    struct query **all = arena_array(p->a, struct query *, p->n_queries + 1);
+    int *way = arena_array(p->a, int, p->t.n_states), n = 0, first = state;
+
+    for (int i = 0; i < p->n_queries; i++) {
+        int since = in_doubt_from(p, &p->queries[i], state);
+
+        if (since >= 0)
+            all[n++] = &p->queries[i];
+        if (since >= 0 && since < first)
+            first = since;
+    }
+    if (n == 0)
+        return true;
+    int n_way = way_from(p, first, state, way);
+    for (int i = 0; i < n_way; i++) {
+        if (!(i == 0 ? replay_again(p, way[i], err)
+                     : replay_to(p, way[i], err) && probe_hold_again(p, way[i], err)))
+            return false;
+        p->entering = 0;
+        for (int k = 0; k < n && way[i] != state; k++)
+            if (!all[k]->fresh[way[i]] && !ask(p, all[k], way[i], err))
+                return false;
+    }
+    return true;
 }

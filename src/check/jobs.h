@@ -1,4 +1,4 @@
-/* jobs: what is put to a session in one go. For probe.c and first.c. */
+/* jobs: what is put to a session in one go. For probe.c, first.c and carried.c. */
 #ifndef PHASEGATE_CHECK_JOBS_H
 #define PHASEGATE_CHECK_JOBS_H
 

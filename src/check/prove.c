@@ -109,9 +109,7 @@ static bool replay_all(struct proof *p, struct err *err)
         app_settle(p);
         p->entering = 0;
         cache_state(p, s);
-        if (!probe_state(p, s, err))
-            return false;
-        if (!note_shape(p, s, err))
+        if (!probe_state(p, s, err) || !carried_state(p, s, err) || !note_shape(p, s, err))
             return false;
         int since = p->report->n;
         once_state(p, s);

@@ -469,7 +469,6 @@ static void cure_limits(struct proof *p)
 
 void verdict_all(struct proof *p)
 {
-    carried_settle(p);
     cure_limits(p);
     account_unparsed(p);
     account_in_place(p);

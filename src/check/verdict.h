@@ -25,9 +25,6 @@ void safe_note(struct proof *p, const struct app_statement *a, int state, const 
 /* Of the step that made a state, the statement that it's about; NULL: it has none. */
 const struct sql_stmt *state_stmt(const struct proof *p, int state);
 
-/* carried.c: before anything is judged; what fails by rows fails from the state on that brought them. */
-void carried_settle(struct proof *p);
-
 /* rule.c: of a statement that fails from the state culprit on. */
 const char *rule_of_failure(const struct proof *p, const struct outcome *o, const struct query *q,
                             int culprit);

@@ -439,6 +439,8 @@ bool command_step(struct proof *p, int state, const struct step *s, struct err *
 bool is_too_long(const char *sqlstate, const char *message);
 /* probe.c: every query that the state may have changed. */
 bool probe_state(struct proof *p, int state, struct err *err);
+/* carried.c: after it; what fails by rows fails from the state on that brought them, though it wasn't asked there. */
+bool carried_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */
 bool probe_hold_again(struct proof *p, int state, struct err *err);
 uint64_t query_surface(const struct proof *p, const struct query *q);

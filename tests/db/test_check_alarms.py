@@ -118,6 +118,52 @@ class Blamed(check_project.Case):
         self.assertEqual({p for p, _ in errors}, {"shown"}, done)
 
 
+    def broken_by(self, *change, base="", rows="INSERT INTO users VALUES (1, 'bob')"):
+        """The plans that errors name, where a backfill of the statement's table comes before the step that breaks it."""
+        add = "-- name: Add\n-- args: (7, 'ann')\nINSERT INTO users (id, name) VALUES ($1, $2);\n"
+        shown = plan("shown", 20261114093000, sync={"table": "users", "forward": {"shown": "name"}, "reverse": {"name": "shown"}, "by": "trigger"},
+                     phases={"expand": steps("1.1.0", "ALTER TABLE users ADD COLUMN shown text"),
+                             "dual_read": {"release": "1.2.0", "backfill": [{"id": "fill"}]}})
+        later = plan("later", 20261114093001, phases={"contract": steps("1.3.0", *change)})
+        done = self.project(baseline=base + rows, releases={v: add for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}, plans=[shown, later]).check()
+        errors = {(f["plan"], f["step"]) for f in done.findings if f["severity"] == "error" and f["statement"]}
+        self.assertTrue(errors, done)
+        return {p for p, _ in errors}, done
+
+    def test_a_domain_that_the_statement_does_not_name(self):
+        plans, done = self.broken_by("ALTER DOMAIN label ADD CONSTRAINT other CHECK (VALUE <> 'ann') NOT VALID",
+                                     base="CREATE DOMAIN label AS text; CREATE TABLE users (id int PRIMARY KEY, name label); ")
+        self.assertEqual(plans, {"later"}, done)
+
+    def test_a_function_that_the_statement_does_not_name(self):
+        refuse = "BEGIN IF NEW.name = 'ann' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END"
+        plans, done = self.broken_by("CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$%s$$" % refuse,
+                                     base="CREATE TABLE users (id int PRIMARY KEY, name text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql "
+                                     "AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER noted BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION note(); ")
+        self.assertEqual(plans, {"later"}, done)
+
+    def test_a_trigger_of_a_table_that_the_statement_does_not_name(self):
+        refuse = "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END$$"
+        plans, done = self.broken_by(refuse, "CREATE TRIGGER no BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION no()",
+                                     base="CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE log (id int); CREATE FUNCTION note() RETURNS "
+                                     "trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END'; "
+                                     "CREATE TRIGGER noted BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION note(); ")
+        self.assertEqual(plans, {"later"}, done)
+
+    def test_rows_of_a_table_that_the_statement_does_not_name(self):
+        fill = {"id": "fill", "table": "taken", "set": {"name": "'ann'"}, "where": "name = 'bob'"}
+        base = ("CREATE TABLE users (id int PRIMARY KEY, name text); CREATE TABLE taken (id int PRIMARY KEY, name text UNIQUE); CREATE TABLE bills (id int "
+                "PRIMARY KEY, due date); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO taken VALUES (NEW.id, NEW.name); "
+                "RETURN NEW; END'; CREATE TRIGGER noted BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION note(); INSERT INTO taken VALUES (1, 'bob')")
+        add = "-- name: Add\n-- args: (7, 'ann')\nINSERT INTO users (id, name) VALUES ($1, $2);\n"
+        filled = plan("filled", 20261114093000, phases={"expand": steps("1.1.0", "SELECT 1"), "dual_read": {"release": "1.2.0", "backfill": [fill]}})
+        later = plan("later", 20261114093001, phases={
+            "contract": steps("1.3.0", "ALTER TABLE bills ADD CONSTRAINT due CHECK (due IS NOT NULL) NOT VALID")})
+        done = self.project(baseline=base, releases={v: add for v in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}, plans=[filled, later]).check()
+        errors = {f["plan"] for f in done.findings if f["severity"] == "error" and f["statement"]}
+        self.assertEqual(errors, {"filled"}, done)
+
+
 class WrittenForIt(check_project.Case):
     """A statement that can't be there before the column is has known its restrictions all along, if expand makes both."""
 
