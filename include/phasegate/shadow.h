@@ -119,6 +119,9 @@ int shadow_left_out(const struct shadow *s, const struct shadow_left_out **out);
 /* Until they are returned, sessions of SHADOW_OWNER that begin a transaction may become this role. Only on our own server,
  * and only one that is there and has no superuser's rights: of others shadow_role_is_lent says no. */
 bool shadow_role_lend(struct shadow *s, const char *role, struct err *err) MUST_CHECK;
+/* The same, and on a server of the user's as well, where the role is one that runs have made: for what leaves the role itself
+ * as it is, which other runs use too. */
+bool shadow_role_become(struct shadow *s, const char *role, struct err *err) MUST_CHECK;
 bool shadow_role_is_lent(const struct shadow *s, const char *role);
 bool shadow_roles_return(struct shadow *s, struct err *err) MUST_CHECK;
 

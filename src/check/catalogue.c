@@ -562,6 +562,17 @@ void cat_add_update(struct str *to, const struct cat_relation *r, const char *co
     str_add(to, " = ");
 }
 
+void cat_add_set(struct str *to, const struct cat_relation *r, const char *column)
+{
+    if (to->len == 0) {
+        cat_add_update(to, r, column);
+        return;
+    }
+    str_add(to, ", ");
+    sql_ident(to, column);
+    str_add(to, " = ");
+}
+
 bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c)
 {
     for (int i = 0; i < r->n_constraints; i++)

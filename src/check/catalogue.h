@@ -149,6 +149,8 @@ const struct cat_enum *cat_enum_of(const struct catalogue *c, unsigned type);
 bool index_has_column(const struct cat_index *index, int number); /* 0: an expression */
 /* "UPDATE relation SET column = ": a value follows. */
 void cat_add_update(struct str *to, const struct cat_relation *r, const char *column);
+/* The same where nothing is there yet, else ", column = ". */
+void cat_add_set(struct str *to, const struct cat_relation *r, const char *column);
 /* Is it of a key, a unique or foreign one, or an exclusion? */
 bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c);
 /* Of the user's functions of this name ("name" or "schema.name"), over all overloads; 0: there is none. */

@@ -86,13 +86,7 @@ static void add_long_row(struct proof *p, const struct app_statement *a,
 
         if (!may_be_long(r, c))
             continue;
-        if (sql.len) {
-            str_add(&sql, ", ");
-            sql_ident(&sql, c->name);
-            str_add(&sql, " = ");
-        } else {
-            cat_add_update(&sql, r, c->name);
-        }
+        cat_add_set(&sql, r, c->name);
         sql_literal(&sql, longest(p, c));
     }
     if (sql.len)

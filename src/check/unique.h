@@ -48,12 +48,37 @@ struct arg_set unique_copy(struct proof *p, const struct arg_set *set);
 
 /* ---- unique_twice.c: the statement run twice, with the index and without it ------------------------------------- */
 
-/* A second row with the same key isn't made, whether there is the index or not: the statement sees to that itself.
- * through: whose sync makes the key of other columns; NULL: it is written as it is. */
-bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
-                    const struct plan *through, bool *out, struct err *err) MUST_CHECK;
+#define PRELUDES 2
 
-/* The same of an UPDATE that takes rows into a partial index: of two with the same key it takes in one. */
+struct calls { /* one after the other */
+    struct arg_set sets[2];
+    const char *preludes[PRELUDES]; /* run before them, as the owner; NULL: nothing */
+    const char *between;            /* and between them */
+    const char *roles[2]; /* who makes the call; NULL: the owner. See shadow_role_become */
+    bool from_first;      /* what becomes of the first call tells as well */
+};
+
+struct outcome_twice {
+    bool ok;                   /* all of it */
+    bool second;               /* it came to the second call */
+    const char *state, *error; /* where it isn't ok */
+    int64_t first, rows;       /* that each call says that it writes */
+    int64_t grown;             /* rows more in the table by the second */
+    bool left_out;             /* fewer of either than without the index */
+};
+
+enum without { NOTHING, THE_INDEX, WHATEVER_ELSE }; /* is taken away before */
+/* Each of them over the rows as they are; out: [n]. */
+bool unique_run_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct calls *calls, int n, enum without without,
+                      struct outcome_twice *out, struct err *err) MUST_CHECK;
+/* Which of them is the first one that collides, and how; -1: none. */
+bool unique_try_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+                      const struct calls *calls, int n, int *which, struct outcome_twice *with,
+                      struct err *err) MUST_CHECK;
+
+/* An UPDATE that takes rows into a partial index: of two with the same key it takes in one, whether there is the index or
+ * not. */
 bool unique_moves_apart(struct proof *p, const struct app_statement *a, const struct key *k,
                         bool *out, struct err *err) MUST_CHECK;
 
@@ -69,12 +94,18 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
 
 /* A transaction as the owner, as a release's role may not take indexes away: begun, with what comes before the statement
  * in its own; the statement; and all of it run and taken back. */
-enum without { NOTHING, THE_INDEX, WHATEVER_ELSE }; /* is taken away in it */
 void unique_begin(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
                   enum without without);
 int unique_call(struct ops *o, const struct query *q, const struct arg_set *set);
 bool unique_run(struct proof *p, struct ops *o, struct wire_result *r, struct err *err) MUST_CHECK;
 /* Ops that unique_begin and unique_run need room for. */
 int unique_room(const struct query *q, const struct key *k);
+
+/* ---- unique_kept.c: an INSERT that looks first --------------------------------------------------------------------- */
+
+/* A second row with the same key isn't made, whether there is the index or not: the statement sees to that itself.
+ * through: whose sync makes the key of other columns; NULL: it is written as it is. */
+bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
+                    const struct plan *through, bool *out, struct err *err) MUST_CHECK;
 
 #endif

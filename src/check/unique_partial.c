@@ -215,23 +215,10 @@ int unique_named(struct proof *p, const struct key *k, const char **out, int mos
     return n;
 }
 
-static void add_set(struct str *sql, const struct cat_relation *r, const struct cat_column *c,
-                    int *n)
-{
-    if ((*n)++ == 0) {
-        cat_add_update(sql, r, c->name);
-        return;
-    }
-    str_add(sql, ", ");
-    sql_ident(sql, c->name);
-    str_add(sql, " = ");
-}
-
 const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
 {
     const char *condition = condition_of(p, k);
     AUTO(str) sql = {0};
-    int n = 0;
 
     for (int i = 0; condition && i < k->r->n_columns; i++) {
         const struct cat_column *c = &k->r->columns[i];
@@ -239,10 +226,10 @@ const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
             is_out && has_name(condition, c->name) ? column_value(p, &p->now, c, OUTSIDE) : NULL;
 
         if (other && !unique_has_column(k, c)) {
-            add_set(&sql, k->r, c, &n);
+            cat_add_set(&sql, k->r, c->name);
             sql_literal(&sql, other);
         } else if (unique_has_column(k, c) && !c->is_generated) {
-            add_set(&sql, k->r, c, &n);
+            cat_add_set(&sql, k->r, c->name);
             str_add(&sql, "(SELECT x.");
             sql_ident(&sql, c->name);
             str_add(&sql, " FROM ");
@@ -250,5 +237,5 @@ const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
             str_add(&sql, " AS x ORDER BY x.ctid LIMIT 1)");
         }
     }
-    return n > 0 ? arena_strdup(p->scratch, str_text(&sql)) : NULL;
+    return sql.len ? arena_strdup(p->scratch, str_text(&sql)) : NULL;
 }

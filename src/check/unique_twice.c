@@ -10,24 +10,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#define FIRST 20 /* variants on, for the first call */
 #define PARAMS 8
 #define NAMED 3
-#define SPELLINGS 5
-
-struct calls { /* one after the other */
-    struct arg_set sets[2];
-    const char *prelude; /* run before them, as the owner; NULL: nothing */
-};
-
-struct outcome_twice {
-    bool ok;                   /* all of it */
-    bool second;               /* it came to the second call */
-    const char *state, *error; /* where it isn't ok */
-    int64_t first, rows;       /* that each call says that it writes */
-    int64_t grown;             /* rows more in the table by the second */
-    bool left_out;             /* fewer of either than without the index */
-};
+#define CALL_OPS (14 + PRELUDES)
 
 /* ---- without it --------------------------------------------------------------------------------------------- */
 
@@ -127,17 +112,40 @@ struct places {
     int first, counts[2], second, last;
 };
 
-static struct places add_calls(struct ops *o, const struct query *q, const struct calls *c,
-                               const char *count)
+static const char *become_sql(struct proof *p, const char *role)
+{
+    AUTO(str) sql = {0};
+
+    str_add(&sql, "SET LOCAL ROLE ");
+    sql_ident(&sql, role);
+    return arena_strdup(p->scratch, str_text(&sql));
+}
+
+static int call_as(struct proof *p, struct ops *o, const struct query *q, const struct calls *c,
+                   int nth)
+{
+    if (c->roles[nth])
+        ops_add(o, become_sql(p, c->roles[nth]), NULL, false, false);
+    int own = unique_call(o, q, &c->sets[nth]);
+    if (c->roles[nth])
+        ops_add(o, "SET LOCAL ROLE NONE", NULL, false, false);
+    return own;
+}
+
+static struct places add_calls(struct proof *p, struct ops *o, const struct query *q,
+                               const struct calls *c, const char *count)
 {
     struct places at;
 
     ops_add(o, "SAVEPOINT phasegate_q", NULL, false, false);
-    if (c->prelude)
-        ops_add(o, c->prelude, NULL, false, false);
-    at.first = unique_call(o, q, &c->sets[0]);
+    for (int i = 0; i < PRELUDES; i++)
+        if (c->preludes[i])
+            ops_add(o, c->preludes[i], NULL, false, false);
+    at.first = call_as(p, o, q, c, 0);
+    if (c->between)
+        ops_add(o, c->between, NULL, false, false);
     at.counts[0] = ops_add(o, count, NULL, true, false);
-    at.second = unique_call(o, q, &c->sets[1]);
+    at.second = call_as(p, o, q, c, 1);
     at.counts[1] = ops_add(o, count, NULL, true, false);
     at.last = ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
     ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
@@ -162,12 +170,12 @@ static struct outcome_twice outcome_of(struct proof *p, const struct wire_result
 }
 
 /* Each of them over the rows as they are. */
-static bool run_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+bool unique_run_calls(struct proof *p, const struct app_statement *a, const struct key *k,
                       const struct calls *calls, int n, enum without without,
                       struct outcome_twice *out, struct err *err)
 {
     const struct query *q = a->q;
-    int room = unique_room(q, k) + 8 * n;
+    int room = unique_room(q, k) + CALL_OPS * n;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
     struct places *at = arena_array(p->scratch, struct places, n);
@@ -177,7 +185,7 @@ static bool run_calls(struct proof *p, const struct app_statement *a, const stru
     sql_qualified(&count, k->r->schema, k->r->name);
     unique_begin(p, &o, q, k, without);
     for (int i = 0; i < n; i++)
-        at[i] = add_calls(&o, q, &calls[i], str_text(&count));
+        at[i] = add_calls(p, &o, q, &calls[i], str_text(&count));
     if (!unique_run(p, &o, r, err))
         return false;
     for (int i = 0; i < n; i++)
@@ -185,47 +193,15 @@ static bool run_calls(struct proof *p, const struct app_statement *a, const stru
     return true;
 }
 
-/* ---- the second call's arguments ----------------------------------------------------------------------------- */
+/* ---- what differs ----------------------------------------------------------------------------------------------- */
 
-/* Does it go into the table, beside the key? keys: into another one. */
-static bool is_beside(struct proof *p, const struct query *q, const struct key *k,
-                      const struct plan *through, int param, bool keys)
+static bool is_refusal(const struct outcome_twice *t, bool from_first)
 {
-    const struct cat_relation *r = NULL;
-    bool is_written = false, by_insert = false;
-    const struct cat_column *c = args_column(p, q, param, &r, &is_written, &by_insert);
-    const struct cat_column *own =
-        c && is_written && written_table(p, r) == k->r ? cat_column(k->r, c->name) : NULL;
-
-    return own && !unique_has_column(k, own) && !(through && sync_reads(through, own->name)) &&
-           (!keys || cat_is_in_key(k->r, own));
-}
-
-/* How many of them are other ones. */
-static int vary_beside(struct proof *p, const struct query *q, const struct key *k,
-                       const struct plan *through, bool keys, int variant, struct arg_set *set)
-{
-    int n = 0;
-
-    for (int i = 0; i < set->n; i++) {
-        const char *v = is_beside(p, q, k, through, i + 1, keys)
-                            ? unique_other_value(p, q, i + 1, set->values[i], variant)
-                            : NULL;
-        if (v)
-            set->values[i] = v;
-        n += v != NULL;
-    }
-    return n;
-}
-
-static bool is_refusal(const struct outcome_twice *t)
-{
-    return !t->ok && t->second && t->state &&
+    return !t->ok && (t->second || from_first) && t->state &&
            (strcmp(t->state, "23505") == 0 || strcmp(t->state, "23P01") == 0);
 }
 
-/* Which of them is the first one that collides; -1: none. */
-static bool try_calls(struct proof *p, const struct app_statement *a, const struct key *k,
+bool unique_try_calls(struct proof *p, const struct app_statement *a, const struct key *k,
                       const struct calls *calls, int n, int *which, struct outcome_twice *with,
                       struct err *err)
 {
@@ -235,99 +211,23 @@ static bool try_calls(struct proof *p, const struct app_statement *a, const stru
     *which = -1;
     if (a->q->gave_up || shadow_is_late(p->shadow))
         return true;
-    if (!run_calls(p, a, k, calls, n, THE_INDEX, without, err))
+    if (!unique_run_calls(p, a, k, calls, n, THE_INDEX, without, err))
         return false;
     bool any = false;
     for (int i = 0; i < n; i++)
         any |= without[i].ok;
     if (!any)
         return true;
-    if (!run_calls(p, a, k, calls, n, NOTHING, all, err))
+    if (!unique_run_calls(p, a, k, calls, n, NOTHING, all, err))
         return false;
     for (int i = 0; i < n && *which < 0; i++) {
         all[i].left_out =
-            all[i].ok && (all[i].rows < without[i].rows || all[i].grown < without[i].grown);
-        if (without[i].ok && (all[i].left_out || is_refusal(&all[i]))) {
+            all[i].ok && (all[i].rows < without[i].rows || all[i].grown < without[i].grown ||
+                          (calls[i].from_first && all[i].first < without[i].first));
+        if (without[i].ok && (all[i].left_out || is_refusal(&all[i], calls[i].from_first))) {
             *which = i;
             *with = all[i];
         }
-    }
-    return true;
-}
-
-/* ---- it sees to it itself --------------------------------------------------------------------------------------- */
-
-/* known: the first call makes a row, or meets it, and the second may be asked what it does then. */
-static bool is_kept_by(struct proof *p, const struct app_statement *a, const struct key *k,
-                       const struct calls *pair, bool *known, bool *out, struct err *err)
-{
-    struct outcome_twice with = {0}, bare = {0};
-
-    if (!run_calls(p, a, k, pair, 1, WHATEVER_ELSE, &bare, err))
-        return false;
-    if (!bare.ok || bare.first == 0)
-        return true;
-    if (!run_calls(p, a, k, pair, 1, NOTHING, &with, err))
-        return false;
-    *known = !with.ok || with.first > 0;
-    *out = *known && with.ok && bare.grown == 0 && with.grown == 0 && with.rows == bare.rows;
-    return true;
-}
-
-/* What an expression, or a collation, may take for the same; "(,)": what every range meets. */
-static const char *spelt_otherwise(struct proof *p, const char *value, int nth)
-{
-    char *s = arena_strdup(p->scratch, value);
-
-    for (char *c = s; nth < 2 && *c; c++)
-        *c = (char) (nth == 0 ? toupper((unsigned char) *c) : tolower((unsigned char) *c));
-    return nth < 2    ? s
-           : nth == 4 ? "(,)"
-                      : arena_printf(p->scratch, nth == 2 ? "%s " : " %s", value);
-}
-
-/* Whoever looks for the same value doesn't see those. */
-static bool is_kept_spelt(struct proof *p, const struct app_statement *a, const struct key *k,
-                          const struct calls *own, bool *out, struct err *err)
-{
-    struct calls *calls = arena_array(p->scratch, struct calls, SPELLINGS * own->sets[0].n + 1);
-    struct outcome_twice with;
-    int n = 0, which;
-
-    for (int i = 0; i < own->sets[0].n; i++)
-        for (int nth = 0; nth < SPELLINGS && own->sets[0].values[i]; nth++) {
-            if (is_beside(p, a->q, k, NULL, i + 1, false))
-                continue;
-            calls[n] = (struct calls) {{own->sets[0], unique_copy(p, &own->sets[1])}, NULL};
-            calls[n++].sets[1].values[i] = spelt_otherwise(p, own->sets[0].values[i], nth);
-        }
-    if (!try_calls(p, a, k, calls, n, &which, &with, err))
-        return false;
-    *out = which < 0;
-    return true;
-}
-
-bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
-                    const struct plan *through, bool *out, struct err *err)
-{
-    const struct query *q = a->q;
-    bool known = false;
-
-    *out = false;
-    if (!q->runs || q->facts.verb != VERB_INSERT)
-        return true;
-    /* Its own row, or one with other keys where that is there already; another one in all else, or in keys. */
-    for (int i = 0; i < 4 * q->n_sets && !known; i++) {
-        const struct arg_set *own = &q->sets[i / 4];
-        struct calls pair = {{unique_copy(p, own), unique_copy(p, own)}, NULL};
-
-        vary_beside(p, q, k, through, i % 2, UNIQUE_OTHER, &pair.sets[1]);
-        if (i % 4 >= 2 &&
-            vary_beside(p, q, k, through, i % 2, UNIQUE_OTHER + FIRST, &pair.sets[0]) == 0)
-            continue;
-        if (!is_kept_by(p, a, k, &pair, &known, out, err) ||
-            (*out && !is_kept_spelt(p, a, k, &pair, out, err)))
-            return false;
     }
     return true;
 }
@@ -414,12 +314,13 @@ static bool try_others(struct proof *p, const struct app_statement *a, const str
     for (int t = 0; t <= 2 * n; t++) {
         bool but = t > n;
 
-        calls[t] = (struct calls) {{own->sets[0], unique_copy(p, &own->sets[1])}, own->prelude};
+        calls[t] = (struct calls) {.sets = {own->sets[0], unique_copy(p, &own->sets[1])},
+                                   .preludes = {own->preludes[0]}};
         for (int i = 0; i < n; i++)
             if (t > 0 && (i == (t - 1) % n) != but && others[i])
                 calls[t].sets[1].values[i] = others[i];
     }
-    if (!try_calls(p, a, k, calls, 1 + 2 * n, &which, &with, err))
+    if (!unique_try_calls(p, a, k, calls, 1 + 2 * n, &which, &with, err))
         return false;
     set_collision(p, which, n, &with, out);
     return true;
@@ -430,7 +331,7 @@ static bool try_params(struct proof *p, const struct app_statement *a, const str
                        const struct arg_set *own, const char *prelude, struct collision *out,
                        struct err *err)
 {
-    const struct calls pair = {{*own, *own}, prelude};
+    const struct calls pair = {.sets = {*own, *own}, .preludes = {prelude}};
     const char *others[PARAMS] = {NULL}, *ours[PARAMS] = {NULL};
     bool any = false;
 
@@ -487,8 +388,8 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
     for (int i = 0; i < q->n_sets; i++)
         given &= q->sets[i].is_given;
     for (int i = 1; given && i < q->n_sets; i++)
-        calls[i - 1] = (struct calls) {{q->sets[0], q->sets[i]}, NULL};
-    if (given && !try_calls(p, a, k, calls, q->n_sets - 1, &which, &with, err))
+        calls[i - 1] = (struct calls) {.sets = {q->sets[0], q->sets[i]}};
+    if (given && !unique_try_calls(p, a, k, calls, q->n_sets - 1, &which, &with, err))
         return false;
     if (which >= 0)
         *out = (struct collision) {
@@ -505,7 +406,7 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
 /* The same call for the other row: what rows are found by is another. */
 static struct calls for_other_row(struct proof *p, const struct query *q, const struct arg_set *own)
 {
-    struct calls calls = {{*own, unique_copy(p, own)}, NULL};
+    struct calls calls = {.sets = {*own, unique_copy(p, own)}};
 
     for (int i = 0; i < own->n; i++) {
         const struct cat_relation *r = NULL;
@@ -526,8 +427,8 @@ static bool is_choosy(struct proof *p, const struct app_statement *a, const stru
     struct calls calls[2] = {for_other_row(p, a->q, own), for_other_row(p, a->q, own)};
     struct outcome_twice with[2] = {0};
 
-    calls[0].prelude = alike;
-    if (!run_calls(p, a, k, calls, 2, THE_INDEX, with, err))
+    calls[0].preludes[0] = alike;
+    if (!unique_run_calls(p, a, k, calls, 2, THE_INDEX, with, err))
         return false;
     *out |= with[0].ok && with[1].ok && with[0].first > 0 && with[0].rows == 0 &&
             with[1].first > 0 && with[1].rows > 0;

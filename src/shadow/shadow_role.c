@@ -244,15 +244,20 @@ static bool get_kinship(struct shadow *s, const char *name, int *out, struct err
 
 bool shadow_role_lend(struct shadow *s, const char *name, struct err *err)
 {
+    return s->url || shadow_role_become(s, name, err);
+}
+
+bool shadow_role_become(struct shadow *s, const char *name, struct err *err)
+{
     struct role role;
     int kinship;
 
-    if (s->url || s->superuser_steps || strncmp(name, "phasegate", strlen("phasegate")) == 0 ||
+    if (s->superuser_steps || strncmp(name, "phasegate", strlen("phasegate")) == 0 ||
         strncmp(name, "pg_", 3) == 0 || shadow_role_is_lent(s, name))
         return true;
     if (!get_role(s, name, &role, err))
         return false;
-    if (!role.exists || role.is_strong)
+    if (!role.exists || role.is_strong || (s->url && !role.is_of_run))
         return true;
     if (!get_kinship(s, name, &kinship, err) ||
         (kinship == 0 && !grant_or_revoke(s, name, true, err)))
