@@ -305,13 +305,13 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
     const struct step *s = p->t.states[state].task->step;
     const char *rule = "row-visibility-changed";
 
-    for (int i = 0; i < s->n_stmts; i++)
+    for (int i = 0; s && i < s->n_stmts; i++)
         if (strstr(s->stmts[i].kind, "COLUMN TYPE"))
             return q->facts.n_writes > 0 ? "type-narrowed-for-old-writes"
                                          : "session-meaning-changed";
     if (q->facts.n_writes > 0)
         return "old-path-trigger-effect";
-    for (int i = 0; i < s->n_stmts; i++)
+    for (int i = 0; s && i < s->n_stmts; i++)
         if (strstr(s->stmts[i].kind, "ADD COLUMN") || strstr(s->stmts[i].kind, "CREATE TABLE"))
             rule = "name-shadowed";
         else if (strstr(s->stmts[i].kind, "FUNCTION") || strcasestr(s->stmts[i].sql, "aggregate"))
@@ -326,6 +326,15 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
         else if (strstr(s->stmts[i].kind, "TEXT SEARCH"))
             rule = "session-meaning-changed";
     return rule;
+}
+
+/* What is seen isn't guessed. */
+static enum severity severity_for(const struct proof *p, const struct query *q, int state)
+{
+    const char *rule = rule_for(p, q, state);
+
+    return strcmp(rule, "session-meaning-changed") == 0 ? SEVERITY_ERROR
+                                                        : rule_find(rule)->severity;
 }
 
 static bool is_about(const struct proof *p, const struct finding *f, const struct app_statement *a)
@@ -390,8 +399,7 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
     const char *change = texts_change(p, state);
     if (change)
         f->help = arena_printf(p->a, "%s; %s", change, f->help);
-    if (strcmp(rule, "session-meaning-changed") == 0)
-        f->severity = SEVERITY_ERROR; /* seen, not guessed */
+    f->severity = severity_for(p, a->q, state);
 }
 
 /* What an earlier run was answered may be the hour's fault: asked once more. */
@@ -434,7 +442,7 @@ static bool is_compared(const struct proof *p, const struct app_statement *a, in
 {
     return world_met(p, a, state) && !p->t.releases[a->release].is_projected &&
            a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since) &&
-           !limited_has(p, a, state) &&
+           !limited_has(p, a, state, severity_for(p, a->q, state)) &&
            /* Who writes leaves behind what it leaves to the others. */
            !(a->q->facts.n_writes > 0 && takes_rows(p, state));
 }

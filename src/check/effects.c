@@ -318,11 +318,13 @@ static bool compare(struct proof *p, const struct effect *e, const struct wire_r
 
 bool effects_after(struct proof *p, int state, const struct effects *l, struct err *err)
 {
+    enum severity severity = rule_find("old-path-trigger-effect")->severity;
+
     for (int i = 0; l && i < l->n; i++) {
         struct wire_result now[2] = {0};
 
         /* Who doesn't come to write sets nothing off: that is told of. */
-        if (!world_met(p, l->items[i].a, state) || limited_has(p, l->items[i].a, state))
+        if (!world_met(p, l->items[i].a, state) || limited_has(p, l->items[i].a, state, severity))
             continue;
         if (!probe_around(p, l->items[i].a->q, sql_select_rows_written, now, err))
             return false;

@@ -71,10 +71,12 @@ void limited_add(struct proof *p, const struct app_statement *a, int state, cons
     p->limited[p->n_limited++] = (struct limited) {a, state, (int) (f - p->report->findings)};
 }
 
-bool limited_has(const struct proof *p, const struct app_statement *a, int state)
+bool limited_has(const struct proof *p, const struct app_statement *a, int state,
+                 enum severity at_least)
 {
     for (int i = 0; i < p->n_limited; i++)
-        if (p->limited[i].a == a && p->limited[i].state == state)
+        if (p->limited[i].a == a && p->limited[i].state == state &&
+            p->report->findings[p->limited[i].finding].severity >= at_least)
             return true;
     return false;
 }

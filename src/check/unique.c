@@ -254,15 +254,20 @@ static const char *help_of(struct proof *p, const struct way *way)
     return arena_printf(p->a, "%s; %s", UNIQUE_WAY, rows);
 }
 
+/* Nothing, where as much was said of the statement in this step. */
 static void report(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                    int state, const struct key *k, const struct fact_write *f,
                    const struct way *way)
 {
     int culprit = culprit_of(p, state, k, way);
+    bool is_weak = !way->brings && rows_differ(a->q, f, k, way->source);
+
+    if (limited_has(p, a, culprit, is_weak ? SEVERITY_WARNING : SEVERITY_ERROR))
+        return;
     struct finding *found = finding_of_state(p, a, w, culprit, "unproven-write",
                                              message_of(p, k, f, way), help_of(p, way));
 
-    if (!way->brings && rows_differ(a->q, f, k, way->source)) {
+    if (is_weak) {
         found->severity = SEVERITY_WARNING;
         found->help = "the -- args: rows differ in it, and no more is known: make sure that the "
                       "application never writes a value twice, or " UNIQUE_WAY;
@@ -274,6 +279,8 @@ static void report_collision(struct proof *p, const struct app_statement *a,
                              const struct timeline_world *w, int state, const struct key *k,
                              const struct collision *c)
 {
+    if (limited_has(p, a, state, c->is_made_up ? SEVERITY_WARNING : SEVERITY_ERROR))
+        return;
     struct finding *f = finding_of_state(
         p, a, w, state, "unproven-write",
         c->error ? arena_printf(p->a,
@@ -351,9 +358,11 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
     bool fails = (q->plan[state] && !q->plan[state]->ok) || (q->run[state] && !q->run[state]->ok);
     bool begins = sync_begins(p, state) != NULL, told = false, any = false;
 
-    if (!fails && !limited_has(p, a, state) && !find_ways(p, a, state, k, known, err))
+    if (fails || limited_has(p, a, state, SEVERITY_ERROR))
+        return true;
+    if (!find_ways(p, a, state, k, known, err))
         return false;
-    for (int i = 0; !fails && !told && i < q->facts.n_writes && !limited_has(p, a, state); i++) {
+    for (int i = 0; !told && i < q->facts.n_writes; i++) {
         const struct fact_write *f = &q->facts.writes[i];
         struct way way = known->ways[i];
 
@@ -365,12 +374,11 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
                                      : unique_is_kept(p, a, k, way.plan, &is_fine, err)))
             return false;
         any |= !is_fine;
-        if (is_fine || limited_has(p, a, culprit_of(p, state, k, &way)))
-            continue;
-        report(p, a, w, state, k, f, &way);
-        told = way.plan != NULL;
+        if (!is_fine)
+            report(p, a, w, state, k, f, &way);
+        told = !is_fine && way.plan;
     }
-    if (fails || any || begins || limited_has(p, a, state))
+    if (any || begins)
         return true;
     if (!known->has_collision && !unique_collides(p, a, k, &known->collision, err))
         return false;

@@ -647,7 +647,9 @@ bool asked_before(struct proof *p, uint64_t print);
 bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,
                  const struct finding *f);
-bool limited_has(const struct proof *p, const struct app_statement *a, int state);
+/* Was something as bad as that said of the statement in this state? What is worse is said as well. */
+bool limited_has(const struct proof *p, const struct app_statement *a, int state,
+                 enum severity at_least);
 
 /* resolve.c: a name that means another column than before the state. */
 bool resolve_state(struct proof *p, int state, struct err *err);
