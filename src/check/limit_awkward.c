@@ -113,10 +113,10 @@ static void add_single(struct proof *p, const struct app_statement *a, const str
                       .a = a,
                       .prelude = limits_change_sql(p, r, c->name, limit_array_of(p, item)),
                       .of = r,
-                      .words = arena_printf(p->a, "%s alone in \"%s\" of its row",
-                                            strlen(item) > 40 ? "one item"
-                                                              : arena_printf(p->a, "'%s'", item),
-                                            c->name)});
+                      .words = arena_printf(
+                          p->scratch, "%s alone in \"%s\" of its row",
+                          strlen(item) > 40 ? "one item" : arena_printf(p->scratch, "'%s'", item),
+                          c->name)});
 }
 
 /* What it takes out of the array is all that there is. */
@@ -161,10 +161,10 @@ static int add_elsewhere(struct proof *p, const struct app_statement *a,
                           .a = a,
                           .prelude = limits_change_sql(p, r, c->name, values[v]),
                           .of = r,
-                          .words = arena_printf(p->a, "%s in \"%s\" of the rows of \"%s\"",
-                                                values[v] ? arena_printf(p->a, "'%.40s'", values[v])
-                                                          : "NULL",
-                                                c->name, r->name)});
+                          .words = arena_printf(
+                              p->scratch, "%s in \"%s\" of the rows of \"%s\"",
+                              values[v] ? arena_printf(p->scratch, "'%.40s'", values[v]) : "NULL",
+                              c->name, r->name)});
         added++;
     }
     return added;

@@ -43,15 +43,13 @@ bool limits_add_try(struct proof *p, const struct app_statement *a, int param, c
     return limits_add(l, t);
 }
 
-void limits_report_cut(struct proof *p, int state, const struct limits *l)
+void limits_report_cut(struct proof *p, int state, const struct app_statement *cut, int most)
 {
-    if (!l->cut)
-        return;
     const char *message = arena_printf(
         p->a,
         "live statements take more values than are tried in one step (%d): those of %s of %s, and "
         "of the statements after it, aren't all tried",
-        LIMIT_TRIES, l->cut->s->name, release_words(p, l->cut->release));
+        most, cut->s->name, release_words(p, cut->release));
     struct finding *f = step_finding(p, state, "cell-untested", state_place(p, state), message);
 
     f->severity = SEVERITY_WARNING;

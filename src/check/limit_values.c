@@ -34,7 +34,7 @@ static const char *numeric_limit(struct proof *p, int typmod)
 {
     int digits = typmod < 4 ? 40 : ((typmod - 4) >> 16) & 0xffff,
         scale = typmod < 4 ? 0 : (typmod - 4) & 0x7ff;
-    char *text = arena_alloc(p->a, (size_t) digits + 3);
+    char *text = arena_alloc(p->scratch, (size_t) digits + 3);
 
     if (scale > digits)
         return "0";
@@ -46,12 +46,17 @@ static const char *numeric_limit(struct proof *p, int typmod)
     return text;
 }
 
+/* All of them end alike: a shorter one is the end of the longest. */
 const char *limit_text(struct proof *p, int length)
 {
-    char *text = arena_alloc(p->a, (size_t) length + 1);
+    if (!p->longest || length > p->n_longest) {
+        char *text = arena_alloc(p->a, (size_t) length + 1);
 
-    memset(text, 'y', (size_t) length);
-    return text;
+        memset(text, 'y', (size_t) length);
+        p->longest = text;
+        p->n_longest = length;
+    }
+    return p->longest + (p->n_longest - length);
 }
 
 /* ---- whatever is restricted ------------------------------------------------------------------------------ */
@@ -97,7 +102,7 @@ static void put_through(struct proof *p, const struct plan *sync, const struct c
         const struct cat_column *c = cat_column(r, sync->sync.forward.items[i].key.s);
         const char *v = NULL;
 
-        for (int k = 0; c && k < CHECKED && (v = value_from_checks(p->a, r, c, k)); k++)
+        for (int k = 0; c && k < CHECKED && (v = value_from_checks(p->scratch, r, c, k)); k++)
             put(out, v);
     }
 }
@@ -108,7 +113,7 @@ static void put_own(struct proof *p, const struct cat_relation *r, const struct 
 {
     const char *v = NULL;
 
-    for (int k = 0; k < OWN && (v = value_from_checks(p->a, r, c, k)); k++)
+    for (int k = 0; k < OWN && (v = value_from_checks(p->scratch, r, c, k)); k++)
         put(out, v);
 }
 
@@ -128,8 +133,8 @@ static void put_numbers(struct proof *p, const struct limits *l, struct values *
         if (n > LLONG_MAX / 2)
             continue;
         for (long long k = n - 1; k <= n + 1; k++)
-            put(out, arena_printf(p->a, "%lld", k));
-        put(out, arena_printf(p->a, "-%lld", n + 1));
+            put(out, arena_printf(p->scratch, "%lld", k));
+        put(out, arena_printf(p->scratch, "-%lld", n + 1));
     }
 }
 
@@ -142,18 +147,18 @@ static void put_strings(const struct limits *l, struct values *out)
 /* What the column takes already, in other letters, with blanks, longer, with what is named: it may meet its checks still. */
 static void put_like(struct proof *p, const struct limits *l, const char *value, struct values *out)
 {
-    char *upper = arena_strdup(p->a, value);
+    char *upper = arena_strdup(p->scratch, value);
 
     for (char *c = upper; *c; c++)
         *c = (char) toupper((unsigned char) *c);
     put(out, upper);
-    put(out, arena_printf(p->a, "%sY", value));
-    put(out, arena_printf(p->a, "Y%s", value));
-    put(out, arena_printf(p->a, " %s ", value));
-    put(out, arena_printf(p->a, "%s%s", value, limit_text(p, l->longest)));
+    put(out, arena_printf(p->scratch, "%sY", value));
+    put(out, arena_printf(p->scratch, "Y%s", value));
+    put(out, arena_printf(p->scratch, " %s ", value));
+    put(out, arena_printf(p->scratch, "%s%s", value, limit_text(p, l->longest)));
     for (int i = 0; i < l->said.strings.n && i < NAMED; i++) {
         const char *part = l->said.strings.items[i].s + strspn(l->said.strings.items[i].s, "%_");
-        put(out, arena_printf(p->a, "%s%.*s", value, (int) strcspn(part, "%_"), part));
+        put(out, arena_printf(p->scratch, "%s%.*s", value, (int) strcspn(part, "%_"), part));
     }
 }
 
@@ -163,7 +168,8 @@ static void put_texts(struct proof *p, const struct limits *l, const struct cat_
 {
     static const char *const odd[] = {" y ", "Y", "y y", "y\n", "\xc3\xa9", "0", "y@y.yy", NULL};
     const struct seed *s = seed_of(p, r->oid);
-    const char *had = s ? seed_value(s, c->name) : NULL, *taken = value_from_checks(p->a, r, c, 0);
+    const char *had = s ? seed_value(s, c->name) : NULL,
+               *taken = value_from_checks(p->scratch, r, c, 0);
 
     put_strings(l, out);
     if (had)
@@ -186,14 +192,14 @@ static const char *array_with(struct proof *p, unsigned element, int n)
 
     str_addc(&s, '{');
     for (int i = 0; i < n; i++) {
-        const char *v = value_of(p->a, &p->now, element, element, -1, i + 1);
+        const char *v = value_of(p->scratch, &p->now, element, element, -1, i + 1);
         if (!v)
             break;
         str_add(&s, i ? "," : "");
         sql_element(&s, v);
     }
     str_addc(&s, '}');
-    return arena_strdup(p->a, str_text(&s));
+    return arena_strdup(p->scratch, str_text(&s));
 }
 
 const char *limit_array_of(struct proof *p, const char *value)
@@ -205,7 +211,7 @@ const char *limit_array_of(struct proof *p, const char *value)
     str_addc(&s, '{');
     sql_element(&s, value);
     str_addc(&s, '}');
-    return arena_strdup(p->a, str_text(&s));
+    return arena_strdup(p->scratch, str_text(&s));
 }
 
 static void put_arrays(struct proof *p, const struct limits *l, const struct cat_column *c,
@@ -220,7 +226,7 @@ static void put_arrays(struct proof *p, const struct limits *l, const struct cat
         long n = strtol(l->said.numbers.items[i].s, NULL, 10);
         for (long k = n - 1; n > 0 && n < MANY && k <= n + 1; k++) {
             put(out, array_with(p, c->element, (int) k));
-            put(out, limit_array_of(p, arena_printf(p->a, "%ld", k)));
+            put(out, limit_array_of(p, arena_printf(p->scratch, "%ld", k)));
         }
     }
 }
@@ -246,7 +252,7 @@ static const char *document_of(struct proof *p, const struct limits *l, const ch
     if (n == 0)
         return "{}";
     str_addc(&s, '}');
-    return arena_strdup(p->a, str_text(&s));
+    return arena_strdup(p->scratch, str_text(&s));
 }
 
 /* What is taken out of a document may be of any kind, and missing, and one step deeper. */

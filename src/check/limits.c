@@ -497,8 +497,8 @@ bool limits_after(struct proof *p, int state, struct limits *l, struct err *err)
 {
     bool still = false;
 
-    if (l)
-        limits_report_cut(p, state, l);
+    if (l && l->cut)
+        limits_report_cut(p, state, l->cut, LIMIT_TRIES);
     if (l && !report_unrun_writers(p, state, l, err))
         return false;
     if (l)

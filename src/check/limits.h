@@ -65,8 +65,8 @@ bool limits_add_try(struct proof *p, const struct app_statement *a, int param, c
 void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 /* As it is, where what the step makes may drop whatever is written. */
 void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l);
-/* Says which statements there was no room for. */
-void limits_report_cut(struct proof *p, int state, const struct limits *l);
+/* Says which statements there was no room for, from `cut` on. */
+void limits_report_cut(struct proof *p, int state, const struct app_statement *cut, int most);
 /* Two parameters that a restriction may hold against each other. */
 void limits_add_pairs(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 

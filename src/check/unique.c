@@ -2,6 +2,7 @@
  * to show. Catalogue and parse tree tell who may collide.
  */
 #include "check/unique.h"
+#include "check/limits.h"
 #include "check/synced.h"
 #include "check/words.h"
 
@@ -403,27 +404,46 @@ static bool is_new(const struct proof *p, int state, const struct key *k)
     return false;
 }
 
+static void find_keys(struct proof *p, int state, struct unique_work *work)
+{
+    int most = 1;
+
+    for (int r = 0; r < p->now.n_relations; r++)
+        most += p->now.relations[r].n_indexes;
+    work->keys = arena_array(p->scratch, struct key, most);
+    for (int r = 0; r < p->now.n_relations; r++)
+        for (int i = 0; i < p->now.relations[r].n_indexes; i++) {
+            const struct key k = {&p->now.relations[r], &p->now.relations[r].indexes[i], work};
+
+            if (is_new(p, state, &k))
+                work->keys[work->n_keys++] = k;
+        }
+}
+
 bool unique_state(struct proof *p, int state, struct err *err)
 {
+    struct unique_work work = {.state = state};
+
     if (state == 0 || p->t.states[state].by != STATE_TASK || p->told_unique[state])
         return true;
     p->told_unique[state] = true;
-    for (int r = 0; r < p->now.n_relations; r++) {
-        struct key k = {&p->now.relations[r], NULL};
+    find_keys(p, state, &work);
+    for (int i = 0; i < work.n_keys; i++) {
+        struct known *known = arena_array(p->scratch, struct known, p->n_queries + 1);
 
-        for (int i = 0; i < k.r->n_indexes; i++) {
-            k.index = &k.r->indexes[i];
-            if (!is_new(p, state, &k))
-                continue;
-            struct known *known = arena_array(p->scratch, struct known, p->n_queries + 1);
-            for (int n = 0; n < p->n_app; n++) {
-                const struct timeline_world *w = world_met(p, &p->app[n], state);
-                if (w && !p->t.releases[p->app[n].release].is_projected &&
-                    !brought_with_index(p, &p->app[n], state, k.r, k.index) &&
-                    !look_at(p, &p->app[n], w, state, &k, &known[p->app[n].q - p->queries], err))
-                    return false;
-            }
+        const struct key *k = &work.keys[i];
+
+        for (int n = 0; n < p->n_app; n++) {
+            const struct app_statement *a = &p->app[n];
+            const struct timeline_world *w = world_met(p, a, state);
+
+            if (w && !p->t.releases[a->release].is_projected &&
+                !brought_with_index(p, a, state, k->r, k->index) &&
+                !look_at(p, a, w, state, k, &known[a->q - p->queries], err))
+                return false;
         }
     }
+    if (work.cut)
+        limits_report_cut(p, state, work.cut, UNIQUE_TRIES);
     return true;
 }

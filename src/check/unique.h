@@ -4,9 +4,21 @@
 
 #include "check/ops.h"
 
+#define UNIQUE_TRIES 20000 /* calls, in one step */
+
 struct key { /* a new index that refuses rows */
     const struct cat_relation *r;
     const struct cat_index *index;
+    struct unique_work *work;
+};
+
+struct unique_work { /* of a state */
+    int state;
+    struct key *keys; /* all that are new in it */
+    int n_keys;
+    struct reach *reach; /* [n_queries]: see unique_reaches; NULL: not asked yet */
+    int tries;
+    const struct app_statement *cut; /* the first that there was no room for; NULL: none */
 };
 
 /* The columns of the index, and what its expressions name. */
@@ -96,10 +108,23 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
  * in its own; the statement; and all of it run and taken back. */
 void unique_begin(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
                   enum without without);
+void unique_before(struct ops *o, const struct query *q); /* the statements alone */
 int unique_call(struct ops *o, const struct query *q, const struct arg_set *set);
+bool unique_can_call(const struct query *q);
 bool unique_run(struct proof *p, struct ops *o, struct wire_result *r, struct err *err) MUST_CHECK;
 /* Ops that unique_begin and unique_run need room for. */
 int unique_room(const struct query *q, const struct key *k);
+
+const char *unique_drop_sql(struct proof *p, const struct cat_relation *r,
+                            const struct cat_index *index);
+
+/* ---- unique_reach.c ------------------------------------------------------------------------------------------------- */
+
+/* Does it write to the table by a trigger, a rule or a function? */
+bool unique_reaches(struct proof *p, const struct app_statement *a, const struct key *k, bool *out,
+                    struct err *err) MUST_CHECK;
+/* There is no room for n calls more in this step; else they are counted. */
+bool unique_is_spent(const struct app_statement *a, const struct key *k, int n);
 
 /* ---- unique_kept.c: an INSERT that looks first --------------------------------------------------------------------- */
 

@@ -11,8 +11,8 @@
 #include <ctype.h>
 
 #define FIRST 20 /* variants on, for the first call */
-#define CALLS 320
 #define BATCH 40
+#define SETS 16   /* of the author's rows */
 #define SOURCES 4 /* tables */
 #define ALIKE 24  /* columns of them */
 #define HIDING 6  /* columns that policies name */
@@ -24,7 +24,7 @@ struct looker { /* a statement that looks first */
     const struct key *k;
     const struct plan *through;
     struct calls basis; /* of which the second makes no row, as it is seen to look */
-    struct calls *more; /* [CALLS]: that may come to the same key */
+    struct calls *more; /* that may come to the same key */
     int n;
 };
 
@@ -86,7 +86,7 @@ static bool find_basis(struct looker *l, const char *prelude, bool *known, bool 
 {
     const struct query *q = l->a->q;
 
-    for (int i = 0; i < 4 * q->n_sets && !*known; i++) {
+    for (int i = 0; i < 4 * q->n_sets && i < 4 * SETS && !*known; i++) {
         const struct arg_set *own = &q->sets[i / 4];
         struct calls pair = {.sets = {unique_copy(l->p, own), unique_copy(l->p, own)},
                              .preludes = {prelude}};
@@ -103,13 +103,11 @@ static bool find_basis(struct looker *l, const char *prelude, bool *known, bool 
 
 static struct calls *add(struct looker *l)
 {
-    struct calls *c = l->n < CALLS ? &l->more[l->n++] : NULL;
-
-    if (c)
-        *c = (struct calls) {
-            .sets = {unique_copy(l->p, &l->basis.sets[0]), unique_copy(l->p, &l->basis.sets[1])},
-            .preludes = {l->basis.preludes[0]}};
-    return c;
+    l->more = arena_more(l->p->scratch, l->more, sizeof *l->more, l->n);
+    l->more[l->n] = (struct calls) {
+        .sets = {unique_copy(l->p, &l->basis.sets[0]), unique_copy(l->p, &l->basis.sets[1])},
+        .preludes = {l->basis.preludes[0]}};
+    return &l->more[l->n++];
 }
 
 /* ---- other values that come to the same key ------------------------------------------------------------------- */
@@ -126,10 +124,9 @@ static void add_pair(struct looker *l, int i, const char *one, const char *other
 {
     struct calls *c = add(l);
 
-    if (c && one)
+    if (one)
         c->sets[0].values[i] = one;
-    if (c)
-        c->sets[1].values[i] = other;
+    c->sets[1].values[i] = other;
 }
 
 /* What an expression, or a collation, may take for the same; "(,)": what every range meets. */
@@ -264,8 +261,6 @@ static void add_row(struct looker *l, const char *prelude, int i, const char *va
 {
     struct calls *c = add(l);
 
-    if (!c)
-        return;
     c->preludes[1] = prelude;
     c->from_first = true;
     if (value)
@@ -405,8 +400,6 @@ static void add_unseen(struct looker *l, const char *between)
     for (int i = 0; i < 4; i++) {
         struct calls *c = add(l);
 
-        if (!c)
-            return;
         c->between = between;
         c->roles[0] = i % 2 ? role : NULL;
         c->roles[1] = role;
@@ -467,11 +460,7 @@ static bool try_hidden(struct looker *l, bool *out, struct err *err)
 bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
                     const struct plan *through, bool *out, struct err *err)
 {
-    struct looker l = {.p = p,
-                       .a = a,
-                       .k = k,
-                       .through = through,
-                       .more = arena_array(p->scratch, struct calls, CALLS)};
+    struct looker l = {.p = p, .a = a, .k = k, .through = through};
     bool known = false;
     AUTO(str) empty = {0};
 

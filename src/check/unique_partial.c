@@ -87,6 +87,7 @@ struct move { /* of rows into the index, by one call */
     const char *count; /* of the rows in it */
     bool is_seen;      /* rows came in that weren't there */
     bool was_full;     /* rows were in it at all, before a call or after it */
+    bool is_cut;       /* nothing shows that they weren't */
 };
 
 /* Without the index, which may refuse what is to be seen. */
@@ -95,6 +96,11 @@ static bool run_move(struct proof *p, struct move *m, const char *prelude,
 {
     const struct query *q = m->a->q;
     int room = unique_room(q, m->k) + 4;
+
+    if (unique_is_spent(m->a, m->k, 1)) {
+        m->is_cut = true;
+        return true;
+    }
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
@@ -189,7 +195,7 @@ bool unique_brings(struct proof *p, const struct app_statement *a, const struct 
         if (!m.is_seen && !try_column(p, &m, c, condition, err))
             return false;
         /* Where nothing made a row one of its rows, nothing shows that this can't. */
-        if (m.is_seen || !m.was_full) {
+        if (m.is_seen || (!m.was_full && !m.is_cut)) {
             *out = c;
             return true;
         }

@@ -5,8 +5,6 @@
 #include "check/unique.h"
 #include "check/writes.h"
 
-#include "sql_embedded.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -16,7 +14,7 @@
 
 /* ---- without it --------------------------------------------------------------------------------------------- */
 
-static const char *drop_sql(struct proof *p, const struct cat_relation *r,
+const char *unique_drop_sql(struct proof *p, const struct cat_relation *r,
                             const struct cat_index *index)
 {
     AUTO(str) sql = {0};
@@ -52,10 +50,10 @@ static bool is_else(const struct key *k, const struct cat_index *index)
 static void add_drops(struct proof *p, struct ops *o, const struct key *k, enum without without)
 {
     if (without != NOTHING)
-        ops_add(o, drop_sql(p, k->r, k->index), NULL, false, false);
+        ops_add(o, unique_drop_sql(p, k->r, k->index), NULL, false, false);
     for (int i = 0; without == WHATEVER_ELSE && i < k->r->n_indexes; i++)
         if (&k->r->indexes[i] != k->index && is_else(k, &k->r->indexes[i]))
-            ops_add(o, drop_sql(p, k->r, &k->r->indexes[i]), NULL, false, false);
+            ops_add(o, unique_drop_sql(p, k->r, &k->r->indexes[i]), NULL, false, false);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------- */
@@ -67,6 +65,20 @@ int unique_call(struct ops *o, const struct query *q, const struct arg_set *set)
     o->op[own].types = q->types;
     o->op[own].n_types = q->types ? q->s->types.n : 0;
     return own;
+}
+
+bool unique_can_call(const struct query *q)
+{
+    return q->runs && q->n_sets > 0 && !q->is_stand_in && !q->gave_up;
+}
+
+void unique_before(struct ops *o, const struct query *q)
+{
+    for (int i = 0; i < q->n_before; i++)
+        if (q->before[i]->runs && q->before[i]->n_sets > 0)
+            unique_call(o, q->before[i], &q->before[i]->sets[0]);
+    if (q->clears)
+        ops_add(o, q->clears, NULL, false, false);
 }
 
 int unique_room(const struct query *q, const struct key *k)
@@ -84,11 +96,7 @@ void unique_begin(struct proof *p, struct ops *o, const struct query *q, const s
     ops_add(o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"), NULL,
             false, false);
     add_drops(p, o, k, without);
-    for (int i = 0; i < q->n_before; i++)
-        if (q->before[i]->runs && q->before[i]->n_sets > 0)
-            unique_call(o, q->before[i], &q->before[i]->sets[0]);
-    if (q->clears)
-        ops_add(o, q->clears, NULL, false, false);
+    unique_before(o, q);
 }
 
 bool unique_run(struct proof *p, struct ops *o, struct wire_result *r, struct err *err)
@@ -209,7 +217,7 @@ bool unique_try_calls(struct proof *p, const struct app_statement *a, const stru
                          *all = arena_array(p->scratch, struct outcome_twice, n);
 
     *which = -1;
-    if (a->q->gave_up || shadow_is_late(p->shadow))
+    if (a->q->gave_up || shadow_is_late(p->shadow) || unique_is_spent(a, k, n))
         return true;
     if (!unique_run_calls(p, a, k, calls, n, THE_INDEX, without, err))
         return false;
@@ -243,51 +251,6 @@ static bool is_target(const struct proof *p, const struct query *q, const struct
                                       q->facts.writes[i].table)) == r)
             return true;
     return false;
-}
-
-/* May it set off something that isn't in its text: functions, triggers, rules? */
-static bool sets_off(const struct proof *p, const struct query *q)
-{
-    const char *path = p->sessions[q->session].search_path;
-
-    for (int i = 0; i < q->facts.functions.n; i++)
-        if (cat_function_print(&p->now, q->facts.functions.items[i].s) != 0)
-            return true;
-    for (int i = 0; i < q->facts.n_writes; i++) {
-        const struct cat_relation *r =
-            cat_find(&p->now, path, q->facts.writes[i].schema, q->facts.writes[i].table);
-        if (r && (r->n_triggers > 0 || r->n_uses > 0 || r->calls || r->kind == 'v'))
-            return true;
-    }
-    return q->facts.is_utility;
-}
-
-/* Does it write to the table by such a way? Without the index, which may leave out what it writes. */
-static bool reaches(struct proof *p, const struct app_statement *a, const struct key *k, bool *out,
-                    struct err *err)
-{
-    const struct query *q = a->q;
-    struct ops o = {arena_array(p->scratch, struct wire_op, unique_room(q, k) + 4), 0};
-    struct wire_result *r = arena_array(p->scratch, struct wire_result, unique_room(q, k) + 4);
-    struct wire_result looks[2];
-
-    *out = false;
-    if (!sets_off(p, q))
-        return true;
-    unique_begin(p, &o, q, k, THE_INDEX);
-    int before = ops_add(&o, sql_select_rows_written, NULL, true, false);
-    unique_call(&o, q, &q->sets[0]);
-    int after = ops_add(&o, sql_select_rows_written, NULL, true, false);
-    int last = ops_add(&o, "SET CONSTRAINTS ALL DEFERRED", NULL, false, true);
-    if (!unique_run(p, &o, r, err))
-        return false;
-    looks[0] = r[before];
-    looks[1] = r[after];
-    *out = r[last].ok && !r[last].skipped &&
-           effects_rows(looks, k->r->oid, EFFECT_INSERTED) +
-                   effects_rows(looks, k->r->oid, EFFECT_UPDATED) >
-               0;
-    return true;
 }
 
 static void set_collision(struct proof *p, int which, int n, const struct outcome_twice *with,
@@ -326,7 +289,8 @@ static bool try_others(struct proof *p, const struct app_statement *a, const str
     return true;
 }
 
-/* With values that no row of ours has, and with those of the other one. */
+/* With values that no row of ours has, and with those of the other one; behind a prelude, which is for rows that there are,
+ * with those alone. */
 static bool try_params(struct proof *p, const struct app_statement *a, const struct key *k,
                        const struct arg_set *own, const char *prelude, struct collision *out,
                        struct err *err)
@@ -338,10 +302,10 @@ static bool try_params(struct proof *p, const struct app_statement *a, const str
     for (int i = 0; i < own->n && i < PARAMS; i++) {
         others[i] = unique_other_value(p, a->q, i + 1, own->values[i], UNIQUE_OTHER);
         ours[i] = unique_other_value(p, a->q, i + 1, own->values[i], 0);
-        any |= ours[i] && (!others[i] || strcmp(ours[i], others[i]) != 0);
+        any |= ours[i] && (prelude || !others[i] || strcmp(ours[i], others[i]) != 0);
         ours[i] = ours[i] ? ours[i] : others[i];
     }
-    return try_others(p, a, k, &pair, others, out, err) &&
+    return ((prelude && any) || try_others(p, a, k, &pair, others, out, err)) &&
            (!any || out->is_found || try_others(p, a, k, &pair, ours, out, err));
 }
 
@@ -379,9 +343,9 @@ bool unique_collides(struct proof *p, const struct app_statement *a, const struc
     int which = -1;
 
     *out = (struct collision) {0};
-    if (!q->runs || q->n_sets == 0 || q->is_stand_in || q->gave_up)
+    if (!unique_can_call(q))
         return true;
-    if (!reaches(p, a, k, &any, err))
+    if (!unique_reaches(p, a, k, &any, err))
         return false;
     if (!any)
         return true;
@@ -428,6 +392,8 @@ static bool is_choosy(struct proof *p, const struct app_statement *a, const stru
     struct outcome_twice with[2] = {0};
 
     calls[0].preludes[0] = alike;
+    if (unique_is_spent(a, k, 2))
+        return true;
     if (!unique_run_calls(p, a, k, calls, 2, THE_INDEX, with, err))
         return false;
     *out |= with[0].ok && with[1].ok && with[0].first > 0 && with[0].rows == 0 &&

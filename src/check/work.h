@@ -293,12 +293,14 @@ struct proof {
     bool *untested;        /* [n_app]: a finding says so */
     bool *forgot;          /* [n_states]: rows of ours had to go for its step */
     bool *told_unique;     /* [n_states]: unique.c was there */
-    int n_rows;            /* how often the rows of the database changed, or were made anew */
-    bool told_bare;        /* that there is no baseline at all was said */
-    bool *told;            /* [n_states]: was come to before: its findings are there */
-    bool opens_all;        /* nothing that is held is left unprepared, whatever is foreseen */
-    bool is_short;         /* something that was left was asked for after all */
-    uint64_t *asked;       /* see asked_before */
+    const char *longest;   /* see limit_text; NULL: none was asked for */
+    int n_longest;
+    int n_rows;      /* how often the rows of the database changed, or were made anew */
+    bool told_bare;  /* that there is no baseline at all was said */
+    bool *told;      /* [n_states]: was come to before: its findings are there */
+    bool opens_all;  /* nothing that is held is left unprepared, whatever is foreseen */
+    bool is_short;   /* something that was left was asked for after all */
+    uint64_t *asked; /* see asked_before */
     int n_asked;
     const void **undone; /* steps and syncs whose undo was tried */
     int n_undone;
