@@ -23,46 +23,52 @@ struct reader {                    /* to whom it makes a difference */
 
 /* ---- who leaves it out ----------------------------------------------------------------------------------- */
 
-static bool leaves_out(const struct gain *g, const struct app_statement *a)
+/* by_place: nobody says which columns get the values, and only running it shows which of them get none. */
+static bool leaves_out(const struct gain *g, const struct app_statement *a, bool *by_place)
 {
     const struct proof *p = g->t->p;
     const char *path = p->sessions[a->q->session].search_path;
 
+    *by_place = false;
     for (int i = 0; i < a->q->facts.n_writes; i++) {
         const struct fact_write *w = &a->q->facts.writes[i];
         const struct cat_relation *named = cat_find(&p->now, path, w->schema, w->table);
 
-        if (named && written_table(p, named) == g->r && !w->positional &&
+        if (!named || written_table(p, named) != g->r)
+            continue;
+        *by_place |= w->positional;
+        if (!w->positional &&
             (text_list_has(&w->defaulted, g->c->name) ||
-             (w->verb == VERB_INSERT && !text_list_has(&w->columns, g->c->name))))
+             (w->verb == VERB_INSERT && !text_list_has(&w->columns, g->c->name)))) {
+            *by_place = false;
             return true;
+        }
     }
-    return false;
+    return *by_place;
 }
 
-static bool is_writer(const struct gain *g, const struct app_statement *a)
+static bool is_writer(const struct gain *g, const struct app_statement *a, bool *by_place)
 {
     const struct proof *p = g->t->p;
     int state = g->t->state;
 
     return a->q && a->q->facts.parsed && !p->t.releases[a->release].is_projected &&
-           world_met(p, a, state) && world_met(p, a, p->t.states[state].from) && leaves_out(g, a);
+           world_met(p, a, state) && world_met(p, a, p->t.states[state].from) &&
+           leaves_out(g, a, by_place);
 }
 
-/* A trigger may fill the column as well: then the default is nothing new. True where that can't be tried. */
-static bool leaves_null(const struct gain *g, const struct app_statement *a, bool *out,
-                        struct err *err)
+/* Rows with NULL in the column, of those that it writes, with the default and without it. */
+static bool count_nulls(const struct gain *g, const struct app_statement *a, int nulls[2],
+                        bool *is_known, struct err *err)
 {
     struct proof *p = g->t->p;
     const char *path = p->sessions[a->q->session].search_path;
-    struct wire_op op[8];
-    struct wire_result r[8] = {0};
+    struct wire_op op[16];
+    struct wire_result r[16] = {0};
     struct ops o = {op, 0};
     AUTO(str) drop = {0}, look = {0};
+    int seen[2];
 
-    *out = true;
-    if (g->r->n_triggers == 0 || !a->q->runs || a->q->gave_up || a->q->n_before > 0)
-        return true;
     str_add(&drop, "ALTER TABLE ");
     sql_qualified(&drop, g->r->schema, g->r->name);
     str_add(&drop, " ALTER COLUMN ");
@@ -73,16 +79,43 @@ static bool leaves_null(const struct gain *g, const struct app_statement *a, boo
     str_add(&look, " WHERE xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid AND ");
     sql_ident(&look, g->c->name);
     str_add(&look, " IS NULL");
-    ops_add(&o, "BEGIN", NULL, false, false);
-    ops_add(&o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
-            NULL, false, false);
-    ops_add(&o, str_text(&drop), NULL, false, false);
-    ops_add(&o, a->q->sql, &a->q->sets[0], false, false);
-    int seen = ops_add(&o, str_text(&look), NULL, true, true);
-    ops_add(&o, "ROLLBACK", NULL, false, true);
+    for (int without = 0; without < 2; without++) {
+        ops_add(&o, "BEGIN", NULL, false, false);
+        ops_add(&o, "SET LOCAL statement_timeout = '2s'", NULL, false, false);
+        ops_add(&o, arena_printf(p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
+                NULL, false, false);
+        if (without)
+            ops_add(&o, str_text(&drop), NULL, false, false);
+        if (a->q->clears)
+            ops_add(&o, a->q->clears, NULL, false, false);
+        ops_add(&o, a->q->sql, &a->q->sets[0], false, false);
+        seen[without] = ops_add(&o, str_text(&look), NULL, true, true);
+        ops_add(&o, "ROLLBACK", NULL, false, true);
+    }
     if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err))
+        return lost_note(p, o.op, o.n, r);
+    *is_known = true;
+    for (int without = 0; without < 2; without++) {
+        *is_known = *is_known && r[seen[without]].ok && !r[seen[without]].skipped;
+        nulls[without] = r[seen[without]].n_rows;
+    }
+    return true;
+}
+
+/* A trigger may fill the column as well: then the default is nothing new. True where that can't be tried. */
+static bool leaves_null(const struct gain *g, const struct app_statement *a, bool by_place,
+                        bool *out, struct err *err)
+{
+    bool can_try = a->q->runs && !a->q->gave_up && a->q->n_before == 0, is_known = false;
+    int nulls[2] = {0};
+
+    *out = !by_place;
+    if (!can_try || (!by_place && g->r->n_triggers == 0))
+        return true;
+    if (!count_nulls(g, a, nulls, &is_known, err))
         return false;
-    *out = !r[seen].ok || r[seen].skipped || r[seen].n_rows > 0;
+    if (is_known)
+        *out = by_place ? nulls[1] > nulls[0] : nulls[1] > 0;
     return true;
 }
 
@@ -198,14 +231,14 @@ static bool look_at(struct gain *g, struct err *err)
 {
     struct proof *p = g->t->p;
     struct reader who = {NULL, false};
-    bool asked = false, unset = false;
+    bool asked = false, unset = false, by_place = false;
 
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
 
-        if (!is_writer(g, a))
+        if (!is_writer(g, a, &by_place))
             continue;
-        if (!leaves_null(g, a, &unset, err))
+        if (!leaves_null(g, a, by_place, &unset, err))
             return false;
         if (!unset)
             continue;
