@@ -47,6 +47,8 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
         ops_add(o,
                 arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
                 NULL, false, false);
+        if (q->clears)
+            ops_add(o, q->clears, NULL, false, false);
         int own = ops_add(o, q->sql, &q->sets[0], q->facts.n_writes == 0, true);
         t->asked[i].at = own - first;
         o->op[own].types = q->types;
@@ -76,7 +78,7 @@ static const char *turn_sql(struct proof *p, const struct turn *turn)
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err)
 {
     struct proof *p = t->p;
-    int room = 2 * (t->n_looks + 4 * t->n_asked) + t->n_sql + 12, done;
+    int room = 2 * (t->n_looks + 5 * t->n_asked) + t->n_sql + 12, done;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 

@@ -132,28 +132,32 @@ static bool keeps_what_is_written(struct proof *p, int state, const struct backf
                                   const struct app_statement *a, struct err *err)
 {
     const char *mine = columns_of(p, s, "xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid");
-    struct wire_op ops[8];
-    struct wire_result r[8] = {0};
-    int n = 0;
+    struct wire_op ops[9];
+    struct wire_result r[9] = {0};
+    int n = 0, first, last;
 
     op(ops, &n, "BEGIN", NULL, false);
+    if (a->q->clears)
+        op(ops, &n, a->q->clears, NULL, false);
     op(ops, &n, a->q->sql, &a->q->sets[0], false);
+    first = n;
     op(ops, &n, mine, NULL, false);
     op(ops, &n, "SET LOCAL phasegate.backfill = 'on'", NULL, false);
     op(ops, &n, sql, NULL, false);
+    last = n;
     op(ops, &n, mine, NULL, true);
     op(ops, &n, "ROLLBACK", NULL, true);
     if (!wire_run(p->owner, p->scratch, ops, n, r, err))
         return lost_note(p, ops, n, r);
     /* Rows that the backfill filled besides are written by this transaction too: only one written row can be told. */
-    if (!r[5].ok || r[5].skipped || r[2].n_rows != 1 || is_empty(&r[2], s->set.n))
+    if (!r[last].ok || r[last].skipped || r[first].n_rows != 1 || is_empty(&r[first], s->set.n))
         return true;
     bool kept = false;
-    for (int i = 0; !kept && i < r[5].n_rows; i++) {
-        struct wire_result one = r[5];
-        one.cell = &r[5].cell[i];
+    for (int i = 0; !kept && i < r[last].n_rows; i++) {
+        struct wire_result one = r[last];
+        one.cell = &r[last].cell[i];
         one.n_rows = 1;
-        kept = same_cells(&r[2], &one, s->set.n);
+        kept = same_cells(&r[first], &one, s->set.n);
     }
     if (!kept) {
         struct finding *f =

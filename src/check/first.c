@@ -197,6 +197,7 @@ static bool run_alone(struct proof *p, struct query *q, int state, struct err *e
 static bool run_again(struct proof *p, struct query *q, int state, struct err *err)
 {
     struct arg_set kept = q->sets[0];
+    const char *clears = q->clears;
     struct wire_result r = {0};
     bool reached = true;
 
@@ -210,6 +211,8 @@ static bool run_again(struct proof *p, struct query *q, int state, struct err *e
         return true;
     /* It is told as it was. */
     q->sets[0] = kept;
+    q->clears = clears;
+    q->gave_up = false;
     q->runs = true;
     q->run[state] = NULL;
     return true;
