@@ -1,6 +1,6 @@
 /* An INSERT that adds no row where one is there. That it looks is seen when the same row is to go in twice; that it looks
  * for what goes in isn't: so it's run for rows that come to the same key by other values, by another table's rows that are
- * alike, and beside a row that somebody else has made.
+ * alike, and beside a row that was changed since, or that somebody else has made.
  */
 #include "check/seed.h"
 #include "check/synced.h"
@@ -16,6 +16,7 @@
 #define SOURCES 4 /* tables */
 #define ALIKE 24  /* columns of them */
 #define HIDING 6  /* columns that policies name */
+#define CHANGED 8 /* columns that the statement names and doesn't fill */
 #define ROWS 4    /* of a table, by which others of its rows are asked for */
 
 struct looker { /* a statement that looks first */
@@ -359,22 +360,9 @@ static bool add_sources(struct looker *l, struct err *err)
     return true;
 }
 
-/* ---- a row that the application doesn't see ---------------------------------------------------------------------- */
+/* ---- a row that was changed since ------------------------------------------------------------------------------- */
 
-static bool is_hidden(const struct looker *l)
-{
-    const struct query *q = l->a->q;
-    bool any = l->k->r->has_rls;
-
-    for (int i = 0; i < q->facts.n_rels; i++) {
-        const struct cat_relation *r = cat_find(&l->p->now, l->p->sessions[q->session].search_path,
-                                                q->facts.rels[i].schema, q->facts.rels[i].name);
-        any |= r && (r->has_rls || r->kind == 'v');
-    }
-    return any && l->p->sessions[q->session].role;
-}
-
-/* The first call's row becomes another one's, as far as policies go by the column. */
+/* The first call's row, and all others, with something else in the column. */
 static const char *of_another_sql(const struct looker *l, const struct cat_column *c, int nth)
 {
     const struct cat_relation *r = l->k->r;
@@ -390,6 +378,55 @@ static const char *of_another_sql(const struct looker *l, const struct cat_colum
     cat_add_update(&sql, r, c->name);
     sql_literal(&sql, v);
     return arena_strdup(l->p->scratch, str_text(&sql));
+}
+
+/* The statement leaves it to the table, or writes a constant: then it isn't what it knows the row by. */
+static bool is_state(const struct looker *l, const struct cat_column *c)
+{
+    bool is_written = false;
+
+    for (int i = 0; i < l->a->q->facts.n_writes; i++) {
+        const struct fact_write *w = &l->a->q->facts.writes[i];
+
+        is_written |= w->positional;
+        for (int k = 0; k < w->columns.n; k++)
+            is_written |= strcmp(w->columns.items[k].s, c->name) == 0 &&
+                          (k >= w->literals.n || !w->literals.items[k].s);
+    }
+    return !is_written && has_name(l->a->q->sql, c->name);
+}
+
+/* Whoever looks for rows by it as well, for those that aren't gone, doesn't find it any more. */
+static void add_changed(struct looker *l)
+{
+    const struct cat_relation *r = l->k->r;
+    int columns = 0;
+
+    for (int i = 0; i < r->n_columns && columns < CHANGED; i++) {
+        const struct cat_column *c = &r->columns[i];
+
+        if (!is_state(l, c) || unique_has_column(l->k, c) || c->is_generated || cat_is_in_key(r, c))
+            continue;
+        columns++;
+        for (int nth = 0; nth < 2; nth++)
+            if (of_another_sql(l, c, nth))
+                add(l)->between = of_another_sql(l, c, nth);
+    }
+}
+
+/* ---- a row that the application doesn't see ---------------------------------------------------------------------- */
+
+static bool is_hidden(const struct looker *l)
+{
+    const struct query *q = l->a->q;
+    bool any = l->k->r->has_rls;
+
+    for (int i = 0; i < q->facts.n_rels; i++) {
+        const struct cat_relation *r = cat_find(&l->p->now, l->p->sessions[q->session].search_path,
+                                                q->facts.rels[i].schema, q->facts.rels[i].name);
+        any |= r && (r->has_rls || r->kind == 'v');
+    }
+    return any && l->p->sessions[q->session].role;
 }
 
 /* Made by the table's owner, whom no policy holds, or by itself, which may not see what it has made. */
@@ -475,6 +512,7 @@ bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct
     if (!*out)
         return true;
     add_values(&l);
+    add_changed(&l);
     if (!try_more(&l, out, err))
         return false;
     return (!*out || add_sources(&l, err)) && try_more(&l, out, err) && try_hidden(&l, out, err);
