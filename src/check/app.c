@@ -53,13 +53,17 @@ void place_add(struct proof *p, struct finding *f, const struct app_statement *a
 static const struct {
     const char *driver;
     bool binary, prepared;
+    enum values_sent values;
 } drivers[] = {
-    {"pgjdbc", true, true},          {"pgx", true, true},        {"npgsql", true, false},
-    {"psycopg3", false, true},       {"psycopg2", false, false}, {"rails", false, true},
-    {"node-pg", false, false},       {"pdo", false, true},       {"sqlx", true, true},
-    {"asyncpg", true, true},         {"libpq", false, false},    {"lib-pq", false, false},
-    {"sqlalchemy", false, false},    {"django", false, false},   {"ecto", true, true},
-    {"tokio-postgres", true, false}, {"r2dbc", false, true},
+    {"pgjdbc", true, true, VALUES_TYPED},         {"pgx", true, true, VALUES_TYPED},
+    {"npgsql", true, false, VALUES_TYPED},        {"psycopg3", false, true, VALUES_TYPED},
+    {"psycopg2", false, false, VALUES_LITERAL},   {"rails", false, true, VALUES_TYPED},
+    {"node-pg", false, false, VALUES_UNTYPED},    {"pdo", false, true, VALUES_TYPED},
+    {"sqlx", true, true, VALUES_TYPED},           {"asyncpg", true, true, VALUES_TYPED},
+    {"libpq", false, false, VALUES_UNTYPED},      {"lib-pq", false, false, VALUES_UNTYPED},
+    {"sqlalchemy", false, false, VALUES_LITERAL}, {"django", false, false, VALUES_LITERAL},
+    {"ecto", true, true, VALUES_TYPED},           {"tokio-postgres", true, false, VALUES_TYPED},
+    {"r2dbc", false, true, VALUES_TYPED},
 };
 
 static int driver_find(const char *name)
@@ -95,6 +99,7 @@ static bool check_driver(const struct release *r, struct problem_list *problems,
 static struct strictness strictness_of(const struct release *r)
 {
     bool binary = false, prepared = false;
+    enum values_sent values = VALUES_TYPED;
 
     if (r && r->driver_protocol.s)
         binary = strcmp(r->driver_protocol.s, "binary") == 0;
@@ -104,9 +109,10 @@ static struct strictness strictness_of(const struct release *r)
     if (i >= 0) {
         binary |= drivers[i].binary;
         prepared |= drivers[i].prepared;
+        values = drivers[i].values;
     }
     return (struct strictness) {binary ? SEVERITY_ERROR : SEVERITY_WARNING,
-                                prepared ? SEVERITY_ERROR : SEVERITY_WARNING};
+                                prepared ? SEVERITY_ERROR : SEVERITY_WARNING, values};
 }
 
 /* ---- sessions -------------------------------------------------------------------------------------------- */

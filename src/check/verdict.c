@@ -1,6 +1,7 @@
 /* What the outcomes mean: which statement of which release breaks in which world, by which step. */
 #include "check/verdict.h"
 #include "check/rights.h"
+#include "check/types.h"
 
 /* ---- outcomes by world --------------------------------------------------------------------------------- */
 
@@ -28,8 +29,75 @@ static const struct outcome *held_at(const struct query *q, const struct hold *h
     return held && !held->ok && !is_spoilt ? held : NULL;
 }
 
+/* Does a client that writes its values into the statement put them between quotes, and names no type? */
+static bool is_bare_text(const struct proof *p, unsigned type)
+{
+    static const unsigned texts[] = {T_TEXT, T_VARCHAR, T_BPCHAR, T_NAME, T_JSON, T_JSONB, T_XML};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (type == texts[i])
+            return true;
+    return cat_enum_of(&p->baseline, type) || cat_enum_of(&p->now, type);
+}
+
+/* The client holds nothing, and its values take whatever type the server wants this time: that the statement fails with
+ * the types it was prepared with is no concern of it. */
+static bool is_sent_anew(const struct proof *p, const struct app_statement *a, const struct hold *h,
+                         int state)
+{
+    const struct description *first = h->shape, *now = a->q->shape[state];
+    enum values_sent values = p->strict[a->release].values;
+
+    if (values != VALUES_LITERAL || !now)
+        return values != VALUES_TYPED;
+    for (int i = 0; i < first->n_params && i < now->n_params; i++)
+        if (first->params[i] != now->params[i] && !is_bare_text(p, first->params[i]))
+            return false;
+    return true;
+}
+
+/* "character varying(40)": the length is the column's, and of which column isn't known. */
+static const char *without_length(const struct proof *p, const char *type)
+{
+    const char *open = strchr(type, '('), *close = open ? strchr(open, ')') : NULL;
+
+    return close ? arena_printf(p->a, "%.*s%s", (int) (open - type), type, close + 1) : type;
+}
+
+static const char *type_name(const struct proof *p, unsigned type)
+{
+    for (int i = 0; i < p->now.n_relations; i++)
+        for (int k = 0; k < p->now.relations[i].n_columns; k++)
+            if (p->now.relations[i].columns[k].type == type)
+                return without_length(p, p->now.relations[i].columns[k].type_text);
+    for (int i = 0; i < p->baseline.n_relations; i++)
+        for (int k = 0; k < p->baseline.relations[i].n_columns; k++)
+            if (p->baseline.relations[i].columns[k].type == type)
+                return without_length(p, p->baseline.relations[i].columns[k].type_text);
+    return NULL;
+}
+
+/* The same types by name: one was dropped, and another has its place. */
+static bool is_called_alike(const struct proof *p, const struct description *first,
+                            const struct description *now)
+{
+    struct description with = *now;
+
+    if (first->n_params != now->n_params)
+        return false;
+    for (int i = 0; i < first->n_params; i++) {
+        const char *x = type_name(p, first->params[i]), *y = type_name(p, now->params[i]);
+
+        if (first->params[i] != now->params[i] && (!x || !y || strcmp(x, y) != 0))
+            return false;
+    }
+    with.params = first->params;
+    return description_same(first, &with);
+}
+
 /* NULL outcome at LEVEL_WIRE; .level LEVEL_FINE: no trouble of that level there. */
-static struct trouble trouble_at(const struct app_statement *a, int state, enum level level)
+static struct trouble trouble_at(const struct proof *p, const struct app_statement *a, int state,
+                                 enum level level)
 {
     const struct query *q = a->q;
     const struct hold *h = a->hold >= 0 ? &q->holds[a->hold] : NULL;
@@ -38,7 +106,7 @@ static struct trouble trouble_at(const struct app_statement *a, int state, enum 
 
     switch (level) {
     case LEVEL_STATEMENT:
-        if (!o && held && held->probe != 'H')
+        if (!o && held && held->probe != 'H' && !is_sent_anew(p, a, h, state))
             o = held;
         return o ? (struct trouble) {level, o} : fine;
     /* What fails by itself says nothing about shapes. */
@@ -50,6 +118,8 @@ static struct trouble trouble_at(const struct app_statement *a, int state, enum 
                    : fine;
     case LEVEL_WIRE:
         return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state]) &&
+                       !(is_sent_anew(p, a, h, state) &&
+                         is_called_alike(p, h->shape, q->shape[state])) &&
                        !(q->stars_stay && sqlc_only_adds(h->shape, q->shape[state]))
                    ? (struct trouble) {level, NULL}
                    : fine;
@@ -72,7 +142,7 @@ static int culprit_of(const struct proof *p, const struct app_statement *a, int 
     int last = state;
 
     for (int s = p->t.states[state].from; s >= 0; s = p->t.states[s].from) {
-        if (a->q->plan[s] && (trouble_at(a, s, level).level == LEVEL_FINE ||
+        if (a->q->plan[s] && (trouble_at(p, a, s, level).level == LEVEL_FINE ||
                               (is_planning && !is_unplanned(a->q, s)) ||
                               (level == LEVEL_STATEMENT && safe_is_other_refusal(a->q, s, state))))
             return last;
@@ -144,25 +214,14 @@ static void name_step(struct proof *p, struct finding *f, int state)
     f->step = !s->task ? NULL : s->task->step ? s->task->step->id.s : s->task->id;
 }
 
-/* "character varying(40)": the length is the column's, and of which column isn't known. */
-static const char *without_length(const struct proof *p, const char *type)
+static const char *type_words(struct proof *p, const char *what, unsigned from, unsigned to)
 {
-    const char *open = strchr(type, '('), *close = open ? strchr(open, ')') : NULL;
+    const char *x = type_name(p, from), *y = type_name(p, to);
 
-    return close ? arena_printf(p->a, "%.*s%s", (int) (open - type), type, close + 1) : type;
-}
-
-static const char *type_name(const struct proof *p, unsigned type)
-{
-    for (int i = 0; i < p->now.n_relations; i++)
-        for (int k = 0; k < p->now.relations[i].n_columns; k++)
-            if (p->now.relations[i].columns[k].type == type)
-                return without_length(p, p->now.relations[i].columns[k].type_text);
-    for (int i = 0; i < p->baseline.n_relations; i++)
-        for (int k = 0; k < p->baseline.relations[i].n_columns; k++)
-            if (p->baseline.relations[i].columns[k].type == type)
-                return without_length(p, p->baseline.relations[i].columns[k].type_text);
-    return NULL;
+    if (x && y && strcmp(x, y) == 0)
+        return arena_printf(p->a, "%s is another type called %s than before", what, x);
+    return arena_printf(p->a, "%s is %s instead of %s", what, y ? y : "another type",
+                        x ? x : "what it was");
 }
 
 static const char *shape_words(struct proof *p, const struct description *a,
@@ -173,25 +232,22 @@ static const char *shape_words(struct proof *p, const struct description *a,
         return arena_printf(p->a, "the result has %d columns instead of %d", b->n_columns,
                             a->n_columns);
     for (int i = 0; i < a->n_columns; i++) {
-        const char *from = type_name(p, a->columns[i].type), *to = type_name(p, b->columns[i].type);
         if (strcmp(a->columns[i].name, b->columns[i].name) != 0)
             return arena_printf(p->a, "column %d of the result is called \"%s\" instead of \"%s\"",
                                 i + 1, b->columns[i].name, a->columns[i].name);
         if (a->columns[i].type != b->columns[i].type)
-            return arena_printf(p->a, "column \"%s\" of the result is %s instead of %s",
-                                a->columns[i].name, to ? to : "another type",
-                                from ? from : "what it was");
+            return type_words(p,
+                              arena_printf(p->a, "column \"%s\" of the result", a->columns[i].name),
+                              a->columns[i].type, b->columns[i].type);
         if (a->columns[i].typmod != b->columns[i].typmod)
             return arena_printf(p->a, "column \"%s\" of the result has another length or precision",
                                 a->columns[i].name);
     }
     *params_only = true;
     for (int i = 0; i < a->n_params; i++)
-        if (i < b->n_params && a->params[i] != b->params[i]) {
-            const char *from = type_name(p, a->params[i]), *to = type_name(p, b->params[i]);
-            return arena_printf(p->a, "parameter $%d is %s instead of %s", i + 1,
-                                to ? to : "another type", from ? from : "what it was");
-        }
+        if (i < b->n_params && a->params[i] != b->params[i])
+            return type_words(p, arena_printf(p->a, "parameter $%d", i + 1), a->params[i],
+                              b->params[i]);
     return "the number of parameters changed";
 }
 
@@ -421,7 +477,7 @@ struct told {
 static void judge_world(struct proof *p, const struct app_statement *a,
                         const struct timeline_world *w, enum level level, struct told *told, int *n)
 {
-    struct trouble t = trouble_at(a, w->state, level);
+    struct trouble t = trouble_at(p, a, w->state, level);
     int culprit = t.level == LEVEL_FINE ? -1 : culprit_of(p, a, w->state, level);
 
     if (t.level == LEVEL_FINE || *n == TOLD_MAX)

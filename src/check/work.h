@@ -83,9 +83,14 @@ struct hold {
     const struct outcome **at; /* [n_states]: running what is held; NULL: not probed there */
 };
 
+/* What comes to the server for a parameter: a value of a type that the client has once been told, or knows itself; one
+ * without a type, anew each time; or the client's own text, where strings have no type either, but numbers do. */
+enum values_sent { VALUES_TYPED, VALUES_UNTYPED, VALUES_LITERAL };
+
 /* How sure a client's protocol makes a change of shapes or of held plans hurt. */
 struct strictness {
     enum severity wire, session;
+    enum values_sent values;
 };
 
 struct query {

@@ -529,12 +529,12 @@ class Drivers(Case):
     def test_presets(self):
         source = read(os.path.join(pgtest.SRC, "src", "check", "app.c"))
         table = re.search(r"\} drivers\[\] = \{(.*?)\n\};", source, re.S)[1]
-        rows = re.findall(r'\{"([\w-]+)", (true|false), (true|false)\}', table)
+        rows = re.findall(r'\{"([\w-]+)", (true|false), (true|false), VALUES_(\w+)\}', table)
         self.assertEqual(len(rows), table.count('"') // 2)
         written = read(page("reference", "drivers.md")).split("<!-- drivers -->")[1].split("<!-- end -->")[0]
-        said = re.findall(r"^\| `([\w-]+)` \| (yes|no) \| (yes|no) \| \[.+\]\(https://\S+\).* \|$", written, re.M)
-        words = {"true": "yes", "false": "no"}
-        self.assertEqual(said, [(name, words[prepared], words[binary]) for name, binary, prepared in rows])
+        said = re.findall(r"^\| `([\w-]+)` \| (yes|no) \| (yes|no) \| (\w+) \| \[.+\]\(https://\S+\).* \|$", written, re.M)
+        words = {"true": "yes", "false": "no", "TYPED": "typed", "UNTYPED": "untyped", "LITERAL": "text"}
+        self.assertEqual(said, [(name, words[prepared], words[binary], words[values]) for name, binary, prepared, values in rows])
 
 
 PROJECT = "phasegate: 1\nenvironments: {local: {databases: {default: {url: x}}%s}}\n"
