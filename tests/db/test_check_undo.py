@@ -134,6 +134,15 @@ class Right(Undone):
         self.clean(step("s", "GRANT SELECT, INSERT ON orders TO app"), baseline=base)
         self.clean(step("s", "GRANT SELECT, INSERT ON refs TO app"), baseline=base)
 
+    def test_a_constraint_of_a_domain(self):
+        base = BASE + "; CREATE DOMAIN qty AS int; CREATE DOMAIN unused AS text; CREATE TABLE u (id int PRIMARY KEY, q qty)"
+        for sql in ("ALTER DOMAIN qty ADD CONSTRAINT pos CHECK (VALUE > 0)", "ALTER DOMAIN qty ADD CONSTRAINT pos CHECK (VALUE > 0) NOT VALID",
+                    "ALTER DOMAIN unused ADD CONSTRAINT at CHECK (VALUE LIKE '%@%')"):
+            with self.subTest(sql=sql):
+                self.clean(step("s", sql), baseline=base)
+        two = "ALTER DOMAIN qty ADD CONSTRAINT pos CHECK (VALUE > 0); ALTER DOMAIN qty ADD CONSTRAINT less CHECK (VALUE < 9)"
+        self.assertIn("domain public.qty isn't as it was", self.one(step("s", two, undo="ALTER DOMAIN qty DROP CONSTRAINT pos"), baseline=base)["message"])
+
     def test_written_by_the_author(self):
         self.clean(step("s", "CREATE TABLE a (x int); CREATE INDEX ON a (x); CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
                         undo="DROP TABLE a; DROP FUNCTION f()"))
