@@ -33,7 +33,7 @@ enum {
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
     [Q_RELATIONS] = 4, [Q_COLUMNS] = 7,  [Q_CONSTRAINTS] = 5,
-    [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 2,
+    [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 4,
 };
 
 static const char *const queries[Q_COUNT] = {
@@ -233,8 +233,8 @@ static void read_policies(struct reader *rd, struct cat_relation *rel)
     rel->policies = arena_array(rd->a, struct cat_named, n + 1);
     for (int i = 0; i < n; i++) {
         const char **c = row_at(rd, Q_POLICIES, i);
-        rel->policies[rel->n_policies++] =
-            (struct cat_named) {.name = c[2], .definition = c[3], .roles = c[1]};
+        rel->policies[rel->n_policies++] = (struct cat_named) {
+            .name = c[4], .definition = c[5], .roles = c[1], .shows = c[2], .takes = c[3]};
     }
 }
 

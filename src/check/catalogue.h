@@ -51,8 +51,9 @@ struct cat_named { /* triggers, policies */
     const char *name, *definition;
     const char
         *roles; /* of a policy: whom it holds for, each between two line ends; NULL: everybody */
-    const char *body; /* of a trigger: a sum over its function's; else NULL */
-    char enabled;     /* of a trigger: pg_trigger.tgenabled */
+    const char *shows, *takes; /* of a policy: USING, WITH CHECK; NULL: it has none */
+    const char *body;          /* of a trigger: a sum over its function's; else NULL */
+    char enabled;              /* of a trigger: pg_trigger.tgenabled */
 };
 
 struct cat_relation {

@@ -1,6 +1,8 @@
 /* Policies of row level security: whom they hold for, and what they say in a statement. */
 #include "check/work.h"
 
+#include <stdlib.h>
+
 const char *policies_words(struct proof *p, const struct cat_relation *r)
 {
     AUTO(str) all = {0};
@@ -12,79 +14,97 @@ const char *policies_words(struct proof *p, const struct cat_relation *r)
     return all.len ? arena_strdup(p->a, str_text(&all)) : "no policy, which shows no row";
 }
 
-/* Does it say anything to this role in this statement? Its definition begins with its command. */
-static bool holds_for(const struct cat_named *policy, const struct fact_rel *f, const char *role)
+static bool holds_for(const struct cat_named *policy, const char *role)
 {
     const char *at = policy->roles ? strstr(policy->roles, role) : NULL;
     size_t n = strlen(role);
 
     while (at && (at[-1] != '\n' || at[n] != '\n'))
         at = strstr(at + 1, role);
-    return (!policy->roles || at) && !(policy->definition[0] == 'a' && f->verb != VERB_MERGE) &&
-           !(policy->definition[0] == 'd' && !f->is_target);
+    return !policy->roles || at;
 }
 
-/* Behind command, permissive and roles: USING, WITH CHECK. */
-static bool is_true(const struct cat_named *policy)
+/* "true", or "(a IS NOT NULL)" of a column that always is. */
+static bool is_true(const struct cat_relation *r, const char *says)
 {
-    const char *d = policy->definition, *at = policy->roles ? strchr(d + 4, ' ') : d + 3;
+    static const char end[] = " IS NOT NULL)";
+    size_t n = strlen(says);
 
-    return at && (strcmp(at, " true") == 0 || strcmp(at, " true true") == 0);
-}
+    if (strcmp(says, "true") == 0)
+        return true;
+    for (int i = 0; i < r->n_columns; i++) {
+        const char *name = r->columns[i].name;
+        size_t k = strlen(name);
 
-/* One that takes away from what others show, and takes nothing from who only reads. */
-static bool is_idle(const struct cat_named *policy, const struct fact_rel *f)
-{
-    const char *d = policy->definition, *at = policy->roles ? strchr(d + 4, ' ') : d + 3;
-
-    return strncmp(d + 1, " f ", 3) == 0 && !f->is_target && at && strncmp(at, " true", 5) == 0 &&
-           (at[5] == '\0' || at[5] == ' ');
-}
-
-bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, const char *role)
-{
-    /* An UPDATE and a DELETE look for their rows, too. */
-    bool updates = f->is_target && f->verb != VERB_DELETE,
-         deletes = f->is_target && f->verb != VERB_UPDATE;
-    bool reads = false, updated = !updates, deleted = !deletes;
-
-    for (int i = 0; i < r->n_policies; i++) {
-        const char *d = r->policies[i].definition;
-
-        if (!holds_for(&r->policies[i], f, role) || is_idle(&r->policies[i], f))
-            continue;
-        if (strncmp(d + 1, " t ", 3) != 0)
-            return false;
-        if (!is_true(&r->policies[i]))
-            continue;
-        reads |= strchr("*r", d[0]) != NULL;
-        updated |= strchr("*w", d[0]) != NULL;
-        deleted |= strchr("*d", d[0]) != NULL;
+        if (r->columns[i].not_null && n > k && says[0] == '(' && strncmp(says + 1, name, k) == 0 &&
+            strcmp(says + 1 + k, end) == 0)
+            return true;
     }
-    return reads && updated && deleted;
+    return false;
 }
 
-static const struct cat_named *next_policy(const struct cat_relation *r, int *i,
-                                           const struct fact_rel *f, const char *role)
+static int by_text(const void *a, const void *b)
 {
-    while (*i < r->n_policies &&
-           (!holds_for(&r->policies[*i], f, role) || is_idle(&r->policies[*i], f)))
-        (*i)++;
-    return *i < r->n_policies ? &r->policies[(*i)++] : NULL;
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* A command's policies as one text, whatever they are called and however they are split up. command: as in pg_policy; of
+ * WITH CHECK, which is USING where it isn't said, or of USING. */
+static const char *said_to(struct arena *a, const struct cat_relation *r, const char *role,
+                           char command, bool of_check)
+{
+    const char **show = arena_array(a, const char *, r->n_policies + 1),
+               **hide = arena_array(a, const char *, r->n_policies + 1);
+    int n_show = 0, n_hide = 0;
+    bool shows_all = !r->has_rls;
+    AUTO(str) all = {0};
+
+    for (int i = 0; r->has_rls && i < r->n_policies; i++) {
+        const struct cat_named *policy = &r->policies[i];
+        const char *d = policy->definition;
+        const char *says = of_check && policy->takes ? policy->takes : policy->shows;
+
+        if (!says || (d[0] != '*' && d[0] != command) || !holds_for(policy, role))
+            continue;
+        if (strncmp(d + 1, " t", 2) == 0) {
+            shows_all |= is_true(r, says);
+            show[n_show++] = says;
+        } else if (!is_true(r, says)) {
+            hide[n_hide++] = says;
+        }
+    }
+    if (!shows_all && n_show == 0)
+        return "";
+    qsort(show, (size_t) n_show, sizeof *show, by_text);
+    qsort(hide, (size_t) n_hide, sizeof *hide, by_text);
+    for (int i = 0; !shows_all && i < n_show; i++)
+        if (i == 0 || strcmp(show[i], show[i - 1]) != 0)
+            str_addf(&all, "%s%s", i ? "\nOR " : "", show[i]);
+    str_add(&all, shows_all ? "true" : "");
+    for (int i = 0; i < n_hide; i++)
+        if (i == 0 || strcmp(hide[i], hide[i - 1]) != 0)
+            str_addf(&all, "\nAND %s", hide[i]);
+    return arena_strdup(a, str_text(&all));
+}
+
+static bool same_for(struct arena *a, const struct cat_relation *before,
+                     const struct cat_relation *now, const char *role, char command, bool of_check)
+{
+    return strcmp(said_to(a, before, role, command, of_check),
+                  said_to(a, now, role, command, of_check)) == 0;
 }
 
 bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
                    const struct fact_rel *f, const char *role)
 {
-    int b = 0, n = 0;
+    AUTO(arena) a = {0};
+    bool updates = f->is_target && f->verb != VERB_DELETE, merges = f->verb == VERB_MERGE,
+         deletes = f->is_target && f->verb != VERB_UPDATE;
 
-    for (;;) {
-        const struct cat_named *x = next_policy(before, &b, f, role);
-        const struct cat_named *y = next_policy(now, &n, f, role);
-
-        if (!x || !y)
-            return x == y;
-        if (strcmp(x->definition, y->definition) != 0)
-            return false;
-    }
+    /* An UPDATE and a DELETE look for their rows, too. */
+    return same_for(&a, before, now, role, 'r', false) &&
+           (!(updates || f->is_locked) || same_for(&a, before, now, role, 'w', false)) &&
+           (!updates || same_for(&a, before, now, role, 'w', true)) &&
+           (!deletes || same_for(&a, before, now, role, 'd', false)) &&
+           (!merges || same_for(&a, before, now, role, 'a', true));
 }

@@ -363,14 +363,11 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
                          before->schema, before->name, now->schema, now->name),
             "write the schema in front of the name, in a release before this one");
     if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
-        !(before->has_rls == false && policies_show_all(now, f, role))) {
-        if (before->has_rls != now->has_rls ||
-            (now->has_rls && !policies_same(before, now, f, role)))
-            add(l, "row-visibility-changed",
-                arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
-                             f->name, role),
-                rights_way_to_see(l->p, l->a, before, now));
-    }
+        !policies_same(before, now, f, role))
+        add(l, "row-visibility-changed",
+            arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
+                         f->name, role),
+            rights_way_to_see(l->p, l->a, before, now));
 }
 
 /* Is the nth column another one than it was? More of them behind the others move none. */

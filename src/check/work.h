@@ -686,9 +686,7 @@ void left_behind_state(struct proof *p, int state);
 void silent_state(struct proof *p, int state);
 void cascade_state(struct proof *p, int state);
 const char *policies_words(struct proof *p, const struct cat_relation *r);
-/* Is there a policy that lets the role at every row in this statement, and none that takes some away again? */
-bool policies_show_all(const struct cat_relation *r, const struct fact_rel *f, const char *role);
-/* To this role, in this statement. */
+/* To this role, in this statement: by what they say, not by what would come of it with the rows that there are. */
 bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
                    const struct fact_rel *f, const char *role);
 
