@@ -14,6 +14,7 @@ struct place { /* a statement of a release (or a step) that a finding is about *
     struct pos at;
     const char *release, *statement; /* NULL: none */
     bool is_consumer;                /* release is the name of a consumer */
+    int order;              /* of its release, the oldest first; consumers come after them */
     struct pair_list flags; /* of this place, as those of the finding; by report_finish() */
     const char *probe;
 };

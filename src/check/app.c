@@ -41,6 +41,7 @@ void place_add(struct proof *p, struct finding *f, const struct app_statement *a
 
     finding_place(p->report, f, a->s->sql_at, r->version, a->s->name);
     f->places[f->n_places - 1].is_consumer = r->is_consumer;
+    f->places[f->n_places - 1].order = a->release;
     if (strcmp(f->rule->id, "cell-untested") == 0)
         p->untested[a - p->app] = true;
 }

@@ -87,6 +87,27 @@ static bool needs(const struct app_statement *a, const struct timeline_state *s,
            !failure_at(q, culprit);
 }
 
+static bool comes_from(const struct proof *p, int state, int culprit)
+{
+    while (state > culprit)
+        state = p->t.states[state].from;
+    return state == culprit;
+}
+
+/* Of a release that comes later than the step: something else may have made up for it until then. */
+static bool still_hurts(const struct proof *p, const struct app_statement *a, int culprit,
+                        enum level level)
+{
+    for (int i = 0; hurts(p, a, culprit, level) && i < p->t.n_worlds; i++) {
+        const struct timeline_world *w = &p->t.worlds[i];
+
+        if (comes_from(p, w->state, culprit) && world_has_release(&p->t, w, a->release) &&
+            app_is_possible(p, w, a->s) && (level < LEVEL_STATEMENT || failure_at(a->q, w->state)))
+            return true;
+    }
+    return false;
+}
+
 static const char *find_safe(const struct proof *p, int culprit, enum level level,
                              const struct outcome *why)
 {
@@ -103,6 +124,7 @@ static const char *find_safe(const struct proof *p, int culprit, enum level leve
             bool is_before =
                 is_consumer || (s->phase == PHASE_EXPAND ? a->release < r : a->release <= r);
             safe = !(is_live && (hurts(p, a, culprit, level) || will_fail(p, a, culprit, why))) &&
+                   !(a->release > r && still_hurts(p, a, culprit, level)) &&
                    !(is_before && needs(a, s, culprit));
         }
         if (safe)
@@ -139,6 +161,51 @@ const char *safe_from(struct proof *p, int culprit, enum level level, const stru
     p->safe_known = arena_more(p->a, p->safe_known, sizeof *p->safe_known, p->n_safe_known);
     p->safe_known[p->n_safe_known++] = one;
     return one.safe;
+}
+
+/* Was the statement, or another that runs the same, looked at where the step is? */
+static bool was_looked_at(const struct proof *p, const struct app_statement *a, int state)
+{
+    for (int i = 0; i < p->n_app; i++)
+        if (p->app[i].q == a->q && world_met(p, &p->app[i], state))
+            return true;
+    return false;
+}
+
+/* What a step makes a statement mean is known of those that are live at the step. */
+static bool are_looked_at(const struct proof *p, int state, int release)
+{
+    bool after = p->t.states[state].phase != PHASE_EXPAND;
+
+    for (int i = 0; i < p->n_app; i++) {
+        int r = p->app[i].release;
+        bool is_live = p->t.releases[r].is_consumer ||
+                       (r >= release - (int) p->o->window && r < release + after);
+
+        if (is_live && !was_looked_at(p, &p->app[i], state))
+            return false;
+    }
+    return true;
+}
+
+void safe_cure_silenced(struct proof *p)
+{
+    for (int i = 0; i < p->n_silenced; i++) {
+        const struct limited *s = &p->silenced[i];
+        struct finding *f = &p->report->findings[s->finding];
+        const char *safe;
+
+        /* Whom a label hurts is a matter of who writes it: that was asked already. */
+        if (f->severity != SEVERITY_ERROR || f->safe_from ||
+            strcmp(f->rule->id, "enum-value-unknown-to-old-reader") == 0)
+            continue;
+        safe = safe_from(p, s->state, LEVEL_STATEMENT, NULL);
+        if (!safe || !are_looked_at(p, s->state, timeline_release_index(&p->t, safe)))
+            continue;
+        f->safe_from = safe;
+        f->help = f->help ? arena_printf(p->a, "%s; or bind this to %s or later", f->help, safe)
+                          : arena_printf(p->a, "bind this to %s or later", safe);
+    }
 }
 
 const struct app_statement *safe_never_for(const struct proof *p, int culprit, enum level level)

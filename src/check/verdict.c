@@ -526,6 +526,7 @@ static void cure_limits(struct proof *p)
 void verdict_all(struct proof *p)
 {
     cure_limits(p);
+    safe_cure_silenced(p);
     account_unparsed(p);
     account_in_place(p);
     for (int i = 0; i < p->n_app; i++)

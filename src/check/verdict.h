@@ -21,6 +21,8 @@ int safe_last_hurt(const struct proof *p, int culprit, enum level level);
 bool safe_is_other_refusal(const struct query *q, int a, int b);
 /* The state is told to mean something else to the statement, which goes on working. */
 void safe_note(struct proof *p, const struct app_statement *a, int state, const struct finding *f);
+/* The first release at which nobody is told so, once all are. */
+void safe_cure_silenced(struct proof *p);
 
 /* Of the step that made a state, the statement that it's about; NULL: it has none. */
 const struct sql_stmt *state_stmt(const struct proof *p, int state);

@@ -172,6 +172,7 @@ static int compare_flags(const struct pair_list *a, const struct pair_list *b)
 /* Two of one place are one, whatever was tried there. */
 static int compare_place(const struct place *a, const struct place *b)
 {
+    UNLESS_EQUAL((a->order > b->order) - (a->order < b->order));
     UNLESS_EQUAL(compare_pos(&a->at, &b->at));
     UNLESS_EQUAL(compare_text(a->release, b->release));
     return compare_text(a->statement, b->statement);

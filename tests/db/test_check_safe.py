@@ -119,6 +119,48 @@ class SafeFrom(Ways):
         self.over({"1.0.0": GET, "1.1.0": GET, "1.2.0": put, "1.3.0": put, "1.4.0": put}, sync_plan(),
                   base=ORDERS + "; ALTER TABLE orders ALTER name SET NOT NULL, ADD CHECK (name ~ '^[A-Z]{3}$')", role=None)
 
+    def test_a_later_release_uses_it_again(self):
+        """Bound where nobody uses it just then, it would break the one that comes back to it."""
+        drop = plan("drop", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})
+        one, top = "-- name: One\nSELECT id FROM orders;\n", "-- name: Top\nSELECT max(name) FROM orders;\n"
+        for later in ({"1.3.0": GET, "1.4.0": GET}, {"1.3.0": top, "1.4.0": one}):
+            done = self.over(dict({"1.0.0": GET, "1.1.0": one, "1.2.0": one}, **later), drop, role=None)
+            self.assertEqual([f["safe_from"] for f in done.findings if f["rule"] == "old-query-fails"], [None], done)
+
+    def test_a_later_release_uses_what_another_plan_makes_again(self):
+        drop = plan("drop", phases={"contract": steps("1.1.0", "ALTER TABLE orders DROP COLUMN name")})
+        again = plan("again", stamp=20260101000002, phases={"expand": steps("1.4.0", "ALTER TABLE orders ADD COLUMN name text")})
+        one = "-- name: One\nSELECT id FROM orders;\n"
+        done = self.over({"1.0.0": GET, "1.1.0": one, "1.2.0": one, "1.3.0": one, "1.4.0": GET}, drop, again, role=None)
+        self.assertEqual([f["safe_from"] for f in done.findings if f["rule"] == "old-query-fails"], ["1.2.0"], done)
+
+    def test_a_default_that_nobody_relies_on_any_more(self):
+        base = "CREATE TABLE orders (id int PRIMARY KEY, s text DEFAULT 'x')"
+        add, put = "-- name: Add\nINSERT INTO orders (id) VALUES ($1);\n", "-- name: Put\nINSERT INTO orders (id, s) VALUES ($1, 'x');\n"
+        change = plan("change", phases={"contract": steps("1.1.0", "ALTER TABLE orders ALTER s SET DEFAULT 'y'")})
+        done = self.over({"1.0.0": add, "1.1.0": put, "1.2.0": put, "1.3.0": put}, change, base=base, role=None)
+        [f] = [f for f in done.findings if f["rule"] == "insert-relied-on-default"]
+        self.assertEqual(f["safe_from"], "1.2.0", done)
+        self.assertIn("; or bind this to 1.2.0 or later", f["help"])
+        done = self.over({"1.0.0": add, "1.1.0": add, "1.2.0": add, "1.3.0": add}, change, base=base, role=None)
+        self.assertEqual({f["safe_from"] for f in done.findings if f["rule"] == "insert-relied-on-default"}, {None}, done)
+
+    def test_a_label_that_a_release_before_writes(self):
+        base = "CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE orders (id int PRIMARY KEY, e e)"
+        get, set_ = "-- name: Get\n%sSELECT e FROM orders WHERE id = $1;\n", "-- name: Set\nUPDATE orders SET e = 'c' WHERE id = $1;\n"
+        old, new = get % "-- knows: e=a\n-- knows: e=b\n", get % "-- knows: e=a\n-- knows: e=c\n"
+        add = plan("add", phases={"expand": steps("1.1.0", "ALTER TYPE e ADD VALUE 'c'")})
+        done = self.over({"1.0.0": old, "1.1.0": new + set_, "1.2.0": new, "1.3.0": new}, add, base=base, role=None)
+        self.assertEqual([(f["safe_from"], f["release"]) for f in done.findings if f["rule"].startswith("enum-value")], [(None, "1.0.0")], done)
+
+    def test_the_oldest_release_is_named_first(self):
+        """Whatever their files are called."""
+        add = "-- name: Add\nINSERT INTO orders (id) VALUES ($1);\n"
+        p = self.project(baseline="CREATE TABLE orders (id int PRIMARY KEY, s text DEFAULT 'x')", releases={"1.9.0": add, "1.10.0": add, "1.11.0": add},
+                         plans=[plan("change", phases={"contract": steps("1.10.0", "ALTER TABLE orders ALTER s SET DEFAULT 'y'")})])
+        [f] = [f for f in p.check().findings if f["rule"] == "insert-relied-on-default"]
+        self.assertEqual((f["release"], [x["release"] for x in f["places"]][:2]), ("1.9.0", ["1.9.0", "1.10.0"]))
+
     def test_it_is_named_where_it_helps(self):
         gone = {"1.0.0": GET + PUT, "1.1.0": GET + PUT, "1.2.0": "-- name: One\nSELECT 1;\n", "1.3.0": "-- name: One\nSELECT 1;\n"}
         done = self.over(gone, plan("rls", phases={"expand": steps("1.1.0", RLS)}))
