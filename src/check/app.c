@@ -138,18 +138,21 @@ static int session_for(struct proof *p, const struct release *r, const struct st
     return p->n_sessions++;
 }
 
+bool session_begin(struct proof *p, struct app_session *s, struct err *err)
+{
+    struct wire_options o = {.database = p->database,
+                             .role = s->role,
+                             .search_path = s->search_path,
+                             .time_zone = s->time_zone};
+
+    return s->wire || wire_begin(p->shadow, &o, &s->wire, err);
+}
+
 bool sessions_begin(struct proof *p, struct err *err)
 {
-    for (int i = 0; i < p->n_sessions; i++) {
-        const struct app_session *s = &p->sessions[i];
-        struct wire_options o = {.database = p->database,
-                                 .role = s->role,
-                                 .search_path = s->search_path,
-                                 .time_zone = s->time_zone};
-
-        if (!s->wire && !wire_begin(p->shadow, &o, &p->sessions[i].wire, err))
+    for (int i = 0; i < p->n_sessions; i++)
+        if (!session_begin(p, &p->sessions[i], err))
             return false;
-    }
     return true;
 }
 

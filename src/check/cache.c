@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#define FORMAT 3
+#define FORMAT 4
 #define KEY_START "{\"k\":\""
 
 /* ---- keys --------------------------------------------------------------------------------------------------- */
@@ -342,6 +342,7 @@ bool cache_first(struct proof *p, struct query *q, int state)
     q->has_args = true;
     q->runs = r->runs;
     q->keeps_rows = r->keeps_rows;
+    q->needs_session = r->needs_session;
     q->leaves = r->leaves;
     q->clears = r->clears;
     answer_look_beside(p, q);
@@ -417,6 +418,7 @@ void cache_note(struct proof *p, struct query *q, int state)
     r->plan = q->plan[state];
     r->shape = q->shape[state];
     r->run = q->run[state];
+    r->needs_session = q->needs_session;
     r->is_noted = r->is_new = true;
 }
 

@@ -166,6 +166,7 @@ static const struct record *read_first(struct proof *p, const json_t *j)
         return NULL;
     r->runs = json_is_true(json_object_get(j, "runs"));
     r->keeps_rows = json_is_true(json_object_get(j, "keeps"));
+    r->needs_session = json_is_true(json_object_get(j, "session"));
     r->leaves = copy_of(p, j, "leaves");
     r->clears = copy_of(p, j, "clears");
     return r;
@@ -250,6 +251,7 @@ static bool body_first(struct proof *p, struct body *b, struct record *r)
     r->n_sets = b->first->n_sets;
     r->runs = b->first->runs;
     r->keeps_rows = b->first->keeps_rows;
+    r->needs_session = b->first->needs_session;
     r->leaves = b->first->leaves;
     r->clears = b->first->clears;
     return true;
@@ -418,6 +420,7 @@ static void put_first(struct json_out *j, const struct record *r)
     json_array_end(j);
     json_bool(j, "runs", r->runs);
     json_bool(j, "keeps", r->keeps_rows);
+    json_bool(j, "session", r->needs_session);
     json_str(j, "leaves", r->leaves);
     json_str(j, "clears", r->clears);
     json_object_end(j);

@@ -79,6 +79,7 @@ struct cat_relation {
     uint64_t fingerprint;
     uint64_t shape; /* the same without owner and privileges, which differ from server to server */
     uint64_t surface[2]; /* see query_surface: read, written; 0: not looked at */
+    bool runs_code[2];   /* once surface is known: functions of somebody's may be called */
 };
 
 struct cat_enum {

@@ -249,9 +249,22 @@ struct turn { /* one job of a batch of runs */
     struct query *q;
     struct hold *hold; /* NULL: afresh */
     int first, n_ops, set;
+    bool is_anew; /* in a session that has run nothing yet */
 };
 
 static bool is_failure(const struct outcome *o) { return o && !o->ok; }
+
+/* It has just run for the first time, and doesn't in a session of its own: for a setting that others left, a number that
+ * they drew. What can't even be read is no such thing. */
+static bool needs_session(const struct proof *p, const struct query *q, int state,
+                          const struct outcome *anew)
+{
+    int from = p->t.states[state].from;
+    const struct outcome *before = from >= 0 ? q->run[from] : NULL, *own = q->run[state];
+
+    return is_failure(anew) && own && own->ok && (!before || !before->ok) &&
+           (strncmp(anew->sqlstate, "42", 2) != 0 || strcmp(anew->sqlstate, "42704") == 0);
+}
 
 /* Of several rows the one that fails is the one that tells. */
 static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *n, int session,
@@ -278,6 +291,8 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
                 ((struct outcome *) (uintptr_t) o)->probe = 'H';
             turns[i].hold->at[state] = o;
             cache_note_hold(p, turns[i].q, turns[i].hold, o);
+        } else if (turns[i].is_anew && (!o || needs_session(p, turns[i].q, state, o))) {
+            turns[i].q->needs_session |= o != NULL;
         } else if (turns[i].set == 0 ? !is_failure(turns[i].q->run[state]) : is_failure(o)) {
             turns[i].q->run[state] = o;
         }
@@ -321,9 +336,35 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
     return run_batch(p, &j, turns, &n, session, state, err);
 }
 
+/* Functions keep plans of their own in each session: what they run may go on in one that has called them, and not in
+ * another. */
+static bool is_run_anew(const struct proof *p, const struct query *q, int state)
+{
+    return q->probed_state == state && !q->needs_session && query_runs_code(p, q);
+}
+
+/* Is the answer known without a run of its own? Then it's noted. */
+static bool is_run_already(struct proof *p, struct query *q, int state)
+{
+    const struct hold *h = q->n_holds ? &q->holds[q->n_holds - 1] : NULL;
+    int from = p->t.states[state].from;
+
+    if (q->run[state])
+        return true;
+    if (!job_may_run(p, q) || (q->probed_state != state && from >= 0 && q->run[from])) {
+        q->run[state] = from >= 0 ? q->run[from] : NULL;
+        return true;
+    }
+    if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state]) &&
+        h->calls == surface_calls(p))
+        q->run[state] = h->at[state];
+    return q->run[state] != NULL;
+}
+
 /* X afresh: where nothing is held, where what is held no longer runs, where the types of parameters changed, where a new
- * session may find other functions and operators than what is held has found, and for the author's other rows. */
-static bool run_fresh(struct proof *p, int state, int session, struct err *err)
+ * session may find other functions and operators than what is held has found, and for the author's other rows. anew: of
+ * those that call functions, all; else the others. */
+static bool run_fresh(struct proof *p, int state, int session, bool anew, struct err *err)
 {
     AUTO(arena) a = {0};
     struct jobs j = {.a = &a};
@@ -332,40 +373,51 @@ static bool run_fresh(struct proof *p, int state, int session, struct err *err)
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
-        const struct hold *h = q->n_holds ? &q->holds[q->n_holds - 1] : NULL;
-        int from = p->t.states[state].from;
 
         if (q->session != session || !q->runs || !q->shape[state] ||
-            (q->probed_state == state && cache_run(q, state)))
+            (q->probed_state == state && cache_run(q, state)) || is_run_anew(p, q, state) != anew)
             continue;
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
             if (q->sets[set].runs && job_may_run(p, q)) {
-                turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), set};
+                turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), set, anew};
                 job_run(p, &j, q, NULL, set, NULL);
                 if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
                     return false;
             }
-        if (q->run[state])
+        if (anew ? !job_may_run(p, q) : is_run_already(p, q, state))
             continue;
-        if (!job_may_run(p, q)) {
-            q->run[state] = from >= 0 ? q->run[from] : NULL;
-            continue;
-        }
-        if (q->probed_state != state && from >= 0 && q->run[from]) {
-            q->run[state] = q->run[from];
-            continue;
-        }
-        if (h && h->at[state] && h->at[state]->ok && description_same(h->shape, q->shape[state]) &&
-            h->calls == surface_calls(p)) {
-            q->run[state] = h->at[state];
-            continue;
-        }
-        turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), 0};
+        turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), 0, anew};
         job_run(p, &j, q, NULL, 0, NULL);
         if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
             return false;
     }
     return run_batch(p, &j, turns, &n, session, state, err);
+}
+
+static bool any_anew(struct proof *p, int state, int session)
+{
+    for (int i = 0; i < p->n_queries; i++) {
+        struct query *q = &p->queries[i];
+
+        if (q->session == session && q->runs && q->shape[state] && is_run_anew(p, q, state) &&
+            !cache_run(q, state))
+            return true;
+    }
+    return false;
+}
+
+static bool run_anew(struct proof *p, int state, int session, struct err *err)
+{
+    struct wire **used = &p->sessions[session].wire, *kept = *used;
+
+    if (!any_anew(p, state, session))
+        return true;
+    *used = NULL;
+    bool ok = session_begin(p, &p->sessions[session], err) && wire_settle(used, err) &&
+              run_fresh(p, state, session, true, err);
+    wire_close(*used);
+    *used = kept;
+    return ok;
 }
 
 static bool explain_rest(struct proof *p, int state, int session, struct err *err)
@@ -399,7 +451,8 @@ bool probe_state(struct proof *p, int state, struct err *err)
             return false;
         meet(p, state, s);
         if (!open_holds(p, state, s, err) || !run_holds(p, state, s, err) ||
-            !run_fresh(p, state, s, err) || !explain_rest(p, state, s, err))
+            !run_fresh(p, state, s, false, err) || !run_anew(p, state, s, err) ||
+            !explain_rest(p, state, s, err))
             return false;
         for (int i = 0; i < p->n_queries; i++)
             if (p->queries[i].session == s && p->queries[i].probed_state == state)

@@ -7,6 +7,7 @@ struct surface {
     const struct proof *p;
     uint64_t h;
     unsigned char *seen; /* of each relation: 0: not yet, 1: read, 2: written */
+    bool runs_code;      /* a trigger, or a function that its relations call */
 };
 
 /* Views, triggers, defaults, checks and policies call functions that the statement doesn't name. Our own come and
@@ -75,6 +76,7 @@ static void add_written(struct surface *s, const struct cat_relation *r)
             if (now->relations[i].constraints[k].other == r->oid)
                 add_relation(s, &now->relations[i],
                              acts_on_children(&now->relations[i].constraints[k]));
+    s->runs_code |= r->n_triggers > 0;
     if (r->n_triggers > 0 || r->n_policies > 0)
         s->h = s->h * 31 + sums_of(now)->everything;
 }
@@ -87,6 +89,7 @@ static void add_relation(struct surface *s, const struct cat_relation *r, bool w
         return;
     s->seen[r - s->p->now.relations] = as;
     s->h = s->h * 31 + r->fingerprint + (r->kind == 'm' && r->is_populated);
+    s->runs_code |= r->calls;
     if (r->calls)
         s->h = s->h * 31 + sums_of(&s->p->now)->everything;
     for (int i = 0; i < r->n_uses; i++)
@@ -112,6 +115,7 @@ static uint64_t surface_of(const struct proof *p, const struct cat_relation *r, 
         add_relation(&s, r, written);
         free(s.seen);
         *known = s.h ? s.h : 1;
+        p->now.relations[r - p->now.relations].runs_code[written] = s.runs_code;
     }
     return *known;
 }
@@ -152,6 +156,35 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
     for (int i = 0; i < q->facts.literals.n; i++)
         h = h * 31 + surface_of(p, named_by(p, path, q->facts.literals.items[i].s), false);
     return h * 31 + sums->labels;
+}
+
+static bool has_functions(const struct catalogue *c)
+{
+    for (int i = 0; i < c->n_functions; i++)
+        if (!cat_is_phasegates(c->functions[i].schema))
+            return true;
+    return false;
+}
+
+bool query_runs_code(const struct proof *p, const struct query *q)
+{
+    const char *path = p->sessions[q->session].search_path;
+
+    if (!has_functions(&p->now))
+        return false;
+    if (!q->facts.parsed || q->is_run_alone || p->now.calls)
+        return true;
+    for (int i = 0; i < q->facts.functions.n; i++)
+        if (cat_function_print(&p->now, q->facts.functions.items[i].s))
+            return true;
+    for (int i = 0; i < q->facts.n_rels; i++) {
+        const struct fact_rel *f = &q->facts.rels[i];
+        const struct cat_relation *r = cat_find(&p->now, path, f->schema, f->name);
+
+        if (r && surface_of(p, r, f->is_target) && r->runs_code[f->is_target])
+            return true;
+    }
+    return false;
 }
 
 uint64_t schema_surface(const struct proof *p) { return p->now.others * 31 + cat_print(&p->now); }

@@ -69,7 +69,7 @@ struct record {
     int n_holds;
     bool is_whole; /* read, and usable */
     bool is_noted, is_new, is_unkept;
-    bool has_first, runs, keeps_rows;
+    bool has_first, runs, keeps_rows, needs_session;
 };
 
 struct hold {
@@ -115,7 +115,8 @@ struct query {
     bool runs;     /* with its first set it ran in the first state that it was tried in */
     bool is_asked, worked_before, failed_before; /* see before.c; neither: not known */
     bool gave_up;                                /* it doesn't end: it isn't run any more */
-    bool is_late; /* it wasn't run: others that don't end took all the time there is */
+    bool needs_session; /* it hangs on what others left in its session: not run in a new one */
+    bool is_late;       /* it wasn't run: others that don't end took all the time there is */
     struct hold *holds;
     int n_holds;
     struct query **before; /* of its transaction: the statements that come first */
@@ -349,6 +350,8 @@ bool app_is_possible(const struct proof *p, const struct timeline_world *w,
                      const struct statement *s);
 /* May it be run in this state, or in one that comes later? */
 bool app_is_live_from(const struct proof *p, const struct app_statement *a, int state);
+bool session_begin(struct proof *p, struct app_session *s,
+                   struct err *err);                   /* wire_settle follows */
 bool sessions_begin(struct proof *p, struct err *err); /* sessions_open follows */
 bool sessions_open(struct proof *p, struct err *err);
 void sessions_close(struct proof *p);
@@ -451,6 +454,8 @@ bool carried_state(struct proof *p, int state, struct err *err);
 /* Prepares again what was held from this state on: the sessions are new ones. */
 bool probe_hold_again(struct proof *p, int state, struct err *err);
 uint64_t query_surface(const struct proof *p, const struct query *q);
+/* May it call a function of the user's, which keeps plans of its own in each session? */
+bool query_runs_code(const struct proof *p, const struct query *q);
 /* By what a function's name, an operator and a cast are found: another one means that a session which prepares now may
  * find others than those that hold a statement since before. */
 uint64_t surface_calls(const struct proof *p);
