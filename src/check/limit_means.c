@@ -73,6 +73,13 @@ static bool is_index_over_expression(const struct sql_stmt *s)
     return open && (strchr(open + 1, '(') || has_word(open, "where"));
 }
 
+/* Computed by every write from then on. */
+static bool adds_computed(const struct sql_stmt *s)
+{
+    return strstr(s->kind, "ADD COLUMN") && has_word(s->sql, "generated") &&
+           has_word(s->sql, "stored");
+}
+
 static bool is_view_check(const struct sql_stmt *s)
 {
     return s->table && strstr(s->kind, "VIEW") &&
@@ -87,8 +94,9 @@ bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s)
 
     if (is_everywhere(p, s))
         return true;
-    return s->table && (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE ||
-                        is_any(s->kind, kinds) || is_index_over_expression(s) || is_view_check(s));
+    return s->table &&
+           (s->class == SQL_RESTRICTIVE || s->class == SQL_DESTRUCTIVE || is_any(s->kind, kinds) ||
+            is_index_over_expression(s) || adds_computed(s) || is_view_check(s));
 }
 
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r)
@@ -171,7 +179,7 @@ bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
     static const char *const dropping[] = {"TRIGGER", "RULE", "FUNCTION", NULL};
     static const char *const acting[] = {"POLICY", "ROW LEVEL", NULL};
     static const char *const judging[] = {"DOMAIN", "VIEW", "INDEX", "TYPE", NULL};
-    static const char *const words[] = {"check", "using", "exclude"};
+    static const char *const words[] = {"check", "using", "exclude", "stored"};
     const struct step *s = p->t.states[state].task->step;
 
     l->judges = l->sync != NULL;
