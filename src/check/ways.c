@@ -45,12 +45,16 @@ static const char *way_of_routine(struct proof *p, const struct outcome *o, int 
     line = strstr(o->context, " line ");
     int at = line ? (int) strtol(line + strlen(" line "), NULL, 10) : 0;
     bool is_known = texts_find(p, name, shown, p->t.states[culprit].from, &made);
+    /* INSERT has more expressions than target columns. */
+    bool is_whole = strcmp(o->sqlstate, "42601") == 0 && strstr(o->message, "more expressions");
     return arena_printf(
-        p->a,
-        "function %s%s%s still names it: make it anew (CREATE OR REPLACE) in a step before this "
-        "one, so that it works before and after",
+        p->a, "function %s%s%s still %s: make it anew (CREATE OR REPLACE) in a step before this %s",
         shown, is_known ? arena_printf(p->a, " (%s:%d)", made.at.file, made.at.line) : "",
-        at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "");
+        at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "",
+        is_whole ? "takes the row whole" : "names it",
+        is_whole ? "one, with the columns by name, or give the other table the column first; a "
+                   "session that has called it before goes on, a new one fails"
+                 : "one, so that it works before and after");
 }
 
 static const char *way_of_required(struct proof *p, const struct outcome *o)
