@@ -20,6 +20,16 @@ static bool is_of_view(const struct task *t)
     return false;
 }
 
+static bool is_of_function(const struct proof *p, const struct task *t)
+{
+    for (int i = 0; t->kind == TASK_STEP && i < t->step->n_stmts; i++)
+        if (strcmp(t->step->stmts[i].kind, "ALTER FUNCTION") == 0 ||
+            (strncmp(t->step->stmts[i].kind, "CREATE", 6) == 0 &&
+             limits_replaces_function(&p->now, &t->step->stmts[i])))
+            return true;
+    return false;
+}
+
 static bool can_be_tried(struct proof *p, int state)
 {
     const struct timeline_state *s = &p->t.states[state];
@@ -33,7 +43,7 @@ static bool can_be_tried(struct proof *p, int state)
     for (int i = 0; i < s->task->step->n_stmts; i++)
         if (s->task->step->stmts[i].standalone)
             return false;
-    return changes_rows(p, state) || is_of_view(s->task);
+    return changes_rows(p, state) || is_of_view(s->task) || is_of_function(p, s->task);
 }
 
 static bool set_statements(struct trial *t)
@@ -111,6 +121,8 @@ const struct cat_relation *trial_relation(const struct trial *t, const struct ap
 
 static bool reads_touched(const struct trial *t, const struct app_statement *a)
 {
+    if (t->of_functions && a->q->facts.n_writes == 0 && query_runs_code(t->p, a->q))
+        return true;
     for (int i = 0; i < a->q->facts.n_rels; i++) {
         const struct cat_relation *r = trial_relation(t, a, i);
         if (r && (r->kind == 'v' || !t->of_views) && comes_to_touched(t, r, 0))
@@ -353,15 +365,20 @@ static void report_view(struct trial *t, const struct app_statement *a, const st
 {
     struct proof *p = t->p;
     struct finding *f = finding_of_state(
-        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
+        p, a, world_met(p, a, t->state), t->state,
+        t->of_functions ? "function-signature-changed" : "row-visibility-changed",
         arena_printf(
             p->a,
             "the same statement gives another answer than before, over the same rows: "
-            "where \"%s\" of \"%s\" is '%s'%s",
-            turn->columns[0], turn->r->name, turn->values[0],
+            "where \"%s\" of \"%s\" is %s%s",
+            turn->columns[0], turn->r->name,
+            turn->values[0] ? arena_printf(p->a, "'%s'", turn->values[0]) : "NULL",
             turn->n > 1 ? arena_printf(p->a, ", and \"%s\" '%s'", turn->columns[1], turn->values[1])
                         : ""),
-        "leave the view as it is for live releases, and make one of another name beside it");
+        arena_printf(p->a,
+                     "leave the %s as it is for live releases, and make one of another name beside "
+                     "it",
+                     t->of_functions ? "function" : "view"));
 
     f->probe = "X";
 }
@@ -403,6 +420,7 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!can_be_tried(p, state) || !set_statements(&t))
         return true;
     t.of_views = !changes_rows(p, state);
+    t.of_functions = t.of_views && !is_of_view(p->t.states[state].task);
     trial_set_whom(&t);
     if (t.n_asked == 0)
         return true;
@@ -413,7 +431,11 @@ bool changed_before(struct proof *p, int state, struct err *err)
     judge(&t, NULL);
     /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
     bool turns_rows = p->t.states[state].task->kind == TASK_STEP;
-    for (int i = 0, n = turns_rows ? trial_turns(&t, turns, WORLDS_MAX) : 0; i < n; i++) {
+    int n = turns_rows ? trial_turns(&t, turns, WORLDS_MAX) : 0;
+
+    if (t.of_functions)
+        n = trial_turns_anywhere(&t, turns, n, WORLDS_MAX);
+    for (int i = 0; i < n; i++) {
         if (!trial_run(&t, &turns[i], &ran, err))
             return false;
         if (ran)

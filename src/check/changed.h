@@ -31,7 +31,8 @@ struct turn { /* a row that is made another before the step */
 struct trial {
     struct proof *p;
     int state;
-    bool of_views; /* a view is made anew; else rows change */
+    bool of_views; /* a view is made anew, or a function; else rows change */
+    bool of_functions;
     const char *const *sql;
     int n_sql;
     struct watched *looks;
@@ -61,5 +62,7 @@ const char *trial_compared_with(struct proof *p, const struct cat_column *c, con
                                 int beside, bool last);
 /* Rows that have what the texts of the step and of the statements name; at most `most`. How many. */
 int trial_turns(struct trial *t, struct turn *turns, int most);
+/* Rows that have what the step names in any of their columns, or NULL: more of them, behind the first n. How many in all. */
+int trial_turns_anywhere(struct trial *t, struct turn *turns, int n, int most);
 
 #endif

@@ -3,6 +3,8 @@
 #include "check/ops.h"
 #include "check/words.h"
 
+#include "phasegate/load.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -202,7 +204,7 @@ static bool is_known(const struct turn *turns, int n, const struct cat_relation 
 {
     for (int i = 0; i < n; i++)
         if (turns[i].r == r && turns[i].n == 1 && turns[i].columns[0] == c->name &&
-            strcmp(turns[i].values[0], value) == 0)
+            turns[i].values[0] && strcmp(turns[i].values[0], value) == 0)
             return true;
     return false;
 }
@@ -240,5 +242,35 @@ int trial_turns(struct trial *t, struct turn *turns, int most)
         for (int k = 0; k < t->n_asked; k++)
             add_turns(t, r, t->asked[k].a->q->sql, turns, &n, most);
     }
+    return n;
+}
+
+/* ---- rows for a function ------------------------------------------------------------------------------------------ */
+
+/* What its body names is compared with a parameter: any column may be handed to it. */
+static void add_anywhere(const struct cat_relation *r, const struct cat_column *c,
+                         const struct sql_mentions *said, struct turn *turns, int *n, int most)
+{
+    const struct text_list *values = c->category == 'N'   ? &said->numbers
+                                     : c->category == 'S' ? &said->strings
+                                                          : NULL;
+    if (!c->not_null && *n < most)
+        turns[(*n)++] = (struct turn) {.r = r, .columns = {c->name}, .n = 1};
+    for (int i = 0; values && i < values->n && i < CONSTANTS_MAX && *n < most; i++)
+        if (!is_known(turns, *n, r, c, values->items[i].s))
+            turns[(*n)++] = (struct turn) {
+                .r = r, .columns = {c->name}, .values = {values->items[i].s}, .n = 1};
+}
+
+int trial_turns_anywhere(struct trial *t, struct turn *turns, int n, int most)
+{
+    struct sql_mentions said = {0};
+
+    for (int k = 0; k < t->n_sql; k++)
+        sql_mentions_add(t->p->scratch, t->sql[k], &said);
+    for (int i = 0; i < t->n_looks; i++)
+        for (int c = 0; c < t->looks[i].r->n_columns; c++)
+            if (can_turn(t, t->looks[i].r, &t->looks[i].r->columns[c]))
+                add_anywhere(t->looks[i].r, &t->looks[i].r->columns[c], &said, turns, &n, most);
     return n;
 }

@@ -30,7 +30,7 @@ bool limits_is_opaque(const struct sql_stmt *s)
 }
 
 /* A function that was there before may be called by what is there. */
-static bool replaces_function(const struct catalogue *c, const struct sql_stmt *s)
+bool limits_replaces_function(const struct catalogue *c, const struct sql_stmt *s)
 {
     if (!strstr(s->kind, "FUNCTION") || !s->object)
         return false;
@@ -52,7 +52,7 @@ static bool is_domain(const struct sql_stmt *s)
 /* May it restrict what is written to tables that it doesn't name? */
 static bool is_everywhere(const struct proof *p, const struct sql_stmt *s)
 {
-    return limits_is_opaque(s) || is_domain(s) || replaces_function(&p->now, s);
+    return limits_is_opaque(s) || is_domain(s) || limits_replaces_function(&p->now, s);
 }
 
 /* What it calls may be told by triggers only: what else is called stands in the catalogue. */

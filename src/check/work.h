@@ -581,6 +581,8 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
 bool limits_after(struct proof *p, int state, struct limits *l, struct err *err);
 /* DO, CALL, SELECT of a function: what they do isn't in their text. */
 bool limits_is_opaque(const struct sql_stmt *s);
+/* Does it change a function of the catalogue? */
+bool limits_replaces_function(const struct catalogue *c, const struct sql_stmt *s);
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
