@@ -88,7 +88,7 @@ static bool is_touched(const struct trial *t, const struct cat_relation *r)
 {
     const struct task *task = t->p->t.states[t->state].task;
 
-    if (r->n_triggers > 0)
+    if (r->n_triggers > 0 || r == t->touched)
         return true;
     if (task->kind == TASK_BACKFILL)
         return true;

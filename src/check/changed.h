@@ -33,6 +33,7 @@ struct trial {
     int state;
     bool of_views; /* a view is made anew, or a function; else rows change */
     bool of_functions;
+    const struct cat_relation *touched; /* though the step doesn't name it; NULL: none such */
     const char *const *sql;
     int n_sql;
     struct watched *looks;

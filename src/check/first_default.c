@@ -14,6 +14,8 @@ struct gain { /* the column that has a default now */
     struct trial *t;
     const struct cat_relation *r;
     const struct cat_column *c;
+    const struct cat_relation *view; /* whose default it is: of those who write through it; NULL */
+    const char *fallback;
 };
 
 struct reader {                    /* to whom it makes a difference */
@@ -34,7 +36,7 @@ static bool leaves_out(const struct gain *g, const struct app_statement *a, bool
         const struct fact_write *w = &a->q->facts.writes[i];
         const struct cat_relation *named = cat_find(&p->now, path, w->schema, w->table);
 
-        if (!named || written_table(p, named) != g->r)
+        if (!named || (g->view ? named != g->view : written_table(p, named) != g->r))
             continue;
         *by_place |= w->positional;
         if (!w->positional &&
@@ -70,7 +72,8 @@ static bool count_nulls(const struct gain *g, const struct app_statement *a, int
     int seen[2];
 
     str_add(&drop, "ALTER TABLE ");
-    sql_qualified(&drop, g->r->schema, g->r->name);
+    const struct cat_relation *has = g->view ? g->view : g->r;
+    sql_qualified(&drop, has->schema, has->name);
     str_add(&drop, " ALTER COLUMN ");
     sql_ident(&drop, g->c->name);
     str_add(&drop, " DROP DEFAULT");
@@ -178,7 +181,7 @@ static bool find_reader(const struct gain *g, struct reader *out, struct err *er
     sql_qualified(&sql, g->r->schema, g->r->name);
     str_add(&sql, " SET ");
     sql_ident(&sql, g->c->name);
-    str_add(&sql, " = DEFAULT WHERE ");
+    str_addf(&sql, " = %s WHERE ", g->view ? g->fallback : "DEFAULT");
     sql_ident(&sql, g->c->name);
     str_add(&sql, " IS NULL");
     fill = str_text(&sql);
@@ -215,7 +218,7 @@ static void report(const struct gain *g, const struct app_statement *a, const st
         arena_printf(p->a,
                      "the %s \"%s\", which had no default and was NULL, and is %s now: %s of %s %s",
                      inserts ? "INSERT leaves out" : "UPDATE takes the default of", g->c->name,
-                     g->c->fallback, who->a->s->name, release_words(p, who->a->release),
+                     g->fallback, who->a->s->name, release_words(p, who->a->release),
                      who->finds ? "finds other rows by it than before" : "hands it out"),
         "give the column a value in a release before this one (NULL, if that is meant), or let "
         "those who read it take both");
@@ -262,28 +265,38 @@ static bool is_first(const struct cat_column *was, const struct cat_column *is)
            (strncmp(is->fallback, "NULL", 4) != 0 || (is->fallback[4] && is->fallback[4] != ':'));
 }
 
+static bool look_at_relation(struct proof *p, int state, const struct cat_relation *r,
+                             const struct cat_relation *was, struct err *err)
+{
+    const struct cat_relation *table = written_table(p, r);
+
+    for (int k = 0; table && strchr("rp", table->kind) && k < r->n_columns; k++) {
+        const struct cat_column *c = cat_column(table, r->columns[k].name);
+        struct trial t = {.p = p, .state = state, .touched = table};
+        struct gain g = {&t, table, c, r == table ? NULL : r, r->columns[k].fallback};
+
+        /* Of a view the table's column of that name: which one it is made of isn't known. */
+        if (!is_first(cat_column(was, r->columns[k].name), &r->columns[k]) || !c ||
+            (g.view && c->fallback) || trial_is_the_plans(&t, table, c))
+            continue;
+        trial_set_whom(&t);
+        if (!look_at(&g, err))
+            return false;
+    }
+    return true;
+}
+
 bool first_defaults_state(struct proof *p, int state, struct err *err)
 {
     const struct timeline_state *s = &p->t.states[state];
-    struct trial t = {.p = p, .state = state};
-    bool is_ready = false;
 
     if (state == 0 || s->by != STATE_TASK || s->task->kind != TASK_STEP || p->broken[state])
         return true;
     for (int i = 0; i < p->now.n_relations; i++) {
         const struct cat_relation *r = &p->now.relations[i], *was = cat_by_oid(&p->before, r->oid);
 
-        for (int k = 0; was && strchr("rp", r->kind) && k < r->n_columns; k++) {
-            struct gain g = {&t, r, &r->columns[k]};
-
-            if (!is_first(cat_column(was, g.c->name), g.c) || trial_is_the_plans(&t, r, g.c))
-                continue;
-            if (!is_ready)
-                trial_set_whom(&t);
-            is_ready = true;
-            if (!look_at(&g, err))
-                return false;
-        }
+        if (was && strchr("rpv", r->kind) && !look_at_relation(p, state, r, was, err))
+            return false;
     }
     return true;
 }
