@@ -4,11 +4,13 @@
  */
 #include "check/changed.h"
 #include "check/seed.h"
+#include "check/words.h"
 
 #include <strings.h>
 
 #define ROWS_MAX 200  /* of a table that are looked at */
 #define WORLDS_MAX 60 /* rows that are tried */
+#define SETS_MAX 8    /* of a statement's arguments */
 
 /* ---- which steps -------------------------------------------------------------------------------------------- */
 
@@ -202,18 +204,27 @@ static void look_below(struct trial *t, const struct cat_relation *r, int depth)
     }
 }
 
+/* Of a view with each of the rows that its author gave. */
+static void add_asked(struct trial *t, const struct app_statement *a)
+{
+    t->asked[t->n_asked++] = (struct asked) {.a = a};
+    for (int set = 1; t->of_views && set < a->q->n_sets && set < SETS_MAX; set++)
+        if (a->q->sets[set].runs)
+            t->asked[t->n_asked++] = (struct asked) {.a = a, .set = set};
+}
+
 void trial_set_whom(struct trial *t)
 {
     struct proof *p = t->p;
 
     t->looks = arena_array(p->scratch, struct watched, p->now.n_relations + 1);
-    t->asked = arena_array(p->scratch, struct asked, p->n_app + 1);
+    t->asked = arena_array(p->scratch, struct asked, SETS_MAX * p->n_app + 1);
     bool *is_in = arena_array(p->scratch, bool, p->n_queries + 1);
     for (int i = 0; i < p->n_app; i++) {
         if (!p->app[i].q || is_in[p->app[i].q - p->queries] || !is_concerned(t, &p->app[i]))
             continue;
         is_in[p->app[i].q - p->queries] = true;
-        t->asked[t->n_asked++] = (struct asked) {.a = &p->app[i]};
+        add_asked(t, &p->app[i]);
         for (int k = 0; k < p->app[i].q->facts.n_rels; k++) {
             const struct cat_relation *r = trial_relation(t, &p->app[i], k);
             if (r)
@@ -361,26 +372,47 @@ static void report_rows(struct trial *t, const struct app_statement *a, bool fin
         f->severity = SEVERITY_WARNING;
 }
 
+/* Over what rows; "" as they are. */
+static const char *rows_words(struct proof *p, const struct turn *turn)
+{
+    if (!turn || turn->words)
+        return turn ? arena_printf(p->a, ": %s", turn->words) : "";
+    return arena_printf(
+        p->a, ": where \"%s\" of \"%s\" is '%s'%s", turn->columns[0], turn->r->name,
+        turn->values[0],
+        turn->n > 1 ? arena_printf(p->a, ", and \"%s\" '%s'", turn->columns[1], turn->values[1])
+                    : "");
+}
+
 static void report_view(struct trial *t, const struct app_statement *a, const struct turn *turn)
 {
     struct proof *p = t->p;
     struct finding *f = finding_of_state(
         p, a, world_met(p, a, t->state), t->state,
         t->of_functions ? "function-signature-changed" : "row-visibility-changed",
-        arena_printf(
-            p->a,
-            "the same statement gives another answer than before, over the same rows: "
-            "where \"%s\" of \"%s\" is %s%s",
-            turn->columns[0], turn->r->name,
-            turn->values[0] ? arena_printf(p->a, "'%s'", turn->values[0]) : "NULL",
-            turn->n > 1 ? arena_printf(p->a, ", and \"%s\" '%s'", turn->columns[1], turn->values[1])
-                        : ""),
+        arena_printf(p->a,
+                     "the same statement gives another answer than before, over the same rows%s",
+                     rows_words(p, turn)),
         arena_printf(p->a,
                      "leave the %s as it is for live releases, and make one of another name beside "
                      "it",
                      t->of_functions ? "function" : "view"));
 
     f->probe = "X";
+}
+
+/* Once for all of its arguments. */
+static void note_told(struct trial *t, const struct query *q)
+{
+    for (int i = 0; i < t->n_asked; i++)
+        t->asked[i].is_told |= t->asked[i].a->q == q;
+}
+
+/* Which of several rows that are alike it takes isn't for the view to say. */
+static bool may_pick(const struct asked *s, const struct turn *turn)
+{
+    return turn && turn->is_twice &&
+           (has_word(s->a->q->sql, "limit") || has_word(s->a->q->sql, "fetch"));
 }
 
 static void judge(struct trial *t, const struct turn *turn)
@@ -394,17 +426,17 @@ static void judge(struct trial *t, const struct turn *turn)
         const struct cat_relation *r = NULL;
         const struct cat_column *c = NULL;
 
-        if (s->at < 0 || !asked_answers_otherwise(s))
+        if (s->at < 0 || s->is_told || may_pick(s, turn) || !asked_answers_otherwise(s))
             continue;
         if (!t->of_views && (c = changed_for(t, s->a, &r)) == NULL)
             continue;
-        s->is_told = true;
+        note_told(t, s->a->q);
         for (int k = 0; k < p->n_app; k++)
             if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
                 continue;
             else if (!t->of_views)
                 report_rows(t, &p->app[k], asked_finds_others(s), r, c);
-            else if (turn) /* over the rows as they are, answers.c tells */
+            else if (turn || s->set > 0) /* over the rows as they are, answers.c tells */
                 report_view(t, &p->app[k], turn);
     }
 }
@@ -416,6 +448,7 @@ bool changed_before(struct proof *p, int state, struct err *err)
     struct trial t = {.p = p, .state = state};
     struct turn turns[WORLDS_MAX];
     bool ran = false;
+    int n = 0;
 
     if (!can_be_tried(p, state) || !set_statements(&t))
         return true;
@@ -431,10 +464,12 @@ bool changed_before(struct proof *p, int state, struct err *err)
     judge(&t, NULL);
     /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
     bool turns_rows = p->t.states[state].task->kind == TASK_STEP;
-    int n = turns_rows ? trial_turns(&t, turns, WORLDS_MAX) : 0;
+    int n = turns_rows ? trial_turns(&t, turns, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX) : 0;
 
     if (t.of_functions)
-        n = trial_turns_anywhere(&t, turns, n, WORLDS_MAX);
+        n = trial_turns_anywhere(&t, turns, n, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX);
+    if (t.of_views)
+        n += trial_worlds(&t, turns + n, WORLDS_MAX - n);
     for (int i = 0; i < n; i++) {
         if (!trial_run(&t, &turns[i], &ran, err))
             return false;

@@ -1,4 +1,4 @@
-/* changed: a step between two askings of what live releases run. For changed.c, changed_run.c and first_default.c. */
+/* changed: a step between two askings of what live releases run. For changed*.c and first_default.c. */
 #ifndef PHASEGATE_CHECK_CHANGED_H
 #define PHASEGATE_CHECK_CHANGED_H
 
@@ -15,7 +15,8 @@ struct watched {
 
 struct asked { /* what several releases run alike is asked once */
     const struct app_statement *a;
-    int at; /* of its answer among those of a trial; -1: it isn't asked there */
+    int set; /* with which of its arguments */
+    int at;  /* of its answer among those of a trial; -1: it isn't asked there */
     struct wire_result before, after;
     bool is_told;
 };
@@ -26,6 +27,10 @@ struct turn { /* a row that is made another before the step */
     const struct cat_relation *r;
     const char *columns[TURN_COLUMNS], *values[TURN_COLUMNS];
     int n;
+    const char **sql; /* n 0: what is done to the rows instead */
+    int n_sql;
+    const char *words; /* "where ...": what they are like then */
+    bool is_twice;     /* some are alike but for their key, so that their order is anybody's */
 };
 
 struct trial {
@@ -65,5 +70,7 @@ const char *trial_compared_with(struct proof *p, const struct cat_column *c, con
 int trial_turns(struct trial *t, struct turn *turns, int most);
 /* Rows that have what the step names in any of their columns, or NULL: more of them, behind the first n. How many in all. */
 int trial_turns_anywhere(struct trial *t, struct turn *turns, int n, int most);
+/* changed_worlds.c: rows that are missing, without values, or there twice; at most `most`. How many. */
+int trial_worlds(struct trial *t, struct turn *turns, int most);
 
 #endif

@@ -51,7 +51,7 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
                 NULL, false, false);
         if (q->clears)
             ops_add(o, q->clears, NULL, false, false);
-        int own = ops_add(o, q->sql, &q->sets[0], q->facts.n_writes == 0, true);
+        int own = ops_add(o, q->sql, &q->sets[t->asked[i].set], q->facts.n_writes == 0, true);
         t->asked[i].at = own - first;
         o->op[own].types = q->types;
         o->op[own].n_types = q->types ? q->s->types.n : 0;
@@ -77,10 +77,25 @@ static const char *turn_sql(struct proof *p, const struct turn *turn)
     return arena_strdup(p->scratch, str_text(&sql));
 }
 
+static void add_turn(struct proof *p, const struct turn *turn, struct ops *o)
+{
+    /* A sync's trigger leaves a row from before alone. */
+    ops_add(o, "SET LOCAL phasegate.backfill = 'on'", NULL, false, false);
+    for (int i = 0; i < turn->n_sql; i++)
+        ops_add(o, turn->sql[i], NULL, false, false);
+    if (turn->n_sql > 0) {
+        ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, false);
+        return;
+    }
+    int own = ops_add(o, turn_sql(p, turn), NULL, false, false);
+    o->op[own].args = turn->values;
+    o->op[own].n_args = turn->n;
+}
+
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err)
 {
     struct proof *p = t->p;
-    int room = 2 * (t->n_looks + 5 * t->n_asked) + t->n_sql + 12, done;
+    int room = 2 * (t->n_looks + 5 * t->n_asked) + t->n_sql + (turn ? turn->n_sql : 0) + 13, done;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
@@ -88,13 +103,8 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
     ops_add(&o, "BEGIN", NULL, false, false);
     /* One that doesn't end is for the step itself to be told of. */
     ops_add(&o, "SET LOCAL statement_timeout = '2s'", NULL, false, false);
-    if (turn) {
-        /* A sync's trigger leaves a row from before alone. */
-        ops_add(&o, "SET LOCAL phasegate.backfill = 'on'", NULL, false, false);
-        int own = ops_add(&o, turn_sql(p, turn), NULL, false, false);
-        o.op[own].args = turn->values;
-        o.op[own].n_args = turn->n;
-    }
+    if (turn)
+        add_turn(p, turn, &o);
     int made = ops_add(&o, "SET LOCAL phasegate.backfill = 'off'", NULL, false, true);
     int before = add_questions(t, turn, &o);
     int step = ops_add(&o, "SET LOCAL search_path = public", NULL, false, false);
