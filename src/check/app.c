@@ -223,8 +223,8 @@ static struct query *query_for(struct proof *p, struct places *places, const str
         struct query *q = &p->queries[places->slots[at] - 1];
         /* Statements of a transaction run after the others of it, which may differ from release to release. */
         if (q->session == session && !s->tx && !q->s->tx && !sqlc_may_have_stars(s) &&
-            strcmp(q->s->dollar_sql, s->dollar_sql) == 0 && same_args(q->s, s) &&
-            same_types(q->s, s))
+            !copy_may_go_by_place(s->dollar_sql) && strcmp(q->s->dollar_sql, s->dollar_sql) == 0 &&
+            same_args(q->s, s) && same_types(q->s, s))
             return q;
     }
     places->slots[at] = ++p->n_queries;
@@ -407,12 +407,13 @@ void app_settle(struct proof *p)
         q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
         q->is_stand_in = instead != NULL;
         q->sql = instead ? instead : q->sql;
+        stand_in_note(q);
         q->is_lethal = lost_is_lethal(p, q);
     }
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
 
-        if (a->first_world >= 0 && sqlc_has_stars(a->q))
+        if (a->first_world >= 0 && (sqlc_has_stars(a->q) || copy_goes_by_place(a->q)))
             a->q->writes_out = p->t.worlds[a->first_world].state;
     }
 }

@@ -448,7 +448,6 @@ bool changed_before(struct proof *p, int state, struct err *err)
     struct trial t = {.p = p, .state = state};
     struct turn turns[WORLDS_MAX];
     bool ran = false;
-    int n = 0;
 
     if (!can_be_tried(p, state) || !set_statements(&t))
         return true;

@@ -49,10 +49,17 @@ static bool is_domain(const struct sql_stmt *s)
     return strncmp(s->kind, "ALTER DOMAIN", 12) == 0;
 }
 
+/* Whoever writes the label as it was is refused. */
+static bool renames_label(const struct sql_stmt *s)
+{
+    return strstr(s->kind, "RENAME VALUE") != NULL;
+}
+
 /* May it restrict what is written to tables that it doesn't name? */
 static bool is_everywhere(const struct proof *p, const struct sql_stmt *s)
 {
-    return limits_is_opaque(s) || is_domain(s) || limits_replaces_function(&p->now, s);
+    return limits_is_opaque(s) || is_domain(s) || renames_label(s) ||
+           limits_replaces_function(&p->now, s);
 }
 
 /* What it calls may be told by triggers only: what else is called stands in the catalogue. */
@@ -62,7 +69,9 @@ static bool may_reach(const struct sql_stmt *s, const struct cat_relation *r)
 
     for (int i = 0; is_domain(s) && i < r->n_columns; i++)
         any |= r->columns[i].type >= 16384 /* a domain, an array of one */;
-    return any || (!is_domain(s) && (r->n_triggers > 0 || r->calls));
+    for (int i = 0; renames_label(s) && i < r->n_columns; i++)
+        any |= r->columns[i].category == 'E';
+    return any || (!is_domain(s) && !renames_label(s) && (r->n_triggers > 0 || r->calls));
 }
 
 static bool is_index_over_expression(const struct sql_stmt *s)

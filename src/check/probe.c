@@ -31,9 +31,9 @@ static bool prepare_some(struct proof *p, struct jobs *j, struct query *const *s
         if (q->untyped)
             q->plan[state] = job_outcome(
                 p, &(struct wire_result) {.sqlstate = "42704", .message = q->untyped}, 'P');
-        if (q->is_stand_in && q->plan[state]->ok && copy_refused(p, q))
-            q->plan[state] = job_outcome(
-                p, &(struct wire_result) {.sqlstate = "42809", .message = copy_refused(p, q)}, 'P');
+        const struct wire_result *refused = copy_refused(p, q);
+        if (refused && (q->plan[state]->ok || q->places))
+            q->plan[state] = job_outcome(p, refused, 'P');
         q->shape[state] = r[0].ok && r[1].ok ? job_description(p, &r[1]) : NULL;
         q->probed_state = state;
         q->fresh[state] = true;
@@ -58,7 +58,7 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
         if (q->session == session && q->writes_out == state)
-            sqlc_write_out(p, q);
+            (q->is_stand_in ? copy_write_out : sqlc_write_out)(p, q);
         if (q->session != session || q->is_lethal)
             continue;
         uint64_t surface = query_surface(p, q);

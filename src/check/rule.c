@@ -47,7 +47,7 @@ const char *rule_of_failure(const struct proof *p, const struct outcome *o, cons
         {"42702", "ambiguous-column-after-add"},   {"42601", "star-arity-broken"},
         {"42725", "function-overload-ambiguous"},  {"42501", "grants-missing-for-app-role"},
         {"42P10", "on-conflict-target-lost"},      {"428C9", "generated-takes-over-column"},
-        {"44000", "view-shim-rejects-old-writes"},
+        {"44000", "view-shim-rejects-old-writes"}, {"22P04", "star-arity-broken"},
     };
     const struct sql_stmt *s = state_stmt(p, culprit);
     const char *rule = o->probe == 'X' && is_writer(q) ? rule_of_writes(o, q) : NULL;

@@ -386,12 +386,15 @@ static void look_at_places(struct look *l, const struct fact_write *f)
 
     if (!f->positional || !before || !now || before->oid != now->oid || same_columns(before, now))
         return;
+    /* One more or less is refused, and a generated one has no value in the data. */
+    if (l->a->q->facts.copy && !are_moved(before, now))
+        return;
     struct finding *found =
         add(l, "positional-insert-or-star",
             arena_printf(l->p->a,
-                         "an INSERT without a column list goes by the order of the columns of "
+                         "%s without a column list goes by the order of the columns of "
                          "\"%s\", which have changed",
-                         f->table),
+                         l->a->q->facts.copy ? "COPY" : "an INSERT", f->table),
             "name the columns, in a release before this one");
     /* A value goes into another column than it did, and nothing says so. */
     const struct outcome *run = l->a->q->run[l->state];

@@ -29,6 +29,29 @@ static const char *condition_of(struct arena *a, const struct fact_copy *c)
     return arena_strdup(a, str_text(&out));
 }
 
+/* Rows of COPY are what an INSERT of a text for each column is. A condition may keep any of them out. */
+static bool takes_values(const struct fact_copy *c)
+{
+    return c && c->is_from && !c->where && c->also.n == 0;
+}
+
+static const char *parameters(struct arena *a, int n)
+{
+    AUTO(str) out = {0};
+
+    for (int i = 0; i < n; i++)
+        str_addf(&out, "%s$%d", i ? ", " : "", i + 1);
+    return arena_strdup(a, str_text(&out));
+}
+
+static void add_table(struct str *out, const struct fact_copy *c)
+{
+    if (c->schema)
+        sql_qualified(out, c->schema, c->table);
+    else
+        sql_ident(out, c->table);
+}
+
 /* COPY t (a, b) TO STDOUT reads what SELECT a, b FROM t reads; COPY ... FROM STDIN writes what INSERT writes. */
 const char *stand_in(struct arena *a, const struct statement_facts *f)
 {
@@ -39,10 +62,7 @@ const char *stand_in(struct arena *a, const struct statement_facts *f)
         return f->is_one_statement ? f->prepares : NULL;
     if (c->query)
         return c->query;
-    if (c->schema)
-        sql_qualified(&table, c->schema, c->table);
-    else
-        sql_ident(&table, c->table);
+    add_table(&table, c);
     const char *columns = columns_of(a, c), *name = str_text(&table), *also = condition_of(a, c);
     if (!c->is_from)
         return arena_printf(a, "SELECT %s FROM %s%s%s", columns, name, *also ? " WHERE true" : "",
@@ -50,9 +70,80 @@ const char *stand_in(struct arena *a, const struct statement_facts *f)
     if (c->columns.n == 0)
         return arena_printf(a, "INSERT INTO %s SELECT * FROM %s WHERE false%s", name, name, also);
     /* COPY may give identity columns that are GENERATED ALWAYS a value, INSERT only if it says so. */
+    if (takes_values(c))
+        return arena_printf(a, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE VALUES (%s)", name,
+                            columns, parameters(a, c->columns.n));
     return arena_printf(
         a, "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s WHERE false%s", name,
         columns, columns, name, also);
+}
+
+void stand_in_note(struct query *q)
+{
+    const struct fact_copy *c = q->is_stand_in ? q->facts.copy : NULL;
+
+    for (int i = 0; takes_values(c) && q->facts.n_writes == 1 && i < c->columns.n; i++)
+        q->facts.writes[0].params[i] = i + 1;
+}
+
+bool copy_goes_by_place(const struct query *q)
+{
+    const struct fact_copy *c = q->is_stand_in ? q->facts.copy : NULL;
+
+    return c && c->is_from && !c->query && c->columns.n == 0;
+}
+
+bool copy_may_go_by_place(const char *sql)
+{
+    size_t n, at = statement_word(sql, &n);
+
+    return n == 4 && strncasecmp(sql + at, "copy", n) == 0;
+}
+
+/* Those of which a line of the data has a value. */
+static int places_of(const struct cat_relation *r)
+{
+    int n = 0;
+
+    for (int i = 0; i < r->n_columns; i++)
+        n += !r->columns[i].is_generated;
+    return n;
+}
+
+static const struct cat_relation *copied(const struct proof *p, const struct query *q)
+{
+    const struct fact_rel *f = &q->facts.rels[0];
+
+    return q->facts.n_rels == 0
+               ? NULL
+               : cat_find(&p->now, p->sessions[q->session].search_path, f->schema, f->name);
+}
+
+void copy_write_out(struct proof *p, struct query *q)
+{
+    const struct cat_relation *r = copied(p, q);
+    AUTO(str) sql = {0};
+
+    q->writes_out = -1;
+    if (!r)
+        return;
+    q->places = places_of(r);
+    /* Places and parameters are told apart by generated columns between the others. */
+    bool in_order = takes_values(q->facts.copy) && q->places > 0;
+    for (int i = 0; i < q->places; i++)
+        in_order = in_order && !r->columns[i].is_generated;
+    if (in_order) {
+        str_add(&sql, "INSERT INTO ");
+        add_table(&sql, q->facts.copy);
+        str_addf(&sql, " OVERRIDING SYSTEM VALUE VALUES (%s)", parameters(p->scratch, q->places));
+        q->sql = arena_strdup(p->a, str_text(&sql));
+    }
+    /* It was asked before its release was there, with other parameters. */
+    q->has_args = q->runs = false;
+    q->n_sets = 0;
+    q->clears = NULL;
+    q->chain = q->chain ? print_text(q->chain, q->sql) + (uint64_t) q->places : 0;
+    q->probed_state = -1;
 }
 
 const char *copy_outside(const struct query *q)
@@ -66,7 +157,21 @@ const char *copy_outside(const struct query *q)
     return c->is_from ? "pg_read_server_files" : "pg_write_server_files";
 }
 
-const char *copy_refused(const struct proof *p, const struct query *q)
+/* What a line of the data is one too many of, or has none of; NULL: it fits. */
+static const char *misplaced(struct proof *p, const struct query *q, const struct cat_relation *r)
+{
+    int n = q->places && copy_goes_by_place(q) ? places_of(r) : 0, k = 0;
+
+    if (n == 0 || n == q->places)
+        return NULL;
+    for (int i = 0; n > q->places && i < r->n_columns; i++)
+        if (!r->columns[i].is_generated && k++ == q->places)
+            return arena_printf(p->a, "missing data for column \"%s\"", r->columns[i].name);
+    return "extra data after last expected column";
+}
+
+/* Which relations it can't be of. */
+static const char *wrong_kind(struct proof *p, const struct query *q, const struct cat_relation *r)
 {
     static const struct {
         char kind;
@@ -80,12 +185,7 @@ const char *copy_refused(const struct proof *p, const struct query *q)
               {'m', false, "materialized view"}};
     bool to = q->facts.n_writes == 0;
 
-    if (!q->facts.copy || q->facts.copy->query || q->facts.n_rels == 0)
-        return NULL;
-    const struct fact_rel *f = &q->facts.rels[0];
-    const struct cat_relation *r =
-        cat_find(&p->now, p->sessions[q->session].search_path, f->schema, f->name);
-    for (size_t i = 0; r && i < sizeof no / sizeof *no; i++) {
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
         bool does = no[i].kind == r->kind && no[i].to == to;
 
         for (int k = 0; does && !to && k < r->n_triggers; k++)
@@ -95,6 +195,26 @@ const char *copy_refused(const struct proof *p, const struct query *q)
                                 r->name);
     }
     return NULL;
+}
+
+const struct wire_result *copy_refused(struct proof *p, const struct query *q)
+{
+    const struct cat_relation *r =
+        q->is_stand_in && q->facts.copy && !q->facts.copy->query ? copied(p, q) : NULL;
+    const char *role = p->sessions[q->session].role;
+    struct wire_result *out = arena_new(p->scratch, struct wire_result);
+
+    if (!r)
+        return NULL;
+    if ((out->message = wrong_kind(p, q, r)) != NULL)
+        memcpy(out->sqlstate, "42809", 6);
+    else if ((out->message = misplaced(p, q, r)) != NULL)
+        memcpy(out->sqlstate, "22P04", 6);
+    else if (q->facts.n_writes > 0 && r->has_rls && role && strcmp(role, r->owner) != 0) {
+        out->message = "COPY FROM not supported with row-level security";
+        memcpy(out->sqlstate, "0A000", 6);
+    }
+    return out->message ? out : NULL;
 }
 
 bool runs_as_utility(const char *sql)

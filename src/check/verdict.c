@@ -117,9 +117,11 @@ static struct trouble trouble_at(const struct proof *p, const struct app_stateme
                    ? (struct trouble) {level, held}
                    : fine;
     case LEVEL_WIRE:
+        /* What COPY takes is text, whatever the column's type. */
         return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state]) &&
                        !(is_sent_anew(p, a, h, state) &&
                          is_called_alike(p, h->shape, q->shape[state])) &&
+                       !(q->is_stand_in && q->facts.copy && q->facts.copy->is_from) &&
                        !(q->stars_stay && sqlc_only_adds(h->shape, q->shape[state]))
                    ? (struct trouble) {level, NULL}
                    : fine;

@@ -103,7 +103,8 @@ struct query {
     const char *leaves_beside; /* of the columns that it leaves to the table; NULL: not looked at */
     const char **beside;       /* their names */
     int n_beside;
-    int writes_out;    /* sqlc.c: the state in which its stars become columns; -1: they don't */
+    int writes_out; /* the state in which its stars become columns, or its places: sqlc.c, stand_in.c; -1: none */
+    int places;        /* of COPY FROM without a list: values in a line; 0: not known */
     bool stars_stay;   /* they would have, and which columns they are isn't known */
     bool is_stand_in;  /* sql isn't the author's: see stand_in() */
     bool is_lethal;    /* it ended a session: never tried again */
@@ -566,8 +567,17 @@ const char *stand_in(struct arena *a, const struct statement_facts *f);
 /* COPY to or from a file or a program of the server, which nothing here may touch: the role whose right it needs. NULL:
  * it isn't one. */
 const char *copy_outside(const struct query *q);
-/* Why COPY can't take its relation as it is now, though what stands in for it can; NULL: it can. */
-const char *copy_refused(const struct proof *p, const struct query *q);
+/* What the server says to COPY of its relation as it is now, though what stands in for it may run; NULL: nothing. In
+ * scratch. */
+const struct wire_result *copy_refused(struct proof *p, const struct query *q);
+/* Once its sql is what stands in for it: the parameters that it has then. */
+void stand_in_note(struct query *q);
+/* COPY t FROM: a line of its data has a value for each column that there was when its release was met first. By the text
+ * alone: may be. */
+bool copy_goes_by_place(const struct query *q);
+bool copy_may_go_by_place(const char *sql);
+/* In that state. */
+void copy_write_out(struct proof *p, struct query *q);
 /* A utility statement that can run in a transaction and be taken back: CALL, TRUNCATE, LOCK. */
 bool runs_as_utility(const char *sql);
 
