@@ -108,6 +108,9 @@ void statement_facts_end(struct statement_facts_work *w, struct arena *a);
 /* The first word of a text, behind blanks and comments: where it begins, and how long it is; 0: it begins with none. */
 size_t statement_word(const char *sql, size_t *n);
 
+/* The same text without what it says ON CONFLICT, at whatever depth. */
+const char *statement_without_conflicts(struct arena *a, const char *sql);
+
 /* Those of a text that can be parsed, ascending; none of any other. */
 void statement_stars(struct arena *a, const char *sql, struct fact_star **out, int *n);
 

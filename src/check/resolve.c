@@ -60,6 +60,20 @@ static bool body_means(struct proof *p, const char *path, const char *head, cons
     return true;
 }
 
+/* What ON CONFLICT DO UPDATE calls EXCLUDED has all columns of the target, named or not. No query is around it, from which
+ * a new one could take a name. */
+static const char *body_of(struct proof *p, const struct query *q, const struct cat_relation *r)
+{
+    for (int i = 0; i < q->facts.n_writes; i++) {
+        const struct fact_write *w = &q->facts.writes[i];
+
+        if (w->on_conflict &&
+            cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table) == r)
+            return statement_without_conflicts(p->scratch, q->sql);
+    }
+    return q->sql;
+}
+
 static bool depends(struct proof *p, const struct query *q, int state, const struct cat_relation *r,
                     const struct cat_column *c, bool *out, struct err *err)
 {
@@ -68,9 +82,9 @@ static bool depends(struct proof *p, const struct query *q, int state, const str
     *out = false;
     if (!parameters(p, q->shape[state], &types, err))
         return false;
-    return !types ||
-           body_means(p, p->sessions[q->session].search_path,
-                      arena_printf(p->scratch, "(%s) RETURNS void", types), q->sql, r, c, out, err);
+    return !types || body_means(p, p->sessions[q->session].search_path,
+                                arena_printf(p->scratch, "(%s) RETURNS void", types),
+                                body_of(p, q, r), r, c, out, err);
 }
 
 static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,

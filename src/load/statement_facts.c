@@ -95,6 +95,42 @@ size_t statement_word(const char *sql, size_t *n)
     return from;
 }
 
+static bool is_word(const char *sql, size_t from, size_t to, const char *word)
+{
+    return to - from == strlen(word) && strncasecmp(sql + from, word, to - from) == 0;
+}
+
+/* Up to RETURNING, or to where the INSERT ends. */
+const char *statement_without_conflicts(struct arena *a, const char *sql)
+{
+    struct sql_scanner s = {.text = sql};
+    AUTO(str) out = {0};
+    size_t from, to, kept = 0, on = 0;
+    bool is_on = false;
+    enum sql_token token;
+
+    for (int depth = 0, cut = -1; (token = sql_scan(&s, &from, &to)) != SQL_TOKEN_END;) {
+        bool is_name = token == SQL_TOKEN_NAME;
+
+        if (cut < 0 && is_on && is_name && is_word(sql, from, to, "conflict")) {
+            str_addf(&out, "%.*s", (int) (on - kept), sql + kept);
+            cut = depth;
+            kept = strlen(sql);
+        }
+        is_on = is_name && is_word(sql, from, to, "on");
+        on = is_on ? from : on;
+        if (token == SQL_TOKEN_OTHER)
+            depth += (sql[from] == '(') - (sql[from] == ')');
+        if (cut >= 0 &&
+            (depth < cut || (depth == cut && is_name && is_word(sql, from, to, "returning")))) {
+            kept = from;
+            cut = -1;
+        }
+    }
+    str_add(&out, sql + kept);
+    return arena_strdup(a, str_text(&out));
+}
+
 /* What stands in the parentheses behind COPY. */
 static const char *copy_query(struct walk *w)
 {
