@@ -153,7 +153,7 @@ const struct column_sum *answer_beside(struct proof *p, const struct query *q,
 /* ---- comparing ------------------------------------------------------------------------------------------------ */
 
 /* What only says how things are; a DO block, a CALL, or a SELECT of a function may do anything to rows. */
-static bool is_definition(const struct sql_stmt *s)
+bool is_definition(const struct sql_stmt *s)
 {
     static const char *const words[] = {"CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "COMMENT"};
 
@@ -164,7 +164,7 @@ static bool is_definition(const struct sql_stmt *s)
 }
 
 /* Those of a table that was there before are the parent's as well from then on. */
-static bool brings_rows(const struct sql_stmt *s)
+bool brings_rows(const struct sql_stmt *s)
 {
     return strstr(s->kind, "ATTACH") ||
            (strcasestr(s->sql, "inherit") && !strcasestr(s->sql, "no inherit"));

@@ -372,6 +372,23 @@ static void report_rows(struct trial *t, const struct app_statement *a, bool fin
         f->severity = SEVERITY_WARNING;
 }
 
+/* The rows of another table are its own from then on. */
+static void report_brought(struct trial *t, const struct app_statement *a)
+{
+    struct proof *p = t->p;
+    struct finding *f = finding_of_state(
+        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
+        arena_printf(p->a,
+                     "the rows that \"%s\" has become those of the table that the statement names, "
+                     "and the same statement with the same values finds other rows than before",
+                     t->brought->name),
+        "let the statement say which rows it means (ONLY, a condition) in a release before this "
+        "one, "
+        "or bind this to a release whose window has no other");
+
+    f->probe = "X";
+}
+
 /* Over what rows; "" as they are. */
 static const char *rows_words(struct proof *p, const struct turn *turn)
 {
@@ -428,17 +445,47 @@ static void judge(struct trial *t, const struct turn *turn)
 
         if (s->at < 0 || s->is_told || may_pick(s, turn) || !asked_answers_otherwise(s))
             continue;
-        if (!t->of_views && (c = changed_for(t, s->a, &r)) == NULL)
+        if (!t->of_views && !t->brought && (c = changed_for(t, s->a, &r)) == NULL)
             continue;
         note_told(t, s->a->q);
         for (int k = 0; k < p->n_app; k++)
             if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
                 continue;
+            else if (t->brought)
+                report_brought(t, &p->app[k]);
             else if (!t->of_views)
                 report_rows(t, &p->app[k], asked_finds_others(s), r, c);
             else if (turn || s->set > 0) /* over the rows as they are, answers.c tells */
                 report_view(t, &p->app[k], turn);
     }
+}
+
+/* The table whose rows become another one's, where the step does nothing else to rows; none of them are ours. NULL: it isn't
+ * such a step. */
+static const struct cat_relation *brings_rows_of(const struct proof *p, int state)
+{
+    const struct task *t = p->t.states[state].task;
+    const struct cat_relation *found = NULL;
+
+    if (t->kind != TASK_STEP || p->forgot[state])
+        return NULL;
+    for (int i = 0; i < t->step->n_stmts; i++) {
+        const struct sql_stmt *s = &t->step->stmts[i];
+        bool attach = strstr(s->kind, "ATTACH") != NULL;
+
+        if (!is_definition(s))
+            return NULL;
+        for (int k = 0; s->table && brings_rows(s) && k < p->now.n_relations; k++) {
+            const struct cat_relation *r = &p->now.relations[k];
+            const struct seed *seed = seed_of(p, r->oid);
+
+            if (strchr("rp", r->kind) && text_list_has(&s->relations, r->name) &&
+                attach == (strcmp(r->name, s->table) != 0) && cat_by_oid(&p->baseline, r->oid) &&
+                (!seed || seed->is_found))
+                found = r;
+        }
+    }
+    return found;
 }
 
 /* ---- the step ----------------------------------------------------------------------------------------------------- */
@@ -452,7 +499,8 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!can_be_tried(p, state) || !set_statements(&t))
         return true;
     t.of_views = !changes_rows(p, state);
-    t.of_functions = t.of_views && !is_of_view(p->t.states[state].task);
+    t.brought = brings_rows_of(p, state);
+    t.of_functions = t.of_views && !t.brought && !is_of_view(p->t.states[state].task);
     trial_set_whom(&t);
     if (t.n_asked == 0)
         return true;
@@ -462,7 +510,7 @@ bool changed_before(struct proof *p, int state, struct err *err)
         return true;
     judge(&t, NULL);
     /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
-    bool turns_rows = p->t.states[state].task->kind == TASK_STEP;
+    bool turns_rows = p->t.states[state].task->kind == TASK_STEP && !t.brought;
     int n = turns_rows ? trial_turns(&t, turns, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX) : 0;
 
     if (t.of_functions)

@@ -39,6 +39,7 @@ struct trial {
     bool of_views; /* a view is made anew, or a function; else rows change */
     bool of_functions;
     const struct cat_relation *touched; /* though the step doesn't name it; NULL: none such */
+    const struct cat_relation *brought; /* or only become another table's: NULL: they don't */
     const char *const *sql;
     int n_sql;
     struct watched *looks;

@@ -121,6 +121,25 @@ static bool acts_alike(const struct cat_constraint *a, const struct cat_constrai
     return x && y && strncmp(x, y, strlen("ON DELETE SET D")) == 0;
 }
 
+/* Of the same columns as one that kept what they point at from going. */
+static const struct cat_constraint *took_over(const struct cat_relation *now,
+                                              const struct cat_constraint *was)
+{
+    const struct cat_constraint *found = NULL;
+
+    for (int i = 0; i < now->n_constraints; i++) {
+        const struct cat_constraint *k = &now->constraints[i];
+
+        if (k->type != 'f' || k->other != was->other || k->n_columns != was->n_columns ||
+            memcmp(k->columns, was->columns, sizeof *k->columns * (size_t) k->n_columns) != 0)
+            continue;
+        if (!acts(k)) /* it keeps them still */
+            return NULL;
+        found = k;
+    }
+    return found;
+}
+
 static const struct cat_constraint *foreign_key_like(const struct cat_relation *r,
                                                      const struct cat_constraint *like)
 {
@@ -146,8 +165,18 @@ static void look_at_actions(struct look *l, const struct fact_write *f)
         for (int k = 0; n && k < b->n_constraints; k++) {
             const struct cat_constraint *was = &b->constraints[k];
             bool acted = was->other == r->oid && acts(was);
+            const struct cat_constraint *next =
+                was->type == 'f' && was->other == r->oid && !acted ? took_over(n, was) : NULL;
             const struct cat_constraint *is = acted ? foreign_key_like(n, was) : NULL;
 
+            if (next)
+                add(l, "old-path-trigger-effect",
+                    arena_printf(l->p->a,
+                                 "what it deletes was refused as long as rows of \"%s\" point at "
+                                 "it, and does something to them now: %s was %s",
+                                 n->name, next->definition, was->definition),
+                    "let the statement see to it that there are no such rows, in a release before "
+                    "this one");
             if (is && acts(is) && !acts_alike(is, was))
                 add(l, "old-path-trigger-effect",
                     arena_printf(l->p->a,

@@ -630,6 +630,8 @@ uint64_t answer_of(const struct wire_result *r);
 const struct column_sum *answer_beside(struct proof *p, const struct query *q,
                                        const struct wire_result *r);
 bool changes_rows(const struct proof *p, int state);
+bool is_definition(const struct sql_stmt *s);
+bool brings_rows(const struct sql_stmt *s); /* ATTACH PARTITION, INHERIT */
 /* Another answer than in the state before; since: the findings from there on are about this state. */
 bool answers_state(struct proof *p, int state, int since, struct err *err);
 /* probe.c: the answer, once more. */
