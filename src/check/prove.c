@@ -117,7 +117,7 @@ static bool replay_all(struct proof *p, struct err *err)
         left_behind_state(p, s);
         if (!unique_state(p, s, err) || !resolve_state(p, s, err) ||
             !first_defaults_state(p, s, err) || !answers_state(p, s, since, err) ||
-            !children_state(p, s, err))
+            !returned_state(p, s, err) || !children_state(p, s, err))
             return false;
         if (!writes_probe(p, s, err) || !verify_state(p, s, err))
             return false;

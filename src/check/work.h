@@ -634,6 +634,8 @@ bool is_definition(const struct sql_stmt *s);
 bool brings_rows(const struct sql_stmt *s); /* ATTACH PARTITION, INHERIT */
 /* Another answer than in the state before; since: the findings from there on are about this state. */
 bool answers_state(struct proof *p, int state, int since, struct err *err);
+/* returned.c: what RETURNING gives of a view that took a table's place. */
+bool returned_state(struct proof *p, int state, struct err *err);
 /* probe.c: the answer, once more. */
 bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err);
 
