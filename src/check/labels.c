@@ -103,17 +103,21 @@ static bool may_write(const struct look *l, const struct app_statement *a, const
             (is_of_new_code(l, a) && !release_knows(p, a->release, e, NULL)));
 }
 
-/* The code that reads with this statement knows it, or is the code that writes it and says nothing of labels. */
+/* The code that reads with this statement knows it, or says nothing of labels and writes it, or came after code that did. */
 static bool reader_knows(const struct look *l, const struct app_statement *a,
                          const struct cat_enum *e, const char *label)
 {
     const struct proof *p = l->p;
+    bool is_consumer = p->t.releases[a->release].is_consumer;
 
     if (knows(a->s, label))
         return true;
-    for (int i = 0; !release_knows(p, a->release, e, NULL) && i < p->n_app; i++)
-        if (p->app[i].release == a->release && may_write(l, &p->app[i], e, label))
+    for (int i = 0; !release_knows(p, a->release, e, NULL) && i < p->n_app; i++) {
+        int r = p->app[i].release;
+
+        if ((is_consumer ? r == a->release : r <= a->release) && may_write(l, &p->app[i], e, label))
             return true;
+    }
     return false;
 }
 

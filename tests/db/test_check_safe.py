@@ -153,6 +153,16 @@ class SafeFrom(Ways):
         done = self.over({"1.0.0": old, "1.1.0": new + set_, "1.2.0": new, "1.3.0": new}, add, base=base, role=None)
         self.assertEqual([(f["safe_from"], f["release"]) for f in done.findings if f["rule"].startswith("enum-value")], [(None, "1.0.0")], done)
 
+    def test_who_does_not_know_a_label(self):
+        """Code that writes it without a word knows it, and so does what comes after; what says which ones it knows is believed."""
+        base = "CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE orders (id int PRIMARY KEY, e e)"
+        get, set_ = "-- name: Get\n%sSELECT e FROM orders WHERE id = $1;\n", "-- name: Set\nUPDATE orders SET e = 'c' WHERE id = $1;\n"
+        old, add = get % "-- knows: e=a\n", plan("add", phases={"expand": steps("1.1.0", "ALTER TYPE e ADD VALUE 'c'")})
+        for last, hurt in ((get % "", ["1.0.0"]), (old, ["1.0.0", "1.2.0"])):
+            done = self.over({"1.0.0": old, "1.1.0": get % "" + set_, "1.2.0": last}, add, base=base, role=None)
+            [f] = [f for f in done.findings if f["rule"].startswith("enum-value")]
+            self.assertEqual([x["release"] for x in f["places"]], hurt, done)
+
     def test_the_oldest_release_is_named_first(self):
         """Whatever their files are called."""
         add = "-- name: Add\nINSERT INTO orders (id) VALUES ($1);\n"
