@@ -452,6 +452,18 @@ static bool does_else(struct proof *p, struct limits *l, int i, const struct wir
     return true;
 }
 
+/* Arithmetic leaves the type, and only with the largest number of it: that is possible, and hardly ever the case. */
+static bool is_at_the_end(const struct limit_try *t, const struct wire_result *r)
+{
+    static const char *const ends[][2] = {{"2147483647", "integer out of range"},
+                                          {"9223372036854775807", "bigint out of range"}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (t->value && strcmp(t->value, ends[i][0]) == 0 && strstr(r->message, ends[i][1]))
+            return true;
+    return false;
+}
+
 static bool after_refused(struct proof *p, struct limits *l, int state, int i,
                           const struct wire_result *r, struct err *err)
 {
@@ -470,7 +482,7 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
     if (as_before || (is_new_side && !known && was_told(l, i, SEVERITY_WARNING)))
         return true;
     struct finding *f = report_try(p, t, state, r);
-    if (is_new_side && !known)
+    if ((is_new_side && !known) || is_at_the_end(t, r))
         f->severity = SEVERITY_WARNING;
     t->is_told = true;
     t->told = f->severity;
