@@ -509,6 +509,8 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!ran)
         return true;
     judge(&t, NULL);
+    if (trial_was_slow(&t))
+        return true;
     /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
     bool turns_rows = p->t.states[state].task->kind == TASK_STEP && !t.brought;
     int n = turns_rows ? trial_turns(&t, turns, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX) : 0;

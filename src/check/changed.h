@@ -67,6 +67,8 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
 /* What a condition compares the column with: first, or last; NULL: nothing. beside: is added to a number. */
 const char *trial_compared_with(struct proof *p, const struct cat_column *c, const char *text,
                                 int beside, bool last);
+/* Did a statement not end behind the step? Then there's no point in asking once more. */
+bool trial_was_slow(const struct trial *t);
 /* Rows that have what the texts of the step and of the statements name; at most `most`. How many. */
 int trial_turns(struct trial *t, struct turn *turns, int most);
 /* Rows that have what the step names in any of their columns, or NULL: more of them, behind the first n. How many in all. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+enum { ALL_MS = 10000, EACH_MIN_MS = 100, EACH_MAX_MS = 2000 };
+
 #define CONSTANTS_MAX 8 /* of a text, for each column */
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
@@ -92,6 +94,25 @@ static void add_turn(struct proof *p, const struct turn *turn, struct ops *o)
     o->op[own].n_args = turn->n;
 }
 
+/* All of them together have a few seconds: one that doesn't end is told of where it's run by itself. */
+static const char *time_of_each(const struct trial *t)
+{
+    int ms = ALL_MS / (t->n_asked + 1);
+
+    return arena_printf(t->p->scratch, "SET LOCAL statement_timeout = '%dms'",
+                        ms < EACH_MIN_MS   ? EACH_MIN_MS
+                        : ms > EACH_MAX_MS ? EACH_MAX_MS
+                                           : ms);
+}
+
+bool trial_was_slow(const struct trial *t)
+{
+    for (int i = 0; i < t->n_asked; i++)
+        if (t->asked[i].at >= 0 && strcmp(t->asked[i].after.sqlstate, "57014") == 0)
+            return true;
+    return false;
+}
+
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err)
 {
     struct proof *p = t->p;
@@ -102,7 +123,7 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
     ops_add(&o, "ROLLBACK", NULL, false, false);
     ops_add(&o, "BEGIN", NULL, false, false);
     /* One that doesn't end is for the step itself to be told of. */
-    ops_add(&o, "SET LOCAL statement_timeout = '2s'", NULL, false, false);
+    ops_add(&o, time_of_each(t), NULL, false, false);
     if (turn)
         add_turn(p, turn, &o);
     int made = ops_add(&o, "SET LOCAL phasegate.backfill = 'off'", NULL, false, true);

@@ -482,7 +482,7 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
     if (as_before || (is_new_side && !known && was_told(l, i, SEVERITY_WARNING)))
         return true;
     struct finding *f = report_try(p, t, state, r);
-    if ((is_new_side && !known) || is_at_the_end(t, r))
+    if ((is_new_side && !known) || (!l->sync && is_at_the_end(t, r)))
         f->severity = SEVERITY_WARNING;
     t->is_told = true;
     t->told = f->severity;
