@@ -156,6 +156,9 @@ static struct way way_of(struct proof *p, int state, const struct query *q, cons
             continue;
         }
         bool is_new = !first || !cat_column(first, c->name), is_insert = w->verb == VERB_INSERT;
+        /* Unless it's a default that is the same each time, and no trigger is there to make another of it. */
+        if (is_new && is_insert && c->fallback && k->r->n_triggers == 0)
+            is_new = false;
         bool is_null = is_insert && !c->fallback && !takes_nulls_alike(k->index);
         if (is_new || (is_null && index_has_column(k->index, c->number)) || c->is_identity ||
             (is_insert && c->fallback && unique_is_moving(c->fallback)))
