@@ -21,6 +21,7 @@ struct engine {
     struct policy policy;    /* in force for env */
     struct db *db;           /* one session, search_path pinned to ''; NULL for kill */
     const char *search_path; /* the database's own, for the user's SQL */
+    const char *as_role;     /* that questions are asked as; NULL: the session's own */
     const char *db_url;      /* resolved, for command: steps; a secret */
     const char *const
         *db_variables; /* the same as "PGHOST=...", NULL-terminated; a secret; NULL: none */
@@ -29,6 +30,7 @@ struct engine {
         *kill_file;            /* NULL: none; an override in it is taken out by the next rung */
     struct notifier *notifier; /* of milestones; NULL: nobody is told */
     const char *run_id, *command, *actor, *state_dir;
+    const char *token_sha256; /* in hex, of the token that was given to sign with; NULL: none */
     int64_t lock_wait_ms;
     /* The server's clock less our monotonic one, once a run has asked: holds and pauses go by it. 0: not yet. */
     int64_t server_clock_ms;
@@ -59,6 +61,14 @@ struct foreseen {
     const char *release;
 };
 
+/* The rollout of a fleet, as its leading database has it. */
+struct fleet_lead {
+    int percent[FLAG_ROLES];
+    int rungs;      /* of the phase that may be passed; before the next one the run holds */
+    bool is_leader; /* climbs them; the others follow */
+    bool follows; /* who holds counts that next rung as reached: the leader is about to climb it */
+};
+
 struct advance_options {
     const char *release; /* the one being rolled out; NULL: error unless going on */
     bool force;          /* run applied steps again */
@@ -68,6 +78,7 @@ struct advance_options {
     const struct foreseen *before;        /* counted as done */
     int n_before;
     bool glance; /* observing for somebody who looks often: no table is read whole */
+    const struct fleet_lead *lead; /* NULL: the database is of no fleet */
     /* Of a purge, its own: what it destroys was saved just now. Else it would be, before anything is decided. */
     bool is_saved;
     const char *saved; /* the snapshot's name; NULL: there was nothing to save */
@@ -82,7 +93,8 @@ struct task_report {
 struct advance_result {
     enum stage from, to;
     enum phase phase;
-    bool nothing_to_do;               /* the release has no phase of this plan left */
+    bool holds;         /* before a rung that all databases of the fleet reach together */
+    bool nothing_to_do; /* the release has no phase of this plan left */
     const char *skipped[PHASE_SLOTS]; /* reasons of absent phases that were passed over */
     int n_skipped;
     struct task_report *tasks;
@@ -97,6 +109,9 @@ bool engine_refuse(const struct plan *p, enum phase_event e, const struct decisi
 
 bool engine_advance(struct engine *e, struct plan *p, const struct advance_options *o,
                     struct arena *a, struct advance_result *out, struct err *err);
+/* How many rungs of a phase there are, and how many of them, from the first, a plan in this state has behind it. */
+void engine_fleet_rungs(const struct plan *p, const struct plan_state *s, enum phase phase,
+                        struct arena *a, int *settled, int *total);
 bool engine_rollback(struct engine *e, struct plan *p, const struct advance_options *o,
                      struct arena *a, struct advance_result *out, struct err *err);
 bool engine_restore(struct engine *e, struct plan *p, const struct advance_options *o,
@@ -135,6 +150,9 @@ struct dry_run {
     const char *proof;
     /* Of a purge: "would_take", "off" (by policy), "nothing" (to save); NULL: nobody would save it. */
     const char *snapshot;
+    /* Before contract and purge: "would_archive", "would_set", "cannot", "off"; NULL: there's nothing to set it before.
+     * restore_point_why: what stands against it, or against its archiving. */
+    const char *restore_point, *restore_point_why;
 };
 bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
                     const struct advance_options *o, struct arena *a, struct dry_run *out,
@@ -144,15 +162,29 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
 struct approvals {
     struct approval *words;
     int n;
-    int64_t needed;                 /* by the policy; 0: none */
-    int given;                      /* that count */
-    const struct approval *refused; /* the newest refusal that stands; NULL: none */
+    int64_t needed;      /* by the policy; 0: none */
+    int given;           /* that count */
+    const char *missing; /* "1 as owner": of roles that the policy asks for; NULL: none */
+    int by_others;       /* of them, not by who runs this */
+    const struct approval *refused;  /* the newest refusal that stands; NULL: none */
+    const struct approval *outdated; /* the newest that was given for another text; NULL: none */
 };
+/* "contract", "purge": what approvals are stored under. */
+const char *approval_word(enum phase phase, bool purge);
 
 struct edit { /* an applied step that reads differently now */
     const char *phase, *step, *recorded_checksum, *checksum, *recorded_sql, *sql, *applied_by;
     int64_t applied_at_ms;
     struct pos at;
+};
+
+struct checklist {         /* a plan's validation, as the journal has it */
+    int n;                 /* items; 0: the plan has none */
+    bool is_due;           /* the last phase is done */
+    bool accepted;         /* every item held, of the checklist as it reads now */
+    struct text_list open; /* ids of items that didn't hold when they were looked at last */
+    const char *accepted_by;
+    int64_t accepted_at_ms;
 };
 
 struct kill_pending {      /* from this host, and not in the ledger yet */
@@ -164,6 +196,25 @@ struct kill_pending {      /* from this host, and not in the ledger yet */
 struct out_of_turn {
     const char *what, *mend;
 };
+
+/* Who still uses what contract has hidden. */
+struct touch {
+    const char *object, *step;                /* "orders.legacy_ref" */
+    const char *operation;                    /* of a write: INSERT ...; NULL: a read */
+    const char *role, *application;           /* application: of a write */
+    int64_t count, first_ms, last_ms, age_ms; /* times: of writes */
+    const char *statement;                    /* of a read */
+    bool perhaps;       /* it names both table and column, which may be another one's */
+    const char *forget; /* SQL after which its calls count from 0 */
+};
+struct touches {
+    struct touch *items;
+    int n;
+    const char *
+        unseen; /* why reads, or some of them, can't be seen; NULL: they can, or nothing is hidden */
+};
+/* One sentence. In arena a. */
+const char *touch_text(struct arena *a, const struct touch *t);
 
 struct plan_status {
     const struct plan *plan;
@@ -189,6 +240,9 @@ struct plan_status {
         untold;    /* the newest notification, when it failed; text NULL: it didn't */
     bool accepted; /* compensated by another plan: its id in undone_by */
     const char *undone_by;
+    struct checklist checklist;
+    struct restore_point point; /* the newest; name NULL: none was set */
+    struct touches touches;
 };
 /* with_flags: ask the flag service as well (bounded by 3 s). */
 bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct arena *a,
@@ -257,7 +311,13 @@ bool engine_edits(struct engine *e, struct plan *p, struct arena *a, struct edit
                   struct err *err);
 bool engine_accept(struct engine *e, struct plan *p, const char *because, struct arena *a,
                    struct edit **out, int *out_n, struct err *err);
-bool engine_approve(struct engine *e, struct plan *p, enum phase phase, const char *role,
-                    const char *because, bool refuse, struct err *err);
+struct approve_options {
+    enum phase phase; /* of a purge: contract, whose checksum it is bound to */
+    bool purge, refuse;
+    const char *role, *because; /* NULL: none */
+};
+/* *who: whose signature it is, in arena a. */
+bool engine_approve(struct engine *e, struct plan *p, const struct approve_options *o,
+                    struct arena *a, const char **who, struct err *err);
 
 #endif

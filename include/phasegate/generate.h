@@ -110,4 +110,21 @@ void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
                         struct sql_list *drop, struct sql_list *restore);
 #define HOLD_SCHEMA "phasegate_hold"
 
+/* The reader trap: triggers that record in the ledger who writes to what is hidden. In the transaction that hides it, and
+ * gone with restore and purge. */
+struct trap_facts {
+    const char *plan, *step;
+    const char *schema, *table; /* as they are while it is hidden */
+    const char *column;         /* hidden name; NULL: the whole table */
+    bool by_rows;            /* rows reach it past its own statements: through a parent, or parts */
+    bool is_computed;        /* by the server, whatever is written: nothing is recorded */
+    const char *default_sql; /* NULL: none */
+    const char *type;
+    bool
+        default_is_same; /* whoever computes it; else an INSERT doesn't tell whether it was given */
+};
+/* Adds at the end of drop, and before what restore and purge hold. */
+void trap_sql(struct arena *a, const struct trap_facts *f, struct sql_list *drop,
+              struct sql_list *restore, struct sql_list *purge);
+
 #endif

@@ -108,6 +108,22 @@ struct beside *beside_start(void (*fn)(int fd, void *ctx), void *ctx);
  * Frees b. */
 bool beside_take(struct beside *b, struct clock *clock, int64_t wait_ms, struct str *out);
 
+/* Many such processes, of which so many run at a time. Each is a run of its own, with its own standard output and error,
+ * nothing to read, and its own process group: a signal is passed on to it, and it is asked to stop (SIGTERM) when the
+ * one that started it dies. */
+struct brood {
+    int n, parallel;
+    int (*run)(void *ctx, int i); /* there: gives its exit code */
+    bool (*may_begin)(void *ctx); /* asked before each; NULL: always */
+    /* Here: a line of its standard output (1) or error (2), without its end. */
+    void (*line)(void *ctx, int i, int fd, const char *text);
+    void (*ended)(void *ctx, int i, int code); /* 128 + signal when one has killed it */
+    void *ctx;
+    const struct interrupt *interrupt; /* once it is set nothing more begins; NULL: none */
+};
+/* Once all that were begun have ended. ERR_UNREACHABLE: there is no further process to be had. */
+bool brood_run(const struct brood *b, struct err *err) MUST_CHECK;
+
 /* ---- tar ------------------------------------------------------------------------------------- */
 
 /* The files in their order as ustar: no times, owners or rights of this machine, so that the same files are the same

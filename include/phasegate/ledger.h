@@ -18,10 +18,11 @@
 #ifndef PHASEGATE_LEDGER_H
 #define PHASEGATE_LEDGER_H
 
+#include "phasegate/json_out.h"
 #include "phasegate/phase.h"
 #include "phasegate/ports.h"
 
-#define LEDGER_VERSION 6 /* newest schema file that this program knows */
+#define LEDGER_VERSION 9 /* newest schema file that this program knows */
 
 /* 0: no ledger. A version above LEDGER_VERSION: ERR_REFUSED "ledger_newer". Writes nothing. */
 bool ledger_version(struct db *db, int *out_version, struct err *err);
@@ -193,11 +194,23 @@ struct approval {
     const char *plan, *phase, *checksum, *role, *who, *because, *host;
     bool refused;
     int64_t at_ms;
+    bool is_journalled; /* when read: the journal has it too; else it counts for nothing */
 };
 bool ledger_approval_add(struct db *db, const struct approval *ap, struct err *err);
 /* plan NULL: all. Oldest first. */
 bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct approval **out,
                       int *out_n, struct err *err);
+
+/* Rows of the journal about the checklist: values before the first phase, signatures, readings. */
+struct validation_row {
+    const char *kind; /* "before", "signature", "validation" */
+    const char *phase, *step, *checksum, *by, *description, *detail;
+    int64_t at_ms;
+    bool is_void; /* the plan has gone back since */
+};
+/* Oldest first. */
+bool ledger_validations(struct db *db, struct arena *a, const char *plan,
+                        struct validation_row **out, int *out_n, struct err *err);
 
 struct soft_drop {
     int64_t id;
@@ -213,6 +226,16 @@ bool ledger_soft_drops(struct db *db, struct arena *a, const char *plan, struct 
                        int *out_n, struct err *err);
 void ledger_soft_drop_restored_call(struct arena *a, int64_t id, struct db_call *out);
 void ledger_soft_drop_purged_call(struct arena *a, int64_t id, struct db_call *out);
+
+/* Writes to what is hidden, by who made them. The newest first; a restored thing's are kept until it is hidden anew. */
+#define LEDGER_WITH_TRAPS 8
+struct soft_drop_touch {
+    const char *step, *role, *application, *operation; /* INSERT ... */
+    int64_t count, first_ms, last_ms, age_ms; /* age: of the newest, by the server's clock */
+};
+bool ledger_soft_drop_touches(struct db *db, struct arena *a, const char *plan,
+                              struct soft_drop_touch **out, int *out_n, struct err *err);
+void ledger_soft_drop_untouched_call(const char *plan, const char *step, struct db_call *out);
 
 #define LEDGER_WITH_VERIFICATIONS 4
 /* A snapshot counts once it has verified_at and no failed_at, until it is pruned. */
@@ -243,6 +266,29 @@ struct snapshot_manifest {
 };
 bool ledger_snapshot_manifests(struct db *db, struct arena *a, const char *plan,
                                struct snapshot_manifest **out, int *out_n, struct err *err);
+
+/* A place in the WAL that a backup can be restored to. */
+#define LEDGER_WITH_RESTORE_POINTS 7
+struct restore_point {
+    int64_t id;
+    const char *plan;
+    const char *phase; /* "contract" or "purge": what it was set before */
+    const char *name, *lsn, *segment, *run_id, *by;
+    int64_t timeline, at_ms;
+    int64_t archived_at_ms; /* 0: its segment isn't known to be in the archive */
+    const char *why_not;    /* NULL: it is, or nobody has looked yet */
+};
+/* id and at_ms are filled in. */
+bool ledger_restore_point_add(struct db *db, struct arena *a, struct restore_point *p,
+                              struct err *err);
+/* why_not NULL: its segment is in the archive. */
+bool ledger_restore_point_archived(struct db *db, int64_t id, const char *why_not, struct err *err);
+/* As status and evidence show it; NULL: null. */
+void restore_point_json(struct json_out *j, const char *key_or_null,
+                        const struct restore_point *p_or_null);
+/* plan NULL: all. Oldest first. */
+bool ledger_restore_points(struct db *db, struct arena *a, const char *plan,
+                           struct restore_point **out, int *out_n, struct err *err);
 
 /* A rehearsal counts for the checksum of the plan that it was made of. */
 #define LEDGER_WITH_REHEARSALS 6
@@ -312,6 +358,8 @@ struct lock_holder {
     const char *application, *mode, *state, *query;
     int64_t xact_age_ms, query_age_ms;
 };
+/* Of server and database: two connections with the same one see the same rows. In arena a. */
+bool observe_identity(struct db *db, struct arena *a, const char **out, struct err *err);
 /* table: quoted, with its schema. NULL: every table but PostgreSQL's and the ledger's. */
 bool observe_lock_holders(struct db *db, struct arena *a, const char *table_or_null,
                           struct lock_holder **out, int *out_n, struct err *err);

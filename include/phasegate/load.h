@@ -103,7 +103,7 @@ bool file_is_blob(const char *path, const char *object);
 bool text_resolve(const struct text *t, const char *(*lookup)(void *ctx, const char *name),
                   void *ctx, struct str *out, struct err *err);
 void sha256_hex(const void *bytes, size_t n, char out[65]);
-/* Fills step->checksum, phase_checksum and checksum, in arena a; plan_parse has done so already. They are
+/* Fills step->checksum, phase_checksum, checksum and those of the checklist and of go and no-go, in arena a; plan_parse has done so already. They are
  * over what the plan says, not over how the file is written (comments, white space, order of keys).
  * A step's: what would run (sql, command, transaction, dbms). A phase's: everything that decides what the
  * phase does, its flags, sync and gates too. The plan's: every word of it. */

@@ -120,6 +120,7 @@ struct sql_stmt {
     enum sql_class class;
     const char *class_why; /* one clause: why it isn't additive; NULL when it is */
     bool few_rows; /* of SQL_DATA: as many as the text names, by VALUES or constants in its WHERE */
+    bool only_adds;             /* of SQL_DATA: new rows that the text names, and changes none */
     bool standalone;            /* can't or shouldn't run in a transaction block */
     enum lock_mode lock;        /* strongest lock on a table that existed before */
     const char *lock_note;      /* "brief", "scans the table", "rewrites the table"; NULL: none */
@@ -201,6 +202,11 @@ struct check { /* verify, data_checks, requires-sql, tests' expectations */
     struct text id, sql;
     struct cond expect;
     struct text because, fix;
+    /* Of a fix, filled by plan_sql_facts: its statement, its table (NULL: none), and the same in batches (NULL: it can't be
+     * cut). */
+    const char *fix_sql, *fix_table;
+    const struct backfill *fix_fill;
+    const char *checksum; /* of a data check; else NULL */
     struct pos at;
 };
 
@@ -237,7 +243,8 @@ enum gate_kind {
     GATE_SESSIONS,
     GATE_APPROVAL,
     GATE_LAG,
-    GATE_REHEARSAL
+    GATE_REHEARSAL,
+    GATE_BACKUP
 };
 const char *gate_kind_word(enum gate_kind k);
 enum no_data { NO_DATA_HOLD, NO_DATA_FAIL, NO_DATA_PASS };
@@ -256,7 +263,8 @@ struct gate {
     struct text role;          /* approval */
     int64_t approvals;         /* approval: how many */
     int64_t lag_ms, lag_bytes; /* lag: limits, MODEL_UNSET: none */
-    int64_t max_age_ms;        /* rehearsal: not older than; MODEL_UNSET: policy */
+    int64_t max_age_ms;        /* rehearsal, backup: not older than; MODEL_UNSET: policy, backup: */
+    bool tries_archive;        /* backup: has pgBackRest check the archive from end to end */
     struct cond expect;        /* op COND_NONE: the kind's own notion of passing */
     int64_t interval_ms;       /* default 30 s */
     int64_t count;         /* good measurements in a row to pass; 0: in the background; default 1 */
@@ -353,6 +361,7 @@ struct validation {
     struct cond expect;
     int64_t for_ms;
     struct pos at;
+    const char *checksum; /* of the item, with its gate; filled by plan_checksums */
 };
 
 struct criterion {  /* runbook go / no_go: one of gate, manual, sql */
@@ -360,6 +369,7 @@ struct criterion {  /* runbook go / no_go: one of gate, manual, sql */
     struct text gate, manual, sql;
     struct cond expect;
     struct pos at;
+    const char *checksum; /* filled by plan_checksums */
 };
 
 struct message {
@@ -403,6 +413,7 @@ struct plan {
     bool has_facts; /* plan_sql_facts found nothing wrong: no need to ask again */
     const char
         *phase_checksum[PHASE_SLOTS]; /* what approval and proof bind to; see plan_checksums */
+    const char *validation_checksum;  /* of the whole checklist */
     const char *checksum;             /* of the whole plan */
 };
 
@@ -417,11 +428,6 @@ struct release {
     struct text session_role, session_search_path, session_timezone;
     bool planned;
     struct pos at;
-};
-
-struct approvals_needed {
-    enum phase phase;
-    int64_t count;
 };
 
 /* What a transition asks for before it begins. UNSET: not stated here. */
@@ -441,6 +447,15 @@ const char *preflight_policy_word(enum preflight_policy p);
 enum snapshot_policy { SNAPSHOT_UNSET, SNAPSHOT_REQUIRED, SNAPSHOT_OFF };
 const char *snapshot_policy_word(enum snapshot_policy p);
 
+/* Is a restore point set, and its WAL proven archived, before anything is hidden or destroyed? UNSET: not stated here. */
+enum point_policy {
+    POINT_UNSET,
+    POINT_AUTO,     /* where the server can, and says so where it can't */
+    POINT_REQUIRED, /* nothing is hidden or destroyed without */
+    POINT_OFF
+};
+const char *point_policy_word(enum point_policy p);
+
 /* What becomes of an expand that fails. UNSET: not stated here. */
 enum failure_policy { FAILURE_UNSET, FAILURE_STOP, FAILURE_UNDO };
 const char *failure_policy_word(enum failure_policy p);
@@ -449,13 +464,19 @@ struct policy {
     /* MODEL_UNSET or NULL: not stated here (environment), or default (project) */
     int64_t one_phase_per_release, window, forward_only; /* booleans as 0/1 */
     int64_t approvals[PHASE_SLOTS];
+    int64_t approvals_purge;
+    /* Role -> how many, where they were said by role: approvals[] is then their sum. Slot 0: of the purge. */
+    struct pair_list approvals_by_role[PHASE_SLOTS];
     struct pair_list approvers; /* role -> name, one pair per name */
+    struct pair_list tokens;    /* name -> SHA-256 in hex of what one signs with */
     int64_t kill_drill_ms, rehearsal_max_age_ms, hold_ms, lock_timeout_ms, statement_timeout_ms;
+    int64_t archive_timeout_ms; /* how long a segment of WAL may take into the archive */
     struct text maintenance_window;
     enum proof_policy proof;
     enum preflight_policy preflight;
     enum snapshot_policy snapshot;
     enum failure_policy on_failure;
+    enum point_policy restore_point;
     struct pair_list rules; /* rule id -> severity */
 };
 
@@ -464,6 +485,7 @@ struct database_decl {
     struct text_list urls, waves;
     int64_t parallel;
     struct pos at;
+    const struct database_decl *fleet; /* whose member it is; NULL: of none. See fleet.h */
 };
 
 struct flags_decl {
@@ -501,7 +523,7 @@ struct environment {
     struct live_releases_decl live_releases;
     struct text snapshots_to, snapshots_endpoint, snapshots_region;
     int64_t snapshots_keep_ms;
-    struct text backup_stanza;
+    struct text backup_stanza, backup_program, backup_config;
     int64_t backup_max_age_ms;
     struct text_list backup_command;
     struct notify_decl *notify;
@@ -550,7 +572,7 @@ int project_release_index(const struct project *p, const char *version);
 /* The policy in force: the environment's where it states something, else the project's, else the default:
  * one_phase_per_release 1, window 1, approvals 0, hold 24 h, lock_timeout 500 ms, statement_timeout 30 s,
  * forward_only 1 in an environment named production and 0 elsewhere, kill_drill and rehearsal max_age 0
- * (not asked for), proof auto, preflight and snapshot required, on_failure stop. approvers and rules are taken as a whole list. e may be NULL. */
+ * (not asked for), proof and restore_point auto, archive_timeout 1 min, preflight and snapshot required, on_failure stop. approvers and rules are taken as a whole list. e may be NULL. */
 struct policy policy_effective(const struct project *p, const struct environment *e);
 /* a before b? By the release list where both are in it; a listed one before an unlisted one; two
  * unlisted ones by dotted number, then text. <0, 0, >0. */

@@ -44,5 +44,7 @@ void sql_qualified(struct str *out, const char *schema_or_null, const char *name
 void sql_literal(struct str *out, const char *text);
 /* An element of an array's text, {"a","b"}, with its quotes. */
 void sql_element(struct str *out, const char *text);
+/* sql with text, which is quoted already, in place of every <<hole>>: for what can't be a parameter. In the arena. */
+const char *sql_put(struct arena *a, const char *sql, const char *hole, const char *text);
 
 #endif

@@ -73,7 +73,9 @@ const char *phase_event_word(enum phase_event e);
     X(GO, "no_go", "do the go criteria hold and none of the no-go criteria?")                      \
     X(IN_HOURS, "outside_hours", "is it an hour in which the policy lets phases begin?")           \
     X(PREFLIGHT, "preflight", "does nothing in the live database stand against the phase?")        \
+    X(GATES, "gates", "do the gates of contract pass as they are measured now?")                   \
     X(REHEARSED, "rehearsal", "was it rehearsed as it reads now, lately, and nothing found?")      \
+    X(DRILLED, "kill_drill", "was the kill of the flags that it rolls out drilled lately?")        \
     X(FLAGS_KNOWN, "flag_in_doubt", "is every flag where it was left, and none in doubt?")         \
     X(FLAGS_FULL, "flags_not_full", "are the read and the write flag at 100 %?")                   \
     X(VERIFIED, "not_verified", "was the backfill verified, and nothing has voided it since?")     \
@@ -82,8 +84,11 @@ const char *phase_event_word(enum phase_event e);
     X(UNDO_WHOLE, "undo_damaged", "is the stored undo whole, and as it was written?")              \
     X(HOLD_ELAPSED, "hold", "has the hold of the soft drop elapsed?")                              \
     X(NO_DEPENDANTS, "dependants", "does nothing depend on what was soft-dropped?")                \
+    X(UNTOUCHED, "touched", "has nobody used what was soft-dropped, lately?")                      \
     X(SNAPSHOT, "snapshot",                                                                        \
       "is what is destroyed saved and verified, or does the policy do without?")                   \
+    X(RESTORE_POINT, "restore_point",                                                              \
+      "can the server set a restore point and archive it, or does the policy do without?")         \
     X(CONFIRMED, "confirm", "was the point of no return confirmed with the plan's name?")          \
     X(NEXT_ABSENT, "phase_present", "is the next phase absent, with a reason?")                    \
     X(NEXT_PRESENT, "phase_absent", "is the next phase present?")

@@ -1,4 +1,4 @@
-/* preflight: facts of the live database against what the next phase needs. Looks only.
+/* preflight: facts of the live database against what the next phase needs. Looks only, but for engine_fix.
  *
  * Each check has an outcome, what was found, the limit, and the query that tells, so that anybody can ask again. What
  * can't be found out is a warning that says why, never a pass.
@@ -23,14 +23,54 @@ struct preflight_check {
     struct pos at; /* of what needs it, in the plan; file NULL: nothing there */
 };
 
-struct preflight {
-    enum phase phase; /* that was looked at; NONE: the plan has none left */
-    struct preflight_check *items;
-    int n, n_warn, n_no_go;
+/* What a task will take, as ranges. Bytes are of the disk, what is needed for a while included. */
+struct preflight_estimate {
+    const char *task;  /* NULL: of all of them */
+    const char *table; /* NULL: none, or not there yet */
+    int64_t least_ms, most_ms;
+    int64_t least_bytes, most_bytes;
+    int64_t least_wal, most_wal;
+    const char *basis;   /* how it was come by */
+    const char *unknown; /* why it can't be told; NULL: it can */
 };
 
-/* phase NONE: the one that comes next. Errors are of the session; what a check's own query meets is its outcome. */
-bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
-                      struct preflight *out, struct err *err) MUST_CHECK;
+struct preflight {
+    enum phase phase; /* that was looked at; NONE: the plan has none left */
+    bool is_purge;    /* what contract left to the purge, not contract itself */
+    struct preflight_check *items;
+    int n, n_warn, n_no_go;
+    struct preflight_estimate *estimates; /* of what takes time, in order */
+    int n_estimates;
+    struct preflight_estimate total; /* its unknown: there is more that can't be told */
+};
+
+/* phase NONE and not is_purge: what comes next. Errors are of the session; what a check's own query meets is its outcome. */
+bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge,
+                      struct arena *a, struct preflight *out, struct err *err) MUST_CHECK;
+
+/* ---- what the plan's data checks say is to be mended (fix:) --------------------------------------------------- */
+
+struct data_fix {
+    const struct check *check;
+    bool in_batches; /* as a backfill; else one statement of FIX_ROWS_MOST rows at the most */
+    const char *before, *after; /* what the check gave; after NULL: it wasn't carried out */
+    int64_t rows;               /* changed; -1: it wasn't carried out */
+    bool holds;                 /* of after */
+};
+struct data_fixes {
+    enum phase phase; /* NONE: none is left */
+    struct data_fix *items;
+    int n;
+    const char *refused; /* what stands against them, with what ends it; NULL: nothing */
+};
+#define FIX_ROWS_MOST 10000
+
+/* Fixes of the checks that don't hold now. Looks only. */
+bool engine_fixes(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
+                  struct data_fixes *out, struct err *err) MUST_CHECK;
+/* Carries them out under the lease, each recorded and its check asked again. One that was killed is gone on with.
+ * ERR_REFUSED: a brake, an approval that is missing, the hours; or too many rows. */
+bool engine_fix(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
+                struct data_fixes *out, struct err *err) MUST_CHECK;
 
 #endif

@@ -96,7 +96,8 @@ struct rehearsal {
     int64_t ms, seed;
     struct rehearse_phase phases[PHASE_SLOTS];
     int n_phases;
-    bool went_back; /* all the way to the start and forward again */
+    struct text_list between; /* phases of plans that it depends on, which came between its own */
+    bool went_back;           /* all the way to the start and forward again */
     struct text_list chain_left;
     const char *chain_why; /* why it didn't go back; NULL */
     struct {

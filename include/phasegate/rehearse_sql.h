@@ -1,4 +1,4 @@
-/* rehearse_sql: what a rehearsal asks a database, generated. Pure. */
+/* rehearse_sql: what a rehearsal, or a probe of a checklist, asks a database, generated. Pure. */
 #ifndef PHASEGATE_REHEARSE_SQL_H
 #define PHASEGATE_REHEARSE_SQL_H
 
@@ -12,6 +12,8 @@ const char *rehearse_sums_sql(struct arena *a, const char *schema, const char *t
 /* A statement as PREPARE name AS ..., its parameters of these types where any are given. */
 const char *rehearse_prepare_sql(struct arena *a, const char *name, const char *statement,
                                  const struct text_list *types);
+/* One text instead of a statement's rows: how many they are, and a digest of them. */
+const char *rehearse_digest_sql(struct arena *a, const char *statement);
 /* A prepared one with values as SQL expressions; n 0: without. */
 const char *rehearse_execute_sql(struct arena *a, const char *name, const char *const *values,
                                  int n);

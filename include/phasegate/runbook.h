@@ -49,6 +49,8 @@ struct runbook_facts {
     int n_hidden;
     struct runbook_snapshot *snapshots; /* those that count, newest last */
     int n_snapshots;
+    struct restore_point *points; /* newest last */
+    int n_points;
 };
 
 /* why_or_null: why the database is out of reach, when e->db is NULL. ERR_INTERRUPTED, and mistakes of the plan. */

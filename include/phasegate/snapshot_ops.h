@@ -57,8 +57,9 @@ struct snapshot_back_result {
     int n_parts;
 };
 /* By key into the live tables, under the lease. name: of a snapshot, or where it lies. Nothing that was
- * written since is overwritten. ERR_REFUSED "column_absent", "table_absent", "no_key", "other_plan". */
-bool engine_restore_from(struct engine *e, struct plan *p, const char *name, struct arena *a,
-                         struct snapshot_back_result *out, struct err *err);
+ * written since is overwritten. compares: only that; what would become of the rows is counted, no lease is taken, and
+ * nothing but temporary tables is written. ERR_REFUSED "column_absent", "table_absent", "no_key", "other_plan". */
+bool engine_restore_from(struct engine *e, struct plan *p, const char *name, bool compares,
+                         struct arena *a, struct snapshot_back_result *out, struct err *err);
 
 #endif

@@ -35,6 +35,7 @@ struct fact_write {
     struct text_list columns;   /* INSERT list, UPDATE SET */
     struct text_list defaulted; /* given as DEFAULT */
     struct text_list nulls;     /* given as NULL, in every row; not of MERGE */
+    struct text_list random; /* given a text that is never made twice, in every row; not of MERGE */
     /* parallel to columns: number of the parameter that goes in as it is or cast (1-based), 0: an expression or a
      * constant. Of several rows of VALUES: the first's. */
     int *params;
@@ -104,6 +105,12 @@ void statement_facts(struct arena *a, const struct statement *s, struct statemen
 struct statement_facts_work *statement_facts_begin(const struct statement *const *s,
                                                    struct statement_facts *const *out, int n);
 void statement_facts_end(struct statement_facts_work *w, struct arena *a);
+
+/* As one line of text behind what is in to, without quotes, backslashes and control characters; and back. False: facts
+ * that can't be said so (to is as it was), or a text that nobody has put (out is as it was). Of the same program only. */
+bool statement_facts_put(struct str *to, const struct statement_facts *f) MUST_CHECK;
+bool statement_facts_take(struct arena *a, const char *text, size_t n,
+                          struct statement_facts *out) MUST_CHECK;
 
 /* The first word of a text, behind blanks and comments: where it begins, and how long it is; 0: it begins with none. */
 size_t statement_word(const char *sql, size_t *n);

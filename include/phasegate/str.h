@@ -11,6 +11,7 @@
 
 #include "phasegate/arena.h"
 #include <stdbool.h>
+#include <string.h>
 
 #define STR_CEILING ((size_t) 16 << 20)
 
@@ -36,5 +37,16 @@ static inline void str_auto(struct str *s) { str_free(s); }
 /* Bytes of the well-formed UTF-8 sequence that text starts with, of the n that are left (n > 0), or 0: then *bad is how
  * many bytes one U+FFFD stands for, the longest start of a sequence that could have become one. */
 size_t str_utf8_length(const char *text, size_t n, size_t *bad);
+/* The character that a well-formed sequence of len bytes is. */
+unsigned str_utf8_point(const char *text, size_t len);
+/* Does a terminal, or who reads it, take it for something else than a letter? Controls, and what turns the direction of
+ * the letters beside it. */
+bool str_is_control(unsigned point);
+
+/* NULL is the same as NULL, and as nothing else. */
+static inline bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
 
 #endif

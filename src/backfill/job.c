@@ -79,6 +79,18 @@ struct walk backfill_walk(const struct backfill_setup *s, const struct backfill_
                           (const char *const *) t->set_types};
 }
 
+/* Each once; rows may be without one. */
+static void take_bounds(struct arena *a, const struct db_rows *rows, struct backfill_table *t)
+{
+    t->bounds = arena_array(a, const char *, rows->n_rows);
+    for (int i = 0; i < rows->n_rows; i++) {
+        const char *bound = db_cell(rows, i, 0);
+
+        if (bound && (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], bound) != 0))
+            t->bounds[t->n_bounds++] = bound;
+    }
+}
+
 /* Where nobody may ANALYZE, or nobody has: a sample of some pages says how many rows there are and where to cut them.
  * What can't be sampled isn't cut. */
 static bool sample(struct db *db, struct arena *a, const struct backfill_setup *s,
@@ -104,10 +116,7 @@ static bool sample(struct db *db, struct arena *a, const struct backfill_setup *
         err_clear(err);
         return true;
     }
-    t->bounds = arena_array(a, const char *, rows.n_rows);
-    for (int i = 0; i < rows.n_rows; i++)
-        if (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], db_cell(&rows, i, 0)) != 0)
-            t->bounds[t->n_bounds++] = db_cell(&rows, i, 0);
+    take_bounds(a, &rows, t);
     if (t->rows == 0 && rows.n_rows > 0)
         t->rows = (int64_t) (strtod(db_cell(&rows, 0, 1), NULL) * 100 / percent);
     return true;
@@ -133,10 +142,7 @@ static bool look_at_bounds(struct db *db, struct arena *a, const struct backfill
             &DB_PARAMS(arena_printf(a, "%u", t->oid), t->keys[0], t->has_parts ? "true" : "false"),
             &rows, err))
         return false;
-    t->bounds = arena_array(a, const char *, rows.n_rows);
-    for (int i = 0; i < rows.n_rows; i++)
-        if (t->n_bounds == 0 || strcmp(t->bounds[t->n_bounds - 1], db_cell(&rows, i, 0)) != 0)
-            t->bounds[t->n_bounds++] = db_cell(&rows, i, 0);
+    take_bounds(a, &rows, t);
     return t->n_bounds > 0 && t->rows > 0 ? true : sample(db, a, s, t, err);
 }
 

@@ -20,7 +20,7 @@ static void json_newline(struct json_out *j)
         str_add(j->to, "  ");
 }
 
-static void json_escape(struct str *to, unsigned char c)
+static void json_escape(struct str *to, unsigned c)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* pairs: byte, letter */
     for (const char *pair = shorts; *pair; pair += 2) {
@@ -35,19 +35,19 @@ static void json_escape(struct str *to, unsigned char c)
 
 static void json_quote(struct str *to, const char *text, size_t n)
 {
-    const unsigned char *p = (const unsigned char *) text;
     size_t plain = 0, at = 0; /* text[plain..at) needs no change and is added in one go */
 
     str_addc(to, '"');
     while (at < n) {
         size_t bad, len = str_utf8_length(text + at, n - at, &bad);
-        if (len && p[at] >= 0x20 && p[at] != '"' && p[at] != '\\') {
+        unsigned c = len ? str_utf8_point(text + at, len) : 0;
+        if (len && (c == 0x7F || !str_is_control(c)) && c != '"' && c != '\\') {
             at += len;
             continue;
         }
         str_addn(to, text + plain, at - plain);
         if (len)
-            json_escape(to, p[at]);
+            json_escape(to, c);
         else
             str_add(to, "\xEF\xBF\xBD");
         at += len ? len : bad;

@@ -487,3 +487,16 @@ const char *path_tidy(struct arena *a, const char *path, bool climbs)
     }
     return arena_strdup(a, out.len > 0 ? str_text(&out) : ".");
 }
+
+const char *sql_put(struct arena *a, const char *sql, const char *hole, const char *text)
+{
+    const char *mark = arena_printf(a, "<<%s>>", hole), *at;
+    AUTO(str) out = {0};
+
+    for (; (at = strstr(sql, mark)) != NULL; sql = at + strlen(mark)) {
+        str_addn(&out, sql, (size_t) (at - sql));
+        str_add(&out, text);
+    }
+    str_add(&out, sql);
+    return arena_strdup(a, str_text(&out));
+}

@@ -144,3 +144,22 @@ size_t str_utf8_length(const char *text, size_t n, size_t *bad)
     }
     return len;
 }
+
+unsigned str_utf8_point(const char *text, size_t len)
+{
+    static const unsigned char first[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    const unsigned char *p = (const unsigned char *) text;
+    unsigned c = p[0] & first[len];
+
+    for (size_t i = 1; i < len; i++)
+        c = c << 6 | (p[i] & 0x3F);
+    return c;
+}
+
+bool str_is_control(unsigned point)
+{
+    bool is_turn = (point >= 0x202A && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069) ||
+                   point == 0x200E || point == 0x200F || point == 0x061C;
+
+    return point < 0x20 || (point >= 0x7F && point <= 0x9F) || is_turn;
+}

@@ -277,6 +277,40 @@ static bool differs_beside(const struct proof *p, const struct query *q, int sta
     return false;
 }
 
+static bool has_same_names(const struct description *a, const struct description *b)
+{
+    for (int i = 0; a->n_columns == b->n_columns && i < a->n_columns; i++)
+        if (strcmp(a->columns[i].name, b->columns[i].name) != 0)
+            return false;
+    return a->n_columns == b->n_columns;
+}
+
+/* A column that goes and comes again in one step is another one, and has lost its values, whatever its type. A step that
+ * carries them over leaves a spelling. */
+static bool reads_remade(const struct proof *p, const struct query *q, int state)
+{
+    const struct task *t = p->t.states[state].task;
+    const char *path = p->sessions[q->session].search_path;
+
+    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+        if (t->step->stmts[i].class == SQL_DATA || strstr(t->step->stmts[i].kind, "RENAME"))
+            return false;
+    for (int i = 0; t && t->step && i < q->facts.n_rels; i++) {
+        const struct fact_rel *f = &q->facts.rels[i];
+        const struct cat_relation *now = cat_find(&p->now, path, f->schema, f->name),
+                                  *was = now ? cat_by_oid(&p->before, now->oid) : NULL;
+
+        for (int k = 0; was && k < now->n_columns; k++) {
+            const struct cat_column *c = cat_column(was, now->columns[k].name);
+
+            if (c && c->number != now->columns[k].number &&
+                (f->star || f->whole_row || text_list_has(&q->facts.columns, c->name)))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Whatever rows they are about. */
 static bool seems_to_differ(const struct proof *p, const struct query *q, int state)
 {
@@ -286,7 +320,9 @@ static bool seems_to_differ(const struct proof *p, const struct query *q, int st
     return before && now && before != now && before->ok && now->ok && before->answer &&
            now->answer &&
            (before->answer != now->answer || differs_beside(p, q, state, before, now)) &&
-           q->shape[from] && q->shape[state] && description_same(q->shape[from], q->shape[state]) &&
+           q->shape[from] && q->shape[state] &&
+           (description_same(q->shape[from], q->shape[state]) ||
+            (has_same_names(q->shape[from], q->shape[state]) && reads_remade(p, q, state))) &&
            !is_volatile(q);
 }
 
@@ -311,6 +347,8 @@ static const char *rule_for(const struct proof *p, const struct query *q, int st
                                          : "session-meaning-changed";
     if (q->facts.n_writes > 0)
         return "old-path-trigger-effect";
+    if (!description_same(q->shape[p->t.states[state].from], q->shape[state]))
+        return rule; /* see reads_remade */
     for (int i = 0; s && i < s->n_stmts; i++)
         if (strstr(s->stmts[i].kind, "ADD COLUMN") || strstr(s->stmts[i].kind, "CREATE TABLE"))
             rule = "name-shadowed";
@@ -397,7 +435,12 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
 
     f->probe = "X";
     const char *change = texts_change(p, state);
-    if (change)
+    if (change && !writes)
+        f->help = arena_printf(p->a,
+                               "%s; leave it as it is for live releases, and make one of another "
+                               "name beside it",
+                               change);
+    else if (change)
         f->help = arena_printf(p->a, "%s; %s", change, f->help);
     f->severity = severity_for(p, a->q, state);
 }
@@ -443,6 +486,7 @@ static bool is_compared(const struct proof *p, const struct app_statement *a, in
     return world_met(p, a, state) && !p->t.releases[a->release].is_projected &&
            a->q->facts.parsed && a->q->n_before == 0 && !was_told(p, a, since) &&
            !limited_has(p, a, state, severity_for(p, a->q, state)) &&
+           !safe_has(p, a, state, rule_for(p, a->q, state)) &&
            /* Who writes leaves behind what it leaves to the others. */
            !(a->q->facts.n_writes > 0 && takes_rows(p, state));
 }
@@ -478,8 +522,8 @@ static bool compare_anew(struct proof *p, int state, int since, struct err *err)
         struct query *q = p->app[i].q;
         bool is_in = false;
 
-        if (!is_compared(p, &p->app[i], state, since) || !seems_to_differ(p, q, state) ||
-            has_same_rows(p, q, state))
+        if (!seems_to_differ(p, q, state) || has_same_rows(p, q, state) ||
+            !is_compared(p, &p->app[i], state, since))
             continue;
         for (int k = 0; k < n && !is_in; k++)
             is_in = all[k] == q;
@@ -508,6 +552,14 @@ static bool changes_kind(const struct proof *p, const struct query *q)
     return any;
 }
 
+static bool changes_type(const struct step *s)
+{
+    for (int i = 0; s && i < s->n_stmts; i++)
+        if (strstr(s->stmts[i].kind, "COLUMN TYPE"))
+            return true;
+    return false;
+}
+
 /* Another type spells what is written otherwise: 'N' becomes false. And what USING makes of a value may be another than
  * the same letters are from then on: cents out of euros. */
 static bool is_spelled_anew(const struct proof *p, const struct query *q, int state)
@@ -515,13 +567,11 @@ static bool is_spelled_anew(const struct proof *p, const struct query *q, int st
     const struct step *s = p->t.states[state].task->step;
     int from = p->t.states[state].from;
     const struct outcome *before = q->run[from], *now = q->run[state];
-    bool any = false, using = false;
+    bool using = false;
 
-    for (int i = 0; q->leaves && s && i < s->n_stmts; i++) {
-        any |= strstr(s->stmts[i].kind, "COLUMN TYPE") != NULL;
+    for (int i = 0; q->leaves && s && i < s->n_stmts; i++)
         using |= strcasestr(s->stmts[i].sql, "using") != NULL;
-    }
-    return any && changes_kind(p, q) &&
+    return q->leaves && changes_kind(p, q) &&
            (differs(p, q, state) || (using && before && now && before != now && before->answer &&
                                      now->answer && before->rows == now->rows && !is_volatile(q)));
 }
@@ -563,7 +613,7 @@ static bool compare_turned(struct proof *p, int state, int since, struct err *er
     uint64_t *turned = arena_array(p->a, uint64_t, p->n_queries + 1);
     int from = p->t.states[state].from, n = 0, known = 0;
 
-    for (int i = 0; i < p->n_app; i++) {
+    for (int i = 0; changes_type(p->t.states[state].task->step) && i < p->n_app; i++) {
         struct query *q = p->app[i].q;
         bool is_in = false;
 
@@ -610,15 +660,14 @@ bool answers_state(struct proof *p, int state, int since, struct err *err)
         return false;
     for (int i = 0; i < p->n_app; i++) {
         const struct app_statement *a = &p->app[i];
-        const struct timeline_world *w = world_met(p, a, state);
         bool steady = false;
 
-        if (!is_compared(p, a, state, since) || !differs(p, a->q, state))
+        if (!differs(p, a->q, state) || !is_compared(p, a, state, since))
             continue;
         if (!is_steady(p, a->q, state, &steady, err))
             return false;
         if (steady && !raise_drift(p, a, since))
-            report(p, a, w, state);
+            report(p, a, world_met(p, a, state), state);
     }
     return true;
 }

@@ -1,4 +1,5 @@
 /* The statements of every release, as queries in sessions. */
+#include "check/types.h"
 #include "check/work.h"
 
 bool description_same(const struct description *a, const struct description *b)
@@ -14,6 +15,29 @@ bool description_same(const struct description *a, const struct description *b)
             strcmp(a->columns[i].name, b->columns[i].name) != 0)
             return false;
     return true;
+}
+
+/* numeric(p, s): a limit to what is stored. The scale goes along with each value. */
+static int scale_of(int typmod) { return typmod < 4 ? -1 : (typmod - 4) & 0x7ff; }
+
+bool description_reads_alike(const struct description *a, const struct description *b)
+{
+    struct description with = *b;
+
+    if (a->n_columns != b->n_columns)
+        return false;
+    for (int i = 0; i < a->n_columns; i++) {
+        const struct wire_column *x = &a->columns[i], *y = &b->columns[i];
+        bool is_limit = x->type == T_VARCHAR ||
+                        (x->type == T_NUMERIC && scale_of(x->typmod) == scale_of(y->typmod));
+
+        if (x->type != y->type || strcmp(x->name, y->name) != 0 ||
+            (x->typmod != y->typmod && !is_limit))
+            return false;
+    }
+    with.n_columns = a->n_columns;
+    with.columns = a->columns;
+    return description_same(a, &with);
 }
 
 /* A key that no plan declares may say anything at any time. */
@@ -117,11 +141,6 @@ static struct strictness strictness_of(const struct release *r)
 }
 
 /* ---- sessions -------------------------------------------------------------------------------------------- */
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
 
 static int session_for(struct proof *p, const struct release *r, const struct statement *s)
 {
@@ -387,11 +406,17 @@ static void begin_facts(struct proof *p)
     const struct statement **of = arena_array(p->a, const struct statement *, p->n_queries + 1);
     struct statement_facts **out = arena_array(p->a, struct statement_facts *, p->n_queries + 1);
 
+    int n = 0;
+
     for (int i = 0; i < p->n_queries; i++) {
-        of[i] = p->queries[i].s;
-        out[i] = &p->queries[i].facts;
+        struct query *q = &p->queries[i];
+
+        if (cache_facts(p, q->s, &q->facts))
+            continue;
+        of[n] = q->s;
+        out[n++] = &q->facts;
     }
-    p->facts_work = statement_facts_begin(of, out, p->n_queries);
+    p->facts_work = statement_facts_begin(of, out, n);
 }
 
 void app_settle(struct proof *p)

@@ -162,12 +162,28 @@ static const char *parents_value(const struct proof *p, const struct param *m)
     return NULL;
 }
 
+static const char *rows_value(const struct proof *p, const struct param *m)
+{
+    const struct seed *s = seed_of(p, m->relation->oid);
+
+    return s && cat_column(s->shape, m->column->name) ? seed_value(s, m->column->name) : NULL;
+}
+
+/* The one that the row has shows nothing: another's, as long as that isn't refused. */
+static const char *parent_given(const struct proof *p, const struct param *m, int attempt)
+{
+    const char *v = parents_value(p, m), *old = rows_value(p, m), *other = NULL;
+
+    if (!m->by_insert && attempt == 0 && v && old && strcmp(v, old) == 0)
+        other = seed_other_parents_value(p, m->relation, m->column);
+    return other ? other : v;
+}
+
 /* An UPDATE that leaves the row as it is would show nothing: another value than the row's. */
 static const char *updated_value(struct proof *p, const struct param *m)
 {
     const struct cat_column *c = m->column;
-    const struct seed *s = seed_of(p, m->relation->oid);
-    const char *old = s && cat_column(s->shape, c->name) ? seed_value(s, c->name) : NULL, *v = NULL;
+    const char *old = rows_value(p, m), *v = NULL;
 
     for (int variant = NEW_ROW; variant < NEW_ROW + 3; variant++) {
         v = column_value(p, &p->now, c, variant);
@@ -175,6 +191,32 @@ static const char *updated_value(struct proof *p, const struct param *m)
             break;
     }
     return v;
+}
+
+/* Of a domain some column has: by its checks, where the first value isn't taken. */
+static const char *domain_value(struct proof *p, unsigned type, int attempt)
+{
+    for (int i = 0; type >= 16384 && i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        for (int k = 0; k < r->n_columns; k++) {
+            const struct cat_column *c = &r->columns[k];
+
+            if (c->kind != 'd' || c->type != type)
+                continue;
+            const char *v = attempt > 0 ? value_from_checks(p->a, r, c, attempt - 1) : NULL;
+            return v ? v : column_value(p, &p->now, c, 1 + attempt);
+        }
+    }
+    return NULL;
+}
+
+/* Of a type that no column tells more of. */
+static const char *value_of_type(struct proof *p, unsigned type, int attempt)
+{
+    const char *v = value_of(p->a, &p->now, type, 0, -1, 1 + attempt);
+
+    return v ? v : domain_value(p, type, attempt);
 }
 
 static const char *value_for(struct proof *p, struct query *q, const struct description *d, int n,
@@ -185,9 +227,9 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
     const char *v = NULL;
 
     if (!c)
-        return value_of(p->a, &p->now, d->params[n - 1], 0, -1, 1 + attempt);
+        return value_of_type(p, d->params[n - 1], attempt);
     if (m.is_written) {
-        v = parents_value(p, &m);
+        v = parent_given(p, &m, attempt);
         if (!v && attempt > 0)
             v = value_from_checks(p->a, m.relation, c, attempt - 1);
         if (v)
@@ -202,10 +244,12 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
     const struct seed *s = seed_of(p, m.relation->oid);
     if (s && cat_column(s->shape, c->name))
         v = seed_value(s, c->name);
-    /* An array where a list is asked for: = ANY ($1). */
+    /* An array where a list is asked for: = ANY ($1). What isn't one of PostgreSQL's own may be a domain as well. */
     if (v && d->params[n - 1] != c->type && d->params[n - 1] != c->base) {
         const char *own = value_of(p->a, &p->now, d->params[n - 1], 0, -1, 1);
-        return own ? v : arena_printf(p->a, "{%s}", v);
+        bool may_be_domain = d->params[n - 1] >= 16384 && attempt % 2 == 1;
+
+        return own || may_be_domain ? v : arena_printf(p->a, "{%s}", v);
     }
     return v ? v : value_of(p->a, &p->now, d->params[n - 1], c->base, c->typmod, 1 + attempt);
 }

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 
 #define FORMAT 4
-#define KEY_START "{\"k\":\""
 
 /* ---- keys --------------------------------------------------------------------------------------------------- */
 
@@ -173,10 +172,10 @@ struct cache_line *cache_line_add(struct cache *c, uint64_t key)
 
 static uint64_t text_key(const char *line, size_t n)
 {
-    size_t start = strlen(KEY_START);
+    size_t start = strlen(CACHE_KEY_START);
     char digits[CACHE_KEY_DIGITS + 1] = "", *end;
 
-    if (n < start + CACHE_KEY_DIGITS + 2 || memcmp(line, KEY_START, start) != 0)
+    if (n < start + CACHE_KEY_DIGITS + 2 || memcmp(line, CACHE_KEY_START, start) != 0)
         return 0;
     memcpy(digits, line + start, CACHE_KEY_DIGITS);
     uint64_t key = strtoull(digits, &end, 16);
@@ -234,6 +233,9 @@ void cache_begin(struct proof *p)
     if (!p->cache)
         abort();
     grow(p->cache);
+    /* Room for its lines, which are longer. */
+    while (p->cache->room < from->n / 64)
+        grow(p->cache);
     p->cache->salt = print_text(print_number(PRINT_START, FORMAT), from->salt);
     read_lines(p->cache, from);
     foresee(p);
@@ -250,8 +252,8 @@ void cache_read_ahead(struct proof *p)
         uint64_t key = text_key(at, (size_t) (stop - at));
         struct cache_line *l = key ? cache_line_at(p->cache, key) : NULL;
 
-        if (l && l->text == at)
-            l->read_ahead = cache_line_json(l);
+        if (l && l->text == at && !cache_line_has_facts(l))
+            record_read_ahead(p, l);
         at = stop + 1;
     }
 }
@@ -508,4 +510,5 @@ void cache_write(struct proof *p)
         str_addn(to, p->cache->bodies[i]->text, p->cache->bodies[i]->n);
         str_add(to, "\n");
     }
+    cache_put_facts(p, to);
 }

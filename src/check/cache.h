@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #define CACHE_KEY_DIGITS 16
+#define CACHE_KEY_START "{\"k\":\""
 
 /* What many records have in common is one line, and is read once: a shape, or the arguments. */
 struct body {
@@ -22,9 +23,11 @@ struct cache_line {
     uint64_t key;
     const char *text; /* without the end of line; NULL: this run's */
     size_t n;
-    json_t *read_ahead;    /* what text says, when it was read before it was asked for */
+    json_t *read_ahead;    /* what text says, when it was read before it was asked for; */
+    struct record *ahead;  /* of a record's this, without what it shares with others */
     struct record *record; /* NULL: not asked for in this run */
     struct body *body;
+    bool is_written; /* of facts: by this run */
 };
 
 struct parts_line {
@@ -59,12 +62,22 @@ json_t *cache_line_json(struct cache_line *l);
 
 uint64_t print_number(uint64_t h, uint64_t v);
 
-/* cache_record.c. An unreadable record stays empty. Takes what was read ahead. */
+/* cache_record.c. Needs no shadow. */
+void record_read_ahead(struct proof *p, struct cache_line *l);
+/* An unreadable record stays empty. Takes what was read ahead. */
 void record_read(struct proof *p, struct cache_line *l, struct record *r);
+/* With this answer, as put_outcome writes it; NULL: it gives none. NULL is returned for what isn't one. */
+const struct outcome *record_answered(struct proof *p, const char *answer);
+/* cache_scan.c. False: it isn't the record of a query that worked, in exactly record_put's words. */
+bool record_scan(struct proof *p, const char *text, size_t n, struct record *out);
 /* Of a description. False: it has a type that can't be kept. 0: there is none. */
 bool record_shape_body(struct proof *p, const struct description *d, uint64_t *out_key);
 void record_put(struct proof *p, struct str *to, struct record *r);
 /* Bodies that a record names are written with it. */
 void record_use_bodies(struct proof *p, const struct record *r);
+
+/* cache_facts.c. The lines of facts; they come last. */
+bool cache_line_has_facts(const struct cache_line *l);
+void cache_put_facts(struct proof *p, struct str *to);
 
 #endif

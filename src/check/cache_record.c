@@ -54,27 +54,35 @@ static void read_beside(struct proof *p, const char *s, struct outcome *o)
     o->beside = o->n_beside ? sums : NULL;
 }
 
-/* 1: it worked; "hex": with this answer; an object: it failed; null: it wasn't reached. Anything else: *odd. */
-static const struct outcome *read_outcome(struct proof *p, const json_t *j, bool *odd)
+const struct outcome *record_answered(struct proof *p, const char *answer)
 {
     struct outcome *o;
 
+    if (answer && !is_answer(answer))
+        return NULL;
+    o = arena_new(p->a, struct outcome);
+    *o = (struct outcome) {.ok = true, .probe = 'P', .is_kept = true};
+    if (answer) {
+        o->answer = strtoull(answer, NULL, 16);
+        read_beside(p, answer, o);
+    }
+    return o;
+}
+
+/* 1: it worked; "hex": with this answer; an object: it failed; null: it wasn't reached. Anything else: *odd. */
+static const struct outcome *read_outcome(struct proof *p, const json_t *j, bool *odd)
+{
     if (!j || json_is_null(j))
         return NULL;
-    if (!json_is_object(j) && json_integer_value(j) != 1 &&
-        !(json_is_string(j) && is_answer(json_string_value(j)))) {
-        *odd = true;
-        return NULL;
+    if (!json_is_object(j)) {
+        const struct outcome *worked = json_is_string(j) || json_integer_value(j) == 1
+                                           ? record_answered(p, json_string_value(j))
+                                           : NULL;
+        *odd |= !worked;
+        return worked;
     }
-    o = arena_new(p->a, struct outcome);
-    *o = (struct outcome) {.ok = !json_is_object(j), .probe = 'P', .is_kept = true};
-    if (json_is_string(j)) {
-        o->answer = hex_of(j);
-        read_beside(p, json_string_value(j), o);
-        o->rows = p->n_rows;
-    }
-    if (o->ok)
-        return o;
+    struct outcome *o = arena_new(p->a, struct outcome);
+    *o = (struct outcome) {.is_kept = true};
     const char *probe = json_string_value(json_object_get(j, "p"));
     o->probe = probe ? probe[0] : 'P';
     o->sqlstate = copy_of(p, j, "s");
@@ -295,30 +303,74 @@ static void read_holds(struct proof *p, const json_t *j, struct record *r, bool 
     }
 }
 
-void record_read(struct proof *p, struct cache_line *l, struct record *r)
+/* All that stands in the line itself. */
+static void read_line(struct proof *p, const struct cache_line *l, const json_t *doc,
+                      struct record *r)
 {
-    json_t *doc = cache_line_json(l);
     bool odd = false;
 
-    r->shape_body = hex_of(json_object_get(doc, "d"));
-    r->first_body = hex_of(json_object_get(doc, "a"));
+    *r = (struct record) {.shape_body = hex_of(json_object_get(doc, "d")),
+                          .first_body = hex_of(json_object_get(doc, "a")),
+                          .plan = read_outcome(p, json_object_get(doc, "p"), &odd),
+                          .run = read_outcome(p, json_object_get(doc, "r"), &odd),
+                          .first = read_outcome(p, json_object_get(doc, "f"), &odd),
+                          .text = l->text,
+                          .n_text = l->n};
     r->has_first = r->first_body != 0;
-    r->plan = doc ? read_outcome(p, json_object_get(doc, "p"), &odd) : NULL;
-    r->is_whole = r->plan &&
-                  (!r->shape_body || body_shape(p, body_find(p, r->shape_body), &r->shape)) &&
-                  (!r->has_first || body_first(p, body_find(p, r->first_body), r));
-    if (r->is_whole) {
-        r->run = read_outcome(p, json_object_get(doc, "r"), &odd);
-        r->first = read_outcome(p, json_object_get(doc, "f"), &odd);
-        read_holds(p, json_object_get(doc, "h"), r, &odd);
-        r->text = l->text;
-        r->n_text = l->n;
-    }
+    read_holds(p, json_object_get(doc, "h"), r, &odd);
     /* Half of it would be half of what the query answered. */
-    if (odd || !r->is_whole)
+    r->is_whole = r->plan && !odd;
+}
+
+void record_read_ahead(struct proof *p, struct cache_line *l)
+{
+    struct record scanned;
+
+    if (l->ahead)
+        return;
+    if (!l->read_ahead && record_scan(p, l->text, l->n, &scanned)) {
+        l->ahead = arena_new(p->a, struct record);
+        *l->ahead = scanned;
+        return;
+    }
+    json_t *doc = cache_line_json(l);
+    l->read_ahead = doc;
+    if (json_object_get(doc, "p")) {
+        l->ahead = arena_new(p->a, struct record);
+        read_line(p, l, doc, l->ahead);
+        json_decref(doc);
+        l->read_ahead = NULL;
+    }
+}
+
+/* Answers are those of the rows that are there now. */
+static const struct outcome *answered_now(struct proof *p, const struct outcome *kept)
+{
+    struct outcome *o;
+
+    if (!kept || !kept->answer)
+        return kept;
+    o = arena_new(p->a, struct outcome);
+    *o = *kept;
+    o->rows = p->n_rows;
+    return o;
+}
+
+void record_read(struct proof *p, struct cache_line *l, struct record *r)
+{
+    record_read_ahead(p, l);
+    if (l->ahead)
+        *r = *l->ahead;
+    if (!r->is_whole || (r->shape_body && !body_shape(p, body_find(p, r->shape_body), &r->shape)) ||
+        (r->has_first && !body_first(p, body_find(p, r->first_body), r))) {
         *r = (struct record) {0};
-    json_decref(doc);
-    l->read_ahead = NULL;
+        return;
+    }
+    r->plan = answered_now(p, r->plan);
+    r->run = answered_now(p, r->run);
+    r->first = answered_now(p, r->first);
+    for (int i = 0; i < r->n_holds; i++)
+        r->holds[i].outcome = answered_now(p, r->holds[i].outcome);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ enum {
 /* The first columns are for us and may hold oids; from the one named in first_printed on they become part of the
  * relation's print. */
 static const int first_printed[Q_COUNT] = {
-    [Q_RELATIONS] = 4, [Q_COLUMNS] = 7,  [Q_CONSTRAINTS] = 5,
+    [Q_RELATIONS] = 5, [Q_COLUMNS] = 7,  [Q_CONSTRAINTS] = 5,
     [Q_INDEXES] = 3,   [Q_TRIGGERS] = 1, [Q_POLICIES] = 4,
 };
 
@@ -70,7 +70,7 @@ static bool is_true(const char *s) { return s && *s == 't'; }
 static bool is_of_server(int q, int column)
 {
     return q == Q_TRIGGERS || q == Q_POLICIES ||
-           (q == Q_RELATIONS && (column == 6 || column == 10)) ||
+           (q == Q_RELATIONS && (column == 7 || column == 11)) ||
            (q == Q_COLUMNS && column == 16) || (q == Q_INDEXES && column == 7);
 }
 
@@ -277,14 +277,15 @@ static void read_relation(struct reader *rd, int row)
     *rel = (struct cat_relation) {
         .oid = number(c[0]),
         .filenode = number(c[1]),
-        .schema = c[4],
-        .name = c[5],
-        .owner = c[6],
-        .kind = c[7][0],
+        .schema = c[5],
+        .name = c[6],
+        .owner = c[7],
+        .kind = c[8][0],
         .is_populated = is_true(c[2]),
         .is_of_extension = is_true(c[3]),
-        .has_rls = is_true(c[8]),
-        .increment = increment_of(c[18]) ? strtoll(increment_of(c[18]), NULL, 10) : 0,
+        .is_invoker = is_true(c[4]),
+        .has_rls = is_true(c[9]),
+        .increment = increment_of(c[19]) ? strtoll(increment_of(c[19]), NULL, 10) : 0,
         .fingerprint = PRINT_START,
         .shape = PRINT_START};
     for (int k = first_printed[Q_RELATIONS]; k < rd->r[Q_RELATIONS].n_columns; k++)
@@ -338,6 +339,16 @@ static int compare_names(const void *x, const void *y)
     return strcmp((*a)->name, (*b)->name);
 }
 
+/* Where this name's first is noted, or would be. */
+static int *head_of(const struct catalogue *c, const char *name)
+{
+    unsigned mask = (unsigned) c->n_heads - 1, at = (unsigned) print_text(PRINT_START, name) & mask;
+
+    while (c->heads[at] && strcmp(c->by_name[c->heads[at] - 1]->name, name) != 0)
+        at = (at + 1) & mask;
+    return &c->heads[at];
+}
+
 static void sort_names(struct arena *a, struct catalogue *c)
 {
     c->by_name = arena_array(a, const struct cat_relation *, c->n_relations + 1);
@@ -346,6 +357,11 @@ static void sort_names(struct arena *a, struct catalogue *c)
     if (c->n_relations > 0)
         qsort(c->by_name, (size_t) c->n_relations, sizeof(const struct cat_relation *),
               compare_names);
+    for (c->n_heads = 16; c->n_heads < 2 * c->n_relations;)
+        c->n_heads *= 2;
+    c->heads = arena_array(a, int, c->n_heads);
+    for (int i = c->n_relations; i > 0; i--)
+        *head_of(c, c->by_name[i - 1]->name) = i;
 }
 
 static void assemble(struct arena *a, const struct wire_result *results, struct catalogue *out)
@@ -361,6 +377,7 @@ static void assemble(struct arena *a, const struct wire_result *results, struct 
     read_enums(&rd);
     read_functions(&rd);
     out->others = print_text(PRINT_START, results[Q_OTHERS].cell[0][0]);
+    out->passers = results[Q_OTHERS].cell[0][1];
     /* First of all, where there is such a row. */
     out->calls = results[Q_REACHES].n_rows > 0 && number(results[Q_REACHES].cell[0][0]) == 0;
 }
@@ -388,7 +405,7 @@ static bool read_by(struct wire *w, enum wire_kind kind, struct arena *a, struct
                                    .name = kind == WIRE_RUN_PREPARED ? names[i] : NULL,
                                    .sql = kind == WIRE_RUN ? queries[i] : NULL,
                                    .keep_rows = true,
-                                   .sync = true};
+                                   .sync = i == Q_COUNT - 1};
     if (!wire_run(w, a, ops, Q_COUNT, results, err))
         return false;
     for (int i = 0; i < Q_COUNT; i++)
@@ -471,18 +488,12 @@ const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid)
 static const struct cat_relation *find_in(const struct catalogue *c, const char *schema, size_t n,
                                           const char *name)
 {
-    int lo = 0, hi = c->n_relations;
+    int head = c->heads ? *head_of(c, name) : 0; /* before the first look there are none */
 
-    while (lo < hi) {
-        int mid = (lo + hi) / 2;
-        if (strcmp(c->by_name[mid]->name, name) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    for (; lo < c->n_relations && strcmp(c->by_name[lo]->name, name) == 0; lo++)
-        if (strlen(c->by_name[lo]->schema) == n && memcmp(c->by_name[lo]->schema, schema, n) == 0)
-            return c->by_name[lo];
+    for (int i = head - 1; head && i < c->n_relations && strcmp(c->by_name[i]->name, name) == 0;
+         i++)
+        if (strlen(c->by_name[i]->schema) == n && memcmp(c->by_name[i]->schema, schema, n) == 0)
+            return c->by_name[i];
     return NULL;
 }
 

@@ -61,6 +61,7 @@ struct cat_relation {
     const char *schema, *name, *owner;
     char kind; /* r, p, v, m, f, S */
     bool has_rls, is_populated, is_of_extension;
+    bool is_invoker;     /* a view that reads with the rights of who asks */
     long long increment; /* of a sequence */
     struct cat_column *columns;
     int n_columns;
@@ -104,6 +105,9 @@ struct catalogue {
     struct cat_relation *relations; /* ascending by oid */
     int n_relations;
     const struct cat_relation **by_name; /* [n_relations], ascending */
+    int *
+        heads; /* [n_heads], by the name's hash: where its first is in by_name, from 1 on; 0: none */
+    int n_heads; /* a power of 2 */
     struct cat_sums *sums;
     struct cat_enum *enums;
     int n_enums;
@@ -111,6 +115,8 @@ struct catalogue {
     int n_functions;
     bool calls;      /* to compare, cast or store a value may call a function of the user's */
     uint64_t others; /* casts, operators, domains, privileges of schemas, roles, settings */
+    const char
+        *passers; /* roles that no policy holds for, each between two line ends; NULL: none */
 };
 
 /* A foreign key to it that does nothing about its own rows when what they point at goes: they keep that from going. */

@@ -6,10 +6,13 @@
 #include "check/seed.h"
 #include "check/words.h"
 
+#include "phasegate/load.h"
+
 #include <strings.h>
 
 #define ROWS_MAX 200  /* of a table that are looked at */
 #define WORLDS_MAX 60 /* rows that are tried */
+#define BASES_MAX 3   /* rows on top of which they are tried */
 #define SETS_MAX 8    /* of a statement's arguments */
 
 /* ---- which steps -------------------------------------------------------------------------------------------- */
@@ -38,14 +41,15 @@ static bool can_be_tried(struct proof *p, int state)
 
     if (s->by != STATE_TASK || p->told[state] || lost_skips(p, state) || p->endless[state])
         return false;
-    if (s->task->kind == TASK_BACKFILL)
+    if (s->task->kind == TASK_BACKFILL || trial_detached(p, state))
         return true;
     if (s->task->kind != TASK_STEP || s->task->step->command.n > 0 || s->task->step->n_stmts == 0)
         return false;
     for (int i = 0; i < s->task->step->n_stmts; i++)
         if (s->task->step->stmts[i].standalone)
             return false;
-    return changes_rows(p, state) || is_of_view(s->task) || is_of_function(p, s->task);
+    return changes_rows(p, state) || is_of_view(s->task) || is_of_function(p, s->task) ||
+           trial_is_of_types(s->task);
 }
 
 static bool set_statements(struct trial *t)
@@ -54,6 +58,11 @@ static bool set_statements(struct trial *t)
     const struct timeline_state *s = &p->t.states[t->state];
     const char **sql;
 
+    if (t->taken) {
+        t->sql = trial_detach_sql(p, t->state);
+        t->n_sql = 1;
+        return true;
+    }
     if (s->task->kind == TASK_BACKFILL) {
         sql = arena_array(p->scratch, const char *, 2);
         sql[0] = "SET LOCAL phasegate.backfill = 'on'";
@@ -127,7 +136,8 @@ static bool reads_touched(const struct trial *t, const struct app_statement *a)
         return true;
     for (int i = 0; i < a->q->facts.n_rels; i++) {
         const struct cat_relation *r = trial_relation(t, a, i);
-        if (r && (r->kind == 'v' || !t->of_views) && comes_to_touched(t, r, 0))
+        if (r && (r->kind == 'v' || !t->of_views || t->of_types || t->taken) &&
+            comes_to_touched(t, r, 0))
             return true;
     }
     return false;
@@ -204,6 +214,18 @@ static void look_below(struct trial *t, const struct cat_relation *r, int depth)
     }
 }
 
+/* What functions of the step read, no statement names. */
+static void look_behind(struct trial *t)
+{
+    struct sql_mentions said = {0};
+
+    for (int i = 0; i < t->n_sql; i++)
+        sql_mentions_add(t->p->scratch, t->sql[i], &said);
+    for (int i = 0; i < t->p->now.n_relations; i++)
+        if (text_list_has(&said.names, t->p->now.relations[i].name))
+            look_below(t, &t->p->now.relations[i], 0);
+}
+
 /* Of a view with each of the rows that its author gave. */
 static void add_asked(struct trial *t, const struct app_statement *a)
 {
@@ -211,6 +233,10 @@ static void add_asked(struct trial *t, const struct app_statement *a)
     for (int set = 1; t->of_views && set < a->q->n_sets && set < SETS_MAX; set++)
         if (a->q->sets[set].runs)
             t->asked[t->n_asked++] = (struct asked) {.a = a, .set = set};
+    if (t->of_functions)
+        trial_add_calls(t, a);
+    if (t->of_types)
+        trial_add_letters(t, a);
 }
 
 void trial_set_whom(struct trial *t)
@@ -218,7 +244,9 @@ void trial_set_whom(struct trial *t)
     struct proof *p = t->p;
 
     t->looks = arena_array(p->scratch, struct watched, p->now.n_relations + 1);
-    t->asked = arena_array(p->scratch, struct asked, SETS_MAX * p->n_app + 1);
+    int room = SETS_MAX + (t->of_functions || t->of_types || t->taken ? CALLS_MAX : 0);
+    t->most_asked = room * p->n_app;
+    t->asked = arena_array(p->scratch, struct asked, t->most_asked + 1);
     bool *is_in = arena_array(p->scratch, bool, p->n_queries + 1);
     for (int i = 0; i < p->n_app; i++) {
         if (!p->app[i].q || is_in[p->app[i].q - p->queries] || !is_concerned(t, &p->app[i]))
@@ -231,6 +259,8 @@ void trial_set_whom(struct trial *t)
                 look_below(t, r, 0);
         }
     }
+    if (t->of_functions && t->n_asked > 0)
+        look_behind(t);
 }
 
 /* What plans make and fill is theirs to change: whoever reads it came with them. */
@@ -341,82 +371,28 @@ bool asked_finds_others(const struct asked *s)
 
 bool asked_answers_otherwise(const struct asked *s)
 {
+    /* What a write returns isn't kept: how many rows it got at is enough. */
+    if (s->a->q->facts.n_writes > 0)
+        return s->before.ok && !s->before.skipped && s->after.ok && !s->after.skipped &&
+               asked_finds_others(s);
     if (!is_usable(&s->before) || !is_usable(&s->after))
         return false;
-    return asked_finds_others(s) || (s->a->q->facts.n_writes == 0 && !s->a->q->facts.uses_now &&
-                                     s->before.n_columns == s->after.n_columns &&
-                                     answer_of(&s->before) != answer_of(&s->after));
+    return asked_finds_others(s) ||
+           (!s->a->q->facts.uses_now && s->before.n_columns == s->after.n_columns &&
+            answer_of(&s->before) != answer_of(&s->after));
 }
 
-/* ---- findings -------------------------------------------------------------------------------------------------------- */
-
-static void report_rows(struct trial *t, const struct app_statement *a, bool finds,
-                        const struct cat_relation *r, const struct cat_column *c)
+/* For what rows hold: a key that the step has taken may be one of those that we made up. */
+static bool asked_fails(const struct asked *s)
 {
-    struct proof *p = t->p;
-    struct finding *f = finding_of_state(
-        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
-        arena_printf(p->a,
-                     finds ? "it changes what rows of \"%s\" hold in \"%s\", and the same "
-                             "statement with the same values finds other rows than before"
-                           : "it changes what rows of \"%s\" hold in \"%s\", which the statement "
-                             "hands out",
-                     r->name, c->name),
-        arena_printf(p->a,
-                     "put the new values into a column of their own (sync:, backfill:), or let "
-                     "the statement take both values in a release before this one, and bind this "
-                     "to a release whose window has no other"));
+    const char *state = s->after.sqlstate;
 
-    f->probe = "X";
-    if (!finds)
-        f->severity = SEVERITY_WARNING;
+    return s->before.ok && !s->before.skipped && !s->after.ok && !s->after.skipped &&
+           (strncmp(state, "22", 2) == 0 || strncmp(state, "21", 2) == 0 ||
+            strcmp(state, "23514") == 0);
 }
 
-/* The rows of another table are its own from then on. */
-static void report_brought(struct trial *t, const struct app_statement *a)
-{
-    struct proof *p = t->p;
-    struct finding *f = finding_of_state(
-        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
-        arena_printf(p->a,
-                     "the rows that \"%s\" has become those of the table that the statement names, "
-                     "and the same statement with the same values finds other rows than before",
-                     t->brought->name),
-        "let the statement say which rows it means (ONLY, a condition) in a release before this "
-        "one, "
-        "or bind this to a release whose window has no other");
-
-    f->probe = "X";
-}
-
-/* Over what rows; "" as they are. */
-static const char *rows_words(struct proof *p, const struct turn *turn)
-{
-    if (!turn || turn->words)
-        return turn ? arena_printf(p->a, ": %s", turn->words) : "";
-    return arena_printf(
-        p->a, ": where \"%s\" of \"%s\" is '%s'%s", turn->columns[0], turn->r->name,
-        turn->values[0],
-        turn->n > 1 ? arena_printf(p->a, ", and \"%s\" '%s'", turn->columns[1], turn->values[1])
-                    : "");
-}
-
-static void report_view(struct trial *t, const struct app_statement *a, const struct turn *turn)
-{
-    struct proof *p = t->p;
-    struct finding *f = finding_of_state(
-        p, a, world_met(p, a, t->state), t->state,
-        t->of_functions ? "function-signature-changed" : "row-visibility-changed",
-        arena_printf(p->a,
-                     "the same statement gives another answer than before, over the same rows%s",
-                     rows_words(p, turn)),
-        arena_printf(p->a,
-                     "leave the %s as it is for live releases, and make one of another name beside "
-                     "it",
-                     t->of_functions ? "function" : "view"));
-
-    f->probe = "X";
-}
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
 
 /* Once for all of its arguments. */
 static void note_told(struct trial *t, const struct query *q)
@@ -426,10 +402,14 @@ static void note_told(struct trial *t, const struct query *q)
 }
 
 /* Which of several rows that are alike it takes isn't for the view to say. */
-static bool may_pick(const struct asked *s, const struct turn *turn)
+static bool may_pick(const struct trial *t, const struct asked *s, const struct turn *turn)
 {
-    return turn && turn->is_twice &&
-           (has_word(s->a->q->sql, "limit") || has_word(s->a->q->sql, "fetch"));
+    bool any = has_word(s->a->q->sql, "limit") || has_word(s->a->q->sql, "fetch");
+
+    for (int i = 0; i < t->n_sql && t->of_functions; i++)
+        any |= has_word(t->sql[i], "limit") || has_word(t->sql[i], "fetch") ||
+               has_word(t->sql[i], "into");
+    return turn && turn->is_twice && any;
 }
 
 static void judge(struct trial *t, const struct turn *turn)
@@ -442,8 +422,12 @@ static void judge(struct trial *t, const struct turn *turn)
         struct asked *s = &t->asked[i];
         const struct cat_relation *r = NULL;
         const struct cat_column *c = NULL;
+        bool fewer = false, fails = !t->of_views && !t->brought && asked_fails(s);
 
-        if (s->at < 0 || s->is_told || may_pick(s, turn) || !asked_answers_otherwise(s))
+        if (s->at < 0 || s->is_told || may_pick(t, s, turn) ||
+            (!fails && !asked_answers_otherwise(s)))
+            continue;
+        if (t->of_types && !trial_tells_of_type(t, s, &fewer))
             continue;
         if (!t->of_views && !t->brought && (c = changed_for(t, s->a, &r)) == NULL)
             continue;
@@ -452,11 +436,18 @@ static void judge(struct trial *t, const struct turn *turn)
             if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
                 continue;
             else if (t->brought)
-                report_brought(t, &p->app[k]);
+                trial_report_brought(t, &p->app[k]);
+            else if (t->of_types)
+                trial_report_type(t, &p->app[k], s, turn, fewer);
+            else if (fails)
+                trial_report_failure(t, &p->app[k], s, r, c);
             else if (!t->of_views)
-                report_rows(t, &p->app[k], asked_finds_others(s), r, c);
-            else if (turn || s->set > 0) /* over the rows as they are, answers.c tells */
-                report_view(t, &p->app[k], turn);
+                trial_report_rows(t, &p->app[k], asked_finds_others(s), r, c);
+            else if (t->taken && turn && s->a->q->facts.n_writes == 0)
+                trial_report_taken(t, &p->app[k]);
+            else if (!t->taken && (turn || s->set > 0 ||
+                                   s->call)) /* over the rows as they are, answers.c tells */
+                trial_report_view(t, &p->app[k], s, turn);
     }
 }
 
@@ -490,17 +481,79 @@ static const struct cat_relation *brings_rows_of(const struct proof *p, int stat
 
 /* ---- the step ----------------------------------------------------------------------------------------------------- */
 
+static bool try_all(struct trial *t, const struct turn *turns, int n, const struct turn *base,
+                    struct err *err)
+{
+    for (int i = 0; i < n; i++) {
+        struct turn turn = base ? trial_on_base(t->p, base, &turns[i]) : turns[i];
+        bool ran = false;
+
+        if (!trial_run(t, &turn, &ran, err))
+            return false;
+        if (ran)
+            judge(t, &turn);
+    }
+    return true;
+}
+
+/* All of it once more for those who find nothing over the rows as they are. */
+static bool try_bases(struct trial *t, const struct turn *turns, int n, struct err *err)
+{
+    struct turn bases[BASES_MAX];
+    int n_bases = 0;
+
+    if (!t->of_views || t->of_functions || t->of_types || t->taken || t->brought)
+        return true;
+    if (!trial_bases(t, bases, &n_bases, BASES_MAX, err))
+        return false;
+    for (int b = 0; b < n_bases; b++) {
+        bool ran = false, any = false;
+
+        if (!trial_run(t, &bases[b], &ran, err))
+            return false;
+        if (ran)
+            judge(t, &bases[b]);
+        for (int i = 0; i < t->n_asked; i++)
+            any |= ran && t->asked[i].is_empty && t->asked[i].before.ok &&
+                   t->asked[i].before.n_rows > 0 && !t->asked[i].is_told;
+        if (any && !try_all(t, turns, n, &bases[b], err))
+            return false;
+    }
+    return true;
+}
+
+static int find_turns(struct trial *t, struct turn *turns, int most)
+{
+    /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
+    bool turns_rows = t->p->t.states[t->state].task->kind == TASK_STEP && !t->brought && !t->taken;
+    int some = t->of_views ? most / 2 : most, n;
+
+    if (t->taken)
+        return trial_turn_taken(t, turns);
+    if (t->of_types)
+        return trial_turns_types(t, turns, most);
+    n = turns_rows ? trial_turns(t, turns, some) : 0;
+    if (t->of_functions)
+        n = trial_turns_anywhere(t, turns, n, some);
+    return t->of_views ? n + trial_worlds(t, turns + n, most - n) : n;
+}
+
 bool changed_before(struct proof *p, int state, struct err *err)
 {
     struct trial t = {.p = p, .state = state};
     struct turn turns[WORLDS_MAX];
     bool ran = false;
 
-    if (!can_be_tried(p, state) || !set_statements(&t))
+    if (!can_be_tried(p, state))
+        return true;
+    t.taken = trial_detached(p, state);
+    if (!set_statements(&t))
         return true;
     t.of_views = !changes_rows(p, state);
     t.brought = brings_rows_of(p, state);
-    t.of_functions = t.of_views && !t.brought && !is_of_view(p->t.states[state].task);
+    bool is_plain = t.of_views && !t.brought && !t.taken && !is_of_view(p->t.states[state].task);
+    t.of_functions = is_plain && is_of_function(p, p->t.states[state].task);
+    t.of_types = is_plain && !t.of_functions;
     trial_set_whom(&t);
     if (t.n_asked == 0)
         return true;
@@ -509,21 +562,12 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!ran)
         return true;
     judge(&t, NULL);
+    for (int i = 0; i < t.n_asked; i++)
+        t.asked[i].is_empty = is_usable(&t.asked[i].before) && asked_may_be_empty(&t.asked[i]);
     if (trial_was_slow(&t))
         return true;
-    /* A backfill goes on from what writers and triggers keep: a row that we alone turn is none of those. */
-    bool turns_rows = p->t.states[state].task->kind == TASK_STEP && !t.brought;
-    int n = turns_rows ? trial_turns(&t, turns, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX) : 0;
-
-    if (t.of_functions)
-        n = trial_turns_anywhere(&t, turns, n, t.of_views ? WORLDS_MAX / 2 : WORLDS_MAX);
-    if (t.of_views)
-        n += trial_worlds(&t, turns + n, WORLDS_MAX - n);
-    for (int i = 0; i < n; i++) {
-        if (!trial_run(&t, &turns[i], &ran, err))
-            return false;
-        if (ran)
-            judge(&t, &turns[i]);
-    }
-    return true;
+    if (t.of_views && !t.of_types && !t.taken && !t.brought && !trial_read_old(&t, err))
+        return false;
+    int n = find_turns(&t, turns, WORLDS_MAX);
+    return try_all(&t, turns, n, NULL, err) && try_bases(&t, turns, n, err);
 }

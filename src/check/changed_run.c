@@ -18,7 +18,10 @@ enum { ALL_MS = 10000, EACH_MIN_MS = 100, EACH_MAX_MS = 2000 };
 /* May it tell the difference that the row makes? */
 static bool goes_by(const struct trial *t, const struct asked *s, const struct turn *turn)
 {
-    bool any = !turn || t->of_views;
+    bool any = !turn || t->of_views || t->taken;
+
+    if (turn && turn->base && !s->is_empty)
+        return false;
 
     for (int i = 0; !any && i < turn->n; i++)
         any = has_name(s->a->q->sql, turn->columns[i]);
@@ -43,7 +46,8 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
         const struct query *q = t->asked[i].a->q;
 
         t->asked[i].at = -1;
-        if (t->asked[i].is_told || !goes_by(t, &t->asked[i], turn))
+        if (t->asked[i].is_told || (turn && t->asked[i].call && !t->taken && !t->of_types) ||
+            !goes_by(t, &t->asked[i], turn))
             continue;
         const char *path = t->p->sessions[q->session].search_path;
 
@@ -53,7 +57,8 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
                 NULL, false, false);
         if (q->clears)
             ops_add(o, q->clears, NULL, false, false);
-        int own = ops_add(o, q->sql, &q->sets[t->asked[i].set], q->facts.n_writes == 0, true);
+        const struct arg_set *set = t->asked[i].call ? t->asked[i].call : &q->sets[t->asked[i].set];
+        int own = ops_add(o, q->sql, set, q->facts.n_writes == 0, true);
         t->asked[i].at = own - first;
         o->op[own].types = q->types;
         o->op[own].n_types = q->types ? q->s->types.n : 0;
@@ -87,7 +92,8 @@ static void add_turn(struct proof *p, const struct turn *turn, struct ops *o)
         ops_add(o, turn->sql[i], NULL, false, false);
     if (turn->n_sql > 0) {
         ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, false);
-        return;
+        if (turn->n == 0)
+            return;
     }
     int own = ops_add(o, turn_sql(p, turn), NULL, false, false);
     o->op[own].args = turn->values;
@@ -116,7 +122,7 @@ bool trial_was_slow(const struct trial *t)
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err)
 {
     struct proof *p = t->p;
-    int room = 2 * (t->n_looks + 5 * t->n_asked) + t->n_sql + (turn ? turn->n_sql : 0) + 13, done;
+    int room = 2 * (t->n_looks + 5 * t->n_asked) + t->n_sql + (turn ? turn->n_sql : 0) + 14, done;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
 
@@ -270,6 +276,8 @@ int trial_turns(struct trial *t, struct turn *turns, int most)
 
         for (int k = 0; k < t->n_sql; k++)
             add_turns(t, r, t->sql[k], turns, &n, most);
+        for (int k = 0; k < t->n_old; k++)
+            add_turns(t, r, t->old[k], turns, &n, most);
         for (int k = 0; k < t->n_asked; k++)
             add_turns(t, r, t->asked[k].a->q->sql, turns, &n, most);
     }

@@ -222,8 +222,7 @@ static bool add_other(struct str *sql, const struct cat_relation *r, const struc
     return true;
 }
 
-/* Of each unique index one column is another: the last that isn't a foreign key's. */
-static const bool *columns_to_vary(struct proof *p, const struct cat_relation *r)
+const bool *trial_columns_to_vary(struct proof *p, const struct cat_relation *r)
 {
     bool *vary = arena_array(p->scratch, bool, r->n_columns + 1);
 
@@ -242,7 +241,7 @@ static const bool *columns_to_vary(struct proof *p, const struct cat_relation *r
 static void add_twice(struct worlds *w, const struct cat_relation *r)
 {
     struct proof *p = w->t->p;
-    const bool *vary = columns_to_vary(p, r);
+    const bool *vary = trial_columns_to_vary(p, r);
     AUTO(str) names = {0};
     AUTO(str) values = {0};
     AUTO(str) sql = {0};

@@ -35,17 +35,36 @@ static const struct cat_relation *target_of(const struct proof *p, const struct 
         p, cat_find(&p->now, p->sessions[a->q->session].search_path, w->schema, w->table));
 }
 
-/* Takes the parent's key away, and the foreign key does nothing about its children. */
+static bool has_check(const struct cat_relation *r)
+{
+    for (int i = 0; i < r->n_constraints; i++)
+        if (r->constraints[i].type == 'c')
+            return true;
+    return false;
+}
+
+/* Does the foreign key see to the children, however the parent goes? What it sets the column to, the child table may not
+ * take; whether a default has its parent hangs on rows that nobody here knows. on: "ON DELETE " or "ON UPDATE ". */
+static bool sees_to_it(const struct child *c, const char *on)
+{
+    const char *does = strstr(c->k->definition, on);
+
+    does = does ? does + strlen(on) : "";
+    if (strncmp(does, "SET ", 4) == 0)
+        return (strncmp(does, "SET DEFAULT", 11) == 0 && c->from->fallback) ||
+               (!c->from->not_null && !has_check(c->r));
+    return strncmp(does, "CASCADE", 7) == 0;
+}
+
+/* Takes the parent's key away, and the foreign key may let it down. */
 static bool takes_parent(const struct proof *p, const struct app_statement *a,
                          const struct child *c)
 {
     for (int i = 0; i < a->q->facts.n_writes; i++) {
         const struct fact_write *w = &a->q->facts.writes[i];
-        bool deletes = w->verb == VERB_DELETE && !strstr(c->k->definition, "ON DELETE CASCADE") &&
-                       !strstr(c->k->definition, "ON DELETE SET");
+        bool deletes = w->verb == VERB_DELETE && !sees_to_it(c, "ON DELETE ");
         bool moves = w->verb == VERB_UPDATE && text_list_has(&w->columns, c->to->name) &&
-                     !strstr(c->k->definition, "ON UPDATE CASCADE") &&
-                     !strstr(c->k->definition, "ON UPDATE SET");
+                     !sees_to_it(c, "ON UPDATE ");
 
         if ((deletes || moves) && target_of(p, a, w) == c->parent)
             return true;
@@ -194,11 +213,15 @@ static bool with_parent(struct proof *p, const struct app_statement *by, const s
     return false;
 }
 
+/* By the foreign key, or by what the child table says to the value that it sets. */
 static bool is_kept_out(const struct wire_result *r, const struct child *c)
 {
-    return !r->ok && !r->skipped &&
-           (strcmp(r->sqlstate, "23503") == 0 || strcmp(r->sqlstate, "23001") == 0) && r->message &&
-           has_name(r->message, c->r->name);
+    static const char *const states[] = {"23503", "23001", "23502", "23514"};
+    bool is = false;
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        is |= !r->ok && !r->skipped && strcmp(r->sqlstate, states[i]) == 0;
+    return is && r->message && has_name(r->message, c->r->name);
 }
 
 /* ---- findings ---------------------------------------------------------------------------------------------------- */
@@ -229,15 +252,18 @@ static void report(struct proof *p, const struct app_statement *a, const struct 
                    const struct timeline_world *w, int state, const struct child *c,
                    const struct wire_result *r)
 {
+    bool by_key = strncmp(r->sqlstate, "2300", 4) == 0 || strcmp(r->sqlstate, "23503") == 0;
+    const char *way =
+        !by_key || c->from->not_null ? "ON DELETE CASCADE" : "ON DELETE CASCADE or SET NULL";
     struct finding *f = finding_of_state(
         p, a, w, state, "restriction-breaks-old-writes",
         arena_printf(p->a, "after %s of %s has written a row of \"%s\": %s", by->s->name,
                      release_words(p, by->release), c->r->name, r->message),
         arena_printf(p->a,
-                     "give \"%s\" ON DELETE CASCADE or SET NULL for as long as a release is live "
+                     "give \"%s\" %s for as long as a release is live "
                      "that doesn't know \"%s\"; or let only releases write to it beside which none "
                      "deletes from \"%s\" alone",
-                     c->k->name, c->r->name, c->parent->name));
+                     c->k->name, way, c->r->name, c->parent->name));
 
     f->probe = "X";
     f->sqlstate = arena_strdup(p->a, r->sqlstate);

@@ -189,6 +189,8 @@ static const char *blocked_words(enum lock_mode m)
     return m == LOCK_AE ? "reads and writes wait" : "writes wait";
 }
 
+#define REMAKE "a new column or table, filled by a backfill, and the old one dropped in contract"
+
 /* The safe way, by what the statement is (PostgreSQL's manual, ALTER TABLE and CREATE INDEX, Notes). */
 static const char *safe_way(const struct proof *p, const struct sql_stmt *s, enum work_kind k)
 {
@@ -204,6 +206,12 @@ static const char *safe_way(const struct proof *p, const struct sql_stmt *s, enu
         return "CREATE INDEX ON ONLY the parent, then CONCURRENTLY on each partition, then ATTACH";
     if (strstr(s->kind, "CREATE") && k == WORK_INDEX)
         return "CREATE INDEX CONCURRENTLY, in a step of its own";
+    if (k == WORK_INDEX && strstr(s->kind, "COLUMN TYPE"))
+        return REMAKE;
+    if (k == WORK_INDEX && strstr(s->kind, "EXCLU"))
+        return "an exclusion constraint takes no index that is there: a new table that has it, "
+               "filled "
+               "by a backfill, or this while nobody writes";
     if (k == WORK_INDEX)
         return "CREATE UNIQUE INDEX CONCURRENTLY first, then ADD CONSTRAINT ... USING INDEX";
     if (k == WORK_FOREIGN_KEY)
@@ -212,9 +220,12 @@ static const char *safe_way(const struct proof *p, const struct sql_stmt *s, enu
         return "ADD CONSTRAINT ... CHECK (column IS NOT NULL) NOT VALID, VALIDATE it in a step of "
                "its own, then SET "
                "NOT NULL, then drop the check";
+    if (k == WORK_SCAN && strstr(s->kind, "COLUMN TYPE"))
+        return "it checks constraints of the column anew: drop them in a step before, and add them "
+               "NOT VALID behind it, then VALIDATE CONSTRAINT in a step of its own; or " REMAKE;
     if (k == WORK_SCAN)
         return "ADD CONSTRAINT ... NOT VALID, then VALIDATE CONSTRAINT in a step of its own";
-    return "a new column or table, filled by a backfill, and the old one dropped in contract";
+    return REMAKE;
 }
 
 static void report_work(struct watch *w, const struct sql_stmt *s, enum work_kind k,

@@ -1,11 +1,6 @@
 /* Another default than the one that a live writer counts on, which leaves the column out. */
 #include "check/silent.h"
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* Which sequence it is, and how it's called, is nothing to the writer. */
 static bool is_nextval(const char *fallback)
 {

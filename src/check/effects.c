@@ -23,6 +23,9 @@ struct effect {
         looks[2]; /* as sql_select_rows_written has them: before the statement, and after it */
     struct values *values;
     int n_values;
+    const char
+        *left; /* what its own table holds in the end: the query, and its row before the step */
+    struct wire_result stands;
 };
 
 struct effects {
@@ -252,6 +255,55 @@ static bool compare_values(struct proof *p, const struct effect *e, int state, b
     return true;
 }
 
+/* ---- a write behind others of its transaction -------------------------------------------------------------------- */
+
+static const struct fact_write *own_write(const struct app_statement *a)
+{
+    const struct fact_write *w = a->q->facts.n_writes == 1 ? &a->q->facts.writes[0] : NULL;
+
+    return w && a->q->n_before > 0 && (w->verb == VERB_UPDATE || w->verb == VERB_DELETE) ? w : NULL;
+}
+
+static const struct cat_relation *own_table(const struct proof *p, const struct catalogue *c,
+                                            const struct app_statement *a)
+{
+    const struct fact_write *w = own_write(a);
+
+    return w ? cat_find(c, p->sessions[a->q->session].search_path, w->schema, w->table) : NULL;
+}
+
+/* How many rows there are, and what stands in the columns that it writes. */
+static bool look_at_own(struct proof *p, struct effect *e, struct err *err)
+{
+    const struct cat_relation *r = own_table(p, &p->now, e->a);
+    const struct fact_write *w = own_write(e->a);
+    struct wire_result looks[2] = {0};
+    AUTO(str) sql = {0}, name = {0};
+
+    if (!r || !strchr("rp", r->kind))
+        return true;
+    str_add(&sql, "SELECT pg_catalog.count(*)");
+    for (int i = 0; i < w->columns.n; i++) {
+        if (!cat_column(r, w->columns.items[i].s))
+            continue;
+        str_clear(&name);
+        sql_ident(&name, w->columns.items[i].s);
+        str_addf(&sql,
+                 ", pg_catalog.string_agg(%s::pg_catalog.text, ', ' ORDER BY %s::pg_catalog.text "
+                 "COLLATE pg_catalog.\"C\")",
+                 str_text(&name), str_text(&name));
+    }
+    str_add(&sql, " FROM ");
+    sql_qualified(&sql, r->schema, r->name);
+    if (!probe_around(p, e->a->q, str_text(&sql), looks, err))
+        return false;
+    if (looks[1].ok && looks[1].n_rows == 1) {
+        e->left = arena_strdup(p->scratch, str_text(&sql));
+        e->stands = looks[1];
+    }
+    return true;
+}
+
 bool effects_before(struct proof *p, int state, struct effects **out, struct err *err)
 {
     *out = NULL;
@@ -269,7 +321,7 @@ bool effects_before(struct proof *p, int state, struct effects **out, struct err
             return false;
         if (!e->looks[1].ok || e->looks[1].n_rows == 0)
             continue;
-        if (!look_at_values(p, state, e, err))
+        if (!look_at_values(p, state, e, err) || !look_at_own(p, e, err))
             return false;
         l->n++;
     }
@@ -297,6 +349,29 @@ static void report(struct proof *p, const struct effect *e, int state, const str
         ->probe = "X";
 }
 
+/* What has its name now: a write finds its table by that. */
+static const struct cat_relation *called_so(const struct proof *p, const struct cat_relation *r)
+{
+    const struct cat_relation *still = cat_by_oid(&p->now, r->oid),
+                              *now = cat_find(&p->now, NULL, r->schema, r->name);
+
+    return now && strchr("rp", now->kind) ? now : still;
+}
+
+/* Rows of a partitioned one are counted where they lie. */
+static int64_t rows_within(const struct catalogue *c, const struct cat_relation *r,
+                           const struct wire_result looks[2], enum effect_verb verb, int depth)
+{
+    int64_t n = effects_rows(looks, r->oid, verb);
+
+    for (int i = 0; r->kind == 'p' && depth < 8 && i < r->n_reaches; i++) {
+        const struct cat_relation *part = cat_by_oid(c, r->reaches[i]);
+
+        n += part ? rows_within(c, part, looks, verb, depth + 1) : 0;
+    }
+    return n;
+}
+
 /* True: told. */
 static bool compare(struct proof *p, const struct effect *e, const struct wire_result now[2],
                     int state)
@@ -304,9 +379,10 @@ static bool compare(struct proof *p, const struct effect *e, const struct wire_r
     for (int i = 0; i < e->looks[1].n_rows; i++) {
         unsigned relation = (unsigned) strtoul(e->looks[1].cell[i][0], NULL, 10);
         const struct cat_relation *r = cat_by_oid(&p->before, relation);
+        const struct cat_relation *is = r ? called_so(p, r) : NULL;
 
         for (int v = 0; r && v < EFFECT_VERBS; v++)
-            if (effects_rows(now, relation, (enum effect_verb) v) <
+            if ((is ? rows_within(&p->now, is, now, (enum effect_verb) v, 0) : 0) <
                     effects_rows(e->looks, relation, (enum effect_verb) v) &&
                 effects_are_read(p, &p->before, r, NULL, state)) {
                 report(p, e, state, r, v);
@@ -314,6 +390,52 @@ static bool compare(struct proof *p, const struct effect *e, const struct wire_r
             }
     }
     return false;
+}
+
+/* By itself it finds its row, and behind the others of its transaction it no longer does: what they set off has made
+ * another of it. Where the row ends as the write would have left it, nothing is lost. */
+static bool is_left_without(struct proof *p, const struct effect *e,
+                            const struct wire_result now[2], bool *out, struct err *err)
+{
+    const struct cat_relation *r = own_table(p, &p->before, e->a);
+    struct query alone = *e->a->q;
+    struct wire_result looks[2] = {0}, ends[2] = {0};
+    int verb = r && own_write(e->a)->verb == VERB_DELETE ? EFFECT_DELETED : EFFECT_UPDATED;
+
+    *out = false;
+    if (!r || !e->left || effects_rows(e->looks, r->oid, verb) == 0 ||
+        effects_rows(now, r->oid, verb) > 0)
+        return true;
+    alone.n_before = 0;
+    if (!probe_around(p, &alone, sql_select_rows_written, looks, err) ||
+        !probe_around(p, e->a->q, e->left, ends, err))
+        return false;
+    if (!looks[1].ok || effects_rows(looks, r->oid, verb) == 0 || !ends[1].ok ||
+        ends[1].n_rows != 1)
+        return true;
+    for (int i = 0; i < ends[1].n_columns; i++)
+        *out |= !same_cell(&e->stands, &ends[1], i);
+    return true;
+}
+
+static void report_left(struct proof *p, const struct effect *e, int state)
+{
+    const char *name = own_table(p, &p->before, e->a)->name;
+    struct finding *f = finding_of_state(
+        p, e->a, world_met(p, e->a, state), state, "old-path-trigger-effect",
+        arena_printf(
+            p->a,
+            "behind the statements before it in its transaction it no longer finds its row "
+            "of \"%s\": what they set off now has changed that, and the write is lost",
+            name),
+        arena_printf(
+            p->a,
+            "write to a table of its own for as long as a live release does this, or leave "
+            "alone what its condition asks \"%s\" for",
+            name));
+
+    f->probe = "X";
+    f->severity = SEVERITY_ERROR; /* it was seen */
 }
 
 bool effects_after(struct proof *p, int state, const struct effects *l, struct err *err)
@@ -328,8 +450,13 @@ bool effects_after(struct proof *p, int state, const struct effects *l, struct e
             continue;
         if (!probe_around(p, l->items[i].a->q, sql_select_rows_written, now, err))
             return false;
+        bool is_lost = false;
+        if (now[1].ok && !is_left_without(p, &l->items[i], now, &is_lost, err))
+            return false;
+        if (is_lost)
+            report_left(p, &l->items[i], state);
         /* What fails is told of by itself. */
-        bool told = !now[1].ok || compare(p, &l->items[i], now, state);
+        bool told = is_lost || !now[1].ok || compare(p, &l->items[i], now, state);
         if (!told && !compare_values(p, &l->items[i], state, &told, err))
             return false;
     }

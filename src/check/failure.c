@@ -117,6 +117,12 @@ static const char *way_of_role(const struct proof *p, int state, struct pos at)
     return NULL;
 }
 
+/* They aren't the database's, so a plan, which goes back, isn't where they are made. */
+static bool makes_role(const struct wire_result *r)
+{
+    return strstr(r->message, "permission denied to create role") != NULL;
+}
+
 /* What a restore brings back finds another one of its name. */
 static const char *way_of_restore(const struct proof *p, int state, const struct wire_result *r)
 {
@@ -146,6 +152,11 @@ static const char *failure_way(struct proof *p, int state, struct pos at,
         way = way_of_dependants(p, detail);
     else if (strcmp(r->sqlstate, "0A000") == 0)
         way = way_of_typed(p, detail);
+    else if (makes_role(r))
+        way = "a role is the whole server's, and no step makes one: make it outside of the plan, "
+              "where "
+              "roles are made, and write CREATE ROLE into the baseline, which the proof knows it "
+              "from";
     else if (strcmp(r->sqlstate, "42501") == 0)
         way = way_of_role(p, state, at);
     else

@@ -1,10 +1,16 @@
 /* What a trigger, a function or an expression fails for without naming it: texts that are too long together, nothing to divide
  * by, no first item, a number that is none, and what stands in the tables that a function reads.
  */
+#include "check/changed.h"
 #include "check/limits.h"
 #include "check/types.h"
 
+#include <stdlib.h>
+
 #define ELSEWHERE 60 /* values in other tables, for each write */
+#define COUNTS 4     /* numbers up to which rows may be counted */
+#define MANY_ROWS 64
+#define FIRST_OTHER 20 /* variant of a key that none of the rows has that there are */
 
 int limit_values_awkward(struct proof *p, const struct limits *l, const struct cat_column *c,
                          const char **out)
@@ -192,6 +198,62 @@ static void add_others(struct proof *p, const struct app_statement *a, const str
     }
 }
 
+/* ---- many rows ------------------------------------------------------------------------------------------------- */
+
+/* The same row under n other keys. NULL: nobody knows keys for it. */
+static const struct arg_set *others_of(struct proof *p, const struct app_statement *a,
+                                       const struct fact_write *w, const struct cat_relation *r,
+                                       int n)
+{
+    const struct arg_set *own = &a->q->sets[0];
+    const bool *vary = trial_columns_to_vary(p, r);
+    struct arg_set *sets = arena_array(p->scratch, struct arg_set, n);
+
+    for (int i = 0; i < n; i++) {
+        sets[i] = (struct arg_set) {.values = arena_array(p->scratch, const char *, own->n + 1),
+                                    .n = own->n};
+        memcpy(sets[i].values, own->values, sizeof *own->values * (size_t) own->n);
+        for (int k = 0; k < (w->columns.n > 0 ? w->columns.n : own->n); k++) {
+            int param = 0;
+            const struct cat_column *c = limits_written_by(a->q, w, r, k, &param);
+
+            if (!c || !vary[c - r->columns])
+                continue;
+            sets[i].values[param - 1] = column_value(p, &p->now, c, FIRST_OTHER + i);
+            if (!sets[i].values[param - 1])
+                return NULL;
+        }
+    }
+    return sets;
+}
+
+/* What counts rows may refuse one more of them: as many go in before as it says. */
+static void add_many(struct proof *p, const struct app_statement *a, const struct fact_write *w,
+                     const struct cat_relation *r, struct limits *l)
+{
+    const struct sql_mentions *said = &l->said;
+
+    if (!text_list_has(&said->names, "count"))
+        return;
+    for (int i = 0, n = 0; i < said->numbers.n && n < COUNTS; i++) {
+        char *end;
+        long many = strtol(said->numbers.items[i].s, &end, 10);
+        const struct arg_set *others =
+            many > 0 && many <= MANY_ROWS && !*end ? others_of(p, a, w, r, (int) many) : NULL;
+
+        if (!others)
+            continue;
+        limits_add(l, (struct limit_try) {
+                          .a = a,
+                          .beside = others,
+                          .n_beside = (int) many,
+                          .words = arena_printf(p->scratch,
+                                                "the same values, after %ld more row%s like that",
+                                                many, many == 1 ? "" : "s")});
+        n++;
+    }
+}
+
 void limits_add_awkward(struct proof *p, const struct app_statement *a, int state, struct limits *l)
 {
     const struct query *q = a->q;
@@ -205,6 +267,8 @@ void limits_add_awkward(struct proof *p, const struct app_statement *a, int stat
             continue;
         if (w->verb == VERB_UPDATE)
             add_singles(p, a, state, w, r, l);
+        if (w->verb == VERB_INSERT && a->q->facts.n_writes == 1)
+            add_many(p, a, w, r, l);
         if (!l->acts)
             continue;
         if (w->verb != VERB_DELETE)

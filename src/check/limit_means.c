@@ -1,4 +1,5 @@
 /* What a step is about that may restrict writes: which tables, and which values it names. */
+#include "check/changed.h"
 #include "check/limits.h"
 #include "check/words.h"
 
@@ -98,8 +99,9 @@ static bool is_view_check(const struct sql_stmt *s)
 
 bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s)
 {
-    static const char *const kinds[] = {"UNIQUE", "ADD CONSTRAINT", "TYPE",      "TRIGGER",
-                                        "RULE",   "POLICY",         "ROW LEVEL", NULL};
+    static const char *const kinds[] = {"UNIQUE", "ADD CONSTRAINT", "ALTER CONSTRAINT",
+                                        "TYPE",   "TRIGGER",        "RULE",
+                                        "POLICY", "ROW LEVEL",      NULL};
 
     if (is_everywhere(p, s))
         return true;
@@ -125,27 +127,37 @@ bool limits_restricts(const struct proof *p, const struct task *t, const struct 
 
 /* ---- which values -------------------------------------------------------------------------------------------- */
 
-/* Of the functions, domains, views, triggers and tables with policies that it names. */
-static bool add_bodies(struct proof *p, struct limits *l, struct err *err)
+const char *limits_named(struct proof *p, const struct sql_mentions *said)
 {
     AUTO(str) names = {0};
-    const char *arg;
-    struct wire_result r = {0};
+
+    str_addc(&names, '{');
+    for (int i = 0; i < said->names.n; i++) {
+        str_add(&names, i ? "," : "");
+        sql_element(&names, said->names.items[i].s);
+    }
+    str_addc(&names, '}');
+    return arena_strdup(p->scratch, str_text(&names));
+}
+
+bool limits_bodies(struct proof *p, const char *names, struct wire_result *out, struct err *err)
+{
     struct wire_op op = {.kind = WIRE_RUN,
                          .sql = sql_select_bodies,
-                         .args = &arg,
+                         .args = &names,
                          .n_args = 1,
                          .keep_rows = true,
                          .sync = true};
 
-    str_addc(&names, '{');
-    for (int i = 0; i < l->said.names.n; i++) {
-        str_add(&names, i ? "," : "");
-        sql_element(&names, l->said.names.items[i].s);
-    }
-    str_addc(&names, '}');
-    arg = str_text(&names);
-    if (!wire_run(p->root, p->scratch, &op, 1, &r, err))
+    return wire_run(p->root, p->scratch, &op, 1, out, err);
+}
+
+/* Of all that it names. */
+static bool add_bodies(struct proof *p, struct limits *l, struct err *err)
+{
+    struct wire_result r = {0};
+
+    if (!limits_bodies(p, limits_named(p, &l->said), &r, err))
         return false;
     for (int i = 0; r.ok && r.cell && i < r.n_rows; i++)
         if (r.cell[i][0])
@@ -194,6 +206,7 @@ bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
     l->judges = l->sync != NULL;
     for (int i = 0; s && i < s->n_stmts; i++) {
         sql_mentions_add(p->scratch, s->stmts[i].sql, &l->said);
+        l->hides |= is_view_check(&s->stmts[i]);
         l->drops |= is_any(s->stmts[i].kind, dropping) || limits_is_opaque(&s->stmts[i]);
         l->acts |= l->drops || is_any(s->stmts[i].kind, acting);
         l->judges |= is_any(s->stmts[i].kind, judging) || limits_is_opaque(&s->stmts[i]);
@@ -208,5 +221,6 @@ bool limits_read(struct proof *p, int state, struct limits *l, struct err *err)
     if (l->sync)
         add_sync(p, l);
     l->longest = longest_of(&l->said);
-    return true;
+    l->detached = trial_detached(p, state);
+    return limits_read_domains(p, state, l, err);
 }

@@ -226,21 +226,24 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
     return true;
 }
 
-/* Not by the statement itself, and named by the restriction. */
+/* Named by the restriction. What the statement itself writes counts for a trigger only: it knows what was there before. */
 static bool is_beside(const struct limits *l, const struct fact_write *w,
                       const struct cat_relation *r, const struct cat_column *c)
 {
     return !c->is_generated && !c->is_identity && !cat_is_in_key(r, c) &&
-           text_list_has(&l->said.names, c->name) && !text_list_has(&w->columns, c->name);
+           text_list_has(&l->said.names, c->name) &&
+           (l->acts || !text_list_has(&w->columns, c->name));
 }
 
+/* own: the column that the prelude changes, where the statement writes it: then only what it gives this one; or NULL. */
 static void copy_tries(struct limits *l, int first, int upto, const struct cat_relation *of,
-                       const char *prelude)
+                       const char *own, const char *prelude)
 {
     for (int i = first; i < upto; i++) {
         struct limit_try t = l->tries[i];
 
-        if (t.from || t.prelude || !text_list_has(&l->said.names, t.column))
+        if (t.from || t.prelude || !text_list_has(&l->said.names, t.column) ||
+            (own && strcmp(t.column, own) != 0))
             continue;
         t.prelude = prelude;
         t.of = of;
@@ -263,13 +266,13 @@ void limits_add_beside(struct proof *p, const struct app_statement *a, int state
             !limits_hold(p, state, r, NULL))
             continue;
         for (int c = 0; c < r->n_columns; c++) {
-            const char *values[LIMIT_VALUES];
+            const char *values[LIMIT_VALUES], *name = r->columns[c].name;
+            const char *own = text_list_has(&w->columns, name) ? name : NULL;
             int n = is_beside(l, w, r, &r->columns[c])
                         ? limit_values_named(p, l, r, &r->columns[c], values)
                         : 0;
             for (int v = 0; v < n && v < BESIDE; v++)
-                copy_tries(l, first, upto, r,
-                           limits_change_sql(p, r, r->columns[c].name, values[v]));
+                copy_tries(l, first, upto, r, own, limits_change_sql(p, r, name, values[v]));
         }
     }
 }
@@ -332,7 +335,7 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
     const char *path = p->sessions[q->session].search_path;
     const struct cat_relation *of = t->from ? t->from : t->of,
                               *now = of ? cat_by_oid(&p->now, of->oid) : NULL;
-    int room = 10 + 2 * (now ? now->n_triggers : 0);
+    int room = 10 + 2 * (now ? now->n_triggers : 0) + t->n_beside;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
     struct arg_set set = {t->args ? t->args : q->sets[0].values, q->sets[0].n, false};
@@ -349,14 +352,19 @@ bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_res
     if (q->clears)
         ops_add(&o, q->clears, NULL, false, false);
     add_change(p, t, &o);
+    int first = o.n;
+    for (int i = 0; i < t->n_beside; i++)
+        ops_add(&o, q->sql, &t->beside[i], false, false);
     int own = ops_add(&o, q->sql, &set, false, false);
     ops_add(&o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
     ops_add(&o, "ROLLBACK", NULL, false, true);
     if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err))
         return false;
-    *out = r[own].ok ? r[own + 1] : r[own];
+    while (first < own && r[first].ok)
+        first++;
+    *out = r[own].ok ? r[own + 1] : r[first]; /* what comes behind one that fails is skipped */
     out->affected = r[own].affected;
-    out->skipped = r[own].skipped;
+    out->skipped = r[first].skipped;
     out->ok = out->ok && (t->worked || r[own].affected > 0);
     return true;
 }

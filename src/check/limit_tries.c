@@ -120,7 +120,7 @@ void limits_add_own(struct proof *p, const struct app_statement *a, int state, s
 {
     const struct query *q = a->q;
 
-    for (int i = 0; i < q->facts.n_writes && l->drops; i++) {
+    for (int i = 0; i < q->facts.n_writes && (l->drops || l->hides); i++) {
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);

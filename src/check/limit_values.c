@@ -1,4 +1,5 @@
 /* Values at the limits of what a statement may be given. */
+#include "check/changed.h"
 #include "check/limits.h"
 #include "check/types.h"
 
@@ -296,6 +297,8 @@ int limit_values(struct proof *p, const struct limits *l, const struct cat_relat
     const char *awkward[AWKWARD_VALUES];
     int n = l->judges ? limit_values_awkward(p, l, c, awkward) : 0;
 
+    if (l->detached && trial_bound_value(p, l->detached, c))
+        put(&v, trial_bound_value(p, l->detached, c));
     put_usual(p, l, r, c, &v);
     for (int i = 0; i < n; i++)
         put(&v, awkward[i]);

@@ -41,12 +41,13 @@ static bool run_try(struct proof *p, const struct limits *l, const struct limit_
                     struct wire_result *out, uint64_t *answer, struct err *err)
 {
     *answer = 0;
-    if (t->from || t->prelude)
+    if (t->from || t->prelude || t->n_beside > 0)
         return limits_run_rows(p, t, out, err);
     struct query copy = *t->a->q;
     struct arg_set set = {t->args, copy.sets[0].n, false};
     bool reached = false;
 
+    limits_share(p, &copy, t->args);
     copy.sets = &set;
     if (!probe_run(p, &copy, out, &reached, l->acts ? answer : NULL, err))
         return false;
@@ -96,17 +97,19 @@ static const char *beside_words(struct proof *p, const struct limit_try *t)
 
 static const char *what_words(struct proof *p, const struct limit_try *t)
 {
-    return t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
-                   : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
+    return t->is_reached ? arena_printf(p->a, "$%d", t->param)
+           : t->from ? arena_printf(p->a, "\"%s\" of the rows of \"%s\"", t->column, t->from->name)
+                     : arena_printf(p->a, "$%d (\"%s\")", t->param, t->column);
 }
 
 /* "with $2 ("a") = 'x'": with what it is run. */
 static const char *with_words(struct proof *p, const struct limit_try *t)
 {
-    return t->words    ? arena_printf(p->a, "with %s", t->words)
-           : t->column ? arena_printf(p->a, "with %s = %s%s", what_words(p, t), value_words(p, t),
-                                      beside_words(p, t))
-                       : "with the values that it has by itself";
+    return t->words ? arena_printf(p->a, "with %s", t->words)
+           : t->column
+               ? arena_printf(p->a, "with %s = %s%s", what_words(p, t), value_words(p, t),
+                              beside_words(p, t))
+               : arena_printf(p->a, "with the values that it has by itself%s", beside_words(p, t));
 }
 
 /* The step that restricts what the trigger writes. */
@@ -156,6 +159,9 @@ static const char *way_of_try(const struct limit_try *t, const struct plan *sync
                        "foreign key do so (ON DELETE)"
            : strcmp(r->sqlstate, "23505") == 0 ? UNIQUE_WAY
                "; or give -- args: rows that differ in the column"
+           : t->n_beside > 0
+               ? "let the limit come when no live release writes without knowing it, or count only "
+                 "what later releases write"
            : t->words ? "let what the step makes take such rows (COALESCE, NULLIF, left(), a "
                         "condition), or "
                         "let the statement keep clear of them in a release before this one"
@@ -259,14 +265,19 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
             continue;
         if (a->q->runs && a->q->n_sets > 0 && app_is_live_from(p, a, state) &&
             !p->t.releases[a->release].is_projected) {
+            int own = l->n;
             limits_add_own(p, a, state, l);
             int first = l->n;
             limits_add_tries(p, a, state, l);
-            if (!limits_show(p, a, state, first, l, err))
+            if (!limits_show(p, a, state, l->hides ? own : first, l, err))
                 return false;
             limits_add_beside(p, a, state, first, l);
             limits_add_pairs(p, a, state, l);
             limits_add_awkward(p, a, state, l);
+            limits_add_casts(p, a, state, l);
+            limits_add_calls(p, a, state, l);
+            if (!limits_add_reached(p, a, state, l, err))
+                return false;
         }
         /* With the rows that there are it may not run: two tables have the same keys. */
         if (a->q->n_sets > 0 && a->q->shape[s->from] && app_is_live_from(p, a, state) &&
@@ -305,10 +316,10 @@ static bool runs_still(struct proof *p, const struct app_statement *a, bool *out
     return true;
 }
 
-/* Of a value that is taken, unique.c tells, and by the author's own rows. */
-static bool is_of_unique(const struct query *q, const struct wire_result *r)
+/* Of a value that is taken, unique.c tells, and by the author's own rows; and of what goes in by another way. */
+static bool is_of_unique(const struct limit_try *t, const struct wire_result *r)
 {
-    return strcmp(r->sqlstate, "23505") == 0 && q->sets[0].is_given;
+    return strcmp(r->sqlstate, "23505") == 0 && (t->is_reached || t->a->q->sets[0].is_given);
 }
 
 static bool writes_restricted(const struct proof *p, const struct app_statement *a, int state)
@@ -471,7 +482,8 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
     bool is_new_side = l->sync && is_of_new_side(t, l->sync);
     bool known = false, as_before = false, is_own = false;
 
-    if (is_of_unique(t->a->q, r) || brought_spares(p, l, state, t, r))
+    if (is_of_unique(t, r) || brought_spares(p, l, state, t, r) || loosened_spares(p, state, t) ||
+        limits_never_met(p, t, r))
         return true;
     if (!limits_is_own_change(p, t, r, &is_own, err))
         return false;
@@ -482,7 +494,9 @@ static bool after_refused(struct proof *p, struct limits *l, int state, int i,
     if (as_before || (is_new_side && !known && was_told(l, i, SEVERITY_WARNING)))
         return true;
     struct finding *f = report_try(p, t, state, r);
-    if ((is_new_side && !known) || (!l->sync && is_at_the_end(t, r)))
+    /* Whether anybody still writes what a partition was for, its bound doesn't say. */
+    bool is_of_bound = l->detached && strstr(r->message, "no partition of relation");
+    if ((is_new_side && !known) || (!l->sync && is_at_the_end(t, r)) || is_of_bound)
         f->severity = SEVERITY_WARNING;
     t->is_told = true;
     t->told = f->severity;
@@ -505,8 +519,9 @@ static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
     bool is_dropped =
         r->affected < t->affected && (moves || !answer || !t->answer || answer != t->answer);
 
-    /* What it leaves with its own values is told of by itself. */
-    if (!l->acts || (moves && !only_inserts(t->a->q)) || ((moves || !t->column) && !is_dropped) ||
+    /* What it leaves with its own values is told of by itself; of what it answers changed.c tells. */
+    if (!l->acts || t->is_reached || t->a->q->facts.n_writes == 0 ||
+        (moves && !only_inserts(t->a->q)) || ((moves || !t->column) && !is_dropped) ||
         (!is_dropped && was_told(l, i, SEVERITY_NOTE)))
         return true;
     if (!does_else(p, l, i, r, answer, &differs, err))

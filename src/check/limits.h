@@ -23,13 +23,16 @@ struct limit_try {
         prelude; /* run before, as the owner: makes a row of ours one that it finds; NULL: nothing */
     const struct cat_relation *of; /* whose rows the prelude changes */
     bool fires;                    /* the prelude is for the new triggers as well: a sync's */
+    bool is_reached;               /* the parameter goes to a table by a trigger or a function */
     const char *words;             /* what is said of it instead of column and value; NULL: these */
-    bool worked;                   /* before the step */
-    long long affected;            /* rows, then; */
-    uint64_t answer;               /* and what it left, where that is compared; 0: not known */
-    bool is_told;                  /* of what came of it */
-    enum severity told;            /* how bad that is */
-    bool is_endless; /* with it, or one before, the statement doesn't end: no more are tried */
+    const struct arg_set *beside;  /* rows with these go in before; */
+    int n_beside;
+    bool worked;        /* before the step */
+    long long affected; /* rows, then; */
+    uint64_t answer;    /* and what it left, where that is compared; 0: not known */
+    bool is_told;       /* of what came of it */
+    enum severity told; /* how bad that is */
+    bool is_endless;    /* with it, or one before, the statement doesn't end: no more are tried */
 };
 
 struct limits {
@@ -40,6 +43,10 @@ struct limits {
     bool acts;  /* it may do anything: a trigger, a rule, a policy */
     bool
         drops; /* of these, what may leave out a row that is written: no policy, which refuses or hides it */
+    bool hides; /* a view's rows may be refused for what they show: its check option */
+    const struct cat_relation *detached; /* a partition; NULL: none */
+    struct limit_domain *domains;        /* that it alters; see limit_casts.c */
+    int n_domains;
     struct sql_mentions said; /* by what makes the state, and by functions that it calls */
     struct limit_try *tries;
     int n;
@@ -63,7 +70,7 @@ bool limits_add(struct limits *l, struct limit_try t);
 bool limits_add_try(struct proof *p, const struct app_statement *a, int param, const char *column,
                     const char *value, struct limits *l);
 void limits_add_tries(struct proof *p, const struct app_statement *a, int state, struct limits *l);
-/* As it is, where what the step makes may drop whatever is written. */
+/* As it is, where what the step makes may drop or refuse whatever is written. */
 void limits_add_own(struct proof *p, const struct app_statement *a, int state, struct limits *l);
 /* Says which statements there was no room for, from `cut` on. */
 void limits_report_cut(struct proof *p, int state, const struct app_statement *cut, int most);
@@ -85,6 +92,26 @@ const char *limits_change_sql(struct proof *p, const struct cat_relation *r, con
 /* As the owner: whoever runs it may not be allowed to change the rows that it reads. */
 bool limits_run_rows(struct proof *p, const struct limit_try *t, struct wire_result *out,
                      struct err *err);
+
+/* limit_reach.c: each parameter of a statement that comes to write a restricted table by a trigger, a rule or a function. */
+bool limits_add_reached(struct proof *p, const struct app_statement *a, int state, struct limits *l,
+                        struct err *err) MUST_CHECK;
+
+/* limit_shared.c */
+
+/* The statements before the query, a copy of one whose own values are still its first set, get what the try gives it by
+ * a name that they have as well. */
+void limits_share(struct proof *p, struct query *q, const char *const *args);
+
+/* Refused by a foreign key that waited for the end of the transaction, where no statement makes the row that it points at
+ * later: then it was refused there. */
+bool limits_never_met(const struct proof *p, const struct limit_try *t,
+                      const struct wire_result *refused);
+
+/* loosened.c */
+
+/* Could nobody write the try's value before the phase of the state began? */
+bool loosened_spares(const struct proof *p, int state, const struct limit_try *t);
 
 /* limit_keys.c */
 
@@ -113,6 +140,15 @@ int limit_values_awkward(struct proof *p, const struct limits *l, const struct c
 void limits_add_awkward(struct proof *p, const struct app_statement *a, int state,
                         struct limits *l);
 
+/* limit_calls.c: parameters of a function that the step makes anew, so that it refuses some. */
+void limits_add_calls(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+
+/* limit_casts.c */
+
+bool limits_read_domains(struct proof *p, int state, struct limits *l, struct err *err) MUST_CHECK;
+/* What a parameter brings to a domain of the step, whatever it goes to. */
+void limits_add_casts(struct proof *p, const struct app_statement *a, int state, struct limits *l);
+
 /* limit_values.c */
 
 const char *limit_text(struct proof *p, int length);
@@ -132,7 +168,12 @@ int limit_values_named(struct proof *p, const struct limits *l, const struct cat
 
 /* May the statement restrict what is written to the table that it names, or to others? */
 bool limits_may_restrict(const struct proof *p, const struct sql_stmt *s);
-/* Sets longest, judges, acts, said; the state is about to be made. */
+/* The names that it says, as an array. */
+const char *limits_named(struct proof *p, const struct sql_mentions *said);
+/* The texts of functions, domains, views, triggers and tables with policies that are called so: one to a row. */
+bool limits_bodies(struct proof *p, const char *names, struct wire_result *out,
+                   struct err *err) MUST_CHECK;
+/* Sets longest, judges, acts, said, domains; the state is about to be made. */
 bool limits_read(struct proof *p, int state, struct limits *l, struct err *err) MUST_CHECK;
 
 #endif

@@ -127,8 +127,8 @@ bool numbers_state(struct proof *p, int state, struct err *err)
             r ? cat_column_number(r, (int) strtol(all.cell[i][2], NULL, 10)) : NULL;
         const char *next = NULL;
 
-        if (!s || !c || (!sets && cat_by_oid(&p->before, s->oid)) ||
-            !cat_by_oid(&p->before, r->oid) || s->increment < 1 ||
+        /* A new table has no rows of ours yet: what it has, the step has put there. */
+        if (!s || !c || (!sets && cat_by_oid(&p->before, s->oid)) || s->increment < 1 ||
             !(c->is_identity || c->fallback) || !is_single_key(r, c))
             continue;
         if (!next_number(p, s, r, c, &next, err))

@@ -14,14 +14,41 @@ const char *policies_words(struct proof *p, const struct cat_relation *r)
     return all.len ? arena_strdup(p->a, str_text(&all)) : "no policy, which shows no row";
 }
 
-static bool holds_for(const struct cat_named *policy, const char *role)
+const struct cat_relation *policies_holder(const struct catalogue *c, const struct cat_relation *r,
+                                           unsigned oid)
 {
-    const char *at = policy->roles ? strstr(policy->roles, role) : NULL;
+    for (int depth = 0; r->kind == 'v' && r->is_invoker && depth < 8; depth++) {
+        const struct cat_relation *next = r->n_uses == 1 ? cat_by_oid(c, r->uses[0]) : NULL;
+
+        for (int i = 0; !next && i < r->n_uses; i++)
+            next = r->uses[i] == oid ? cat_by_oid(c, oid) : NULL;
+        if (!next)
+            break;
+        r = next;
+    }
+    return r;
+}
+
+/* Each between two line ends. */
+static bool has_role(const char *roles, const char *role)
+{
+    const char *at = roles ? strstr(roles, role) : NULL;
     size_t n = strlen(role);
 
     while (at && (at[-1] != '\n' || at[n] != '\n'))
         at = strstr(at + 1, role);
-    return !policy->roles || at;
+    return at != NULL;
+}
+
+static bool holds_for(const struct cat_named *policy, const char *role)
+{
+    return !policy->roles || has_role(policy->roles, role);
+}
+
+bool policies_are_passed(const struct catalogue *before, const struct catalogue *now,
+                         const char *role)
+{
+    return has_role(before->passers, role) && has_role(now->passers, role);
 }
 
 /* "true", or "(a IS NOT NULL)" of a column that always is. */

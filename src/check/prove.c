@@ -117,7 +117,8 @@ static bool replay_all(struct proof *p, struct err *err)
         left_behind_state(p, s);
         if (!unique_state(p, s, err) || !resolve_state(p, s, err) ||
             !first_defaults_state(p, s, err) || !answers_state(p, s, since, err) ||
-            !returned_state(p, s, err) || !children_state(p, s, err))
+            !returned_state(p, s, err) || !children_state(p, s, err) ||
+            !left_reading_state(p, s, err))
             return false;
         if (!writes_probe(p, s, err) || !verify_state(p, s, err))
             return false;
@@ -169,6 +170,7 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     p->in_place = arena_array(p->a, bool, p->t.n_states);
     p->forgot = arena_array(p->a, bool, p->t.n_states);
     p->told_unique = arena_array(p->a, bool, p->t.n_states);
+    cache_begin(p);
     bool ok = app_load(p, problems, err);
     /* What loading tells of was told the first time. */
     if (is_first)
@@ -178,10 +180,8 @@ static bool prove_once(struct proof *p, bool is_first, int *n_loaded, bool *agai
     note_begins(p);
     p->rows_print = arena_array(p->a, uint64_t, p->t.n_states);
     p->stale = arena_array(p->a, bool, p->n_app + 1);
-    if (ok) {
-        cache_begin(p);
+    if (ok)
         cache_read_ahead(p);
-    }
     ok = ok && shadow_ready(p->shadow, err);
     cache_of_server(p);
     ok = ok && (!is_first || load_baseline(p, err)) && replay_all(p, err);

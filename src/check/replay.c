@@ -163,7 +163,7 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
 {
     struct wire_result r = {0};
     const char *why = NULL;
-    bool in_place = false, any = false;
+    bool in_place = false, any = false, is_unfilled = false;
     int failed = -1;
 
     if (!step_is_for_shadow(p, s))
@@ -186,7 +186,9 @@ static bool apply_step(struct proof *p, int state, const struct step *s, struct 
         if (any && !run_step(p, state, s, &r, &failed, err))
             return false;
     }
-    if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) &&
+    if (failed >= 0 && is_about_rows(&r) && !unfilled_is(p, state, &r, &is_unfilled, err))
+        return false;
+    if (failed >= 0 && failed < s->n_stmts && is_about_rows(&r) && !is_unfilled &&
         !is_not_null_without_default(&s->stmts[failed], &r)) {
         if (!forget_rows(p, s, &r, &any, err))
             return false;
@@ -422,10 +424,10 @@ static bool open_database(struct proof *p, struct err *err)
     /* The first session in a new database is dear. The others come while it works, and find there what it has
      * cached for them. */
     return shadow_database(p->shadow, CHECK_DATABASE, p->origin, err) &&
-           wire_open(p->shadow, &root, &p->root, err) &&
+           wire_begin(p->shadow, &root, &p->root, err) &&
            wire_begin(p->shadow, &owner, &p->owner, err) &&
-           wire_begin(p->shadow, &seeds, &p->seeder, err) && catalogue_prepare(p->root, err) &&
-           wire_settle(&p->owner, err) &&
+           wire_begin(p->shadow, &seeds, &p->seeder, err) && wire_settle(&p->root, err) &&
+           catalogue_prepare(p->root, err) && wire_settle(&p->owner, err) &&
            /* Where the functions of sync triggers live. Not as superuser: the baseline's triggers on events would run
             * as that. */
            wire_exec(p->owner, p->scratch, "CREATE SCHEMA IF NOT EXISTS phasegate", false, &r, err);
@@ -480,6 +482,21 @@ static bool fill_past(struct proof *p, struct err *err)
     return true;
 }
 
+/* Where the statement stands that the server is still at. */
+static bool place_busy(const struct proof *p, struct err *err)
+{
+    enum { ENOUGH = 200 };
+
+    for (int i = 0; strcmp(err->sqlstate, "55006") == 0 && i < p->n_app; i++) {
+        const struct app_statement *a = &p->app[i];
+        const char *start = arena_strndup(p->scratch, a->q->sql, strnlen(a->q->sql, ENOUGH));
+
+        if (strstr(str_text(&err->detail), start))
+            return err_note(err, "%s:%d (%s)", a->s->sql_at.file, a->s->sql_at.line, a->s->name);
+    }
+    return false;
+}
+
 static bool start_over(struct proof *p, struct err *err)
 {
     sessions_close(p);
@@ -487,11 +504,11 @@ static bool start_over(struct proof *p, struct err *err)
     wire_close(p->owner);
     wire_close(p->seeder);
     p->root = p->owner = p->seeder = NULL;
-    p->n_hidden = p->n_born = 0;
+    p->n_hidden = p->n_born = p->n_loosened = 0;
     p->n_rows++;
     p->state = 0;
     if (p->database && !shadow_drop(p->shadow, CHECK_DATABASE, err))
-        return false;
+        return place_busy(p, err);
     p->n_seeds = p->n_empty = 0;
     /* Roles that earlier steps make are theirs to make: the sessions of releases come after them. */
     if (!open_database(p, err) || !earlier_run(p, err) || !sessions_begin(p, err) ||
@@ -553,6 +570,7 @@ static bool step_to(struct proof *p, int state, struct err *err)
         !limits_after(p, state, limits, err) || !effects_after(p, state, effects, err))
         return false;
     note_births(p, s);
+    loosened_note(p, s);
     p->told[state] = true;
     return true;
 }

@@ -123,18 +123,45 @@ static bool is_denied(const struct outcome *o, const char *message)
     return o && !o->ok && strcmp(o->sqlstate, "42501") == 0 && strcmp(o->message, message) == 0;
 }
 
-/* Of all its role's statements that are refused alike in the state. */
-static unsigned rights_lacked(const struct proof *p, const struct app_statement *a,
-                              const char *message, const char *name, int state)
+/* What a function or a trigger was about to do to the table, as the server says it. 0: it was the statement itself. */
+static unsigned rights_within(struct proof *p, const struct outcome *o, const char *table)
 {
-    unsigned rights = rights_of(a->q, name);
+    static const char says[] = "SQL statement \"";
+    const char *at = o && o->context ? strstr(o->context, says) : NULL;
+    const char *end = at ? strstr(at + sizeof says - 1, "\"\n") : NULL;
+
+    if (!at)
+        return 0;
+    at += sizeof says - 1;
+    struct query within = {
+        .sql = arena_strndup(p->scratch, at, end ? (size_t) (end - at) : strlen(at))};
+    const struct statement s = {.dollar_sql = within.sql};
+
+    statement_facts(p->scratch, &s, &within.facts);
+    return within.facts.parsed ? rights_of(&within, table) : 0;
+}
+
+static unsigned rights_asked(struct proof *p, const struct query *q, const char *message,
+                             const char *table, int state)
+{
+    const struct outcome *o = is_denied(q->run[state], message) ? q->run[state] : q->plan[state];
+    unsigned within = rights_within(p, o, table);
+
+    return within ? within : rights_of(q, table);
+}
+
+/* Of all its role's statements that are refused alike in the state. */
+static unsigned rights_lacked(struct proof *p, const struct app_statement *a, const char *message,
+                              const char *name, int state)
+{
+    unsigned rights = rights_asked(p, a->q, message, name, state);
 
     for (int i = 0; i < p->n_app; i++) {
         const struct query *q = p->app[i].q;
 
         if (q && is_same_role(p, a->q, q) &&
             (is_denied(q->plan[state], message) || is_denied(q->run[state], message)))
-            rights |= rights_of(q, name);
+            rights |= rights_asked(p, q, message, name, state);
     }
     return rights;
 }
@@ -218,6 +245,20 @@ static bool revokes(const struct proof *p, int state)
     return false;
 }
 
+/* Made by this step, which takes EXECUTE from everybody as well: what it lacks is a GRANT. */
+static bool makes_routine(const struct proof *p, int state, const char *kind)
+{
+    const struct task *t = p->t.states[state].task;
+
+    if (strcmp(kind, "function") != 0 && strcmp(kind, "procedure") != 0)
+        return false;
+    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+        if (strncmp(t->step->stmts[i].kind, "CREATE", 6) == 0 &&
+            strcasestr(t->step->stmts[i].kind, kind))
+            return true;
+    return false;
+}
+
 static const char *way_of_revoke(struct proof *p, const struct app_statement *a, const char *right,
                                  int state)
 {
@@ -242,7 +283,7 @@ const char *rights_way(struct proof *p, const struct app_statement *a, const str
                    ? way
                    : way_of_owner(p, a, f->message);
     right = right_of(p, a, f->message, rights_lacked(p, a, f->message, name, state), state);
-    if (revokes(p, state))
+    if (revokes(p, state) && !makes_routine(p, state, kind))
         return way_of_revoke(p, a, right, state);
     *or_later = false;
     return arena_printf(p->a, "%s lacks the right: GRANT %s TO %s, in this step", role_of(p, a),

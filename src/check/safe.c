@@ -7,6 +7,15 @@ void safe_note(struct proof *p, const struct app_statement *a, int state, const 
     p->silenced[p->n_silenced++] = (struct limited) {a, state, (int) (f - p->report->findings)};
 }
 
+bool safe_has(const struct proof *p, const struct app_statement *a, int state, const char *rule)
+{
+    for (int i = 0; i < p->n_silenced; i++)
+        if (p->silenced[i].a == a && p->silenced[i].state == state &&
+            strcmp(p->report->findings[p->silenced[i].finding].rule->id, rule) == 0)
+            return true;
+    return false;
+}
+
 bool safe_is_other_refusal(const struct query *q, int a, int b)
 {
     const struct outcome *x = failure_at(q, a), *y = failure_at(q, b);
@@ -139,11 +148,6 @@ struct safe_known {
     enum level level;
     const char *sqlstate, *message, *safe;
 };
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
 
 const char *safe_from(struct proof *p, int culprit, enum level level, const struct outcome *why)
 {

@@ -28,6 +28,15 @@ const char *seed_value(const struct seed *s, const char *column)
     return NULL;
 }
 
+static const char **copy_row(struct proof *p, const struct cat_relation *r, const char **cells)
+{
+    const char **values = arena_array(p->a, const char *, r->n_columns + 1);
+
+    for (int i = 0; i < r->n_columns; i++)
+        values[i] = arena_strdup(p->a, cells[i]);
+    return values;
+}
+
 static struct seed *seed_add(struct proof *p, const struct cat_relation *r, const char **cells)
 {
     if (p->n_seeds == p->cap_seeds) {
@@ -37,11 +46,7 @@ static struct seed *seed_add(struct proof *p, const struct cat_relation *r, cons
         p->cap_seeds = cap;
     }
     struct seed *s = &p->seeds[p->n_seeds++];
-    *s = (struct seed) {.relation = r->oid,
-                        .shape = r,
-                        .values = arena_array(p->a, const char *, r->n_columns + 1)};
-    for (int i = 0; i < r->n_columns; i++)
-        s->values[i] = arena_strdup(p->a, cells[i]);
+    *s = (struct seed) {.relation = r->oid, .shape = r, .values = copy_row(p, r, cells)};
     return s;
 }
 
@@ -159,6 +164,22 @@ static const struct seed *seed_nth(const struct proof *p, unsigned relation, int
             n--;
         }
     return found;
+}
+
+const char *seed_other_parents_value(const struct proof *p, const struct cat_relation *r,
+                                     const struct cat_column *col)
+{
+    for (int i = 0; i < r->n_constraints; i++) {
+        const struct cat_constraint *k = &r->constraints[i];
+        const struct seed *s =
+            k->type == 'f' && k->other != r->oid ? seed_nth(p, k->other, 2) : NULL;
+
+        for (int m = 0; s && m < k->n_columns; m++)
+            for (int c = 0; k->columns[m] == col->number && c < s->shape->n_columns; c++)
+                if (s->shape->columns[c].number == k->other_columns[m])
+                    return s->second ? s->second[c] : s->values[c];
+    }
+    return NULL;
 }
 
 /* The parent's value, where a foreign key says so. Each row has a parent of its own: where there may be one child
@@ -401,8 +422,8 @@ static bool make_all(struct proof *p, const struct cat_relation **tables, int n,
     return true;
 }
 
-/* Its columns, and whether there are more than a few. */
-static const char *first_row_sql(struct proof *p, const struct cat_relation *r)
+/* Its columns, and whether there are more than a few; of two rows, where there are as many. */
+static const char *first_rows_sql(struct proof *p, const struct cat_relation *r)
 {
     AUTO(str) sql = {0};
 
@@ -415,7 +436,7 @@ static const char *first_row_sql(struct proof *p, const struct cat_relation *r)
     sql_qualified(&sql, r->schema, r->name);
     str_addf(&sql, " OFFSET %d) FROM ", FEW_ROWS);
     sql_qualified(&sql, r->schema, r->name);
-    str_add(&sql, " LIMIT 1");
+    str_add(&sql, " LIMIT 2");
     return arena_strdup(p->scratch, str_text(&sql));
 }
 
@@ -428,7 +449,7 @@ static bool find_rows(struct proof *p, const struct cat_relation **tables, int *
 
     for (int i = 0; i < *n; i++)
         ops[i] = (struct wire_op) {
-            .kind = WIRE_RUN, .sql = first_row_sql(p, tables[i]), .keep_rows = true, .sync = true};
+            .kind = WIRE_RUN, .sql = first_rows_sql(p, tables[i]), .keep_rows = true, .sync = true};
     if (*n > 0 && !wire_run(p->seeder, p->scratch, ops, *n, results, err))
         return false;
     for (int i = 0; i < *n; i++) {
@@ -438,6 +459,8 @@ static bool find_rows(struct proof *p, const struct cat_relation **tables, int *
             struct seed *s = seed_add(p, tables[i], results[i].cell[0]);
             s->is_found = true;
             s->is_many = *results[i].cell[0][tables[i]->n_columns] == 't';
+            if (results[i].n_rows > 1)
+                s->second = copy_row(p, tables[i], results[i].cell[1]);
         }
     }
     *n = empty;

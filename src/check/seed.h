@@ -23,6 +23,9 @@ struct row row_start(struct proof *p, const struct cat_relation *r, int variant)
 /* A foreign key's value of the nth row, 1-based; NULL: it's none, or nobody has made the parent. */
 const char *seed_parents_value(struct proof *p, const struct cat_relation *r,
                                const struct cat_column *col, int nth);
+/* The same of a row that isn't the first, where there is one; a row of the same table is no other parent. */
+const char *seed_other_parents_value(const struct proof *p, const struct cat_relation *r,
+                                     const struct cat_column *col);
 /* Does the plan's expand add the column? */
 bool plan_makes_column(const struct plan *plan, const struct cat_relation *r, const char *column);
 /* Does a plan make and fill this column? A row from before the plan has nothing in it. */

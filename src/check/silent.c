@@ -25,11 +25,6 @@ static const struct cat_relation *is(const struct look *l, const struct fact_rel
     return cat_find(&l->p->now, l->path, f->schema, f->name);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool has_insert_trigger(const struct cat_relation *r)
 {
     for (int i = 0; i < r->n_triggers; i++)
@@ -369,10 +364,27 @@ static void look_at_whole_row(struct look *l, const struct fact_rel *f)
         found->severity = SEVERITY_ERROR;
 }
 
+static void look_at_policies(struct look *l, const struct fact_rel *f,
+                             const struct cat_relation *named_before,
+                             const struct cat_relation *named_now)
+{
+    const char *role = l->p->sessions[l->a->q->session].role;
+    const struct cat_relation *before =
+        policies_holder(&l->p->before, named_before, named_now->oid);
+    const struct cat_relation *now = policies_holder(&l->p->now, named_now, before->oid);
+
+    if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
+        !policies_are_passed(&l->p->before, &l->p->now, role) &&
+        !policies_same(before, now, f, role))
+        add(l, "row-visibility-changed",
+            arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
+                         f->name, role),
+            rights_way_to_see(l->p, l->a, before, now));
+}
+
 static void look_at_rel(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
-    const char *role = l->p->sessions[l->a->q->session].role;
 
     if (!before || !now)
         return;
@@ -391,12 +403,7 @@ static void look_at_rel(struct look *l, const struct fact_rel *f)
             arena_printf(l->p->a, "\"%s\" was %s.%s and is %s.%s now, by the search_path", f->name,
                          before->schema, before->name, now->schema, now->name),
             "write the schema in front of the name, in a release before this one");
-    if (role && strcmp(role, now->owner) != 0 && !(f->is_target && f->verb == VERB_INSERT) &&
-        !policies_same(before, now, f, role))
-        add(l, "row-visibility-changed",
-            arena_printf(l->p->a, "row level security of \"%s\" changes which rows %s sees",
-                         f->name, role),
-            rights_way_to_see(l->p, l->a, before, now));
+    look_at_policies(l, f, before, now);
 }
 
 /* Is the nth column another one than it was? More of them behind the others move none. */
@@ -485,6 +492,8 @@ static void look_at_meaning(struct look *l, const struct fact_rel *f)
 {
     const struct cat_relation *before = was(l, f), *now = is(l, f);
 
+    if (safe_has(l->p, l->a, l->state, "session-meaning-changed"))
+        return;
     for (int i = 0; before && now && i < before->n_columns; i++) {
         const struct cat_column *b = &before->columns[i], *n = cat_column(now, b->name);
         const char *what = NULL;

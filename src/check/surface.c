@@ -1,4 +1,5 @@
 /* What a query touches: it is asked again when that changes, and only then. */
+#include "check/words.h"
 #include "check/work.h"
 
 #include <stdlib.h>
@@ -60,6 +61,20 @@ static bool acts_on_children(const struct cat_constraint *k)
 
 static void add_relation(struct surface *s, const struct cat_relation *r, bool written);
 
+/* Prints know types by their names: another one of the same name is another one for whoever holds a statement. */
+static bool has_swapped_type(const struct proof *p, const struct cat_relation *r)
+{
+    const struct cat_relation *was = cat_by_oid(&p->baseline, r->oid);
+
+    for (int i = 0; was && i < r->n_columns; i++) {
+        const struct cat_column *c = &r->columns[i], *b = cat_column_number(was, c->number);
+
+        if (b && b->type != c->type && strcmp(b->type_text, c->type_text) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A row that is written meets its parents and its children; a trigger may meet anything. */
 static void add_written(struct surface *s, const struct cat_relation *r)
 {
@@ -89,6 +104,7 @@ static void add_relation(struct surface *s, const struct cat_relation *r, bool w
         return;
     s->seen[r - s->p->now.relations] = as;
     s->h = s->h * 31 + r->fingerprint + (r->kind == 'm' && r->is_populated);
+    s->h += has_swapped_type(s->p, r);
     s->runs_code |= r->calls;
     if (r->calls)
         s->h = s->h * 31 + sums_of(&s->p->now)->everything;
@@ -131,6 +147,17 @@ static const struct cat_relation *named_by(const struct proof *p, const char *pa
     return cat_find(&p->now, path, arena_strndup(p->scratch, text, (size_t) (dot - text)), dot + 1);
 }
 
+/* A function may take a query as a text: crosstab(), ts_stat(), query_to_xml(). Of one word is none. */
+static uint64_t surface_in_text(const struct proof *p, const char *text)
+{
+    uint64_t h = 0;
+
+    for (int i = 0; strpbrk(text, " \t\n") && i < p->now.n_relations; i++)
+        if (has_name(text, p->now.relations[i].name))
+            h = h * 31 + surface_of(p, &p->now.relations[i], false);
+    return h;
+}
+
 uint64_t query_surface(const struct proof *p, const struct query *q)
 {
     const struct cat_sums *sums = sums_of(&p->now);
@@ -138,7 +165,7 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
     uint64_t h = p->now.others * 31 + sums->routines;
 
     if (!q->facts.parsed || q->is_run_alone || p->now.calls)
-        return sums->everything;
+        return sums->everything * 31 + sums->labels;
     for (int i = 0; i < q->facts.n_rels; i++) {
         const struct fact_rel *f = &q->facts.rels[i];
         const struct cat_relation *r = cat_find(&p->now, path, f->schema, f->name);
@@ -152,9 +179,14 @@ uint64_t query_surface(const struct proof *p, const struct query *q)
         if (own)
             h = h * 31 + sums->everything;
     }
+    /* A table's row is a type: NULL::t, t[]. */
+    for (int i = 0; i < q->facts.types.n; i++)
+        h = h * 31 + surface_of(p, named_by(p, path, q->facts.types.items[i].s), false);
     /* A constant may be meant for a regclass: nextval('orders_id_seq'). */
     for (int i = 0; i < q->facts.literals.n; i++)
         h = h * 31 + surface_of(p, named_by(p, path, q->facts.literals.items[i].s), false);
+    for (int i = 0; q->facts.functions.n > 0 && i < q->facts.literals.n; i++)
+        h = h * 31 + surface_in_text(p, q->facts.literals.items[i].s);
     return h * 31 + sums->labels;
 }
 

@@ -54,7 +54,8 @@ static bool was_unique(const struct cat_relation *before, const struct cat_index
         for (int c = 0; within && c < before->n_columns; c++)
             within = !index_has_column(b, before->columns[c].number) ||
                      index_has_column(index, before->columns[c].number);
-        if (within || (b->is_unique && b->is_valid && same_definition(b, index)))
+        if (within || (b->is_unique && b->is_valid && same_definition(b, index)) ||
+            unique_is_implied(before, b, index))
             return true;
     }
     return false;
@@ -69,7 +70,7 @@ bool unique_has_column(const struct key *k, const struct cat_column *c)
            (index_has_column(k->index, 0) && body && has_name(body, c->name));
 }
 
-/* gen_random_uuid(), nextval(): never the same twice. */
+/* gen_random_uuid(), nextval(), md5(random()::text): never the same twice. */
 static bool is_fresh(const struct query *q, const struct fact_write *w, const struct cat_column *c)
 {
     bool makes = false, is_expression = false;
@@ -81,7 +82,7 @@ static bool is_fresh(const struct query *q, const struct fact_write *w, const st
         if (strcmp(w->columns.items[i].s, c->name) == 0)
             is_expression = w->params && w->params[i] == 0 && w->literals.n > i &&
                             w->literals.items[i].s == NULL;
-    return makes && is_expression;
+    return (makes && is_expression) || text_list_has(&w->random, c->name);
 }
 
 bool unique_is_moving(const char *fallback)
@@ -355,6 +356,18 @@ static bool find_ways(struct proof *p, const struct app_statement *a, int state,
     return true;
 }
 
+static bool look_at_calls(struct proof *p, const struct app_statement *a,
+                          const struct timeline_world *w, int state, const struct key *k,
+                          struct known *known, struct err *err)
+{
+    if (!known->has_collision && !unique_collides(p, a, k, &known->collision, err))
+        return false;
+    known->has_collision = true;
+    if (known->collision.is_found)
+        report_collision(p, a, w, state, k, &known->collision);
+    return true;
+}
+
 static bool look_at(struct proof *p, const struct app_statement *a, const struct timeline_world *w,
                     int state, const struct key *k, struct known *known, struct err *err)
 {
@@ -364,6 +377,8 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
 
     if (fails || limited_has(p, a, state, SEVERITY_ERROR))
         return true;
+    if (k->is_filled)
+        return unique_knew(p, a, k) || look_at_calls(p, a, w, state, k, known, err);
     if (!find_ways(p, a, state, k, known, err))
         return false;
     for (int i = 0; !told && i < q->facts.n_writes; i++) {
@@ -374,6 +389,8 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
         if (!way.c || (!way.plan && begins))
             continue;
         bool is_fine = way.plan && sync_is_implied(p, state, k->r, k->index);
+        if (!is_fine && f->verb == VERB_INSERT && !unique_is_target(p, a, k, &is_fine, err))
+            return false;
         if (!is_fine && !(way.brings ? unique_moves_apart(p, a, k, &is_fine, err)
                                      : unique_is_kept(p, a, k, way.plan, &is_fine, err)))
             return false;
@@ -382,14 +399,7 @@ static bool look_at(struct proof *p, const struct app_statement *a, const struct
             report(p, a, w, state, k, f, &way);
         told = !is_fine && way.plan;
     }
-    if (any || begins)
-        return true;
-    if (!known->has_collision && !unique_collides(p, a, k, &known->collision, err))
-        return false;
-    known->has_collision = true;
-    if (known->collision.is_found)
-        report_collision(p, a, w, state, k, &known->collision);
-    return true;
+    return any || begins || look_at_calls(p, a, w, state, k, known, err);
 }
 
 static bool is_new(const struct proof *p, int state, const struct key *k)
@@ -416,9 +426,11 @@ static void find_keys(struct proof *p, int state, struct unique_work *work)
     work->keys = arena_array(p->scratch, struct key, most);
     for (int r = 0; r < p->now.n_relations; r++)
         for (int i = 0; i < p->now.relations[r].n_indexes; i++) {
-            const struct key k = {&p->now.relations[r], &p->now.relations[r].indexes[i], work};
+            struct key k = {&p->now.relations[r], &p->now.relations[r].indexes[i], work, false};
+            bool is_key = is_new(p, state, &k);
 
-            if (is_new(p, state, &k))
+            k.is_filled = !is_key && unique_is_filled(p, state, &k);
+            if (is_key || k.is_filled)
                 work->keys[work->n_keys++] = k;
         }
 }

@@ -10,6 +10,7 @@ struct key { /* a new index that refuses rows */
     const struct cat_relation *r;
     const struct cat_index *index;
     struct unique_work *work;
+    bool is_filled; /* it isn't new itself: see unique_is_filled */
 };
 
 struct unique_work { /* of a state */
@@ -27,12 +28,23 @@ bool unique_writes(const struct fact_write *w, const struct cat_column *c);
 /* A default that is another one in every row that leaves the column out. */
 bool unique_is_moving(const char *fallback);
 
+/* unique_implied.c: does an index that was there keep apart, by lower() and the like, what the new one does? */
+bool unique_is_implied(const struct cat_relation *before, const struct cat_index *old,
+                       const struct cat_index *index);
+
 /* What is to be done about a row whose key is taken. */
 #define UNIQUE_WAY                                                                                 \
     "let the statement itself say what is to happen then, in a release before this one: change "   \
     "the row that is there, or add none (INSERT ... SELECT ... WHERE NOT EXISTS) where one less "  \
     "is what the application wants; ON CONFLICT needs this index for its target, and without a "   \
     "target DO NOTHING loses the row without a word"
+
+/* ---- unique_filled.c ---------------------------------------------------------------------------------------------- */
+
+/* The index was there, and a new trigger may fill a column of it that stayed NULL. */
+bool unique_is_filled(const struct proof *p, int state, const struct key *k);
+/* The statement writes what is in such an index by itself, and could meet it before. */
+bool unique_knew(const struct proof *p, const struct app_statement *a, const struct key *k);
 
 /* ---- unique_partial.c: an index over some of the rows --------------------------------------------------------- */
 
@@ -120,6 +132,8 @@ const char *unique_drop_sql(struct proof *p, const struct cat_relation *r,
 
 /* ---- unique_reach.c ------------------------------------------------------------------------------------------------- */
 
+/* May it set off something that isn't in its text: functions, triggers, rules? */
+bool unique_sets_off(const struct proof *p, const struct query *q);
 /* Does it write to the table by a trigger, a rule or a function? */
 bool unique_reaches(struct proof *p, const struct app_statement *a, const struct key *k, bool *out,
                     struct err *err) MUST_CHECK;
@@ -132,5 +146,8 @@ bool unique_is_spent(const struct app_statement *a, const struct key *k, int n);
  * through: whose sync makes the key of other columns; NULL: it is written as it is. */
 bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,
                     const struct plan *through, bool *out, struct err *err) MUST_CHECK;
+/* Its ON CONFLICT names the index: it couldn't be run before there was one, and the index refuses none of its rows. */
+bool unique_is_target(struct proof *p, const struct app_statement *a, const struct key *k,
+                      bool *out, struct err *err) MUST_CHECK;
 
 #endif

@@ -10,7 +10,8 @@
 
 #include <ctype.h>
 
-#define FIRST 20 /* variants on, for the first call */
+#define NO_SUCH_TARGET "42P10" /* of ON CONFLICT: no unique index is the one that it names */
+#define FIRST 20               /* variants on, for the first call */
 #define BATCH 40
 #define SETS 16   /* of the author's rows */
 #define SOURCES 4 /* tables */
@@ -492,6 +493,30 @@ static bool try_hidden(struct looker *l, bool *out, struct err *err)
     add_hidden(l);
     return shadow_role_become(l->p->shadow, l->p->sessions[l->a->q->session].role, err) &&
            try_more(l, out, err) && shadow_roles_return(l->p->shadow, err);
+}
+
+bool unique_is_target(struct proof *p, const struct app_statement *a, const struct key *k,
+                      bool *out, struct err *err)
+{
+    const struct query *q = a->q;
+    bool names_one = false;
+
+    *out = false;
+    for (int i = 0; i < q->facts.n_writes; i++)
+        names_one |= q->facts.writes[i].conflict_has_target;
+    if (!names_one || !unique_can_call(q) || unique_is_spent(a, k, 2))
+        return true;
+    const struct calls pair = {.sets = {q->sets[0], q->sets[0]}};
+    struct outcome_twice with = {0}, without = {0};
+
+    if (!unique_run_calls(p, a, k, &pair, 1, THE_INDEX, &without, err))
+        return false;
+    if (without.ok || !without.state || strcmp(without.state, NO_SUCH_TARGET) != 0)
+        return true;
+    if (!unique_run_calls(p, a, k, &pair, 1, NOTHING, &with, err))
+        return false;
+    *out = with.ok;
+    return true;
 }
 
 bool unique_is_kept(struct proof *p, const struct app_statement *a, const struct key *k,

@@ -221,6 +221,22 @@ int unique_named(struct proof *p, const struct key *k, const char **out, int mos
     return n;
 }
 
+/* Of rows the first: what comes before the statement may have written another version of it. */
+static const char *first_by(struct proof *p, const struct key *k)
+{
+    AUTO(str) name = {0};
+
+    for (int i = 0; i < k->r->n_indexes && !name.len; i++) {
+        const struct cat_index *index = &k->r->indexes[i];
+        bool tells_apart = index->is_unique && index->is_valid && !index->is_partial;
+
+        for (int c = 0; tells_apart && index != k->index && c < k->r->n_columns && !name.len; c++)
+            if (index_has_column(index, k->r->columns[c].number))
+                sql_ident(&name, k->r->columns[c].name);
+    }
+    return name.len ? arena_strdup(p->scratch, str_text(&name)) : "ctid";
+}
+
 const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
 {
     const char *condition = condition_of(p, k);
@@ -240,7 +256,7 @@ const char *unique_alike_sql(struct proof *p, const struct key *k, bool is_out)
             sql_ident(&sql, c->name);
             str_add(&sql, " FROM ");
             sql_qualified(&sql, k->r->schema, k->r->name);
-            str_add(&sql, " AS x ORDER BY x.ctid LIMIT 1)");
+            str_addf(&sql, " AS x ORDER BY x.%s LIMIT 1)", first_by(p, k));
         }
     }
     return sql.len ? arena_strdup(p->scratch, str_text(&sql)) : NULL;

@@ -28,8 +28,7 @@ bool unique_is_spent(const struct app_statement *a, const struct key *k, int n)
     return true;
 }
 
-/* May it set off something that isn't in its text: functions, triggers, rules? */
-static bool sets_off(const struct proof *p, const struct query *q)
+bool unique_sets_off(const struct proof *p, const struct query *q)
 {
     const char *path = p->sessions[q->session].search_path;
 
@@ -132,7 +131,7 @@ static bool ask_all(struct proof *p, int state, struct unique_work *work, struct
         const struct query *q = p->app[i].q;
         int at = (int) (q - p->queries);
 
-        if (work->reach[at].is_asked || !unique_can_call(q) || !sets_off(p, q) ||
+        if (work->reach[at].is_asked || !unique_can_call(q) || !unique_sets_off(p, q) ||
             !world_met(p, &p->app[i], state))
             continue;
         work->reach[at].is_asked = true;

@@ -1,6 +1,7 @@
 /* Two calls of a statement whose rows may have the same key, in a transaction that is taken back: as the table is, and
  * without the index. What differs is the index's doing.
  */
+#include "check/limits.h"
 #include "check/synced.h"
 #include "check/unique.h"
 #include "check/writes.h"
@@ -129,11 +130,39 @@ static const char *become_sql(struct proof *p, const char *role)
     return arena_strdup(p->scratch, str_text(&sql));
 }
 
-static int call_as(struct proof *p, struct ops *o, const struct query *q, const struct calls *c,
-                   int nth)
+static bool takes_away(const struct proof *p, const struct query *b, const struct key *k)
+{
+    const char *path = p->sessions[b->session].search_path;
+
+    for (int i = 0; i < b->facts.n_writes; i++) {
+        const struct fact_write *w = &b->facts.writes[i];
+
+        if (w->verb != VERB_INSERT && cat_find(&p->now, path, w->schema, w->table) == k->r)
+            return b->runs && b->n_sets > 0;
+    }
+    return false;
+}
+
+/* The next transaction begins with what comes before the statement, too: it may make room for the row. Of that only what
+ * takes rows away, or changes them: what else it writes it has written already. */
+static void make_room(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
+                      const struct arg_set *set)
+{
+    struct query again = *q;
+
+    limits_share(p, &again, set->values);
+    for (int i = 0; i < again.n_before; i++)
+        if (takes_away(p, again.before[i], k))
+            unique_call(o, again.before[i], &again.before[i]->sets[0]);
+}
+
+static int call_as(struct proof *p, struct ops *o, const struct query *q, const struct key *k,
+                   const struct calls *c, int nth)
 {
     if (c->roles[nth])
         ops_add(o, become_sql(p, c->roles[nth]), NULL, false, false);
+    if (nth > 0)
+        make_room(p, o, q, k, &c->sets[nth]);
     int own = unique_call(o, q, &c->sets[nth]);
     if (c->roles[nth])
         ops_add(o, "SET LOCAL ROLE NONE", NULL, false, false);
@@ -141,7 +170,7 @@ static int call_as(struct proof *p, struct ops *o, const struct query *q, const 
 }
 
 static struct places add_calls(struct proof *p, struct ops *o, const struct query *q,
-                               const struct calls *c, const char *count)
+                               const struct key *k, const struct calls *c, const char *count)
 {
     struct places at;
 
@@ -149,11 +178,11 @@ static struct places add_calls(struct proof *p, struct ops *o, const struct quer
     for (int i = 0; i < PRELUDES; i++)
         if (c->preludes[i])
             ops_add(o, c->preludes[i], NULL, false, false);
-    at.first = call_as(p, o, q, c, 0);
+    at.first = call_as(p, o, q, k, c, 0);
     if (c->between)
         ops_add(o, c->between, NULL, false, false);
     at.counts[0] = ops_add(o, count, NULL, true, false);
-    at.second = call_as(p, o, q, c, 1);
+    at.second = call_as(p, o, q, k, c, 1);
     at.counts[1] = ops_add(o, count, NULL, true, false);
     at.last = ops_add(o, "SET CONSTRAINTS ALL IMMEDIATE", NULL, false, true);
     ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
@@ -183,7 +212,7 @@ bool unique_run_calls(struct proof *p, const struct app_statement *a, const stru
                       struct outcome_twice *out, struct err *err)
 {
     const struct query *q = a->q;
-    int room = unique_room(q, k) + CALL_OPS * n;
+    int room = unique_room(q, k) + (CALL_OPS + q->n_before) * n;
     struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
     struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
     struct places *at = arena_array(p->scratch, struct places, n);
@@ -193,7 +222,7 @@ bool unique_run_calls(struct proof *p, const struct app_statement *a, const stru
     sql_qualified(&count, k->r->schema, k->r->name);
     unique_begin(p, &o, q, k, without);
     for (int i = 0; i < n; i++)
-        at[i] = add_calls(p, &o, q, &calls[i], str_text(&count));
+        at[i] = add_calls(p, &o, q, k, &calls[i], str_text(&count));
     if (!unique_run(p, &o, r, err))
         return false;
     for (int i = 0; i < n; i++)
@@ -260,19 +289,22 @@ static void set_collision(struct proof *p, int which, int n, const struct outcom
     if (!out->is_found)
         return;
     out->error = with->left_out ? NULL : with->error;
+    which -= which > 2 * n ? 2 * n : 0; /* the other way round */
     out->how = which == 0   ? "the same values"
                : which <= n ? arena_printf(p->a, "another $%d", which)
                             : arena_printf(p->a, "nothing the same but $%d", which - n);
 }
 
-/* The same call again, another one in each parameter, another one in all but it. */
+/* The same call again, another one in each parameter, another one in all but it; behind a prelude these in turn. */
 static bool try_others(struct proof *p, const struct app_statement *a, const struct key *k,
                        const struct calls *own, const char *const *others, struct collision *out,
                        struct err *err)
 {
     int n = own->sets[0].n < PARAMS ? own->sets[0].n : PARAMS, which;
-    struct calls calls[1 + 2 * PARAMS];
+    struct calls calls[1 + 4 * PARAMS];
     struct outcome_twice with = {0};
+    /* Of rows that come and go in one call it matters which one is met first. */
+    int turned = own->preludes[0] ? 2 * n : 0;
 
     for (int t = 0; t <= 2 * n; t++) {
         bool but = t > n;
@@ -283,7 +315,10 @@ static bool try_others(struct proof *p, const struct app_statement *a, const str
             if (t > 0 && (i == (t - 1) % n) != but && others[i])
                 calls[t].sets[1].values[i] = others[i];
     }
-    if (!unique_try_calls(p, a, k, calls, 1 + 2 * n, &which, &with, err))
+    for (int t = 1; t <= turned; t++)
+        calls[2 * n + t] = (struct calls) {.sets = {calls[t].sets[1], own->sets[0]},
+                                           .preludes = {own->preludes[0]}};
+    if (!unique_try_calls(p, a, k, calls, 1 + 2 * n + turned, &which, &with, err))
         return false;
     set_collision(p, which, n, &with, out);
     return true;
@@ -401,6 +436,35 @@ static bool is_choosy(struct proof *p, const struct app_statement *a, const stru
     return true;
 }
 
+/* What comes before it in its transaction takes the other row of the same key out of the way. */
+static bool has_room(struct proof *p, const struct app_statement *a, const struct key *k,
+                     const struct arg_set *own, bool *out, struct err *err)
+{
+    bool any = false;
+
+    for (int i = 0; i < a->q->n_before; i++)
+        any |= takes_away(p, a->q->before[i], k);
+    for (int is_out = 0; any && !*out && is_out < 2; is_out++) {
+        const char *alike = unique_alike_sql(p, k, is_out);
+        struct calls calls = for_other_row(p, a->q, own);
+        struct outcome_twice with = {0};
+
+        for (int i = 0; i < own->n; i++) {
+            const struct cat_relation *r = NULL;
+            const struct cat_column *c = args_compared(p, a->q, i + 1, &r);
+            if (c && r == k->r && unique_has_column(k, c))
+                calls.sets[1].values[i] = own->values[i];
+        }
+        calls.preludes[0] = alike;
+        if (!alike || unique_is_spent(a, k, 1))
+            return true;
+        if (!unique_run_calls(p, a, k, &calls, 1, NOTHING, &with, err))
+            return false;
+        *out = with.ok && with.first > 0 && with.rows > 0;
+    }
+    return true;
+}
+
 bool unique_moves_apart(struct proof *p, const struct app_statement *a, const struct key *k,
                         bool *out, struct err *err)
 {
@@ -412,7 +476,7 @@ bool unique_moves_apart(struct proof *p, const struct app_statement *a, const st
     *out = false;
     if (!own || !a->q->runs || !alike)
         return true;
-    if (!is_choosy(p, a, k, own, alike, out, err))
+    if (!is_choosy(p, a, k, own, alike, out, err) || !has_room(p, a, k, own, out, err))
         return false;
     for (int i = 0; i < (own->n < PARAMS ? own->n : PARAMS) * n; i++) {
         struct arg_set set = unique_copy(p, own);

@@ -2,6 +2,9 @@
 #include "check/verdict.h"
 #include "check/rights.h"
 #include "check/types.h"
+#include "check/words.h"
+
+#include <strings.h>
 
 /* ---- outcomes by world --------------------------------------------------------------------------------- */
 
@@ -95,6 +98,31 @@ static bool is_called_alike(const struct proof *p, const struct description *fir
     return description_same(first, &with);
 }
 
+static bool is_text(unsigned type)
+{
+    return type == T_TEXT || type == T_VARCHAR || type == T_BPCHAR || type == T_NAME;
+}
+
+static bool same_bytes(unsigned a, unsigned b) { return a == b || (is_text(a) && is_text(b)); }
+
+/* COPY whose data is bytes that mean something only together with the types that they were written for. */
+static bool copies_other_bytes(const struct query *q, const struct description *first,
+                               const struct description *now)
+{
+    /* Behind the columns, one of which may be called that. */
+    const char *format =
+        q->is_stand_in && q->facts.copy ? strcasestr(q->s->dollar_sql, "format") : NULL;
+    bool other = false;
+
+    if (!format || !has_word(format, "binary"))
+        return false;
+    for (int i = 0; i < first->n_params && i < now->n_params; i++)
+        other |= !same_bytes(first->params[i], now->params[i]);
+    for (int i = 0; i < first->n_columns && i < now->n_columns; i++)
+        other |= !same_bytes(first->columns[i].type, now->columns[i].type);
+    return other;
+}
+
 /* NULL outcome at LEVEL_WIRE; .level LEVEL_FINE: no trouble of that level there. */
 static struct trouble trouble_at(const struct proof *p, const struct app_statement *a, int state,
                                  enum level level)
@@ -117,11 +145,12 @@ static struct trouble trouble_at(const struct proof *p, const struct app_stateme
                    ? (struct trouble) {level, held}
                    : fine;
     case LEVEL_WIRE:
-        /* What COPY takes is text, whatever the column's type. */
+        /* What COPY takes is text else, whatever the column's type. */
         return !o && h && q->shape[state] && !description_same(h->shape, q->shape[state]) &&
                        !(is_sent_anew(p, a, h, state) &&
                          is_called_alike(p, h->shape, q->shape[state])) &&
-                       !(q->is_stand_in && q->facts.copy && q->facts.copy->is_from) &&
+                       !(q->is_stand_in && q->facts.copy && q->facts.copy->is_from &&
+                         !copies_other_bytes(q, h->shape, q->shape[state])) &&
                        !(q->stars_stay && sqlc_only_adds(h->shape, q->shape[state]))
                    ? (struct trouble) {level, NULL}
                    : fine;
@@ -365,6 +394,10 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
         rule = params_only ? "parameter-type-changed" : "result-shape-changed";
     } else {
         message = t.outcome->message;
+        /* The client's own type, by its number. */
+        if (strcmp(t.outcome->sqlstate, "XX000") == 0 &&
+            strncmp(message, "cache lookup failed for type", 28) == 0)
+            message = "it was prepared with a type that is gone";
         rule = rule_of_failure(p, t.outcome, q, culprit);
     }
     struct finding *f =
@@ -375,7 +408,11 @@ static void report_trouble(struct proof *p, const struct app_statement *a,
     if (t.level == LEVEL_WIRE)
         f->probe = "D";
     if (!is_unwritten(p, a) && t.level == LEVEL_WIRE)
-        f->severity = p->strict[a->release].wire;
+        f->severity = copies_other_bytes(q, q->holds[a->hold].shape, q->shape[w->state])
+                          ? SEVERITY_ERROR
+                      : description_reads_alike(q->holds[a->hold].shape, q->shape[w->state])
+                          ? SEVERITY_WARNING
+                          : p->strict[a->release].wire;
     if (!is_unwritten(p, a) && t.level == LEVEL_SESSION)
         f->severity = p->strict[a->release].session;
     if (is_unwritten(p, a)) {

@@ -45,16 +45,23 @@ static const char *way_of_routine(struct proof *p, const struct outcome *o, int 
     line = strstr(o->context, " line ");
     int at = line ? (int) strtol(line + strlen(" line "), NULL, 10) : 0;
     bool is_known = texts_find(p, name, shown, p->t.states[culprit].from, &made);
-    /* INSERT has more expressions than target columns. */
+    /* INSERT has more expressions than target columns; a SETOF of another structure. */
     bool is_whole = strcmp(o->sqlstate, "42601") == 0 && strstr(o->message, "more expressions");
+    bool is_returned = strcmp(o->sqlstate, "42804") == 0;
+    bool is_ambiguous = strcmp(o->sqlstate, "42702") == 0;
     return arena_printf(
         p->a, "function %s%s%s still %s: make it anew (CREATE OR REPLACE) in a step before this %s",
         shown, is_known ? arena_printf(p->a, " (%s:%d)", made.at.file, made.at.line) : "",
         at > 0 ? arena_printf(p->a, ", line %d of its body,", at) : "",
-        is_whole ? "takes the row whole" : "names it",
+        is_whole || is_returned ? "takes the row whole"
+        : is_ambiguous          ? "says a name that a column has as well"
+                                : "names it",
         is_whole ? "one, with the columns by name, or give the other table the column first; a "
                    "session that has called it before goes on, a new one fails"
-                 : "one, so that it works before and after");
+        : is_returned  ? "one, with the columns by name"
+        : is_ambiguous ? "one, with the table or its alias in front of columns, and the function's "
+                         "name in front of what is its own"
+                       : "one, so that it works before and after");
 }
 
 static const char *way_of_required(struct proof *p, const struct outcome *o)
@@ -109,12 +116,68 @@ const char *way_of_sync(struct proof *p, const struct app_statement *a, int stat
     }
     if (!writes)
         return NULL;
+    if (!old_side && !plan->sync.reverse.n)
+        return arena_printf(p->a,
+                            "the sync has no reverse:, so its trigger makes nothing of what %s "
+                            "writes to the new side, and the old one has no value: give it one",
+                            a->s->name);
     return arena_printf(p->a,
                         "the sync's trigger writes the other side as well, which refuses the "
                         "value: let the expression in %s make something of it that %s takes, or "
                         "let %s write such values only once the trigger is gone, with contract",
                         old_side || !plan->sync.reverse.n ? "forward" : "reverse",
                         refusing(p, o->message), a->s->name);
+}
+
+/* What is there may not be seen without USAGE on its schema. */
+static const char *way_of_schema(struct proof *p, const struct app_statement *a,
+                                 const struct outcome *o, int culprit)
+{
+    const struct task *t = p->t.states[culprit].task;
+    const char *name = quoted_name(p->a, o->message, "relation"),
+               *role = p->sessions[a->q->session].role;
+    const char *dot = name ? strrchr(name, '.') : NULL;
+    const struct cat_relation *r =
+        name ? cat_find(&p->now, NULL, NULL, dot ? dot + 1 : name) : NULL;
+    bool revokes = false;
+
+    for (int i = 0; t && t->step && i < t->step->n_stmts; i++)
+        revokes |= strcmp(t->step->stmts[i].kind, "REVOKE") == 0;
+    if (!revokes || !r || !role || strcmp(o->sqlstate, "42P01") != 0)
+        return NULL;
+    return arena_printf(p->a,
+                        "\"%s\" is there, and %s may not look into its schema: GRANT USAGE ON "
+                        "SCHEMA %s TO %s, in this step",
+                        r->name, role, r->schema, role);
+}
+
+/* A star is as many columns as there are. */
+static const char *way_of_star(struct proof *p, const struct app_statement *a)
+{
+    bool any = false;
+
+    for (int i = 0; i < a->q->facts.n_rels; i++)
+        any |= a->q->facts.rels[i].star;
+    return any ? arena_printf(
+                     p->a,
+                     "name the columns in %s in a release before this one; or give the "
+                     "tables that it puts together the same columns in one step (the one that an "
+                     "INSERT writes may have them before)",
+                     a->s->name)
+               : NULL;
+}
+
+/* The row is there already: a trigger, or what the step itself has written. */
+static const char *way_of_twice(struct proof *p, const struct app_statement *a)
+{
+    for (int i = 0; i < a->q->facts.n_writes; i++)
+        if (a->q->facts.writes[i].verb == VERB_INSERT)
+            return arena_printf(p->a,
+                                "let %s take a row that is there (ON CONFLICT ... DO UPDATE) in a "
+                                "release before this one, or leave that row to it until no live "
+                                "release runs it",
+                                a->s->name);
+    return NULL;
 }
 
 /* A release that came after the step and names what is gone is to blame, and not the step. */
@@ -159,6 +222,13 @@ const char *way_of_rule(struct proof *p, const struct app_statement *a, const st
                          "let the trigger pass what %s writes (its WHEN, or a condition before it "
                          "raises), and refuse that only once no live release writes it",
                          a->s->name);
+    else if (strcmp(rule, "restriction-breaks-old-writes") == 0 &&
+             strcmp(o->sqlstate, "23505") == 0)
+        way = way_of_twice(p, a);
+    else if (strcmp(rule, "star-arity-broken") == 0)
+        way = way_of_star(p, a);
+    else if (strcmp(rule, "old-query-fails") == 0 && way_of_schema(p, a, o, culprit))
+        way = way_of_schema(p, a, o, culprit);
     else if (strcmp(rule, "old-query-fails") == 0)
         way = way_of_late(p, a, culprit);
     else if (strcmp(rule, "function-signature-changed") == 0) {

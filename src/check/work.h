@@ -40,6 +40,8 @@ struct description {
     const struct wire_column *columns;
 };
 bool description_same(const struct description *a, const struct description *b);
+/* The same but for how long a text and how large a number may be, which isn't in the bytes of either. */
+bool description_reads_alike(const struct description *a, const struct description *b);
 
 struct arg_set {
     const char **values; /* [n]; NULL entries are SQL NULL */
@@ -156,6 +158,7 @@ struct seed { /* a row that we made or found: texts by column */
     bool is_many;                     /* and there are more than a few of them */
     const struct cat_relation *shape; /* as it was then */
     const char **values;              /* by place in shape->columns */
+    const char **second; /* the same of another row of the baseline's; NULL: none is known */
 };
 
 struct empty_table { /* whose made rows were refused, all of them */
@@ -174,6 +177,15 @@ struct hidden { /* a soft drop that is in place on the shadow */
 struct born { /* a relation that a task made, or a column of one that was there */
     unsigned relation;
     int column; /* 0: all of it */
+    int plan;
+    enum phase phase;
+};
+
+struct loosened { /* a column that takes more than it did, since a task of the phase */
+    unsigned relation;
+    int column;
+    int length; /* of texts, at most, before; 0: as long as it is now */
+    bool nulls; /* it took none */
     int plan;
     enum phase phase;
 };
@@ -284,6 +296,8 @@ struct proof {
     int n_gone;
     struct born *born;
     int n_born;
+    struct loosened *loosened;
+    int n_loosened;
     const char **shapes;         /* [n_states]: of the schema, 16 hex digits */
     bool *begins;                /* [n_states]: a phase begins in it */
     uint64_t statements_print;   /* see check_statements_print */
@@ -488,6 +502,8 @@ void cache_note_parts(struct proof *p, int state, const struct parts *parts);
 void cache_keep_parts(struct proof *p, int state);
 /* Of a step that was undone as it should be: over what it can meet of the schema before it (see ddl_surface), what runs and
  * what takes it back. 0: nothing is kept. */
+/* cache_facts.c: of a statement that an earlier run has parsed. False: out is as it was. */
+bool cache_facts(struct proof *p, const struct statement *s, struct statement_facts *out);
 uint64_t cache_undo_key(const struct proof *p, uint64_t surface, const struct sql_list *undo,
                         const struct sql_list *step);
 bool cache_undo_is_right(struct proof *p, uint64_t key);
@@ -596,6 +612,9 @@ bool limits_replaces_function(const struct catalogue *c, const struct sql_stmt *
 /* May the task refuse what is written to this table? */
 bool limits_restricts(const struct proof *p, const struct task *t, const struct cat_relation *r);
 
+/* loosened.c: notes the columns that take more than before the task of the state. */
+void loosened_note(struct proof *p, const struct timeline_state *s);
+
 /* brought.c: is the query one that can't be prepared before the expands of the release that this state is made for? */
 bool brought_by_phase(const struct proof *p, const struct query *q, int state);
 /* Of such a statement of that release, or of a later one: does the index hold columns that came with it? */
@@ -675,6 +694,8 @@ bool asked_before(struct proof *p, uint64_t print);
 bool unique_state(struct proof *p, int state, struct err *err);
 void limited_add(struct proof *p, const struct app_statement *a, int state,
                  const struct finding *f);
+/* Has this been told of what the step of the state makes the statement mean? */
+bool safe_has(const struct proof *p, const struct app_statement *a, int state, const char *rule);
 /* Was something as bad as that said of the statement in this state? What is worse is said as well. */
 bool limited_has(const struct proof *p, const struct app_statement *a, int state,
                  enum severity at_least);
@@ -703,11 +724,25 @@ void once_state(struct proof *p, int state);
 /* left_behind.c: what is said of a column that another takes the place of. */
 void left_behind_state(struct proof *p, int state);
 
+/* unfilled.c: does a step fail for a column of the plans' own that nothing has filled? Then the hint says so. */
+bool unfilled_is(struct proof *p, int state, struct wire_result *refused, bool *out,
+                 struct err *err);
+
+/* left_reading.c: views that stay with a table whose name another one has taken. */
+bool left_reading_state(struct proof *p, int state, struct err *err);
+
 /* silent.c: S, against the state before. */
 void silent_state(struct proof *p, int state);
 void cascade_state(struct proof *p, int state);
 const char *policies_words(struct proof *p, const struct cat_relation *r);
+/* Whose policies hold for who reads r: behind a view with the rights of who asks, those of the table. oid: of the one that
+ * is meant, where the view reads several; 0: none. */
+const struct cat_relation *policies_holder(const struct catalogue *c, const struct cat_relation *r,
+                                           unsigned oid);
 /* To this role, in this statement: by what they say, not by what would come of it with the rows that there are. */
+/* No policy holds for the role (BYPASSRLS), before and after. */
+bool policies_are_passed(const struct catalogue *before, const struct catalogue *now,
+                         const char *role);
 bool policies_same(const struct cat_relation *before, const struct cat_relation *now,
                    const struct fact_rel *f, const char *role);
 

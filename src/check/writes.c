@@ -254,7 +254,10 @@ static void report_stale(struct scene *s, const struct pair_of *q, const struct 
     f->release = p->t.releases[q->a->release].version;
     f->statement = q->a->s->name;
     f->help =
-        by_sync
+        by_sync && plan->sync.reverse.n == 0
+            ? "the sync has no reverse:, and what is written to the new side never comes to the "
+              "old one: give it one"
+        : by_sync
             ? "forward and reverse of sync have to undo each other for every value that is written"
         : is_of_the_past(seq)
             ? "fill the past before the read flag's first rung, or fall back to the "

@@ -3,6 +3,7 @@
 
 #include "phasegate/load.h"
 #include "phasegate/names.h"
+#include "sql_embedded.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,26 +19,6 @@ struct asked {
     const char *search_path;
 };
 
-/* A look at all, so that what is hidden can be counted; whose settings hold is told by the rarest fit. */
-static const char *const select_seen =
-    "WITH seen AS (SELECT query, userid, sum(calls) AS calls FROM %s(true) "
-    " WHERE toplevel AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-    " GROUP BY 1, 2), "
-    "chosen AS (SELECT s.*, a.rolname::text AS role FROM seen s LEFT JOIN pg_roles a "
-    "  ON a.oid = s.userid WHERE $1::text IS NULL OR a.rolname = $1), "
-    "summed AS (SELECT DISTINCT ON (query) query, userid, role, "
-    "  sum(calls) OVER (PARTITION BY query) AS total FROM chosen ORDER BY query, calls DESC, role) "
-    "SELECT s.query, s.total::text, replace(coalesce((SELECT substr(o.setting, 13) "
-    "  FROM pg_db_role_setting d, unnest(d.setconfig) o(setting) "
-    "  WHERE o.setting LIKE 'search_path=%' AND d.setrole IN (0, s.userid) AND d.setdatabase IN "
-    "    (0, (SELECT oid FROM pg_database WHERE datname = current_database())) "
-    "  ORDER BY d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1), $2), "
-    "  '\"$user\"', quote_ident(coalesce(s.role, ''))) "
-    "FROM summed s WHERE s.query IS NULL OR s.query = '<insufficient privilege>' OR "
-    " (s.total >= $3::bigint AND ($4::text IS NULL OR s.query ILIKE $4) "
-    "  AND ($5::text IS NULL OR s.query NOT ILIKE $5)) "
-    "ORDER BY s.total DESC, s.query";
-
 static bool no_extension(struct engine *e, const char *what, struct err *err)
 {
     err_set(err, ERR_CONFIG, "%s: %s", e->db->shown, what);
@@ -51,38 +32,30 @@ static bool find_extension(struct context *c, struct engine *e, const char **out
 {
     struct db_rows rows;
 
-    if (!db_query(e->db, &c->arena,
-                  "SELECT format('%I.pg_stat_statements', n.nspname) FROM pg_extension x "
-                  "JOIN pg_namespace n ON n.oid = x.extnamespace "
-                  "WHERE x.extname = 'pg_stat_statements'",
-                  &DB_NO_PARAMS, &rows, err))
+    if (!db_query(e->db, &c->arena, sql_select_statements_counter, &DB_NO_PARAMS, &rows, err))
         return false;
     if (rows.n_rows == 0)
         return no_extension(e, "there is no extension pg_stat_statements", err);
+    if (strcmp(db_cell(&rows, 0, 3), "t") != 0) {
+        err_set(err, ERR_CONFIG, "%s: pg_stat_statements of this database is older than 1.9",
+                e->db->shown);
+        return err_hint(err, "ALTER EXTENSION pg_stat_statements UPDATE");
+    }
     *out = db_cell(&rows, 0, 0);
     return true;
 }
 
-static bool ask(struct context *c, struct engine *e, struct db_rows *rows, struct err *err)
+static bool ask(struct context *c, struct engine *e, const char *extension, struct db_rows *rows,
+                struct err *err)
 {
-    const char *extension = NULL;
     int64_t calls = opt_has(c, OPT_MIN_CALLS) ? c->line.number[OPT_MIN_CALLS] : 1;
     const struct db_params p = DB_PARAMS(opt_text(c, OPT_CAPTURE_ROLE), e->search_path,
                                          arena_printf(&c->arena, "%" PRId64, calls),
                                          opt_text(c, OPT_LIKE), opt_text(c, OPT_NOT_LIKE));
 
-    if (!find_extension(c, e, &extension, err))
-        return false;
-    AUTO(str) sql = {0};
-    for (const char *s = select_seen; *s; s++) {
-        if (strncmp(s, "%s", 2) == 0) {
-            str_add(&sql, extension);
-            s++;
-        } else {
-            str_addc(&sql, *s);
-        }
-    }
-    if (db_query(e->db, &c->arena, str_text(&sql), &p, rows, err))
+    if (db_query(e->db, &c->arena,
+                 sql_put(&c->arena, sql_select_seen_statements, "statements", extension), &p, rows,
+                 err))
         return true;
     if (strcmp(err->sqlstate, "55000") == 0) /* made, but not loaded */
         return no_extension(e, "pg_stat_statements isn't in shared_preload_libraries", err);
@@ -90,23 +63,37 @@ static bool ask(struct context *c, struct engine *e, struct db_rows *rows, struc
 }
 
 /* Everybody who ran something here, for a role of whom nothing was seen. */
-static bool note_roles(struct context *c, struct engine *e, struct capture *to, struct err *err)
+static bool note_roles(struct context *c, struct engine *e, const char *extension,
+                       struct capture *to, struct err *err)
 {
-    const char *extension = NULL;
     struct db_rows rows;
 
-    if (!find_extension(c, e, &extension, err) ||
-        !db_query(e->db, &c->arena,
-                  arena_printf(&c->arena,
-                               "SELECT a.rolname::text FROM %s(false) s JOIN pg_roles a "
-                               "ON a.oid = s.userid WHERE s.dbid = (SELECT oid FROM pg_database "
-                               "WHERE datname = current_database()) GROUP BY 1 "
-                               "ORDER BY sum(s.calls) DESC, 1",
-                               extension),
-                  &DB_NO_PARAMS, &rows, err))
+    if (!db_query(e->db, &c->arena,
+                  sql_put(&c->arena, sql_select_seen_roles, "statements", extension), &DB_NO_PARAMS,
+                  &rows, err))
         return false;
     for (int i = 0; i < rows.n_rows; i++)
         capture_role(to, db_cell(&rows, i, 0), opt_text(c, OPT_CAPTURE_ROLE));
+    return true;
+}
+
+/* What ran and was thrown out since looks like what never ran. */
+static bool note_evicted(struct context *c, struct engine *e, const char *extension,
+                         struct capture *to, struct err *err)
+{
+    struct db_rows rows;
+
+    if (!db_query(e->db, &c->arena,
+                  sql_put(&c->arena, sql_select_evicted_statements, "info",
+                          arena_printf(&c->arena, "%s_info", extension)),
+                  &DB_NO_PARAMS, &rows, err))
+        return false;
+    int64_t times = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    if (times > to->evicted) {
+        to->evicted = times;
+        to->evicted_since = db_cell(&rows, 0, 1);
+        to->entries_most = db_cell(&rows, 0, 2);
+    }
     return true;
 }
 
@@ -180,10 +167,13 @@ static bool look(struct context *c, struct engine *e, void *ctx, struct err *err
 {
     struct asked *asked = ctx;
     struct capture *to = asked->to;
+    const char *extension = NULL;
     struct db_rows rows;
     int first = to->n;
 
-    if (!ask(c, e, &rows, err) || (opt_has(c, OPT_CAPTURE_ROLE) && !note_roles(c, e, to, err)))
+    if (!find_extension(c, e, &extension, err) || !ask(c, e, extension, &rows, err) ||
+        (opt_has(c, OPT_CAPTURE_ROLE) && !note_roles(c, e, extension, to, err)) ||
+        !note_evicted(c, e, extension, to, err))
         return false;
     for (int i = 0; i < rows.n_rows; i++) {
         const char *query = db_cell(&rows, i, 0);

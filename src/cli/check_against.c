@@ -41,20 +41,46 @@ bool check_against_named(struct context *c, const char *environment, struct err 
     return context_environment(c, err);
 }
 
+struct compared {
+    struct report *report;
+    struct plan *plan;
+    bool is_last;
+    int from; /* the plan's first finding */
+};
+
+/* The databases of a fleet have taken the same steps: one finding for all of them. */
+static bool is_reported(const struct compared *k, const struct edit *e)
+{
+    for (int i = k->from; i < k->report->n; i++) {
+        const struct finding *f = &k->report->findings[i];
+
+        if (f->step && f->phase && strcmp(f->step, e->step) == 0 && strcmp(f->phase, e->phase) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool compare(struct context *c, struct engine *e, void *ctx, struct err *err)
+{
+    const struct compared *k = ctx;
+    struct edit *edits = NULL;
+    int n = 0;
+
+    if (!engine_edits(e, k->plan, &c->arena, &edits, &n, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!is_reported(k, &edits[i]))
+            report_edit(c, k->report, k->plan, &edits[i]);
+    return !k->is_last || say_if_untouched(c, e, err);
+}
+
 bool check_against(struct context *c, struct report *r, struct err *err)
 {
-    const char *environment = c->env->name.s;
-    struct engine *e = NULL;
-
     for (int i = 0; i < c->set.n_plans; i++) {
-        struct plan *p = &c->set.plans[i];
-        struct edit *edits = NULL;
-        int n = 0;
+        struct compared k = {r, &c->set.plans[i], i == c->set.n_plans - 1, r->n};
 
-        if (!context_engine(c, p, &e, err) || !engine_edits(e, p, &c->arena, &edits, &n, err))
-            return err_note(err, "--against %s", environment);
-        for (int k = 0; k < n; k++)
-            report_edit(c, r, p, &edits[k]);
+        if (!context_each_of_plan(c, k.plan, compare, &k, err))
+            return err_note(err, "--against %s", c->env->name.s);
     }
-    return !e || say_if_untouched(c, e, err);
+    return true;
 }

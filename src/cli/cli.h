@@ -152,7 +152,9 @@ struct context {
     bool flags_tried;
     struct shown_file *shown_files;                 /* whose lines were shown */
     const char *run_id, *actor, *state_dir, *label; /* label: application_name */
-    const char *cache; /* folder of what can be had again; NULL: the environment says */
+    const char *token_sha256;      /* of what one signs with (token.h); NULL: none was given */
+    const char *cache;             /* folder of what can be had again; NULL: the environment says */
+    const struct fleet_lead *lead; /* in the process of a database of a fleet; else NULL */
     int exit_code;
 };
 
@@ -170,6 +172,9 @@ static inline const char *arg(const struct context *c, int i)
 }
 
 int cli_main(int argc, char **argv);
+/* Of a command that runs in this process: before it, and after it: shows err and closes c. The exit code. */
+void context_output(struct context *c);
+int context_end(struct context *c, bool good, struct err *err);
 
 /* context.c */
 bool context_open(struct context *c, struct err *err) MUST_CHECK;
@@ -204,8 +209,20 @@ bool context_engine_alone(struct context *c, struct engine **out);
 bool context_each_database(struct context *c,
                            bool (*fn)(struct context *, struct engine *, void *, struct err *),
                            void *ctx, struct err *err) MUST_CHECK;
+/* The database that a command works on: the plan's, or the one of its fleet that --database names. NULL: err. */
 const struct database_decl *context_database_of(struct context *c, const struct plan *p,
                                                 struct err *err);
+/* NULL: the plan's database is none. */
+const struct database_decl *context_fleet_of(const struct context *c, const struct plan *p);
+/* With the engine of this one, which is closed again when it is one of a fleet. */
+bool context_in_database(struct context *c, const struct database_decl *decl,
+                         bool (*fn)(struct context *, struct engine *, void *, struct err *),
+                         void *ctx, struct err *err) MUST_CHECK;
+/* The plan's database, or each of its fleet (--database: only that one). What fn keeps of e is gone when it returns
+ * for one of a fleet. */
+bool context_each_of_plan(struct context *c, const struct plan *p,
+                          bool (*fn)(struct context *, struct engine *, void *, struct err *),
+                          void *ctx, struct err *err) MUST_CHECK;
 bool context_http(struct context *c, struct err *err) MUST_CHECK;
 
 /* flag_config.c: the flag service and the kill file of the environment with everything resolved, in arena. Without
@@ -325,6 +342,8 @@ bool backfill_show_found(struct context *c, const struct backfill_found *all, in
 
 /* show_plan.c: shared forms of answers */
 const char *when_text(struct arena *a, int64_t epoch_ms); /* RFC 3339, "" for 0 */
+const char *span_text(struct arena *a, int64_t ms);    /* "1m30s"; no milliseconds of a forecast */
+const char *size_text(struct arena *a, int64_t bytes); /* "12 MiB" */
 void when_json(struct json_out *j, const char *key, int64_t epoch_ms);
 void show_refusals(struct context *c, const struct decision *d);
 /* The lines that show_refusals prints; scratch for what needs cleaning. */

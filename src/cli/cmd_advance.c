@@ -1,5 +1,5 @@
 /* advance: the next phase of one plan, or of every plan that a release allows. */
-#include "cli.h"
+#include "fleet.h"
 
 static bool dry_run(struct proving *k, struct engine *e, struct plan *p,
                     const struct advance_options *o, struct err *err)
@@ -66,9 +66,21 @@ static bool one(struct proving *k, struct plan *p, const struct advance_options 
     struct engine *e;
 
     if (!context_engine(c, p, &e, err) || !plan_set_fill(&c->set, p, err) ||
-        !engine_beside_spared(e, p, &c->arena, err))
+        !fleet_takes(c, p, err) || !engine_beside_spared(e, p, &c->arena, err))
         return false;
     return opt_has(c, OPT_DRY_RUN) ? dry_run(k, e, p, o, err) : advance_one(k, e, p, *o, err);
+}
+
+/* --all with --database: only the plans of this one. */
+static bool is_elsewhere(struct context *c, const struct plan *p)
+{
+    AUTO(err) ignored = {0};
+    const char *only = opt_text(c, OPT_DATABASE);
+
+    if (!only)
+        return false;
+    const struct database_decl *d = context_database_of(c, p, &ignored);
+    return !d || strcmp(d->name.s, only) != 0;
 }
 
 /* Which plans have a phase for this release? In order: what others depend on comes first. For one that may not run any
@@ -86,6 +98,18 @@ static bool choose(struct context *c, const char *release, struct plan **out, in
         struct plan_status s = {0};
         struct engine *e;
 
+        if (is_elsewhere(c, p))
+            continue;
+        if (context_fleet_of(c, p) && !opt_has(c, OPT_DATABASE)) {
+            err_set(
+                err, ERR_USAGE,
+                "advance --all: plan %s goes to the fleet %s, and a fleet is advanced by itself",
+                p->id.s, context_fleet_of(c, p)->name.s);
+            return err_hint(err,
+                            "phasegate advance %s --release %s; then --all with --database for "
+                            "each of the others",
+                            p->id.s, release);
+        }
         if (!context_engine(c, p, &e, err) ||
             (e != asked && !engine_in_window(e, release, &one, err)) ||
             !(whole = context_read_plan(&c->set, p, &one, &room, err)) ||

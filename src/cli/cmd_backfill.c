@@ -17,15 +17,6 @@ static const char *share_text(struct arena *a, int64_t done, int64_t total)
                         100.0 * (double) (done < total ? done : total) / (double) total);
 }
 
-static const char *span_text(struct arena *a, int64_t ms)
-{
-    AUTO(str) s = {0};
-
-    /* Nobody wants the milliseconds of a forecast. */
-    duration_to_text(&s, ms < 1000 ? ms : ms / 1000 * 1000);
-    return arena_strdup(a, str_text(&s));
-}
-
 static void print_speed(struct context *c, const struct backfill_status *s)
 {
     struct arena *a = &c->arena;
@@ -69,15 +60,6 @@ static void print_bad_rows(struct context *c, const struct backfill_status *s)
     if (s->bad > s->n_bad_rows)
         out_print(&c->out, "           and %" PRId64 " more: phasegate.backfill_quarantine\n",
                   s->bad - s->n_bad_rows);
-}
-
-static const char *size_text(struct arena *a, int64_t bytes)
-{
-    if (bytes < 10240)
-        return arena_printf(a, "%" PRId64 " B", bytes);
-    if (bytes < 10 << 20)
-        return arena_printf(a, "%" PRId64 " KiB", bytes >> 10);
-    return arena_printf(a, "%" PRId64 " MiB", bytes >> 20);
 }
 
 /* What it was thought to take beside what it took. */

@@ -250,6 +250,12 @@ static void show_text(struct context *c, const struct job *job)
                   "%d with parameters whose types a log doesn't tell: phasegate check says where "
                   "the server can't infer them (42P18); write a cast there, $1::int\n",
                   count_untyped(cap));
+    if (cap->evicted > 0)
+        out_warn(&c->out,
+                 "pg_stat_statements holds %s statements of all databases and threw out the rarest "
+                 "%" PRId64 " times since %s: some that ran may be missing here; raise "
+                 "pg_stat_statements.max (then restart the server), or read a log: --from-log FILE",
+                 cap->entries_most, cap->evicted, cap->evicted_since);
     if (cap->seen == 0)
         out_warn(&c->out, "nothing was seen: do the filters leave anything over?");
 }
@@ -315,6 +321,7 @@ static void show_json(struct context *c, const struct job *job)
     json_bool(j, "written", job->written);
     json_int(j, "seen", cap->seen);
     json_int(j, "untyped", count_untyped(cap));
+    json_int(j, "evicted", cap->evicted);
     json_array_begin(j, "added");
     for (int i = 0; i < cap->n; i++)
         if (captured_is_new(&cap->items[i]))

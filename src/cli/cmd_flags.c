@@ -245,21 +245,36 @@ static bool set(struct context *c, const char *key, const char *percent_text, st
 
 /* ---- reconcile ---------------------------------------------------------------------------------------------- */
 
+struct left {
+    const struct row *row;
+    int percent;
+};
+
+/* Of a fleet the highest counts: the databases follow each other. */
+static bool left_in(struct context *c, struct engine *e, void *ctx, struct err *err)
+{
+    struct left *l = ctx;
+    struct plan_state state = {0};
+
+    if (!e->has_ledger)
+        return true;
+    if (!ledger_plan_state(e->db, &c->arena, l->row->plan->id.s, &state, err))
+        return false;
+    if (state.exists && state.percent[l->row->role] > l->percent)
+        l->percent = state.percent[l->row->role];
+    return true;
+}
+
 /* Where the flag was left: the ledger knows, or else this host's journal. -1: nobody has set it from here. */
 static bool left_at(struct context *c, const struct row *row, const struct flag_entry *entries,
                     int n_entries, bool *ledger_is_down, int *out, struct err *err)
 {
-    struct plan_state state = {0};
-    struct engine *e;
+    struct left l = {row, -1};
 
     *out = -1;
     if (row->plan && !*ledger_is_down) {
-        if (context_engine(c, row->plan, &e, err)) {
-            if (!e->has_ledger)
-                return true;
-            if (!ledger_plan_state(e->db, &c->arena, row->plan->id.s, &state, err))
-                return false;
-            *out = state.exists ? state.percent[row->role] : -1;
+        if (context_each_of_plan(c, row->plan, left_in, &l, err)) {
+            *out = l.percent;
             return true;
         }
         if (!err_is(err, ERR_UNREACHABLE))

@@ -102,6 +102,7 @@ static void environment(struct str *to)
         {"PHASEGATE_ENV", "The environment, as with --env."},
         {"PHASEGATE_STATE_DIR", "Where this host keeps its journal of flag writes (default: "
                                 ".phasegate beside the project file)."},
+        {"PHASEGATE_TOKEN", "What approve and verify sign with, as with --token-file."},
         {"NO_COLOR", "No colour when set to anything but nothing."},
         {"PGHOST, PGSERVICE, PGPASSFILE, ...", "As with psql."},
         {"https_proxy, no_proxy, ...", "As with libcurl."},

@@ -1,6 +1,7 @@
 /* rehearse PLAN: its whole way and back, where nobody is hurt. The way is src/rehearse's. */
 #include "rehearse_show.h"
 
+#include "phasegate/fleet.h"
 #include "phasegate/rehearsal_ops.h"
 #include "phasegate/shadow.h"
 
@@ -150,10 +151,12 @@ static bool look_at_clone(struct context *c, const char *url, struct err *err)
 
     if (good)
         good = rehearse_differs(clone, NULL, "", err);
-    for (int i = 0; good && i < p->n_environments; i++)
-        for (int k = 0; good && k < p->environments[i].n_databases; k++)
-            good = differs_from(c, clone, url, &p->environments[i],
-                                &p->environments[i].databases[k], err);
+    for (int i = 0; good && i < p->n_environments; i++) {
+        const struct environment *env = fleet_members(&c->arena, &p->environments[i]);
+
+        for (int k = 0; good && k < env->n_databases; k++)
+            good = differs_from(c, clone, url, env, &env->databases[k], err);
+    }
     db_close(clone);
     return good;
 }
@@ -167,12 +170,23 @@ static bool is_recorded(struct context *c)
     return opt_has(c, OPT_ENV) || (env && *env);
 }
 
+struct recorded {
+    const struct rehearsal_row *row;
+    const char *text;
+};
+
+static bool record_in(struct context *c, struct engine *e, void *ctx, struct err *err)
+{
+    const struct recorded *k = ctx;
+
+    return engine_rehearsed(e, c->plans[0], k->row, k->text, err);
+}
+
 static bool record(struct context *c, const struct rehearsal *r, struct err *err)
 {
     struct plan *p = c->plans[0];
     AUTO(str) text = {0};
     struct json_out j;
-    struct engine *e;
     int64_t rows = 0;
 
     json_begin(&j, &text, false);
@@ -193,7 +207,8 @@ static bool record(struct context *c, const struct rehearsal *r, struct err *err
                                       .kills = r->kills.made,
                                       .seed = r->seed,
                                       .duration_ms = r->ms};
-    return context_engine(c, p, &e, err) && engine_rehearsed(e, p, &row, str_text(&text), err);
+    struct recorded k = {&row, str_text(&text)};
+    return context_each_of_plan(c, p, record_in, &k, err);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */

@@ -15,6 +15,16 @@ static const char *const meanings[SNAPSHOT_KINDS] = {
     [SNAPSHOT_GONE] = "deleted since: not brought back",
 };
 
+static const char *const would[SNAPSHOT_KINDS] = {
+    [SNAPSHOT_SAME] = "have that already",
+    [SNAPSHOT_RESTORED] = "would be restored",
+    [SNAPSHOT_RECOMPUTED] = "written since: sync.reverse would compute them",
+    [SNAPSHOT_CHANGED] = "written since: would be left as they are",
+    [SNAPSHOT_NEWER] = "not in the snapshot: would be left as they are",
+    [SNAPSHOT_NEWER_RECOMPUTED] = "not in the snapshot: sync.reverse would compute them",
+    [SNAPSHOT_GONE] = "deleted since: would not be brought back",
+};
+
 static void part_json(struct json_out *j, const struct snapshot_back_part *p)
 {
     json_object_begin(j, NULL);
@@ -36,7 +46,7 @@ static void part_json(struct json_out *j, const struct snapshot_back_part *p)
     json_object_end(j);
 }
 
-static void show_part(struct context *c, const struct snapshot_back_part *p)
+static void show_part(struct context *c, const struct snapshot_back_part *p, bool compares)
 {
     out_print(&c->out, "%s.%s: %" PRId64 " rows in the snapshot\n",
               out_clean(&c->arena, p->part->schema, false),
@@ -50,7 +60,7 @@ static void show_part(struct context *c, const struct snapshot_back_part *p)
             str_addf(&keys, "%s%s", i ? "; " : " (", p->keys[k][i]);
         if (p->n_keys[k])
             str_add(&keys, p->rows[k] > KEYS_IN_TEXT ? "; ...)" : ")");
-        out_print(&c->out, "  %" PRId64 " %s%s\n", p->rows[k], meanings[k],
+        out_print(&c->out, "  %" PRId64 " %s%s\n", p->rows[k], (compares ? would : meanings)[k],
                   out_clean(&c->arena, str_text(&keys), false));
     }
 }
@@ -62,15 +72,20 @@ static bool restore_from(struct context *c, const char *name, struct err *err)
     struct snapshot_back_result r;
     struct engine *e;
 
-    if (opt_has(c, OPT_DRY_RUN))
-        return err_set(err, ERR_USAGE, "--from: has no --dry-run");
-    if (!context_engine(c, p, &e, err) || !engine_restore_from(e, p, name, &c->arena, &r, err))
+    bool compares = opt_has(c, OPT_DRY_RUN);
+
+    if (!context_engine(c, p, &e, err) ||
+        !engine_restore_from(e, p, name, compares, &c->arena, &r, err))
         return false;
+    if (compares)
+        out_print(&c->out, "%s: compared with snapshot %s, dry run: nothing is written\n", p->id.s,
+                  out_clean(&c->arena, r.snapshot.name, false));
     for (int i = 0; i < r.n_parts; i++)
-        show_part(c, &r.parts[i]);
+        show_part(c, &r.parts[i], compares);
     if (!j)
         return true;
     json_str(j, "snapshot", r.snapshot.name);
+    json_bool(j, "compared_only", compares);
     json_array_begin(j, "parts");
     for (int i = 0; i < r.n_parts; i++)
         part_json(j, &r.parts[i]);

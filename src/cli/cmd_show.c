@@ -227,6 +227,20 @@ static const char *pairs_text(struct arena *a, const struct pair_list *l)
     return arena_strdup(a, l->n ? str_text(&text) : "none");
 }
 
+static const char *keys_text(struct arena *a, const struct pair_list *l)
+{
+    AUTO(str) text = {0};
+
+    for (int i = 0; i < l->n; i++)
+        str_addf(&text, "%s%s", i ? ", " : "", l->items[i].key.s);
+    return arena_strdup(a, l->n ? str_text(&text) : "none");
+}
+
+static const char *approvals_text(struct arena *a, int64_t n, const struct pair_list *by_role)
+{
+    return by_role->n ? pairs_text(a, by_role) : arena_printf(a, "%" PRId64, n);
+}
+
 int policy_settings(struct context *c, struct setting *out)
 {
     const struct policy *own = &c->set.project.policy, *env = &c->env->policy;
@@ -254,9 +268,16 @@ int policy_settings(struct context *c, struct setting *out)
     BOOLEAN(forward_only);
     for (int i = PHASE_FIRST; i <= PHASE_LAST; i++)
         out[n++] = (struct setting) {arena_printf(a, "approvals.%s", phase_word((enum phase) i)),
-                                     arena_printf(a, "%" PRId64, p.approvals[i]),
+                                     approvals_text(a, p.approvals[i], &p.approvals_by_role[i]),
                                      origin_of(c->env, env->approvals[i], own->approvals[i])};
+    out[n++] = (struct setting) {
+        "approvals.purge", approvals_text(a, p.approvals_purge, &p.approvals_by_role[PHASE_NONE]),
+        origin_of(c->env, env->approvals_purge, own->approvals_purge)};
     LIST(approvers);
+    out[n++] = (struct setting) {"tokens", keys_text(a, &p.tokens),
+                                 env->tokens.n   ? "environment"
+                                 : own->tokens.n ? "project"
+                                                 : "default"};
     TIME("kill_drill", kill_drill_ms);
     TIME("rehearsal.max_age", rehearsal_max_age_ms);
     out[n++] = (struct setting) {"maintenance.window",
@@ -283,6 +304,11 @@ int policy_settings(struct context *c, struct setting *out)
     TIME("hold", hold_ms);
     TIME("lock_timeout", lock_timeout_ms);
     TIME("statement_timeout", statement_timeout_ms);
+    out[n++] = (struct setting) {"restore_point", point_policy_word(p.restore_point),
+                                 env->restore_point != POINT_UNSET   ? "environment"
+                                 : own->restore_point != POINT_UNSET ? "project"
+                                                                     : "default"};
+    TIME("archive_timeout", archive_timeout_ms);
     LIST(rules);
 #undef BOOLEAN
 #undef TIME

@@ -8,9 +8,11 @@ struct unread { /* a plan that can't be shown */
 /* There may be thousands of plans: of each only what is shown of it is kept. */
 struct view {
     struct out_table table;
-    struct str details; /* everything about single plans that the table has no room for */
-    size_t skip;        /* bytes of details that are only for a plan that is the only one */
-    int n, n_pending;
+    struct str details;        /* everything about single plans that the table has no room for */
+    size_t skip;               /* bytes of details that are only for a plan that is the only one */
+    int n, n_plans, n_pending; /* n: rows; a plan of a fleet has one for each database */
+    const char *database;      /* of a fleet, whose row is next; NULL: the plan has only one */
+    struct err out_of_reach;   /* the first database of a fleet that doesn't answer */
     struct unread *unreads;
     int n_unread;
 };
@@ -19,6 +21,13 @@ static void view_auto(struct view *v)
 {
     out_table_free(&v->table);
     str_free(&v->details);
+    err_clear(&v->out_of_reach);
+}
+
+/* "orders-ref (shards/2)" */
+static const char *row_name(struct arena *a, const struct view *v, const struct plan_status *s)
+{
+    return v->database ? arena_printf(a, "%s (%s)", s->plan->id.s, v->database) : s->plan->id.s;
 }
 
 /* What advance would be told takes a look at the flags: only --flags asks for that. */
@@ -35,7 +44,7 @@ static const char *steps_text(struct arena *a, const struct plan_status *s)
 static const char *next_text(struct arena *a, const struct plan_status *s)
 {
     if (!s->next_phase)
-        return s->pending ? "purge" : "";
+        return !s->pending ? "" : s->state.stage == STAGE_PURGED ? "verify" : "purge";
     return arena_printf(a, "%s%s%s", phase_word(s->next_phase), s->next_release ? " with " : "",
                         s->next_release ? s->next_release : "");
 }
@@ -114,8 +123,10 @@ static void add_approvals(struct arena *a, struct str *to, const struct plan_sta
 
     if (!ap->n && !ap->needed)
         return;
-    str_addf(to, "  approval %s: %d of %lld\n", phase_word(s->next_phase), ap->given,
-             (long long) ap->needed);
+    str_addf(to, "  approval %s: %d of %lld%s%s\n",
+             approval_word(s->next_phase, s->next_phase == PHASE_NONE), ap->given,
+             (long long) ap->needed, ap->missing ? "; missing: " : "",
+             ap->missing ? ap->missing : "");
     for (int i = 0; i < ap->n; i++) {
         const struct approval *w = &ap->words[i];
 
@@ -127,14 +138,53 @@ static void add_approvals(struct arena *a, struct str *to, const struct plan_sta
     }
 }
 
+static void add_checklist(struct arena *a, struct str *to, const struct plan_status *s)
+{
+    const struct checklist *k = &s->checklist;
+
+    if (!k->n || !k->is_due)
+        return;
+    if (k->accepted) {
+        str_addf(to, "  accepted by %s, since %s (%d %s)\n", out_clean(a, k->accepted_by, false),
+                 when_text(a, k->accepted_at_ms), k->n, k->n == 1 ? "item" : "items");
+        return;
+    }
+    str_addf(to, "  open     %d of %d %s of the checklist", k->open.n, k->n,
+             k->n == 1 ? "item" : "items");
+    for (int i = 0; i < k->open.n; i++)
+        str_addf(to, "%s%s", i ? ", " : ": ", k->open.items[i].s);
+    str_addf(to, "; phasegate verify %s\n", s->plan->id.s);
+}
+
+static void add_point(struct arena *a, struct str *to, const struct restore_point *p)
+{
+    if (!p->name)
+        return;
+    str_addf(to, "  point    %s at %s, set before %s, since %s; ", p->name, p->lsn, p->phase,
+             when_text(a, p->at_ms));
+    if (p->archived_at_ms)
+        str_addf(to, "%s is archived\n", p->segment);
+    else
+        str_addf(to, "%s isn't archived%s%s\n", p->segment, p->why_not ? ": " : "",
+                 p->why_not ? out_clean(a, p->why_not, false) : "");
+}
+
+static void add_touches(struct arena *a, struct str *to, const struct touches *t)
+{
+    for (int i = 0; i < t->n; i++)
+        str_addf(to, "  touched  %s\n", out_clean(a, touch_text(a, &t->items[i]), false));
+    if (t->unseen)
+        str_addf(to, "  unseen   who reads what is hidden: %s\n", out_clean(a, t->unseen, false));
+}
+
 /* Everything about one plan that the table has no room for. */
-static void add_details(const struct context *c, struct arena *a, struct str *to,
+static void add_details(const struct context *c, struct arena *a, struct str *to, const char *name,
                         const struct plan_status *s)
 {
     const struct out *o = &c->out;
 
-    str_addf(to, "\n%s%s%s: %s\n", out_style(o, STYLE_BOLD), s->plan->id.s,
-             out_style(o, STYLE_PLAIN), stage_word(s->state.stage));
+    str_addf(to, "\n%s%s%s: %s\n", out_style(o, STYLE_BOLD), name, out_style(o, STYLE_PLAIN),
+             stage_word(s->state.stage));
     add_brake(o, a, to, &s->state);
     add_kill(o, a, to, &s->kill);
     if (s->state.task)
@@ -151,6 +201,8 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
         add_waiting(a, to, &s->state);
     if (s->state.hold_until_ms > 0 && s->state.stage == STAGE_CONTRACT_DONE)
         str_addf(to, "  hold     until %s\n", when_text(a, s->state.hold_until_ms));
+    add_point(a, to, &s->point);
+    add_touches(a, to, &s->touches);
     if (s->edited)
         str_addf(to,
                  "  edited   step %s of %s reads differently from what was applied (%s:%d): undo "
@@ -164,6 +216,7 @@ static void add_details(const struct context *c, struct arena *a, struct str *to
                  when_text(a, s->untold.at_ms));
     if (s->undone_by)
         str_addf(to, "  undone by %s\n", s->undone_by);
+    add_checklist(a, to, s);
     add_approvals(a, to, s);
     add_flags(c, a, to, s);
     if (s->pending && !s->decision.go && s->decision.n_refusals) {
@@ -182,15 +235,16 @@ static void add_text(const struct context *c, struct arena *a, struct view *v,
 {
     bool wanted = s->pending || opt_has(c, OPT_ASK_FLAGS);
 
-    out_table_row(&v->table, OUT_CELLS(s->plan->id.s, stage_word(s->state.stage), steps_text(a, s),
-                                       when_text(a, s->state.stage_since_ms), next_text(a, s),
-                                       s->state.brake ? brake_word(s->state.brake)
-                                       : s->kill.what ? brake_word(BRAKE_KILLED)
-                                                      : ""));
+    out_table_row(&v->table,
+                  OUT_CELLS(row_name(a, v, s), stage_word(s->state.stage), steps_text(a, s),
+                            when_text(a, s->state.stage_since_ms), next_text(a, s),
+                            s->state.brake ? brake_word(s->state.brake)
+                            : s->kill.what ? brake_word(BRAKE_KILLED)
+                                           : ""));
     if (s->state.brake || s->kill.what)
         out_table_style(&v->table, 5, STYLE_BAD);
     if (wanted || v->n == 0)
-        add_details(c, a, &v->details, s);
+        add_details(c, a, &v->details, row_name(a, v, s), s);
     if (!wanted && v->n == 0)
         v->skip = v->details.len;
 }
@@ -201,11 +255,11 @@ static void show_text(struct context *c, const struct view *v)
         return;
     if (v->n_pending)
         out_print(&c->out, "%s%d outstanding%s of %d %s\n", out_style(&c->out, STYLE_BOLD),
-                  v->n_pending, out_style(&c->out, STYLE_PLAIN), v->n,
-                  v->n == 1 ? "plan" : "plans");
+                  v->n_pending, out_style(&c->out, STYLE_PLAIN), v->n_plans,
+                  v->n_plans == 1 ? "plan" : "plans");
     else
         out_print(&c->out, "%sup to date%s (%d %s)\n", out_style(&c->out, STYLE_GOOD),
-                  out_style(&c->out, STYLE_PLAIN), v->n, v->n == 1 ? "plan" : "plans");
+                  out_style(&c->out, STYLE_PLAIN), v->n_plans, v->n_plans == 1 ? "plan" : "plans");
     if (!v->n)
         return;
     out_table_print(&c->out, &v->table);
@@ -253,6 +307,7 @@ static void approvals_json(struct json_out *j, const struct approvals *ap)
 {
     json_int(j, "approvals_needed", ap->needed);
     json_int(j, "approvals_given", ap->given);
+    json_str(j, "approvals_missing", ap->missing);
     json_array_begin(j, "approvals");
     for (int i = 0; i < ap->n; i++) {
         json_object_begin(j, NULL);
@@ -266,10 +321,54 @@ static void approvals_json(struct json_out *j, const struct approvals *ap)
     json_array_end(j);
 }
 
-static void one_json(struct json_out *j, const struct context *c, const struct plan_status *s)
+static void touches_json(struct json_out *j, const struct touches *t)
+{
+    json_array_begin(j, "touches");
+    for (int i = 0; i < t->n; i++) {
+        const struct touch *k = &t->items[i];
+        json_object_begin(j, NULL);
+        json_str(j, "kind", k->operation ? "write" : "read");
+        json_str(j, "object", k->object);
+        json_str(j, "step", k->step);
+        json_str(j, "operation", k->operation);
+        json_str(j, "role", k->role);
+        json_str(j, "application", k->application);
+        json_int(j, "count", k->count);
+        when_json(j, "first_at", k->first_ms);
+        when_json(j, "last_at", k->last_ms);
+        json_str(j, "statement", k->statement);
+        json_bool(j, "perhaps", k->perhaps);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    json_str(j, "reads_unseen", t->unseen);
+}
+
+static void checklist_json(struct json_out *j, const struct checklist *k)
+{
+    if (!k->n) {
+        json_put_null(j, "checklist");
+        return;
+    }
+    json_object_begin(j, "checklist");
+    json_int(j, "items", k->n);
+    json_bool(j, "due", k->is_due);
+    json_bool(j, "accepted", k->accepted);
+    json_str(j, "accepted_by", k->accepted_by);
+    when_json(j, "accepted_at", k->accepted_at_ms);
+    json_array_begin(j, "open");
+    for (int i = 0; i < k->open.n; i++)
+        json_str(j, NULL, k->open.items[i].s);
+    json_array_end(j);
+    json_object_end(j);
+}
+
+static void one_json(struct json_out *j, const struct context *c, const char *database,
+                     const struct plan_status *s)
 {
     json_object_begin(j, NULL);
     json_str(j, "plan", s->plan->id.s);
+    json_str(j, "database", database);
     json_str(j, "title", s->plan->title.s);
     json_str(j, "stage", stage_word(s->state.stage));
     when_json(j, "since", s->state.stage_since_ms);
@@ -294,6 +393,7 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_str(j, "task", s->state.task);
     waiting_json(j, &s->state);
     when_json(j, "hold_until", s->state.hold_until_ms);
+    touches_json(j, &s->touches);
     json_bool(j, "verified", s->state.verified);
     json_bool(j, "edited", s->edited);
     json_str(j, "edited_step", s->edited ? s->edit.step : NULL);
@@ -310,27 +410,94 @@ static void one_json(struct json_out *j, const struct context *c, const struct p
     json_str(j, "not_told", s->untold.text);
     when_json(j, "not_told_at", s->untold.text ? s->untold.at_ms : 0);
     json_str(j, "undone_by", s->undone_by);
+    checklist_json(j, &s->checklist);
+    restore_point_json(j, "restore_point", s->point.name ? &s->point : NULL);
     approvals_json(j, &s->approvals);
     flags_json(j, c, s);
     json_object_end(j);
 }
 
-static bool add_plan(struct context *c, struct plan *p, struct arena *a, struct view *v,
-                     struct err *err)
+struct row {
+    struct plan *plan;
+    const struct database_decl *database;
+    struct arena *a;
+    struct view *v;
+    bool pending;
+};
+
+static bool add_row(struct context *c, struct engine *e, void *ctx, struct err *err)
 {
+    struct row *r = ctx;
     struct plan_status status;
     struct plan room, *whole;
-    struct engine *e;
 
-    if (!context_engine(c, p, &e, err) || !(whole = context_read_plan(&c->set, p, a, &room, err)) ||
-        !engine_status(e, whole, opt_has(c, OPT_ASK_FLAGS), a, &status, err))
-        return err_note(err, "plan %s", p->id.s);
+    if (!(whole = context_read_plan(&c->set, r->plan, r->a, &room, err)) ||
+        !engine_status(e, whole, opt_has(c, OPT_ASK_FLAGS), r->a, &status, err))
+        return false;
     if (out_is_json(&c->out))
-        one_json(out_json(&c->out), c, &status);
+        one_json(out_json(&c->out), c, r->database->name.s, &status);
     else
-        add_text(c, a, v, &status);
-    v->n_pending += status.pending;
+        add_text(c, r->a, r->v, &status);
+    r->pending |= status.pending;
+    r->v->n++;
+    return true;
+}
+
+static bool is_wanted(const struct context *c, const struct database_decl *d)
+{
+    const char *only = opt_text(c, OPT_DATABASE);
+
+    return !only || strcmp(d->name.s, only) == 0 ||
+           (d->fleet && strcmp(d->fleet->name.s, only) == 0);
+}
+
+/* One database that doesn't answer keeps nobody from seeing where the others are. */
+static void out_of_reach(struct context *c, struct row *r, struct err *err)
+{
+    struct view *v = r->v;
+
+    out_warn(&c->out, "plan %s (%s): %s", r->plan->id.s, v->database, str_text(&err->message));
+    if (!out_is_json(&c->out)) {
+        out_table_row(&v->table,
+                      OUT_CELLS(arena_printf(r->a, "%s (%s)", r->plan->id.s, v->database),
+                                "out of reach", "", "", "", ""));
+        out_table_style(&v->table, 1, STYLE_BAD);
+    }
     v->n++;
+    if (v->out_of_reach.kind == ERR_NONE)
+        err_move(&v->out_of_reach, err);
+    err_clear(err);
+}
+
+static bool add_fleet(struct context *c, struct row *r, const struct database_decl *fleet,
+                      struct err *err)
+{
+    for (int i = 0; i < c->env->n_databases; i++) {
+        const struct database_decl *d = &c->env->databases[i];
+
+        if (d->fleet != fleet || !is_wanted(c, d))
+            continue;
+        r->database = d;
+        r->v->database = d->name.s;
+        if (context_in_database(c, d, add_row, r, err))
+            continue;
+        if (!err_is(err, ERR_UNREACHABLE))
+            return false;
+        out_of_reach(c, r, err);
+    }
+    r->v->database = NULL;
+    return true;
+}
+
+static bool add_plan(struct context *c, struct plan *p, const struct database_decl *d,
+                     struct arena *a, struct view *v, struct err *err)
+{
+    struct row r = {.plan = p, .database = d, .a = a, .v = v};
+
+    if (!(d->fleet ? add_fleet(c, &r, d->fleet, err) : context_in_database(c, d, add_row, &r, err)))
+        return err_note(err, "plan %s", p->id.s);
+    v->n_plans++;
+    v->n_pending += r.pending;
     return true;
 }
 
@@ -342,18 +509,29 @@ static void add_unread(struct context *c, struct view *v, const char *id, const 
     v->unreads[v->n_unread++] = (struct unread) {id, file, arena_strdup(&c->arena, why)};
 }
 
+static const struct database_decl *first_database(struct context *c, const struct plan *p,
+                                                  struct err *err)
+{
+    const struct database_decl *fleet = context_fleet_of(c, p);
+
+    for (int i = 0; fleet && i < c->env->n_databases; i++)
+        if (c->env->databases[i].fleet == fleet)
+            return &c->env->databases[i];
+    return context_database_of(c, p, err);
+}
+
 static bool look(struct context *c, struct view *v, struct err *err)
 {
     AUTO(arena) one = {0};
 
     for (int i = 0; i < c->n_plans; i++, arena_reset(&one)) {
-        const struct database_decl *decl = context_database_of(c, c->plans[i], err);
+        const struct database_decl *decl = first_database(c, c->plans[i], err);
 
         if (!decl)
             return false;
-        if (opt_has(c, OPT_DATABASE) && strcmp(decl->name.s, opt_text(c, OPT_DATABASE)) != 0)
+        if (!decl->fleet && !is_wanted(c, decl))
             continue;
-        if (add_plan(c, c->plans[i], &one, v, err))
+        if (add_plan(c, c->plans[i], decl, &one, v, err))
             continue;
         /* Another plan's mistake keeps nobody from seeing the rest. */
         if (!err_is(err, ERR_INPUT) || c->line.n_args)
@@ -397,6 +575,7 @@ static bool add_lost(struct context *c, struct engine *e, void *ctx, struct err 
                      stage_word(s->stage), s->plan);
         }
         v->n_pending++;
+        v->n_plans++;
         v->n++;
     }
     return true;
@@ -406,10 +585,21 @@ static bool look_for_lost(struct context *c, struct view *v, struct err *err)
 {
     if (c->line.n_args || !c->env->n_databases)
         return true;
-    for (int i = 0; i < c->env->n_databases; i++)
-        if (c->env->databases[i].urls.n)
-            return true; /* a fleet: no command works on it yet */
-    return context_each_database(c, add_lost, v, err);
+    if (v->out_of_reach.kind == ERR_NONE)
+        return context_each_database(c, add_lost, v, err);
+    /* That one of a fleet doesn't answer was said already. */
+    for (int i = 0; i < c->env->n_databases; i++) {
+        const struct database_decl *d = &c->env->databases[i];
+        AUTO(err) one = {0};
+
+        if (!is_wanted(c, d) || context_in_database(c, d, add_lost, v, &one))
+            continue;
+        if (!d->fleet || !err_is(&one, ERR_UNREACHABLE)) {
+            err_move(err, &one);
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool look_json(struct context *c, struct view *v, struct err *err)
@@ -467,5 +657,11 @@ bool cmd_status(struct context *c, struct err *err)
     if (!json)
         show_text(c, &v);
     c->exit_code = opt_has(c, OPT_EXIT_CODE) && v.n_pending ? 1 : 0;
-    return v.n_unread == 0 || unread(c, &v, err);
+    if (v.n_unread)
+        return unread(c, &v, err);
+    if (v.out_of_reach.kind != ERR_NONE) {
+        err_move(err, &v.out_of_reach);
+        return false;
+    }
+    return true;
 }

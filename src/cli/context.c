@@ -2,6 +2,7 @@
  * the flag service are opened when they're first asked for, so that a command sees its mistakes of usage first. */
 #include "check_static.h"
 #include "cli.h"
+#include "phasegate/fleet.h"
 #include "phasegate/io.h"
 
 #include <errno.h>
@@ -181,7 +182,7 @@ static void name_environments(const struct project *p, struct str *to)
         str_addf(to, "%s%s", i ? ", " : "", p->environments[i].name.s);
 }
 
-bool context_environment(struct context *c, struct err *err)
+static bool choose_environment(struct context *c, struct err *err)
 {
     const struct project *p = &c->set.project;
     const char *name = opt_text(c, OPT_ENV) ? opt_text(c, OPT_ENV) : getenv("PHASEGATE_ENV");
@@ -214,6 +215,14 @@ bool context_environment(struct context *c, struct err *err)
         return err_hint(err, "phasegate -e %s %s ...", p->environments[0].name.s, c->command->name);
     }
     c->env = &p->environments[0];
+    return true;
+}
+
+bool context_environment(struct context *c, struct err *err)
+{
+    if (!choose_environment(c, err))
+        return false;
+    c->env = fleet_members(&c->arena, c->env);
     return true;
 }
 

@@ -153,8 +153,6 @@ static bool ask_one(struct context *c, const struct database_decl *d, struct are
     int version = 0;
 
     *out_n = 0;
-    if (d->urls.n)
-        return true; /* a fleet has no ledger of ours */
     if (!text_resolve(&d->url, look_up, NULL, &url, err))
         return false;
     o.url = str_text(&url);

@@ -144,6 +144,9 @@ static void show_text(struct context *c, const struct rehearsal *r, const char *
     show_phases(c, r);
     show_tasks(c, r);
     show_load(c, r);
+    for (int i = 0; i < r->between.n; i++)
+        out_print(o, "between its phases: %s\n",
+                  out_clean(&c->arena, r->between.items[i].s, false));
     out_print(o, "way back from the end: %s%s\n",
               r->went_back ? "to the start, schema and rows" : "not gone",
               r->chain_why ? arena_printf(&c->arena, ": %s", r->chain_why) : "");

@@ -1,5 +1,5 @@
 /* From argv to an exit code. */
-#include "cli.h"
+#include "fleet.h"
 #include "phasegate/io.h"
 #include "phasegate_build.h"
 
@@ -16,7 +16,7 @@ static enum out_format format_of(const struct command_line *l)
     return f && strcmp(f, "jsonl") == 0 ? OUT_JSONL : OUT_TEXT;
 }
 
-static void output_begin(struct context *c)
+void context_output(struct context *c)
 {
     const struct command_line *l = &c->line;
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -75,7 +75,10 @@ static bool run(struct context *c, struct err *err)
         err_set(err, ERR_USAGE, "-C %s: %s", dir, strerror(errno));
         return err_hint(err, "name a folder that exists");
     }
-    return context_open(c, err) && c->command->run(c, err);
+    if (!context_open(c, err))
+        return false;
+    const struct fleet_way *over_all = fleet_way_of(c);
+    return over_all ? fleet_command(c, over_all, err) : c->command->run(c, err);
 }
 
 /* Who used it in a way that there isn't reads how it's used. */
@@ -93,26 +96,32 @@ static int exit_code_of(const struct context *c, const struct err *err)
     return err_exit_code(err);
 }
 
+int context_end(struct context *c, bool good, struct err *err)
+{
+    int code;
+
+    if (!good)
+        point_at_help(c, err);
+    code = good ? c->exit_code : exit_code_of(c, err);
+    code = out_end(&c->out, good ? NULL : err, code);
+    context_close(c);
+    return code;
+}
+
 int cli_main(int argc, char **argv)
 {
     AUTO(err) err = {0};
     struct context c = {0};
     bool good;
-    int code;
 
     io_harden_process();
     good = command_line_parse(&c.arena, argc, argv, &c.line, &err);
-    output_begin(&c);
+    context_output(&c);
     if (good && c.line.given[OPT_VERSION])
         show_version(&c);
     else if (good && c.line.given[OPT_HELP])
         show_help(&c);
     else if (good)
         good = run(&c, &err);
-    if (!good)
-        point_at_help(&c, &err);
-    code = good ? c.exit_code : exit_code_of(&c, &err);
-    code = out_end(&c.out, good ? NULL : &err, code);
-    context_close(&c);
-    return code;
+    return context_end(&c, good, &err);
 }

@@ -1,5 +1,6 @@
 /* Databases of the environment, each opened when it's first needed. */
 #include "cli.h"
+#include "phasegate/fleet.h"
 #include "phasegate/io.h"
 
 #include <stdlib.h>
@@ -30,18 +31,77 @@ static void name_databases(const struct environment *e, struct str *to)
         str_addf(to, "%s%s", i ? ", " : "", e->databases[i].name.s);
 }
 
+/* A fleet goes by the name that all of its databases share. */
+static const char *shared_name(const struct database_decl *d)
+{
+    return d->fleet ? d->fleet->name.s : d->name.s;
+}
+
+/* Is there but one database, or one fleet? */
+static bool is_only_one(const struct environment *e)
+{
+    for (int i = 1; i < e->n_databases; i++)
+        if (strcmp(shared_name(&e->databases[0]), shared_name(&e->databases[i])) != 0)
+            return false;
+    return e->n_databases > 0;
+}
+
+/* The plan's database, or the first one of its fleet. NULL: the environment has none. */
+static const struct database_decl *first_of(const struct context *c, const struct plan *p)
+{
+    const char *name = p && p->database.s ? p->database.s : "default";
+
+    for (int i = 0; i < c->env->n_databases; i++)
+        if (strcmp(shared_name(&c->env->databases[i]), name) == 0)
+            return &c->env->databases[i];
+    /* A plan that names none goes to the only one there is, whatever that is called. */
+    return is_only_one(c->env) && !(p && p->database.s) ? &c->env->databases[0] : NULL;
+}
+
+const struct database_decl *context_fleet_of(const struct context *c, const struct plan *p)
+{
+    const struct database_decl *d = first_of(c, p);
+
+    return d ? d->fleet : NULL;
+}
+
+/* The one that --database names. NULL: err. */
+static const struct database_decl *chosen_of(struct context *c, const struct plan *p,
+                                             const struct database_decl *fleet, struct err *err)
+{
+    const char *only = opt_text(c, OPT_DATABASE);
+    AUTO(str) names = {0};
+
+    for (int i = 0; i < c->env->n_databases; i++) {
+        const struct database_decl *d = &c->env->databases[i];
+
+        if (d->fleet != fleet)
+            continue;
+        if (only && strcmp(d->name.s, only) == 0)
+            return d;
+        str_addf(&names, "%s%s", names.len ? ", " : "", d->name.s);
+    }
+    if (only)
+        err_set(err, ERR_USAGE,
+                "--database: plan %s goes to the fleet %s, which has no \"%s\"; it has: %s",
+                p ? p->id.s : "", fleet->name.s, only, str_text(&names));
+    else
+        err_set(err, ERR_USAGE,
+                "%s works on one database, and plan %s goes to the fleet %s of %d: %s",
+                c->command->name, p ? p->id.s : "", fleet->name.s, fleet->urls.n, str_text(&names));
+    err_hint(err, "choose one with --database %s/1", fleet->name.s);
+    return NULL;
+}
+
 const struct database_decl *context_database_of(struct context *c, const struct plan *p,
                                                 struct err *err)
 {
     const char *name = p && p->database.s ? p->database.s : "default";
+    const struct database_decl *first = first_of(c, p);
     AUTO(str) names = {0};
 
-    for (int i = 0; i < c->env->n_databases; i++)
-        if (strcmp(c->env->databases[i].name.s, name) == 0)
-            return &c->env->databases[i];
-    /* A plan that names none goes to the only one there is, whatever that is called. */
-    if (c->env->n_databases == 1 && !(p && p->database.s))
-        return &c->env->databases[0];
+    if (first)
+        return first->fleet ? chosen_of(c, p, first->fleet, err) : first;
     name_databases(c->env, &names);
     err_set(err, ERR_CONFIG, "%s:%d: environment %s has no database \"%s\"%s%s",
             p ? p->file : c->set.project.file, p ? p->database.at.line : 0, c->env->name.s, name,
@@ -117,6 +177,7 @@ static void engine_fill(struct context *c, struct session *s)
         .run_id = c->run_id,
         .command = c->command->name,
         .actor = c->actor,
+        .token_sha256 = c->token_sha256,
         .state_dir = c->state_dir,
         .lock_wait_ms = opt_has(c, OPT_LOCK_WAIT) ? c->line.number[OPT_LOCK_WAIT] : LOCK_WAIT_MS,
         .has_ledger = s->has_ledger,
@@ -127,21 +188,21 @@ static void engine_fill(struct context *c, struct session *s)
 
 static bool session_open(struct context *c, struct session *s, struct err *err)
 {
-    bool writable = (c->command->needs & MUTATES) && !opt_has(c, OPT_DRY_RUN);
+    /* A snapshot is compared with the live table in temporary tables. */
+    bool looks_only = opt_has(c, OPT_DRY_RUN) && !opt_has(c, OPT_SNAPSHOT_FROM);
+    bool writable = (c->command->needs & MUTATES) && !looks_only && !opt_has(c, OPT_FIX_DRY_RUN) &&
+                    (c->command->run != cmd_preflight || opt_has(c, OPT_FIX));
     int version = 0;
 
-    if (s->decl->urls.n) {
-        err_set(err, ERR_CONFIG,
-                "%s:%d: database %s is a fleet (urls:), and this command works on one database",
-                s->decl->at.file, s->decl->at.line, s->decl->name.s);
-        return err_hint(err, "describe each of its databases with a url: of its own");
-    }
     if (!context_flags(c, err))
         return false;
-    if (!text_resolve(&s->decl->url, look_up, NULL, &s->url, err) ||
+    const struct text side = {.s = opt_text(c, OPT_SIDE)};
+    if (!text_resolve(side.s ? &side : &s->decl->url, look_up, NULL, &s->url, err) ||
         !c->ports.db_open(&c->ports, str_text(&s->url), c->label, writable, &s->db, err) ||
         !db_variables(str_text(&s->url), &c->arena, &s->variables, err))
-        return err_note(err, "database %s of environment %s", s->decl->name.s, c->env->name.s);
+        return side.s ? err_note(err, "--side")
+                      : err_note(err, "database %s of environment %s", s->decl->name.s,
+                                 c->env->name.s);
     if (!read_search_path(c, s, err) || !ledger_version(s->db, &version, err))
         return false;
     s->has_ledger = version > 0;
@@ -169,8 +230,48 @@ static bool engine_of(struct context *c, const struct database_decl *decl, struc
 bool context_engine(struct context *c, const struct plan *p, struct engine **out, struct err *err)
 {
     const struct database_decl *decl = context_database_of(c, p, err);
+    const char *only = opt_text(c, OPT_DATABASE);
 
+    if (decl && only && strcmp(decl->name.s, only) != 0) {
+        err_set(err, ERR_USAGE, "--database: plan %s goes to %s, not to \"%s\"", p ? p->id.s : "",
+                decl->name.s, only);
+        return err_hint(err, "leave --database out");
+    }
     return decl && engine_of(c, decl, out, err);
+}
+
+typedef bool engine_fn(struct context *, struct engine *, void *, struct err *);
+
+/* A fleet may be large: of its databases one is open at a time. */
+bool context_in_database(struct context *c, const struct database_decl *decl, engine_fn *fn,
+                         void *ctx, struct err *err)
+{
+    struct engine *e = NULL;
+    bool good = engine_of(c, decl, &e, err) && fn(c, e, ctx, err);
+
+    for (int i = 0; decl->fleet && i < c->n_sessions; i++)
+        if (c->sessions[i].decl == decl) {
+            db_close(c->sessions[i].db);
+            str_free(&c->sessions[i].url);
+            c->sessions[i] = (struct session) {.decl = decl};
+        }
+    return good;
+}
+
+bool context_each_of_plan(struct context *c, const struct plan *p, engine_fn *fn, void *ctx,
+                          struct err *err)
+{
+    const struct database_decl *fleet = context_fleet_of(c, p), *one;
+
+    if (!fleet || opt_has(c, OPT_DATABASE)) {
+        one = context_database_of(c, p, err);
+        return one && context_in_database(c, one, fn, ctx, err);
+    }
+    for (int i = 0; i < c->env->n_databases; i++)
+        if (c->env->databases[i].fleet == fleet &&
+            !context_in_database(c, &c->env->databases[i], fn, ctx, err))
+            return false;
+    return true;
 }
 
 bool context_engine_alone(struct context *c, struct engine **out)
@@ -200,12 +301,11 @@ bool context_each_database(struct context *c,
     }
     for (int i = 0; i < c->env->n_databases; i++) {
         const struct database_decl *decl = &c->env->databases[i];
-        struct engine *e = NULL;
 
-        if (only && strcmp(decl->name.s, only) != 0)
+        if (only && strcmp(decl->name.s, only) != 0 && strcmp(shared_name(decl), only) != 0)
             continue;
         found = true;
-        if (!engine_of(c, decl, &e, err) || !fn(c, e, ctx, err))
+        if (!context_in_database(c, decl, fn, ctx, err))
             return false;
     }
     if (found)

@@ -13,6 +13,24 @@ const char *when_text(struct arena *a, int64_t epoch_ms)
     return arena_printf(a, "%.19sZ", at);
 }
 
+const char *span_text(struct arena *a, int64_t ms)
+{
+    AUTO(str) s = {0};
+
+    /* Nobody wants the milliseconds of a forecast. */
+    duration_to_text(&s, ms < 1000 ? ms : ms / 1000 * 1000);
+    return arena_strdup(a, str_text(&s));
+}
+
+const char *size_text(struct arena *a, int64_t bytes)
+{
+    if (bytes < 10240)
+        return arena_printf(a, "%" PRId64 " B", bytes);
+    if (bytes < 10 << 20)
+        return arena_printf(a, "%" PRId64 " KiB", bytes >> 10);
+    return arena_printf(a, "%" PRId64 " MiB", bytes >> 20);
+}
+
 void when_json(struct json_out *j, const char *key, int64_t epoch_ms)
 {
     char at[25];
@@ -97,6 +115,8 @@ void show_advance(struct context *c, const struct plan *p, const struct advance_
         }
         out_table_print(&c->out, &t);
     }
+    if (r->holds)
+        out_print(&c->out, "%s: ready for the next rung\n", p->id.s);
     out_print(&c->out, "%s: %s -> %s%s%s\n", p->id.s, stage_word(r->from),
               out_style(&c->out, STYLE_BOLD), stage_word(r->to), out_style(&c->out, STYLE_PLAIN));
 }
@@ -227,6 +247,17 @@ static const char *snapshot_sentence(const char *word)
                : "it would be taken and verified before anything is destroyed";
 }
 
+static const char *point_sentence(const char *word)
+{
+    if (strcmp(word, "off") == 0)
+        return "none, off by policy";
+    if (strcmp(word, "cannot") == 0)
+        return "none";
+    return strcmp(word, "would_archive") == 0
+               ? "it would be set first, and its WAL waited for in the archive"
+               : "it would be set first, and not be archived";
+}
+
 void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
                   const struct dry_run *d)
 {
@@ -244,6 +275,10 @@ void show_dry_run(struct context *c, const struct plan *p, enum phase_event ev,
         out_print(o, "No point of no return in it.\n");
     if (ev == EVENT_PURGE)
         out_print(o, "Snapshot: %s.\n", snapshot_sentence(d->snapshot));
+    if (d->restore_point)
+        out_print(o, "Restore point: %s%s%s.\n", point_sentence(d->restore_point),
+                  d->restore_point_why ? ": " : "",
+                  d->restore_point_why ? d->restore_point_why : "");
     if (d->proof)
         out_print(o, "Compatibility proof: %s.\n", proof_sentence(c, d->proof));
     if (d->decision.go) {
@@ -305,6 +340,10 @@ void dry_run_json(struct json_out *j, const char *key, const struct plan *p, enu
     json_str(j, "proof", d->proof);
     if (ev == EVENT_PURGE)
         json_str(j, "snapshot", d->snapshot);
+    if (d->phase == PHASE_CONTRACT && (ev == EVENT_ADVANCE || ev == EVENT_PURGE)) {
+        json_str(j, "restore_point", d->restore_point);
+        json_str(j, "restore_point_why", d->restore_point_why);
+    }
     json_object_end(j);
 }
 
@@ -316,6 +355,7 @@ struct advance_options advance_options_of(struct context *c)
                                      .force = opt_has(c, OPT_FORCE),
                                      .no_wait = opt_has(c, OPT_NO_WAIT),
                                      .confirm = opt_text(c, OPT_CONFIRM),
+                                     .lead = c->lead,
                                      .proof = NULL};
 }
 

@@ -51,8 +51,8 @@ const char *lock_mode_word(enum lock_mode m)
 
 const char *gate_kind_word(enum gate_kind k)
 {
-    static const char *const words[] = {"http",     "sql",      "prometheus", "command",
-                                        "sessions", "approval", "lag",        "rehearsal"};
+    static const char *const words[] = {"http",     "sql", "prometheus", "command", "sessions",
+                                        "approval", "lag", "rehearsal",  "backup"};
     return word_at(words, COUNT(words), (int) k);
 }
 
@@ -260,6 +260,16 @@ const char *failure_policy_word(enum failure_policy p)
     return words[p];
 }
 
+const char *point_policy_word(enum point_policy p)
+{
+    static const char *const words[] = {[POINT_UNSET] = "",
+                                        [POINT_AUTO] = "auto",
+                                        [POINT_REQUIRED] = "required",
+                                        [POINT_OFF] = "off"};
+
+    return words[p];
+}
+
 static void effective_words(struct policy *out, const struct policy *env)
 {
     if (env && env->snapshot != SNAPSHOT_UNSET)
@@ -270,6 +280,10 @@ static void effective_words(struct policy *out, const struct policy *env)
         out->on_failure = env->on_failure;
     if (out->on_failure == FAILURE_UNSET)
         out->on_failure = FAILURE_STOP;
+    if (env && env->restore_point != POINT_UNSET)
+        out->restore_point = env->restore_point;
+    if (out->restore_point == POINT_UNSET)
+        out->restore_point = POINT_AUTO;
 }
 
 struct policy policy_effective(const struct project *p, const struct environment *e)
@@ -288,18 +302,27 @@ struct policy policy_effective(const struct project *p, const struct environment
         {offsetof(struct policy, hold_ms), INT64_C(24) * 3600 * 1000},
         {offsetof(struct policy, lock_timeout_ms), 500},
         {offsetof(struct policy, statement_timeout_ms), 30000},
+        {offsetof(struct policy, archive_timeout_ms), 60000},
         {offsetof(struct policy, approvals[PHASE_EXPAND]), 0},
         {offsetof(struct policy, approvals[PHASE_DUAL_READ]), 0},
         {offsetof(struct policy, approvals[PHASE_WRITE_ACTIVATION]), 0},
         {offsetof(struct policy, approvals[PHASE_CONTRACT]), 0},
+        {offsetof(struct policy, approvals_purge), 0},
     };
 
     for (int i = 0; i < COUNT(numbers); i++)
         *(int64_t *) (void *) ((char *) &out + numbers[i].offset) =
             stated(e, p, numbers[i].offset, numbers[i].otherwise);
     out.approvals[PHASE_NONE] = 0;
+    for (int i = 0; e && i < PHASE_SLOTS; i++) {
+        int64_t stated_here = i ? e->policy.approvals[i] : e->policy.approvals_purge;
+        if (stated_here != MODEL_UNSET)
+            out.approvals_by_role[i] = e->policy.approvals_by_role[i];
+    }
     if (e && e->policy.approvers.n > 0)
         out.approvers = e->policy.approvers;
+    if (e && e->policy.tokens.n > 0)
+        out.tokens = e->policy.tokens;
     if (e && e->policy.rules.n > 0)
         out.rules = e->policy.rules;
     if (e && e->policy.proof != PROOF_UNSET)

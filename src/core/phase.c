@@ -117,7 +117,7 @@ const char *guard_question(enum guard g) { return guard_rows[g].question; }
 /* What every start of a phase asks, what going on with it asks, and what contract asks besides. */
 #define START                                                                                      \
     (G(NEXT_PRESENT) | G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(REQUIREMENTS) |        \
-     G(UNEDITED) | G(APPROVED) | G(GO) | G(IN_HOURS) | G(PREFLIGHT) | G(REHEARSED) |               \
+     G(UNEDITED) | G(APPROVED) | G(GO) | G(IN_HOURS) | G(PREFLIGHT) | G(REHEARSED) | G(DRILLED) |  \
      G(FLAGS_KNOWN) | G(RELEASES_LIVE))
 #define GO_ON                                                                                      \
     (G(IN_WINDOW) | G(RELEASE_TURN) | G(DEPENDENCIES) | G(UNEDITED) | G(APPROVED) | G(FLAGS_KNOWN))
@@ -208,11 +208,13 @@ static const struct transition table[] = {
      "the old shape is back"},
 
     {50, STAGE_CONTRACT_DONE, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
-     G(IN_HOURS) | G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(SNAPSHOT) | G(CONFIRMED) | G(UNEDITED) |
+     G(IN_HOURS) | G(PREFLIGHT) | G(GATES) | G(HOLD_ELAPSED) | G(NO_DEPENDANTS) | G(UNTOUCHED) |
+         G(SNAPSHOT) | G(RESTORE_POINT) | G(CONFIRMED) | G(UNEDITED) | G(APPROVED) |
          G(FLAGS_KNOWN) | OLD_SHAPE_UNUSED,
      "the point of no return: destroy the old shape"},
     {51, STAGE_PURGING, OFF, EVENT_PURGE, STAGE_PURGING, SAME_BRAKE,
-     G(SNAPSHOT) | G(CONFIRMED) | G(UNEDITED) | G(HOLD_ELAPSED), "go on destroying the old shape"},
+     G(SNAPSHOT) | G(RESTORE_POINT) | G(CONFIRMED) | G(UNEDITED) | G(HOLD_ELAPSED),
+     "go on destroying the old shape"},
     {52, STAGE_PURGING, OFF, EVENT_FINISHED, STAGE_PURGED, SAME_BRAKE, 0, "the change is complete"},
 
     {60, STAGE_EXPAND_DONE, OFF, EVENT_REPEAT, STAGE_EXPAND_DONE, SAME_BRAKE, AGAIN,

@@ -52,6 +52,17 @@ const char *rehearse_prepare_sql(struct arena *a, const char *name, const char *
     return arena_strdup(a, str_text(&s));
 }
 
+const char *rehearse_digest_sql(struct arena *a, const char *statement)
+{
+    return arena_printf(
+        a,
+        "SELECT pg_catalog.count(*) || ' rows, digest ' || coalesce(pg_catalog.left("
+        "pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg("
+        "phasegate_row::pg_catalog.text, E'\\n' ORDER BY phasegate_row::pg_catalog.text), "
+        "'UTF8')), 'hex'), 16), 'of nothing') FROM (%s\n) AS phasegate_row",
+        statement);
+}
+
 const char *rehearse_execute_sql(struct arena *a, const char *name, const char *const *values,
                                  int n)
 {

@@ -51,6 +51,8 @@ static bool take(struct work *w, enum phase_event ev, const char *why, struct er
         return false;
     if (w->out && w->o->proof && asks_for_proof(ev, w->state.stage))
         w->out->proof = w->o->proof->word;
+    if (begins_first_phase(w, ev) && !validation_before(w, err))
+        return false;
     return record_transition(w, d.row, ev, why, err);
 }
 
@@ -183,14 +185,18 @@ static bool run_task(struct work *w, const struct task *t, struct err *err)
 static bool run_script(struct work *w, bool purge, struct err *err)
 {
     struct script s;
+    int rungs = 0;
 
     plan_script(w->a, w->p, w->phase, purge, &s);
     w->n_tasks = s.n;
     for (int i = 0; i < s.n; i++) {
         w->task_no = i + 1;
+        if (s.tasks[i].kind == TASK_RUNG && fleet_holds(w, &s.tasks[i], rungs++))
+            return fleet_hold(w, &s.tasks[i], err);
         if (task_is_done(w, &s.tasks[i]) && !is_force_rerun(w, &s.tasks[i]))
             report_task(w, &s.tasks[i], "done", 0, "done before");
-        else if (!run_task(w, &s.tasks[i], err))
+        else if (!restore_point_before_task(w, &s, &s.tasks[i], err) ||
+                 !run_task(w, &s.tasks[i], err))
             return false;
     }
     return true;
@@ -386,6 +392,8 @@ static bool advance_once(struct work *w, struct err *err)
     }
     if (!sync_renew(w, err) || !run_script(w, false, err))
         return undo_itself(w, err);
+    if (w->out->holds)
+        return true;
     if (w->phase == PHASE_CONTRACT) {
         int64_t hold = w->p->phases[PHASE_CONTRACT].hold_ms;
         w->state.hold_until_ms =
@@ -538,7 +546,8 @@ static const char *snapshot_note(const struct work *w)
 
 static bool purge_saved(struct work *w, struct advance_options *o, struct err *err)
 {
-    if (!save_first(w, o, err) || !take(w, EVENT_PURGE, snapshot_note(w), err))
+    if (!save_first(w, o, err) || !restore_point_before_purge(w, err) ||
+        !take(w, EVENT_PURGE, snapshot_note(w), err))
         return false;
     w->out->phase = w->phase;
     return run_script(w, true, err) && backfill_forget(w, err) && finish(w, err);

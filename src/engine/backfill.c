@@ -16,6 +16,7 @@ struct filler {
     struct backfill_table table;
     struct backfill_job job;
     struct backfill_now now;
+    struct history_row *row;       /* of its end; NULL: the task's own */
     int64_t begun_ms, rows_before; /* of this run: for its rate */
     int64_t holder_said_ms, timeline_said;
 };
@@ -386,7 +387,10 @@ static bool record_done(struct work *w, const struct filler *f, int64_t ms, stru
             .params = DB_PARAMS(arena_printf(w->a, "%lld", (long long) f->job.id), "done", NULL,
                                 arena_printf(w->a, "%lld", (long long) f->now.retried),
                                 arena_printf(w->a, "%u", f->table.oid))};
-    record_task(w, &x, f->t, "done", ms, NULL, NULL, NULL);
+    if (f->row)
+        ledger_history_call(w->a, f->row, txn_slot(&x));
+    else
+        record_task(w, &x, f->t, "done", ms, NULL, NULL, NULL);
     return txn_commit(w, &x, err);
 }
 
@@ -438,6 +442,20 @@ bool backfill_run(struct work *w, const struct task *t, struct err *err)
     int64_t ms = clock_mono_ms(w->e->ports->clock) - started;
     report_task(w, t, "done", ms, summary(w, &f.now));
     return record_done(w, &f, ms, err);
+}
+
+bool backfill_fix(struct work *w, const struct task *t, struct history_row *row, int64_t *changed,
+                  struct err *err)
+{
+    struct filler f = {.w = w, .t = t, .row = row};
+    int64_t started = clock_mono_ms(w->e->ports->clock);
+
+    if (!check(w, t, &f.setup.spec, err) || !settle(w, t, &f, err) || !fill(w, &f, err))
+        return false;
+    *changed = f.now.rows_changed;
+    row->duration_ms = clock_mono_ms(w->e->ports->clock) - started;
+    row->description = arena_printf(w->a, "%s, in batches", summary(w, &f.now));
+    return record_done(w, &f, row->duration_ms, err);
 }
 
 /* The job as it was begun; it is to read as it did then. */

@@ -227,6 +227,15 @@ static const char *relation_word(const struct sql_stmt *s)
     return strstr(s->kind, "MATERIALIZED") ? "MATERIALIZED VIEW" : "VIEW";
 }
 
+static bool prepare_relation(struct work *w, const struct sql_stmt *s, struct drop_ctx *c,
+                             struct err *err)
+{
+    soft_drop_relation_sql(w->a, relation_word(s), c->row.schema, c->row.table, c->row.hidden_name,
+                           &c->drop, &c->restore, &c->purge);
+    return (s->drop != DROP_TABLE || !s->cascades || add_keys(w, c, err)) &&
+           trap_add(w, c->task->id, &c->row, &c->drop, &c->restore, &c->purge, err);
+}
+
 static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c, bool *found,
                     struct err *err)
 {
@@ -251,11 +260,8 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
     c->row.table = s->drop == DROP_VIEW && s->object ? s->object : s->table;
     c->row.original_name = s->drop == DROP_COLUMN ? s->object : c->row.table;
     c->row.hidden_name = soft_drop_name(w->a, c->row.original_name, server_now_ms(w->e));
-    if (s->drop != DROP_COLUMN) {
-        soft_drop_relation_sql(w->a, relation_word(s), schema, c->row.table, c->row.hidden_name,
-                               &c->drop, &c->restore, &c->purge);
-        return s->drop != DROP_TABLE || !s->cascades || add_keys(w, c, err);
-    }
+    if (s->drop != DROP_COLUMN)
+        return prepare_relation(w, s, c, err);
     struct column_facts f = {.schema = schema, .table = s->table, .column = s->object};
     if (!column_facts(w, &f, found, err))
         return false;
@@ -265,16 +271,19 @@ static bool prepare(struct work *w, const struct sql_stmt *s, struct drop_ctx *c
         return false;
     c->not_null = f.not_null;
     soft_drop_column_sql(w->a, &f, c->row.hidden_name, &c->drop, &c->restore, &c->purge);
+    if (!trap_add(w, c->task->id, &c->row, &c->drop, &c->restore, &c->purge, err))
+        return false;
     /* The sync function follows in the same transaction: the hidden column stays current. */
     if (w->p->sync.by == SYNC_TRIGGER && strcmp(w->p->sync.table.s, s->table) == 0)
         return sync_current_sql(w, &c->row, &c->sync, err);
     return true;
 }
 
-bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *drop,
+bool soft_drop_sql(struct work *w, const struct task *t, struct sql_list *drop,
                    struct sql_list *restore, bool *found, const char **lost, struct err *err)
 {
-    struct drop_ctx c = {0};
+    const struct sql_stmt *s = &t->step->stmts[0];
+    struct drop_ctx c = {.task = t};
 
     *lost = NULL;
     if (!prepare(w, s, &c, found, err))
@@ -303,6 +312,7 @@ static bool build_drop(struct work *w, struct txn *t, int64_t lock_ms, void *ctx
     for (int i = 0; i < c->sync.n; i++)
         txn_add(t, c->sync.items[i], NULL);
     txn_own_path(t);
+    ledger_soft_drop_untouched_call(c->row.plan, c->row.step, txn_slot(t));
     ledger_soft_drop_call(w->a, &c->row, txn_slot(t));
     record_task(w, t, c->task, "done", clock_mono_ms(w->e->ports->clock) - c->started_ms,
                 joined(w->a, &c->drop), c->row.restore_sql, NULL);
@@ -392,6 +402,8 @@ bool soft_drop_run(struct work *w, const struct task *t, struct err *err)
                                         w->e->policy.lock_timeout_ms, build_drop, &c, err);
     if (!ok)
         return false;
+    if (c.row.hidden_name)
+        trap_watch(w, t->id);
     report_task(w, t, "done", clock_mono_ms(w->e->ports->clock) - c.started_ms,
                 c.row.hidden_name ? arena_printf(w->a, "hidden as %s", c.row.hidden_name)
                                   : "definition kept");

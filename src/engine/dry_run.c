@@ -7,6 +7,8 @@ struct dry {
     struct work w;
     struct dry_run *out;
     int cap;
+    const struct script *script; /* of an advance or a purge */
+    int at;                      /* in it */
 };
 
 static struct dry_step *add(struct dry *d, const struct task *t)
@@ -37,6 +39,26 @@ static void take_sql(struct dry *d, struct dry_step *s, const struct sql_list *l
     s->n_sql = l->n;
 }
 
+/* May a step that is still to run before it make what it changes? Yes where that can't be told. */
+static bool may_be_made_before(const struct dry *d, const struct step *st)
+{
+    if (st->n_stmts != 1 || !st->stmts[0].table || d->w.o->n_before > 0)
+        return true;
+    for (int i = 0; i < d->at; i++) {
+        const struct task *t = &d->script->tasks[i];
+        if (t->kind != TASK_STEP || task_is_done(&d->w, t))
+            continue;
+        if (t->step->n_stmts == 0)
+            return true;
+        for (int k = 0; k < t->step->n_stmts; k++) {
+            const struct sql_stmt *s = &t->step->stmts[k];
+            if (s->class == SQL_UNKNOWN || !s->table || strcmp(s->table, st->stmts[0].table) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool dry_step(struct dry *d, const struct task *t, struct err *err)
 {
     struct dry_step *s = add(d, t);
@@ -56,8 +78,9 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
     s->sql = sql;
     if (!step_undo_json(&d->w, st, strcmp(s->status, "done") != 0, &json, &s->undo, err))
         return false;
-    /* What it changes may be made by a step before it. */
-    if (!s->undo && step_asks_for_undo(st) &&
+    bool denied = !s->undo && step_asks_for_undo(st) && !may_be_made_before(d, st) &&
+                  strcmp(s->status, "done") != 0;
+    if (!s->undo && step_asks_for_undo(st) && !denied &&
         !step_undo_json(&d->w, st, false, &json, &s->undo, err))
         return false;
     s->reversibility = step_reversibility(st);
@@ -70,6 +93,10 @@ static bool dry_step(struct dry *d, const struct task *t, struct err *err)
         s->status = "does not apply";
     else if (known && applied)
         s->status = "already in place";
+    else if (denied) {
+        s->reversibility = "irreversible";
+        s->note = "there is no way back from it: what was there before can't be had again";
+    }
     return true;
 }
 
@@ -186,7 +213,7 @@ static bool dry_soft_drop(struct dry *d, const struct task *t, struct err *err)
     s->undo = "phasegate restore";
     if (strcmp(s->status, "done") == 0)
         return true;
-    if (!soft_drop_sql(&d->w, st, &drop, &restore, &found, &s->note, err)) {
+    if (!soft_drop_sql(&d->w, t, &drop, &restore, &found, &s->note, err)) {
         if (!err_is(err, ERR_REFUSED))
             return false;
         s->status = "can't run as things are now";
@@ -206,18 +233,19 @@ static bool dry_soft_drop(struct dry *d, const struct task *t, struct err *err)
 static bool dry_purge(struct dry *d, const struct task *t, struct err *err)
 {
     struct dry_step *s = add(d, t);
-    const char **one = arena_array(d->w.a, const char *, 1);
+    const char *sql = t->step->stmts[0].sql;
     struct soft_drop *list = NULL;
+    struct sql_list all;
     int n = 0;
 
     if (d->w.e->has_ledger && !ledger_soft_drops(d->w.e->db, d->w.a, d->w.p->id.s, &list, &n, err))
         return false;
-    one[0] = t->step->stmts[0].sql;
     for (int i = 0; i < n; i++)
         if (strcmp(list[i].step, t->step->id.s) == 0 && !list[i].restored_at_ms)
-            one[0] = list[i].purge_sql;
-    s->sql = one;
-    s->n_sql = 1;
+            sql = list[i].purge_sql;
+    script_split(d->w.a, sql, &all);
+    s->sql = all.items;
+    s->n_sql = all.n;
     s->at = &t->step->at;
     s->lock = t->step->stmts[0].lock;
     s->lock_note = t->step->stmts[0].lock_note;
@@ -225,6 +253,22 @@ static bool dry_purge(struct dry *d, const struct task *t, struct err *err)
     if (d->out->no_return < 0)
         d->out->no_return = d->out->n_steps - 1;
     return true;
+}
+
+/* They come before the purge, and are no part of it. */
+static void dry_purge_gates(struct dry *d)
+{
+    const struct text_list *names = &d->w.p->phases[PHASE_CONTRACT].gates;
+    struct task t = {.kind = TASK_GATES, .id = "purge/gates"};
+    AUTO(str) title = {0};
+
+    for (int i = 0; i < names->n; i++)
+        if (gate_is_asked_at_purge(plan_gate(d->w.p, names->items[i].s)))
+            str_addf(&title, "%s%s", title.len ? ", " : "gates: ", names->items[i].s);
+    if (!title.len)
+        return;
+    t.title = arena_strdup(d->w.a, str_text(&title));
+    add(d, &t)->undo = "nothing is changed";
 }
 
 static bool dry_task(struct dry *d, const struct task *t, struct err *err)
@@ -389,6 +433,8 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
     out->phase = d.w.phase;
     if (out->phase == PHASE_NONE)
         return true;
+    if (begins_first_phase(&d.w, ev) && !validation_foresee(&d.w, &out->decision, err))
+        return false;
     if (ev == EVENT_ROLLBACK)
         undo_can_read_flags(&d.w, &out->decision);
     if (ev == EVENT_ROLLBACK || ev == EVENT_RESTORE)
@@ -396,8 +442,14 @@ bool engine_dry_run(struct engine *e, struct plan *p, enum phase_event ev,
     if (ev == EVENT_PURGE && e->has_ledger && !snapshot_word(&d.w, &out->snapshot, err))
         return false;
     plan_script(a, p, out->phase, ev == EVENT_PURGE, &s);
-    for (int i = 0; i < s.n; i++)
-        if (!dry_task(&d, &s.tasks[i], err))
+    if (d.w.phase == PHASE_CONTRACT && s.n > 0 && (ev == EVENT_ADVANCE || ev == EVENT_PURGE) &&
+        !restore_point_word(&d.w, &out->restore_point, &out->restore_point_why, err))
+        return false;
+    d.script = &s;
+    if (ev == EVENT_PURGE && d.w.state.stage == STAGE_CONTRACT_DONE)
+        dry_purge_gates(&d);
+    for (d.at = 0; d.at < s.n; d.at++)
+        if (!dry_task(&d, &s.tasks[d.at], err))
             return false;
     return true;
 }

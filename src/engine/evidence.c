@@ -217,7 +217,9 @@ static bool add_approvals(struct gathering *g, struct err *err)
     json_begin(&j, &text, true);
     json_array_begin(&j, NULL);
     for (int i = 0; i < n; i++) {
-        enum phase phase = phase_from_word(all[i].phase);
+        enum phase phase = strcmp(all[i].phase, approval_word(PHASE_CONTRACT, true)) == 0
+                               ? PHASE_CONTRACT
+                               : phase_from_word(all[i].phase);
         const char *now = g->w.p->phase_checksum[phase];
 
         json_object_begin(&j, NULL);
@@ -234,6 +236,36 @@ static bool add_approvals(struct gathering *g, struct err *err)
     }
     json_array_end(&j);
     add_str(g, "approvals.json", &text);
+    return true;
+}
+
+/* Values from before, signatures, and what each look at the checklist found. */
+static bool add_checklist(struct gathering *g, struct err *err)
+{
+    struct validation_row *rows = NULL;
+    struct json_out j;
+    AUTO(str) text = {.ceiling = JOURNAL_MAX};
+    int n = 0;
+
+    if (g->w.e->has_ledger && !ledger_validations(g->w.e->db, g->w.a, g->w.p->id.s, &rows, &n, err))
+        return false;
+    json_begin(&j, &text, true);
+    json_array_begin(&j, NULL);
+    for (int i = 0; i < n; i++) {
+        json_object_begin(&j, NULL);
+        json_str(&j, "kind", rows[i].kind);
+        json_str(&j, "phase", rows[i].phase);
+        json_str(&j, "item", rows[i].step);
+        json_str(&j, "checksum", rows[i].checksum);
+        json_str(&j, "who", rows[i].by);
+        when_to(&j, "at", rows[i].at_ms);
+        json_str(&j, "description", rows[i].description);
+        json_bool(&j, "void", rows[i].is_void);
+        json_raw(&j, "detail", rows[i].detail ? rows[i].detail : "null");
+        json_object_end(&j);
+    }
+    json_array_end(&j);
+    add_str(g, "checklist.json", &text);
     return true;
 }
 
@@ -369,14 +401,37 @@ static bool add_verification(struct gathering *g, struct err *err)
 
 /* ---- what was hidden and saved --------------------------------------------------------------- */
 
+/* By whom, while it was hidden. What was hidden again since began anew. */
+static void put_writes(struct json_out *j, const struct soft_drop *d,
+                       const struct soft_drop_touch *t, int n)
+{
+    json_array_begin(j, "written_by");
+    for (int i = 0; i < n; i++) {
+        if (strcmp(t[i].step, d->step) != 0 || t[i].first_ms < d->dropped_at_ms)
+            continue;
+        json_object_begin(j, NULL);
+        json_str(j, "operation", t[i].operation);
+        json_str(j, "role", t[i].role);
+        json_str(j, "application", t[i].application);
+        json_int(j, "count", t[i].count);
+        when_to(j, "first_at", t[i].first_ms);
+        when_to(j, "last_at", t[i].last_ms);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static bool add_hidden(struct gathering *g, struct err *err)
 {
     struct soft_drop *all = NULL;
+    struct soft_drop_touch *t = NULL;
     struct json_out j;
     AUTO(str) text = {0};
-    int n = 0;
+    int n = 0, n_touches = 0;
 
-    if (g->w.e->has_ledger && !ledger_soft_drops(g->w.e->db, g->w.a, g->w.p->id.s, &all, &n, err))
+    if (g->w.e->has_ledger &&
+        (!ledger_soft_drops(g->w.e->db, g->w.a, g->w.p->id.s, &all, &n, err) ||
+         !ledger_soft_drop_touches(g->w.e->db, g->w.a, g->w.p->id.s, &t, &n_touches, err)))
         return false;
     json_begin(&j, &text, true);
     json_array_begin(&j, NULL);
@@ -394,6 +449,7 @@ static bool add_hidden(struct gathering *g, struct err *err)
         when_to(&j, "held_until", all[i].expires_at_ms);
         when_to(&j, "restored_at", all[i].restored_at_ms);
         when_to(&j, "purged_at", all[i].purged_at_ms);
+        put_writes(&j, &all[i], t, n_touches);
         json_object_end(&j);
     }
     json_array_end(&j);
@@ -447,6 +503,25 @@ static bool add_snapshots(struct gathering *g, struct err *err)
     return true;
 }
 
+static bool add_restore_points(struct gathering *g, struct err *err)
+{
+    struct restore_point *all = NULL;
+    struct json_out j;
+    AUTO(str) text = {0};
+    int n = 0;
+
+    if (g->w.e->has_ledger &&
+        !ledger_restore_points(g->w.e->db, g->w.a, g->w.p->id.s, &all, &n, err))
+        return false;
+    json_begin(&j, &text, true);
+    json_array_begin(&j, NULL);
+    for (int i = 0; i < n; i++)
+        restore_point_json(&j, NULL, &all[i]);
+    json_array_end(&j);
+    add_str(g, "restore_points.json", &text);
+    return true;
+}
+
 /* ---- preflight ------------------------------------------------------------------------------- */
 
 static bool add_preflight(struct gathering *g, struct err *err)
@@ -455,11 +530,11 @@ static bool add_preflight(struct gathering *g, struct err *err)
     struct json_out j;
     AUTO(str) text = {0};
 
-    if (!engine_preflight(g->w.e, g->w.p, PHASE_NONE, g->w.a, &found, err))
+    if (!engine_preflight(g->w.e, g->w.p, PHASE_NONE, false, g->w.a, &found, err))
         return false;
     json_begin(&j, &text, true);
     json_object_begin(&j, NULL);
-    json_str(&j, "phase", found.phase ? phase_word(found.phase) : NULL);
+    json_str(&j, "phase", found.phase ? approval_word(found.phase, found.is_purge) : NULL);
     json_array_begin(&j, "checks");
     for (int i = 0; i < found.n; i++) {
         const struct preflight_check *k = &found.items[i];
@@ -538,8 +613,9 @@ bool engine_evidence(struct engine *e, struct plan *p, const struct bundle *more
     if (!e->facts(e->set, p, err) || (e->has_ledger && !work_reload(&g.w, err)))
         return false;
     if (!add_plan_file(&g, err) || !add_plan_state(&g, err) || !add_all_rows(&g, err) ||
-        !add_approvals(&g, err) || !add_flag_changes(&g, err) || !add_verification(&g, err) ||
-        !add_hidden(&g, err) || !add_snapshots(&g, err) || !add_preflight(&g, err))
+        !add_approvals(&g, err) || !add_checklist(&g, err) || !add_flag_changes(&g, err) ||
+        !add_verification(&g, err) || !add_hidden(&g, err) || !add_snapshots(&g, err) ||
+        !add_restore_points(&g, err) || !add_preflight(&g, err))
         return false;
     for (int i = 0; i < more->n; i++)
         add_file(&g, more->files[i].name, more->files[i].bytes, more->files[i].n);

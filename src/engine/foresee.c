@@ -246,8 +246,7 @@ bool foresee_drops(struct work *w, struct fact *f, struct err *err)
 
         if (t->kind == TASK_STEP)
             return true;
-        if (t->kind != TASK_SOFT_DROP ||
-            soft_drop_sql(w, &t->step->stmts[0], &drop, &restore, &found, &lost, err))
+        if (t->kind != TASK_SOFT_DROP || soft_drop_sql(w, t, &drop, &restore, &found, &lost, err))
             continue;
         if (!err_is(err, ERR_REFUSED))
             return err_note(err, "step \"%s\" (%s)", t->id, pos_text(w->a, t->step->at));

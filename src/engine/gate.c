@@ -184,7 +184,7 @@ static bool measure_approval(struct engine *e, const struct plan *p, enum phase 
     struct approvals ap;
     int64_t need = g->approvals > 0 ? g->approvals : 1;
 
-    if (!approvals_read(&w, phase, g->role.s, &ap, err))
+    if (!approvals_read(&w, phase, false, g->role.s, &ap, err))
         return false;
     out->value = arena_printf(a, "%d", ap.given);
     out->detail =
@@ -253,6 +253,37 @@ bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, cons
     case GATE_APPROVAL: ok = measure_approval(e, p, phase, g, a, out, err); break;
     case GATE_LAG: ok = measure_lag(e, g, a, out, err); break;
     case GATE_REHEARSAL: ok = rehearsal_measure(e, p, g, a, out, err); break;
+    case GATE_BACKUP: ok = backup_gate_measure(e, p, g, a, out, err); break;
     }
     return ok || err_note(err, "gate %s (%s:%d:%d)", g->name.s, g->at.file, g->at.line, g->at.col);
+}
+
+/* What was rehearsed was the way that lies behind; that the rehearsal has grown old since then says nothing. */
+bool gate_is_asked_at_purge(const struct gate *g) { return g && g->kind != GATE_REHEARSAL; }
+
+/* Nobody waits here: what doesn't pass now is a refusal, and the next try measures again. */
+bool gates_look(struct work *w, enum phase phase, struct fact *f, struct err *err)
+{
+    const struct text_list *names = &w->p->phases[phase].gates;
+    AUTO(str) what = {0};
+
+    fact_yes(f);
+    for (int i = 0; i < names->n && !w->o->glance; i++) {
+        const struct gate *g = plan_gate(w->p, names->items[i].s);
+        struct gate_reading r;
+
+        if (!gate_is_asked_at_purge(g))
+            continue;
+        if (!gate_measure(w->e, w->p, phase, g, w->a, &r, err))
+            return false;
+        if (r.verdict != GATE_PASS)
+            str_addf(&what, "%sgate %s %s: %s", what.len ? "; " : "", g->name.s,
+                     r.verdict == GATE_FAIL ? "failed" : "has no data",
+                     r.detail ? r.detail : "no answer");
+    }
+    if (what.len)
+        fact_no(f, arena_strdup(w->a, str_text(&what)),
+                arena_printf(w->a, "see to it, then the same again; or: phasegate restore %s",
+                             w->p->id.s));
+    return true;
 }

@@ -13,19 +13,44 @@ static const char *newest_below(const struct project *prj, const char *below)
     return newest;
 }
 
-/* Every plan of the set with its state, then those whose files can't be read, as far as they are known; what isn't in
- * the ledger is planned. */
-static bool gather(struct engine *e, struct arena *a, struct window_plan **out,
-                   const struct plan_state **out_states, struct err *err)
+/* A plan whose file is gone; what its contract hid or destroyed still is: the ledger has the release. Once that isn't
+ * listed any more either, those before it are long unknown. */
+static bool add_gone(struct engine *e, struct arena *a, const struct plan_state *s,
+                     struct window_plan *out)
+{
+    const char *release = s->release[PHASE_CONTRACT];
+
+    if (s->stage < STAGE_CONTRACT_RUNNING || !release ||
+        project_release_index(&e->set->project, release) < 0 || plan_find(e->set, s->plan) ||
+        plan_find_spared(e->set, s->plan))
+        return false;
+    struct plan *p = arena_new(a, struct plan);
+    p->id.s = s->plan;
+    p->phases[PHASE_EXPAND].none.s = p->phases[PHASE_WRITE_ACTIVATION].none.s = "its file is gone";
+    p->phases[PHASE_CONTRACT].present = true;
+    p->phases[PHASE_CONTRACT].release.s = release;
+    *out = (struct window_plan) {.plan = p, .stage = s->stage};
+    return true;
+}
+
+struct gathered {
+    struct window_plan *plans;
+    int n;
+    const struct plan_state *states; /* of plans, but for those whose file is gone */
+};
+
+/* Every plan of the set with its state, then those whose files can't be read, as far as they are known, then those whose
+ * files are gone; what isn't in the ledger is planned. */
+static bool gather(struct engine *e, struct arena *a, struct gathered *out, struct err *err)
 {
     static const struct plan unknown;
     int n = 0, n_plans = e->set->n_plans, n_all = n_plans + e->set->n_spared;
-    struct window_plan *wp = arena_array(a, struct window_plan, n_all + 1);
     struct plan_state *states = NULL, *of_plan;
 
     if (e->has_ledger && !ledger_plan_states(e->db, a, &states, &n, err))
         return false;
-    *out_states = of_plan = arena_array(a, struct plan_state, n_all + 1);
+    struct window_plan *wp = arena_array(a, struct window_plan, n_all + n + 1);
+    out->states = of_plan = arena_array(a, struct plan_state, n_all + 1);
     for (int i = 0; i < n_all; i++) {
         const struct spared *s = i < n_plans ? NULL : &e->set->spared[i - n_plans];
         const char *id = s ? s->id : e->set->plans[i].id.s;
@@ -36,7 +61,10 @@ static bool gather(struct engine *e, struct arena *a, struct window_plan **out,
         wp[i].stage = of_plan[i].stage;
         wp[i].first_write_rung = of_plan[i].first_write_rung;
     }
-    *out = wp;
+    for (int j = 0; j < n; j++)
+        n_all += add_gone(e, a, &states[j], &wp[n_all]);
+    out->plans = wp;
+    out->n = n_all;
     return true;
 }
 
@@ -51,20 +79,18 @@ static struct release_window as_stored(const struct engine *e, const struct wind
 
 bool window_add(struct work *w, struct txn *t, struct err *err)
 {
-    const struct plan_state *states;
-    struct window_plan *wp;
+    struct gathered g;
     struct window win;
 
-    if (!gather(w->e, w->a, &wp, &states, err))
+    if (!gather(w->e, w->a, &g, err))
         return false;
     /* The state that is about to be written, in place of the stored one. */
     for (int i = 0; i < w->e->set->n_plans; i++)
-        if (strcmp(wp[i].plan->id.s, w->state.plan) == 0) {
-            wp[i].stage = w->state.stage;
-            wp[i].first_write_rung = w->state.first_write_rung;
+        if (strcmp(g.plans[i].plan->id.s, w->state.plan) == 0) {
+            g.plans[i].stage = w->state.stage;
+            g.plans[i].first_write_rung = w->state.first_write_rung;
         }
-    window_compute(w->a, &w->e->set->project, w->e->policy.window, wp,
-                   w->e->set->n_plans + w->e->set->n_spared, &win);
+    window_compute(w->a, &w->e->set->project, w->e->policy.window, g.plans, g.n, &win);
     struct release_window stored = as_stored(w->e, &win);
     if (!spared_narrow(w->e, w->a, &stored, err))
         return false;
@@ -211,12 +237,17 @@ bool engine_guard(struct engine *e, const char *release, struct arena *a, struct
     const struct project *prj = &e->set->project;
     struct flags_now f = {.e = e, .a = a};
     const char *near = NULL;
+    struct gathered g;
     struct window win;
 
     memset(out, 0, sizeof *out);
-    if (!gather(e, a, &f.plans, &f.states, err) || !look_at_flags(&f, err))
+    if (!gather(e, a, &g, err))
         return false;
-    window_compute(a, prj, e->policy.window, f.plans, e->set->n_plans + e->set->n_spared, &win);
+    f.plans = g.plans;
+    f.states = g.states;
+    if (!look_at_flags(&f, err))
+        return false;
+    window_compute(a, prj, e->policy.window, f.plans, g.n, &win);
     out->window = as_stored(e, &win);
     if (e->has_ledger && !spared_narrow(e, a, &out->window, err))
         return false;

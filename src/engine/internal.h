@@ -119,6 +119,7 @@ bool record_wait(struct work *w, const char *what, const char *holder, const cha
 
 void milestone_transition(struct work *w, enum phase_event ev, enum stage before, const char *why);
 void milestone_rung(struct work *w, const struct task *t);
+void milestone_accepted(struct work *w, const char *by);
 void milestones_end(struct work *w);
 
 /* ---- the tasks ------------------------------------------------------------------------------------------ */
@@ -153,6 +154,9 @@ bool sync_count_differing(struct work *w, int64_t *out, struct err *err);
 /* --force in a later phase: the trigger is made again, and everything is verified again. */
 bool sync_renew(struct work *w, struct err *err);
 bool backfill_run(struct work *w, const struct task *t, struct err *err);
+/* The same for the fix of a data check: row is what is recorded at its end, with the count in its description. */
+bool backfill_fix(struct work *w, const struct task *t, struct history_row *row, int64_t *changed,
+                  struct err *err);
 /* Works on a backfill that has begun, without the lease: its slices, or only its bad rows. */
 struct backfill_now;
 bool backfill_join(struct work *w, const struct task *t, int workers, bool only_bad_rows,
@@ -167,7 +171,7 @@ bool gates_run(struct work *w, const struct task *t, struct err *err);
 bool soft_drop_run(struct work *w, const struct task *t, struct err *err);
 /* What a soft drop would send, sync trigger included, and its way back. found false: nothing is there to drop. lost:
  * as in not_null_lost. Looks only. ERR_REFUSED "not_hideable". */
-bool soft_drop_sql(struct work *w, const struct sql_stmt *s, struct sql_list *drop,
+bool soft_drop_sql(struct work *w, const struct task *t, struct sql_list *drop,
                    struct sql_list *restore, bool *found, const char **lost, struct err *err);
 /* A stored script: statements separated by a line with a lone semicolon. */
 void script_split(struct arena *a, const char *text, struct sql_list *out);
@@ -178,6 +182,23 @@ bool snapshot_before_purge(struct work *w, const char **name, struct err *err);
 bool snapshot_look(struct work *w, struct fact *f, struct err *err);
 /* What becomes of it: "off", "nothing", "would_take"; NULL: nobody would save it, though it should be. */
 bool snapshot_word(struct work *w, const char **out, struct err *err);
+/* SQL's true; NULL isn't. */
+static inline bool cell_is_true(const struct db_rows *rows, int row, int column)
+{
+    const char *cell = db_cell(rows, row, column);
+
+    return cell && cell[0] == 't';
+}
+/* restore_point.c. A place in the WAL that the backup can be restored to, by policy proven to be in the archive: before
+ * the first task of contract that takes something away, and before a purge that would be let begin. ERR_REFUSED
+ * "restore_point", with nothing hidden or destroyed. */
+#define RESTORE_POINT_PURGE "purge" /* what it is set before; else the word of contract */
+bool restore_point_before_task(struct work *w, const struct script *s, const struct task *t,
+                               struct err *err);
+bool restore_point_before_purge(struct work *w, struct err *err);
+bool restore_point_look(struct work *w, struct fact *f, struct err *err);
+/* What becomes of it: "off", "cannot" and "would_set" with why it can't, or isn't archived; "would_archive". */
+bool restore_point_word(struct work *w, const char **word, const char **why, struct err *err);
 bool restore_run(struct work *w, struct err *err);
 bool undo_phase(struct work *w, struct err *err);
 /* undo_chain.c. What takes the running phase back, put into the row that begins it. */
@@ -263,17 +284,68 @@ bool requirements_look(struct work *w, struct fact *f, struct err *err);
 bool hours_look(struct work *w, struct fact *f, struct err *err);
 /* policy.rehearsal (rehearsed.c). */
 bool rehearsal_look(struct work *w, struct fact *f, struct err *err);
-/* policy.preflight: what stands against the phase. Tables are read whole, so not at a glance. */
-bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
+/* policy.preflight: what stands against the phase, or the purge. Tables are read whole, so not at a glance. */
+bool preflight_look(struct work *w, enum phase phase, bool is_purge, struct fact *f,
+                    struct err *err);
+/* The gates of a phase, each measured once; not at a glance (gate.c). */
+bool gates_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
+bool gate_is_asked_at_purge(const struct gate *g);
 /* Before expand: will sync find its table, its columns and what its expressions call? (foresee.c) */
 bool foresee_sync(struct work *w, struct fact *f, struct err *err);
 /* Before contract: can what it hides first be hidden? */
 bool foresee_drops(struct work *w, struct fact *f, struct err *err);
 /* A column that is NOT NULL is to be dropped, and what sync puts in its place isn't and won't be: a sentence. Else NULL. */
 bool not_null_lost(struct work *w, const struct sql_stmt *drop, const char **out, struct err *err);
-/* What people said of a phase as it reads now (sign.c). role: that an approval has to be given in; NULL: any. */
-bool approvals_read(struct work *w, enum phase phase, const char *role, struct approvals *out,
-                    struct err *err);
+/* What people said of a phase, or of the purge, as it reads now (approve.c). role: that an approval has to be given in;
+ * NULL: any. */
+bool approvals_read(struct work *w, enum phase phase, bool purge, const char *role,
+                    struct approvals *out, struct err *err);
+bool approvals_look(struct work *w, enum phase phase, bool purge, struct fact *f, struct err *err);
+bool purge_approvals_look(struct work *w, struct fact *f, struct err *err);
+/* Who signs: by a token where the policy has tokens, else as --as or the operating system says. ERR_REFUSED "token". */
+struct signer {
+    const char *who,
+        *identity; /* identity: "token", "account" (of the operating system), "stated" (--as) */
+};
+bool signer_find(const struct engine *e, struct arena *a, struct signer *out, struct err *err);
+/* user@host that runs this, whatever --as says. */
+const char *os_user(const struct engine *e, struct arena *a);
+/* validation_sign.c. What a signature is about: it counts for this text of it only. */
+struct signed_thing {
+    const char *step, *checksum;
+    const char *phase,
+        *item; /* of a criterion: the phase it was signed for, and its own checksum; else NULL */
+};
+/* A person's newest word counts. A refusal stands until the one who refused signs. */
+struct signatures {
+    const struct validation_row *given, *refused; /* the newest; NULL: none */
+    const struct validation_row *outdated;        /* of a criterion: given too long ago to count */
+};
+struct signatures signatures_of(const struct policy *pol, const struct validation_row *rows, int n,
+                                const struct signed_thing *about);
+bool criterion_signatures(struct work *w, enum phase phase, const struct criterion *c,
+                          struct signatures *out, struct err *err);
+const char *sign_command(struct work *w, const char *name); /* phasegate verify PLAN --sign NAME */
+const char *criterion_name(const struct criterion *c);
+/* Manual go and no-go criteria of a phase that is to begin. */
+bool criteria_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
+struct validation_options;
+/* Signs one item or criterion; the journal has it then, and is made for it where there is none. */
+bool validation_sign_first(struct work *w, const struct validation_options *o, const char **who,
+                           struct err *err);
+/* validation_probe.c. A statement of the releases, as one value: how many rows, and their digest. *value NULL: *why. */
+bool probe_value(struct work *w, const struct validation *v, bool before, const char **value,
+                 const char **why, struct err *err);
+/* validation.c. The plan's last phase is done, its hold may last. */
+bool validation_is_due(const struct work *w);
+/* Values from before the first phase, recorded. ERR_REFUSED where one that is to be unchanged can't be had. */
+bool validation_before(struct work *w, struct err *err);
+/* For a dry run: what validation_before would meet is added as a refusal. Writes nothing. */
+bool validation_foresee(struct work *w, struct decision *d, struct err *err);
+/* For status: accepted as it reads now? Looks at the journal only. */
+bool validation_look(struct work *w, struct checklist *out, struct err *err);
+/* Is it the same person? Hosts don't count where the policy knows the name. */
+bool is_same_person(const struct policy *pol, const char *a, const char *b);
 /* ": alice (dba), bob (dba)"; "" where the policy names nobody. */
 const char *approvers_text(struct arena *a, const struct policy *pol);
 /* Is this row of a journal a step that this plan has, word for word? (sign.c) */
@@ -282,6 +354,21 @@ bool plan_has_step(const struct plan *p, const struct history_row *row);
 bool dependants_look(struct work *w, struct fact *f, struct err *err);
 /* To an error of PostgreSQL that something does (2BP01): what, and the next command. Always false. */
 bool dependants_told(struct work *w, const struct soft_drop *d, struct err *err);
+
+/* drilled.c: before a flag's first rung, policy.kill_drill. Of all rungs of a phase, and of one that is to be climbed. */
+bool drill_look(struct work *w, enum phase phase, struct fact *f, struct err *err);
+bool drill_before_rung(struct work *w, enum flag_role role, struct err *err);
+bool flag_change_is_answered(const char *answer);
+
+/* ---- the reader trap (trap.c) ---------------------------------------------------------------------------------- */
+
+/* Adds what records writes to d, a column or a table that step is about to hide, and what removes that again. */
+bool trap_add(struct work *w, const char *step, const struct soft_drop *d, struct sql_list *drop,
+              struct sql_list *restore, struct sql_list *purge, struct err *err);
+/* Once it is hidden: what is called from now on counts. */
+void trap_watch(struct work *w, const char *step);
+bool touches_read(struct work *w, struct touches *out, struct err *err);
+bool touched_look(struct work *w, struct fact *f, struct err *err);
 
 /* ---- gates ---------------------------------------------------------------------------------------------------- */
 
@@ -297,6 +384,22 @@ bool gate_measure(struct engine *e, const struct plan *p, enum phase phase, cons
 /* A gate of kind rehearsal (rehearsed.c). */
 bool rehearsal_measure(struct engine *e, const struct plan *p, const struct gate *g,
                        struct arena *a, struct gate_reading *out, struct err *err);
+
+/* What the environment's backup: says (backup.c): is there a young enough good backup of this very server, does its
+ * archive hold the WAL of the plan's newest restore point, and did a backup end before that? Unreadable is no data. */
+struct backup_ask {
+    int64_t max_age_ms; /* MODEL_UNSET: the environment's */
+    int64_t timeout_ms;
+    bool tries_archive;
+};
+bool backup_measure(struct engine *e, const struct plan *p, const struct backup_ask *ask,
+                    struct arena *a, struct gate_reading *out, struct err *err);
+bool backup_gate_measure(struct engine *e, const struct plan *p, const struct gate *g,
+                         struct arena *a, struct gate_reading *out, struct err *err);
+static inline bool has_backup(const struct environment *env)
+{
+    return env->backup_stanza.s || env->backup_command.n > 0;
+}
 
 /* ---- the proof of a transition (advance.c) ---------------------------------------------------------------------- */
 
@@ -315,6 +418,19 @@ bool spared_narrow(struct engine *e, struct arena *a, struct release_window *win
 bool spared_allow(struct engine *e, struct arena *a, const char *release, bool *out,
                   const char **why, struct err *err);
 
+/* ---- fleet.c -------------------------------------------------------------------------------------------------- */
+
+bool fleet_adopt(struct work *w, struct err *err) MUST_CHECK;
+/* Does another database look after the flags? */
+bool fleet_is_led(const struct work *w);
+/* Does the run end before this rung, the rung-th of its phase counted from 0? Then fleet_hold. */
+bool fleet_holds(const struct work *w, const struct task *t, int rung);
+bool fleet_hold(struct work *w, const struct task *t, struct err *err) MUST_CHECK;
+/* The rung of a database that doesn't lead. */
+bool fleet_follow(struct work *w, const struct task *t, struct err *err) MUST_CHECK;
+/* rollout.c: old and new agree, and the ledger says that writes of the new side begin. */
+bool rung_first_write(struct work *w, struct err *err) MUST_CHECK;
+
 /* ---- work ------------------------------------------------------------------------------------------------------- */
 
 bool work_open(struct work *w, struct engine *e, struct plan *p, const struct advance_options *o,
@@ -324,6 +440,8 @@ bool backfill_forget(struct work *w,
                      struct err *err) MUST_CHECK; /* old values: backfill_restore.c */
 bool backfill_void(struct work *w, const struct backfill *b, struct err *err) MUST_CHECK;
 bool work_reload(struct work *w, struct err *err);
+/* w->phase is the one that would begin. */
+bool begins_first_phase(const struct work *w, enum phase_event ev);
 void decision_with_name(struct arena *a, const struct plan *p, struct decision *d);
 enum phase newest_phase(const struct plan *p, enum stage s);
 /* A table as it is written in SQL, with its schema when one was given; for messages and lock holders. */

@@ -218,7 +218,7 @@ bool flags_settle(struct work *w, struct err *err)
 
     if (!w->e->flags || (!w->p->flags[FLAG_READ].key.s && !w->p->flags[FLAG_WRITE].key.s) ||
         w->state.stage < STAGE_DUAL_READ_RUNNING || w->state.stage == STAGE_PURGED ||
-        w->state.brake != BRAKE_NONE)
+        w->state.brake != BRAKE_NONE || fleet_is_led(w))
         return true;
     if (!flags_catch_up(w, &ops, err))
         return false;

@@ -92,6 +92,16 @@ void milestone_rung(struct work *w, const struct task *t)
                           w->p->flags[t->flag].key.s, t->rung->percent));
 }
 
+/* Of a command that tells of nothing else. */
+void milestone_accepted(struct work *w, const char *by)
+{
+    if (!w->e->notifier)
+        return;
+    tell(w, "accepted",
+         arena_printf(w->a, "every item of the checklist holds; accepted by %s", by));
+    milestones_end(w);
+}
+
 void milestones_end(struct work *w)
 {
     if (!w->e->notifier)

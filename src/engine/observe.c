@@ -181,35 +181,6 @@ static bool look_edits(struct look *l, struct fact *f, struct err *err)
     return true;
 }
 
-static bool look_approvals(struct look *l, struct fact *f, struct err *err)
-{
-    struct arena *a = l->w.a;
-    const char *phase = phase_word(l->phase), *id = l->w.p->id.s;
-    struct approvals ap;
-
-    fact_yes(f);
-    if (!approvals_read(&l->w, l->phase, NULL, &ap, err))
-        return false;
-    if (ap.refused) {
-        fact_no(f,
-                arena_printf(a, "%s refused %s%s%s", ap.refused->who, phase,
-                             ap.refused->because ? ": " : "",
-                             ap.refused->because ? ap.refused->because : ""),
-                arena_printf(a, "phasegate approve %s %s, by %s: who refused lifts it", id, phase,
-                             ap.refused->who));
-        f->holder = ap.refused->who;
-        f->since_ms = ap.refused->at_ms;
-    } else if (ap.given < ap.needed) {
-        fact_no(f,
-                arena_printf(a, "%s needs %lld approval%s, it has %d for checksum %.12s", phase,
-                             (long long) ap.needed, ap.needed == 1 ? "" : "s", ap.given,
-                             l->w.p->phase_checksum[l->phase]),
-                arena_printf(a, "phasegate approve %s %s, by an approver%s", id, phase,
-                             approvers_text(a, &l->w.e->policy)));
-    }
-    return true;
-}
-
 static bool criterion_holds(struct look *l, const struct criterion *c, bool *holds,
                             const char **value, struct err *err)
 {
@@ -230,7 +201,6 @@ static bool criterion_holds(struct look *l, const struct criterion *c, bool *hol
     return true;
 }
 
-/* Machine criteria only: manual ones are signed by people. */
 static bool look_go(struct look *l, struct fact *f, struct err *err)
 {
     const struct runbook *rb = &l->w.p->runbook;
@@ -257,7 +227,7 @@ static bool look_go(struct look *l, struct fact *f, struct err *err)
                         NULL);
         }
     }
-    return true;
+    return !f->holds || criteria_look(&l->w, l->phase, f, err);
 }
 
 /* ---- flags, verification, live releases ----------------------------------------------------------------------------- */
@@ -465,11 +435,13 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_DEPENDENCIES: return look_dependencies(l, f, err);
     case GUARD_REQUIREMENTS: return requirements_look(&l->w, f, err);
     case GUARD_UNEDITED: return look_edits(l, f, err);
-    case GUARD_APPROVED: return look_approvals(l, f, err);
+    case GUARD_APPROVED: return approvals_look(&l->w, l->phase, l->ev == EVENT_PURGE, f, err);
     case GUARD_GO: return look_go(l, f, err);
     case GUARD_IN_HOURS: return hours_look(&l->w, f, err);
-    case GUARD_PREFLIGHT: return preflight_look(&l->w, l->phase, f, err);
+    case GUARD_PREFLIGHT: return preflight_look(&l->w, l->phase, l->ev == EVENT_PURGE, f, err);
+    case GUARD_GATES: return gates_look(&l->w, l->phase, f, err);
     case GUARD_REHEARSED: return rehearsal_look(&l->w, f, err);
+    case GUARD_DRILLED: return drill_look(&l->w, l->phase, f, err);
     case GUARD_FLAGS_KNOWN: return look_flags_known(l, f, err);
     case GUARD_FLAGS_FULL: look_flags_full(l, f); return true;
     case GUARD_VERIFIED: return look_verified(l, f, err);
@@ -478,7 +450,9 @@ static bool look_at(struct look *l, enum guard g, struct fact *f, struct err *er
     case GUARD_UNDO_WHOLE: return undo_chain_look(&l->w, f, err);
     case GUARD_HOLD_ELAPSED: return look_hold(l, f, err);
     case GUARD_NO_DEPENDANTS: return dependants_look(&l->w, f, err);
+    case GUARD_UNTOUCHED: return touched_look(&l->w, f, err);
     case GUARD_SNAPSHOT: return snapshot_look(&l->w, f, err);
+    case GUARD_RESTORE_POINT: return restore_point_look(&l->w, f, err);
     case GUARD_CONFIRMED: look_confirmed(l, f); return true;
     case GUARD_NEXT_ABSENT:
     case GUARD_NEXT_PRESENT:
@@ -518,7 +492,7 @@ static bool look_ahead(struct look *l, struct fact *facts, unsigned wanted, stru
         return true;
     }
     if (l->phase == PHASE_CONTRACT && l->ev == EVENT_ADVANCE)
-        return foresee_drops(&l->w, f, err);
+        return restore_point_look(&l->w, f, err) && (!f->holds || foresee_drops(&l->w, f, err));
     return l->phase != PHASE_EXPAND || foresee_sync(&l->w, f, err);
 }
 

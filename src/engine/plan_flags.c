@@ -278,6 +278,8 @@ void flags_check(struct work *w, struct flags_seen *out)
     struct flag_ops ops = flags_ops(w);
 
     memset(out, 0, sizeof *out);
+    if (fleet_is_led(w))
+        return;
     see_doubt_of_others(w, &ops, out);
     for (int r = 0; r < FLAG_ROLES; r++)
         if (w->p->flags[r].key.s)

@@ -2,6 +2,7 @@
 #include "preflight_int.h"
 
 #include "phasegate/data_needs.h"
+#include "phasegate/generate.h"
 #include "sql_embedded.h"
 
 #include <stdlib.h>
@@ -105,22 +106,66 @@ static void touch_others(struct preflighting *f, const struct sql_stmt *s)
         touch(f, l.items[i].schema, l.items[i].table, s->at)->defines = true;
 }
 
+static void touch_step(struct preflighting *f, const struct step *step)
+{
+    for (int k = 0; k < step->n_stmts; k++) {
+        const struct sql_stmt *s = &step->stmts[k];
+        bool is_new = strncmp(s->kind, "CREATE TABLE", strlen("CREATE TABLE")) == 0;
+        struct touched *t = is_new ? NULL : touch(f, s->schema, s->table, s->at);
+
+        if (!t)
+            continue;
+        t->defines |= s->class != SQL_DATA;
+        t->fills |= s->class == SQL_DATA;
+        touch_others(f, s);
+    }
+}
+
 static void touch_steps(struct preflighting *f, const struct step_list *steps)
 {
     for (int i = 0; i < steps->n; i++)
-        for (int k = 0; k < steps->items[i].n_stmts; k++) {
-            const struct sql_stmt *s = &steps->items[i].stmts[k];
-            bool is_new = strncmp(s->kind, "CREATE TABLE", strlen("CREATE TABLE")) == 0;
-            struct touched *t = is_new ? NULL : touch(f, s->schema, s->table, s->at);
+        touch_step(f, &steps->items[i]);
+}
 
-            if (!t)
-                continue;
-            t->defines |= s->class != SQL_DATA;
-            t->fills |= s->class == SQL_DATA;
-            t->rewrites |= s->lock_note && (strstr(s->lock_note, "rewrites") == s->lock_note ||
-                                            strstr(s->kind, "INDEX"));
-            touch_others(f, s);
-        }
+/* What is hidden is found under the name that hides it. */
+static bool touch_hidden(struct preflighting *f, const struct task *t, struct err *err)
+{
+    struct soft_drop *d = NULL;
+    int n = 0;
+
+    if (!ledger_soft_drops(f->e->db, f->a, f->p->id.s, &d, &n, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        bool whole = strcmp(d[i].object_kind, "table") == 0;
+
+        if (d[i].restored_at_ms || d[i].purged_at_ms ||
+            strcmp(d[i].step, t->id + strlen("purge/")) != 0 ||
+            (!whole && strcmp(d[i].object_kind, "column") != 0))
+            continue;
+        touch(f, whole ? HOLD_SCHEMA : d[i].schema, whole ? d[i].hidden_name : d[i].table,
+              t->step->at)
+            ->defines = true;
+    }
+    return true;
+}
+
+static bool touch_purged(struct preflighting *f, struct err *err)
+{
+    const struct sync *sync = &f->p->sync;
+    struct script s;
+
+    plan_script(f->a, f->p, f->phase, true, &s);
+    for (int i = 0; i < s.n; i++) {
+        const struct task *t = &s.tasks[i];
+
+        if (t->kind == TASK_STEP)
+            touch_step(f, t->step);
+        else if (t->kind == TASK_SYNC_REMOVE && sync->table.s)
+            touch(f, sync->schema.s, sync->table.s, sync->at)->defines = true;
+        else if (t->kind == TASK_PURGE_DROP && !touch_hidden(f, t, err))
+            return false;
+    }
+    return true;
 }
 
 static void touch_all(struct preflighting *f)
@@ -178,6 +223,9 @@ static bool find_table(struct preflighting *f, struct touched *t, struct err *er
     t->name = db_cell(&rows, 0, 1);
     const char *bytes = db_cell(&rows, 0, 2);
     t->bytes = bytes ? strtoll(bytes, NULL, 10) : 0;
+    t->index_bytes = db_cell(&rows, 0, 3) ? strtoll(db_cell(&rows, 0, 3), NULL, 10) : 0;
+    t->rows = db_cell(&rows, 0, 4) ? strtoll(db_cell(&rows, 0, 4), NULL, 10) : -1;
+    t->plain = db_cell(&rows, 0, 5);
     return find_key(f, t, err);
 }
 
@@ -271,7 +319,36 @@ static bool ask_server(struct preflighting *f, struct err *err)
     return true;
 }
 
-/* Of what is written again there are two for a while; of a new index as much as its table at the most. */
+/* Whoever can't be asked is a warning: the backup may be made on another host. */
+static bool ask_backup(struct preflighting *f, struct err *err)
+{
+    const struct backup_ask ask = {MODEL_UNSET, f->e->policy.statement_timeout_ms, false};
+    AUTO(str) limit = {0};
+    struct gate_reading got;
+
+    if (!has_backup(f->e->env))
+        return true;
+    struct preflight_check *c = preflight_add(f, "backup", f->e->env->backup_stanza.s, NULL);
+    if (!backup_measure(f->e, f->p, &ask, f->a, &got, err))
+        return preflight_unknown(f, c, err);
+    str_add(&limit, "a good backup");
+    if (f->e->env->backup_max_age_ms != MODEL_UNSET) {
+        str_add(&limit, ", not older than ");
+        duration_to_text(&limit, f->e->env->backup_max_age_ms);
+    }
+    preflight_settle(f, c,
+                     got.verdict == GATE_PASS   ? PREFLIGHT_PASS
+                     : got.verdict == GATE_FAIL ? PREFLIGHT_NO_GO
+                                                : PREFLIGHT_WARN,
+                     got.verdict == GATE_NO_DATA
+                         ? arena_printf(f->a, "not measured: %s", got.detail)
+                         : got.detail,
+                     arena_strdup(f->a, str_text(&limit)),
+                     got.verdict == GATE_FAIL ? "take a backup, or mend what it says" : NULL);
+    return true;
+}
+
+/* WAL lies on the same disk until it is archived and no checkpoint needs it. */
 static void ask_disk(struct preflighting *f)
 {
     struct host *h = f->e->ports->host;
@@ -280,17 +357,15 @@ static void ask_disk(struct preflighting *f)
     int64_t need = SPARE_BYTES, free_bytes = -1;
     AUTO(err) ignored = {0};
 
-    for (int i = 0; i < f->n_tables; i++)
-        need += f->tables[i].rewrites || f->tables[i].fills ? f->tables[i].bytes : 0;
+    need += f->out->total.most_bytes + f->out->total.most_wal;
     c = preflight_add(f, "disk", NULL, NULL);
     if (ask_value(f->e, f->a, sql_select_data_directory, f->e->policy.statement_timeout_ms, &dir,
                   &ignored) &&
         dir)
         free_bytes = h->ops->disk_free(h, dir);
-    const char *limit = arena_printf(f->a,
-                                     "%lld MB: a second copy of what is written again, and "
-                                     "1 GB",
-                                     (long long) (need >> 20));
+    const char *limit = arena_printf(
+        f->a, "%lld MB: the most that the phase is estimated to take, with its WAL, and 1 GB",
+        (long long) (need >> 20));
     if (free_bytes < 0)
         preflight_settle(f, c, PREFLIGHT_WARN,
                          "not measured: the server's disk can't be seen from here", limit,
@@ -301,20 +376,35 @@ static void ask_disk(struct preflighting *f)
                          free_bytes < need ? "free some disk first" : NULL);
 }
 
+/* The same table, written with its schema and without. */
+static bool is_asked_before(const struct preflighting *f, int at)
+{
+    const struct touched *t = &f->tables[at];
+
+    for (int i = 0; i < at; i++)
+        if (f->tables[i].oid && strcmp(f->tables[i].oid, t->oid) == 0 &&
+            f->tables[i].defines >= t->defines && f->tables[i].fills >= t->fills)
+            return true;
+    return false;
+}
+
 static bool ask_tables(struct preflighting *f, struct err *err)
 {
     for (int i = 0; i < f->n_tables; i++) {
         const struct touched *t = &f->tables[i];
         const struct db_params oid = DB_PARAMS(t->oid),
+                               held = DB_PARAMS(t->oid, t->defines ? "true" : "false"),
                                rights = DB_PARAMS(t->oid, t->defines ? "true" : "false",
                                                   t->fills ? "true" : "false");
 
-        if (!t->oid)
+        if (!t->oid || is_asked_before(f, i))
             continue;
         if (!ask_check(f, "rights", t->name, sql_preflight_rights, &rights, t->at, err) ||
-            !ask_check(f, "locks", t->name, sql_preflight_locks, &oid, t->at, err) ||
+            !ask_check(f, "locks", t->name, sql_preflight_locks, &held, t->at, err) ||
             !ask_check(f, "wraparound", t->name, sql_preflight_vacuum, &oid, t->at, err) ||
             !ask_check(f, "broken", t->name, sql_preflight_broken, &oid, t->at, err) ||
+            (t->defines && !ask_check(f, "publications", t->name, sql_preflight_publications, &oid,
+                                      t->at, err)) ||
             (t->fills &&
              !ask_check(f, "triggers", t->name, sql_preflight_triggers, &oid, t->at, err)))
             return false;
@@ -322,37 +412,78 @@ static bool ask_tables(struct preflighting *f, struct err *err)
     return true;
 }
 
-bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
-                      struct preflight *out, struct err *err)
+bool preflight_phase(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
+                     enum phase *out, struct err *err)
 {
-    struct preflighting f = {.e = e, .p = p, .a = a, .phase = phase, .out = out};
     struct plan_state state = {0};
 
-    *out = (struct preflight) {0};
-    if (!e->facts(e->set, p, err))
-        return false;
+    *out = phase;
     if (phase == PHASE_NONE && e->has_ledger && !ledger_plan_state(e->db, a, p->id.s, &state, err))
         return false;
-    for (enum stage s = state.stage; f.phase == PHASE_NONE || !p->phases[f.phase].present;) {
-        f.phase = phase != PHASE_NONE ? phase : stage_next_phase(s);
-        if (f.phase == PHASE_NONE || phase != PHASE_NONE)
+    for (enum stage s = state.stage; phase == PHASE_NONE;) {
+        *out = stage_next_phase(s);
+        if (*out == PHASE_NONE || p->phases[*out].present)
             break;
-        s = stage_of(f.phase, 1); /* an absent one is passed over */
+        s = stage_of(*out, 1); /* an absent one is passed over */
     }
-    if (f.phase == PHASE_NONE || !p->phases[f.phase].present)
+    if (*out != PHASE_NONE && !p->phases[*out].present)
+        *out = PHASE_NONE;
+    return true;
+}
+
+/* *is_purge: contract is done, and what is left of it is the purge. */
+static bool find_phase(struct preflighting *f, enum phase phase, bool is_purge, struct err *err)
+{
+    struct plan_state state = {0};
+
+    if (!preflight_phase(f->e, f->p, is_purge ? PHASE_CONTRACT : phase, f->a, &f->phase, err))
+        return false;
+    f->out->is_purge = is_purge && f->phase != PHASE_NONE;
+    if (phase != PHASE_NONE || is_purge || f->phase != PHASE_NONE || !f->e->has_ledger)
+        return true;
+    if (!ledger_plan_state(f->e->db, f->a, f->p->id.s, &state, err))
+        return false;
+    f->out->is_purge = state.stage == STAGE_CONTRACT_DONE || state.stage == STAGE_PURGING;
+    if (f->out->is_purge)
+        f->phase = PHASE_CONTRACT;
+    return true;
+}
+
+/* A purge gives disk back, and takes no time that is worth an estimate. */
+static bool ask_room(struct preflighting *f, struct err *err)
+{
+    if (f->out->is_purge)
+        return true;
+    if (!preflight_estimates(f, err))
+        return false;
+    ask_disk(f);
+    return true;
+}
+
+bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge,
+                      struct arena *a, struct preflight *out, struct err *err)
+{
+    struct preflighting f = {.e = e, .p = p, .a = a, .out = out};
+
+    *out = (struct preflight) {0};
+    if (!e->facts(e->set, p, err) || !find_phase(&f, phase, is_purge, err))
+        return false;
+    if (f.phase == PHASE_NONE)
         return true;
     out->phase = f.phase;
-    touch_all(&f);
+    if (!out->is_purge)
+        touch_all(&f);
+    else if (e->has_ledger && !touch_purged(&f, err))
+        return false;
     for (int i = 0; i < f.n_tables; i++)
         if (!find_table(&f, &f.tables[i], err) && !note_held(&f, &f.tables[i], err))
             return false;
-    if (!ask_server(&f, err))
-        return false;
-    ask_disk(&f);
-    return ask_tables(&f, err) && preflight_data(&f, err);
+    return ask_server(&f, err) && ask_backup(&f, err) && ask_room(&f, err) && ask_tables(&f, err) &&
+           preflight_data(&f, err);
 }
 
-bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err *err)
+bool preflight_look(struct work *w, enum phase phase, bool is_purge, struct fact *f,
+                    struct err *err)
 {
     struct preflight found;
     AUTO(str) what = {0};
@@ -361,7 +492,7 @@ bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err
     /* What plans before it are to make isn't there yet. */
     if (w->o->glance || w->o->n_before > 0 || w->e->policy.preflight == PREFLIGHT_OFF)
         return true;
-    if (!engine_preflight(w->e, w->p, phase, w->a, &found, err))
+    if (!engine_preflight(w->e, w->p, phase, is_purge, w->a, &found, err))
         return false;
     for (int i = 0; i < found.n; i++) {
         const struct preflight_check *c = &found.items[i];
@@ -371,7 +502,9 @@ bool preflight_look(struct work *w, enum phase phase, struct fact *f, struct err
                      c->about ? c->about : "", c->value ? c->value : "no value");
     }
     if (found.n_no_go > 0)
-        fact_no(f, arena_printf(w->a, "preflight of %s: %s", phase_word(phase), str_text(&what)),
+        fact_no(f,
+                arena_printf(w->a, "preflight of %s: %s", approval_word(phase, is_purge),
+                             str_text(&what)),
                 arena_printf(w->a, "phasegate preflight %s shows rows, limits and what to do",
                              w->p->id.s));
     return true;

@@ -9,14 +9,13 @@
 
 enum { EXAMPLES = 5 };
 #define COUNT_UP_TO 1000000LL
-/* Rows are read whole, and that may take its time; nothing waits for it. */
-#define DATA_MS (10 * 60 * 1000LL)
+#define DATA_MS PREFLIGHT_DATA_MS
 
 /* ---- declared ------------------------------------------------------------------------------------------- */
 
-static const char *expectation(struct preflighting *f, const struct cond *c)
+const char *preflight_expectation(struct arena *a, const struct cond *c)
 {
-    return arena_printf(f->a, "%s %s", cond_op_word(c->op), c->value ? c->value : "");
+    return arena_printf(a, "%s %s", cond_op_word(c->op), c->value ? c->value : "");
 }
 
 static bool ask_declared(struct preflighting *f, const struct check *k, struct err *err)
@@ -31,7 +30,7 @@ static bool ask_declared(struct preflighting *f, const struct check *k, struct e
     const char *help =
         k->fix.s ? arena_printf(f->a, "the plan's own fix: %s", k->fix.s) : k->because.s;
     preflight_settle(f, c, holds ? PREFLIGHT_PASS : PREFLIGHT_NO_GO, v ? v : "no value",
-                     expectation(f, &k->expect), holds ? NULL : help);
+                     preflight_expectation(f->a, &k->expect), holds ? NULL : help);
     return true;
 }
 
@@ -427,7 +426,7 @@ static bool ask_script(struct preflighting *f, bool purge, struct err *err)
 {
     struct script s;
 
-    f->of_purge = purge;
+    f->of_purge = purge && !f->out->is_purge;
     plan_script(f->a, f->p, f->phase, purge, &s);
     for (int i = 0; i < s.n; i++)
         if (!ask_task(f, &s.tasks[i], err))
@@ -441,5 +440,7 @@ bool preflight_data(struct preflighting *f, struct err *err)
     for (int i = 0; i < f->p->data_checks.n; i++)
         if (!ask_declared(f, &f->p->data_checks.items[i], err))
             return false;
-    return ask_script(f, false, err) && (f->phase != PHASE_CONTRACT || ask_script(f, true, err));
+    if (!f->out->is_purge && !ask_script(f, false, err))
+        return false;
+    return f->phase != PHASE_CONTRACT || ask_script(f, true, err);
 }

@@ -11,10 +11,11 @@ struct touched {
     const char *schema, *table; /* as written */
     const char *oid, *name;     /* NULL: it isn't there yet */
     const char *key;            /* expressions that name a row; NULL: no primary key */
-    int64_t bytes;
-    bool defines, fills; /* its definition; its rows */
-    bool rewrites;       /* all of it is written again, or an index is built on it */
-    bool is_changed;     /* its rows, by what the phase does before the step that is asked about */
+    int64_t bytes, index_bytes; /* with its indexes; of them alone */
+    int64_t rows;               /* -1: nobody has counted them */
+    const char *plain;          /* schema.name, without quotes */
+    bool defines, fills;        /* its definition; its rows */
+    bool is_changed; /* its rows, by what the phase does before the step that is asked about */
     struct pos at;
 };
 
@@ -40,7 +41,18 @@ bool preflight_unknown(struct preflighting *f, struct preflight_check *c, struct
 /* NULL: the phase doesn't touch it. */
 struct touched *preflight_table(struct preflighting *f, const char *schema, const char *table);
 
+/* The phase that is meant by this one, which is that unless it is NONE: then the next. NONE: there is none. */
+bool preflight_phase(struct engine *e, struct plan *p, enum phase phase, struct arena *a,
+                     enum phase *out, struct err *err);
+/* Rows are read whole, and that may take its time; nothing waits for it. */
+#define PREFLIGHT_DATA_MS (10 * 60 * 1000LL)
+/* "= 0" */
+const char *preflight_expectation(struct arena *a, const struct cond *c);
+
 /* preflight_data.c: data_checks of the plan, and what its statements ask of rows. */
 bool preflight_data(struct preflighting *f, struct err *err);
+
+/* preflight_estimate.c: what the phase will take. */
+bool preflight_estimates(struct preflighting *f, struct err *err);
 
 #endif

@@ -212,18 +212,23 @@ static bool agrees_before_writes(struct work *w, struct err *err)
     return err_reason(err, "not_verified");
 }
 
+/* Said before the request is sent: after a crash nobody may think that no new write ever happened. */
+bool rung_first_write(struct work *w, struct err *err)
+{
+    if (!agrees_before_writes(w, err))
+        return false;
+    w->state.first_write_rung = true;
+    return record_state_and_window(w, err);
+}
+
 static bool climb(struct work *w, const struct task *t, struct err *err)
 {
     if (w->state.percent[t->flag] >= t->rung->percent)
         return true;
-    if (t->flag == FLAG_WRITE && !w->state.first_write_rung && !agrees_before_writes(w, err))
+    if (!drill_before_rung(w, t->flag, err))
         return false;
-    /* Said before the request is sent: after a crash nobody may think that no new write ever happened. */
-    if (t->flag == FLAG_WRITE && !w->state.first_write_rung) {
-        w->state.first_write_rung = true;
-        if (!record_state_and_window(w, err))
-            return false;
-    }
+    if (t->flag == FLAG_WRITE && !w->state.first_write_rung && !rung_first_write(w, err))
+        return false;
     return flags_set_percent(w, t->flag, t->rung->percent,
                              arena_printf(w->a, "%s of plan %s", t->title, w->p->id.s), err);
 }
@@ -234,6 +239,8 @@ bool rung_run(struct work *w, const struct task *t, struct err *err)
     int64_t started = clock_mono_ms(w->e->ports->clock);
     const struct pos at = t->rung->at;
 
+    if (w->o->lead && !w->o->lead->is_leader)
+        return fleet_follow(w, t, err);
     if (!w->e->flags) {
         err_set(err, ERR_CONFIG, "%s:%d:%d: environment %s has no flag service for this rollout",
                 at.file, at.line, at.col, w->e->env->name.s);

@@ -33,6 +33,7 @@ static bool needs_database(const struct engine *e, const struct gate *g)
     switch (g->kind) {
     case GATE_HTTP:
     case GATE_PROMETHEUS:
+    case GATE_BACKUP:
     case GATE_COMMAND: return false;
     case GATE_SESSIONS: return e->env->live_releases.application_name.s != NULL;
     case GATE_SQL:
@@ -92,6 +93,30 @@ static bool read_query(struct facts *f, const struct criterion *c, struct runboo
     return true;
 }
 
+/* Of a no-go, too: who signs it says that it isn't so. */
+static bool read_signature(struct facts *f, const struct criterion *c, struct runbook_reading *r,
+                           struct err *err)
+{
+    struct signatures s = {0};
+    struct work *w = &f->w;
+    char when[25];
+
+    r->verdict = RUNBOOK_BY_HAND;
+    if (!f->out->readable || w->phase == PHASE_NONE)
+        return true;
+    if (!criterion_signatures(w, w->phase, c, &s, err))
+        return false;
+    const struct validation_row *by = s.refused ? s.refused : s.given;
+    if (!by) {
+        r->value = sign_command(w, criterion_name(c));
+        return true;
+    }
+    time_to_rfc3339(by->at_ms, when);
+    r->value = arena_printf(w->a, "%s, at %s", by->description, when);
+    r->verdict = s.refused ? RUNBOOK_SPEAKS_AGAINST : RUNBOOK_SPEAKS_FOR;
+    return true;
+}
+
 static bool read_criterion(struct facts *f, enum runbook_side side, const struct criterion *c,
                            struct err *err)
 {
@@ -111,7 +136,7 @@ static bool read_criterion(struct facts *f, enum runbook_side side, const struct
     else if (c->sql.s)
         ok = read_query(f, c, r, err);
     else
-        r->verdict = RUNBOOK_BY_HAND;
+        return read_signature(f, c, r, err);
     /* What holds speaks against it. */
     if (side == RUNBOOK_NO_GO && r->verdict == RUNBOOK_SPEAKS_FOR)
         r->verdict = RUNBOOK_SPEAKS_AGAINST;
@@ -208,12 +233,6 @@ static bool read_journal(struct facts *f, struct err *err)
     return true;
 }
 
-static bool is_answered(const char *answer)
-{
-    return answer && (strcmp(answer, flag_answer_word(FLAG_OK)) == 0 ||
-                      strcmp(answer, flag_answer_word(FLAG_NOCHANGE)) == 0);
-}
-
 static void add_kill_time(struct facts *f, bool drill, const char *key, int64_t ms, int64_t at_ms)
 {
     for (int r = 0; r < FLAG_ROLES; r++)
@@ -231,7 +250,7 @@ static bool read_flag_changes(struct facts *f, struct err *err)
     if (!ledger_flag_changes(f->w.e->db, f->w.a, f->w.p->id.s, 0, &rows, &n, err))
         return false;
     for (int i = 0; i < n; i++)
-        if (flag_change_is_drill(&rows[i]) && is_answered(rows[i].answer))
+        if (flag_change_is_drill(&rows[i]) && flag_change_is_answered(rows[i].answer))
             add_kill_time(f, true, rows[i].flag, rows[i].ms, rows[i].at_ms);
     return true;
 }
@@ -305,12 +324,13 @@ static bool read_ledger(struct facts *f, struct err *err)
     w->state = o->status.state;
     w->phase = o->status.next_phase;
     for (int i = PHASE_FIRST; i <= PHASE_LAST; i++)
-        if (!approvals_read(w, (enum phase) i, NULL, &o->approvals[i], err))
+        if (!approvals_read(w, (enum phase) i, false, NULL, &o->approvals[i], err))
             return false;
     if (!w->e->has_ledger)
         return true;
     return read_journal(f, err) && read_flag_changes(f, err) && read_hidden(f, err) &&
-           read_snapshots(f, err);
+           read_snapshots(f, err) &&
+           ledger_restore_points(w->e->db, w->a, w->p->id.s, &o->points, &o->n_points, err);
 }
 
 bool engine_runbook(struct engine *e, struct plan *p, const char *why_or_null, struct arena *a,

@@ -118,46 +118,129 @@ void page_write_commands(struct page *g)
 
 /* ---- bringing back --------------------------------------------------------------------------- */
 
+/* What the WAL can be replayed up to: the newest restore point, else the newest snapshot's moment. */
+static const char *write_target(struct page *g)
+{
+    const struct runbook_facts *f = g->f;
+
+    for (int i = 0; i < f->n_points; i++) {
+        const struct restore_point *p = &f->points[i];
+        const char *archive =
+            p->archived_at_ms
+                ? arena_printf(g->a, "%s is in the archive", p->segment)
+                : arena_printf(g->a, "%s isn't known to be in the archive%s%s", p->segment,
+                               p->why_not ? ": " : "", p->why_not ? p->why_not : "");
+        document_bullet(&g->d, "restore point %s at %s on timeline %lld, set before %s, %s; %s",
+                        p->name, p->lsn, (long long) p->timeline, p->phase, page_when(g, p->at_ms),
+                        archive);
+    }
+    if (f->n_points)
+        return arena_printf(g->a, "%s --target-exclusive --target-timeline=%lld",
+                            f->points[f->n_points - 1].lsn,
+                            (long long) f->points[f->n_points - 1].timeline);
+    const char *lsn = NULL;
+    for (int i = 0; i < f->n_snapshots; i++)
+        lsn = f->snapshots[i].lsn ? f->snapshots[i].lsn : lsn;
+    if (!lsn)
+        document_paragraph(&g->d, "%s",
+                           f->readable ? "No restore point and no snapshot is known, so there is "
+                                         "no WAL position to go to yet."
+                                       : "The WAL position to go to is not readable.");
+    return lsn;
+}
+
+static const char *pgbackrest_of(struct page *g)
+{
+    const struct environment *env = g->e->env;
+    AUTO(str) line = {0};
+
+    shell_word(&line, env->backup_program.s ? env->backup_program.s : "pgbackrest");
+    str_add(&line, " --stanza=");
+    shell_word(&line, env->backup_stanza.s);
+    if (env->backup_config.s) {
+        str_add(&line, " --config=");
+        shell_word(&line, env->backup_config.s);
+    }
+    return arena_strdup(g->a, str_text(&line));
+}
+
+/* What was restored is a server like any other, but for its name: nobody but this machine is to find it. */
+/* As a keyword of a connection string within double quotes of a shell; NULL: it would need more quotes. */
+static const char *plain_variable(const struct page *g, const char *name)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+
+    for (int i = 0; g->e->db_variables && g->e->db_variables[i]; i++) {
+        const char *v = g->e->db_variables[i];
+        size_t n = strlen(name);
+
+        if (strncmp(v, name, n) == 0 && v[n] == '=' && v[n + 1] &&
+            strspn(v + n + 1, safe) == strlen(v + n + 1))
+            return v + n + 1;
+    }
+    return NULL;
+}
+
+/* Of one moment and verified like any other; from there on it is compared and brought back by key. */
+static void write_aside(struct page *g)
+{
+    const char *db = plain_variable(g, "PGDATABASE"), *user = plain_variable(g, "PGUSER");
+
+    if (!page_has_contract(g->p))
+        return;
+    titled(g, "What it holds of what the plan destroys, as a snapshot; it says its name",
+           page_say(g, "snapshot %s --side \"host=$SIDE dbname=%s%s%s\"", g->id,
+                    db ? db : "${DATABASE:?}", user ? " user=" : "", user ? user : ""));
+    titled(g,
+           "What would come back, what has changed since and what is gone; the column or table has "
+           "to be there again",
+           page_say(g, "restore %s --from \"${SNAPSHOT:?its name}\" --dry-run", g->id));
+    titled(g, "Back by key; nothing that was written since is overwritten",
+           page_say(g, "restore %s --from \"$SNAPSHOT\"", g->id));
+}
+
+static void write_start(struct page *g)
+{
+    document_paragraph(
+        &g->d,
+        "The commands are for the server's own account, with its version's programs in PATH. Where "
+        "postgresql.conf isn't in the data folder, name it to pg_ctl: -o \"-c config_file=...\".");
+    titled(g, "Start it; it is found by its socket in that folder only",
+           "pg_ctl -D \"$SIDE\" -l \"$SIDE/log\" -w -t 3600 -o \"-c listen_addresses='' "
+           "-c unix_socket_directories='$SIDE'\" start");
+    titled(g, "Is it there, and how far; f: it may be read and compared",
+           "psql -h \"$SIDE\" -d postgres -At -c \"SELECT pg_is_in_recovery(), "
+           "pg_last_wal_replay_lsn()\"");
+    write_aside(g);
+    titled(g, "When the rows are back", "pg_ctl -D \"$SIDE\" -w stop");
+}
+
 static void write_pitr(struct page *g)
 {
-    const char *stanza = g->e->env->backup_stanza.s, *lsn = NULL;
-    AUTO(str) word = {0};
+    const char *stanza = g->e->env->backup_stanza.s;
 
-    for (int i = 0; i < g->f->n_snapshots; i++)
-        lsn = g->f->snapshots[i].lsn ? g->f->snapshots[i].lsn : lsn;
     document_heading(&g->d, 3, "From the backup, aside");
-    if (!stanza) {
-        document_paragraph(
-            &g->d,
-            "The environment names no backup (backup.pgbackrest in the project's file), so there "
-            "is "
-            "no command to print. Restore the whole server aside to a moment before the purge, "
-            "compare, and bring rows back by key. Never restore over the live server: every other "
-            "write since then would be lost.");
-        return;
-    }
-    shell_word(&word, stanza);
     document_paragraph(
         &g->d,
         "Never over the live server: every other write since then would be lost. Restore aside, "
         "compare, bring rows back by key.");
-    titled(g, "Is there a backup, and from when",
-           arena_printf(g->a, "pgbackrest --stanza=%s info", str_text(&word)));
-    if (!lsn) {
-        document_paragraph(&g->d, "%s",
-                           g->f->readable
-                               ? "No snapshot is known, so there is no WAL position to go to yet."
-                               : "The WAL position to go to is not readable.");
+    const char *target = write_target(g);
+    if (!stanza) {
+        document_paragraph(
+            &g->d,
+            "The environment names no backup (backup.pgbackrest in the project's file), so there "
+            "is no command to print.");
         return;
     }
-    titled(
-        g,
-        "Into an empty folder with room for the whole server, up to the newest snapshot's moment",
-        arena_printf(g->a,
-                     "pgbackrest --stanza=%s --pg1-path=\"${SIDE:?an empty folder}\" "
-                     "--archive-mode=off --type=lsn "
-                     "--target=%s --target-action=promote restore",
-                     str_text(&word), lsn));
+    titled(g, "Is there a backup, and from when", arena_printf(g->a, "%s info", pgbackrest_of(g)));
+    if (!target)
+        return;
+    titled(g, "Into an empty folder with room for the whole server, up to that moment",
+           arena_printf(g->a,
+                        "%s --pg1-path=\"${SIDE:?an empty folder}\" "
+                        "--archive-mode=off --type=lsn --target=%s --target-action=promote restore",
+                        pgbackrest_of(g), target));
+    write_start(g);
 }
 
 static void write_hidden(struct page *g)
@@ -173,6 +256,11 @@ static void write_hidden(struct page *g)
                         h->original_name, or_none(h->table, "the schema"),
                         page_when(g, h->dropped_at_ms), page_when(g, h->expires_at_ms));
     }
+    for (int i = 0; i < g->f->status.touches.n; i++)
+        document_bullet(&g->d, "%s", touch_text(g->a, &g->f->status.touches.items[i]));
+    if (g->f->status.touches.unseen)
+        document_bullet(&g->d, "Who reads what is hidden can't be seen, or not all of it: %s",
+                        g->f->status.touches.unseen);
     if (!g->f->readable)
         document_paragraph(&g->d, "What is hidden is not readable.");
     titled(g, "What it would do", page_say(g, "restore %s --dry-run", g->id));

@@ -217,7 +217,7 @@ static bool ask(struct engine *e, const char *path, struct arena *a, const char 
     struct db_call calls[5] = {
         {.sql = "BEGIN READ ONLY"},
         {.sql = sql_set_question,
-         .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), path)},
+         .params = DB_PARAMS(arena_printf(a, "%lld", (long long) timeout_ms), path, e->as_role)},
     };
     int n = 2, done = 0;
 

@@ -21,6 +21,7 @@ struct back {
     const struct store *store;
     const struct snapshot *s;
     struct snapshot_back b;
+    bool compares;         /* and writes nothing */
     int64_t todo, written; /* rows of the list; rows that were written, all kinds */
 };
 
@@ -285,7 +286,11 @@ static bool back_part(struct back *k, struct snapshot_back_part *out, struct err
         !retried(k, "CREATE INDEX phasegate_todo_m ON " SNAPSHOT_TODO " (phasegate_m)",
                  &DB_NO_PARAMS, NULL, err) ||
         !retried(k, "ANALYZE " SNAPSHOT_TODO, &DB_NO_PARAMS, NULL, err) ||
-        !count_kinds(k, out, err) || !batches(k, snapshot_fill_sql(w->a, &k->b), err))
+        !count_kinds(k, out, err))
+        return false;
+    if (k->compares)
+        return drop_temporary(w, err);
+    if (!batches(k, snapshot_fill_sql(w->a, &k->b), err))
         return false;
     if (k->b.reverse.n && !batches(k, snapshot_recompute_sql(w->a, &k->b), err))
         return false;
@@ -338,8 +343,8 @@ static bool note(struct work *w, const struct snapshot_back_result *r, struct er
     return ledger_history_append(w->e->db, row, err);
 }
 
-static bool back_all(struct work *w, const struct store *store, struct snapshot_back_result *out,
-                     struct err *err)
+static bool back_all(struct work *w, const struct store *store, bool compares,
+                     struct snapshot_back_result *out, struct err *err)
 {
     struct back *k = arena_array(w->a, struct back, out->snapshot.n_parts + 1);
 
@@ -348,23 +353,32 @@ static bool back_all(struct work *w, const struct store *store, struct snapshot_
     out->parts = arena_array(w->a, struct snapshot_back_part, out->n_parts + 1);
     /* Every part is looked at before any is written. */
     for (int i = 0; i < out->n_parts; i++) {
-        k[i] = (struct back) {.w = w, .store = store, .s = &out->snapshot};
+        k[i] = (struct back) {.w = w, .store = store, .s = &out->snapshot, .compares = compares};
         k[i].b.part = out->parts[i].part = &out->snapshot.parts[i];
         if (!columns_now(&k[i], err) || !keyless(&k[i], err))
             return false;
         ask_sync(&k[i]);
     }
     for (int i = 0; i < out->n_parts; i++) {
-        emit(w, EVENT_INFO, NULL, "restoring %s.%s from snapshot %s", k[i].b.part->schema,
-             k[i].b.part->table, out->snapshot.name);
+        const char *doing = compares ? "comparing" : "restoring";
+        emit(w, EVENT_INFO, NULL, "%s %s.%s %s snapshot %s", doing, k[i].b.part->schema,
+             k[i].b.part->table, compares ? "with" : "from", out->snapshot.name);
         if (!back_part(&k[i], &out->parts[i], err))
-            return err_note(err, "restoring table %s.%s", k[i].b.part->schema, k[i].b.part->table);
+            return err_note(err, "%s table %s.%s", doing, k[i].b.part->schema, k[i].b.part->table);
     }
-    return note(w, out, err);
+    return compares || note(w, out, err);
 }
 
-bool engine_restore_from(struct engine *e, struct plan *p, const char *name, struct arena *a,
-                         struct snapshot_back_result *out, struct err *err)
+/* Without the lease: who only looks keeps nobody waiting. */
+static bool work_look(struct work *w, struct engine *e, struct plan *p,
+                      const struct advance_options *o, struct arena *a, struct err *err)
+{
+    *w = (struct work) {.e = e, .p = p, .a = a, .o = o};
+    return e->facts(e->set, p, err) && (!e->has_ledger || work_reload(w, err));
+}
+
+bool engine_restore_from(struct engine *e, struct plan *p, const char *name, bool compares,
+                         struct arena *a, struct snapshot_back_result *out, struct err *err)
 {
     static const struct advance_options none;
     AUTO(err) ignored = {0};
@@ -378,10 +392,11 @@ bool engine_restore_from(struct engine *e, struct plan *p, const char *name, str
         return false;
     if (sha256 && strcmp(sha256, out->snapshot.manifest_sha256) != 0)
         return snapshot_edited(&out->snapshot, p->id.s, err);
-    bool good = work_open(&w, e, p, &none, a, err) && back_all(&w, store, out, err);
-    if (db_is_usable(e->db)) {
+    bool good = (compares ? work_look : work_open)(&w, e, p, &none, a, err) &&
+                back_all(&w, store, compares, out, err);
+    if (db_is_usable(e->db))
         (void) !drop_temporary(&w, &ignored);
+    if (!compares && db_is_usable(e->db))
         (void) !lease_release(e->db, &ignored);
-    }
     return good;
 }

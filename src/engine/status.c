@@ -103,6 +103,33 @@ static bool look_at_rows(struct work *w, struct plan_status *out, struct err *er
     return true;
 }
 
+/* A plan that has a checklist isn't over before that is accepted. */
+static bool look_at_checklist(struct work *w, struct plan_status *out, struct err *err)
+{
+    if (!validation_look(w, &out->checklist, err))
+        return false;
+    if (w->state.stage != STAGE_PURGED || !out->checklist.n || out->checklist.accepted)
+        return true;
+    out->pending = true;
+    out->next_command = arena_printf(w->a, "phasegate verify %s", w->p->id.s);
+    return true;
+}
+
+/* What a backup can be restored to, from before something was hidden or destroyed. */
+static bool look_at_point(struct work *w, struct plan_status *out, struct err *err)
+{
+    struct restore_point *all = NULL;
+    int n = 0;
+
+    if (w->state.stage < STAGE_CONTRACT_RUNNING)
+        return true;
+    if (!ledger_restore_points(w->e->db, w->a, w->p->id.s, &all, &n, err))
+        return false;
+    if (n > 0)
+        out->point = all[n - 1];
+    return true;
+}
+
 /* Of what stands against a purge, what is asked by itself. */
 static bool look_beside(struct work *w, enum guard g,
                         bool (*look)(struct work *, struct fact *, struct err *),
@@ -146,7 +173,13 @@ static bool look_at_purge(struct work *w, const struct advance_options *o, bool 
     if ((!with_flags || w->state.stage == STAGE_PURGING) &&
         !look_beside(w, GUARD_NO_DEPENDANTS, dependants_look, out, &stands, err))
         return false;
+    if (!with_flags && w->state.stage == STAGE_CONTRACT_DONE &&
+        !look_beside(w, GUARD_UNTOUCHED, touched_look, out, &stands, err))
+        return false;
     if (!with_flags && !look_beside(w, GUARD_SNAPSHOT, snapshot_look, out, &stands, err))
+        return false;
+    if (!with_flags && w->state.stage == STAGE_CONTRACT_DONE &&
+        !look_beside(w, GUARD_APPROVED, purge_approvals_look, out, &stands, err))
         return false;
     if (stands || out->edited)
         out->next_command = NULL;
@@ -184,6 +217,8 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
                     stage_is_undoing(w.state.stage));
     flags_kill_pending(&w, &out->kill);
     out->next_command = next_command(&w, out);
+    if (e->has_ledger && (!look_at_checklist(&w, out, err) || !look_at_point(&w, out, err)))
+        return false;
     if (!engine_edits(e, p, a, &edits, &n_edits, err) || !find_undoer(&w, &out->undone_by, err))
         return false;
     out->edited = n_edits > 0;
@@ -196,8 +231,10 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         out->untold.text = NULL;
     if (e->has_ledger && (!look_at_rows(&w, out, err) || !sync_broken(&w, &out->sync_broken, err)))
         return false;
-    if (out->next_phase != PHASE_NONE &&
-        !approvals_read(&w, out->next_phase, NULL, &out->approvals, err))
+    bool purges = out->next_phase == PHASE_NONE && w.state.stage == STAGE_CONTRACT_DONE;
+    if ((purges || out->next_phase != PHASE_NONE) &&
+        !approvals_read(&w, purges ? PHASE_CONTRACT : out->next_phase, purges, NULL,
+                        &out->approvals, err))
         return false;
     if (with_flags)
         flags_observe(&w, out->observed);
@@ -205,7 +242,7 @@ bool engine_status(struct engine *e, struct plan *p, bool with_flags, struct are
         if (p->flags[r].key.s)
             (void) flag_out_of_turn(a, p, &w.state, (enum flag_role) r, &out->observed[r],
                                     &out->ahead[r]);
-    if (!look_at_purge(&w, &o, with_flags, out, err))
+    if (!touches_read(&w, &out->touches, err) || !look_at_purge(&w, &o, with_flags, out, err))
         return false;
     /* What advance would be told now. Its flags are asked only when the caller wants the network. */
     o.release = out->next_release;

@@ -32,10 +32,20 @@ bool work_open(struct work *w, struct engine *e, struct plan *p, const struct ad
     e->has_ledger = true;
     if (!session_ask_clock(e, a, err))
         return false;
-    if (!work_reload(w, err))
+    if (!work_reload(w, err) || !fleet_adopt(w, err))
         return false;
     w->phase = stage_phase(w->state.stage);
     return true;
+}
+
+/* What is absent changes nothing: the first phase that is there begins the plan. */
+bool begins_first_phase(const struct work *w, enum phase_event ev)
+{
+    enum phase first = PHASE_FIRST;
+
+    while (first < PHASE_LAST && !w->p->phases[first].present)
+        first++;
+    return ev == EVENT_ADVANCE && w->phase == first && !stage_is_running(w->state.stage);
 }
 
 /* The machine's sentences know no names: PLAN in them is this plan. */

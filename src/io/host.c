@@ -245,11 +245,29 @@ static bool posix_write_quick(struct host *h, const char *path, const char *byte
     return replace(path, path, bytes, n, mode, false, err);
 }
 
+#define LINKS_MAX 40 /* as many as the kernel follows */
+
+/* Where links lead, also to what isn't there yet; NULL: nowhere. */
+static char *target_of(const char *path, int links)
+{
+    char *real = realpath(path, NULL), to[PATH_MAX];
+    ssize_t n = real ? -1 : readlink(path, to, sizeof to);
+    AUTO(text) inner = {NULL};
+    AUTO(text) folder = {folder_of(path)};
+
+    if (n < 0 || n == sizeof to || links == 0)
+        return real ? real : links == LINKS_MAX ? NULL : strdup(path);
+    if (asprintf(&inner.s, "%s%s%.*s", *to == '/' ? "" : folder.s, *to == '/' ? "" : "/", (int) n,
+                 to) < 0)
+        abort();
+    return target_of(inner.s, links - 1);
+}
+
 static bool posix_write_atomic(struct host *h, const char *path, const char *bytes, size_t n,
                                int mode, struct err *err)
 {
     /* Through a symbolic link: the link itself is to stay. */
-    AUTO(text) real = {realpath(path, NULL)};
+    AUTO(text) real = {target_of(path, LINKS_MAX)};
     const char *target = real.s ? real.s : path;
     AUTO(text) folder = {folder_of(target)};
     struct stat st;

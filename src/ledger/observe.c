@@ -41,3 +41,15 @@ bool observe_open_transactions(struct db *db, struct arena *a, struct lock_holde
     call_begin(&call, sql_select_open_transactions);
     return read_holders(db, a, &call, out, out_n, err);
 }
+
+bool observe_identity(struct db *db, struct arena *a, const char **out, struct err *err)
+{
+    struct db_rows rows = {0};
+    struct db_call call;
+
+    call_begin(&call, sql_select_fleet_member);
+    if (!db_query(db, a, call.sql, &call.params, &rows, err))
+        return false;
+    *out = rows.n_rows ? arena_printf(a, "%s/%s", db_cell(&rows, 0, 0), db_cell(&rows, 0, 1)) : "";
+    return true;
+}

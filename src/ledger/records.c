@@ -124,6 +124,7 @@ bool ledger_approvals(struct db *db, struct arena *a, const char *plan, struct a
         ap->host = read_text(&r);
         ap->refused = read_bool(&r);
         ap->at_ms = read_int(&r);
+        ap->is_journalled = read_bool(&r);
     }
     *out = list;
     *out_n = rows.n_rows;

@@ -79,6 +79,10 @@ static void add_phase(struct str *canon, const struct plan *p, enum phase phase)
     canon_add_text(canon, "part", "phase");
     canon_add(canon, &phase_tables[phase], pp, false);
     add_gates(canon, p, &pp->gates);
+    /* Who approves a phase approves what is mended for it. */
+    for (int i = 0; i < p->data_checks.n && pp->present; i++)
+        if (p->data_checks.items[i].fix.s)
+            canon_add(canon, &data_check_table, &p->data_checks.items[i], false);
 }
 
 static void step_checksums(struct arena *a, struct hasher *h, struct step_list *steps)
@@ -89,14 +93,45 @@ static void step_checksums(struct arena *a, struct hasher *h, struct step_list *
     }
 }
 
+/* What people sign, and what a recorded value belongs to: an item that reads otherwise is another one. */
+static void item_checksums(struct arena *a, struct hasher *h, struct plan *p)
+{
+    for (int i = 0; i < p->n_validation; i++) {
+        struct validation *v = &p->validation[i];
+        const struct gate *gate = v->gate.s ? plan_gate(p, v->gate.s) : NULL;
+
+        canon_add(&h->canon, &validation_table, v, false);
+        if (gate)
+            canon_add(&h->canon, &gate_table, gate, false);
+        v->checksum = checksum_take(a, h);
+    }
+    for (int i = 0; i < p->n_validation; i++)
+        canon_add_text(&h->canon, "item", p->validation[i].checksum);
+    p->validation_checksum = checksum_take(a, h);
+    for (int i = 0; i < p->runbook.n_go + p->runbook.n_no_go; i++) {
+        struct criterion *c =
+            i < p->runbook.n_go ? &p->runbook.go[i] : &p->runbook.no_go[i - p->runbook.n_go];
+
+        canon_add(&h->canon, &criterion_table, c, false);
+        c->checksum = checksum_take(a, h);
+    }
+}
+
 void plan_checksums_by(struct hasher *h, struct arena *a, struct plan *p)
 {
+    for (int i = 0; i < p->data_checks.n; i++) {
+        struct check *k = &p->data_checks.items[i];
+
+        canon_add(&h->canon, &data_check_table, k, false);
+        k->checksum = checksum_take(a, h);
+    }
     for (enum phase phase = PHASE_FIRST; phase <= PHASE_LAST; phase++) {
         step_checksums(a, h, &p->phases[phase].steps);
         step_checksums(a, h, &p->phases[phase].finish);
         add_phase(&h->canon, p, phase);
         p->phase_checksum[phase] = checksum_take(a, h);
     }
+    item_checksums(a, h, p);
     canon_add(&h->canon, &plan_table, p, false);
     for (enum phase phase = PHASE_FIRST; phase <= PHASE_LAST; phase++)
         canon_add_text(&h->canon, phase_word(phase), p->phase_checksum[phase]);

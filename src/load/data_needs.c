@@ -18,51 +18,12 @@ struct reading {
 
 /* ---- source ------------------------------------------------------------------------------------- */
 
-static bool is_word(const char *text, size_t from, size_t to, const char *word)
-{
-    return to - from == strlen(word) && strncasecmp(text + from, word, to - from) == 0;
-}
-
-static const char *trimmed(struct arena *a, const char *text, size_t from, size_t to)
-{
-    while (from < to && strchr(" \t\r\n\f\v", text[from]))
-        from++;
-    while (to > from && strchr(" \t\r\n\f\v;", text[to - 1]))
-        to--;
-    return to > from ? arena_strndup(a, text + from, to - from) : NULL;
-}
-
-/* The place behind the next word or sign outside of parentheses; *before: where it stands. 0: there is none before the
- * end, or before a comma when that ends it. */
-static size_t past(const char *text, size_t at, const char *word, bool comma_ends, size_t *before)
-{
-    struct sql_scanner s = {text, at};
-    enum sql_token token;
-    size_t from, to;
-    int depth = 0;
-
-    while ((token = sql_scan(&s, &from, &to)) != SQL_TOKEN_END) {
-        if (depth == 0 && token != SQL_TOKEN_STRING && token != SQL_TOKEN_COMMENT &&
-            is_word(text, from, to, word)) {
-            *before = from;
-            return to;
-        }
-        if (token != SQL_TOKEN_OTHER)
-            continue;
-        depth += text[from] == '(' || text[from] == '[';
-        depth -= text[from] == ')' || text[from] == ']';
-        if (depth < 0 || (depth == 0 && comma_ends && text[from] == ','))
-            break;
-    }
-    return 0;
-}
-
 /* at: behind an opening parenthesis. Where its closing one stands. */
 static size_t closing(const char *text, size_t at)
 {
     size_t before = at;
 
-    return past(text, at, ")", false, &before) ? before : strlen(text);
+    return sql_scan_past(text, at, ")", false, &before) ? before : strlen(text);
 }
 
 static size_t place_of(const json_t *node, size_t all)
@@ -134,13 +95,13 @@ static void add_unique(struct reading *r, struct sql_rel rel, const json_t *c, b
 static void add_check(struct reading *r, struct sql_rel rel, const json_t *c)
 {
     const char *text = r->s->sql;
-    size_t before, at = past(text, place_of(c, strlen(text)), "check", false, &before);
-    size_t open = at ? past(text, at, "(", false, &before) : 0;
+    size_t before, at = sql_scan_past(text, place_of(c, strlen(text)), "check", false, &before);
+    size_t open = at ? sql_scan_past(text, at, "(", false, &before) : 0;
 
     if (!open)
         return;
     struct data_need *n = add(r, NEED_CHECK, rel);
-    n->condition = trimmed(r->a, text, open, closing(text, open));
+    n->condition = sql_scan_trimmed(r->a, text, open, closing(text, open));
 }
 
 static void add_foreign_key(struct reading *r, struct sql_rel rel, const json_t *c)
@@ -158,10 +119,10 @@ static void add_foreign_key(struct reading *r, struct sql_rel rel, const json_t 
 /* An expression without the words behind it: its parentheses, or a call with its own. */
 static const char *expression_at(struct arena *a, const char *text, size_t from)
 {
-    size_t before, open = past(text, from, "(", false, &before);
+    size_t before, open = sql_scan_past(text, from, "(", false, &before);
     size_t end = open ? closing(text, open) : 0;
 
-    return end && text[end] ? trimmed(a, text, from, end + 1) : NULL;
+    return end && text[end] ? sql_scan_trimmed(a, text, from, end + 1) : NULL;
 }
 
 /* OPERATOR(s.&&), or && as the search path finds it. */
@@ -182,10 +143,11 @@ static void add_exclude(struct reading *r, struct sql_rel rel, const json_t *c)
 {
     const char *text = r->s->sql;
     json_t *list = tree_list(c, "exclusions"), *item;
-    size_t before, i, at = past(text, place_of(c, strlen(text)), "exclude", false, &before);
+    size_t before, i,
+        at = sql_scan_past(text, place_of(c, strlen(text)), "exclude", false, &before);
     struct data_need n = {0};
 
-    at = at ? past(text, at, "(", false, &before) : 0;
+    at = at ? sql_scan_past(text, at, "(", false, &before) : 0;
     n.exprs = arena_array(r->a, const char *, tree_count(list) + 1);
     n.ops = arena_array(r->a, const char *, tree_count(list) + 1);
     json_array_foreach(list, i, item)
@@ -201,14 +163,14 @@ static void add_exclude(struct reading *r, struct sql_rel rel, const json_t *c)
         if (!n.exprs[i] || !n.ops[i])
             return;
         n.n_exprs++;
-        at = past(text, at, ",", false, &before);
+        at = sql_scan_past(text, at, ",", false, &before);
     }
     if (tree_get(c, "where_clause")) {
-        size_t where = past(text, place_of(c, strlen(text)), "where", false, &before);
-        size_t open = where ? past(text, where, "(", false, &before) : 0;
+        size_t where = sql_scan_past(text, place_of(c, strlen(text)), "where", false, &before);
+        size_t open = where ? sql_scan_past(text, where, "(", false, &before) : 0;
         if (!open)
             return;
-        n.condition = trimmed(r->a, text, open, closing(text, open));
+        n.condition = sql_scan_trimmed(r->a, text, open, closing(text, open));
     }
     struct data_need *need = add(r, NEED_EXCLUDE, rel);
     need->exprs = n.exprs;
@@ -245,23 +207,24 @@ static void add_cast(struct reading *r, struct sql_rel rel, const json_t *cmd, c
 {
     const char *text = r->s->sql, *column = tree_text(cmd, "name");
     size_t all = strlen(text), from = place_of(tree_get(def, "typeName"), all), to = all, before;
-    size_t using = past(text, from, "using", true, &before);
+    size_t using = sql_scan_past(text, from, "using", true, &before);
 
     if (!from || !column)
         return;
     if (using)
         to = before;
-    else if (past(text, from, ",", false, &before))
+    else if (sql_scan_past(text, from, ",", false, &before))
         to = before;
-    if (past(text, from, "collate", true, &before) && before < to)
+    if (sql_scan_past(text, from, "collate", true, &before) && before < to)
         to = before;
     struct data_need *n = add(r, NEED_CAST, rel);
-    n->type = trimmed(r->a, text, from, to);
+    n->type = sql_scan_trimmed(r->a, text, from, to);
     n->columns = arena_array(r->a, const char *, 1);
     n->columns[n->n_columns++] = arena_strdup(r->a, column);
     n->cast = quoted_ident(r->a, column);
     if (using)
-        n->cast = trimmed(r->a, text, using, past(text, using, ",", false, &before) ? before : all);
+        n->cast = sql_scan_trimmed(r->a, text, using,
+                                   sql_scan_past(text, using, ",", false, &before) ? before : all);
 }
 
 /* Of a type that isn't PostgreSQL's own a domain may have the default. */
@@ -296,14 +259,14 @@ static void add_column(struct reading *r, struct sql_rel rel, const json_t *def)
 static const char **values_behind(struct reading *r, size_t from, const char *word, int *n)
 {
     const char *text = r->s->sql;
-    size_t before, at = past(text, from, word, false, &before), end;
+    size_t before, at = sql_scan_past(text, from, word, false, &before), end;
     const char **values = arena_array(r->a, const char *, strlen(text) + 1);
 
     *n = 0;
-    at = at ? past(text, at, "(", false, &before) : 0;
+    at = at ? sql_scan_past(text, at, "(", false, &before) : 0;
     for (end = at ? closing(text, at) : 0; at && at < end;) {
-        size_t next = past(text, at, ",", false, &before);
-        values[(*n)++] = trimmed(r->a, text, at, next ? before : end);
+        size_t next = sql_scan_past(text, at, ",", false, &before);
+        values[(*n)++] = sql_scan_trimmed(r->a, text, at, next ? before : end);
         at = next ? next : end;
     }
     return values;
@@ -319,7 +282,7 @@ static void add_bound(struct reading *r, struct sql_rel parent, const json_t *cm
     const json_t *spec = tree_as(tree_get(cmd, "bound"), "PartitionBoundSpec");
     const char *by = tree_text(spec, "strategy"), *text = r->s->sql;
     struct sql_rel child = tree_rel(tree_get(cmd, "name"));
-    size_t before, values = past(text, 0, "values", false, &before);
+    size_t before, values = sql_scan_past(text, 0, "values", false, &before);
 
     if (!child.name || (!by && !tree_flag(spec, "is_default")))
         return;
@@ -376,8 +339,9 @@ static void read_index(struct reading *r, const json_t *index)
     struct sql_rel rel = tree_rel(tree_get(index, "relation"));
     json_t *list = tree_list(index, "indexParams"), *item;
     const char *text = r->s->sql, *name = tree_text(index, "idxname");
-    size_t before, on = past(text, 0, "on", false, &before), i;
-    size_t at = on ? past(text, on, "(", false, &before) : 0, end = at ? closing(text, at) : 0;
+    size_t before, on = sql_scan_past(text, 0, "on", false, &before), i;
+    size_t at = on ? sql_scan_past(text, on, "(", false, &before) : 0,
+           end = at ? closing(text, at) : 0;
     AUTO(str) keys = {0};
 
     if (!rel.name || !end || !tree_flag(index, "unique"))
@@ -391,15 +355,16 @@ static void read_index(struct reading *r, const json_t *index)
         if (!expr)
             return;
         str_addf(&keys, "%s%s", i ? ", " : "", expr);
-        size_t next = past(text, at, ",", false, &before);
+        size_t next = sql_scan_past(text, at, ",", false, &before);
         at = next && next < end ? next : end;
     }
     struct data_need *n = add(r, NEED_UNIQUE, rel);
     n->constraint = name ? arena_strdup(r->a, name) : NULL;
     n->keys = arena_strdup(r->a, str_text(&keys));
     n->nulls_are_equal = tree_flag(index, "nulls_not_distinct");
-    if (tree_get(index, "whereClause") && (at = past(text, end + 1, "where", false, &before)))
-        n->condition = trimmed(r->a, text, at, strlen(text));
+    if (tree_get(index, "whereClause") &&
+        (at = sql_scan_past(text, end + 1, "where", false, &before)))
+        n->condition = sql_scan_trimmed(r->a, text, at, strlen(text));
 }
 
 void data_needs_of(struct arena *a, const struct sql_stmt *s, struct data_need_list *out)

@@ -59,6 +59,12 @@ static const struct table lag_table = {TABLE("lag", lag_rows, gate)};
 ROWS rehearsal_rows[] = {{KEY("max_age"), AT(FT_MS, gate, max_age_ms), NUM(MODEL_UNSET, 0, 0)}};
 static const struct table rehearsal_table = {TABLE("rehearsal", rehearsal_rows, gate)};
 
+ROWS backup_rows[] = {
+    {KEY("max_age"), AT(FT_MS, gate, max_age_ms), NUM(MODEL_UNSET, 0, 0)},
+    {KEY("check"), AT(FT_BOOL, gate, tries_archive)},
+};
+static const struct table backup_table = {TABLE("backup", backup_rows, gate)};
+
 /* A kind with one main setting may be written as that: sql: "SELECT ...", lag: 5s, sessions: 4.1.0. */
 static void decode_short_or_map(struct decoder *d, const struct node *n, void *base,
                                 const struct field *f)
@@ -79,7 +85,7 @@ static void decode_short_or_map(struct decoder *d, const struct node *n, void *b
 static const char *gate_name(const struct gate *g) { return g->name.s ? g->name.s : "?"; }
 
 static const char *const kind_words[] = {"http",     "sql", "prometheus", "command", "sessions",
-                                         "approval", "lag", "rehearsal",  NULL};
+                                         "approval", "lag", "rehearsal",  "backup",  NULL};
 
 /* Those whose answer can be empty without anything being wrong. A smoke test (http) that isn't answered as it
  * should be holds; more than that is stated. */
@@ -109,7 +115,7 @@ static void check_expect(struct decoder *d, const struct node *n, const struct n
         decode_say(d, of_kind, "json: a JSON pointer to the value", NULL,
                    "gate \"%s\" expects a value and doesn't say which", gate_name(g));
     if (outer && (g->kind == GATE_SESSIONS || g->kind == GATE_APPROVAL || g->kind == GATE_LAG ||
-                  g->kind == GATE_REHEARSAL))
+                  g->kind == GATE_REHEARSAL || g->kind == GATE_BACKUP))
         decode_say(d, outer, NULL, NULL, "\"expect\" can't stand beside \"%s\"",
                    gate_kind_word(g->kind));
     if (g->expect.op == COND_UNCHANGED)
@@ -156,5 +162,6 @@ ROWS gate_rows[] = {
     {KEY("timeout"), AT(FT_MS, gate, timeout_ms), .dflt = 10000},
     {KEY("no_data"), AT(FT_ENUM, gate, no_data), .arg = no_data_words},
     {KEY("on_failure"), AT(FT_ENUM, gate, on_failure), .arg = on_failure_words},
+    {KEY("backup"), .type = FT_MAP, .stored = FT_MAP, .arg = &backup_table},
 };
 const struct table gate_table = {TABLE_AT("gate", gate_rows, gate), .check = check_gate};

@@ -132,29 +132,38 @@ static struct finding *say(struct report *r, const struct plan *p, const struct 
     return f;
 }
 
-/* An index, a constraint or a role holds none. */
-static bool has_rows(const char *kind)
-{
-    static const char *const without[] = {
-        "DROP INDEX",    "DROP VIEW",      "DROP POLICY",      "DROP RULE",      "DROP TRIGGER",
-        "DROP FUNCTION", "DROP PROCEDURE", "DROP ROUTINE",     "DROP AGGREGATE", "DROP OPERATOR",
-        "DROP CAST",     "DROP ROLE",      "DROP USER MAPPING"};
+static bool converts(const char *kind) { return strstr(kind, " COLUMN TYPE") != NULL; }
 
-    if (strncmp(kind, "ALTER", strlen("ALTER")) == 0)
-        return strstr(kind, "DROP COLUMN") || strstr(kind, "DROP ATTRIBUTE") ||
-               strstr(kind, " TYPE") || strstr(kind, "DETACH") || strstr(kind, "NO INHERIT") ||
-               strstr(kind, "UNLOGGED");
-    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
-        if (strncmp(kind, without[i], strlen(without[i])) == 0)
-            return false;
-    return true;
+/* An index, a constraint or a role holds none; those of a partition that is taken out are still there. */
+static bool has_rows(const struct sql_stmt *s)
+{
+    static const char *const with[] = {"DROP TABLE",       "DROP FOREIGN TABLE", "DROP SCHEMA",
+                                       "DROP OWNED",       "DROP DATABASE",      "DROP TABLESPACE",
+                                       "DROP SUBSCRIPTION"};
+
+    if (strncmp(s->kind, "ALTER", strlen("ALTER")) == 0)
+        return strstr(s->kind, "DROP COLUMN") || strstr(s->kind, "DROP ATTRIBUTE") ||
+               converts(s->kind) || strstr(s->kind, "UNLOGGED");
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        if (strncmp(s->kind, with[i], strlen(with[i])) == 0)
+            return true;
+    /* Columns of the type go with it, and tables of the extension. */
+    return strncmp(s->kind, "DROP", strlen("DROP")) != 0 || s->cascades;
+}
+
+static const char *what_of(const char *kind)
+{
+    if (converts(kind))
+        return "makes other values of those";
+    return strstr(kind, "DROP COLUMN") || strstr(kind, "DROP ATTRIBUTE") ? "destroys values"
+                                                                         : "destroys rows";
 }
 
 static bool destroys_data(const struct sql_stmt *s)
 {
     return s->class == SQL_DESTRUCTIVE &&
            (s->drop == DROP_COLUMN || s->drop == DROP_TABLE ||
-            ((s->drop == DROP_OTHER || s->drop == DROP_NOT) && has_rows(s->kind))) &&
+            ((s->drop == DROP_OTHER || s->drop == DROP_NOT) && has_rows(s))) &&
            !strstr(s->kind, "RENAME") && !strstr(s->kind, "SET SCHEMA");
 }
 
@@ -175,8 +184,8 @@ static void lint_destroyed(struct report *r, const struct plan *p, const struct 
         !is_checked(p, s->table))
         say(r, p, step, "destructive-without-precheck", s->at,
             "data_checks: or verify: with a query that says nobody needs the rows",
-            arena_printf(a, "%s destroys rows%s%s, and no check of the plan looks at them", s->kind,
-                         s->table ? " of " : "", s->table ? s->table : ""));
+            arena_printf(a, "%s %s%s%s, and no check of the plan looks at them", s->kind,
+                         what_of(s->kind), s->table ? " of " : "", s->table ? s->table : ""));
 }
 
 static void lint_contract(struct report *r, const struct plan *p)

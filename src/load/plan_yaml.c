@@ -188,7 +188,7 @@ ROWS data_check_rows[] = {
     TEXTKEY("because", check, because),
     TEXTKEY("fix", check, fix),
 };
-static const struct table data_check_table = {TABLE_AT("a data check", data_check_rows, check)};
+const struct table data_check_table = {TABLE_AT("a data check", data_check_rows, check)};
 
 ROWS expectation_rows[] = {
     {KEY("id"), AT(FT_TEXT, check, id), .arg = &rule_word_id},
@@ -264,8 +264,8 @@ ROWS validation_rows[] = {
     {KEY("expect"), AT(FT_COND, validation, expect)},
     {KEY("for"), AT(FT_MS, validation, for_ms)},
 };
-static const struct table validation_table = {TABLE_AT("a validation", validation_rows, validation),
-                                              .check = check_validation};
+const struct table validation_table = {TABLE_AT("a validation", validation_rows, validation),
+                                       .check = check_validation};
 
 /* ---- phases --------------------------------------------------------------------------------------- */
 
@@ -444,8 +444,8 @@ ROWS criterion_rows[] = {
     TEXTKEY("sql", criterion, sql),
     {KEY("expect"), AT(FT_COND, criterion, expect)},
 };
-static const struct table criterion_table = {TABLE_AT("a criterion", criterion_rows, criterion),
-                                             .check = check_criterion};
+const struct table criterion_table = {TABLE_AT("a criterion", criterion_rows, criterion),
+                                      .check = check_criterion};
 
 ROWS message_rows[] = {
     {KEY("when"), AT(FT_TEXT, message, when), .required = true},

@@ -79,15 +79,50 @@ static const struct table consumer_table = {TABLE_AT("a consumer", consumer_rows
 
 /* ---- policy --------------------------------------------------------------------------------------- */
 
-#define APPROVALS(word, p)                                                                         \
+/* A number of people, or of each role: {dba: 1, owner: 1}. */
+static void decode_needed(struct decoder *d, const struct node *n, void *base,
+                          const struct field *f)
+{
+    struct field count = {.type = FT_INT, .key = f->key, NUM(0, 1, 100)};
+    struct pair_list *roles = &((struct policy *) base)->approvals_by_role[*(const int *) f->arg];
+    int64_t one, *sum = (int64_t *) (void *) ((char *) base + f->offset);
+
+    if (n->kind != NODE_MAP) {
+        count = *f;
+        count.type = FT_INT;
+        decode_scalar(d, n, &count, base);
+        return;
+    }
+    if (n->n == 0) {
+        decode_say(d, n, "at least one role", NULL, "\"%s\" is empty", f->key);
+        return;
+    }
+    *sum = 0;
+    roles->items = arena_array(d->arena, struct pair, n->n);
+    for (const struct node *key = n->first; key; key = key->next->next) {
+        struct pair *pair = &roles->items[roles->n];
+        count.key = key->s;
+        if (!decode_text(d, key, "a role", &rule_name, &pair->key) ||
+            !decode_scalar(d, key->next, &count, &one) ||
+            !decode_raw(d, key->next, key->s, &pair->value))
+            continue;
+        *sum += one;
+        roles->n++;
+    }
+}
+
+static const int approval_slots[PHASE_SLOTS] = {0, 1, 2, 3, 4};
+#define APPROVALS(word, slot, member)                                                              \
     {                                                                                              \
-        KEY(word), AT(FT_INT, policy, approvals[p]), NUM(MODEL_UNSET, 0, 100)                      \
+        KEY(word), WITH_AT(FT_INT, policy, member, decode_needed), NUM(MODEL_UNSET, 0, 100),       \
+            .arg = &approval_slots[slot]                                                           \
     }
 ROWS approvals_rows[] = {
-    APPROVALS("expand", PHASE_EXPAND),
-    APPROVALS("dual_read", PHASE_DUAL_READ),
-    APPROVALS("write_activation", PHASE_WRITE_ACTIVATION),
-    APPROVALS("contract", PHASE_CONTRACT),
+    APPROVALS("expand", PHASE_EXPAND, approvals[PHASE_EXPAND]),
+    APPROVALS("dual_read", PHASE_DUAL_READ, approvals[PHASE_DUAL_READ]),
+    APPROVALS("write_activation", PHASE_WRITE_ACTIVATION, approvals[PHASE_WRITE_ACTIVATION]),
+    APPROVALS("contract", PHASE_CONTRACT, approvals[PHASE_CONTRACT]),
+    APPROVALS("purge", PHASE_NONE, approvals_purge),
     {.stored = FT_INT,
      .offset = offsetof(struct policy, approvals[PHASE_NONE]),
      NUM(MODEL_UNSET, 0, 0)},
@@ -114,6 +149,28 @@ static void decode_approvers(struct decoder *d, const struct node *n, void *base
             continue;
         for (int i = 0; i < names.n; i++)
             policy->approvers.items[policy->approvers.n++] = (struct pair) {role, names.items[i]};
+    }
+}
+
+/* {alice: 64 hex digits}: what a token hashes to, never the token. */
+static void decode_tokens(struct decoder *d, const struct node *n, void *base,
+                          const struct field *f)
+{
+    struct policy *policy = base;
+
+    if (!decode_is(d, n, NODE_MAP, f->key, "a mapping of names to SHA-256 sums"))
+        return;
+    policy->tokens.items = arena_array(d->arena, struct pair, n->n);
+    for (const struct node *key = n->first; key; key = key->next->next) {
+        struct pair *pair = &policy->tokens.items[policy->tokens.n];
+        if (!decode_text(d, key, "a name", NULL, &pair->key) ||
+            !decode_text(d, key->next, key->s, NULL, &pair->value))
+            continue;
+        if (strlen(pair->value.s) != 64 || strspn(pair->value.s, "0123456789abcdef") != 64)
+            decode_say(d, key->next, "64 hex digits: printf %s \"$TOKEN\" | sha256sum", NULL,
+                       "the token of %s isn't there as its SHA-256", pair->key.s);
+        else
+            policy->tokens.n++;
     }
 }
 
@@ -166,6 +223,7 @@ static const struct table maintenance_table = {TABLE("maintenance", maintenance_
 static const char *const preflight_words[] = {"required", "off", NULL};
 static const char *const failure_words[] = {"stop", "undo", NULL};
 static const char *const snapshot_words[] = {"required", "off", NULL};
+static const char *const point_words[] = {"auto", "required", "off", NULL};
 static const char *const proof_words[] = {"auto", "required", "off", NULL};
 
 #define MS_UNSET(k, type, member)                                                                  \
@@ -178,6 +236,7 @@ ROWS policy_rows[] = {
     {KEY("window"), AT(FT_INT, policy, window), NUM(MODEL_UNSET, 1, 100)},
     PART("approvals", approvals_table),
     {KEY("approvers"), .type = FT_WITH, .stored = FT_WITH, .with = decode_approvers},
+    {KEY("tokens"), .type = FT_WITH, .stored = FT_WITH, .with = decode_tokens},
     {KEY("forward_only"), AT(FT_BOOL64, policy, forward_only), NUM(MODEL_UNSET, 0, 0)},
     MS_UNSET("kill_drill", FT_MS_OR_0, kill_drill_ms),
     PART("rehearsal", rehearsal_table),
@@ -192,6 +251,9 @@ ROWS policy_rows[] = {
     MS_UNSET("hold", FT_MS, hold_ms),
     MS_UNSET("lock_timeout", FT_MS, lock_timeout_ms),
     MS_UNSET("statement_timeout", FT_MS, statement_timeout_ms),
+    {KEY("restore_point"), AT(FT_ENUM, policy, restore_point), .arg = point_words,
+     .min = POINT_AUTO},
+    MS_UNSET("archive_timeout", FT_MS, archive_timeout_ms),
 };
 static const struct table policy_table = {TABLE("policy", policy_rows, policy)};
 
@@ -358,6 +420,8 @@ static const struct table snapshots_table = {TABLE("snapshots", snapshots_rows, 
 ROWS pgbackrest_rows[] = {
     {KEY("stanza"), AT(FT_TEXT, environment, backup_stanza), .required = true},
     {KEY("max_age"), AT(FT_MS, environment, backup_max_age_ms), NUM(MODEL_UNSET, 0, 0)},
+    TEXTKEY("program", environment, backup_program),
+    TEXTKEY("config", environment, backup_config),
 };
 static const struct table pgbackrest_table = {TABLE("pgbackrest", pgbackrest_rows, environment)};
 
@@ -408,6 +472,28 @@ static void check_variables(struct decoder *d, const struct text *t)
     }
 }
 
+/* NAME/1 is the first database of the fleet NAME, and nobody else. */
+static void check_database_names(struct decoder *d, const struct environment *e,
+                                 const struct database_decl *database)
+{
+    const char *name = database->name.s, *slash = name ? strrchr(name, '/') : NULL;
+
+    check_variables(d, &database->url);
+    for (int i = 0; i < database->urls.n; i++)
+        check_variables(d, &database->urls.items[i]);
+    for (int i = 0; slash && i < e->n_databases; i++) {
+        const char *other = e->databases[i].name.s;
+
+        if (!other || !e->databases[i].urls.n || strlen(other) != (size_t) (slash - name) ||
+            strncmp(other, name, strlen(other)) != 0)
+            continue;
+        problem_add(d->problems, database->name.at,
+                    "a name without a fleet's name before its slash", NULL,
+                    "a database named like one of a fleet");
+        d->failed = true;
+    }
+}
+
 static void check_environment(struct decoder *d, const struct node *n, void *base)
 {
     const struct environment *e = base;
@@ -430,7 +516,7 @@ static void check_environment(struct decoder *d, const struct node *n, void *bas
 
     (void) n;
     for (int i = 0; i < e->n_databases; i++)
-        check_variables(d, &e->databases[i].url);
+        check_database_names(d, e, &e->databases[i]);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         check_variables(d, texts[i]);
     for (int i = 0; i < f->headers.n; i++)

@@ -87,6 +87,8 @@ static void add_constraint(struct sub *s)
     if (!type)
         return;
     classify_constraint(j, s->rel, s->def, NULL);
+    if (s->name)
+        seen_add(j->seen, MADE_CONSTRAINT, s->rel, s->name);
     if (strcmp(type, "CONSTR_FOREIGN") == 0) {
         job_lock(j, s->rel, LOCK_SRE, is_not_valid ? WORK_BRIEF : WORK_SCAN,
                  is_not_valid ? "brief, on the referenced table too"
@@ -155,7 +157,8 @@ static void add_identity(struct sub *s)
 
 static void drop_column(struct sub *s)
 {
-    s->job->out->drop = DROP_COLUMN;
+    /* Of a composite type nothing can be put aside. */
+    s->job->out->drop = tree_is(s->job->tree, "objtype", "OBJECT_TYPE") ? DROP_OTHER : DROP_COLUMN;
     s->job->out->cascades = tree_is(s->cmd, "behavior", "DROP_CASCADE");
     if (!s->is_new)
         job_class(s->job, SQL_DESTRUCTIVE, "the column is gone for live releases");
@@ -188,9 +191,8 @@ static void drop_constraint(struct sub *s)
         return;
     }
     s->job->out->drop = DROP_CONSTRAINT;
-    if (!s->is_new)
-        job_class(s->job, SQL_DESTRUCTIVE,
-                  "the constraint is gone for whoever relies on it, ON CONFLICT too");
+    if (!s->is_new && !(s->name && seen_find(s->job->seen, MADE_CONSTRAINT, s->rel, s->name)))
+        job_class(s->job, SQL_DESTRUCTIVE, SQL_CONSTRAINT_GONE);
 }
 
 static void attach_partition(struct sub *s)

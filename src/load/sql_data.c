@@ -145,6 +145,15 @@ static bool writes_few(const struct job *j)
            where_picks(tree_get(j->tree, "whereClause")) == PICKS_FEW;
 }
 
+/* Those that its text names, of a table of codes say; whoever sees one too many, the proof tells. */
+static bool only_adds(const struct job *j)
+{
+    const json_t *conflict = tree_as(tree_get(j->tree, "onConflictClause"), "OnConflictClause");
+
+    return strcmp(j->node, "InsertStmt") == 0 && writes_few(j) &&
+           !tree_is(conflict, "action", "ONCONFLICT_UPDATE");
+}
+
 void look_data(struct job *j)
 {
     struct sql_rel rel = tree_rel(tree_get(j->tree, "relation"));
@@ -152,6 +161,7 @@ void look_data(struct job *j)
         is_new_table(j, rel) || (strcmp(j->node, "UpdateStmt") == 0 && only_new_columns(j, rel));
 
     j->out->few_rows = writes_few(j);
+    j->out->only_adds = only_adds(j);
     job_class(j, SQL_DATA, is_own ? NULL : "changes rows that live releases may see");
 }
 

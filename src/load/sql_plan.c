@@ -46,7 +46,7 @@ static void check_class(struct work_plan *w, const struct sql_stmt *s)
 
     if (s->class == SQL_DESTRUCTIVE && w->phase != PHASE_CONTRACT)
         refuse(w, s->at, "destructive-outside-contract", way_to_destroy(s), what);
-    else if (w->phase == PHASE_EXPAND && s->class == SQL_DATA && s->class_why)
+    else if (w->phase == PHASE_EXPAND && s->class == SQL_DATA && s->class_why && !s->only_adds)
         refuse(w, s->at, "expand-not-additive",
                "fill existing rows with backfill: in dual_read or write_activation", what);
 }
@@ -147,23 +147,76 @@ static bool is_for_postgres(const struct step *step)
     return !step->dbms.s || strncmp(step->dbms.s, "postgres", strlen("postgres")) == 0;
 }
 
-/* A CHECK that goes, and comes again under its name before the step ends, isn't gone for anybody. */
-static void note_replaced(struct step *step)
+static bool is_check_again(const struct sql_stmt *gone, const struct sql_stmt *back)
+{
+    return strcmp(gone->kind, "ALTER TABLE DROP CONSTRAINT") == 0 &&
+           strncmp(back->kind, "ALTER TABLE ADD CHECK", strlen("ALTER TABLE ADD CHECK")) == 0 &&
+           gone->object && gone->table && same_text(gone->object, back->object) &&
+           same_text(gone->table, back->table);
+}
+
+/* Another thing by the name. A table that is dropped has lost its rows all the same. */
+static bool is_name_again(const struct sql_stmt *gone, const struct sql_stmt *back)
+{
+    static const char *const by_table[] = {"ALTER TABLE RENAME", "ALTER VIEW RENAME",
+                                           "ALTER MATERIALIZED VIEW RENAME", "DROP VIEW",
+                                           "DROP MATERIALIZED VIEW"},
+                             *const by_object[] = {"DROP FUNCTION", "DROP PROCEDURE",
+                                                   "DROP ROUTINE",  "DROP AGGREGATE",
+                                                   "DROP TRIGGER",  "DROP POLICY",
+                                                   "DROP RULE",     "DROP INDEX"};
+    bool is_relation = false, is_object = false;
+
+    for (size_t i = 0; i < sizeof by_table / sizeof *by_table; i++)
+        is_relation |= strcmp(gone->kind, by_table[i]) == 0;
+    for (size_t i = 0; i < sizeof by_object / sizeof *by_object; i++)
+        is_object |= strcmp(gone->kind, by_object[i]) == 0;
+    if (gone->class != SQL_DESTRUCTIVE || gone->cascades ||
+        strncmp(back->kind, "CREATE", strlen("CREATE")) != 0 ||
+        !same_text(gone->schema, back->schema))
+        return false;
+    if (is_relation)
+        return gone->table && !back->object && same_text(gone->table, back->table);
+    return is_object && gone->object && same_text(gone->object, back->object) &&
+           (!gone->table || same_text(gone->table, back->table));
+}
+
+/* What goes, and comes again under its name before the step ends, isn't gone for anybody. */
+static void note_replaced(struct step *step, enum phase phase)
 {
     for (int i = 0; i < step->n_stmts; i++)
         for (int k = i + 1; k < step->n_stmts; k++) {
             struct sql_stmt *gone = &step->stmts[i];
-            const struct sql_stmt *back = &step->stmts[k];
 
-            if (strcmp(gone->kind, "ALTER TABLE DROP CONSTRAINT") != 0 ||
-                strncmp(back->kind, "ALTER TABLE ADD CHECK", 21) != 0 || !gone->object ||
-                !back->object || strcmp(gone->object, back->object) != 0 || !gone->table ||
-                !back->table || strcmp(gone->table, back->table) != 0)
-                continue;
-            gone->class = SQL_RESTRICTIVE;
-            gone->class_why = SQL_CHECK_REPLACED;
-            gone->drop = DROP_NOT;
+            if (is_check_again(gone, &step->stmts[k])) {
+                gone->class = SQL_RESTRICTIVE;
+                gone->class_why = SQL_CHECK_REPLACED;
+                gone->drop = DROP_NOT;
+            } else if (phase != PHASE_CONTRACT && is_name_again(gone, &step->stmts[k])) {
+                gone->class = SQL_UNKNOWN;
+                gone->class_why = "what is made in its place may be another thing";
+            }
         }
+}
+
+/* No row is lost by it, and what a constraint refused the next release may be about to write. In contract it is hidden first,
+ * as all else. */
+static void note_loosened(struct step *step, enum phase phase)
+{
+    static const char *const more[] = {"DROP COLUMN", "COLUMN TYPE", "DETACH", "NO INHERIT",
+                                       "UNLOGGED"};
+
+    for (int i = 0; i < step->n_stmts && phase != PHASE_CONTRACT; i++) {
+        struct sql_stmt *s = &step->stmts[i];
+        bool is_loosened =
+            s->class == SQL_DESTRUCTIVE && (strcmp(s->class_why, SQL_CONSTRAINT_GONE) == 0 ||
+                                            strcmp(s->kind, "ALTER SEQUENCE RENAME") == 0);
+
+        for (size_t k = 0; k < sizeof more / sizeof *more; k++)
+            is_loosened = is_loosened && !strstr(s->kind, more[k]);
+        if (is_loosened)
+            s->class = SQL_UNKNOWN;
+    }
 }
 
 static void do_step(struct work_plan *w, struct step *step)
@@ -182,7 +235,8 @@ static void do_step(struct work_plan *w, struct step *step)
         w->is_good = false;
         return;
     }
-    note_replaced(step);
+    note_replaced(step, w->phase);
+    note_loosened(step, w->phase);
     check_together(w, step);
     for (int i = 0; i < step->n_stmts; i++) {
         check_statement(w, step, &step->stmts[i]);
@@ -557,6 +611,9 @@ bool plan_sql_facts_in(struct arena *a, struct plan *p, struct problem_list *pro
         if (ph == PHASE_EXPAND)
             note_made(&w, &p->sync, phase);
     }
+    for (int i = 0; i < p->data_checks.n; i++)
+        if (p->data_checks.items[i].fix.s)
+            w.is_good &= sql_fix(a, &p->data_checks.items[i], problems);
     sync_columns(&w, &p->sync.forward, &p->sync.forward_columns);
     sync_columns(&w, &p->sync.reverse, &p->sync.reverse_columns);
     p->has_facts = w.is_good;

@@ -145,3 +145,37 @@ bool sql_scan_statement(struct sql_scanner *s, size_t *from, size_t *to)
             return true;
     }
 }
+
+/* ---- parts of a statement ------------------------------------------------------------------------ */
+
+const char *sql_scan_trimmed(struct arena *a, const char *text, size_t from, size_t to)
+{
+    while (from < to && strchr(" \t\r\n\f\v", text[from]))
+        from++;
+    while (to > from && strchr(" \t\r\n\f\v;", text[to - 1]))
+        to--;
+    return to > from ? arena_strndup(a, text + from, to - from) : NULL;
+}
+
+size_t sql_scan_past(const char *text, size_t at, const char *word, bool comma_ends, size_t *before)
+{
+    struct sql_scanner s = {text, at};
+    enum sql_token token;
+    size_t from, to;
+    int depth = 0;
+
+    while ((token = sql_scan(&s, &from, &to)) != SQL_TOKEN_END) {
+        if (depth == 0 && token != SQL_TOKEN_STRING && token != SQL_TOKEN_COMMENT &&
+            is_word(text, from, to, word)) {
+            *before = from;
+            return to;
+        }
+        if (token != SQL_TOKEN_OTHER)
+            continue;
+        depth += text[from] == '(' || text[from] == '[';
+        depth -= text[from] == ')' || text[from] == ']';
+        if (depth < 0 || (depth == 0 && comma_ends && text[from] == ','))
+            break;
+    }
+    return 0;
+}

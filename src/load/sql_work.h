@@ -12,15 +12,23 @@
 
 /* ---- what earlier statements made ------------------------------------------------------------- */
 
-enum made_kind { MADE_RELATION, MADE_COLUMN, MADE_TYPE, MADE_FUNCTION, MADE_SCHEMA };
+enum made_kind {
+    MADE_RELATION,
+    MADE_COLUMN,
+    MADE_CONSTRAINT,
+    MADE_TYPE,
+    MADE_FUNCTION,
+    MADE_SCHEMA
+};
 
 /* What a writer that doesn't know a new column leaves in it. */
 enum fills { FILLS_NULL, FILLS_SAME, FILLS_UNIQUE, FILLS_COMPUTED };
 
 struct made {
     enum made_kind kind;
-    struct sql_rel rel;        /* of a column: its table */
-    const char *column, *type; /* type: for to_regtype; NULL: not known */
+    struct sql_rel rel; /* of a column: its table */
+    const char *column; /* or constraint */
+    const char *type;   /* for to_regtype; NULL: not known */
     enum fills fills;
     bool is_not_null;
     int text; /* number of the SQL text in which it was made */
@@ -185,6 +193,8 @@ static inline void sql_parts_auto(struct sql_parts *s) { json_decref(s->tree); }
 
 struct pos sql_place(const struct sql_text *text, size_t offset); /* columns count characters */
 
+/* sql_fix.c: reads the fix of a data check. False: there are problems. */
+bool sql_fix(struct arena *a, struct check *k, struct problem_list *problems);
 bool sql_text_facts(struct seen *seen, const struct sql_text *text, struct sql_stmt **out,
                     int *out_n, struct problem_list *problems);
 void problem_with_rule(struct problem_list *problems, struct pos at, const char *rule,
@@ -192,5 +202,7 @@ void problem_with_rule(struct problem_list *problems, struct pos at, const char 
 
 /* class_why of a DROP CONSTRAINT whose step adds a CHECK of the same name. */
 #define SQL_CHECK_REPLACED "a check is replaced: the new one may refuse what live releases write"
+/* And of one that adds none. */
+#define SQL_CONSTRAINT_GONE "the constraint is gone for whoever relies on it, ON CONFLICT too"
 
 #endif

@@ -24,8 +24,6 @@ void note_text_once(struct arena *a, struct text_list *l, const char *s)
         note_text(a, l, s);
 }
 
-static bool is_same(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
-
 int note_rel(struct walk *w, struct sql_rel rel)
 {
     struct statement_facts *f = w->out;
@@ -33,7 +31,7 @@ int note_rel(struct walk *w, struct sql_rel rel)
     if (!rel.name)
         return -1;
     for (int i = 0; i < f->n_rels; i++)
-        if (is_same(f->rels[i].schema, rel.schema) && is_same(f->rels[i].name, rel.name))
+        if (same_text(f->rels[i].schema, rel.schema) && same_text(f->rels[i].name, rel.name))
             return i;
     f->rels = arena_more(w->a, f->rels, sizeof *f->rels, f->n_rels);
     f->rels[f->n_rels] = (struct fact_rel) {.schema = arena_strdup(w->a, rel.schema),

@@ -59,6 +59,8 @@ struct fact_write *note_write(struct walk *w, struct sql_rel rel, enum statement
 /* The write of one column by this value; value NULL: nothing that says what. */
 void note_written(struct walk *w, struct fact_write *to, const char *column, const json_t *value);
 
+/* Is it a text that is never made twice? */
+bool is_random_text(const json_t *value);
 bool function_only_looks(const char *name);
 bool function_moves(const char *name);
 

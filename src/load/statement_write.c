@@ -80,6 +80,8 @@ static void write_set(struct walk *w, struct scope *s, struct fact_write *to, co
         note_written(w, to, tree_text(target, "name"), in_part ? NULL : part_of_row(value));
         if (!in_part && tree_is_null_const(uncast(part_of_row(value))))
             note_text_once(w->a, &to->nulls, tree_text(target, "name"));
+        if (!in_part && is_random_text(part_of_row(value)))
+            note_text_once(w->a, &to->random, tree_text(target, "name"));
         walk_expr(w, s, tree_get(target, "indirection"));
         walk_expr(w, s, value);
     }
@@ -97,7 +99,7 @@ static void write_columns(struct walk *w, struct fact_write *to, const json_t *c
     {
         const json_t *target = tree_as(item, "ResTarget"), *value = NULL;
         const char *name = tree_text(target, "name");
-        bool null = !tree_get(target, "indirection");
+        bool null = !tree_get(target, "indirection"), is_random = null;
 
         if (rows)
             value = json_array_get(tree_list(tree_as(json_array_get(rows, 0), "List"), "items"), i);
@@ -110,7 +112,10 @@ static void write_columns(struct walk *w, struct fact_write *to, const json_t *c
             if (tree_get(value, "SetToDefault"))
                 note_text_once(w->a, &to->defaulted, name);
             null = null && tree_is_null_const(uncast(value));
+            is_random = is_random && is_random_text(value);
         }
+        if (is_random && (rows || is_random_text(value)))
+            note_text_once(w->a, &to->random, name);
         if (null && (rows || tree_is_null_const(uncast(value))))
             note_text_once(w->a, &to->nulls, name);
     }
@@ -159,6 +164,7 @@ static void change_insert(struct walk *w, struct scope *s, const json_t *f)
     const json_t *conflict = tree_as(tree_get(f, "onConflictClause"), "OnConflictClause");
     const json_t *columns = tree_list(f, "cols"), *item;
     const json_t *select = tree_get(tree_get(f, "selectStmt"), "SelectStmt");
+    bool is_union = tree_get(select, "larg") != NULL;
     size_t i;
 
     /* What is inserted doesn't see the table's columns. */
@@ -177,6 +183,8 @@ static void change_insert(struct walk *w, struct scope *s, const json_t *f)
     to->conflict_has_target = tree_get(conflict, "infer") != NULL;
     write_columns(w, to, columns, tree_list(select, "valuesLists"),
                   has_star(outputs) ? NULL : outputs);
+    if (is_union) /* the other arms may write anything */
+        to->random.n = 0;
     if (conflict)
         change_conflict(w, s, rel, conflict);
 }

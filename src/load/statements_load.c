@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 /* ---- all of them ------------------------------------------------------------------------------------- */
@@ -111,11 +112,35 @@ static bool load_file(struct arena *a, const char *path, const char *shown, enum
     return true;
 }
 
-static int is_sql_file(const struct dirent *e)
-{
-    size_t n = strlen(e->d_name);
+static int is_ours(const struct dirent *e) { return e->d_name[0] != '.'; }
 
-    return n > 4 && e->d_name[0] != '.' && strcmp(e->d_name + n - 4, ".sql") == 0;
+static bool ends_in_sql(const char *name)
+{
+    size_t n = strlen(name);
+
+    return n > 4 && strcasecmp(name + n - 4, ".sql") == 0;
+}
+
+/* Statements that nobody reads would be statements that nothing breaks. False: it is none of ours. */
+static bool is_to_read(const char *path, const char *shown, const char *name,
+                       struct problem_list *problems, bool *good)
+{
+    struct stat st;
+    bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    const struct pos at = {shown, 0, 0};
+
+    if (is_folder) {
+        problem_add(problems, at, "files that end in .sql", "name it in statements: as well",
+                    "a folder within a folder of statements isn't read");
+        *good = false;
+    } else if (ends_in_sql(name) && strcmp(name + strlen(name) - 4, ".sql") != 0) {
+        problem_add(problems, at, "a name that ends in .sql, in small letters", "rename it",
+                    "it isn't read as a file of statements");
+        *good = false;
+    } else {
+        return ends_in_sql(name);
+    }
+    return false;
 }
 
 /* Whatever the locale. */
@@ -129,16 +154,17 @@ static bool load_folder(struct arena *a, const char *path, const char *shown,
                         struct problem_list *problems, bool *good, struct err *err)
 {
     struct dirent **found = NULL;
-    int n = scandir(path, &found, is_sql_file, by_bytes);
+    int n = scandir(path, &found, is_ours, by_bytes);
     bool read = n >= 0;
 
     if (n < 0)
         err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
     for (int i = 0; i < n; i++) {
         const char *file = arena_printf(a, "%s/%s", path, found[i]->d_name);
+        const char *in = arena_printf(a, "%s/%s", shown, found[i]->d_name);
 
-        read = read && load_file(a, file, arena_printf(a, "%s/%s", shown, found[i]->d_name), style,
-                                 out, problems, good, err);
+        if (read && is_to_read(file, in, found[i]->d_name, problems, good))
+            read = load_file(a, file, in, style, out, problems, good, err);
         free(found[i]);
     }
     free(found);

@@ -4,7 +4,8 @@
 
 #include "load/decode.h"
 
-extern const struct table plan_table, step_table, gate_table, sync_table, flags_table;
+extern const struct table plan_table, data_check_table, step_table, gate_table, sync_table,
+    flags_table, validation_table, criterion_table;
 extern const struct table phase_tables[PHASE_SLOTS]; /* slot 0 is unused */
 extern const char *const phase_words[];              /* expand first, NULL at the end */
 

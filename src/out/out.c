@@ -117,9 +117,9 @@ const char *out_clean(struct arena *a, const char *text, bool multi)
 
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char) text[i];
-        /* C1 controls are C2 80..9F in UTF-8; terminals obey them like ESC sequences. */
-        bool c1 = c == 0xC2 && i + 1 < n && (unsigned char) text[i + 1] >= 0x80 &&
-                  (unsigned char) text[i + 1] <= 0x9F;
+        size_t bad, len = str_utf8_length(text + i, n - i, &bad);
+        /* Terminals obey C1 controls like ESC sequences, and turn letters round. */
+        bool is_control = len && str_is_control(str_utf8_point(text + i, len));
 
         if (orders && (c == ':' || c == '#')) {
             out[to++] = '?';
@@ -129,9 +129,9 @@ const char *out_clean(struct arena *a, const char *text, bool multi)
             orders = is_order(text + i + 1);
         } else if (c == '\t' || c == '\n' || c == '\r')
             out[to++] = ' ';
-        else if (c < 0x20 || c == 0x7F || c1) {
+        else if (is_control) {
             out[to++] = '?';
-            i += c1;
+            i += len - 1;
         } else
             out[to++] = (char) c;
     }

@@ -20,24 +20,13 @@ const struct report_format *report_format_find(const char *name)
 
 /* ---- characters ----------------------------------------------------------------------------------- */
 
-static unsigned code_point(const unsigned char *p, size_t len)
-{
-    static const unsigned char first[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    unsigned c = p[0] & first[len];
-
-    for (size_t i = 1; i < len; i++)
-        c = c << 6 | (p[i] & 0x3F);
-    return c;
-}
-
 void report_add_escaped(struct str *to, const char *text, report_escape *escape)
 {
     size_t n = strlen(text ? text : "");
 
     for (size_t at = 0; at < n;) {
         size_t bad, len = str_utf8_length(text + at, n - at, &bad);
-        const char *instead =
-            len ? escape(code_point((const unsigned char *) text + at, len)) : "\xEF\xBF\xBD";
+        const char *instead = len ? escape(str_utf8_point(text + at, len)) : "\xEF\xBF\xBD";
 
         if (instead)
             str_add(to, instead);
@@ -49,12 +38,9 @@ void report_add_escaped(struct str *to, const char *text, report_escape *escape)
 
 const char *report_plain(unsigned c)
 {
-    bool is_turn = (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200E ||
-                   c == 0x200F || c == 0x061C;
-
     if (c == '\t' || c == '\n' || c == '\r' || c == 0x85 || c == 0x2028 || c == 0x2029)
         return " ";
-    if (c < 0x20 || (c >= 0x7F && c <= 0x9F) || is_turn)
+    if (str_is_control(c))
         return "?";
     return c == 0xFFFE || c == 0xFFFF ? "\xEF\xBF\xBD" : NULL; /* no XML can have them */
 }

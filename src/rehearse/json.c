@@ -153,6 +153,7 @@ void rehearse_json(struct json_out *j, const struct rehearsal *r)
     for (int i = 0; i < r->n_phases; i++)
         phase_json(j, &r->phases[i]);
     json_array_end(j);
+    texts(j, "between", &r->between);
     json_object_begin(j, "way_back");
     json_bool(j, "whole", r->went_back);
     json_str(j, "why", r->chain_why);

@@ -231,6 +231,32 @@ static bool one_phase(struct scene *s, enum phase phase, struct state *before, b
     return true;
 }
 
+/* What comes before this phase of the plans that it depends on, and hasn't come yet. */
+static bool go_between(struct scene *s, enum phase phase, struct state *before, struct err *err)
+{
+    int passed = s->n_passed;
+
+    while (s->n_passed < s->n_between && stage_comes_before(s, &s->between[s->n_passed], phase)) {
+        const struct between *b = &s->between[s->n_passed++];
+        const struct command c = {COMMAND_AGAIN, b->plan, b->phase, false};
+        struct command_answer a = {0};
+
+        say(s, phase_word(phase),
+            arena_printf(s->a, "before it %s of plan %s", phase_word(b->phase), b->plan->id.s));
+        if (!command_run(s, &c, &a, err))
+            return false;
+        if (!a.ok) {
+            err_set(err, ERR_NO, "%s of plan %s, which comes before %s of %s, can't be run: %s",
+                    phase_word(b->phase), b->plan->id.s, phase_word(phase), s->plan.id.s,
+                    a.message);
+            return err_hint(err, "phasegate rehearse %s", b->plan->id.s);
+        }
+        text_add(s->a, &s->out->between, "%s of plan %s (%s), before %s", phase_word(b->phase),
+                 b->plan->id.s, b->plan->phases[b->phase].release.s, phase_word(phase));
+    }
+    return passed == s->n_passed || state_read(s, before, err);
+}
+
 /* ---- the whole way ---------------------------------------------------------------------------------------------- */
 
 static void note_rows(struct scene *s, const struct state *end)
@@ -259,6 +285,10 @@ static bool go_back(struct scene *s, struct err *err)
     struct rehearsal *r = s->out;
     struct state now;
 
+    if (s->n_passed > 0) {
+        r->chain_why = "plans that it depends on have gone on between its phases";
+        return true;
+    }
     say(s, NULL, "all the way back");
     for (int i = r->n_phases - 1; i >= 0; i--) {
         struct command c = {COMMAND_UNDO, &s->plan, r->phases[i].phase, false};
@@ -288,10 +318,16 @@ static bool go_back(struct scene *s, struct err *err)
 static int lay_way(struct scene *s, struct command *way)
 {
     const struct rehearsal *r = s->out;
-    int n = 0;
+    int n = 0, passed = 0;
 
-    for (int i = 0; i < r->n_phases; i++)
+    for (int i = 0; i < r->n_phases; i++) {
+        for (;
+             passed < s->n_passed && stage_comes_before(s, &s->between[passed], r->phases[i].phase);
+             passed++)
+            way[n++] = (struct command) {COMMAND_AGAIN, s->between[passed].plan,
+                                         s->between[passed].phase, false};
         way[n++] = (struct command) {COMMAND_ADVANCE, &s->plan, r->phases[i].phase, false};
+    }
     const struct rehearse_phase *last = &r->phases[r->n_phases - 1];
     if (last->phase == PHASE_CONTRACT && last->undo == REHEARSE_UNDONE) {
         way[n++] = (struct command) {COMMAND_UNDO, &s->plan, PHASE_CONTRACT, false};
@@ -304,9 +340,10 @@ static int lay_way(struct scene *s, struct command *way)
 
 static bool undisturbed_and_killed(struct scene *s, struct err *err)
 {
-    struct command way[WAY_MAX];
-    struct state after[WAY_MAX];
-    int64_t took[WAY_MAX];
+    int most = WAY_MAX + s->n_passed;
+    struct command *way = arena_array(s->a, struct command, most);
+    struct state *after = arena_array(s->a, struct state, most);
+    int64_t *took = arena_array(s->a, int64_t, most);
     struct clock *clock = s->o->ports->clock;
     int n = lay_way(s, way);
 
@@ -419,7 +456,8 @@ static bool play(struct scene *s, struct err *err)
         return false;
     now = s->start;
     for (int i = first; i <= PHASE_LAST && whole; i++)
-        if (s->plan.phases[i].present && !one_phase(s, (enum phase) i, &now, &whole, err))
+        if (s->plan.phases[i].present && (!go_between(s, (enum phase) i, &now, err) ||
+                                          !one_phase(s, (enum phase) i, &now, &whole, err)))
             return false;
     note_rows(s, &now);
     if (whole && !go_back(s, err))

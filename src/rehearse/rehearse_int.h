@@ -33,6 +33,10 @@ struct state {
 };
 
 struct scene;
+struct between {
+    const struct plan *plan;
+    enum phase phase;
+};
 bool state_read(struct scene *s, struct state *out, struct err *err) MUST_CHECK;
 bool state_read_from(struct scene *s, struct db *db, struct arena *a, struct state *out,
                      struct err *err) MUST_CHECK;
@@ -70,6 +74,10 @@ struct scene {
     /* "public.orders.migrated_at": columns that hold something else after each run, as now() does */
     struct text_list restless;
     int restless_phases; /* so many phases were looked at */
+    /* Phases of plans that this one depends on, beyond what it needs of them: they come between its own, as their releases
+     * do. In order; only on the shadow. */
+    struct between *between;
+    int n_between, n_passed; /* passed: of them, on the way that is being gone */
 };
 
 bool stage_open(struct scene *s, struct err *err) MUST_CHECK;
@@ -84,6 +92,8 @@ struct aside {
 bool stage_aside(struct scene *s, const char *name, bool is_empty, struct aside *out,
                  struct err *err) MUST_CHECK; /* is_empty: no rows were made */
 bool stage_away(struct scene *s, const struct aside *from, struct err *err) MUST_CHECK;
+/* Does it come before this phase of the plan itself? */
+bool stage_comes_before(const struct scene *s, const struct between *b, enum phase phase);
 bool stage_db(struct scene *s, bool writable, struct db **out, struct err *err) MUST_CHECK;
 uint32_t stage_random(struct scene *s, uint32_t below);
 /* Bytes of the database, and where its WAL has got to. */

@@ -12,11 +12,12 @@
 
 uint32_t stage_random(struct scene *s, uint32_t below)
 {
-    /* xorshift64*: the same kills for the same seed, on every machine. */
+    /* xorshift64*. Its share of the range and not its rest: the same seed kills a slow machine's commands at the same
+     * part of their way as a fast one's. */
     s->random ^= s->random >> 12;
     s->random ^= s->random << 25;
     s->random ^= s->random >> 27;
-    return below ? (uint32_t) ((s->random * UINT64_C(0x2545F4914F6CDD1D)) >> 32) % below : 0;
+    return (uint32_t) (((s->random * UINT64_C(0x2545F4914F6CDD1D)) >> 32) * below >> 32);
 }
 
 bool stage_db(struct scene *s, bool writable, struct db **out, struct err *err)
@@ -62,6 +63,7 @@ static void take_waits_out(struct scene *s, struct plan *p)
         ph->hold_ms = 0;
     }
     p->runbook.n_go = p->runbook.n_no_go = 0;
+    p->n_validation = 0; /* of what is in production */
 }
 
 static void take_plans(struct scene *s)
@@ -85,10 +87,12 @@ static void make_policy(struct scene *s)
     s->policy = policy_effective(&s->set.project, NULL);
     for (int i = 0; i < PHASE_SLOTS; i++)
         s->policy.approvals[i] = 0;
+    s->policy.approvals_purge = 0;
     s->policy.maintenance_window = (struct text) {0};
     s->policy.kill_drill_ms = s->policy.rehearsal_max_age_ms = s->policy.hold_ms = 0;
     s->policy.forward_only = 1;
     s->policy.proof = PROOF_OFF;
+    s->policy.restore_point = POINT_OFF; /* nobody takes a backup of a throwaway server */
     if (!s->o->clone_url)
         s->policy.preflight = PREFLIGHT_OFF; /* of rows that are made up it would tell nothing */
 }
@@ -181,14 +185,9 @@ bool stage_away(struct scene *s, const struct aside *from, struct err *err)
     return shadow_drop(s->o->shadow, from->name, err);
 }
 
-/* A phase of a plan that this one builds on. */
-struct earlier {
-    struct plan *plan;
-    enum phase phase;
-};
-
+/* Phases of plans that this one builds on. */
 struct earlier_list {
-    struct earlier *items;
+    struct between *items;
     int n;
 };
 
@@ -233,7 +232,7 @@ static bool list_earlier(struct scene *s, const struct plan_dep *d, struct earli
         if (!p->phases[i].present || is_listed(l, p, (enum phase) i))
             continue;
         l->items = arena_more(s->a, l->items, sizeof *l->items, l->n);
-        l->items[l->n++] = (struct earlier) {p, (enum phase) i};
+        l->items[l->n++] = (struct between) {p, (enum phase) i};
     }
     for (int i = 0; i < p->n_depends_on; i++)
         if (!list_earlier(s, &p->depends_on[i], l, err))
@@ -242,7 +241,7 @@ static bool list_earlier(struct scene *s, const struct plan_dep *d, struct earli
 }
 
 /* As their releases came, and in one release by their timestamps. */
-static bool comes_after(const struct scene *s, const struct earlier *x, const struct earlier *y)
+static bool comes_after(const struct scene *s, const struct between *x, const struct between *y)
 {
     int order = release_compare(&s->set.project, x->plan->phases[x->phase].release.s,
                                 y->plan->phases[y->phase].release.s);
@@ -250,7 +249,44 @@ static bool comes_after(const struct scene *s, const struct earlier *x, const st
     return order > 0 || (order == 0 && x->plan->time > y->plan->time);
 }
 
-static bool run_earlier(struct scene *s, const struct earlier *e, struct err *err)
+bool stage_comes_before(const struct scene *s, const struct between *b, enum phase phase)
+{
+    return comes_after(s, &(struct between) {&s->plan, phase}, b);
+}
+
+static void sort_by_release(const struct scene *s, struct between *l, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && comes_after(s, &l[k - 1], &l[k]); k--) {
+            struct between x = l[k];
+            l[k] = l[k - 1];
+            l[k - 1] = x;
+        }
+}
+
+/* Those plans don't stand still where this one needs them: their next releases come before its last. */
+static void list_between(struct scene *s, const struct earlier_list *l)
+{
+    enum phase last = PHASE_LAST;
+
+    while (last > PHASE_FIRST && !s->plan.phases[last].present)
+        last--;
+    for (int i = 0; i < l->n; i++)
+        for (int ph = PHASE_FIRST; ph <= PHASE_LAST; ph++) {
+            struct between b = {l->items[i].plan, (enum phase) ph};
+            bool known = !b.plan->phases[ph].present || is_listed(l, l->items[i].plan, b.phase);
+
+            for (int k = 0; k < s->n_between; k++)
+                known |= s->between[k].plan == b.plan && s->between[k].phase == b.phase;
+            if (known || !stage_comes_before(s, &b, last))
+                continue;
+            s->between = arena_more(s->a, s->between, sizeof *s->between, s->n_between);
+            s->between[s->n_between++] = b;
+        }
+    sort_by_release(s, s->between, s->n_between);
+}
+
+static bool run_earlier(struct scene *s, const struct between *e, struct err *err)
 {
     struct command c = {COMMAND_AGAIN, e->plan, e->phase, false};
     struct command_answer answer = {0};
@@ -278,12 +314,8 @@ static bool run_all_before(struct scene *s, struct err *err)
         if (!list_earlier(s, &s->plan.depends_on[i], &l, err))
             return false;
     s->out->n_gates = gates;
-    for (int i = 1; i < l.n; i++)
-        for (int k = i; k > 0 && comes_after(s, &l.items[k - 1], &l.items[k]); k--) {
-            struct earlier x = l.items[k];
-            l.items[k] = l.items[k - 1];
-            l.items[k - 1] = x;
-        }
+    sort_by_release(s, l.items, l.n);
+    list_between(s, &l);
     for (int i = 0; i < l.n; i++)
         if (!run_earlier(s, &l.items[i], err))
             return false;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <grp.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,8 +171,9 @@ static void child_become(const struct pg_local *p, int out_fd)
     dup2(in_fd, 0);
     dup2(out_fd, 1);
     dup2(out_fd, 2);
-    if (geteuid() == 0 &&
-        (setgroups(1, &p->gid) != 0 || setgid(p->gid) != 0 || setuid(p->uid) != 0))
+    /* Not the C library's: they tell its other threads, who are the parent's. */
+    if (geteuid() == 0 && (syscall(SYS_setgroups, 1, &p->gid) != 0 ||
+                           syscall(SYS_setgid, p->gid) != 0 || syscall(SYS_setuid, p->uid) != 0))
         _exit(126);
     /* After setuid, which would clear it. */
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
@@ -208,7 +209,9 @@ static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined
         open(str_text(&p->log), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     const char *const *env = clean_env(p);
     pid_t parent = getpid();
-    pid_t pid = out_fd < 0 ? -1 : fork();
+    /* Until the child has become the server it shares our memory: a copy of that, made page by page while other threads
+     * read the project's files, would cost them more than the server's start. */
+    pid_t pid = out_fd < 0 ? -1 : vfork();
 
     if (pid == 0) {
         child_become(p, out_fd);

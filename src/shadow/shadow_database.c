@@ -2,6 +2,8 @@
 #include "shadow/shadow_int.h"
 #include "shadow/wire_int.h"
 
+#include "sql_embedded.h"
+
 #include <string.h>
 
 void names_add(struct arena *a, struct names *to, const char *name)
@@ -194,6 +196,29 @@ bool shadow_end_prepared(struct shadow *s, const char *database, struct err *err
     return true;
 }
 
+/* To end its session doesn't end it: the server is at a place where it doesn't ask whether it is to stop. */
+static bool name_busy(struct shadow *s, const char *database, struct err *err)
+{
+    AUTO(arena) a = {0};
+    AUTO(err) other = {0};
+    struct wire *admin;
+    const struct wire_op op = {.kind = WIRE_RUN,
+                               .sql = sql_select_busy_query,
+                               .args = &database,
+                               .n_args = 1,
+                               .keep_rows = true,
+                               .sync = true};
+    struct wire_result r = {0};
+
+    if (strcmp(err->sqlstate, "55006") != 0 || !shadow_admin_wire(s, &admin, &other) ||
+        !wire_run(admin, &a, &op, 1, &r, &other) || r.n_rows == 0)
+        return false;
+    str_clear(&err->detail);
+    err_detail(err, "The server is still at this statement, and doesn't stop: %s", r.cell[0][0]);
+    return err_hint(err,
+                    "Take it apart, or leave it out: too many of its parts stand in each other.");
+}
+
 bool shadow_drop(struct shadow *s, const char *name, struct err *err)
 {
     AUTO(arena) a = {0};
@@ -209,7 +234,7 @@ bool shadow_drop(struct shadow *s, const char *name, struct err *err)
     sql_ident(&sql, shadow_database_name(s, &a, name));
     str_add(&sql, " WITH (FORCE)");
     if (!shadow_admin(s, str_text(&sql), err))
-        return false;
+        return name_busy(s, shadow_database_name(s, &a, name), err);
     s->databases.items[at] = NULL;
     if (shadow_image_has(s, name))
         s->has_baseline = false;

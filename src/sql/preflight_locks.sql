@@ -1,10 +1,12 @@
 -- purpose: does somebody hold this table so that nobody else gets in?
--- params: $1 oid of the table
+-- params: $1 oid of the table, $2 is its definition changed
 -- returns: one row: outcome (pass, warn, no-go), value, limit, what to do
 WITH held AS (
     SELECT l.mode, l.granted, coalesce('pid ' || l.pid || coalesce(' ' || nullif(a.application_name, ''), ''),
                                        'a prepared transaction') AS who,
-           l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock') AS is_strong, l.pid
+           l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')
+           -- An index that is built beside the writers, VACUUM, ANALYZE: they let no other such one in. Autovacuum gives way.
+           OR $2::boolean AND l.mode = 'ShareUpdateExclusiveLock' AND a.backend_type IS DISTINCT FROM 'autovacuum worker' AS is_strong, l.pid
       FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
      WHERE l.locktype = 'relation' AND l.relation = $1::oid AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())

@@ -127,7 +127,7 @@ UNION ALL
 SELECT 'trigger ' || g.tgname || ' of ' || c.name, pg_catalog.concat_ws('|', g.tgenabled, pg_catalog.pg_get_triggerdef(g.oid),
            CASE WHEN f.pronamespace NOT IN (SELECT n.oid FROM n) THEN f.prosrc END), false
   FROM pg_catalog.pg_trigger AS g JOIN c ON c.oid = g.tgrelid JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
- WHERE NOT g.tgisinternal
+ WHERE NOT g.tgisinternal AND NOT (f.proname = 'trap' AND f.pronamespace = pg_catalog.to_regnamespace('phasegate'))
 UNION ALL
 -- A foreign key that is left to itself.
 SELECT 'disabled constraint ' || k.conname || ' of ' || c.name,

@@ -43,7 +43,7 @@ OWNER = {
     "report": "core", "report_out": "out", "timeline": "core", "check": "check", "pg_local": "shadow",
     "provider": "provider", "backfill": "core", "backfill_sql": "core", "hours": "core", "backfill_run": "backfill", "backfill_ops": "engine",
     "data_needs": "core", "preflight": "engine", "rehearsal_ops": "engine", "rehearse_sql": "core", "snapshot": "snapshot", "store": "snapshot", "snapshot_sql": "core", "snapshot_ops": "engine",
-    "document": "core", "runbook": "engine", "evidence": "engine", "notify": "engine",
+    "document": "core", "fleet": "core", "runbook": "engine", "evidence": "engine", "notify": "engine", "validation": "engine",
 }
 
 GENERATED = {"sql_embedded.h": "sql", "phasegate_build.h": None, "embedded_schemas.h": None, "embedded_demo.h": "demo"}  # None: anybody's

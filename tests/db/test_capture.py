@@ -15,11 +15,18 @@ CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public"""
 
 
 class Capture(project.Case):
+    """A server of its own: on one that others use, pg_stat_statements may throw out what a test has just run."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = pgtest.Cluster(settings={"pg_stat_statements.max": 50000})
+        cls.addClassCleanup(cls.server.close)
+
     def shop(self, **release):
-        p = self.project(baseline=SHOP)
+        p = self.project(db=self.server.create_database(), baseline=SHOP)
         self.role = "app_" + p.db.name.replace("-", "_")
         p.db.psql("CREATE ROLE %s LOGIN" % self.role)
-        self.addCleanup(pgtest.cluster().psql, "DROP ROLE IF EXISTS %s" % self.role)
+        self.addCleanup(self.server.psql, "DROP ROLE IF EXISTS %s" % self.role)
         p.db.psql("GRANT USAGE ON SCHEMA shop TO {0}; GRANT ALL ON ALL TABLES IN SCHEMA shop TO {0};"
                   "ALTER ROLE {0} SET search_path = shop".format(self.role))
         self.addCleanup(p.db.psql, "DROP OWNED BY %s" % self.role)
@@ -30,7 +37,7 @@ class Capture(project.Case):
         return p
 
     def forget(self, p):
-        """Only of this database: others use the server at the same time."""
+        """Only of this database: other tests' are on the server too."""
         p.db.psql("SELECT public.pg_stat_statements_reset(0, oid, 0) FROM pg_database WHERE datname = current_database()")
 
     def as_app(self, p, sql):
@@ -171,6 +178,14 @@ class Capture(project.Case):
         self.assertIn("no extension pg_stat_statements", error["message"])
         self.assertIn("CREATE EXTENSION", error["hint"])
 
+    def test_an_old_extension(self):
+        p = self.shop()
+        p.db.psql("DROP EXTENSION pg_stat_statements; CREATE EXTENSION pg_stat_statements SCHEMA public VERSION '1.8'")
+        error = p.json("capture", "--release", "1.0.0", code=2)["error"]
+        self.assertIn("older than 1.9", error["message"])
+        p.db.psql(error["hint"])
+        p.ok("capture", "--release", "1.0.0")
+
     def test_where_it_goes(self):
         p = self.shop()
         self.as_app(p, "SELECT note FROM orders")
@@ -232,6 +247,21 @@ class Capture(project.Case):
         done = p.exits(2, "capture", "--release", "1.0.0", "--to", p.path("none/x.sql"))
         self.assertIn("none/x.sql", done.stderr)
         self.assertFalse(os.path.exists(p.path("none")))
+
+
+class Evicted(project.Case):
+    def test_what_ran_and_was_thrown_out(self):
+        server = pgtest.Cluster(settings={"pg_stat_statements.max": 100})
+        self.addCleanup(server.close)
+        p = self.project(db=server.create_database(), baseline=SHOP)
+        p.body["releases"] = [{"version": "1.0.0", "statements": "statements/1.0.0.sql"}]
+        p.write()
+        calm = p.ok("capture", "--release", "1.0.0", "--dry-run")
+        self.assertNotIn("threw out", calm.stderr)
+        p.db.psql("; ".join("SELECT id%s FROM shop.orders" % (" + id" * n) for n in range(120)) + ";")
+        shown = p.ok("capture", "--release", "1.0.0", "--dry-run").stderr
+        self.assertRegex(shown, r"holds 100 statements .* threw out the rarest \d+ times since 20.*Z: .*--from-log")
+        self.assertGreater(p.json("capture", "--release", "1.0.0", "--dry-run")["result"]["evicted"], 0)
 
 
 class Logs(project.Case):

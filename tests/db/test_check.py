@@ -55,6 +55,20 @@ class Worlds(check_project.Case):
         self.assertLessEqual({"file": "statements/1.0.0.sql", "line": 3, "release": "1.0.0", "statement": "Get"}.items(), place.items())
         self.assertIn('column "old" does not exist', f["message"])
 
+    def test_statements_that_nobody_would_read(self):
+        """In a folder of statements: a break that isn't found because its file has another name would be green."""
+        for name, words in (("sub/b.sql", "a folder within a folder of statements isn't read"),
+                            ("b.SQL", "it isn't read as a file of statements")):
+            p = self.project(baseline=T, releases={"1.0.0": None, "1.1.0": OTHER}, plans=[drop_old("1.1.0")],
+                             more={"1.0.0": {"statements": "old/"}})
+            os.makedirs(os.path.join(p.dir, "old", os.path.dirname(name)))
+            p.write("old/" + name, GET)
+            p.write("old/a.sql", OTHER)
+            done = p.check()
+            self.assertEqual(done.rc, 2, done)
+            [problem] = done.json["problems"]
+            self.assertEqual((problem["file"], problem["message"]), ("old/" + name.split("/")[0], words), done)
+
     def test_contract_once_nobody_reads_it(self):
         p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": OTHER, "1.2.0": OTHER}, plans=[drop_old("1.2.0")])
         self.clean(p)

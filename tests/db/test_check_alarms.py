@@ -353,6 +353,29 @@ class LeftBehind(check_project.Case):
             self.assertEqual(self.found(*row), [], row)
 
 
+class Helpers(check_project.Case):
+    """What a phase makes and takes away again nobody knows."""
+
+    NOTE = "-- name: Put\nINSERT INTO orders (id, status, note) VALUES ($1, 'new', coalesce($2, ''));\n"
+    DROP = "ALTER TABLE orders DROP CONSTRAINT note_nn"
+
+    def phases(self, *sql):
+        return self.project(baseline=T, releases={v: self.NOTE for v in ("1.0.0", "1.1.0")}, plans=[
+            plan("note", phases={"expand": steps("1.1.0", *sql)})])
+
+    def test_a_check_that_only_helps(self):
+        self.clean(self.phases("ALTER TABLE orders ADD CONSTRAINT note_nn CHECK (note IS NOT NULL) NOT VALID",
+                               "ALTER TABLE orders VALIDATE CONSTRAINT note_nn", "ALTER TABLE orders ALTER COLUMN note SET NOT NULL", self.DROP))
+
+    def test_one_that_was_there(self):
+        """It refuses less: the next release may need that. What is in a column, nobody brings back."""
+        base = T + "; ALTER TABLE orders ADD CONSTRAINT note_nn CHECK (note <> 'x')"
+        for sql, rules in ((self.DROP, []), ("ALTER TABLE orders DROP CONSTRAINT note_nn, DROP COLUMN status", ["destructive-outside-contract"])):
+            p = self.project(baseline=base, releases={v: self.NOTE for v in ("1.0.0", "1.1.0")},
+                             plans=[plan("note", phases={"expand": steps("1.1.0", sql)})])
+            self.assertEqual([f["rule"] for f in p.check().findings if f["rule"] == "destructive-outside-contract"], rules)
+
+
 class Hints(check_project.Case):
     """What keeps phasegate's own server from starting is what the hint is about."""
 

@@ -76,6 +76,69 @@ class InformationSchema(check_project.Case):
         self.clean(self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[harmless()]))
 
 
+class Mends(check_project.Case):
+    """What is said to be done makes it green."""
+
+    def help(self, rule, sql, base, *change, phase="contract", **more):
+        p = self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, plans=[plan("one", phases={phase: steps("1.1.0", *change)})], **more)
+        done = p.check()
+        found = [f["help"] for f in done.findings if f["rule"] == rule]
+        self.assertTrue(found, done)
+        return found[0]
+
+    ROLE = T + "; CREATE ROLE app; GRANT SELECT ON orders TO app"
+    PLACE = "CREATE FUNCTION place(k int%s) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"
+
+    def test_a_function_that_the_step_makes_and_closes(self):
+        base = self.ROLE + "; " + self.PLACE % "" + "; GRANT EXECUTE ON FUNCTION place(int) TO app"
+        made = "DROP FUNCTION place(int); %s; REVOKE EXECUTE ON FUNCTION place(int, int) FROM PUBLIC" % (self.PLACE % ", n int DEFAULT 0")
+        said = self.help("grants-missing-for-app-role", "-- name: P\n-- role: app\n-- args: (1)\nSELECT place($1);\n", base, made)
+        self.assertIn("GRANT EXECUTE ON FUNCTION place TO app", said)
+
+    def test_a_schema_that_is_closed(self):
+        said = self.help("old-query-fails", "-- name: G\n-- role: app\n-- args: (1)\nSELECT name FROM orders WHERE id = $1;\n", self.ROLE,
+                         "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        self.assertIn("GRANT USAGE ON SCHEMA public TO app", said)
+
+    def test_a_star_between_two_tables(self):
+        base = T + "; CREATE TABLE orders_old (id int, name text, amount int, note text)"
+        said = self.help("star-arity-broken", "-- name: All\nSELECT * FROM orders UNION ALL SELECT * FROM orders_old;\n", base,
+                         "ALTER TABLE orders ADD COLUMN more text", phase="expand")
+        self.assertIn("name the columns in All", said)
+        self.assertIn("the same columns in one step", said)
+
+    def test_a_function_that_hands_a_star_out(self):
+        base = T + "; CREATE FUNCTION found() RETURNS TABLE (id int, name text, amount int, note text) LANGUAGE plpgsql AS " \
+                   "$$ BEGIN RETURN QUERY SELECT * FROM orders; END $$"
+        said = self.help("routine-body-broken", "-- name: F\nSELECT id FROM found();\n", base, "ALTER TABLE orders ADD COLUMN more text", phase="expand")
+        self.assertIn("takes the row whole", said)
+        self.assertNotIn("the other table", said)
+
+    def test_a_variable_and_a_column_of_one_name(self):
+        base = T + "; CREATE FUNCTION due() RETURNS int LANGUAGE plpgsql AS " \
+                   "$$ DECLARE due int := 1; n int; BEGIN SELECT amount + due INTO n FROM orders LIMIT 1; RETURN n; END $$"
+        said = self.help("routine-body-broken", "-- name: F\nSELECT due();\n", base, "ALTER TABLE orders ADD COLUMN due int", phase="expand")
+        self.assertIn("says a name that a column has as well", said)
+        self.assertNotIn("names it", said)
+
+    def test_a_view_that_is_made_anew(self):
+        base = T + "; CREATE VIEW few AS SELECT id, name FROM orders; INSERT INTO orders VALUES (1, 'a', 1, NULL)"
+        said = self.help("row-visibility-changed", "-- name: F\nSELECT name FROM few;\n", base,
+                         "CREATE OR REPLACE VIEW few AS SELECT id, name FROM orders WHERE note IS NOT NULL", phase="expand")
+        self.assertIn("leave it as it is for live releases", said)
+        self.assertNotIn("alias", said)
+
+    def test_a_trigger_that_writes_what_the_application_does(self):
+        base = T + "; CREATE TABLE wallets (id int PRIMARY KEY); INSERT INTO orders VALUES (1, 'a', 1, NULL)"
+        sql = "-- name: O\n-- tx: t\n-- args: (7)\nINSERT INTO orders (id) VALUES ($1);\n" \
+              "-- name: W\n-- tx: t\n-- args: (7)\nINSERT INTO wallets (id) VALUES ($1);\n"
+        made = "CREATE FUNCTION mk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO wallets VALUES (NEW.id); RETURN NULL; END $$; " \
+               "CREATE TRIGGER mk AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION mk()"
+        said = self.help("restriction-breaks-old-writes", sql, base, made, phase="expand")
+        self.assertIn("let W take a row that is there (ON CONFLICT", said)
+        self.assertNotIn("without that statement", said)
+
+
 class Cascades(check_project.Case):
     """What the engine takes along with a table that contract drops, and what it doesn't."""
 
@@ -151,6 +214,24 @@ class Rights(check_project.Case):
                         self.assertIn("GRANT SELECT ON few TO help_app, in this step", f["help"])
                     else:
                         self.assertIn("help_app needs SELECT ON few as long as Few is live: leave that out of the REVOKE", f["help"])
+
+    def test_a_step_makes_a_role(self):
+        p = self.project(baseline=T, releases={"1.0.0": GET, "1.1.0": GET}, plans=[plan("role", phases={"expand": steps("1.1.0", "CREATE ROLE help_new")})])
+        [f] = p.check().findings
+        self.assertEqual(f["rule"], "step-fails-on-shadow")
+        self.assertIn("write CREATE ROLE into the baseline", f["help"])
+
+    def test_what_a_trigger_of_the_step_does(self):
+        base = T + "; CREATE ROLE help_app; GRANT SELECT, UPDATE ON orders TO help_app"
+        sql = "-- name: Set\nUPDATE orders SET name = $2 WHERE id = $1;\n"
+        body = ("CREATE TABLE hist (id bigint, name text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN INSERT INTO hist VALUES (NEW.id, NEW.name); RETURN NEW; END $$; "
+                "CREATE TRIGGER note BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()")
+        for grant, lacks in (("", "help_app lacks the right: GRANT INSERT ON hist TO help_app, in this step"), ("; GRANT INSERT ON hist TO help_app", None)):
+            with self.subTest(grant=grant):
+                p = self.project(baseline=base, releases={"1.0.0": sql, "1.1.0": sql}, more=self.more("1.0.0", "1.1.0"),
+                                 plans=[plan("note", phases={"expand": steps("1.1.0", body + grant)})])
+                self.assertEqual({f["help"] for f in p.check().findings if f["rule"] == "grants-missing-for-app-role"}, {lacks} - {None})
 
     def test_lacking_in_the_baseline_is_one_finding(self):
         sql = ("-- name: Put\nINSERT INTO orders (id, name, amount, note) VALUES ($1, $2, $3, $4);\n"
@@ -336,7 +417,7 @@ class Ways(check_project.Case):
         self.assertEqual(f["rule"], "row-visibility-changed")
         self.assertIn("few was ", f["help"])
         self.assertIn("FROM orders (baseline.sql:2), and is ", f["help"])
-        self.assertIn("FROM orders WHERE id > 1; write what is meant", f["help"])
+        self.assertIn("FROM orders WHERE id > 1; leave it as it is for live releases", f["help"])
         f = self.only("contract", "DROP FUNCTION told(int)", "CREATE FUNCTION told(i int, j int) RETURNS text LANGUAGE sql AS 'SELECT 1::text'", base=T + self.BODY, first=self.TOLD)
         self.assertEqual(f["rule"], "function-signature-changed")
         self.assertIn("told was told(i int) RETURNS text", f["help"])

@@ -69,6 +69,34 @@ class Fills(check_project.Case):
         self.clean(self.of({"id": "zero", "table": "t", "set": {"n": "0"}, "where": "n IS NULL"}, old="-- name: Find\nSELECT ref, n FROM t WHERE id = $1;\n"))
 
 
+class Parents(check_project.Case):
+    """A copy of the parent's own parent, which a trigger of the child keeps."""
+
+    def of(self, keep):
+        tables = ("CREATE TABLE acct (id int PRIMARY KEY); CREATE TABLE proj (id int PRIMARY KEY, acct_id int NOT NULL REFERENCES acct); "
+                  "CREATE TABLE task (id int PRIMARY KEY, proj_id int NOT NULL REFERENCES proj)")
+        step_by = ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.acct_id := (SELECT acct_id FROM proj WHERE id = NEW.proj_id); "
+                   "RETURN NEW; END$$; CREATE TRIGGER f BEFORE INSERT OR UPDATE OF proj_id ON task FOR EACH ROW EXECUTE FUNCTION f()")
+        body = plan("copy", flags={"read": {"key": "r"}}, phases=dict(
+            NONE, expand={"release": "1.1.0", "steps": [step("column", "ALTER TABLE task ADD COLUMN acct_id int"), step("f", step_by)] + keep},
+            dual_read={"release": "1.2.0", "rollout": [{"percent": 100}],
+                       "backfill": [{"id": "fill", "table": "task", "set": {"acct_id": "p.acct_id"}, "from": "proj p",
+                                     "match": "p.id = task.proj_id", "where": "task.acct_id IS NULL"}]}))
+        write = "-- name: Own\nUPDATE proj SET acct_id = $2 WHERE id = $1;\n"
+        read = ("\n-- name: Of\n-- when: r=off\nSELECT t.id FROM task t JOIN proj p ON p.id = t.proj_id WHERE p.acct_id = $1;\n"
+                "\n-- name: Of\n-- when: r=on\nSELECT id FROM task WHERE acct_id = $1;\n")
+        return self.project(baseline=tables, plans=[body], releases={"1.0.0": write, "1.1.0": write, "1.2.0": write + read})
+
+    def test_a_parent_that_moves(self):
+        f = self.red(self.of([]), "stale-new-value", statement="Of")
+        self.assertIn("after Own", f["message"])
+
+    def test_a_parent_that_takes_its_rows_along(self):
+        self.clean(self.of([step("g", "CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN UPDATE task SET acct_id = NEW.acct_id "
+                                      "WHERE proj_id = NEW.id; RETURN NULL; END$$; "
+                                      "CREATE TRIGGER g AFTER UPDATE OF acct_id ON proj FOR EACH ROW EXECUTE FUNCTION g()")]))
+
+
 class Many(check_project.Case):
     """More values than are tried in one step: what wasn't is said."""
 

@@ -5,10 +5,12 @@ isn't right yet: it counts, and must not come right by chance.
 """
 
 import concurrent.futures
+import os
 import sys
 import unittest
 
 import compat
+import pgtest
 
 
 class Compat(unittest.TestCase):
@@ -29,6 +31,13 @@ class Compat(unittest.TestCase):
         print("compat: %d cases, %d missed, %d false alarms" % (len(cases), misses, alarms), file=sys.stderr)
         self.assertGreaterEqual(len(cases), 950)
         self.assertEqual(wrong, [], "\n\n".join(wrong))
+
+    def test_what_no_experiment_shows(self):
+        pg = compat.cluster(has_roles=False)
+        for case in compat.load(os.path.join(pgtest.SRC, "tests/data/compat-judged.txt")):
+            with self.subTest(case.name):
+                done = compat.check(case, pg.url())
+                self.assertEqual(compat.verdict(case, done), (set(), set()), done.text)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,7 @@ TODAY = r"\d{8}"
 
 
 class Column(project.Case):
-    def contracted(self, hold="0s", before="", **more):
-        body = full_plan(**more)
-        body["phases"]["contract"]["hold"] = hold
-        p = self.project(plans=[body])
-        if before:
-            p.db.psql(before)
-        p.advance_through("orders-ref", "contract")
-        return p
+    contracted = project.Case.through_contract
 
     def hidden(self, p):
         return [c for c in p.columns() if c.startswith("_drop_")]
@@ -197,6 +190,112 @@ class Purge(project.Case):
         body["phases"]["contract"]["steps"][0]["sql"] = "ALTER TABLE orders DROP COLUMN id"
         p.write_plan(body)
         p.refused("edited", "purge", "orders-ref", "--confirm", "orders-ref")
+
+
+class PurgeAsks(project.Case):
+    """What advance asks before a phase is asked before the point of no return as well."""
+
+    PURGE = ("purge", "orders-ref", "--confirm", "orders-ref")
+
+    def contracted(self, contract=None, **more):
+        body = full_plan(**more)
+        body["phases"]["contract"].update(contract or {})
+        p = self.project(plans=[body])
+        p.db.psql("CREATE TABLE quiet (n int); INSERT INTO quiet VALUES (0)")
+        p.advance_through("orders-ref", "contract")
+        return p
+
+    def gated(self, gate):
+        return self.contracted({"gates": ["quiet", "any"]}, gates={
+            "quiet": dict({"interval": "100ms"}, **gate), "any": {"sql": "SELECT 1", "expect": "= 1", "no_data": "hold"}})
+
+    def test_a_gate_that_fails_now(self):
+        p = self.gated({"sql": "SELECT n FROM quiet", "expect": "= 0", "no_data": "hold"})
+        p.db.psql("UPDATE quiet SET n = 3")
+        error = p.refused("gates", *self.PURGE)
+        self.assertIn("gate quiet failed: measured 3", error["message"])
+        self.assertNotIn("gate any", error["message"])
+        self.assertEqual((p.stage("orders-ref"), p.brake("orders-ref"), len(p.columns())), ("contract done", "none", 3))
+        self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.snapshot"), "0")
+        p.db.psql("UPDATE quiet SET n = 0")
+        p.ok(*self.PURGE)
+        self.assertEqual(p.stage("orders-ref"), "purged")
+
+    def test_a_gate_without_an_answer_does_not_pass(self):
+        for policy in ("hold", "fail", "pass"):
+            with self.subTest(no_data=policy):
+                p = self.gated({"sql": "SELECT n FROM quiet", "expect": "= 0", "no_data": policy})
+                p.db.psql("DELETE FROM quiet")
+                self.assertIn("gate quiet has no data", p.refused("gates", *self.PURGE)["message"])
+
+    def test_a_dry_run_shows_what_is_asked(self):
+        p = self.gated({"sql": "SELECT n FROM quiet", "expect": "= 0", "no_data": "hold"})
+        text = p.ok(*self.PURGE, "--dry-run").stdout
+        self.assertIn("gates: quiet, any", text)
+        p.db.psql("UPDATE quiet SET n = 3")
+        done = p.exits(4, *self.PURGE, "--dry-run")
+        self.assertIn("gate quiet failed: measured 3", done.stdout + done.stderr)
+        self.assertEqual(p.db.value("SELECT n FROM quiet"), "3")
+
+    def test_status_does_not_ask_gates(self):
+        p = self.gated({"command": ["sh", "-c", "echo x >>asked"], "no_data": "hold"})
+        def asked():
+            with open(p.path("asked"), encoding="utf-8") as f:
+                return len(f.readlines())
+        before = asked()
+        p.status("orders-ref")
+        self.assertEqual(asked(), before)
+        p.ok(*self.PURGE)
+        self.assertGreater(asked(), before)
+
+    def test_somebody_holds_the_table(self):
+        p = self.contracted()
+        with p.db.session() as a:
+            a.run("BEGIN")
+            a.run("LOCK TABLE orders IN SHARE MODE")
+            error = p.refused("preflight", *self.PURGE)
+            self.assertIn("preflight of purge: locks", error["message"])
+            self.assertIn("phasegate preflight orders-ref", error["hint"])
+            for args in (("preflight", "orders-ref"), ("preflight", "orders-ref", "purge")):
+                result = p.json(*args, code=1)["result"]
+                self.assertEqual(result["phase"], "purge")
+                self.assertEqual([c["about"] for c in result["checks"] if c["check"] == "locks" and c["outcome"] == "no-go"],
+                                 ["orders"])
+            a.run("COMMIT")
+        self.assertEqual((p.stage("orders-ref"), len(p.columns())), ("contract done", 3))
+        p.ok(*self.PURGE)
+
+    def test_rows_that_what_waited_for_the_purge_asks_of(self):
+        p = self.contracted({"steps": [step("drop-legacy", "ALTER TABLE orders DROP COLUMN legacy_ref"),
+                                       step("narrow", "DELETE FROM orders WHERE id < 0; ALTER TABLE quiet ALTER COLUMN n SET NOT NULL",
+                                            undo={"none": "test"})]})
+        p.db.psql("INSERT INTO quiet VALUES (NULL)")
+        self.assertIn("rows quiet", p.refused("preflight", *self.PURGE)["message"].replace("public.", ""))
+        p.db.psql("DELETE FROM quiet WHERE n IS NULL")
+        p.ok(*self.PURGE)
+
+    def test_a_hidden_table(self):
+        body = plan("orders-ref", phases={"contract": phase("contract", steps=[step("drop", "DROP TABLE quiet")], hold="0s")})
+        p = self.project(plans=[body])
+        p.db.psql("CREATE TABLE quiet (n int)")
+        p.advance("orders-ref", "1.5.0")
+        hidden = p.db.value("SELECT hidden_name FROM phasegate.soft_drop")
+        with p.db.session() as a:
+            a.run("BEGIN")
+            a.run('LOCK TABLE phasegate_hold."%s" IN SHARE MODE' % hidden)
+            self.assertIn(hidden, p.refused("preflight", *self.PURGE)["message"])
+            a.run("COMMIT")
+        p.ok(*self.PURGE)
+
+    def test_the_policy_turns_it_off(self):
+        p = self.contracted()
+        p.body["policy"] = {"preflight": "off"}
+        p.write()
+        with p.db.session() as a:
+            a.run("BEGIN")
+            a.run("LOCK TABLE quiet IN SHARE MODE")
+            p.ok(*self.PURGE)
+            a.run("COMMIT")
 
 
 def contract_of(*steps, **more):

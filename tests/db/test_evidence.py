@@ -11,8 +11,8 @@ import unittest
 import pgtest
 import project
 
-FILES = ["manifest.json", "plan.yaml", "plan.json", "journal.jsonl", "steps.json", "transitions.json", "approvals.json", "flags.json",
-         "verification.json", "hidden.json", "snapshots.json", "preflight.json", "settings.json"]
+FILES = ["manifest.json", "plan.yaml", "plan.json", "journal.jsonl", "steps.json", "transitions.json", "approvals.json", "checklist.json", "flags.json",
+         "verification.json", "hidden.json", "snapshots.json", "restore_points.json", "preflight.json", "settings.json"]
 
 
 class Evidence(project.Case):
@@ -58,6 +58,17 @@ class Evidence(project.Case):
         answer = p.json("evidence", "--verify", name, code=code)
         return [(f["where"], f["what"]) for f in answer["result"]["differs"]]
 
+    def test_who_has_signed_the_checklist(self):
+        p = self.lab(validation=[{"id": "rows", "sql": "SELECT count(*) FROM orders", "expect": "unchanged"}, {"id": "seen", "manual": "The export"}])
+        self.life(p)
+        p.ok("--as", "olga", "verify", "orders-ref", "--sign", "seen", "--because", "compared")
+        rows = json.loads(self.bundle(p)["checklist.json"])
+        self.assertEqual([(r["kind"], r["item"], r["who"] == "olga", r["void"]) for r in rows],
+                         [("before", None, False, False), ("signature", "seen", True, False), ("validation", None, True, False)])
+        self.assertEqual(rows[0]["detail"]["items"][0]["value"], "500")
+        self.assertEqual(rows[2]["description"], "accepted: 2 of 2 items hold")
+        p.ok("evidence", "--verify", "e.tar")
+
     def test_what_is_in_it(self):
         p = self.lab()
         self.life(p)
@@ -75,6 +86,7 @@ class Evidence(project.Case):
         snapshot = read["snapshots.json"][0]
         self.assertTrue(snapshot["verified_at"])
         self.assertEqual(snapshot["manifest"]["plan"], "orders-ref")
+        self.assertEqual([(x["before"], x["archived_at"]) for x in read["restore_points.json"]], [("contract", None), ("purge", None)])
         self.assertEqual(read["settings.json"]["policy"]["hold"]["from"], "default")
         rows = [json.loads(line) for line in files["journal.jsonl"].splitlines()]
         self.assertEqual(len(rows), int(p.db.value("SELECT count(*) FROM phasegate.migration_history")))

@@ -408,7 +408,7 @@ class NotThere(project.Case):
     def test_usage_points_at_help(self):
         p = self.project(plans=[full_plan()])
         for command in (("flag-server", "--port", "99999"), ("backfill", "orders-ref", "--metrics-file", "x"), ("flag-server", "--listen", "nowhere.invalid"),
-                        ("check", "--baseline-from", "no url"), ("restore", "orders-ref", "--from", "x", "--dry-run")):
+                        ("check", "--baseline-from", "no url"), ("snapshot", "orders-ref", "--side", "garbage")):
             with self.subTest(command=command):
                 done = p.exits(2, *command)
                 self.assertIn("HINT: ", done.stderr, done)

@@ -1,5 +1,6 @@
 """guard: may a release run against this database and these flags now? The same in SQL: phasegate.release_window."""
 
+import os
 import signal
 import unittest
 
@@ -172,6 +173,80 @@ class Guard(project.Case):
         self.assertIn("flag orders-ref-read can't be read", done.stderr)
         self.assertIn("goes by where it was left", done.stderr)
         self.assertIn("orders-ref-read", p.json("guard", "--release", "1.2.0")["result"]["databases"][0]["unread_flag"])
+
+
+class BehindContract(project.Case):
+    """From the first thing that is hidden on, guard and the row say the same, whatever comes then."""
+
+    may, window = Guard.may, Guard.window
+
+    def stays(self, p, oldest="1.4.0"):
+        below = [r for r in project.RELEASES if r < oldest]
+        self.assertEqual([r for r in project.RELEASES if self.may(p, r) == "older_than_window"], below)
+        self.assertEqual(self.window(p), [[oldest, None]])
+        p.refused("older_than_window", "advance", "--all", "--release", below[-1])
+
+    def test_the_purge(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        self.stays(p)
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        self.stays(p)
+
+    def test_a_purge_that_stopped_halfway(self):
+        body = full_plan()
+        body["phases"]["contract"]["steps"].append(step("narrow", "ALTER TABLE orders ALTER COLUMN external_ref TYPE int USING external_ref::int"))
+        p = self.project(plans=[body], policy={"preflight": "off"})
+        p.advance_through("orders-ref", "contract")
+        p.exits(5, "purge", "orders-ref", "--confirm", "orders-ref")
+        self.assertEqual(p.stage("orders-ref"), "purging")
+        self.stays(p)
+
+    def test_a_restore_that_stopped_halfway_and_went_on(self):
+        p = self.project(plans=[full_plan(sync=APPLICATION)], baseline=project.ORDERS + "; ALTER TABLE orders ALTER COLUMN legacy_ref SET NOT NULL")
+        p.advance_through("orders-ref", "contract")
+        p.db.psql("INSERT INTO orders (id, external_ref) VALUES (900, 'new')")
+        p.exits(5, "restore", "orders-ref")
+        self.assertEqual(p.stage("orders-ref"), "contract undoing")
+        self.stays(p)
+        p.db.psql("DELETE FROM orders WHERE id = 900")
+        p.ok("restore", "orders-ref")
+        # Writes are still on the new shape, which only 1.2.0 and later know.
+        self.assertEqual(self.window(p), [["1.2.0", None]])
+        self.assertEqual([self.may(p, r) for r in ("1.1.0", "1.2.0")], ["older_than_window", True])
+
+    def test_hidden_again_and_purged(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        p.ok("restore", "orders-ref")
+        self.assertEqual(self.may(p, "1.0.0"), True)
+        p.advance("orders-ref", "1.5.0")
+        self.stays(p)
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        self.stays(p)
+
+    def test_the_file_of_a_purged_plan_is_gone(self):
+        later = plan("later", 20260102000000, {"expand": {"release": "1.7.0", "steps": [step("t", "CREATE TABLE t ()")]}})
+        p = self.project(plans=[full_plan(), later])
+        p.advance_through("orders-ref", "contract")
+        p.ok("purge", "orders-ref", "--confirm", "orders-ref")
+        os.unlink(p.path(p.plan_file(full_plan())))
+        self.assertEqual(self.may(p, "1.3.0"), "older_than_window")
+        self.assertEqual(self.may(p, "1.4.0"), True)
+        p.refused("older_than_window", "advance", "later", "--release", "1.3.0")
+        p.advance("later", "1.7.0")
+        self.stays(p)
+
+    def test_the_file_of_a_plan_whose_contract_is_done_is_gone(self):
+        p = self.project(plans=[full_plan()])
+        p.advance_through("orders-ref", "contract")
+        os.unlink(p.path(p.plan_file(full_plan())))
+        self.assertEqual(self.may(p, "1.3.0"), "older_than_window")
+        self.assertEqual(self.may(p, "1.4.0"), True)
+        # Nor are its releases listed any more: nothing is known of what came before them, and it bars none.
+        p.body["releases"] = [{"version": v, "planned": True} for v in ("1.8.0", "1.9.0")]
+        p.write()
+        self.assertEqual([self.may(p, r) for r in ("1.3.0", "1.8.0")], ["unknown_release", True])
 
 
 class AdvanceAsksIt(project.Case):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -246,6 +247,69 @@ class Seen(project.Case):
         p.ok("resume", "reads")
         status = p.status("reads")
         self.assertEqual((status["brake"], status["kill_pending"]), (None, None))
+
+
+class DrilledBefore(project.Case):
+    """policy.kill_drill: no flag climbs its first rung before its kill was drilled."""
+
+    def reads(self, policy={"kill_drill": "7d"}, **more):
+        body = plan("reads", phases={"dual_read": phase("dual_read", rollout=[{"percent": 5}, {"percent": 100}])},
+                    flags={"read": {"key": "reads-read"}})
+        return self.project(plans=[body], policy=policy, **more)
+
+    def other(self, p):
+        p.write_plan(plan("other", 20260102000000, phases={"dual_read": phase("dual_read", rollout=[{"percent": 100}])},
+                          flags={"read": {"key": "other-read"}}))
+
+    def made(self, p, *keys):
+        """In the flag service, off, as somebody has to make them before a drill."""
+        p.put("flags.json", json.dumps({"flags": {key: {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+                                                  for key in keys}}))
+
+    def test_without_a_drill_nobody_is_shown_anything(self):
+        p = self.reads()
+        error = p.refused("kill_drill", "advance", "reads", "--release", "1.2.0")
+        self.assertIn("reads-read was never drilled", error["message"])
+        self.assertIn("kill reads --drill", error["hint"])
+        self.assertNotIn("dual_read", p.stage("reads"))
+        p.exits(4, "advance", "reads", "--release", "1.2.0", "--dry-run")
+        self.assertIn("kill_drill", [m["reason"] for m in p.json("status", "reads", "--flags")["result"]["plans"][0]["missing"]])
+        self.made(p, "reads-read")
+        p.ok("kill", "reads", "--drill")
+        p.advance("reads", "1.2.0")
+        self.assertEqual(p.flag("reads-read"), 100)
+        self.assertIn("drill", p.db.column("SELECT reason FROM phasegate.flag_change WHERE flag = 'reads-read'"))
+
+    def test_it_grows_old(self):
+        p = self.reads(policy={"kill_drill": "1s"})
+        self.made(p, "reads-read")
+        p.ok("kill", "reads", "--drill")
+        time.sleep(1.2)
+        error = p.refused("kill_drill", "advance", "reads", "--release", "1.2.0")
+        self.assertIn("and 1s is the limit", error["message"])
+
+    def test_a_kill_is_no_drill_and_a_drill_of_another_flag_none_of_this(self):
+        p = self.reads()
+        self.other(p)
+        self.made(p, "reads-read", "other-read")
+        p.ok("kill", "other", "--drill")
+        p.refused("kill_drill", "advance", "reads", "--release", "1.2.0")
+
+    def test_a_drill_from_elsewhere_counts_once_the_ledger_has_it(self):
+        p = self.reads()
+        self.other(p)
+        self.made(p, "reads-read", "other-read")
+        p.ok("kill", "reads", "other", "--drill")
+        p.advance("other", "1.2.0")
+        shutil.rmtree(p.path(".phasegate"))
+        p.advance("reads", "1.2.0")
+        self.assertEqual(p.flag("reads-read"), 100)
+
+    def test_switched_off(self):
+        for policy in ({"kill_drill": 0}, {}):
+            p = self.reads(policy=policy)
+            p.advance("reads", "1.2.0")
+            self.assertEqual(p.flag("reads-read"), 100)
 
 
 class Hidden(project.Case):

@@ -154,7 +154,7 @@ static void test_everything_is_described(void **state)
     assert_text(bare, NULL);
     assert_int_equal(pgtest_count(*state, "SELECT count(*) FROM pg_class WHERE relkind = 'r' "
                                           "AND relnamespace = 'phasegate'::regnamespace"),
-                     21);
+                     24);
     assert_int_equal(pgtest_count(*state,
                                   "SELECT count(*) FROM pg_namespace n WHERE nspname = 'phasegate' "
                                   "AND obj_description(oid, 'pg_namespace') <> ''"),

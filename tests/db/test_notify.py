@@ -53,6 +53,17 @@ class Notify(project.Case):
         self.assertTrue(p.json("history", "--verify")["result"]["databases"][0]["chain"]["holds"])
         self.assertIsNone(p.status("orders-ref")["not_told"])
 
+    def test_acceptance(self):
+        hook = self.receiver()
+        p = self.lab((hook, {}), plan=project.column_plan("orders-ref", validation=[{"id": "rows", "sql": "SELECT count(*) FROM orders", "expect": "= 501"}]))
+        p.advance("orders-ref", "1.1.0")
+        p.exits(1, "verify", "orders-ref")
+        p.db.psql("INSERT INTO orders VALUES (501, 'R501')")
+        p.ok("verify", "orders-ref")
+        p.ok("verify", "orders-ref")
+        self.assertEqual(hook.events(), LIFE + ["accepted"])
+        self.assertIn("orders-ref in staging: every item of the checklist holds; accepted by ", hook.got[-1]["text"])
+
     def test_slack(self):
         hook, other = self.receiver(), self.receiver()
         plan = project.column_plan("orders-ref", gates={"calm": {"sql": {"query": "SELECT 1", "expect": "= 0"}, "no_data": "hold"}})

@@ -246,6 +246,69 @@ class Preflight(project.Case):
         self.assertEqual(checks[("triggers", "orders")]["outcome"], "warn")
         self.assertIn("audited", checks[("triggers", "orders")]["value"])
 
+    def test_who_gets_its_rows_by_replication(self):
+        p = self.project(plans=[column_plan()])
+        def published():
+            return self.checks(p)[0][("publications", "orders")]
+        self.assertEqual((published()["outcome"], published()["value"]), ("pass", "not published"))
+        p.db.psql("CREATE PUBLICATION shop FOR TABLE orders; CREATE PUBLICATION everything FOR ALL TABLES")
+        self.assertEqual((published()["outcome"], published()["value"]), ("warn", "published by everything, shop"))
+        self.assertIn("subscribers", published()["help"])
+        p.db.psql("DROP PUBLICATION everything; DROP PUBLICATION shop; DROP TABLE orders;"
+                  "CREATE TABLE orders (id bigint, legacy_ref text) PARTITION BY RANGE (id);"
+                  "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (9); CREATE PUBLICATION part FOR TABLE orders_1")
+        self.assertEqual(published()["value"], "published by part")
+
+    def test_what_it_will_take(self):
+        """Ranges in which the thing itself then lies, with where they come from."""
+        p = self.project(plans=[plan("orders-ref", phases={
+            "expand": phase("expand", steps=[step("column", "ALTER TABLE orders ADD COLUMN free text"),
+                                             step("index", "CREATE INDEX CONCURRENTLY orders_ref ON orders (legacy_ref)")]),
+            "write_activation": phase("write_activation", backfill=[{"id": "fill", "table": "orders", "set": {"legacy_ref": "'y'"}, "where": "legacy_ref <> 'y'"}]),
+            "contract": phase("contract", steps=[step("type", "ALTER TABLE orders ALTER legacy_ref TYPE varchar(20)"),
+                                                 step("full", "ALTER TABLE orders ALTER legacy_ref SET NOT NULL")])})])
+        p.db.psql("INSERT INTO orders SELECT i, 'R' || i FROM generate_series(1001, 200000) i")
+        p.db.psql("ANALYZE orders")
+        answer = p.json("preflight", "orders-ref")["result"]
+        by_task = {e["task"]: e for e in answer["estimates"]}
+        index = by_task["index"]
+        self.assertEqual((index["table"], index["unknown"]), ("orders", None))
+        self.assertIn("statistics", index["basis"])
+        self.assertEqual(by_task["column"]["most_bytes"], 0)
+        self.assertEqual(answer["estimated"]["most_bytes"], index["most_bytes"])
+        took = p.json("advance", "orders-ref", "--release", "1.1.0")["result"]
+        size = int(p.db.value("SELECT pg_relation_size('orders_ref')"))
+        self.assertTrue(index["least_bytes"] <= size <= index["most_bytes"], (size, index))
+        self.assertTrue(0 < index["least_wal_bytes"] <= index["most_wal_bytes"], index)
+        fill = {e["task"]: e for e in p.json("preflight", "orders-ref")["result"]["estimates"]}["backfill/fill"]
+        self.assertIn("rows, by a sample", fill["basis"])
+        self.assertTrue(0 < fill["least_ms"] <= fill["most_ms"] and fill["most_wal_bytes"] > 0, fill)
+        late = {e["task"]: e for e in p.json("preflight", "orders-ref", "contract")["result"]["estimates"]}
+        total = int(p.db.value("SELECT pg_total_relation_size('orders')"))
+        self.assertGreaterEqual(late["type"]["most_bytes"], total)
+        self.assertEqual(late["full"]["most_bytes"], 0)
+        self.assertGreater(late["full"]["most_ms"], late["full"]["least_ms"])
+        text = p.ok("preflight", "orders-ref", "contract").stdout
+        self.assertRegex(text, r"takes  type on orders: .* to .*; .* MiB of disk; .* MiB of WAL \(from the table's size and statistics\)")
+        self.assertRegex(text, r"takes  all of it: ")
+
+    def test_what_a_rehearsal_measured_goes_before_what_is_thought(self):
+        p = self.project(plans=[column_plan(phases={"contract": phase("contract", steps=[step("full", "ALTER TABLE orders ALTER legacy_ref SET NOT NULL")])})])
+        p.advance("orders-ref", "1.1.0")
+        sums = p.db.value("SELECT checksum FROM phasegate.plan_state WHERE plan = 'orders-ref'")
+        report = ('{"phases": [{"phase": "contract", "tasks": [{"task": "full", "ms": 4000}]}], "rows": [{"table": "public.orders", "before": 250}]}')
+        p.db.psql("ANALYZE orders")
+        def rehearsed(on_clone, checksum=sums):
+            p.db.psql("""TRUNCATE phasegate.rehearsal; INSERT INTO phasegate.rehearsal
+                (plan, checksum, green, problems, on_clone, rows, kills, seed, duration_ms, report)
+                VALUES ('orders-ref', '%s', true, 0, %s, 250, 0, 1, 1, '%s')""" % (checksum, on_clone, report))
+            return p.json("preflight", "orders-ref")["result"]["estimates"][0]
+        found = rehearsed("true")
+        self.assertEqual((found["least_ms"], found["most_ms"]), (4000, 24001), found)  # twice the rows, from half to three times
+        self.assertIn("4000 ms in the rehearsal on a clone", found["basis"])
+        self.assertLess(rehearsed("false")["most_ms"], 4000)  # rows that were made say nothing
+        self.assertLess(rehearsed("true", "0" * 64)["most_ms"], 4000)
+
     def test_the_phase_can_be_named_and_misspelt(self):
         p = self.project(plans=[column_plan()])
         self.assertEqual(p.json("preflight", "orders-ref", "expand")["result"]["phase"], "expand")

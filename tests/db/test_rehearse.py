@@ -147,15 +147,30 @@ class Whole(Case):
 class WorkedPlan(unittest.TestCase):
     """An index that becomes a key: its undo leaves the index, and where others refer to it, the key stays and is said to."""
 
-    def test_keys_of_unique_indexes(self):
+    def rehearse(self, name, kills):
         folder = tempfile.mkdtemp(prefix="phasegate-rehearse-")
         self.addCleanup(shutil.rmtree, folder)
         p = os.path.join(folder, "p")
         shutil.copytree(os.path.join(os.environ["PHASEGATE_SRC"], "plans/int-to-bigint-key"), p, ignore=shutil.ignore_patterns("wrong"))
-        done = subprocess.run([os.environ["PHASEGATE_BIN"], "rehearse", "order-keys", "--rows", "100", "--kills", "2", "--format", "json"],
+        done = subprocess.run([os.environ["PHASEGATE_BIN"], "rehearse", name, "--rows", "100", "--kills", str(kills), "--format", "json"],
                               cwd=p, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        r = json.loads(done.stdout)["result"]
+        return json.loads(done.stdout)["result"]
+
+    def test_what_it_depends_on_goes_on_between_its_phases(self):
+        """Contract can't drop the old key before the other plan's contract has dropped what refers to it, a release earlier."""
+        r = self.rehearse("orders-id-bigint", 3)
+        self.assertEqual([x["phase"] for x in r["phases"]], ["expand", "dual_read", "write_activation", "contract"])
+        other = "order-items-order-id-bigint"
+        self.assertEqual(r["between"], ["dual_read of plan %s (1.2.0), before dual_read" % other,
+                                        "write_activation of plan %s (1.3.0), before write_activation" % other,
+                                        "contract of plan %s (1.5.0), before contract" % other])
+        self.assertEqual(r["way_back"], {"whole": False, "why": "plans that it depends on have gone on between its phases", "left": []})
+        self.assertEqual((r["problems"], r["kills"]["made"], r["kills"]["elsewhere"]), ([], 3, []))
+
+    def test_keys_of_unique_indexes(self):
+        r = self.rehearse("order-keys", 2)
+        self.assertEqual(r["between"], [])
         undo = r["phases"][0]["undo"]
         self.assertEqual((undo["verdict"], undo["left"], undo["stays_filled"]), ("no_undo", [], ["table public.orders is another one"]))
         self.assertEqual(undo["why"], "orders of contract has no undo: what it made stays")
@@ -192,17 +207,20 @@ class Found(Case):
                          (False, ["public.log has 202 rows, and had 201"]))
 
     def test_a_kill_that_leads_elsewhere(self):
-        """Half of a step that commits piece by piece, and is told to be done by its last piece alone."""
+        """Half of a step that commits piece by piece, and is told to be done by its last piece alone.
+
+        The server looks once a second whether a client is still there: the step lasts long enough for it to be stopped half way.
+        """
         p = self.rehearsed([full_plan(phases={"write_activation": phase("write_activation", steps=[
             step("notes", "CALL note_both()", transaction="none", applied_when="SELECT EXISTS (SELECT FROM log WHERE what = 'b')",
                  undo="DELETE FROM log WHERE what IN ('a', 'b')")])})])
         p.put("baseline.sql", BASELINE + """CREATE PROCEDURE note_both() LANGUAGE plpgsql AS $$
             BEGIN
                 INSERT INTO log (what) VALUES ('a'); COMMIT;
-                PERFORM pg_sleep(1);
+                PERFORM pg_sleep(4);
                 INSERT INTO log (what) VALUES ('b');
             END $$;""")
-        r = self.rehearse(p, "--kills", "12", "--seed", "3", code=1)
+        r = self.rehearse(p, "--kills", "6", "--seed", "3", code=1)
         elsewhere = r["kills"]["elsewhere"]
         self.assertTrue(elsewhere, (r["kills"], r["problems"]))
         self.assertIn("advance orders-ref --release 1.3.0", elsewhere[0]["command"])

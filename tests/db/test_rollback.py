@@ -436,6 +436,9 @@ class FromTheCatalogue(project.Case):
     def test_held_by_a_foreign_key(self):
         p, _ = self.shaped(step("index", "ALTER TABLE orders ADD CONSTRAINT orders_n_key UNIQUE USING INDEX orders_n"))
         p.db.psql("CREATE TABLE refers (n int REFERENCES orders (n))")
+        dry = p.json("advance", "p", "--release", "1.1.0", "--dry-run")["result"]["plans"][0]
+        self.assertEqual([(s["reversibility"], s["undo"]) for s in dry["steps"]], [("irreversible", None)])
+        self.assertIn("no way back", dry["steps"][0]["note"])
         p.advance("p", "1.1.0")
         after = p.schema()
         dry = p.json("rollback", "p", "--dry-run")["result"]["dry_run"]
@@ -468,7 +471,8 @@ class DryRun(project.Case):
         p.advance_through("orders-ref", "contract")
         dry = p.json("restore", "orders-ref", "--dry-run")["result"]["dry_run"]
         self.assertEqual([s["id"] for s in dry["steps"]], ["drop-legacy"])
-        self.assertIn("RENAME COLUMN", dry["steps"][0]["sql"][0])
+        self.assertIn("DROP TRIGGER", dry["steps"][0]["sql"][0])
+        self.assertIn("RENAME COLUMN", "\n".join(dry["steps"][0]["sql"]))
         self.assertIn("legacy_ref", p.ok("restore", "orders-ref", "--dry-run").stdout)
 
 

@@ -6,10 +6,10 @@ import re
 import shutil
 import subprocess
 import unittest
-import unittest.mock
 
 import pgtest
 import project
+from backup import Backup
 
 HOSTILE = "<script>alert(1)</script> *bold* [x](javascript:y) `tick` \"q\" 'q' &amp;"
 RUNBOOK = {"owner": "team-orders", "contacts": {"dba": "#dba-oncall"}, "targets": {"kill": "1m", "rollback": "15m"},
@@ -20,30 +20,6 @@ RUNBOOK = {"owner": "team-orders", "contacts": {"dba": "#dba-oncall"}, "targets"
 GATES = {"calm": {"sql": {"query": "SELECT count(*) FROM noise", "expect": "= 0"}, "no_data": "hold"},
          "errors": {"command": ["./errors"], "expect": "= 0", "no_data": "hold"}}
 TABLES = project.ORDERS + "; CREATE TABLE incidents (what text); CREATE TABLE noise (what text)"
-
-
-class Backup:
-    """A server that archives, and its backups, by pgBackRest as the server's own account."""
-
-    def __init__(self, case):
-        self.server = pgtest.Cluster(settings={"archive_mode": "on", "wal_level": "replica", "full_page_writes": "on"}, start=False)
-        case.addCleanup(self.server.close)
-        self.config = os.path.join(self.server.host, "pgbackrest.conf")
-        with open(self.config, "w", encoding="utf-8") as f:
-            f.write("[global]\nrepo1-path={0}/repo\nlog-path={0}/logs\nlock-path={0}/locks\nspool-path={0}/spool\nlog-level-console=warn\n"
-                    "start-fast=y\n[main]\npg1-path={0}/data\npg1-socket-path={0}\npg1-port={1}\npg1-user=postgres\n"
-                    .format(self.server.host, self.server.port))
-        with open(self.server.data + "/postgresql.conf", "a", encoding="utf-8") as f:
-            f.write("archive_command = 'pgbackrest --config=%s --stanza=main archive-push %%p'\n" % self.config)
-        self.server.start()
-        self.run("pgbackrest --stanza=main stanza-create")
-
-    def run(self, command, **env):
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False,
-                              env=dict(os.environ, PGBACKREST_CONFIG=self.config, **env), **self.server._as_server())
-        if done.returncode:
-            raise AssertionError("%s: exit %d\n%s%s" % (command, done.returncode, done.stdout, done.stderr))
-        return done.stdout
 
 
 class Tags(html.parser.HTMLParser):
@@ -78,6 +54,13 @@ class Runbook(project.Case):
     def errors(p, n):
         p.put("errors", "#!/bin/sh\necho %d\n" % n)
         os.chmod(p.path("errors"), 0o755)
+
+    @staticmethod
+    def advance(p, *phases):
+        """Each with the signature that its go asks for."""
+        for ph in phases:
+            p.ok("--as", "carol", "verify", "orders-ref", "--sign", "present")
+            p.ok("advance", "orders-ref", "--release", project.BOUND[ph])
 
     def page(self, p, *more):
         return p.ok("runbook", "orders-ref", *more).stdout
@@ -120,9 +103,17 @@ class Runbook(project.Case):
         p.db.psql("DROP TABLE noise")
         self.assertIn("| not readable |", self.row(self.page(p), "go", "gate calm", 'relation "noise" does not exist'))
 
+    def test_who_has_signed(self):
+        p = self.lab()
+        self.assertIn("| to be said by a person |", self.row(self.page(p), "go", "Somebody is on call", "phasegate verify orders-ref --sign present"))
+        p.ok("--as", "carol", "verify", "orders-ref", "--sign", "present", "--because", "me")
+        self.assertRegex(self.page(p), r"\| go \| Somebody is on call \| signed by carol: me, at \S+ \| GO \|")
+        p.ok("--as", "dave", "verify", "orders-ref", "--sign", "present", "--refuse")
+        self.assertRegex(self.page(p), r"\| go \| Somebody is on call \| refused by dave, at \S+ \| NO-GO \|")
+
     def test_it_writes_nothing(self):
         p = self.lab()
-        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        self.advance(p, "expand")
         before, files = p.dump(), p.tree()
         self.page(p)
         self.assertEqual(p.dump(), before)
@@ -130,21 +121,20 @@ class Runbook(project.Case):
 
     def test_through_a_life(self):
         p = self.lab()
-        for ph in ("expand", "dual_read"):
-            p.ok("advance", "orders-ref", "--release", project.BOUND[ph])
+        self.advance(p, "expand", "dual_read")
         page = self.page(p)
         self.row(page, "stage", "dual_read done")
         self.row(page, "`orders-ref-read`", "read", "100 %", "on")
         self.row(page, "expand")
         self.row(page, "dual_read")
-        p.ok("advance", "orders-ref", "--release", "1.3.0")
+        self.advance(p, "write_activation")
         p.ok("kill", "orders-ref", "--drill")
         self.row(self.page(p), "kill of orders-ref-read, in a drill")
         for who in ("alice", "bob"):
             p.ok("--as", who, "approve", "orders-ref", "contract", "--role", "dba")
         self.assertIn("contract: 2 of 2 approvals", self.page(p))
         self.assertIn("approved by alice as dba", self.page(p))
-        p.ok("advance", "orders-ref", "--release", "1.5.0")
+        self.advance(p, "contract")
         # In the ledger, too: another host knows of the drill.
         self.assertEqual(p.db.column("SELECT DISTINCT reason FROM phasegate.flag_change WHERE reason LIKE 'drill%'"), ["drill"])
         drilled = self.page(p)
@@ -157,14 +147,14 @@ class Runbook(project.Case):
 
     def test_a_brake(self):
         p = self.lab()
-        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        self.advance(p, "expand")
         p.ok("--as", "carol", "pause", "orders-ref", "--because", "a | b <i>")
         self.assertIn("a \\| b \\<i\\>, by carol, since", self.row(self.page(p), "paused"))
 
     def test_the_database_is_down(self):
         with pgtest.Cluster() as server:
             p = self.lab(db=server.create_database())
-            p.advance_through("orders-ref", "write_activation")
+            self.advance(p, "expand", "dual_read", "write_activation")
             p.ok("kill", "orders-ref", "--drill")
             server.stop()
             try:
@@ -198,7 +188,7 @@ class Runbook(project.Case):
 
     def test_html(self):
         p = self.lab()
-        p.ok("advance", "orders-ref", "--release", "1.1.0")
+        self.advance(p, "expand")
         page = self.page(p, "--format", "html")
         tags = Tags(page)
         self.assertEqual((tags.problems, tags.open), ([], []))
@@ -214,40 +204,63 @@ class Runbook(project.Case):
 
     def test_from_the_backup(self):
         """What the page says of the backup is typed: the rows that the purge has destroyed are there, aside."""
-        backup = Backup(self)
+        backup = Backup(self.addCleanup)
         p = self.lab(db=backup.server.create_database())
         try:
             p.environment["snapshots"] = {"to": "snapshots"}
             p.environment["backup"] = {"pgbackrest": {"stanza": "main", "max_age": "24h"}}
             p.write()
             backup.run("pgbackrest --stanza=main backup")
-            p.advance_through("orders-ref", "write_activation")
-            self.assertIn("No snapshot is known, so there is no WAL position to go to yet", self.page(p))
+            self.advance(p, "expand", "dual_read", "write_activation")
+            self.assertIn("No restore point and no snapshot is known, so there is no WAL position to go to yet", self.page(p))
             for who in ("alice", "bob"):
                 p.ok("--as", who, "approve", "orders-ref", "contract", "--role", "dba")
-            p.ok("advance", "orders-ref", "--release", "1.5.0")
+            self.advance(p, "contract")
             p.ok("purge", "orders-ref", "--confirm", "orders-ref")
             p.db.psql("INSERT INTO orders VALUES (501, 'written since')")
             p.db.psql("SELECT pg_switch_wal()")
             pgtest.wait_until(lambda: p.db.value("SELECT last_archived_wal >= pg_walfile_name(pg_switch_wal()) OR archived_count > 2 "
                                                  "FROM pg_stat_archiver") == "t", what="the archiver")
-            commands = re.findall(r"^pgbackrest .*", self.page(p), re.M)
-            self.assertEqual([c.split()[-1] for c in commands], ["info", "restore"])
-            self.assertIn("status: ok", backup.run(commands[0]))
+            point = p.status("orders-ref")["restore_point"]
+            self.assertEqual((point["before"], point["not_archived_why"]), ("purge", None))
+            info, restore, start, look, stop = re.findall(r"^(?:pgbackrest|pg_ctl|psql) .*", self.page(p), re.M)
+            aside, compare, bring = re.findall(r"^phasegate .*(?:--side|SNAPSHOT).*", self.page(p), re.M)
+            self.assertIn("--target=%s --target-exclusive --target-timeline=1 " % point["lsn"], restore)
+            self.assertIn("status: ok", backup.run(info))
             side = pgtest.Cluster(start=False)
             self.addCleanup(side.close)
             shutil.rmtree(side.data)
             backup.run("mkdir -m 700 %s" % side.data)
-            backup.run(commands[1], SIDE=side.data)
-            with open(side.data + "/postgresql.conf", "a", encoding="utf-8") as f:
-                f.write("unix_socket_directories = '%s'\n" % side.host)
-            with unittest.mock.patch.dict(os.environ, PGBACKREST_CONFIG=backup.config):  # for its restore_command
-                side.start()
+            more = {"SIDE": side.data, "PATH": side.bindir + ":" + os.environ["PATH"]}
+            backup.run(restore, **more)
+            backup.run(start, **more)
+            self.addCleanup(lambda: backup.run(stop, **more))
+            pgtest.wait_until(lambda: backup.run(look, **more).startswith("f|"), what="the end of recovery")
+            side.host = side.data  # of its socket
             there = pgtest.Database(side, p.db.name)
-            pgtest.wait_until(lambda: there.value("SELECT pg_is_in_recovery()") == "f", what="the end of recovery")
+            self.assertEqual(there.value("SELECT stage FROM phasegate.plan_state"), "contract done")
             hidden = there.value("SELECT attname FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname LIKE '\\_drop\\_%'")
             self.assertEqual(there.value('SELECT count("%s") FROM orders' % hidden), "500")
             self.assertEqual(p.columns(), ["id", "external_ref"])
+            # Of one moment and verified as any other, then by key.
+            more = dict(os.environ, **p.env, SIDE=side.data)
+            more["PATH"] = os.path.dirname(pgtest.BIN) + ":" + os.environ["PATH"]
+
+            def typed(command):
+                done = subprocess.run(["sh", "-c", command], cwd=p.dir, env=more, capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done)
+                return done.stdout
+
+            more["SNAPSHOT"] = re.search(r"snapshot (\S+) taken and verified", typed(aside))[1]
+            self.assertEqual(p.db.value("SELECT count(*) FROM phasegate.snapshot WHERE name = '%s'" % more["SNAPSHOT"]), "0")
+            p.db.psql("ALTER TABLE orders ADD COLUMN legacy_ref text; UPDATE orders SET legacy_ref = 'mine' WHERE id = 7; DELETE FROM orders WHERE id = 8")
+            for command, restored in ((compare, "0"), (bring, "498")):
+                shown = typed(command)
+                self.assertIn("498 ", shown)
+                self.assertIn("1 written since: ", shown)
+                self.assertIn("(7)", shown)
+                self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE legacy_ref = 'R' || id"), restored)
+            self.assertEqual(p.db.value("SELECT legacy_ref FROM orders WHERE id = 7"), "mine")
         finally:
             self.doCleanups()  # while the server is there
 

@@ -418,6 +418,21 @@ class Back(Snapshots):
         p.db.psql(self.AFTER)
         self.check_written_since(p, True)
 
+    def test_a_dry_run_compares_and_writes_nothing(self):
+        p = self.purged()
+        p.db.psql(self.AFTER)
+        rows, notes = "SELECT * FROM orders ORDER BY id", "SELECT count(*) FROM phasegate.migration_history"
+        before = p.db.psql(rows), p.db.psql(notes)
+        with p.db.session("BEGIN", "LOCK TABLE phasegate.migration_lock"):  # who only looks asks for no lease
+            result = p.json("restore", "orders-ref", "--from", self.name, "--dry-run")["result"]
+        self.assertEqual((p.db.psql(rows), p.db.psql(notes)), before)
+        self.assertTrue(result["compared_only"])
+        shown = p.ok("restore", "orders-ref", "--from", self.name, "--dry-run").stdout
+        self.assertIn("nothing is written", shown)
+        self.assertIn("496 would be restored", shown)
+        self.assertIn("1 deleted since: would not be brought back (4)", shown)
+        self.assertEqual(self.back(p), result["parts"])
+
     def test_without_reverse_it_is_only_listed(self):
         p = self.purged(self.one_way())
         p.db.psql(self.AFTER)

@@ -463,14 +463,17 @@ class Json(Case):
         ("purge customers-email --dry-run", 4), ("doctor", 0),
         ("history --verify", 0), ("runbook customers-email", 0), ("evidence customers-email --out e.tar", 0),
         ("evidence --verify e.tar", 0), ("CAPTURE", 0), ("capture --release 1.0.0", 0), ("AGAIN", 0), ("capture --release 1.0.0", 0),
-        ("EDIT", 0), ("accept customers-email --because tests", 0), ("SLEEP", 0),
+        ("EDIT", 0), ("accept customers-email --because tests", 0), ("CHECKLIST", 0), ("status", 0),
+        ("verify customers-email", 1), ("verify customers-email --sign accepted", 0), ("SLEEP", 0),
         ("purge customers-email --confirm customers-email", 0), ("status", 0),
         ("COLUMN", 0), ("restore --from SNAPSHOT customers-email", 0),
     )
     ALONE = {"check", "man", "completion", "reference", "help", "demo", "flag-server"}  # documents, or no answer of their own
 
     def test_results(self):
-        lab = test_runbooks.Lab(self, pgtest.cluster())
+        server = pgtest.Cluster()  # of its own: a shared one may throw out what pg_stat_statements has just seen
+        self.addCleanup(server.close)
+        lab = test_runbooks.Lab(self, server)
         lab.edit(test_runbooks.PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 1h}")
         found = {}
         for line, code in self.LIFE:
@@ -490,6 +493,10 @@ class Json(Case):
                 continue
             if line == "EDIT":
                 lab.edit(test_runbooks.PLAN, "ADD COLUMN email text", "ADD COLUMN email varchar")
+                continue
+            if line == "CHECKLIST":
+                lab.edit(test_runbooks.PLAN, "phases:", "validation:\n  - {id: rows, sql: SELECT count(*) FROM customers, expect: '> 0'}\n"
+                         "  - {id: accepted, manual: The export is accepted}\nphases:")
                 continue
             if line == "COLUMN":
                 lab.db.psql("ALTER TABLE customers ADD COLUMN mail text")

@@ -259,6 +259,9 @@ class Runbooks(unittest.TestCase):
         lab.db.psql("CREATE TABLE ballast AS SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
         running = self.fill_slowly(lab, "{replica_lag: 1MB}")
         pgtest.wait_until(lambda: "stop" in lab.run("backfill", "customers-email").stdout, what="the throttle")
+        # On a slow machine it is behind by time as well, before it is seen to be by bytes.
+        lab.run("backfill", "customers-email", "set", "replica_lag=10m")
+        pgtest.wait_until(lambda: "stop: replica_bytes" in lab.run("backfill", "customers-email").stdout, what="the bytes")
         lab.play("replica-lag.md")
         self.assertEqual(running.wait(60).rc, 0)
 

@@ -52,7 +52,7 @@ LEDGER = {
                             rung_confirmed_at IS NULL, hold_until IS NULL
                      FROM phasegate.plan_state ORDER BY plan""",
     "steps": """SELECT DISTINCT ON (plan, phase, step) plan, phase, step, kind, status, checksum, undo_sql
-                FROM phasegate.migration_history WHERE kind NOT IN ('transition', 'note', 'snapshot') AND step IS NOT NULL
+                FROM phasegate.migration_history WHERE kind NOT IN ('transition', 'note', 'snapshot', 'restore_point') AND step IS NOT NULL
                 ORDER BY plan, phase, step, seq DESC""",
     "done": """SELECT plan, phase, step, status, count(*) FROM phasegate.migration_history
                WHERE status IN ('done', 'undone') GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4""",
@@ -64,7 +64,8 @@ LEDGER = {
     "backfills": """SELECT plan, name, status, rows_changed FROM phasegate.backfill_job ORDER BY plan, name""",
     "soft drops": """SELECT plan, step, object_kind, original_name, restored_at IS NOT NULL, purged_at IS NOT NULL
                      FROM phasegate.soft_drop ORDER BY 1, 2, 3, 4""",
-    # A killed run may have taken one that the next run didn't take for its own.
+    # A killed run may have set or taken one that the next run didn't take for its own.
+    "points": "SELECT DISTINCT plan, phase FROM phasegate.restore_point ORDER BY 1, 2",
     "saved": "SELECT count(*) > 0 FROM phasegate.snapshot WHERE verified_at IS NOT NULL",
     "window": "SELECT oldest, newest, why FROM phasegate.release_window",
 }

@@ -79,6 +79,14 @@ class CheckStatic(unittest.TestCase):
             for line in done.stderr.splitlines() + ([] if "github" in args else done.stdout.splitlines()):
                 self.assertFalse(line.strip().startswith(("::", "##[")), line)
 
+    def test_names_turn_no_letters_round(self):
+        self.write("phasegate.yaml", "phasegate: 1\n")
+        self.write("plans/.gitkeep", "")
+        for args in (("check", "--static", "a\u202eb\u009bc.sql"), ("check", "a\u202eb\u009bc"), ("a\u202eb\u009bc",)):
+            done = subprocess.run([pgtest.BIN, *args], cwd=self.dir, capture_output=True, text=True)
+            self.assertIn("a?b?c", done.stderr)
+            self.assertNotIn("\u202e", done.stdout + done.stderr)
+
     def test_what_is_no_file_is_not_waited_for(self):
         self.write("m/V1.sql", "CREATE TABLE t (a int);")
         self.fifo("m/V2.sql")

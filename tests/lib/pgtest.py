@@ -34,6 +34,8 @@ import tempfile
 import time
 import urllib.parse
 
+import libpq
+
 SRC = os.environ.get("PHASEGATE_SRC") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PHASEGATE_BUILD") or os.path.join(SRC, "build", "dev")
 BIN = os.environ.get("PHASEGATE_BIN") or os.path.join(BUILD, "phasegate")
@@ -124,6 +126,17 @@ class _Server:
 
     def psql(self, sql, dbname="postgres", timeout=60, user=None):
         """Rows of all statements as lists of str, None for NULL. Each statement commits by itself."""
+        plain = libpq.statements(sql)
+        if plain is not None:
+            try:
+                return libpq.run(self.url(dbname, user), plain, timeout)
+            except libpq.Failed as e:
+                raise PgError(sql, str(e)) from None
+            except libpq.Late:
+                raise subprocess.TimeoutExpired(sql, timeout) from None
+        return self.psql_itself(sql, dbname, timeout, user)
+
+    def psql_itself(self, sql, dbname="postgres", timeout=60, user=None):
         # No -c: that would send several statements as one query and thus one transaction.
         command = ["psql", "-X", "-q", "--csv", "-t", "-P", "null=" + _NULL, "-v", "ON_ERROR_STOP=1",
                    "-v", "VERBOSITY=verbose", "-f", "-", self.url(dbname, user)]

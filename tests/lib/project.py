@@ -241,3 +241,13 @@ class Case(unittest.TestCase):
         p = Project(*args, **more)
         self.addCleanup(p.close)
         return p
+
+    def through_contract(self, hold="0s", before="", **more):
+        """A project whose plan, full_plan(**more), has hidden what it hides. before: SQL that runs before its first phase."""
+        body = full_plan(**more)
+        body["phases"]["contract"]["hold"] = hold
+        p = self.project(plans=[body])
+        if before:
+            p.db.psql(before)
+        p.advance_through("orders-ref", "contract")
+        return p

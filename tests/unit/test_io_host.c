@@ -195,6 +195,23 @@ static void test_write_atomic(void **state)
     assert_int_equal(r->err.kind, ERR_CONFIG);
 }
 
+static void test_write_atomic_where_nothing_is_yet(void **state)
+{
+    struct rig *r = *state;
+    const char *link = path_of(r, "first"), *far = path_of(r, "far");
+    struct stat st;
+
+    assert_int_equal(symlink("second", link), 0);
+    assert_int_equal(symlink("third", path_of(r, "second")), 0);
+    assert_true(write_text(r, link, "one", 0644));
+    assert_true(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    assert_true(lstat(path_of(r, "second"), &st) == 0 && S_ISLNK(st.st_mode));
+    assert_true(lstat(path_of(r, "third"), &st) == 0 && S_ISREG(st.st_mode));
+    assert_int_equal(symlink("nowhere/x", far), 0);
+    assert_false(write_text(r, far, "one", 0644));
+    assert_true(lstat(far, &st) == 0 && S_ISLNK(st.st_mode));
+}
+
 static void test_write_atomic_on_a_full_disk(void **state)
 {
     struct rig *r = *state;
@@ -610,6 +627,7 @@ int main(void)
         TEST(test_what_is_no_file),
         TEST(test_read),
         TEST(test_write_atomic),
+        TEST(test_write_atomic_where_nothing_is_yet),
         TEST(test_write_atomic_on_a_full_disk),
         TEST(test_write_quick),
         TEST(test_append),

@@ -29,6 +29,9 @@ static void test_json_escapes(void **state)
         {TEXT("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\""},
         {TEXT("\x01\x1f\x7f"), "\"\\u0001\\u001f\x7f\""},
         {TEXT("a\0b"), "\"a\\u0000b\""},
+        {TEXT("a\xE2\x80\xAE"
+              "b\xC2\x9B"),
+         "\"a\\u202eb\\u009b\""},
         {TEXT("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x98"),
          "\"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x98\""},
         {TEXT("\xf4\x8f\xbf\xbf"), "\"\xf4\x8f\xbf\xbf\""}, /* the last character there is */

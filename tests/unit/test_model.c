@@ -34,6 +34,7 @@ static void other_words(void **state)
     assert_string_equal(lock_mode_word(LOCK_AE), "ACCESS EXCLUSIVE");
     assert_string_equal(gate_kind_word(GATE_HTTP), "http");
     assert_string_equal(gate_kind_word(GATE_REHEARSAL), "rehearsal");
+    assert_string_equal(gate_kind_word(GATE_BACKUP), "backup");
     assert_string_equal(flag_role_word(FLAG_WRITE), "write");
     assert_string_equal(sync_by_word(SYNC_COHORT), "cohort");
     assert_string_equal(sync_by_word(SYNC_NONE), "none");

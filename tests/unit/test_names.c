@@ -490,6 +490,16 @@ static void test_path_tidy(void **state)
     assert_null(path_tidy(&a, NULL, true));
 }
 
+static void test_put(void **state)
+{
+    (void) state;
+    AUTO(arena) a = {0};
+
+    assert_string_equal(sql_put(&a, "FROM <<f>>(true), <<f>>(false)", "f", "\"s\".g"),
+                        "FROM \"s\".g(true), \"s\".g(false)");
+    assert_string_equal(sql_put(&a, "a <<b> <<f>>", "b", "x"), "a <<b> <<f>>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_percentages),
         cmocka_unit_test(test_quoting),
+        cmocka_unit_test(test_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

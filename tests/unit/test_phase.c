@@ -498,7 +498,7 @@ static void test_purge_is_confirmed_and_held(void **state)
     assert_int_equal(rows, 2);
     static const enum guard gates[] = {GUARD_CONFIRMED,  GUARD_HOLD_ELAPSED, GUARD_NO_DEPENDANTS,
                                        GUARD_FLAGS_FULL, GUARD_VERIFIED,     GUARD_RELEASES_LIVE,
-                                       GUARD_SNAPSHOT};
+                                       GUARD_SNAPSHOT,   GUARD_UNTOUCHED};
     for (size_t i = 0; i < ROWS(gates); i++) {
         reach(STAGE_CONTRACT_DONE, BRAKE_NONE,
               EVERYTHING & ~(1u << gates[i]) & ~GUARD_BIT(NEXT_ABSENT), STAGE_COUNT, reached);

@@ -74,6 +74,32 @@ static void show_more(struct str *out, const struct statement_facts *f)
     show_list(out, " l:", &f->literals);
 }
 
+/* What is kept says the same: put again, it's the same text. From now on f is what was taken. */
+static void keep(struct arena *a, const char *sql, struct statement_facts *f)
+{
+    AUTO(str) kept = {0};
+    AUTO(str) again = {0};
+    struct statement_facts taken = {.parsed = false};
+
+    str_add(&kept, "before");
+    if (!statement_facts_put(&kept, f)) {
+        CHECK(strpbrk(sql, "\"\\\n'") != NULL, "%s: can't be kept", sql);
+        assert_string_equal(str_text(&kept), "before");
+        return;
+    }
+    const char *text = str_text(&kept) + strlen("before");
+    size_t n = strlen(text);
+    CHECK(statement_facts_take(a, text, n, &taken), "%s: can't be taken: %s", sql, text);
+    assert_true(statement_facts_put(&again, &taken));
+    assert_string_equal(str_text(&again), text);
+    *f = taken;
+    for (size_t cut = 0; cut < n; cut++)
+        CHECK(!statement_facts_take(a, text, cut, &taken), "%s: taken from %zu bytes of %s", sql,
+              cut, text);
+    str_add(&again, "1,");
+    assert_false(statement_facts_take(a, str_text(&again), again.len, &taken));
+}
+
 struct row {
     const char *sql, *rels, *writes, *more; /* more NULL: not looked at */
 };
@@ -90,6 +116,7 @@ static void check_rows(const struct row *rows, size_t n)
 
         statement_facts(&a, &s, &f);
         CHECK(f.parsed, "%s\n%s", rows[i].sql, f.why);
+        keep(&a, rows[i].sql, &f);
         show_rels(&rels, &f);
         show_writes(&writes, &f);
         show_more(&more, &f);

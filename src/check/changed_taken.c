@@ -1,0 +1,116 @@
+/* A partition that is detached takes its rows along. There may be none of ours in it: one is moved there, before the step.
+ */
+#include "check/changed.h"
+#include "check/words.h"
+
+#include <strings.h>
+
+static const struct cat_relation *of_list(const struct proof *p, const struct text_list *names,
+                                          const char *but)
+{
+    for (int i = 0; i < p->now.n_relations; i++) {
+        const struct cat_relation *r = &p->now.relations[i];
+
+        if (strchr("rp", r->kind) && text_list_has(names, r->name) &&
+            (!but || strcmp(r->name, but) != 0))
+            return r;
+    }
+    return NULL;
+}
+
+static bool detaches(const struct sql_stmt *s)
+{
+    return s->table && strstr(s->kind, "DETACH PARTITION") && !strstr(s->kind, "FINALIZE");
+}
+
+/* The partition's bound comes behind its constraints. */
+static bool is_bounded(const struct cat_relation *r) { return r->n_checks > r->n_constraints; }
+
+const struct cat_relation *trial_detached(const struct proof *p, int state)
+{
+    const struct timeline_state *s = &p->t.states[state];
+    const struct cat_relation *r = NULL;
+
+    if (s->by != STATE_TASK || s->task->kind != TASK_STEP || s->task->step->n_stmts != 1 ||
+        !detaches(&s->task->step->stmts[0]))
+        return NULL;
+    r = of_list(p, &s->task->step->stmts[0].relations, s->task->step->stmts[0].table);
+    return r && is_bounded(r) && cat_by_oid(&p->baseline, r->oid) ? r : NULL;
+}
+
+const char *const *trial_detach_sql(struct proof *p, int state)
+{
+    const struct sql_stmt *s = &p->t.states[state].task->step->stmts[0];
+    const char **out = arena_array(p->scratch, const char *, 1);
+    /* CONCURRENTLY would want a transaction of its own. */
+    const char *last = strcasestr(s->sql, "concurrently");
+
+    out[0] = last ? arena_strndup(p->scratch, s->sql, (size_t) (last - s->sql)) : s->sql;
+    return out;
+}
+
+const char *trial_bound_value(struct proof *p, const struct cat_relation *r,
+                              const struct cat_column *c)
+{
+    struct cat_constraint own = r->constraints[r->n_constraints];
+    const struct cat_relation of = {.constraints = &own, .n_constraints = 1, .n_checks = 1};
+    struct cat_column plain = *c;
+    int n = 0;
+
+    if (!has_name(own.definition, c->name))
+        return NULL;
+    const char *v =
+        trial_compared_with(p, c, arena_printf(p->scratch, "where %s", own.definition), 0, false);
+    for (int i = 0; i < r->n_columns; i++)
+        n += has_name(own.definition, r->columns[i].name);
+    plain.domain_checks = NULL;
+    own.columns[0] = c->number;
+    own.n_columns = 1;
+    return v || n > 1 ? v : value_from_checks(p->scratch, &of, &plain, 0);
+}
+
+/* Whoever asks by the partition's key asks for what is in it. */
+static void ask_for(struct trial *t, const struct cat_relation *whole, const char *column,
+                    const char *value)
+{
+    int n = t->n_asked;
+
+    for (int i = 0; i < n; i++) {
+        const struct app_statement *a = t->asked[i].a;
+
+        for (int k = 1; k <= a->q->sets[0].n; k++) {
+            const struct cat_relation *r = NULL;
+            const struct cat_column *c = args_compared(t->p, a->q, k, &r);
+
+            if (c && r == whole && strcmp(c->name, column) == 0 && t->asked[i].set == 0)
+                trial_add_call(t, a, k, value);
+        }
+    }
+}
+
+int trial_turn_taken(struct trial *t, struct turn *turn)
+{
+    struct proof *p = t->p;
+    const struct sql_stmt *s = &p->t.states[t->state].task->step->stmts[0];
+    const struct cat_relation *r = t->taken, *whole = cat_find(&p->now, NULL, s->schema, s->table);
+    const struct cat_constraint *bound = &r->constraints[r->n_constraints];
+
+    if (!whole)
+        return 0;
+    *turn = (struct turn) {.r = whole};
+    for (int i = 0; i < whole->n_columns; i++) {
+        const struct cat_column *same = &whole->columns[i];
+        const char *v = trial_bound_value(p, r, same);
+
+        if (!has_name(bound->definition, same->name))
+            continue;
+        if (!v || turn->n == TURN_COLUMNS)
+            return 0;
+        turn->columns[turn->n] = same->name;
+        turn->values[turn->n++] = v;
+    }
+    turn->words = arena_printf(p->a, "where a row is in \"%s\"", r->name);
+    for (int i = 0; i < turn->n; i++)
+        ask_for(t, whole, turn->columns[i], turn->values[i]);
+    return turn->n > 0;
+}
