@@ -63,9 +63,9 @@ struct capture {
     int64_t seen;
     struct text_list roles; /* who ran something, the first CAPTURE_ROLES_MOST of them */
     bool role_seen;         /* the role that is asked for among them */
-    int64_t
-        evicted; /* how often the server threw out its rarest statements to make room; 0: never, or unknown */
+    int64_t evicted;        /* how often the server threw out its rarest statements to make room */
     const char *evicted_since, *entries_most; /* where it did: UTC, pg_stat_statements.max */
+    bool counts_nothing;                      /* by the server's settings */
     const struct statement **vanished; /* captured from this source before, and not seen now */
     int n_vanished;
     /* private */

@@ -28,7 +28,8 @@ static bool no_extension(struct engine *e, const char *what, struct err *err)
 }
 
 /* The function behind the view, in whatever schema it was put. */
-static bool find_extension(struct context *c, struct engine *e, const char **out, struct err *err)
+static bool find_extension(struct context *c, struct engine *e, struct capture *to,
+                           const char **out, struct err *err)
 {
     struct db_rows rows;
 
@@ -41,6 +42,8 @@ static bool find_extension(struct context *c, struct engine *e, const char **out
                 e->db->shown);
         return err_hint(err, "ALTER EXTENSION pg_stat_statements UPDATE");
     }
+    const char *counted = db_cell(&rows, 0, 4);
+    to->counts_nothing |= counted && strcmp(counted, "none") == 0;
     *out = db_cell(&rows, 0, 0);
     return true;
 }
@@ -171,7 +174,7 @@ static bool look(struct context *c, struct engine *e, void *ctx, struct err *err
     struct db_rows rows;
     int first = to->n;
 
-    if (!find_extension(c, e, &extension, err) || !ask(c, e, extension, &rows, err) ||
+    if (!find_extension(c, e, to, &extension, err) || !ask(c, e, extension, &rows, err) ||
         (opt_has(c, OPT_CAPTURE_ROLE) && !note_roles(c, e, extension, to, err)) ||
         !note_evicted(c, e, extension, to, err))
         return false;

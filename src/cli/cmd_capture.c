@@ -256,7 +256,10 @@ static void show_text(struct context *c, const struct job *job)
                  "%" PRId64 " times since %s: some that ran may be missing here; raise "
                  "pg_stat_statements.max (then restart the server), or read a log: --from-log FILE",
                  cap->entries_most, cap->evicted, cap->evicted_since);
-    if (cap->seen == 0)
+    if (cap->seen == 0 && cap->counts_nothing)
+        out_warn(&c->out, "nothing was seen: pg_stat_statements.track is none; set it to top, "
+                          "or to all for what functions run, and let the release run again");
+    else if (cap->seen == 0)
         out_warn(&c->out, "nothing was seen: do the filters leave anything over?");
 }
 

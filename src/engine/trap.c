@@ -58,6 +58,11 @@ static bool find_statements(struct work *w, struct counter *c, struct err *err)
                  "ALTER EXTENSION pg_stat_statements UPDATE";
         return true;
     }
+    const char *counted = db_cell(&rows, 0, 4);
+    if (counted && strcmp(counted, "none") == 0) {
+        c->why = "pg_stat_statements counts no statements; set pg_stat_statements.track to top";
+        return true;
+    }
     c->name = db_cell(&rows, 0, 0);
     c->info = arena_printf(w->a, "%s_info", c->name);
     if (!cell_is_true(&rows, 0, 1))

@@ -27,7 +27,8 @@ class MergeGate(unittest.TestCase):
             return f.read()
 
     def test_every_command(self):
-        self.server = pgtest.cluster()
+        self.server = pgtest.Cluster()  # of its own: the page captures what ran there
+        self.addCleanup(self.server.close)
         self.name = "shop_staging_%d" % os.getpid()
         self.folder = tempfile.mkdtemp(prefix="phasegate-merge-gate-")
         self.addCleanup(shutil.rmtree, self.folder, True)

@@ -471,7 +471,7 @@ class Json(Case):
     ALONE = {"check", "man", "completion", "reference", "help", "demo", "flag-server"}  # documents, or no answer of their own
 
     def test_results(self):
-        server = pgtest.Cluster()  # of its own: a shared one may throw out what pg_stat_statements has just seen
+        server = pgtest.Cluster()  # of its own: the shared one counts no statements
         self.addCleanup(server.close)
         lab = test_runbooks.Lab(self, server)
         lab.edit(test_runbooks.PLAN, "{percent: 50, pause: 100ms}", "{percent: 50, pause: 1h}")

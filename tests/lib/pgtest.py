@@ -425,7 +425,7 @@ def cluster():
     if conninfo:
         return SharedCluster(conninfo)
     if _own is None:
-        _own = Cluster(settings={"max_connections": 200})
+        _own = Cluster(settings={"max_connections": 200, "pg_stat_statements.track": "none"})
     return _own
 
 
