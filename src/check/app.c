@@ -405,7 +405,6 @@ static void begin_facts(struct proof *p)
 {
     const struct statement **of = arena_array(p->a, const struct statement *, p->n_queries + 1);
     struct statement_facts **out = arena_array(p->a, struct statement_facts *, p->n_queries + 1);
-
     int n = 0;
 
     for (int i = 0; i < p->n_queries; i++) {

@@ -53,7 +53,7 @@ void cache_put_facts(struct proof *p, struct str *to)
         const struct query *q = &p->queries[i];
         uint64_t key = key_of(q->s);
         struct cache_line *l = cache_line_add(p->cache, key);
-        size_t before = to->len;
+        AUTO(str) facts = {0};
 
         if (l->is_written)
             continue;
@@ -63,12 +63,8 @@ void cache_put_facts(struct proof *p, struct str *to)
             str_add(to, "\n");
             continue;
         }
-        str_addf(to, "%s%s\"" FACTS_START, CACHE_KEY_START, print_hex(p->scratch, key));
-        if (!statement_facts_put(to, &q->facts)) {
-            to->len = before;
-            to->text[before] = '\0';
-            continue;
-        }
-        str_add(to, FACTS_END "\n");
+        if (statement_facts_put(&facts, &q->facts))
+            str_addf(to, "%s%s\"" FACTS_START "%s" FACTS_END "\n", CACHE_KEY_START,
+                     print_hex(p->scratch, key), str_text(&facts));
     }
 }

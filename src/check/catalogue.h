@@ -147,6 +147,11 @@ bool catalogue_read(struct wire *w, struct arena *a, struct catalogue *out,
 bool catalogue_read_once(struct wire *w, struct arena *a, struct catalogue *out,
                          struct err *err) MUST_CHECK;
 const struct cat_relation *cat_by_oid(const struct catalogue *c, unsigned oid); /* NULL: none */
+/* Partitioned ones too; no view, no foreign table. */
+static inline bool cat_is_table(const struct cat_relation *r_or_null)
+{
+    return r_or_null && (r_or_null->kind == 'r' || r_or_null->kind == 'p');
+}
 /* By name; schema NULL: the first schema of path ("app, public") that has it. */
 const struct cat_relation *cat_find(const struct catalogue *c, const char *path, const char *schema,
                                     const char *name);

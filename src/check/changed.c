@@ -205,7 +205,7 @@ static void add_look(struct trial *t, const struct cat_relation *r)
 
 static void look_below(struct trial *t, const struct cat_relation *r, int depth)
 {
-    if (strchr("rp", r->kind) && r->n_columns > 0 && !is_looked_at(t, r->oid))
+    if (cat_is_table(r) && r->n_columns > 0 && !is_looked_at(t, r->oid))
         add_look(t, r);
     for (int i = 0; r->kind == 'v' && depth < 8 && i < r->n_uses; i++) {
         const struct cat_relation *next = cat_by_oid(&t->p->now, r->uses[i]);
@@ -470,7 +470,7 @@ static const struct cat_relation *brings_rows_of(const struct proof *p, int stat
             const struct cat_relation *r = &p->now.relations[k];
             const struct seed *seed = seed_of(p, r->oid);
 
-            if (strchr("rp", r->kind) && text_list_has(&s->relations, r->name) &&
+            if (cat_is_table(r) && text_list_has(&s->relations, r->name) &&
                 attach == (strcmp(r->name, s->table) != 0) && cat_by_oid(&p->baseline, r->oid) &&
                 (!seed || seed->is_found))
                 found = r;

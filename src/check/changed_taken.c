@@ -11,8 +11,7 @@ static const struct cat_relation *of_list(const struct proof *p, const struct te
     for (int i = 0; i < p->now.n_relations; i++) {
         const struct cat_relation *r = &p->now.relations[i];
 
-        if (strchr("rp", r->kind) && text_list_has(names, r->name) &&
-            (!but || strcmp(r->name, but) != 0))
+        if (cat_is_table(r) && text_list_has(names, r->name) && (!but || strcmp(r->name, but) != 0))
             return r;
     }
     return NULL;

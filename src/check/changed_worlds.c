@@ -34,7 +34,7 @@ static bool is_synced(const struct proof *p, const struct cat_relation *r)
 static void add_tables(struct worlds *w, const struct cat_relation *r, int depth)
 {
     const struct proof *p = w->t->p;
-    bool known = !strchr("rp", r->kind);
+    bool known = !cat_is_table(r);
 
     for (int i = 0; i < w->n_tables && !known; i++)
         known = w->tables[i] == r;

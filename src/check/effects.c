@@ -19,12 +19,12 @@ struct values { /* that it sets off in one table */
 
 struct effect {
     const struct app_statement *a;
-    struct wire_result
-        looks[2]; /* as sql_select_rows_written has them: before the statement, and after it */
+    /* As sql_select_rows_written has them: before the statement, and after it. */
+    struct wire_result looks[2];
     struct values *values;
     int n_values;
-    const char
-        *left; /* what its own table holds in the end: the query, and its row before the step */
+    /* What its own table holds in the end: the query, and its row before the step. */
+    const char *left;
     struct wire_result stands;
 };
 
@@ -280,7 +280,7 @@ static bool look_at_own(struct proof *p, struct effect *e, struct err *err)
     struct wire_result looks[2] = {0};
     AUTO(str) sql = {0}, name = {0};
 
-    if (!r || !strchr("rp", r->kind))
+    if (!cat_is_table(r))
         return true;
     str_add(&sql, "SELECT pg_catalog.count(*)");
     for (int i = 0; i < w->columns.n; i++) {
@@ -355,7 +355,7 @@ static const struct cat_relation *called_so(const struct proof *p, const struct 
     const struct cat_relation *still = cat_by_oid(&p->now, r->oid),
                               *now = cat_find(&p->now, NULL, r->schema, r->name);
 
-    return now && strchr("rp", now->kind) ? now : still;
+    return cat_is_table(now) ? now : still;
 }
 
 /* Rows of a partitioned one are counted where they lie. */

@@ -270,7 +270,7 @@ static bool look_at_relation(struct proof *p, int state, const struct cat_relati
 {
     const struct cat_relation *table = written_table(p, r);
 
-    for (int k = 0; table && strchr("rp", table->kind) && k < r->n_columns; k++) {
+    for (int k = 0; cat_is_table(table) && k < r->n_columns; k++) {
         const struct cat_column *c = cat_column(table, r->columns[k].name);
         struct trial t = {.p = p, .state = state, .touched = table};
         struct gain g = {&t, table, c, r == table ? NULL : r, r->columns[k].fallback};

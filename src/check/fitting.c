@@ -188,7 +188,7 @@ static const struct cat_relation *only_one_named(const struct proof *p, const ch
     for (int i = 0; name && i < p->now.n_relations; i++) {
         const struct cat_relation *r = &p->now.relations[i];
 
-        if (!strchr("rp", r->kind) || strcmp(r->name, name) != 0)
+        if (!cat_is_table(r) || strcmp(r->name, name) != 0)
             continue;
         if (found)
             return NULL;

@@ -6,20 +6,16 @@
 #include "sql_embedded.h"
 
 struct swap {
-    const struct cat_relation *left,
-        *now; /* that had the name, and that has it; both as they are */
+    /* That had the name, and that has it; both as they are. */
+    const struct cat_relation *left, *now;
 };
-
-static bool is_table(const struct cat_relation *r)
-{
-    return r && (r->kind == 'r' || r->kind == 'p');
-}
 
 static bool swap_of(const struct proof *p, const struct cat_relation *before, struct swap *out)
 {
     *out = (struct swap) {cat_by_oid(&p->now, before->oid),
                           cat_find(&p->now, NULL, before->schema, before->name)};
-    return is_table(before) && is_table(out->left) && is_table(out->now) && out->left != out->now;
+    return cat_is_table(before) && cat_is_table(out->left) && cat_is_table(out->now) &&
+           out->left != out->now;
 }
 
 static bool view_reads(const struct catalogue *c, const struct cat_relation *r, unsigned table,

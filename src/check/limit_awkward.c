@@ -185,7 +185,7 @@ static void add_others(struct proof *p, const struct app_statement *a, const str
     for (int i = 0; i < p->now.n_relations && room > 0; i++) {
         const struct cat_relation *r = &p->now.relations[i];
 
-        if (!strchr("rp", r->kind) || (r == written && w->verb != VERB_INSERT) ||
+        if (!cat_is_table(r) || (r == written && w->verb != VERB_INSERT) ||
             !text_list_has(&l->said.names, r->name))
             continue;
         for (int k = 0; k < r->n_columns && room > 0; k++) {
@@ -263,7 +263,7 @@ void limits_add_awkward(struct proof *p, const struct app_statement *a, int stat
         const struct cat_relation *r =
             cat_find(&p->now, p->sessions[q->session].search_path, w->schema, w->table);
 
-        if (!r || !strchr("rp", r->kind) || !limits_hold(p, state, r, NULL))
+        if (!cat_is_table(r) || !limits_hold(p, state, r, NULL))
             continue;
         if (w->verb == VERB_UPDATE)
             add_singles(p, a, state, w, r, l);

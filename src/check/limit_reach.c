@@ -87,7 +87,7 @@ bool limits_add_reached(struct proof *p, const struct app_statement *a, int stat
     for (int i = 0; i < p->now.n_relations && looks[1].ok; i++) {
         const struct cat_relation *r = &p->now.relations[i];
 
-        if (!strchr("rp", r->kind) || !limits_restricts(p, t, r) || !is_written(r, looks) ||
+        if (!cat_is_table(r) || !limits_restricts(p, t, r) || !is_written(r, looks) ||
             names_it(p, q, r))
             continue;
         for (int n = 1; n <= d->n_params && n <= q->sets[0].n; n++)

@@ -214,8 +214,8 @@ bool limits_show(struct proof *p, const struct app_statement *a, int state, int 
                                   *r = written ? written_table(p, written) : NULL;
 
         of = r;
-        if (r && strchr("rp", r->kind) && w->verb == VERB_UPDATE &&
-            limits_hold(p, state, written, NULL) && !prelude_of(p, a, r, l, &prelude, err))
+        if (cat_is_table(r) && w->verb == VERB_UPDATE && limits_hold(p, state, written, NULL) &&
+            !prelude_of(p, a, r, l, &prelude, err))
             return false;
     }
     for (int i = first; i < l->n && prelude; i++)
@@ -262,8 +262,7 @@ void limits_add_beside(struct proof *p, const struct app_statement *a, int state
         const struct fact_write *w = &q->facts.writes[i];
         const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
 
-        if (!r || !strchr("rp", r->kind) || w->verb != VERB_UPDATE ||
-            !limits_hold(p, state, r, NULL))
+        if (!cat_is_table(r) || w->verb != VERB_UPDATE || !limits_hold(p, state, r, NULL))
             continue;
         for (int c = 0; c < r->n_columns; c++) {
             const char *values[LIMIT_VALUES], *name = r->columns[c].name;

@@ -11,10 +11,7 @@ static int length_of(const struct cat_column *c)
 }
 
 /* Whatever is written goes in as it is, or is refused: no trigger is there to make another value of it. */
-static bool is_plain(const struct cat_relation *r)
-{
-    return strchr("rp", r->kind) && r->n_triggers == 0;
-}
+static bool is_plain(const struct cat_relation *r) { return cat_is_table(r) && r->n_triggers == 0; }
 
 void loosened_note(struct proof *p, const struct timeline_state *s)
 {

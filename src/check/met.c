@@ -191,7 +191,7 @@ void met_add(struct proof *p, struct query *q)
         const struct cat_relation *r = cat_find(&p->now, path, w->schema, w->table);
         const char *sql;
 
-        for (int n = 0; r && strchr("rp", r->kind) && w->verb != VERB_DELETE && q->n_sets < most &&
+        for (int n = 0; cat_is_table(r) && w->verb != VERB_DELETE && q->n_sets < most &&
                         (sql = trigger_at(p, r, n));
              n++) {
             const char *condition =

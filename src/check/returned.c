@@ -12,7 +12,7 @@ static const struct cat_relation *table_before(const struct proof *p, const stru
                               *is = w ? cat_find(&p->now, path, w->schema, w->table) : NULL;
 
     return was && is && q->facts.verb == VERB_INSERT && w->verb == VERB_INSERT &&
-                   strchr("rp", was->kind) && is->kind == 'v' && is->n_triggers > 0
+                   cat_is_table(was) && is->kind == 'v' && is->n_triggers > 0
                ? was
                : NULL;
 }

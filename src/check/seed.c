@@ -50,8 +50,6 @@ static struct seed *seed_add(struct proof *p, const struct cat_relation *r, cons
     return s;
 }
 
-static bool is_table(const struct cat_relation *r) { return r->kind == 'r' || r->kind == 'p'; }
-
 /* ---- order --------------------------------------------------------------------------------------------- */
 
 struct order {
@@ -75,7 +73,7 @@ static void visit(struct order *o, int i)
             visit(o, (int) (to - o->c->relations));
     }
     o->mark[i] = 2;
-    if (is_table(r))
+    if (cat_is_table(r))
         o->out[o->n++] = r;
 }
 

@@ -330,7 +330,7 @@ static void add_source(struct looker *l, const struct source *s, int *columns)
 static void note_source(const struct looker *l, const struct cat_relation *r, struct source *out,
                         int *n)
 {
-    bool is_known = !r || r == l->k->r || !strchr("rp", r->kind);
+    bool is_known = r == l->k->r || !cat_is_table(r);
 
     for (int i = 0; i < *n; i++)
         is_known |= out[i].r == r;

@@ -160,12 +160,15 @@ bool pg_user_choose(uid_t *uid, gid_t *gid, struct err *err)
 /* In the child: only calls that are safe after fork. */
 static void child_become(const struct pg_local *p, int out_fd)
 {
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     sigset_t none;
     int in_fd = open("/dev/null", O_RDONLY);
 
+    /* None of ours may run here: what it writes, it writes in the parent. */
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+        signal(caught[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
     /* Not in the terminal's group: Ctrl-C is for us, who then stop the server. */
     setsid();
     dup2(in_fd, 0);
@@ -209,6 +212,10 @@ static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined
         open(str_text(&p->log), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     const char *const *env = clean_env(p);
     pid_t parent = getpid();
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     /* Until the child has become the server it shares our memory: a copy of that, made page by page while other threads
      * read the project's files, would cost them more than the server's start. */
     pid_t pid = out_fd < 0 ? -1 : vfork();
@@ -224,6 +231,7 @@ static pid_t spawn(struct pg_local *p, const char *const *argv, bool is_confined
         _exit(127);
     }
     int why = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (out_fd >= 0)
         close(out_fd);
     errno = why;
