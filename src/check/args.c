@@ -147,6 +147,20 @@ static bool is_key(const struct proof *p, const struct cat_relation *r, const st
     return false;
 }
 
+static bool points_at(const struct param *child, const struct param *parent)
+{
+    for (int i = 0; i < child->relation->n_constraints; i++) {
+        const struct cat_constraint *k = &child->relation->constraints[i];
+
+        for (int c = 0; k->type == 'f' && k->other == parent->relation->oid && c < k->n_columns;
+             c++)
+            if (k->columns[c] == child->column->number &&
+                k->other_columns[c] == parent->column->number)
+                return true;
+    }
+    return false;
+}
+
 static const char *parents_value(const struct proof *p, const struct param *m)
 {
     for (int i = 0; i < m->relation->n_constraints; i++) {
@@ -219,6 +233,29 @@ static const char *value_of_type(struct proof *p, unsigned type, int attempt)
     return v ? v : domain_value(p, type, attempt);
 }
 
+/* What a statement before it in its transaction puts into the parent, under the same name: an application hands one value
+ * to both, and a child whose own key that is could be had from no other row of ours. */
+static const char *parent_before(const struct proof *p, const struct query *q, int n,
+                                 const struct param *m)
+{
+    const char *name = q->s->param_names && n <= q->s->n_params ? q->s->param_names[n - 1] : NULL;
+
+    for (int i = 0; name && i < q->n_before; i++) {
+        const struct query *b = q->before[i];
+
+        for (int k = 0; b->runs && b->s->param_names && b->n_sets > 0 && k < b->sets[0].n; k++) {
+            struct param to = {0};
+
+            if (k >= b->s->n_params || strcmp(b->s->param_names[k], name) != 0)
+                continue;
+            find_written(p, b, k + 1, &to);
+            if (to.column && to.by_insert && points_at(m, &to))
+                return b->sets[0].values[k];
+        }
+    }
+    return NULL;
+}
+
 static const char *value_for(struct proof *p, struct query *q, const struct description *d, int n,
                              int attempt)
 {
@@ -229,7 +266,9 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
     if (!c)
         return value_of_type(p, d->params[n - 1], attempt);
     if (m.is_written) {
-        v = parent_given(p, &m, attempt);
+        v = m.by_insert ? parent_before(p, q, n, &m) : NULL;
+        if (!v)
+            v = parent_given(p, &m, attempt);
         if (!v && attempt > 0)
             v = value_from_checks(p->a, m.relation, c, attempt - 1);
         if (v)
