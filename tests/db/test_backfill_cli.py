@@ -1,56 +1,16 @@
-"""backfill PLAN status, run, pause, resume, set, retry; and what throttles a backfill."""
+"""backfill PLAN status, run, pause, resume, set, retry."""
 
 import json
 import os
-import signal
 import time
 import unittest
 
-import pgtest
+import backfill
 import project
-
-BASELINE = """CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text);
-INSERT INTO orders SELECT i, 'R' || i FROM generate_series(1, 20000) i"""
-# However fast the machine: 20 ms for each fifty rows, 8 s for all.
-SLOWLY = BASELINE + """;
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN IF NEW.id % 50 = 0 THEN PERFORM pg_sleep(0.02); END IF; RETURN NEW; END';
-CREATE TRIGGER slow BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION slow()"""
-NAME = "orders-ref"
+from backfill import BASELINE, NAME, SLOWLY, plan_with
 
 
-def plan_with(**fill):
-    fill = dict({"id": "fill", "batch": {"rows": 100, "min": 100, "max": 100}}, **fill)
-    return project.full_plan(phases={"dual_read": project.phase("dual_read", backfill=[fill], rollout=[{"percent": 100}])})
-
-
-class Backfill(project.Case):
-    def begin(self, baseline=BASELINE, **fill):
-        p = self.project(plans=[plan_with(**fill)], baseline=baseline)
-        p.advance(NAME, "1.1.0")
-        return p
-
-    def start(self, p):
-        run = p.start("advance", NAME, "--release", "1.2.0")
-        self.addCleanup(run.close)
-        return run
-
-    def backfill(self, p):
-        return p.json("backfill", NAME)["result"]["backfills"][0]
-
-    def until(self, p, condition, what):
-        last = []
-
-        def holds():
-            found = p.json("backfill", NAME)["result"].get("backfills") or []
-            last[:] = found
-            return found and condition(found[0])
-        try:
-            pgtest.wait_until(holds, 30, 0.1, what)
-        except AssertionError as e:
-            raise AssertionError("%s: %s" % (e, last)) from None
-        return last[0]
-
+class Commands(backfill.Case):
     # ---- metrics -----------------------------------------------------------------------------------------------
 
     def test_metrics_for_prometheus(self):
@@ -257,89 +217,6 @@ class Backfill(project.Case):
         error = p.json("advance", NAME, "--release", "1.2.0", code=5)["error"]
         self.assertEqual(error["sqlstate"], "22P02")
         self.assertIn('["7"]', error["detail"])
-
-    # ---- throttles --------------------------------------------------------------------------------------------------
-
-    def throttled(self, throttle, reason, undo, before=lambda p: None):
-        """Stops with this reason before a row is changed, and goes on when it is undone."""
-        p = self.begin(throttle=throttle)
-        before(p)
-        run = self.start(p)
-        b = self.until(p, lambda b: b["runners"] and b["runners"][0]["level"] == "stop", "the stop")
-        self.assertIn(reason, b["runners"][0]["reason"])
-        self.assertEqual(b["rows_done"], 0)
-        self.assertTrue(run.is_running())
-        undo(p)
-        self.assertEqual(run.wait().rc, 0)
-        self.assertEqual(self.backfill(p)["rows_changed"], 20000)
-        return p
-
-    def test_by_a_query(self):
-        p = self.throttled({"sql": "SELECT count(*) FROM orders_stop"}, "sql", lambda p: p.db.psql("TRUNCATE orders_stop"),
-                           lambda p: p.db.psql("CREATE TABLE orders_stop AS SELECT 1 AS n"))
-        self.assertIn("sql", p.db.value("SELECT max(rest_reason) FROM phasegate.backfill_batch"))
-
-    def test_by_a_query_that_fails(self):
-        self.throttled({"sql": "SELECT count(*) FROM nowhere_at_all"}, "sql can't be read",
-                       lambda p: p.db.psql("CREATE TABLE nowhere_at_all (n int)"))
-
-    def test_by_a_file(self):
-        def make(p):
-            p.put("stop", "")
-        self.throttled({"file": "stop"}, "file", lambda p: os.unlink(p.path("stop")), make)
-
-    def test_by_the_time_of_day(self):
-        """Elsewhere it is later: what lies three to four hours ahead by the server's clock isn't now, in its own zone."""
-        db = pgtest.cluster().create_database()
-        self.addCleanup(db.drop)
-        ahead = [db.value("SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Tokyo' + interval '%d h', 'HH24:MI')" % n)
-                 for n in (3, 4)]
-        self.throttled({"window": "%s-%s Asia/Tokyo" % tuple(ahead)}, "window: outside of the plan's hours",
-                       lambda p: p.ok("backfill", NAME, "set", "window=00:00-24:00"))
-
-    def test_by_the_time_of_day_in_no_zone(self):
-        self.throttled({"window": "00:00-24:00 Nowhere/Atoll"}, 'time zone "Nowhere/Atoll" not recognized',
-                       lambda p: p.ok("backfill", NAME, "set", "window=off"))
-
-    def test_by_what_is_left_on_the_disk(self):
-        self.throttled({"disk_free": "1024TiB"}, "limit 1048576.0 GiB: are left on the disk of the data",
-                       lambda p: p.ok("backfill", NAME, "set", "disk_free=64KiB"))
-
-    def test_a_disk_that_isn_t_full(self):
-        p = self.begin(throttle={"wal_disk": "100%", "disk_free": "64KiB"})
-        r = self.start(p).wait()
-        self.assertEqual(r.rc, 0, r)
-
-    def test_by_a_setting_while_it_runs(self):
-        p = self.begin(SLOWLY, batch={"rows": 50, "min": 50, "max": 50})
-        run = self.start(p)
-        self.until(p, lambda b: b["rows_done"] > 0, "the first batch")
-        p.put("stop", "")
-        p.ok("backfill", NAME, "set", "file=stop")
-        self.until(p, lambda b: b["runners"] and b["runners"][0]["signal"] == "file", "the stop")
-        run.signal(signal.SIGINT)  # who waits can be told to stop
-        self.assertEqual(run.wait().rc, 130)
-        p.ok("backfill", NAME, "set", "file=")
-        p.advance(NAME, "1.2.0")
-
-    def test_whom_a_batch_blocks_isn_t_kept_waiting(self):
-        """A batch that somebody waits for is cancelled, and the next ones are smaller."""
-        slow = "CREATE FUNCTION slow(text) RETURNS text LANGUAGE sql AS 'SELECT $1 FROM pg_sleep(0.01)'"
-        p = self.project(plans=[project.plan(NAME, phases={"dual_read": project.phase("dual_read", backfill=[
-            {"id": "fill", "table": "orders", "set": {"fresh": "slow(legacy_ref)"}, "where": "fresh IS NULL",
-             "batch": {"rows": 200, "min": 1, "max": 200, "target": "10s"}}])})],
-            baseline="CREATE TABLE orders (id bigint PRIMARY KEY, legacy_ref text, fresh text);"
-                     "INSERT INTO orders SELECT i, 'R' || i FROM generate_series(1, 400) i;" + slow)
-        run = self.start(p)
-        waits = []
-        for _ in range(8):
-            time.sleep(0.4)
-            began = time.monotonic()
-            p.db.psql("UPDATE orders SET legacy_ref = legacy_ref || 'x' WHERE id IN (1, 100, 200, 300, 400)")
-            waits.append(time.monotonic() - began)
-        self.assertEqual(run.wait().rc, 0)
-        self.assertEqual(p.db.value("SELECT count(*) FROM orders WHERE fresh IS NULL"), "0")
-        self.assertLess(max(waits), 1.5)  # a batch takes two seconds
 
 
 if __name__ == "__main__":
