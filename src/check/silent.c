@@ -118,14 +118,14 @@ static bool acts_alike(const struct cat_constraint *a, const struct cat_constrai
 
 /* Of the same columns as one that kept what they point at from going. */
 static const struct cat_constraint *took_over(const struct cat_relation *now,
-                                              const struct cat_constraint *was)
+                                              const struct cat_constraint *was, unsigned other)
 {
     const struct cat_constraint *found = NULL;
 
     for (int i = 0; i < now->n_constraints; i++) {
         const struct cat_constraint *k = &now->constraints[i];
 
-        if (k->type != 'f' || k->other != was->other || k->n_columns != was->n_columns ||
+        if (k->type != 'f' || k->other != other || k->n_columns != was->n_columns ||
             memcmp(k->columns, was->columns, sizeof *k->columns * (size_t) k->n_columns) != 0)
             continue;
         if (!acts(k)) /* it keeps them still */
@@ -136,13 +136,14 @@ static const struct cat_constraint *took_over(const struct cat_relation *now,
 }
 
 static const struct cat_constraint *foreign_key_like(const struct cat_relation *r,
-                                                     const struct cat_constraint *like)
+                                                     const struct cat_constraint *like,
+                                                     unsigned other)
 {
     const struct cat_constraint *found = NULL;
 
     for (int i = 0; i < r->n_constraints; i++) {
         const struct cat_constraint *k = &r->constraints[i];
-        if (k->type == 'f' && k->other == like->other && (!found || acts_alike(k, like)))
+        if (k->type == 'f' && k->other == other && (!found || acts_alike(k, like)))
             found = k;
     }
     return found;
@@ -151,18 +152,20 @@ static const struct cat_constraint *foreign_key_like(const struct cat_relation *
 /* Rows that a foreign key took along, or let go, stay as they are. With another key in its place it's for the run. */
 static void look_at_actions(struct look *l, const struct fact_write *f)
 {
-    const struct cat_relation *r = cat_find(&l->p->now, l->path, f->schema, f->table);
+    const struct cat_relation *r = cat_find(&l->p->now, l->path, f->schema, f->table),
+                              *old = cat_find(&l->p->before, l->path, f->schema, f->table);
 
-    for (int i = 0; r && f->verb == VERB_DELETE && i < l->p->before.n_relations; i++) {
+    for (int i = 0; r && old && f->verb == VERB_DELETE && i < l->p->before.n_relations; i++) {
         const struct cat_relation *b = &l->p->before.relations[i],
                                   *n = cat_by_oid(&l->p->now, b->oid);
 
         for (int k = 0; n && k < b->n_constraints; k++) {
             const struct cat_constraint *was = &b->constraints[k];
-            bool acted = was->other == r->oid && acts(was);
-            const struct cat_constraint *next =
-                was->type == 'f' && was->other == r->oid && !acted ? took_over(n, was) : NULL;
-            const struct cat_constraint *is = acted ? foreign_key_like(n, was) : NULL;
+            bool acted = was->other == old->oid && acts(was);
+            const struct cat_constraint *next = was->type == 'f' && was->other == old->oid && !acted
+                                                    ? took_over(n, was, r->oid)
+                                                    : NULL;
+            const struct cat_constraint *is = acted ? foreign_key_like(n, was, r->oid) : NULL;
 
             if (next)
                 add(l, "old-path-trigger-effect",
@@ -183,8 +186,12 @@ static void look_at_actions(struct look *l, const struct fact_write *f)
             if (acted && !is)
                 add(l, "old-path-trigger-effect",
                     arena_printf(l->p->a,
-                                 "foreign key \"%s\" is gone: rows of \"%s\" are left behind that "
-                                 "point at what it deletes",
+                                 r == cat_by_oid(&l->p->now, old->oid)
+                                     ? "foreign key \"%s\" is gone: rows of \"%s\" are left "
+                                       "behind that point at what it deletes"
+                                     : "foreign key \"%s\" points at the table that had the name "
+                                       "before: rows of \"%s\" are left behind that point at what "
+                                       "it deletes",
                                  b->constraints[k].name, n->name),
                     "delete them in the statement itself, in a release before this one");
         }
