@@ -248,8 +248,8 @@ static bool note_held(struct preflighting *f, struct touched *t, struct err *err
 /* ---- the server ---------------------------------------------------------------------------------------------- */
 
 /* One row: outcome, value, limit, help. The words of the outcome are those of preflight_outcome_word. */
-static bool ask_check(struct preflighting *f, const char *id, const char *about, const char *sql,
-                      const struct db_params *params, struct pos at, struct err *err)
+bool preflight_ask(struct preflighting *f, const char *id, const char *about, const char *sql,
+                   const struct db_params *params, struct pos at, struct err *err)
 {
     struct preflight_check *c = preflight_add(f, id, about, sql);
     struct db_rows rows = {0};
@@ -314,7 +314,8 @@ static bool ask_server(struct preflighting *f, struct err *err)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!ask_check(f, rows[i].id, NULL, rows[i].sql, &rows[i].params, (struct pos) {0}, err))
+        if (!preflight_ask(f, rows[i].id, NULL, rows[i].sql, &rows[i].params, (struct pos) {0},
+                           err))
             return false;
     return true;
 }
@@ -399,14 +400,14 @@ static bool ask_tables(struct preflighting *f, struct err *err)
 
         if (!t->oid || is_asked_before(f, i))
             continue;
-        if (!ask_check(f, "rights", t->name, sql_preflight_rights, &rights, t->at, err) ||
-            !ask_check(f, "locks", t->name, sql_preflight_locks, &held, t->at, err) ||
-            !ask_check(f, "wraparound", t->name, sql_preflight_vacuum, &oid, t->at, err) ||
-            !ask_check(f, "broken", t->name, sql_preflight_broken, &oid, t->at, err) ||
-            (t->defines && !ask_check(f, "publications", t->name, sql_preflight_publications, &oid,
-                                      t->at, err)) ||
+        if (!preflight_ask(f, "rights", t->name, sql_preflight_rights, &rights, t->at, err) ||
+            !preflight_ask(f, "locks", t->name, sql_preflight_locks, &held, t->at, err) ||
+            !preflight_ask(f, "wraparound", t->name, sql_preflight_vacuum, &oid, t->at, err) ||
+            !preflight_ask(f, "broken", t->name, sql_preflight_broken, &oid, t->at, err) ||
+            (t->defines && !preflight_ask(f, "publications", t->name, sql_preflight_publications,
+                                          &oid, t->at, err)) ||
             (t->fills &&
-             !ask_check(f, "triggers", t->name, sql_preflight_triggers, &oid, t->at, err)))
+             !preflight_ask(f, "triggers", t->name, sql_preflight_triggers, &oid, t->at, err)))
             return false;
     }
     return true;
@@ -479,7 +480,7 @@ bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool i
         if (!find_table(&f, &f.tables[i], err) && !note_held(&f, &f.tables[i], err))
             return false;
     return ask_server(&f, err) && ask_backup(&f, err) && ask_room(&f, err) && ask_tables(&f, err) &&
-           preflight_data(&f, err);
+           preflight_gone(&f, err) && preflight_data(&f, err);
 }
 
 bool preflight_look(struct work *w, enum phase phase, bool is_purge, struct fact *f,

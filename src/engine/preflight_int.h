@@ -36,6 +36,9 @@ struct preflight_check *preflight_add(struct preflighting *f, const char *id, co
 void preflight_settle(struct preflighting *f, struct preflight_check *c,
                       enum preflight_outcome outcome, const char *value, const char *limit,
                       const char *help);
+/* A query that answers with outcome, value, limit and what to do; at: the statement that it is about. */
+bool preflight_ask(struct preflighting *f, const char *id, const char *about, const char *sql,
+                   const struct db_params *params, struct pos at, struct err *err);
 /* What the query met instead of an answer: not measured, a warning. False: the session is lost, err stays. */
 bool preflight_unknown(struct preflighting *f, struct preflight_check *c, struct err *err);
 /* NULL: the phase doesn't touch it. */
@@ -51,6 +54,9 @@ const char *preflight_expectation(struct arena *a, const struct cond *c);
 
 /* preflight_data.c: data_checks of the plan, and what its statements ask of rows. */
 bool preflight_data(struct preflighting *f, struct err *err);
+
+/* preflight_gone.c: what contract takes away: functions that name it, and the place where it is saved. */
+bool preflight_gone(struct preflighting *f, struct err *err);
 
 /* preflight_estimate.c: what the phase will take. */
 bool preflight_estimates(struct preflighting *f, struct err *err);

@@ -1,4 +1,4 @@
-/* What snapshot.c, snapshot_store.c, snapshot_what.c and snapshot_back.c share. */
+/* What snapshot.c, snapshot_store.c, snapshot_what.c, snapshot_back.c and preflight_gone.c share. */
 #ifndef PHASEGATE_ENGINE_SNAPSHOT_H
 #define PHASEGATE_ENGINE_SNAPSHOT_H
 

@@ -1,5 +1,7 @@
 """preflight: what in the live database stands against the next phase, with value, limit and keys. Looks only."""
 
+import os
+import shutil
 import unittest
 
 import pgtest
@@ -7,8 +9,9 @@ import project
 from project import column_plan, phase, plan, step
 
 
-def steps(*sql, name="expand", **more):
-    return plan("orders-ref", phases={name: phase(name, steps=[step("s%d" % i, s) for i, s in enumerate(sql)])}, **more)
+def steps(*sql, name="expand", hold=None, **more):
+    parts = {"hold": hold} if hold else {}
+    return plan("orders-ref", phases={name: phase(name, steps=[step("s%d" % i, s) for i, s in enumerate(sql)], **parts)}, **more)
 
 
 class Preflight(project.Case):
@@ -258,6 +261,40 @@ class Preflight(project.Case):
                   "CREATE TABLE orders (id bigint, legacy_ref text) PARTITION BY RANGE (id);"
                   "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (9); CREATE PUBLICATION part FOR TABLE orders_1")
         self.assertEqual(published()["value"], "published by part")
+
+    def test_functions_whose_text_names_what_goes(self):
+        p = self.project(plans=[steps("DROP FUNCTION going(int)", "ALTER TABLE orders DROP COLUMN legacy_ref", "DROP TABLE old_orders", name="contract")])
+        p.db.psql("""CREATE TABLE old_orders (id int); CREATE TABLE other (legacy_ref text);
+            CREATE FUNCTION going(int) RETURNS text LANGUAGE sql AS 'SELECT legacy_ref FROM orders WHERE id = $1';
+            CREATE FUNCTION unlike() RETURNS text LANGUAGE sql AS 'SELECT max(legacy_ref) FROM other'""")
+
+        def named():
+            checks = self.checks(p, "contract")[0]
+            return {about: (checks[("functions", about)]["outcome"], checks[("functions", about)]["value"])
+                    for about in ("orders.legacy_ref", "old_orders")}
+        self.assertEqual(named(), {"orders.legacy_ref": ("pass", "none names it"), "old_orders": ("pass", "none names it")})
+        p.db.psql("""CREATE FUNCTION report(int, text) RETURNS text LANGUAGE sql AS 'SELECT LEGACY_REF FROM public.Orders WHERE id = $1';
+            CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.legacy_ref := NULL; RETURN NEW; END';
+            CREATE FUNCTION history() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM old_orders';
+            CREATE TRIGGER note BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION note()""")
+        self.assertEqual(named(), {"orders.legacy_ref": ("warn", "named by public.note(), public.report(integer,text)"),
+                                   "old_orders": ("warn", "named by public.history()")})
+
+    def test_whether_what_goes_can_be_saved(self):
+        p = self.project(plans=[steps("ALTER TABLE orders DROP COLUMN legacy_ref", name="contract", hold="0s")])
+        place = p.path("snapshots")
+        good = self.checks(p, "contract")[0][("snapshots", None)]
+        self.assertEqual((good["outcome"], good["value"]), ("pass", place + " can be written to"))
+        self.assertEqual([f for f in os.listdir(place) if f.startswith("preflight")], [])
+        shutil.rmtree(place)
+        p.put("snapshots", "")  # a file
+        bad = self.checks(p, "contract")[0][("snapshots", None)]
+        self.assertEqual(bad["outcome"], "warn")
+        self.assertIn(place, bad["value"])
+        p.advance("orders-ref", "1.5.0")
+        self.assertEqual(self.checks(p, "purge", rc=1)[0][("snapshots", None)]["outcome"], "no-go")
+        os.unlink(place)
+        self.assertEqual(self.checks(p, "purge")[0][("snapshots", None)]["outcome"], "pass")
 
     def test_what_it_will_take(self):
         """Ranges in which the thing itself then lies, with where they come from."""

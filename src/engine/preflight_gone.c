@@ -1,0 +1,85 @@
+/* What is to be gone: who names it where the server doesn't see it, and whether what is saved of it can be. */
+#include "preflight_int.h"
+
+#include "snapshot.h"
+#include "sql_embedded.h"
+
+#include <string.h>
+
+/* "{f,\"G\"}": those that the phase drops before this step. An array of SQL, with what SQL has quoted in it. */
+static const char *functions_gone(struct preflighting *f, const struct step_list *steps, int before)
+{
+    AUTO(str) out = {0};
+
+    str_add(&out, "{");
+    for (int i = 0; i <= before; i++)
+        for (int k = 0; k < steps->items[i].n_stmts; k++) {
+            const struct sql_stmt *s = &steps->items[i].stmts[k];
+
+            if (s->drop != DROP_FUNCTION || !s->object)
+                continue;
+            str_add(&out, out.len > 1 ? ",\"" : "\"");
+            for (const char *c = s->object; *c && *c != '('; c++)
+                str_addf(&out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+            str_add(&out, "\"");
+        }
+    str_add(&out, "}");
+    return arena_strdup(f->a, str_text(&out));
+}
+
+static bool ask_functions(struct preflighting *f, struct err *err)
+{
+    const struct step_list *steps = &f->p->phases[f->phase].steps;
+
+    for (int i = 0; i < steps->n; i++)
+        for (int k = 0; k < steps->items[i].n_stmts; k++) {
+            const struct sql_stmt *s = &steps->items[i].stmts[k];
+            bool is_column = s->drop == DROP_COLUMN;
+            const struct touched *t =
+                is_column || s->drop == DROP_TABLE ? preflight_table(f, s->schema, s->table) : NULL;
+
+            if (!t || !t->oid)
+                continue;
+            const struct db_params params =
+                DB_PARAMS(t->oid, is_column ? s->object : NULL, functions_gone(f, steps, i));
+            const char *about =
+                is_column ? arena_printf(f->a, "%s.%s", t->name, s->object) : t->name;
+            if (!preflight_ask(f, "functions", about, sql_preflight_functions, &params, s->at, err))
+                return false;
+        }
+    return true;
+}
+
+/* The one thing that preflight writes: whether something can be written isn't known before. */
+static bool ask_snapshots(struct preflighting *f, struct err *err)
+{
+    const struct store *store;
+    AUTO(err) ignored = {0};
+
+    if (!f->e->env->snapshots_to.s || f->e->policy.snapshot == SNAPSHOT_OFF)
+        return true;
+    struct preflight_check *c = preflight_add(f, "snapshots", NULL, NULL);
+    const char *name = arena_printf(f->a, "preflight-%s", f->e->run_id);
+    if (snapshot_store_needed(f->e, f->a, &store, err) && store_make(store, name, err)) {
+        (void) !store_remove(store, name, &ignored); /* who may not delete leaves it there */
+        preflight_settle(f, c, PREFLIGHT_PASS,
+                         arena_printf(f->a, "%s can be written to", store->location),
+                         "a place that can be written to", NULL);
+        return true;
+    }
+    if (err_is(err, ERR_INTERRUPTED))
+        return false;
+    preflight_settle(f, c, f->out->is_purge ? PREFLIGHT_NO_GO : PREFLIGHT_WARN,
+                     arena_strdup(f->a, str_text(&err->message)), "a place that can be written to",
+                     err->hint.len ? arena_strdup(f->a, str_text(&err->hint))
+                                   : "mend it before: what can't be saved isn't destroyed");
+    err_clear(err);
+    return true;
+}
+
+bool preflight_gone(struct preflighting *f, struct err *err)
+{
+    if (f->phase != PHASE_CONTRACT)
+        return true;
+    return (f->out->is_purge || ask_functions(f, err)) && ask_snapshots(f, err);
+}
