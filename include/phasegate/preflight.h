@@ -44,8 +44,9 @@ struct preflight {
     struct preflight_estimate total; /* its unknown: there is more that can't be told */
 };
 
-/* phase NONE and not is_purge: what comes next. Errors are of the session; what a check's own query meets is its outcome. */
-bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge,
+/* phase NONE and not is_purge: what comes next. tries: a probe is written where snapshots go; else it only looks. Errors are
+ * of the session; what a check's own query meets is its outcome. */
+bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge, bool tries,
                       struct arena *a, struct preflight *out, struct err *err) MUST_CHECK;
 
 /* ---- what the plan's data checks say is to be mended (fix:) --------------------------------------------------- */

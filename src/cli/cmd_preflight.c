@@ -209,7 +209,7 @@ bool cmd_preflight(struct context *c, struct err *err)
 
     if (!phase_of(arg(c, 1), &phase, &is_purge, err) || !context_engine(c, p, &e, err) ||
         !fix(c, e, p, phase, &fixes, err) ||
-        !engine_preflight(e, p, phase, is_purge, &c->arena, &found, err))
+        !engine_preflight(e, p, phase, is_purge, true, &c->arena, &found, err))
         return false;
     const char *shown = found.is_purge ? purge_word : phase_word(found.phase);
     for (int i = 0; i < found.n; i++)

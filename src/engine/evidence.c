@@ -530,7 +530,7 @@ static bool add_preflight(struct gathering *g, struct err *err)
     struct json_out j;
     AUTO(str) text = {0};
 
-    if (!engine_preflight(g->w.e, g->w.p, PHASE_NONE, false, g->w.a, &found, err))
+    if (!engine_preflight(g->w.e, g->w.p, PHASE_NONE, false, false, g->w.a, &found, err))
         return false;
     json_begin(&j, &text, true);
     json_object_begin(&j, NULL);

@@ -461,39 +461,45 @@ static bool ask_room(struct preflighting *f, struct err *err)
     return true;
 }
 
-bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge,
+static bool look(struct preflighting *f, enum phase phase, bool is_purge, struct err *err)
+{
+    if (!f->e->facts(f->e->set, f->p, err) || !find_phase(f, phase, is_purge, err))
+        return false;
+    if (f->phase == PHASE_NONE)
+        return true;
+    f->out->phase = f->phase;
+    if (!f->out->is_purge)
+        touch_all(f);
+    else if (f->e->has_ledger && !touch_purged(f, err))
+        return false;
+    for (int i = 0; i < f->n_tables; i++)
+        if (!find_table(f, &f->tables[i], err) && !note_held(f, &f->tables[i], err))
+            return false;
+    return ask_server(f, err) && ask_backup(f, err) && ask_room(f, err) && ask_tables(f, err) &&
+           preflight_gone(f, err) && preflight_data(f, err);
+}
+
+bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge, bool tries,
                       struct arena *a, struct preflight *out, struct err *err)
 {
-    struct preflighting f = {.e = e, .p = p, .a = a, .out = out};
+    struct preflighting f = {.e = e, .p = p, .a = a, .out = out, .tries = tries};
 
     *out = (struct preflight) {0};
-    if (!e->facts(e->set, p, err) || !find_phase(&f, phase, is_purge, err))
-        return false;
-    if (f.phase == PHASE_NONE)
-        return true;
-    out->phase = f.phase;
-    if (!out->is_purge)
-        touch_all(&f);
-    else if (e->has_ledger && !touch_purged(&f, err))
-        return false;
-    for (int i = 0; i < f.n_tables; i++)
-        if (!find_table(&f, &f.tables[i], err) && !note_held(&f, &f.tables[i], err))
-            return false;
-    return ask_server(&f, err) && ask_backup(&f, err) && ask_room(&f, err) && ask_tables(&f, err) &&
-           preflight_gone(&f, err) && preflight_data(&f, err);
+    return look(&f, phase, is_purge, err);
 }
 
 bool preflight_look(struct work *w, enum phase phase, bool is_purge, struct fact *f,
                     struct err *err)
 {
-    struct preflight found;
+    struct preflight found = {0};
+    struct preflighting looking = {.e = w->e, .p = w->p, .a = w->a, .out = &found};
     AUTO(str) what = {0};
 
     fact_yes(f);
     /* What plans before it are to make isn't there yet. */
     if (w->o->glance || w->o->n_before > 0 || w->e->policy.preflight == PREFLIGHT_OFF)
         return true;
-    if (!engine_preflight(w->e, w->p, phase, is_purge, w->a, &found, err))
+    if (!look(&looking, phase, is_purge, err))
         return false;
     for (int i = 0; i < found.n; i++) {
         const struct preflight_check *c = &found.items[i];

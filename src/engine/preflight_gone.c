@@ -56,7 +56,7 @@ static bool ask_snapshots(struct preflighting *f, struct err *err)
     const struct store *store;
     AUTO(err) ignored = {0};
 
-    if (!f->e->env->snapshots_to.s || f->e->policy.snapshot == SNAPSHOT_OFF)
+    if (!f->tries || !f->e->env->snapshots_to.s || f->e->policy.snapshot == SNAPSHOT_OFF)
         return true;
     struct preflight_check *c = preflight_add(f, "snapshots", NULL, NULL);
     const char *name = arena_printf(f->a, "preflight-%s", f->e->run_id);

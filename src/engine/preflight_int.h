@@ -28,6 +28,7 @@ struct preflighting {
     int cap;
     struct touched *tables;
     int n_tables;
+    bool tries;    /* whether snapshots can be written: by a probe */
     bool of_purge; /* what is asked about comes with the purge only: there is time to mend it */
 };
 
