@@ -198,8 +198,8 @@ void account_unrun(struct proof *p)
         bool cancels = cancels_itself(q->run[first]);
         bool too_long = account_is_too_much(q->run[first]) || cancels;
         bool by_ours = strcmp(q->run[first]->sqlstate, "23505") == 0;
-        if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given)
-            continue;
+        if (q->facts.n_writes == 0 && !too_long && !q->sets[0].is_given && !query_runs_code(p, q))
+            continue; /* its columns and rights were asked for without running it */
         bool given = q->sets[0].is_given && !too_long;
         struct finding *f = finding_of_statement(
             p, a, &p->t.worlds[a->first_world], given ? "failing-at-baseline" : "cell-untested",

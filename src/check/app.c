@@ -292,29 +292,38 @@ static bool load_one(struct arena *a, const char *root, const struct release *r,
     return statements_load_release(a, root, r, &out->statements, problems, err);
 }
 
+static uint64_t list_print(uint64_t h, const struct text_list *l)
+{
+    for (int i = 0; i < l->n; i++)
+        h = print_text(h, l->items[i].s);
+    return print_text(h, NULL);
+}
+
 static uint64_t statement_print(uint64_t h, const struct statement *s)
 {
     h = print_text(print_text(print_text(h, s->name), s->dollar_sql), s->tx);
     h = print_text(print_text(print_text(h, s->role), s->differs), s->result);
     for (int i = 0; i < s->knows.n; i++)
         h = print_text(print_text(h, s->knows.items[i].key.s), s->knows.items[i].value.s);
-    for (int i = 0; i < s->allow.n; i++)
-        h = print_text(h, s->allow.items[i].s);
+    h = list_print(print_text(h, NULL), &s->allow);
     for (int i = 0; i < s->n_when; i++)
         h = print_text(h, s->when[i].flag) + s->when[i].on;
-    for (int i = 0; i < s->types.n; i++)
-        h = print_text(h, s->types.items[i].s);
-    for (int i = 0; i < s->n_args; i++)
+    h = list_print(print_text(h, NULL), &s->types);
+    for (int i = 0; i < s->n_args; i++) {
         for (int k = 0; k < s->args[i].n; k++)
             h = print_text(h, s->args[i].items[k].sql);
-    return h;
+        h = print_text(h, NULL);
+    }
+    return print_text(h, NULL);
 }
 
 /* Behind those before it: which release is live beside which hangs on their order. */
-static uint64_t release_print(uint64_t before, const struct release *r, const struct statements *s)
+static uint64_t release_print(uint64_t before, const struct release *r, bool is_consumer,
+                              const struct statements *s)
 {
     uint64_t h = print_text(print_text(before, r->version.s), r->session_role.s);
 
+    h = print_text(h, is_consumer ? "consumer" : "release");
     h = print_text(print_text(h, r->driver.s), r->driver_protocol.s) + r->driver_prepared;
     h = print_text(print_text(h, r->session_search_path.s), r->session_timezone.s);
     for (int i = 0; i < s->n; i++)
@@ -322,15 +331,16 @@ static uint64_t release_print(uint64_t before, const struct release *r, const st
     return h;
 }
 
-static bool add_print(const struct project *p, const struct release *r, struct arena *a,
-                      uint64_t *print, struct problem_list *problems, struct err *err)
+static bool add_print(const struct project *p, const struct release *r, bool is_consumer,
+                      struct arena *a, uint64_t *print, struct problem_list *problems,
+                      struct err *err)
 {
     struct loaded l = {0};
 
     if (!load_one(a, p->root, r, &l, problems, err))
         return false;
     if (!l.none)
-        *print = release_print(*print, r, &l.statements);
+        *print = release_print(*print, r, is_consumer, &l.statements);
     return true;
 }
 
@@ -340,10 +350,10 @@ bool check_statements_print(const struct project *p, struct arena *a, const char
     uint64_t print = PRINT_START;
 
     for (int i = 0; i < p->n_releases; i++)
-        if (!add_print(p, &p->releases[i], a, &print, problems, err))
+        if (!add_print(p, &p->releases[i], false, a, &print, problems, err))
             return false;
     for (int i = 0; i < p->n_consumers; i++)
-        if (!add_print(p, &p->consumers[i], a, &print, problems, err))
+        if (!add_print(p, &p->consumers[i], true, a, &print, problems, err))
             return false;
     *out = arena_printf(a, "%016llx", (unsigned long long) print);
     return true;
@@ -382,7 +392,8 @@ static bool load_releases(struct proof *p, struct loaded *all, struct problem_li
         if (!load_one(p->a, p->set->project.root, r->listed, &all[i], problems, err))
             return false;
         if (!all[i].none)
-            p->statements_print = release_print(p->statements_print, r->listed, &all[i].statements);
+            p->statements_print =
+                release_print(p->statements_print, r->listed, r->is_consumer, &all[i].statements);
         if (!r->is_consumer && all[i].statements.n > 0)
             newest = i;
     }

@@ -128,7 +128,7 @@ static inline bool cat_is_in_way(const struct cat_constraint *k, const struct ca
 
 static inline bool cat_is_phasegates(const char *schema)
 {
-    return strncmp(schema, "phasegate", strlen("phasegate")) == 0;
+    return strcmp(schema, "phasegate") == 0 || strcmp(schema, "phasegate_hold") == 0;
 }
 /* The day in the name of what a contract has hidden differs from the shadow's, "_drop_20260101_": without it. */
 void cat_add_undated(struct str *to, const char *text);

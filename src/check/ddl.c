@@ -40,6 +40,15 @@ struct watch {
 
 /* DEBUG1 texts: `rewriting table "t"`, `verifying table "t"`, `building index "i" on table "t" serially`,
  * `validating foreign key constraint "f"`. */
+/* "x" after a word, up to the last quotation mark: the server doesn't double one that is in the name. */
+static const char *last_quoted(struct arena *a, const char *notice, const char *before)
+{
+    const char *at = strstr(notice, before), *end = strrchr(notice, '"');
+
+    at = at ? strchr(at, '"') : NULL;
+    return at && end > at ? arena_strndup(a, at + 1, (size_t) (end - at - 1)) : NULL;
+}
+
 static enum work_kind work_of(const char *notice, const char **table, struct arena *a)
 {
     static const struct {
@@ -55,7 +64,7 @@ static enum work_kind work_of(const char *notice, const char **table, struct are
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strstr(notice, texts[i].text)) {
-            *table = quoted_name(a, notice, texts[i].before);
+            *table = last_quoted(a, notice, texts[i].before);
             return texts[i].kind;
         }
     return WORK_NOTHING;

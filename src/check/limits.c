@@ -212,6 +212,9 @@ static const char *way_of_else(bool by_policy, bool is_dropped)
 static enum severity report_else(struct proof *p, const struct limit_try *t, int state,
                                  const struct wire_result *r, bool is_dropped, bool by_policy)
 {
+    const struct timeline_world *w = world_met(p, t->a, state);
+    if (!w)
+        return SEVERITY_NOTE; /* it meets the step in no world */
     const char *what =
         r->affected != t->affected
             ? arena_printf(p->a, "it writes %lld row%s before this step and %lld after it%s",
@@ -219,8 +222,7 @@ static enum severity report_else(struct proof *p, const struct limit_try *t, int
                            is_dropped ? ", and nothing says so" : "")
             : "it leaves other rows behind after this step than before it";
     struct finding *f = finding_of_state(
-        p, t->a, world_met(p, t->a, state), state,
-        by_policy ? "row-visibility-changed" : "old-path-trigger-effect",
+        p, t->a, w, state, by_policy ? "row-visibility-changed" : "old-path-trigger-effect",
         arena_printf(p->a, "%s %s", with_words(p, t), what), way_of_else(by_policy, is_dropped));
 
     f->severity = is_dropped ? SEVERITY_ERROR : SEVERITY_WARNING;

@@ -18,7 +18,7 @@ static uint64_t routines(const struct catalogue *c)
     uint64_t h = PRINT_START;
 
     for (int i = 0; i < c->n_functions; i++)
-        if (strncmp(c->functions[i].schema, "phasegate", strlen("phasegate")) != 0)
+        if (!cat_is_phasegates(c->functions[i].schema))
             h = h * 31 + c->functions[i].fingerprint;
     return h;
 }

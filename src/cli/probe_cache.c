@@ -26,6 +26,14 @@ static void add_day(struct context *c, struct str *to)
     str_addf(to, " day %lld", (long long) (clock_wall_ms(c->clock) / INT64_C(86400000)));
 }
 
+/* The server's, of ours. */
+static void add_zone(struct context *c, struct str *to)
+{
+    const char *zone = c->host->ops->env(c->host, "TZ");
+
+    str_addf(to, " zone %s", zone ? zone : "");
+}
+
 static bool add_baseline(struct context *c, struct str *to)
 {
     const struct project *p = &c->set.project;
@@ -86,6 +94,7 @@ void probe_cache_read(struct context *c, struct probe_cache *k)
     k->path = path_of(c);
     add_day(c, &salt);
     str_addf(&salt, " superuser %d", opt_has(c, OPT_SHADOW_SUPERUSER));
+    add_zone(c, &salt);
     if (!k->path || !add_program(&salt) || !add_baseline(c, &salt))
         return;
     k->text.ceiling = CACHE_MAX + 1;

@@ -366,6 +366,33 @@ static bool refuse_flag(struct err *err, const struct beginning *t, const char *
     return err_reason(err, "flag_drift");
 }
 
+/* What was proved elsewhere knows neither who is live nor which flags are up: it counts on the order of the plans. */
+static bool is_as_planned(struct proving *k, const struct beginning *t, const struct actual *now,
+                          struct err *err)
+{
+    struct arena *a = &k->c->arena;
+    const struct project *p = &k->c->set.project;
+    static const char hint[] = "leave out --proof: then the transition is proved as things are";
+
+    for (int i = 0; i < now->n_up; i++)
+        return refuse(err, t,
+                      arena_printf(a,
+                                   "flag \"%s\" is up before its rollout, and the proof in %s "
+                                   "counts on its being off",
+                                   now->up[i], k->file),
+                      hint);
+    for (int i = 0; i < now->n_live; i++)
+        if (project_release_index(p, now->live[i]) > project_release_index(p, t->release))
+            return refuse(
+                err, t,
+                arena_printf(a,
+                             "release %s is live, which is newer than %s, and the proof in "
+                             "%s counts on its not being there yet",
+                             now->live[i], t->release, k->file),
+                hint);
+    return true;
+}
+
 static bool on_shadow(struct proving *k, struct engine *e, const struct beginning *t,
                       const struct actual *now, struct made_proof *out, struct err *err)
 {
@@ -442,6 +469,11 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
             context_show_problems(c, &c->problems);
         return false;
     }
+    if (!engine_actual(e, t->plan, &c->arena, &now, err))
+        return false;
+    const char *missing = without_statements(k, t->release, e->policy.window, &now);
+    if (missing)
+        return refuse(err, t, missing_text(c, missing, t->release), missing_hint(c, missing));
     if (k->file) {
         struct wanted_proof w = {.plan = t->plan,
                                  .phase = t->word,
@@ -450,15 +482,11 @@ static bool prove_begun(struct proving *k, struct engine *e, const struct beginn
                                  .window = e->policy.window,
                                  .engine = e,
                                  .live = k->n_before ? NULL : &live};
-        return check_live_shape(e->db, &c->arena, out->roles, &live, &out->print, err) &&
+        return is_as_planned(k, t, &now, err) &&
+               check_live_shape(e->db, &c->arena, out->roles, &live, &out->print, err) &&
                prove_from_file(c, k->file, &w, out, err);
     }
-    if (!engine_actual(e, t->plan, &c->arena, &now, err))
-        return false;
     stages_by_then(k, &now);
-    const char *missing = without_statements(k, t->release, e->policy.window, &now);
-    if (missing)
-        return refuse(err, t, missing_text(c, missing, t->release), missing_hint(c, missing));
     return on_shadow(k, e, t, &now, out, err);
 }
 

@@ -142,7 +142,15 @@ static bool open_file(const struct store *s, const char *name, const char *file,
 {
     struct store_file *f = file_new(s, name, file);
 
-    f->fd = open(str_text(&f->path), O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    /* A pipe that nobody writes to would keep us for ever, and so would a device. */
+    f->fd = open(str_text(&f->path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (f->fd >= 0 && (fstat(f->fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        err_set(err, ERR_UNREACHABLE, "%s isn't a file", str_text(&f->path));
+        close_file(f);
+        return err_hint(err, "phasegate snapshots verify says which of a snapshot are whole");
+    }
     return opened(f, "read", out, err);
 }
 

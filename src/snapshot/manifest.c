@@ -204,6 +204,8 @@ bool snapshot_read(const struct store *store, const char *name, struct arena *a,
         err_hint(err, "phasegate snapshots list shows those that are there");
         return err_note(err, "%s", store_path(a, store, name, MANIFEST));
     }
+    out->name = arena_strdup(
+        a, name); /* as it is called now: its folder may be a copy of the one that was written */
     out->manifest_sha256 = sha256_of(a, str_text(&bytes), bytes.len);
     return true;
 }

@@ -137,11 +137,23 @@ bool snapshot_unpack(const struct store *store, struct db *db, const struct snap
                      const struct snapshot_part *p, struct err *err)
 {
     AUTO(arena) a = {0};
+    struct db_rows rows = {0};
 
-    return make_table(db, &a, p,
-                      snapshot_create_sql(
-                          &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
-                          ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
-                      err) &&
-           pour(store, db, s->name, p, SNAPSHOT_COPY, err);
+    if (!make_table(db, &a, p,
+                    snapshot_create_sql(
+                        &a, p, "CREATE TEMPORARY TABLE", "phasegate_snapshot",
+                        ", phasegate_n pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+                    err) ||
+        !pour(store, db, s->name, p, SNAPSHOT_COPY, err) ||
+        !db_query(db, &a, sql_put(&a, sql_count_snapshot_copy, "copy", SNAPSHOT_COPY),
+                  &DB_NO_PARAMS, &rows, err))
+        return false;
+    int64_t n = strtoll(db_cell(&rows, 0, 0), NULL, 10);
+    if (n == p->rows)
+        return true;
+    err_set(err, ERR_NO,
+            "table %s.%s comes back from the snapshot with %lld rows; its manifest says %lld",
+            p->schema, p->table, (long long) n, (long long) p->rows);
+    err_hint(err, "it isn't what was written: choose another one (phasegate snapshots list)");
+    return err_reason(err, "snapshot_damaged");
 }

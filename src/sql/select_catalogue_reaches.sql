@@ -7,7 +7,7 @@ WITH called AS (
     SELECT d.classid, d.objid
       FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_proc AS p ON p.oid = d.refobjid
       JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-     WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid >= 16384 AND n.nspname !~ '^phasegate'
+     WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid >= 16384 AND n.nspname !~ '^phasegate(_hold)?$'
        AND (p.prokind = 'a' OR l.lanname NOT IN ('c', 'internal'))
        AND d.classid NOT IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass,
                              'pg_catalog.pg_event_trigger'::pg_catalog.regclass,

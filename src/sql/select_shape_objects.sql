@@ -6,7 +6,7 @@ WITH own AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d WHERE d.deptype IN ('e', 'i')
 ), n AS (
     SELECT s.oid, s.nspname, pg_catalog.quote_ident(s.nspname) || '.' AS dot FROM pg_catalog.pg_namespace AS s
-     WHERE s.nspname NOT IN ('pg_catalog', 'information_schema') AND s.nspname !~ '^(pg_(toast|temp)|phasegate)'
+     WHERE s.nspname NOT IN ('pg_catalog', 'information_schema') AND s.nspname !~ '^(pg_(toast|temp)|phasegate(_hold)?$)'
 ), c AS (
     SELECT r.oid, r.relkind, r.relname, n.nspname || '.' || r.relname AS name
       FROM pg_catalog.pg_class AS r JOIN n ON n.oid = r.relnamespace

@@ -5,7 +5,7 @@
 --   X of routines; the roles that are there with no letter
 WITH n AS (
     SELECT s.oid, s.nspname FROM pg_catalog.pg_namespace AS s
-     WHERE s.nspname NOT IN ('pg_catalog', 'information_schema') AND s.nspname !~ '^(pg_(toast|temp)|phasegate)'
+     WHERE s.nspname NOT IN ('pg_catalog', 'information_schema') AND s.nspname !~ '^(pg_(toast|temp)|phasegate(_hold)?$)'
 ), u AS (
     SELECT r.oid, r.rolname, r.rolsuper, r.rolbypassrls FROM pg_catalog.pg_roles AS r
      WHERE r.rolname = ANY ($1::pg_catalog.text[])

@@ -33,6 +33,43 @@ class Worlds(check_project.Case):
         self.assertEqual(s["cells"], s["probed"])
         self.assertEqual((s["plans"], s["releases"]), (1, 6))
 
+    def test_releases_that_never_meet_a_step_have_the_same_statement(self):
+        delete = "-- name: Del\nDELETE FROM t WHERE id = $1;\n"
+        p = self.project(baseline=T, releases={"1.%d.0" % n: delete for n in range(6)}, plans=[plan("quiet", phases={
+            "expand": expand("1.1.0", "CREATE RULE r AS ON DELETE TO t DO INSTEAD NOTHING"), "contract": expand("1.3.0", "ALTER TABLE t ALTER n SET DEFAULT 1")})])
+        done = p.check()
+        [f] = [f for f in done.findings if f["rule"] == "old-path-trigger-effect"]
+        self.assertEqual((done.rc, f["severity"]), (1, "error"), done)
+
+    def test_a_function_that_refuses_what_is_made_up(self):
+        """What it goes on to do nobody has seen: that is said."""
+        base = T + """; CREATE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+            IF i < 1000000 THEN RAISE 'no such order %', i; END IF; RETURN (SELECT n FROM t WHERE id = i); END $$"""
+        drop = plan("drop-n", phases={"contract": expand("1.1.0", "ALTER TABLE t DROP COLUMN n")})
+        for call, args, rules in (("SELECT f($1)", "", ["cell-untested"]), ("SELECT * FROM f($1) AS x", "", ["cell-untested"]),
+                                  ("SELECT f($1)", "-- args: (2000000)\n", ["routine-body-broken"]), ("SELECT 1 / $1::int", "", [])):
+            with self.subTest(call + args):
+                old = "-- name: F\n%s%s;\n" % (args, call)
+                p = self.project(baseline=base, releases={"1.0.0": old, "1.1.0": old}, plans=[drop])
+                self.assertEqual(sorted({f["rule"] for f in p.check().findings} & {"cell-untested", "routine-body-broken"}), rules)
+
+    def test_a_schema_whose_name_begins_like_ours(self):
+        base = T + """; CREATE SCHEMA phasegate_tools; CREATE FUNCTION phasegate_tools.f(i int) RETURNS text LANGUAGE plpgsql AS $$
+            DECLARE r text; BEGIN SELECT old INTO r FROM t WHERE n = i; RETURN r; END $$;
+            CREATE TABLE u (id int PRIMARY KEY, b text DEFAULT phasegate_tools.f(1))"""
+        put = "-- name: Put\nINSERT INTO u (id) VALUES ($1);\n"
+        p = self.project(baseline=base, releases={"1.0.0": put, "1.1.0": put}, plans=[drop_old("1.1.0")])
+        self.assertIn(("error", "routine-body-broken"), {(f["severity"], f["rule"]) for f in p.check().findings})
+
+    def test_locks_of_a_table_with_quotes_in_its_name(self):
+        for name in ('"a""b"', '"a ""b"" c"', "ab"):
+            for sql in ("CREATE INDEX ON %s (n)", "ALTER TABLE %s ADD CHECK (n > 0)", "ALTER TABLE %s ALTER n SET NOT NULL"):
+                with self.subTest(sql % name):
+                    get = "-- name: Get\nSELECT n FROM %s WHERE id = $1;\n" % name
+                    p = self.project(baseline="CREATE TABLE %s (id int PRIMARY KEY, n int)" % name, releases={"1.0.0": get, "1.1.0": get},
+                                     plans=[plan("index", phases={"contract": expand("1.1.0", sql % name)})])
+                    self.assertIn("work-under-strong-lock", [f["rule"] for f in p.check().findings])
+
     def test_answers_beside_plans_that_come_in_any_order(self):
         """Two plans of one release make mixtures, for which the database is made anew: answers are compared over it too."""
         base = T + "; CREATE TABLE products (id int); CREATE VIEW v AS SELECT id, n FROM t"

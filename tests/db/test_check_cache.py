@@ -22,13 +22,13 @@ class Cached:
     """A project in a folder, checked with a cache that stays and with one that is empty."""
 
     def __init__(self, case, folder):
-        self.folder = folder
+        self.folder, self.env = folder, {}
         self.kept = tempfile.mkdtemp(prefix="phasegate-kept-")
         case.addCleanup(shutil.rmtree, self.kept, True)
         self.case = case
 
     def run(self, cache):
-        env = dict(os.environ, PHASEGATE_CACHE=cache)
+        env = dict(os.environ, PHASEGATE_CACHE=cache, **self.env)
         done = subprocess.run([os.environ["PHASEGATE_BIN"], "check", "--format", "json"], cwd=self.folder, env=env,
                               capture_output=True, text=True, timeout=120)
         self.case.assertIn(done.returncode, (0, 1), done.stdout + done.stderr)
@@ -105,6 +105,16 @@ WRONG = ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE customer RENAME COL
 
 
 class CheckCache(check_project.Case):
+    def test_in_another_time_zone(self):
+        base = """CREATE TABLE o (id int PRIMARY KEY, at timestamptz NOT NULL); INSERT INTO o VALUES (1, '2026-03-01 00:30:00'), (2, '2026-03-01 23:30:00');
+            CREATE VIEW v AS SELECT id FROM o WHERE at < '2026-03-01 12:45+00'"""
+        p = self.project(baseline=base, releases={v: "-- name: V\nSELECT id FROM v;\n" for v in ("1.0.0", "1.1.0")}, plans=[project.plan(
+            "early", phases={"contract": {"release": "1.1.0", "steps": [project.step("v", "CREATE OR REPLACE VIEW v AS SELECT id FROM o WHERE at < '2026-03-01 00:45+00'")]}})])
+        c = Cached(self, p.dir)
+        for zone in ("UTC", "America/New_York", "Pacific/Auckland", "UTC"):
+            c.env["TZ"] = zone
+            c.same(zone)
+
     def write_plan(self, p, steps):
         contract = [s for s in steps if s in WRONG]
         steps = [s for s in steps if s not in WRONG]

@@ -72,6 +72,31 @@ class FileCase(project.Case):
         self.assertEqual((run["proof"], run["proof_summary"]["source"]), ("proved", "file"))
 
 
+class AsThingsAre(FileCase):
+    """What the file can't know of: flags, and who is live."""
+
+    def test_a_flag_that_is_up_before_its_rollout(self):
+        other = project.plan("later", 20260201000000, flags={"read": {"key": "later-read"}}, phases={
+            "dual_read": phase("dual_read", release="1.8.0", rollout=[{"percent": 100}])})
+        p = self.with_proof(plans=[full_plan(), other])
+        p.ok("flags", "set", "later-read", "100")
+        self.assert_refused(p, 'flag "later-read" is up before its rollout, and the proof in proof.json counts on its being off')
+        p.ok("flags", "set", "later-read", "0")
+        self.assert_taken(p)
+
+    def test_a_release_beside_it_without_statements(self):
+        p = self.with_proof(releases={v: sql for v, sql in RIGHT.items() if v != "1.0.0"})
+        self.assert_refused(p, "release 1.0.0, which may be live beside 1.1.0, has no statements")
+
+    def test_a_release_becomes_a_consumer_of_its_name(self):
+        p = self.with_proof()
+        row = dict(next(r for r in reversed(p.body["releases"]) if "statements" in r))
+        p.body["releases"] = [{"version": r["version"], "planned": True} if r["version"] == row["version"] else r for r in p.body["releases"]]
+        p.body["consumers"] = [{"name": row["version"], "statements": row["statements"]}]
+        p.write()
+        self.assert_refused(p, "the statements of the releases were edited since")
+
+
 class Schema(FileCase):
     def test_what_differs_is_named(self):
         p = self.with_proof(baseline=project.ORDERS + "; CREATE VIEW report AS SELECT id FROM orders; CREATE TYPE mood AS ENUM ('a', 'b'); "

@@ -448,6 +448,37 @@ class Back(Snapshots):
         [part] = self.back(p, p.path("elsewhere", self.name))
         self.assertEqual(part["rows"]["restored"], 500)
 
+    def test_a_copy_of_its_folder_under_another_name(self):
+        p = self.purged()
+        p.db.psql("ALTER TABLE orders ADD COLUMN legacy_ref text; DELETE FROM phasegate.snapshot")
+        os.rename(p.path("snapshots", self.name), p.path("saved"))
+        [part] = self.back(p, p.path("saved"))
+        self.assertEqual(part["rows"]["restored"], 500)
+
+    def test_what_is_no_file(self):
+        """A pipe would keep us for ever."""
+        p = self.purged()
+        p.db.psql("ALTER TABLE orders ADD COLUMN legacy_ref text")
+        for name in ("1.copy.zst", "manifest.json"):
+            path = p.path("snapshots", self.name, name)
+            os.unlink(path)
+            os.mkfifo(path)
+            error = p.json("restore", "--from", self.name, "orders-ref", code=3, timeout=30)["error"]
+            self.assertIn(path + " isn't a file", error["message"])
+
+    def test_a_manifest_that_says_more(self):
+        p = self.purged()
+        p.db.psql("ALTER TABLE orders ADD COLUMN legacy_ref text; DELETE FROM phasegate.snapshot")
+        path = p.path("snapshots", self.name, "manifest.json")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace('"rows": 500', '"rows": 501'))
+        for more in ((), ("--dry-run",)):
+            error = p.json("restore", "--from", p.path("snapshots", self.name), "orders-ref", *more, code=1)["error"]
+            self.assertEqual(error["reason"], "snapshot_damaged")
+            self.assertIn("comes back from the snapshot with 500 rows; its manifest says 501", error["message"])
+
     def test_killed_in_the_middle(self):
         p = self.purged(baseline=project.ORDERS.replace("500", "12000"))
         p.db.psql(self.AFTER.replace("901", "90001").replace("902", "90002"))

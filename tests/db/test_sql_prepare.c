@@ -40,9 +40,10 @@ static void check_header(const char *path, const char *text, int n_params)
                  highest_param(params, returns), n_params);
 }
 
-/* The extension may be in any schema: its functions' names are put in when the statement is sent. */
+/* The extension may be in any schema: its functions' names are put in when the statement is sent. A copy is made for it. */
 static const char *filled(struct arena *a, const char *text)
 {
+    text = sql_put(a, text, "copy", "pg_catalog.pg_class");
     text = sql_put(a, text, "statements", "public.pg_stat_statements");
     return sql_put(a, text, "info", "public.pg_stat_statements_info");
 }
