@@ -55,7 +55,7 @@ void cache_put_facts(struct proof *p, struct str *to)
         struct cache_line *l = cache_line_add(p->cache, key);
         AUTO(str) facts = {0};
 
-        if (l->is_written)
+        if (l->is_written || (q->is_reworded && !cache_line_has_facts(l)))
             continue;
         l->is_written = true;
         if (cache_line_has_facts(l)) {

@@ -59,6 +59,7 @@ static void read_again(struct proof *p, struct query *q)
 
     as.dollar_sql = q->sql;
     statement_facts(p->a, &as, &q->facts);
+    q->is_reworded = true;
     q->chain = q->chain ? print_text(q->chain, q->sql) : 0;
     q->probed_state = -1;
     q->is_lethal = lost_is_lethal(p, q);

@@ -105,6 +105,24 @@ WRONG = ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE customer RENAME COL
 
 
 class CheckCache(check_project.Case):
+    def test_a_star_that_was_written_out_before(self):
+        """What sqlc makes of a text isn't what the text says."""
+        base = "CREATE TABLE o (id int PRIMARY KEY, customer_id int NOT NULL, total int, note text)"
+        star = "-- name: Star%s\nSELECT * FROM o WHERE customer_id = $1;\n"
+        p = self.project(baseline=base, releases={v: star % " :many" for v in ("1.0.0", "1.1.0")})
+        steps = [project.step("more", "ALTER TABLE o ADD COLUMN more text")]
+
+        def write():
+            p.write("plans/20260101000000-ship.yaml", json.dumps(project.plan("ship", phases={"expand": {"release": "1.1.0", "steps": steps}})))
+        write()
+        c = Cached(self, p.dir)
+        c.same("written out")
+        for v in ("1.0.0", "1.1.0"):
+            p.write("statements/%s.sql" % v, star % "")
+        steps.append(project.step("ship", "UPDATE o SET note = 'shipped' WHERE total > 5"))
+        write()
+        self.assertIn("row-visibility-changed", [f["rule"] for f in c.same("as it is")["findings"]])
+
     def test_in_another_time_zone(self):
         base = """CREATE TABLE o (id int PRIMARY KEY, at timestamptz NOT NULL); INSERT INTO o VALUES (1, '2026-03-01 00:30:00'), (2, '2026-03-01 23:30:00');
             CREATE VIEW v AS SELECT id FROM o WHERE at < '2026-03-01 12:45+00'"""
