@@ -323,7 +323,9 @@ static bool is_beside_the_point(const struct wire_result *r)
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (strcmp(r->sqlstate, states[i]) == 0)
             return true;
+    /* 53: the shadow's own memory and disk. */
     return strncmp(r->sqlstate, "23", 2) == 0 || strncmp(r->sqlstate, "22", 2) == 0 ||
+           strncmp(r->sqlstate, "53", 2) == 0 ||
            /* A block with EXCEPTION behind a command that leaves such, where each has a transaction of its own in earnest. */
            (r->message && strstr(r->message, "unprocessed inval messages"));
 }

@@ -417,8 +417,13 @@ bool shadow_result_err(const struct wire_result *r, const char *what, struct err
     err_set(err, ERR_SQL, "%s: %s", what, r->message ? r->message : "failed");
     if (r->detail)
         err_detail(err, "%s", r->detail);
-    if (r->hint)
+    if (strcmp(r->sqlstate, "53100") == 0) { /* disk_full */
+        err->kind = ERR_UNREACHABLE;
+        err_hint(err, "The disk of the shadow is full: make room there, or TMPDIR=DIR on another "
+                      "one; then the same command again.");
+    } else if (r->hint) {
         err_hint(err, "%s", r->hint);
+    }
     memcpy(err->sqlstate, r->sqlstate, sizeof err->sqlstate);
     return false;
 }
