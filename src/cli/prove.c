@@ -374,14 +374,15 @@ static bool is_as_planned(struct proving *k, const struct beginning *t, const st
     const struct project *p = &k->c->set.project;
     static const char hint[] = "leave out --proof: then the transition is proved as things are";
 
-    for (int i = 0; i < now->n_up; i++)
+    if (now->n_up > 0)
         return refuse(err, t,
                       arena_printf(a,
                                    "flag \"%s\" is up before its rollout, and the proof in %s "
                                    "counts on its being off",
-                                   now->up[i], k->file),
+                                   now->up[0], k->file),
                       hint);
-    for (int i = 0; i < now->n_live; i++)
+    /* A purge comes in any release behind its contract's, and is proved for all of them. */
+    for (int i = 0; t->event != EVENT_PURGE && i < now->n_live; i++)
         if (project_release_index(p, now->live[i]) > project_release_index(p, t->release))
             return refuse(
                 err, t,

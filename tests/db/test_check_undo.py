@@ -81,8 +81,8 @@ class Wrong(Undone):
 
     def test_what_can_not_be_done_again(self):
         """Schemas of that name are phasegate's own and aren't compared; a second run meets it all the same."""
-        f = self.one(step("s", "CREATE TABLE a (); CREATE SCHEMA phasegate_extra", undo="DROP TABLE a"))
-        self.assertIn('once it is undone, the step fails when it runs again: schema "phasegate_extra" already exists', f["message"])
+        f = self.one(step("s", "CREATE TABLE a (); CREATE SCHEMA phasegate_hold", undo="DROP TABLE a"))
+        self.assertIn('once it is undone, the step fails when it runs again: schema "phasegate_hold" already exists', f["message"])
 
     def test_several_things(self):
         f = self.one(step("s", "CREATE TABLE a (); CREATE TABLE b (); CREATE TABLE c (); CREATE TABLE d (); CREATE TABLE e (); "
