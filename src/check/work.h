@@ -99,7 +99,7 @@ struct query {
     const struct statement *s;
     const char *sql; /* $n */
     struct statement_facts facts;
-    bool is_reworded; /* facts are of what was written in its place (sqlc.c) */
+    bool is_reworded;          /* facts are of what was written in its place (sqlc.c) */
     int session;               /* index into sessions */
     bool keeps_rows;           /* its rows are its answer */
     const char *leaves;        /* else: the query whose rows are, run after it; NULL: not known */
