@@ -20,23 +20,12 @@ static struct meeting meeting_of(const struct proof *p, const struct query *q, i
     return m;
 }
 
-static const struct cat_constraint *foreign_key_of(const struct meeting *m, unsigned other)
-{
-    for (int i = 0; i < m->r->n_constraints; i++) {
-        const struct cat_constraint *k = &m->r->constraints[i];
-        if (k->type == 'f' && k->other == other && k->n_columns == 1 &&
-            k->columns[0] == m->c->number)
-            return k;
-    }
-    return NULL;
-}
-
 /* a points at the column that b is for. */
 static bool points_at(const struct meeting *a, const struct meeting *b)
 {
-    const struct cat_constraint *k = foreign_key_of(a, b->r->oid);
+    const struct cat_constraint *k = cat_key_to(a->r, a->c, b->r, b->c);
 
-    return k && k->other_columns[0] == b->c->number;
+    return k && k->n_columns == 1;
 }
 
 static bool is_key(const struct meeting *m)

@@ -147,20 +147,6 @@ static bool is_key(const struct proof *p, const struct cat_relation *r, const st
     return false;
 }
 
-static bool points_at(const struct param *child, const struct param *parent)
-{
-    for (int i = 0; i < child->relation->n_constraints; i++) {
-        const struct cat_constraint *k = &child->relation->constraints[i];
-
-        for (int c = 0; k->type == 'f' && k->other == parent->relation->oid && c < k->n_columns;
-             c++)
-            if (k->columns[c] == child->column->number &&
-                k->other_columns[c] == parent->column->number)
-                return true;
-    }
-    return false;
-}
-
 static const char *parents_value(const struct proof *p, const struct param *m)
 {
     for (int i = 0; i < m->relation->n_constraints; i++) {
@@ -249,7 +235,8 @@ static const char *parent_before(const struct proof *p, const struct query *q, i
             if (k >= b->s->n_params || strcmp(b->s->param_names[k], name) != 0)
                 continue;
             find_written(p, b, k + 1, &to);
-            if (to.column && to.by_insert && points_at(m, &to))
+            if (to.column && to.by_insert &&
+                cat_key_to(m->relation, m->column, to.relation, to.column))
                 return b->sets[0].values[k];
         }
     }

@@ -584,6 +584,23 @@ void cat_add_set(struct str *to, const struct cat_relation *r, const char *colum
     str_add(to, " = ");
 }
 
+const struct cat_constraint *cat_key_to(const struct cat_relation *r, const struct cat_column *c,
+                                        const struct cat_relation *other,
+                                        const struct cat_column *to)
+{
+    const struct cat_constraint *found = NULL;
+
+    for (int i = 0; i < r->n_constraints; i++) {
+        const struct cat_constraint *k = &r->constraints[i];
+
+        for (int n = 0; k->type == 'f' && k->other == other->oid && n < k->n_columns; n++)
+            if (k->columns[n] == c->number && k->other_columns[n] == to->number &&
+                (!found || k->n_columns == 1))
+                found = k;
+    }
+    return found;
+}
+
 bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c)
 {
     for (int i = 0; i < r->n_constraints; i++)

@@ -166,6 +166,11 @@ void cat_add_update(struct str *to, const struct cat_relation *r, const char *co
 void cat_add_set(struct str *to, const struct cat_relation *r, const char *column);
 /* Is it of a key, a unique or foreign one, or an exclusion? */
 bool cat_is_in_key(const struct cat_relation *r, const struct cat_column *c);
+/* The foreign key of r by which its column c holds what stands in column to of another table; one of c alone first. NULL:
+ * there is none. */
+const struct cat_constraint *cat_key_to(const struct cat_relation *r, const struct cat_column *c,
+                                        const struct cat_relation *other,
+                                        const struct cat_column *to);
 /* Of the user's functions of this name ("name" or "schema.name"), over all overloads; 0: there is none. */
 uint64_t cat_function_print(const struct catalogue *c, const char *name);
 

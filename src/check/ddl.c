@@ -38,8 +38,6 @@ struct watch {
 
 /* ---- what the server says -------------------------------------------------------------------------------- */
 
-/* DEBUG1 texts: `rewriting table "t"`, `verifying table "t"`, `building index "i" on table "t" serially`,
- * `validating foreign key constraint "f"`. */
 /* "x" after a word, up to the last quotation mark: the server doesn't double one that is in the name. */
 static const char *last_quoted(struct arena *a, const char *notice, const char *before)
 {
@@ -49,6 +47,8 @@ static const char *last_quoted(struct arena *a, const char *notice, const char *
     return at && end > at ? arena_strndup(a, at + 1, (size_t) (end - at - 1)) : NULL;
 }
 
+/* DEBUG1 texts: `rewriting table "t"`, `verifying table "t"`, `building index "i" on table "t" serially`,
+ * `validating foreign key constraint "f"`. */
 static enum work_kind work_of(const char *notice, const char **table, struct arena *a)
 {
     static const struct {

@@ -212,9 +212,6 @@ static const char *way_of_else(bool by_policy, bool is_dropped)
 static enum severity report_else(struct proof *p, const struct limit_try *t, int state,
                                  const struct wire_result *r, bool is_dropped, bool by_policy)
 {
-    const struct timeline_world *w = world_met(p, t->a, state);
-    if (!w)
-        return SEVERITY_NOTE; /* it meets the step in no world */
     const char *what =
         r->affected != t->affected
             ? arena_printf(p->a, "it writes %lld row%s before this step and %lld after it%s",
@@ -222,7 +219,8 @@ static enum severity report_else(struct proof *p, const struct limit_try *t, int
                            is_dropped ? ", and nothing says so" : "")
             : "it leaves other rows behind after this step than before it";
     struct finding *f = finding_of_state(
-        p, t->a, w, state, by_policy ? "row-visibility-changed" : "old-path-trigger-effect",
+        p, t->a, world_met(p, t->a, state), state,
+        by_policy ? "row-visibility-changed" : "old-path-trigger-effect",
         arena_printf(p->a, "%s %s", with_words(p, t), what), way_of_else(by_policy, is_dropped));
 
     f->severity = is_dropped ? SEVERITY_ERROR : SEVERITY_WARNING;
@@ -522,7 +520,7 @@ static bool after_accepted(struct proof *p, struct limits *l, int state, int i,
         r->affected < t->affected && (moves || !answer || !t->answer || answer != t->answer);
 
     /* What it leaves with its own values is told of by itself; of what it answers changed.c tells. */
-    if (!l->acts || t->is_reached || t->a->q->facts.n_writes == 0 ||
+    if (!l->acts || t->is_reached || t->a->q->facts.n_writes == 0 || !world_met(p, t->a, state) ||
         (moves && !only_inserts(t->a->q)) || ((moves || !t->column) && !is_dropped) ||
         (!is_dropped && was_told(l, i, SEVERITY_NOTE)))
         return true;

@@ -1,12 +1,13 @@
 /* What is to be gone: who names it where the server doesn't see it, and whether what is saved of it can be. */
 #include "preflight_int.h"
 
+#include "phasegate/names.h"
 #include "snapshot.h"
 #include "sql_embedded.h"
 
 #include <string.h>
 
-/* "{f,\"G\"}": those that the phase drops before this step. An array of SQL, with what SQL has quoted in it. */
+/* Those that the phase drops up to this step: an array of SQL, of names in quotes. */
 static const char *functions_gone(struct preflighting *f, const struct step_list *steps, int before)
 {
     AUTO(str) out = {0};
@@ -18,10 +19,8 @@ static const char *functions_gone(struct preflighting *f, const struct step_list
 
             if (s->drop != DROP_FUNCTION || !s->object)
                 continue;
-            str_add(&out, out.len > 1 ? ",\"" : "\"");
-            for (const char *c = s->object; *c && *c != '('; c++)
-                str_addf(&out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
-            str_add(&out, "\"");
+            str_add(&out, out.len > 1 ? "," : "");
+            sql_element(&out, arena_strndup(f->a, s->object, strcspn(s->object, "(")));
         }
     str_add(&out, "}");
     return arena_strdup(f->a, str_text(&out));
