@@ -462,21 +462,26 @@ static bool ask_again(struct proof *p, struct query *q, int state, struct err *e
     return true;
 }
 
-/* Twice the same here? Else it is never the same, and says nothing of the step. */
+/* The same here whenever it's asked? Else it throws dice, and says nothing of the step. */
 static bool is_steady(struct proof *p, struct query *q, int state, bool *out, struct err *err)
 {
     const struct outcome *again = NULL;
 
+    *out = false;
     if (q->run[state]->is_kept) {
         if (!ask_again(p, q, state, err))
             return false;
         if (!differs(p, q, state))
             return true;
     }
-    if (!probe_answer(p, q, &again, err))
-        return false;
-    *out = again->answer == q->run[state]->answer &&
-           !differs_beside(p, q, state, q->run[state], again);
+    for (int i = 0; i < STEADY_ASKS; i++) {
+        if (!probe_answer(p, q, &again, err))
+            return false;
+        if (again->answer != q->run[state]->answer ||
+            differs_beside(p, q, state, q->run[state], again))
+            return true;
+    }
+    *out = true;
     return true;
 }
 

@@ -412,7 +412,7 @@ static bool may_pick(const struct trial *t, const struct asked *s, const struct 
     return turn && turn->is_twice && any;
 }
 
-static void judge(struct trial *t, const struct turn *turn)
+static bool judge(struct trial *t, const struct turn *turn, struct err *err)
 {
     const struct proof *p = t->p;
 
@@ -422,7 +422,7 @@ static void judge(struct trial *t, const struct turn *turn)
         struct asked *s = &t->asked[i];
         const struct cat_relation *r = NULL;
         const struct cat_column *c = NULL;
-        bool fewer = false, fails = !t->of_views && !t->brought && asked_fails(s);
+        bool fewer = false, fails = !t->of_views && !t->brought && asked_fails(s), steady = true;
 
         if (s->at < 0 || s->is_told || may_pick(t, s, turn) ||
             (!fails && !asked_answers_otherwise(s)))
@@ -432,6 +432,10 @@ static void judge(struct trial *t, const struct turn *turn)
         if (!t->of_views && !t->brought && (c = changed_for(t, s->a, &r)) == NULL)
             continue;
         note_told(t, s->a->q);
+        if (!fails && !trial_is_steady(t, s, turn, &steady, err))
+            return false;
+        if (!steady)
+            continue;
         for (int k = 0; k < p->n_app; k++)
             if (p->app[k].q != s->a->q || !is_concerned(t, &p->app[k]))
                 continue;
@@ -449,6 +453,7 @@ static void judge(struct trial *t, const struct turn *turn)
                                    s->call)) /* over the rows as they are, answers.c tells */
                 trial_report_view(t, &p->app[k], s, turn);
     }
+    return true;
 }
 
 /* The table whose rows become another one's, where the step does nothing else to rows; none of them are ours. NULL: it isn't
@@ -490,8 +495,8 @@ static bool try_all(struct trial *t, const struct turn *turns, int n, const stru
 
         if (!trial_run(t, &turn, &ran, err))
             return false;
-        if (ran)
-            judge(t, &turn);
+        if (ran && !judge(t, &turn, err))
+            return false;
     }
     return true;
 }
@@ -511,8 +516,8 @@ static bool try_bases(struct trial *t, const struct turn *turns, int n, struct e
 
         if (!trial_run(t, &bases[b], &ran, err))
             return false;
-        if (ran)
-            judge(t, &bases[b]);
+        if (ran && !judge(t, &bases[b], err))
+            return false;
         for (int i = 0; i < t->n_asked; i++)
             any |= ran && t->asked[i].is_empty && t->asked[i].before.ok &&
                    t->asked[i].before.n_rows > 0 && !t->asked[i].is_told;
@@ -561,7 +566,8 @@ bool changed_before(struct proof *p, int state, struct err *err)
         return false;
     if (!ran)
         return true;
-    judge(&t, NULL);
+    if (!judge(&t, NULL, err))
+        return false;
     for (int i = 0; i < t.n_asked; i++)
         t.asked[i].is_empty = is_usable(&t.asked[i].before) && asked_may_be_empty(&t.asked[i]);
     if (trial_was_slow(&t))

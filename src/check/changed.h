@@ -76,6 +76,9 @@ bool asked_answers_otherwise(const struct asked *s);
 /* changed_run.c: all that is asked, the step, and all of it once more; taken back. turn: the row that is made another
  * before; NULL: none. ran: the step did, over that row. */
 bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *err);
+/* Is its answer before the step the same whenever it is asked, over that row? Else it throws dice. */
+bool trial_is_steady(struct trial *t, const struct asked *s, const struct turn *turn, bool *out,
+                     struct err *err);
 /* What a condition compares the column with: first, or last; NULL: nothing. beside: is added to a number. */
 const char *trial_compared_with(struct proof *p, const struct cat_column *c, const char *text,
                                 int beside, bool last);

@@ -32,7 +32,26 @@ static bool goes_by(const struct trial *t, const struct asked *s, const struct t
     return any;
 }
 
-/* As the owner, with the session's search_path. Where the first answer stands. */
+/* As the owner, with the session's search_path. Where its answer stands. */
+static int add_question(const struct trial *t, const struct asked *s, struct ops *o)
+{
+    const struct query *q = s->a->q;
+    const char *path = t->p->sessions[q->session].search_path;
+
+    ops_add(o, "SAVEPOINT phasegate_q", NULL, false, false);
+    ops_add(o, arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
+            NULL, false, false);
+    if (q->clears)
+        ops_add(o, q->clears, NULL, false, false);
+    int own =
+        ops_add(o, q->sql, s->call ? s->call : &q->sets[s->set], q->facts.n_writes == 0, true);
+    o->op[own].types = q->types;
+    o->op[own].n_types = q->types ? q->s->types.n : 0;
+    ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
+    return own;
+}
+
+/* All of them. Where the first answer stands. */
 static int add_questions(struct trial *t, const struct turn *turn, struct ops *o)
 {
     int first = o->n;
@@ -43,26 +62,11 @@ static int add_questions(struct trial *t, const struct turn *turn, struct ops *o
             t->looks[i].at = ops_add(o, t->looks[i].sql, NULL, true, true) - first;
     }
     for (int i = 0; i < t->n_asked; i++) {
-        const struct query *q = t->asked[i].a->q;
-
         t->asked[i].at = -1;
         if (t->asked[i].is_told || (turn && t->asked[i].call && !t->taken && !t->of_types) ||
             !goes_by(t, &t->asked[i], turn))
             continue;
-        const char *path = t->p->sessions[q->session].search_path;
-
-        ops_add(o, "SAVEPOINT phasegate_q", NULL, false, false);
-        ops_add(o,
-                arena_printf(t->p->scratch, "SET LOCAL search_path = %s", path ? path : "public"),
-                NULL, false, false);
-        if (q->clears)
-            ops_add(o, q->clears, NULL, false, false);
-        const struct arg_set *set = t->asked[i].call ? t->asked[i].call : &q->sets[t->asked[i].set];
-        int own = ops_add(o, q->sql, set, q->facts.n_writes == 0, true);
-        t->asked[i].at = own - first;
-        o->op[own].types = q->types;
-        o->op[own].n_types = q->types ? q->s->types.n : 0;
-        ops_add(o, "ROLLBACK TO SAVEPOINT phasegate_q", NULL, false, true);
+        t->asked[i].at = add_question(t, &t->asked[i], o) - first;
     }
     return first;
 }
@@ -162,6 +166,36 @@ bool trial_run(struct trial *t, const struct turn *turn, bool *ran, struct err *
             t->asked[i].before = r[before + t->asked[i].at];
             t->asked[i].after = r[done + 1 + t->asked[i].at];
         }
+    return true;
+}
+
+bool trial_is_steady(struct trial *t, const struct asked *s, const struct turn *turn, bool *out,
+                     struct err *err)
+{
+    struct proof *p = t->p;
+    int room = 5 * STEADY_ASKS + (turn ? turn->n_sql : 0) + 8, at[STEADY_ASKS];
+    struct ops o = {arena_array(p->scratch, struct wire_op, room), 0};
+    struct wire_result *r = arena_array(p->scratch, struct wire_result, room);
+
+    ops_add(&o, "ROLLBACK", NULL, false, false);
+    ops_add(&o, "BEGIN", NULL, false, false);
+    ops_add(&o, time_of_each(t), NULL, false, false);
+    if (turn)
+        add_turn(p, turn, &o);
+    ops_add(&o, "SET LOCAL phasegate.backfill = 'off'", NULL, false, true);
+    for (int i = 0; i < STEADY_ASKS; i++)
+        at[i] = add_question(t, s, &o);
+    ops_add(&o, "ROLLBACK", NULL, false, true);
+    if (!wire_run(p->owner, p->scratch, o.op, o.n, r, err))
+        return lost_note(p, o.op, o.n, r);
+    wire_notices(p->owner, p->scratch, &(struct text_list) {0});
+    *out = true;
+    for (int i = 0; i < STEADY_ASKS && *out; i++) {
+        struct asked again = *s;
+
+        again.after = r[at[i]];
+        *out = r[at[i]].ok && !r[at[i]].skipped && !asked_answers_otherwise(&again);
+    }
     return true;
 }
 

@@ -273,6 +273,21 @@ static bool keeps_type(const struct proof *p, const struct cat_relation *before,
     return was && is && strcmp(was->type_text, is->type_text) == 0;
 }
 
+/* The same here whenever it's asked? Two dice may have come up alike before the step. */
+static bool is_steady(struct proof *p, const struct effect *e, const struct values *v, int column,
+                      const struct wire_result *now, bool *out, struct err *err)
+{
+    *out = true;
+    for (int i = 0; i < STEADY_ASKS && *out; i++) {
+        struct wire_result again[2] = {0};
+
+        if (!probe_around(p, e->q, v->sql, again, err))
+            return false;
+        *out = has_cells(&again[1], v) && same_cell(now, &again[1], column);
+    }
+    return true;
+}
+
 /* told: of other values. */
 static bool compare_values(struct proof *p, const struct effect *e, int state, bool *told,
                            struct err *err)
@@ -281,6 +296,7 @@ static bool compare_values(struct proof *p, const struct effect *e, int state, b
         const struct values *v = &e->values[i];
         const struct cat_relation *r = cat_by_oid(&p->before, v->relation);
         struct wire_result now[2] = {0};
+        bool steady = true;
 
         if (!probe_around(p, e->q, v->sql, now, err))
             return false;
@@ -291,7 +307,9 @@ static bool compare_values(struct proof *p, const struct effect *e, int state, b
 
             if (!same && !is_left_alone(p, e, v, r, k, &same, err))
                 return false;
-            if (same)
+            if (!same && !is_steady(p, e, v, k, &now[1], &steady, err))
+                return false;
+            if (same || !steady)
                 continue;
             report_values(p, e, state, r, v, k, &now[1]);
             *told = true;

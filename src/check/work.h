@@ -656,6 +656,9 @@ bool brings_rows(const struct sql_stmt *s); /* ATTACH PARTITION, INHERIT */
 bool answers_state(struct proof *p, int state, int since, struct err *err);
 /* returned.c: what RETURNING gives of a view that took a table's place. */
 bool returned_state(struct proof *p, int state, struct err *err);
+/* One that throws a coin gives the same answer so many times in a row once in 2^STEADY_ASKS runs. Only those are asked so
+ * often whose answers differ. */
+enum { STEADY_ASKS = 16 };
 /* probe.c: the answer, once more. */
 bool probe_answer(struct proof *p, struct query *q, const struct outcome **out, struct err *err);
 
