@@ -84,6 +84,31 @@ bool db_url_check(const char *url, int *out_hosts, struct err *err) MUST_CHECK;
 bool db_variables(const char *url, struct arena *a, const char *const **out,
                   struct err *err) MUST_CHECK;
 
+/* ---- PostgreSQL's client programs (pg_program.c, pg_dump.c) ------------------------------------------------ */
+
+/* The newest of the usual folders (Debian, RHEL, sources, Homebrew) of which has() says yes. */
+bool pg_program_newest(bool (*has)(const char *folder, const char *program), const char *program,
+                       struct str *out);
+/* The path of one: in that folder (NULL: none), else in the newest of the usual ones that has it, else on PATH. */
+bool pg_program_find(const char *folder, const char *name, struct str *out,
+                     struct err *err) MUST_CHECK;
+/* Is "NAME=VALUE" one of libpq's? all: what PQconninfoParse makes of "". */
+struct _PQconninfoOption;
+bool pg_program_is_libpqs(const struct _PQconninfoOption *all, const char *entry);
+/* Of our environment what such programs need, and `added`, "NAME=VALUE"s, NULL-terminated, which go before. libpq's own
+ * variables are in it only with keeps_libpq. Messages are in English. Holds secrets. */
+const char *const *pg_program_env(struct arena *a, const char *const *added, bool keeps_libpq);
+
+/* What pg_dump gets to read that database, and to write nothing there, whatever it is told. label: its
+ * application_name. */
+bool pg_dump_env(struct arena *a, const char *url, const char *label, const char *const **out,
+                 struct err *err) MUST_CHECK;
+/* What it said when it ended otherwise than well, in our words; what: "the schema of the live database". False. */
+bool pg_dump_error(const char *said, const char *what, struct err *err);
+/* The ports' dump, on this host. */
+bool pg_dump_run(const struct ports *p, const char *url, const char *label,
+                 const char *const *options, struct str *out, struct err *err) MUST_CHECK;
+
 /* ---- HTTP ------------------------------------------------------------------------------------ */
 
 /* HTTP/1.1 over libcurl: http and https only, no redirects, no cookies, TLS verified, proxies as

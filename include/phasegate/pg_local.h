@@ -59,8 +59,6 @@ void pg_local_remove(const char *folder);
 
 /* The newest folder with initdb and postgres, or false. Where Debian, RHEL and a PATH have them. */
 bool pg_local_find(struct str *out);
-/* The path of a client program in the newest of the usual folders that has it, with or without a server's. */
-bool pg_local_find_program(const char *program, struct str *out);
 bool pg_local_has(const char *folder);
 /* Ends and removes what killed processes left below parent (NULL: as above). How many. Part of start. */
 int pg_local_clean(const char *parent);

@@ -344,6 +344,10 @@ struct ports {
     /* Open one more session on a database of the environment, hardened and labelled. Owned by the caller. */
     bool (*db_open)(struct ports *, const char *url, const char *label, bool writable,
                     struct db **out, struct err *);
+    /* pg_dump on that database, read-only, with these options (NULL-terminated, nothing secret): what it writes. label: its
+     * application_name. ERR_UNREACHABLE: there is none here, or it says no. */
+    bool (*dump)(const struct ports *, const char *url, const char *label,
+                 const char *const *options, struct str *out, struct err *);
 };
 
 static inline bool ports_interrupted(const struct ports *p)

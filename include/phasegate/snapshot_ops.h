@@ -23,6 +23,9 @@ bool engine_snapshot(struct engine *e, struct plan *p, struct arena *a, struct s
 
 bool engine_snapshots(struct engine *e, struct arena *a, const char *plan_or_null,
                       struct snapshot_row **out, int *out_n, struct err *err);
+/* What it holds, by its manifest, and what its tables are made of, as SQL; "": it has none. ERR_INPUT: no such snapshot. */
+bool engine_snapshot_show(struct engine *e, const char *name, struct arena *a, struct snapshot *out,
+                          struct str *definition, struct err *err);
 /* Reads it back and compares again; the ledger has the answer either way. ERR_INPUT: no such snapshot. */
 bool engine_snapshot_verify(struct engine *e, const char *name, struct arena *a, struct err *err);
 /* Removes the files of those whose time is over, and names them. */

@@ -24,7 +24,7 @@ bool cmd_snapshot(struct context *c, struct err *err)
         return true;
     }
     out_print(&c->out, "%s: snapshot %s taken and verified\n", p->id.s, r.snapshot.name);
-    snapshot_show(c, &r.snapshot);
+    snapshot_show(c, "  ", &r.snapshot);
     out_print(&c->out, "  in %s\n  back with: phasegate restore --from %s %s\n",
               out_clean(&c->arena, r.location, false), r.snapshot.name, p->id.s);
     return true;

@@ -1,4 +1,4 @@
-/* snapshots list|verify|prune */
+/* snapshots list|show|verify|prune */
 #include "snapshot_show.h"
 
 #include <inttypes.h>
@@ -82,6 +82,32 @@ static bool list(struct context *c, struct engine *e, bool prune, struct err *er
     return true;
 }
 
+/* As SQL that psql takes: what is said of it stands in comments. */
+static bool show(struct context *c, struct engine *e, const char *name, struct err *err)
+{
+    struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
+    struct snapshot s = {0};
+    AUTO(str) sql = {0};
+
+    if (!engine_snapshot_show(e, name, &c->arena, &s, &sql, err))
+        return false;
+    if (j) {
+        json_object_begin(j, NULL);
+        json_str(j, "database", e->db->shown);
+        snapshot_json(j, "snapshot", &s);
+        json_str(j, "definition", sql.len ? str_text(&sql) : NULL);
+        json_object_end(j);
+        return true;
+    }
+    snapshot_show(c, "-- ", &s);
+    if (sql.len)
+        out_print(&c->out, "%s",
+                  c->out.data_tty ? out_clean(&c->arena, str_text(&sql), true) : str_text(&sql));
+    else
+        out_print(&c->out, "-- What its tables were made of isn't in it.\n");
+    return true;
+}
+
 static bool verify(struct context *c, struct engine *e, const char *name, struct err *err)
 {
     struct json_out *j = out_is_json(&c->out) ? out_json(&c->out) : NULL;
@@ -103,6 +129,8 @@ static bool each(struct context *c, struct engine *e, void *ctx, struct err *err
 {
     const struct asked *asked = ctx;
 
+    if (strcmp(asked->word, "show") == 0)
+        return show(c, e, asked->name, err);
     if (strcmp(asked->word, "verify") == 0)
         return verify(c, e, asked->name, err);
     return list(c, e, strcmp(asked->word, "prune") == 0, err);
@@ -111,12 +139,11 @@ static bool each(struct context *c, struct engine *e, void *ctx, struct err *err
 bool cmd_snapshots(struct context *c, struct err *err)
 {
     struct asked asked = {arg(c, 0) ? arg(c, 0) : "list", arg(c, 1)};
-    bool is_verify = strcmp(asked.word, "verify") == 0;
+    bool is_of_one = strcmp(asked.word, "verify") == 0 || strcmp(asked.word, "show") == 0;
 
-    if (is_verify != (asked.name != NULL)) {
+    if (is_of_one != (asked.name != NULL)) {
         err_set(err, ERR_USAGE,
-                is_verify ? "snapshots verify: which one?" : "snapshots %s: takes no name",
-                asked.word);
+                is_of_one ? "snapshots %s: which one?" : "snapshots %s: takes no name", asked.word);
         return err_hint(err, "phasegate snapshots list");
     }
     if (out_is_json(&c->out))

@@ -308,7 +308,8 @@ bool context_open(struct context *c, struct err *err)
                                .host = c->host,
                                .events = &c->out.events,
                                .interrupt = &interrupt,
-                               .db_open = open_db_port};
+                               .db_open = open_db_port,
+                               .dump = pg_dump_run};
     if ((needs & NEED_PROJECT) && !context_load(c, needs & TOLERANT, err))
         return false;
     find_state_dir(c);

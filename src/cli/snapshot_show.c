@@ -41,10 +41,11 @@ void snapshot_json(struct json_out *j, const char *key, const struct snapshot *s
     for (int i = 0; i < s->n_parts; i++)
         part_json(j, &s->parts[i]);
     json_array_end(j);
+    json_bool(j, "has_definition", s->definition.file != NULL);
     json_object_end(j);
 }
 
-void snapshot_show(struct context *c, const struct snapshot *s)
+void snapshot_show(struct context *c, const char *before, const struct snapshot *s)
 {
     for (int i = 0; i < s->n_parts; i++) {
         const struct snapshot_part *p = &s->parts[i];
@@ -52,7 +53,7 @@ void snapshot_show(struct context *c, const struct snapshot *s)
 
         for (int k = p->whole ? p->n_columns : 0; k < p->n_columns; k++)
             str_addf(&columns, "%s%s", k ? ", " : "", p->columns[k].name);
-        out_print(&c->out, "  %s.%s (%s): %" PRId64 " rows, %" PRId64 " bytes\n",
+        out_print(&c->out, "%s%s.%s (%s): %" PRId64 " rows, %" PRId64 " bytes\n", before,
                   out_clean(&c->arena, p->schema, false), out_clean(&c->arena, p->table, false),
                   p->whole ? "all of it" : out_clean(&c->arena, str_text(&columns), false), p->rows,
                   p->bytes);

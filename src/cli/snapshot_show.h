@@ -6,7 +6,7 @@
 #include "phasegate/snapshot_ops.h"
 
 void snapshot_json(struct json_out *j, const char *key, const struct snapshot *s);
-/* A line a table. */
-void snapshot_show(struct context *c, const struct snapshot *s);
+/* A line a table, each after `before`. */
+void snapshot_show(struct context *c, const char *before, const struct snapshot *s);
 
 #endif

@@ -5,6 +5,7 @@
 #include "snapshot.h"
 #include "sql_embedded.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Those that the phase drops up to this step: an array of SQL, of names in quotes. */
@@ -76,9 +77,41 @@ static bool ask_snapshots(struct preflighting *f, struct err *err)
     return true;
 }
 
+/* Can pg_dump say what the tables are made of? It reads servers of its own version and older ones. */
+static bool ask_definitions(struct preflighting *f, struct err *err)
+{
+    static const char *const asks[] = {"--version", NULL};
+    const struct ports *ports = f->e->ports;
+    AUTO(str) said = {0};
+
+    if (!f->tries || !f->e->env->snapshots_to.s || f->e->policy.snapshot == SNAPSHOT_OFF)
+        return true;
+    struct preflight_check *c = preflight_add(f, "definitions", NULL, NULL);
+    bool runs = ports->dump(ports, f->e->db_url, "phasegate/preflight", asks, &said, err);
+    if (!runs && err_is(err, ERR_INTERRUPTED))
+        return false;
+    int server = db_server_version(f->e->db) / 10000;
+    const char *digits = strpbrk(str_text(&said), "0123456789");
+    bool is_old = digits && strtol(digits, NULL, 10) < server;
+    const char *value = runs ? arena_strndup(f->a, str_text(&said), strcspn(str_text(&said), "\n"))
+                             : arena_strdup(f->a, str_text(&err->message));
+
+    preflight_settle(
+        f, c, runs && !is_old ? PREFLIGHT_PASS : PREFLIGHT_WARN, value,
+        arena_printf(f->a, "pg_dump %d or newer, here", server),
+        runs && !is_old ? NULL
+                        : arena_printf(f->a,
+                                       "apt install postgresql-client-%d, or PHASEGATE_PG_BIN=DIR: "
+                                       "no whole table is destroyed without its definition",
+                                       server));
+    err_clear(err);
+    return true;
+}
+
 bool preflight_gone(struct preflighting *f, struct err *err)
 {
     if (f->phase != PHASE_CONTRACT)
         return true;
-    return (f->out->is_purge || ask_functions(f, err)) && ask_snapshots(f, err);
+    return (f->out->is_purge || ask_functions(f, err)) && ask_snapshots(f, err) &&
+           ask_definitions(f, err);
 }

@@ -53,6 +53,7 @@ static bool take_new(struct taking *t, struct snapshot_result *out, struct err *
     struct work *w = t->w;
     struct snapshot *s = &out->snapshot;
     AUTO(str) manifest = {0};
+    AUTO(err) lacks = {0};
     char stamp[15];
 
     time_to_stamp(server_now_ms(w->e) / 1000, stamp);
@@ -67,8 +68,11 @@ static bool take_new(struct taking *t, struct snapshot_result *out, struct err *
                             .parts = t->parts,
                             .n_parts = t->n_parts};
     emit(w, EVENT_INFO, NULL, "taking snapshot %s", s->name);
-    if (!snapshot_take(t->store, t->db, w->a, s, err))
+    if (!snapshot_take(t->store, t->db, w->e->db_url, w->a, s, &lacks, err))
         return err_note(err, "snapshot of plan %s", w->p->id.s);
+    if (lacks.kind)
+        emit(w, EVENT_WARNING, NULL, "the rows are saved, what the tables are made of isn't: %s",
+             str_text(&lacks.message));
     int64_t keep = w->e->env->snapshots_keep_ms;
     struct snapshot_row row = {.name = s->name,
                                .plan = s->plan,
@@ -137,7 +141,7 @@ static bool find_good(struct taking *t, struct snapshot_result *out, bool *found
     for (int i = 0; i < t->n_parts; i++)
         if (!snapshot_measure(t->db, w->a, &t->parts[i], err))
             return false;
-    *found = holds_all(t, &s) && snapshot_hashes_hold(t->store, &s, &ignored);
+    *found = s.definition.file && holds_all(t, &s) && snapshot_hashes_hold(t->store, &s, &ignored);
     if (*found)
         out->snapshot = s;
     return true;
@@ -313,6 +317,16 @@ static bool read_row(struct engine *e, const struct snapshot_row *row, struct ar
         return false;
     return strcmp(s->manifest_sha256, row->manifest_sha256) == 0 ||
            snapshot_edited(s, row->plan, err);
+}
+
+bool engine_snapshot_show(struct engine *e, const char *name, struct arena *a, struct snapshot *out,
+                          struct str *definition, struct err *err)
+{
+    const struct store *store;
+    struct snapshot_row row;
+
+    return find_row(e, a, name, &row, err) && read_row(e, &row, a, &store, out, err) &&
+           snapshot_definition(store, out, definition, err);
 }
 
 bool engine_snapshot_verify(struct engine *e, const char *name, struct arena *a, struct err *err)

@@ -41,12 +41,16 @@ static bool absent(struct back *k, const char *column, struct err *err)
         err_set(err, ERR_REFUSED, "there is no table %s.%s to restore into", p->schema, p->table);
     if (is_held)
         err_hint(err, "it is only hidden: phasegate restore %s", plan);
+    else if (k->s->definition.file)
+        err_hint(err,
+                 "make it again first, by a plan: phasegate new NAME --compensates %s; what it was "
+                 "made of: phasegate snapshots show %s",
+                 plan, k->s->name);
     else
-        err_hint(
-            err,
-            "make it again first, by a plan: phasegate new NAME --compensates %s; its types are "
-            "in the manifest",
-            plan);
+        err_hint(err,
+                 "make it again first, by a plan: phasegate new NAME --compensates %s; its types "
+                 "are in the manifest",
+                 plan);
     return err_reason(err, column ? "column_absent" : "table_absent");
 }
 

@@ -100,7 +100,7 @@ void shadow_hide_settings(struct shadow *s)
         if (is_setting(environ[i]))
             continue;
         s->environ_without[m++] = environ[i];
-        if (!program_is_libpqs(libpq, environ[i]))
+        if (!pg_program_is_libpqs(libpq, environ[i]))
             s->environ_quiet[quiet++] = environ[i];
     }
     s->environ_without[m] = s->environ_quiet[quiet] = NULL;

@@ -1,4 +1,5 @@
 /* Loading a baseline: through the scan, the roles that it names, psql, and then over to the limited role. */
+#include "phasegate/io.h"
 #include "shadow/load_int.h"
 #include "shadow/wire_int.h"
 
@@ -192,7 +193,7 @@ static const char *const *connection_env(struct load *l)
         list[n++] = arena_printf(&l->arena, "PGUSER=%s", l->s->owner);
         list[n++] = arena_printf(&l->arena, "PGPASSWORD=%s", l->s->secret);
     }
-    return program_env(&l->arena, list, false);
+    return pg_program_env(&l->arena, list, false);
 }
 
 static bool run_psql(struct load *l, struct str *said, int *code, struct err *err)

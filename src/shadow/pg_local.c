@@ -1,9 +1,10 @@
 #include "shadow/confine.h"
 #include "shadow/pg_local_int.h"
 
+#include "phasegate/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -58,62 +59,10 @@ bool pg_local_has(const char *folder)
     return access(str_text(&initdb), X_OK) == 0 && access(str_text(&postgres), X_OK) == 0;
 }
 
-/* The first number in a path: 15 of /usr/lib/postgresql/15/bin */
-static long version_in(const char *path)
-{
-    const char *digits = strpbrk(path, "0123456789");
-
-    return digits ? strtol(digits, NULL, 10) : 0;
-}
-
-/* The newest folder of the usual places that has what is asked for. */
-static bool find_newest(bool (*has)(const char *folder, const char *program), const char *program,
-                        struct str *out)
-{
-    static const char *const places[] = {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
-                                         "/usr/local/pgsql/bin",
-                                         "/opt/homebrew/opt/postgresql@*/bin"};
-    long newest = -1;
-
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        glob_t found;
-
-        if (glob(places[i], 0, NULL, &found) != 0)
-            continue;
-        for (size_t k = 0; k < found.gl_pathc; k++) {
-            if (version_in(found.gl_pathv[k]) > newest && has(found.gl_pathv[k], program)) {
-                newest = version_in(found.gl_pathv[k]);
-                str_set(out, found.gl_pathv[k]);
-            }
-        }
-        globfree(&found);
-    }
-    return newest >= 0;
-}
-
 static bool has_server(const char *folder, const char *program)
 {
     (void) program;
     return pg_local_has(folder);
-}
-
-static bool has_program(const char *folder, const char *program)
-{
-    AUTO(str) path = {0};
-
-    str_addf(&path, "%s/%s", folder, program);
-    return access(str_text(&path), X_OK) == 0;
-}
-
-bool pg_local_find_program(const char *program, struct str *out)
-{
-    AUTO(str) folder = {0};
-
-    if (!find_newest(has_program, program, &folder))
-        return false;
-    str_set(out, str_text(&folder));
-    str_addf(out, "/%s", program);
-    return true;
 }
 
 bool pg_local_find(struct str *out)
@@ -121,7 +70,7 @@ bool pg_local_find(struct str *out)
     const char *list = getenv("PATH");
     AUTO(str) path = {0};
 
-    if (find_newest(has_server, NULL, out))
+    if (pg_program_newest(has_server, NULL, out))
         return true;
     str_set(&path, list ? list : "");
     for (char *rest = path.text, *folder; rest && (folder = strsep(&rest, ":"));) {

@@ -1,6 +1,8 @@
 #include "shadow/program.h"
 #include "shadow/confine.h"
 
+#include "phasegate/io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,38 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { TAIL = 64 << 10, LINE_BYTES = 4 << 10, TERM_MS = 2000 };
 
 /* ---- finding ----------------------------------------------------------------------------------- */
 
 bool program_find(struct shadow *s, const char *name, struct str *out, struct err *err)
 {
-    const char *list = getenv("PATH");
     AUTO(str) folder = {0};
 
     if (!s->bin_dir && pg_local_find(&folder))
         s->bin_dir = arena_strdup(&s->arena, str_text(&folder));
-    if (s->bin_dir) {
-        str_addf(out, "%s/%s", s->bin_dir, name);
-        if (access(str_text(out), X_OK) == 0)
-            return true;
-    }
-    /* Before the PATH, where distributions have scripts that look for it: see program_is_script. */
-    if (pg_local_find_program(name, out))
-        return true;
-    for (const char *at = list ? list : ""; *at;) {
-        size_t n = strcspn(at, ":");
-
-        str_clear(out);
-        str_addf(out, "%.*s/%s", (int) n, at, name);
-        if (n > 0 && access(str_text(out), X_OK) == 0)
-            return true;
-        at += n + (at[n] == ':');
-    }
-    err_set(err, ERR_UNREACHABLE, "no %s on this machine", name);
-    return err_hint(err, "apt install postgresql-client, or PHASEGATE_PG_BIN=DIR.");
+    return pg_program_find(s->bin_dir, name, out, err);
 }
 
 bool program_is_script(const char *path)
@@ -72,69 +53,6 @@ int program_file(struct err *err)
     else
         err_set(err, ERR_UNREACHABLE, "no file below %s: %s", folder, strerror(errno));
     return fd;
-}
-
-static bool is_named_by(const char *entry, const char *const *list)
-{
-    size_t n = strcspn(entry, "=") + 1;
-
-    for (; *list; list++)
-        if (strncmp(*list, entry, n) == 0)
-            return true;
-    return false;
-}
-
-/* What programs of PostgreSQL need in order to run, and to connect as the user does: HOME has certificates and
- * ~/.pgpass. All else may be a secret. */
-static bool is_needed(const char *entry)
-{
-    static const char *const names[] = {"PATH=",         "HOME=",          "LD_LIBRARY_PATH=",
-                                        "KRB5CCNAME=",   "KRB5_CONFIG=",   "KRB5_CLIENT_KTNAME=",
-                                        "OPENSSL_CONF=", "SSL_CERT_FILE=", "SSL_CERT_DIR="};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(entry, names[i], strlen(names[i])) == 0)
-            return true;
-    return false;
-}
-
-/* Not all that begins with PG is libpq's. */
-bool program_is_libpqs(const PQconninfoOption *all, const char *entry)
-{
-    static const char *const more[] = {"PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", NULL};
-    size_t n = strcspn(entry, "=");
-
-    for (int i = 0; more[i]; i++)
-        if (strlen(more[i]) == n && strncmp(more[i], entry, n) == 0)
-            return true;
-    for (; all && all->keyword; all++)
-        if (all->envvar && strlen(all->envvar) == n && strncmp(all->envvar, entry, n) == 0)
-            return true;
-    return false;
-}
-
-const char *const *program_env(struct arena *a, const char *const *added, bool keeps_libpq)
-{
-    PQconninfoOption *libpq = keeps_libpq ? PQconninfoParse("", NULL) : NULL;
-    const char **all;
-    int n = 0, m = 0;
-
-    while (environ[n])
-        n++;
-    while (added[m])
-        m++;
-    all = arena_array(a, const char *, n + m + 3);
-    m = 0;
-    for (int i = 0; i < n; i++)
-        if (!is_named_by(environ[i], added) &&
-            (is_needed(environ[i]) || (keeps_libpq && program_is_libpqs(libpq, environ[i]))))
-            all[m++] = environ[i];
-    all[m++] = "LC_ALL=C";
-    all[m++] = "TZ=UTC";
-    for (; *added; added++)
-        all[m++] = *added;
-    PQconninfoFree(libpq);
-    return all;
 }
 
 /* ---- the child's side -------------------------------------------------------------------------- */

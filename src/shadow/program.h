@@ -25,10 +25,5 @@ bool program_find(struct shadow *s, const char *name, struct str *out, struct er
 bool program_is_script(const char *path);
 /* A file without a name, for what is handed to a program or comes from it; -1 and err. */
 int program_file(struct err *err);
-/* Is "NAME=VALUE" one of libpq's? all: what PQconninfoParse makes of "". */
-bool program_is_libpqs(const PQconninfoOption *all, const char *entry);
-/* Of our environment what programs of PostgreSQL need, and `added`, "NAME=VALUE"s, NULL-terminated, which go before.
- * libpq's own variables are in it only with keeps_libpq. Messages are in English. */
-const char *const *program_env(struct arena *a, const char *const *added, bool keeps_libpq);
 
 #endif

@@ -21,7 +21,7 @@ int64_t snapshot_rows(const struct snapshot *s)
 
 int64_t snapshot_bytes(const struct snapshot *s)
 {
-    int64_t n = 0;
+    int64_t n = s->definition.bytes;
 
     for (int i = 0; i < s->n_parts; i++)
         n += s->parts[i].bytes;
@@ -74,6 +74,13 @@ void snapshot_to_json(const struct snapshot *s, struct str *to)
     for (int i = 0; i < s->n_parts; i++)
         part_json(&j, &s->parts[i]);
     json_array_end(&j);
+    if (s->definition.file) {
+        json_object_begin(&j, "definition");
+        json_str(&j, "file", s->definition.file);
+        json_int(&j, "bytes", s->definition.bytes);
+        json_str(&j, "sha256", s->definition.sha256);
+        json_object_end(&j);
+    }
     json_object_end(&j);
 }
 
@@ -125,6 +132,13 @@ static void columns_of(struct reading *r, const json_t *o, struct snapshot_part 
         r->lacks = "columns";
 }
 
+/* A file of the folder and nothing else. */
+static void check_file(struct reading *r, const char *file)
+{
+    if (!r->lacks && (strchr(file, '/') || file[0] == '.'))
+        r->lacks = "file";
+}
+
 static void part_of(struct reading *r, const json_t *o, struct snapshot_part *p)
 {
     p->schema = p->now_schema = text(r, o, "schema");
@@ -136,9 +150,18 @@ static void part_of(struct reading *r, const json_t *o, struct snapshot_part *p)
     p->rows = number(r, o, "rows");
     p->digest = text(r, o, "digest");
     columns_of(r, o, p);
-    /* A file of the folder and nothing else. */
-    if (!r->lacks && (strchr(p->file, '/') || p->file[0] == '.'))
-        r->lacks = "file";
+    check_file(r, p->file);
+}
+
+/* Those of older versions have none. */
+static void definition_of(struct reading *r, const json_t *o, struct snapshot_file *f)
+{
+    if (!o)
+        return;
+    f->file = text(r, o, "file");
+    f->bytes = number(r, o, "bytes");
+    f->sha256 = text(r, o, "sha256");
+    check_file(r, f->file);
 }
 
 static void all_of(struct reading *r, const json_t *o, struct snapshot *s)
@@ -162,6 +185,7 @@ static void all_of(struct reading *r, const json_t *o, struct snapshot *s)
         part_of(r, json_array_get(list, (size_t) i), &s->parts[i]);
     if (!r->lacks && s->n_parts == 0)
         r->lacks = "parts";
+    definition_of(r, json_object_get(o, "definition"), &s->definition);
 }
 
 bool snapshot_from_json(const char *bytes, size_t n, struct arena *a, struct snapshot *out,

@@ -27,6 +27,12 @@ void unpacker_close(struct unpacker *u); /* NULL is fine */
 bool unpack_hash(const struct store *store, const char *name, const char *file, const char *sha256,
                  struct err *err);
 
+/* ---- define.c --------------------------------------------------------------------------------------- */
+
+/* In the transaction in which the rows were read. lacks: see snapshot_take. */
+bool definition_take(const struct store *store, struct db *db, const char *url, struct arena *a,
+                     struct snapshot *s, struct err *lacks, struct err *err);
+
 /* ---- manifest.c ------------------------------------------------------------------------------------ */
 
 const char *sha256_of(struct arena *a, const char *bytes, size_t n);

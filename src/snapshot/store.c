@@ -96,6 +96,6 @@ const char *store_path(struct arena *a, const struct store *s, const char *name,
 
 bool store_is_ours(const char *file)
 {
-    return strstr(file, ".copy.zst") || strcmp(file, PROBE) == 0 ||
+    return strstr(file, ".copy.zst") || strstr(file, ".sql.zst") || strcmp(file, PROBE) == 0 ||
            strncmp(file, MANIFEST, strlen(MANIFEST)) == 0;
 }

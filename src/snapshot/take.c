@@ -104,6 +104,7 @@ bool snapshot_measure(struct db *db, struct arena *a, struct snapshot_part *p, s
 struct taking {
     const struct store *store;
     struct db *db;
+    const char *url;
     struct arena *a;
     struct snapshot *s;
 };
@@ -147,7 +148,7 @@ static bool read_server(struct taking *t, struct err *err)
     return true;
 }
 
-static bool take_parts(struct taking *t, struct err *err)
+static bool take_parts(struct taking *t, struct err *lacks, struct err *err)
 {
     if (!db_exec(t->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &DB_NO_PARAMS, err) ||
         !read_server(t, err))
@@ -155,19 +156,19 @@ static bool take_parts(struct taking *t, struct err *err)
     for (int i = 0; i < t->s->n_parts; i++)
         if (!take_part(t, i, err))
             return err_note(err, "table %s.%s", t->s->parts[i].schema, t->s->parts[i].table);
-    return true;
+    return definition_take(t->store, t->db, t->url, t->a, t->s, lacks, err);
 }
 
-bool snapshot_take(const struct store *store, struct db *db, struct arena *a, struct snapshot *s,
-                   struct err *err)
+bool snapshot_take(const struct store *store, struct db *db, const char *url, struct arena *a,
+                   struct snapshot *s, struct err *lacks, struct err *err)
 {
-    struct taking t = {store, db, a, s};
+    struct taking t = {store, db, url, a, s};
     AUTO(err) ignored = {0};
     AUTO(str) manifest = {0};
 
     if (!store_make(store, s->name, err))
         return false;
-    bool good = take_parts(&t, err);
+    bool good = take_parts(&t, lacks, err);
     roll_back(db);
     if (good) {
         snapshot_to_json(s, &manifest);

@@ -12,7 +12,8 @@ bool snapshot_hashes_hold(const struct store *store, const struct snapshot *s, s
     for (int i = 0; i < s->n_parts; i++)
         if (!unpack_hash(store, s->name, s->parts[i].file, s->parts[i].sha256, err))
             return false;
-    return true;
+    return !s->definition.file ||
+           unpack_hash(store, s->name, s->definition.file, s->definition.sha256, err);
 }
 
 /* Types are the one thing of a manifest that goes into SQL as it is written there, and whoever can write to the store can
@@ -119,7 +120,8 @@ static bool verify_all(const struct store *store, struct db *db, const struct sn
     for (int i = 0; i < s->n_parts; i++)
         if (!verify_part(store, db, s, i, schema, err))
             return false;
-    return true;
+    return !s->definition.file ||
+           unpack_hash(store, s->name, s->definition.file, s->definition.sha256, err);
 }
 
 bool snapshot_verify(const struct store *store, struct db *db, const struct snapshot *s,

@@ -45,7 +45,7 @@ class Taken(Bucket):
     def test_from_the_first_byte_to_the_last_row_and_back(self):
         p = self.contracted()
         s = self.taken(p)
-        self.assertEqual(self.files(s), ["1.copy.zst", "manifest.json"])
+        self.assertEqual(self.files(s), ["1.copy.zst", "definition.sql.zst", "manifest.json"])
         listed = p.json("snapshots", "list")["result"]["databases"][0]["snapshots"]
         self.assertEqual([x["location"] for x in listed], [TO])
         p.ok("snapshots", "verify", s["name"])
@@ -67,7 +67,7 @@ class Taken(Bucket):
         p = self.contracted(keep="1ms")
         s, t = self.taken(p), self.taken(p)
         self.assertEqual([x["name"] for x in p.json("snapshots", "prune")["result"]["databases"][0]["pruned"]], [s["name"]])
-        self.assertEqual((self.files(s), self.files(t)), ([], ["1.copy.zst", "manifest.json"]))
+        self.assertEqual((self.files(s), self.files(t)), ([], ["1.copy.zst", "definition.sql.zst", "manifest.json"]))
 
     def test_damaged(self):
         p = self.contracted()
