@@ -449,6 +449,27 @@ static void explain(struct checking *k)
     out_print(&k->c->out, "%s", str_text(&text));
 }
 
+/* What is said of a server, where none is asked, was meant. */
+static bool static_takes(struct context *c, struct err *err)
+{
+    static const struct {
+        enum option_id o;
+        const char *name;
+    } of_server[] = {{OPT_SHADOW, "--shadow"},
+                     {OPT_SHADOW_SUPERUSER, "--shadow-superuser"},
+                     {OPT_BASELINE_FROM, "--baseline-from"},
+                     {OPT_ALLOW_COMMANDS, "--allow-commands"}};
+
+    for (size_t i = 0; opt_has(c, OPT_STATIC) && i < sizeof of_server / sizeof *of_server; i++) {
+        if (!opt_has(c, of_server[i].o))
+            continue;
+        err_set(err, ERR_USAGE, "--static asks no server: %s is of no use with it",
+                of_server[i].name);
+        return err_hint(err, "leave one of the two out: phasegate check --help");
+    }
+    return true;
+}
+
 static bool run_check(struct checking *k, struct err *err)
 {
     struct context *c = k->c;
@@ -484,8 +505,9 @@ static bool run_check(struct checking *k, struct err *err)
 bool cmd_check(struct context *c, struct err *err)
 {
     struct checking k = {.c = c};
-    bool ok = check_static_has_paths(c) ? check_formats(c, err) && check_static(c, err)
-                                        : run_check(&k, err);
+    bool ok = static_takes(c, err) &&
+              (check_static_has_paths(c) ? check_formats(c, err) && check_static(c, err)
+                                         : run_check(&k, err));
 
     if (!ok)
         check_failed(c, err);

@@ -227,7 +227,12 @@ static void walk_folder(struct loading *l, const char *shown, const struct ances
         if (entry->d_name[0] == '.')
             continue;
         const char *child = path_join(&l->names, shown, entry->d_name);
-        if (is_folder(dir, entry))
+        bool folder = is_folder(dir, entry);
+        /* One named like a plan would be looked through, and the plan be missed. */
+        if (folder && (ends_with(entry->d_name, ".yaml") || ends_with(entry->d_name, ".yml")))
+            problem_add(l->problems, (struct pos) {child, 0, 0}, "a plan's file, or another name",
+                        NULL, "it is a folder");
+        else if (folder)
             walk_folder(l, child, &here);
         else if (is_wanted(l, entry->d_name, child))
             add_path(l, child);

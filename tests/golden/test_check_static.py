@@ -40,6 +40,15 @@ class CheckStatic(unittest.TestCase):
         self.run_check("good.sql", "bad.sql", code=1)
         self.assertIn("no.sql: No such file", self.run_check("no.sql", code=2).stderr)
 
+    def test_what_is_said_of_a_server(self):
+        self.write("good.sql", "ALTER TABLE t ADD COLUMN a int;")
+        self.write("phasegate.yaml", "phasegate: 1\nplans: plans/\n")
+        os.mkdir(self.dir + "/plans")
+        for paths in ((), ("good.sql",)):
+            for said in (("--shadow", "postgresql:///x"), ("--baseline-from", "postgresql:///x"), ("--allow-commands",)):
+                error = self.run_check(*paths, *said, code=2).stderr
+                self.assertIn("--static asks no server: %s is of no use" % said[0], error)
+
     def test_a_folder_is_a_history_and_files_are_a_set(self):
         self.write("m/V2__b.sql", "CREATE INDEX ON t (a);")
         self.write("m/V10__c.sql", "ALTER TABLE t ALTER a SET NOT NULL;")

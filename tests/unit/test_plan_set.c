@@ -102,9 +102,10 @@ static void names_of_files_matter(void **state)
     folder_add_plan(&f, "plans/20260101000003-d.yaml", "d", "20260101000004");
     folder_add_plan(&f, "plans/20260101000005-e.yaml.bak", "e", "20260101000005");
     folder_add_plan(&f, "plans/20260101000006-f.YAML", "f", "20260101000006");
+    folder_add_plan(&f, "plans/20260101000007-g.yaml/20260101000007-g.yaml", "g", "20260101000007");
     assert_false(plan_set_load(f.path, NULL, &set, &problems, &err));
     assert_true(err_is(&err, ERR_INPUT));
-    assert_int_equal(problems.n, 6);
+    assert_int_equal(problems.n, 7);
     assert_problem(&problems, "plans/20260101000000-a.yml: plans end in .yaml, not .yml; expected "
                               "YYYYMMDDHHmmss-name.yaml");
     assert_problem(
@@ -115,6 +116,7 @@ static void names_of_files_matter(void **state)
                               "expected 20260101000003, as the name of the file says");
     assert_problem(&problems, "plans/20260101000005-e.yaml.bak: not a name of a plan's file");
     assert_problem(&problems, "plans/20260101000006-f.YAML: not a name of a plan's file");
+    assert_problem(&problems, "plans/20260101000007-g.yaml: it is a folder");
 }
 
 static void unreadable_files_are_problems(void **state)
