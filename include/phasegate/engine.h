@@ -301,9 +301,9 @@ struct ailment {
 bool engine_doctor(struct engine *e, struct arena *a, struct ailment **out, int *out_n,
                    struct err *err);
 
-/* "url: phasegate.yaml:18:7, from the variable FLAG_URL": which setting of the flag service to look at when it fails
- * like this. why NULL: it doesn't answer. Never a value. */
-const char *flags_where(struct arena *a, const struct environment *env, const char *why);
+/* "url: phasegate.yaml:18:7, from the variable FLAG_URL": which setting of the flag service to look at when it fails:
+ * that of its token, or of where it is. Never a value. */
+const char *flags_where(struct arena *a, const struct environment *env, bool by_token);
 
 /* ---- signing ------------------------------------------------------------------------------------------ */
 

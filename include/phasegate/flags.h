@@ -62,6 +62,7 @@ struct flag_obs {
     enum flag_state state;
     int percent;
     const char *why;         /* COMPLEX, UNKNOWN */
+    bool by_token;           /* UNKNOWN because the service refuses the token */
     const char *fingerprint; /* opaque; equal means nobody changed the flag's configuration */
     const char *actor;       /* who changed it last, NULL: unknown */
     int64_t changed_at_ms;   /* 0: unknown */

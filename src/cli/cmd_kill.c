@@ -221,8 +221,7 @@ static void say_what_helps(struct context *c, const struct flag_kill_report *r)
         out_warn(&c->out,
                  "not every flag is off: the flag service refuses (%s); then the same "
                  "command again",
-                 flags_where(&c->arena, c->env,
-                             refused->answer == FLAG_AUTH ? "token" : refused->detail));
+                 flags_where(&c->arena, c->env, refused->answer == FLAG_AUTH));
     else
         out_say(&c->out, "not every flag is known to be off: run the same command again%s",
                 opt_has(c, OPT_WATCH) ? ""

@@ -119,14 +119,15 @@ static void ail_flag(struct list *l, const struct flag_look *f, int i, const str
             id, "the flag as it was left, in the flag service");
 }
 
-static void ail_unreadable(struct engine *e, struct list *l, int n, int n_all, const char *why)
+static void ail_unreadable(struct engine *e, struct list *l, int n, int n_all,
+                           const struct flag_obs *first)
 {
     ail(l, true,
         arena_printf(l->a, "%d of %d flags can't be read: %s", n, n_all,
-                     why ? why : "no reason was given"),
+                     first->why ? first->why : "no reason was given"),
         e->flags->shown,
         arena_printf(l->a, "see why the flag service says so (%s)",
-                     flags_where(l->a, e->env, why)));
+                     flags_where(l->a, e->env, first->by_token)));
 }
 
 static void ail_flags(struct engine *e, struct list *l, const struct flag_look *f)
@@ -134,7 +135,7 @@ static void ail_flags(struct engine *e, struct list *l, const struct flag_look *
     struct flag_obs *obs = arena_array(l->a, struct flag_obs, f->n + 1);
     struct work w = {.e = e, .a = l->a};
     struct flag_ops ops = flags_ops(&w);
-    const char *why = NULL;
+    const struct flag_obs *first = NULL;
     int n_unknown = 0;
     bool killed = false;
 
@@ -146,13 +147,13 @@ static void ail_flags(struct engine *e, struct list *l, const struct flag_look *
             continue;
         if (obs[i].state == FLAG_UNKNOWN) {
             n_unknown++;
-            why = why ? why : obs[i].why;
+            first = first ? first : &obs[i];
         } else if (!killed || i >= f->n_begun) {
             ail_flag(l, f, i, &obs[i]);
         }
     }
-    if (n_unknown)
-        ail_unreadable(e, l, n_unknown, f->n_begun, why);
+    if (first)
+        ail_unreadable(e, l, n_unknown, f->n_begun, first);
 }
 
 /* Writes whose outcome nobody knows yet; what this host's journal has of them. */

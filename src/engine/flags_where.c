@@ -16,14 +16,13 @@ static const char *one(struct arena *a, const char *name, const struct text *t)
                         source_of(a, t));
 }
 
-const char *flags_where(struct arena *a, const struct environment *env, const char *why)
+const char *flags_where(struct arena *a, const struct environment *env, bool by_token)
 {
     const struct flags_decl *d = &env->flags;
-    bool token = why && (strstr(why, "401") || strstr(why, "403") || strstr(why, "token"));
 
-    if (token && d->token.s)
+    if (by_token && d->token.s)
         return one(a, "token", &d->token);
-    if (token && d->token_file.s)
+    if (by_token && d->token_file.s)
         return one(a, "token_file", &d->token_file);
     if (d->url.s)
         return one(a, "url", &d->url);

@@ -200,7 +200,7 @@ static void see_drift(struct work *w, struct flags_seen *out, const char *key, c
     if (obs->state == FLAG_UNKNOWN)
         see(out, what, NULL,
             arena_printf(w->a, "see to the flag service (%s), then the same command again",
-                         flags_where(w->a, w->e->env, obs->why)));
+                         flags_where(w->a, w->e->env, obs->by_token)));
     else if (obs->state == FLAG_ARCHIVED || obs->state == FLAG_COMPLEX)
         see(out, what, actor ? actor : "somebody else",
             arena_printf(w->a, "the flag as it was left, at %s", w->e->flags->shown));

@@ -245,7 +245,7 @@ bool undo_can_read_flags(struct work *w, struct decision *d)
                 arena_printf(w->a, "flag \"%s\" can't be read: %s", key,
                              why ? why : "no reason was given"),
                 arena_printf(w->a, "see to the flag service (%s), then the same command again",
-                             flags_where(w->a, w->e->env, why)));
+                             flags_where(w->a, w->e->env, seen[r].by_token)));
         d->go = false;
         d->refusals[d->n_refusals++] =
             (struct refusal) {.reason = guard_word(GUARD_FLAGS_KNOWN), .fact = f};

@@ -152,7 +152,8 @@ static bool decided(struct flag_call *call, enum flag_answer answer, const struc
 
     provider_done(call, answer, "%s answered %d: %s%s%s%s", call->ref->service->shown, res->status,
                   what, message ? " (" : "", message ? message : "", message ? ")" : "");
-    call->obs = (struct flag_obs) {.state = FLAG_UNKNOWN, .why = call->detail};
+    call->obs = (struct flag_obs) {
+        .state = FLAG_UNKNOWN, .why = call->detail, .by_token = answer == FLAG_AUTH};
     return true;
 }
 

@@ -546,7 +546,7 @@ class Service(project.Case):
     def test_the_wrong_path(self):
         p = self.begin()
         p.advance_through("orders-ref", "dual_read")
-        wrong = {"FLAG_URL": self.url + "/api"}
+        wrong = {"FLAG_URL": self.url + "/api/401"}  # digits of a url aren't an answer's
         done = p.exits(3, "flags", "list", env=wrong)
         self.assertNotIn("absent", done.stdout)
         done = p.exits(3, "kill", "orders-ref", "--wait", "2s", "--write-now", env=wrong)
