@@ -108,6 +108,15 @@ struct foreign_key {
 };
 void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
                         struct sql_list *drop, struct sql_list *restore);
+/* A partition leaves its table before it is hidden, and a child its parents: else their rows would be seen there all the
+ * while. Back they come by what the server said of them. Adds to lists of soft_drop_table_sql. */
+struct table_parent {
+    const char *schema, *table;
+    const char *bound; /* "FOR VALUES IN (1)", "DEFAULT"; NULL: a child by INHERITS */
+};
+void soft_drop_parents_sql(struct arena *a, const char *schema, const char *table,
+                           const struct table_parent *parents, int n, struct sql_list *drop,
+                           struct sql_list *restore);
 #define HOLD_SCHEMA "phasegate_hold"
 
 /* The reader trap: triggers that record in the ledger who writes to what is hidden. In the transaction that hides it, and

@@ -82,16 +82,22 @@ static bool set_statements(struct trial *t)
 /* ---- whom it may concern -------------------------------------------------------------------------------------- */
 
 /* The tables below a view, too. */
-static bool is_below(const struct proof *p, const struct cat_relation *r, unsigned table, int depth)
+static bool has_below(const struct proof *p, const struct cat_relation *r, unsigned table,
+                      int depth)
 {
     if (r->oid == table)
         return true;
     for (int i = 0; r->kind == 'v' && depth < 8 && i < r->n_uses; i++) {
         const struct cat_relation *next = cat_by_oid(&p->now, r->uses[i]);
-        if (next && is_below(p, next, table, depth + 1))
+        if (next && has_below(p, next, table, depth + 1))
             return true;
     }
     return false;
+}
+
+bool trial_is_below(const struct proof *p, const struct cat_relation *r, unsigned table)
+{
+    return has_below(p, r, table, 0);
 }
 
 /* Does the step name it, or may it do anything? Triggers may. */
@@ -351,7 +357,7 @@ static const struct cat_column *changed_for(const struct trial *t, const struct 
             const struct watched *l = &t->looks[i];
             bool all = f->star || f->whole_row || of->kind == 'v';
 
-            if (!is_below(t->p, of, l->r->oid, 0))
+            if (!trial_is_below(t->p, of, l->r->oid))
                 continue;
             *r = l->r;
             for (int c = 0; c < l->r->n_columns; c++)
@@ -447,7 +453,9 @@ static bool judge(struct trial *t, const struct turn *turn, struct err *err)
                 trial_report_failure(t, &p->app[k], s, r, c);
             else if (!t->of_views)
                 trial_report_rows(t, &p->app[k], asked_finds_others(s), r, c);
-            else if (t->taken && turn && s->a->q->facts.n_writes == 0)
+            else if (t->taken &&
+                     (s->a->q->facts.n_writes == 0 ? turn != NULL
+                                                   : s->a->q->facts.verb != VERB_DELETE))
                 trial_report_taken(t, &p->app[k]);
             else if (!t->taken && (turn || s->set > 0 ||
                                    s->call)) /* over the rows as they are, answers.c tells */
@@ -534,7 +542,7 @@ static int find_turns(struct trial *t, struct turn *turns, int most)
     int some = t->of_views ? most / 2 : most, n;
 
     if (t->taken)
-        return trial_turn_taken(t, turns);
+        return trial_turns_taken(t, turns);
     if (t->of_types)
         return trial_turns_types(t, turns, most);
     n = turns_rows ? trial_turns(t, turns, some) : 0;
@@ -552,6 +560,7 @@ bool changed_before(struct proof *p, int state, struct err *err)
     if (!can_be_tried(p, state))
         return true;
     t.taken = trial_detached(p, state);
+    t.touched = trial_detached_from(p, state);
     if (!set_statements(&t))
         return true;
     t.of_views = !changes_rows(p, state);

@@ -29,6 +29,7 @@ struct asked { /* what several releases run alike is asked once */
 
 struct turn { /* a row that is made another before the step */
     const struct cat_relation *r;
+    bool of_all; /* or all of them are */
     const char *columns[TURN_COLUMNS], *values[TURN_COLUMNS];
     int n;
     const char **sql; /* what is done to the rows before, or, n 0, instead */
@@ -66,6 +67,8 @@ bool trial_is_the_plans(const struct trial *t, const struct cat_relation *r,
 
 /* Whose answers are held against each other, and the tables below them. */
 void trial_set_whom(struct trial *t);
+/* Is that table below the view r, or r itself? */
+bool trial_is_below(const struct proof *p, const struct cat_relation *r, unsigned table);
 /* Its one row, if any, may be about none. */
 bool asked_may_be_empty(const struct asked *s);
 /* It finds other rows: fewer, more, or none. */
@@ -114,15 +117,18 @@ void trial_add_letters(struct trial *t, const struct app_statement *a);
 int trial_turns_types(struct trial *t, struct turn *turns, int most);
 /* It finds other rows, and nothing else tells of that. */
 bool trial_tells_of_type(const struct trial *t, const struct asked *s, bool *fewer);
-/* changed_taken.c: the partition that the step detaches, and does nothing else; NULL: it isn't such. */
+/* changed_taken.c: the partition that the step takes out of its table, and does nothing else: by DETACH, or hidden by a
+ * soft drop; NULL: it isn't such. */
 const struct cat_relation *trial_detached(const struct proof *p, int state);
+/* The table that it's taken out of. */
+const struct cat_relation *trial_detached_from(const struct proof *p, int state);
 /* The same as it can be taken back: one statement. */
 const char *const *trial_detach_sql(struct proof *p, int state);
 /* What its bound says of the column: a value beside it, or, where it's about no other, the first. NULL: nothing. */
 const char *trial_bound_value(struct proof *p, const struct cat_relation *r,
                               const struct cat_column *c);
-/* A row that is moved into it, and who asks for such; 0: nobody knows one, else 1. */
-int trial_turn_taken(struct trial *t, struct turn *turn);
+/* A row that is moved into it, or all of them, and who asks for such: to `turns`. How many; 0: nobody knows one. */
+int trial_turns_taken(struct trial *t, struct turn *turns);
 /* changed_bases.c: the queries of views, and bodies of functions, that the step names, to t->old. */
 bool trial_read_old(struct trial *t, struct err *err) MUST_CHECK;
 /* Rows for those who find none as they are, behind the first *n. */

@@ -82,6 +82,8 @@ static const char *turn_sql(struct proof *p, const struct turn *turn)
         sql_ident(&sql, turn->columns[i]);
         str_addf(&sql, " = $%d", i + 1);
     }
+    if (turn->of_all)
+        return arena_strdup(p->scratch, str_text(&sql));
     str_add(&sql, " WHERE ctid = (SELECT pg_catalog.min(ctid) FROM ");
     sql_qualified(&sql, turn->r->schema, turn->r->name);
     str_add(&sql, ")");

@@ -1,4 +1,4 @@
-/* A partition that is detached takes its rows along. There may be none of ours in it: one is moved there, before the step.
+/* A partition that is detached, or hidden, takes its rows along. There may be none of ours in it: one is moved there, before the step.
  */
 #include "check/changed.h"
 #include "check/words.h"
@@ -25,22 +25,61 @@ static bool detaches(const struct sql_stmt *s)
 /* The partition's bound comes behind its constraints. */
 static bool is_bounded(const struct cat_relation *r) { return r->n_checks > r->n_constraints; }
 
-const struct cat_relation *trial_detached(const struct proof *p, int state)
+static const struct cat_relation *parent_of(const struct proof *p, const struct cat_relation *r)
+{
+    for (int i = 0; i < p->now.n_relations; i++)
+        for (int k = 0; p->now.relations[i].kind == 'p' && k < p->now.relations[i].n_reaches; k++)
+            if (p->now.relations[i].reaches[k] == r->oid)
+                return &p->now.relations[i];
+    return NULL;
+}
+
+/* The one statement of the step, where it may be such; hides: a soft drop. */
+static const struct sql_stmt *statement_of(const struct proof *p, int state, bool *hides)
 {
     const struct timeline_state *s = &p->t.states[state];
-    const struct cat_relation *r = NULL;
+    const struct sql_stmt *only =
+        s->by == STATE_TASK && s->task->step && s->task->step->n_stmts == 1
+            ? &s->task->step->stmts[0]
+            : NULL;
 
-    if (s->by != STATE_TASK || s->task->kind != TASK_STEP || s->task->step->n_stmts != 1 ||
-        !detaches(&s->task->step->stmts[0]))
-        return NULL;
-    r = of_list(p, &s->task->step->stmts[0].relations, s->task->step->stmts[0].table);
-    return r && is_bounded(r) && cat_by_oid(&p->baseline, r->oid) ? r : NULL;
+    *hides = only && s->task->kind == TASK_SOFT_DROP && only->drop == DROP_TABLE && only->table;
+    return *hides || (only && s->task->kind == TASK_STEP && detaches(only)) ? only : NULL;
+}
+
+const struct cat_relation *trial_detached(const struct proof *p, int state)
+{
+    bool hides = false;
+    const struct sql_stmt *s = statement_of(p, state, &hides);
+    const struct cat_relation *r = !s      ? NULL
+                                   : hides ? cat_find(&p->now, NULL, s->schema, s->table)
+                                           : of_list(p, &s->relations, s->table);
+
+    return r && is_bounded(r) && cat_by_oid(&p->baseline, r->oid) && parent_of(p, r) ? r : NULL;
+}
+
+const struct cat_relation *trial_detached_from(const struct proof *p, int state)
+{
+    const struct cat_relation *r = trial_detached(p, state);
+
+    return r ? parent_of(p, r) : NULL;
 }
 
 const char *const *trial_detach_sql(struct proof *p, int state)
 {
+    const struct cat_relation *r = trial_detached(p, state), *whole = parent_of(p, r);
     const struct sql_stmt *s = &p->t.states[state].task->step->stmts[0];
     const char **out = arena_array(p->scratch, const char *, 1);
+    AUTO(str) sql = {0};
+
+    if (p->t.states[state].task->kind == TASK_SOFT_DROP) {
+        str_add(&sql, "ALTER TABLE ");
+        sql_qualified(&sql, whole->schema, whole->name);
+        str_add(&sql, " DETACH PARTITION ");
+        sql_qualified(&sql, r->schema, r->name);
+        out[0] = arena_strdup(p->scratch, str_text(&sql));
+        return out;
+    }
     /* CONCURRENTLY would want a transaction of its own. */
     const char *last = strcasestr(s->sql, "concurrently");
 
@@ -81,21 +120,22 @@ static void ask_for(struct trial *t, const struct cat_relation *whole, const cha
             const struct cat_relation *r = NULL;
             const struct cat_column *c = args_compared(t->p, a->q, k, &r);
 
-            if (c && r == whole && strcmp(c->name, column) == 0 && t->asked[i].set == 0)
+            if (c && trial_is_below(t->p, r, whole->oid) && strcmp(c->name, column) == 0 &&
+                t->asked[i].set == 0)
                 trial_add_call(t, a, k, value);
         }
     }
 }
 
-int trial_turn_taken(struct trial *t, struct turn *turn)
+int trial_turns_taken(struct trial *t, struct turn *turns)
 {
     struct proof *p = t->p;
-    const struct sql_stmt *s = &p->t.states[t->state].task->step->stmts[0];
-    const struct cat_relation *r = t->taken, *whole = cat_find(&p->now, NULL, s->schema, s->table);
+    const struct cat_relation *r = t->taken, *whole = trial_detached_from(p, t->state);
     const struct cat_constraint *bound = &r->constraints[r->n_constraints];
 
     if (!whole)
         return 0;
+    struct turn *turn = &turns[0];
     *turn = (struct turn) {.r = whole};
     for (int i = 0; i < whole->n_columns; i++) {
         const struct cat_column *same = &whole->columns[i];
@@ -111,5 +151,9 @@ int trial_turn_taken(struct trial *t, struct turn *turn)
     turn->words = arena_printf(p->a, "where a row is in \"%s\"", r->name);
     for (int i = 0; i < turn->n; i++)
         ask_for(t, whole, turn->columns[i], turn->values[i]);
-    return turn->n > 0;
+    if (turn->n == 0)
+        return 0;
+    turns[1] = *turn;
+    turns[1].of_all = true;
+    return 2;
 }

@@ -1,6 +1,8 @@
 /* How a thing is hidden on the shadow, comes back and goes for good: as the engine would do it. */
 #include "check/work.h"
 
+#include "sql_embedded.h"
+
 /* A soft drop's hidden name carries the day on which it happens; here no day may show. */
 #define HIDDEN_AT INT64_C(0)
 
@@ -79,17 +81,43 @@ static void hide_keys(struct proof *p, const struct cat_relation *r, struct hidd
     soft_drop_keys_sql(p->a, keys, n, &h->drop, &h->restore);
 }
 
-bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h)
+/* The bound of a partition is nowhere in the catalogue of a state. */
+static bool hide_from_parents(struct proof *p, const struct cat_relation *r, struct hidden *h,
+                              struct err *err)
+{
+    const char *const args[] = {r->schema, r->name};
+    struct wire_op op = {.kind = WIRE_RUN,
+                         .sql = sql_select_parents,
+                         .args = args,
+                         .n_args = 2,
+                         .keep_rows = true,
+                         .sync = true};
+    struct wire_result found = {0};
+
+    if (!wire_run(p->root, p->scratch, &op, 1, &found, err))
+        return false;
+    int n = found.ok && found.cell ? found.n_rows : 0;
+    struct table_parent *parents = arena_array(p->scratch, struct table_parent, n + 1);
+    for (int i = 0; i < n; i++)
+        parents[i] = (struct table_parent) {found.cell[i][0], found.cell[i][1], found.cell[i][2]};
+    soft_drop_parents_sql(p->a, r->schema, r->name, parents, n, &h->drop, &h->restore);
+    return true;
+}
+
+bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h, bool *found,
+               struct err *err)
 {
     const char *name = s->drop == DROP_VIEW && s->object ? s->object : s->table;
     const struct cat_relation *r = name ? cat_find(&p->now, NULL, s->schema, name) : NULL;
 
     if (s->drop == DROP_INDEX || s->drop == DROP_CONSTRAINT || s->drop == DROP_TRIGGER) {
         definition_of(p, s, h);
+        *found = true;
         return true;
     }
-    if (!r || (s->drop == DROP_COLUMN && !cat_column(r, s->object)))
-        return false;
+    *found = r && (s->drop != DROP_COLUMN || cat_column(r, s->object));
+    if (!*found)
+        return true;
     if (s->drop == DROP_COLUMN) {
         hide_column(p, s, r, h);
         return true;
@@ -101,6 +129,8 @@ bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h)
     h->hidden_name = soft_drop_name(p->a, r->name, HIDDEN_AT);
     soft_drop_relation_sql(p->a, kind, r->schema, r->name, h->hidden_name, &h->drop, &h->restore,
                            &h->purge);
+    if (s->drop == DROP_TABLE && !hide_from_parents(p, r, h, err))
+        return false;
     if (s->drop == DROP_TABLE && s->cascades)
         hide_keys(p, r, h);
     return true;

@@ -3,6 +3,7 @@
  * proved to be safe.
  */
 #include "check/limits.h"
+#include "check/changed.h"
 #include "check/unique.h"
 
 /* ---- whom a step may restrict ---------------------------------------------------------------------------- */
@@ -27,6 +28,8 @@ bool limits_hold(const struct proof *p, int state, const struct cat_relation *wr
     const struct plan *sync = sync_begins(p, state);
     const struct cat_relation *r = written_table(p, written);
 
+    if (r && r == trial_detached_from(p, state))
+        return true;
     if (!r || !sync)
         return r && (limits_restricts(p, p->t.states[state].task, r) ||
                      (r != written && limits_restricts(p, p->t.states[state].task, written)));
@@ -251,7 +254,7 @@ bool limits_before(struct proof *p, int state, struct limits **out, struct err *
         return true;
     for (int i = 0; s->task->kind == TASK_STEP && s->task->step && i < s->task->step->n_stmts; i++)
         any |= limits_may_restrict(p, &s->task->step->stmts[i]);
-    any |= sync_begins(p, state) != NULL;
+    any |= sync_begins(p, state) != NULL || trial_detached(p, state);
     if (!any || !sessions_open(p, err))
         return any ? false : true;
     l = arena_new(p->scratch, struct limits);

@@ -331,10 +331,11 @@ static bool follows_sync(const struct proof *p, const struct hidden *h)
 static bool soft_drop(struct proof *p, int state, const struct task *t, int plan, struct err *err)
 {
     struct hidden *h = hide_new(p, t, plan);
+    bool found = false, ok = hide_plan(p, &t->step->stmts[0], h, &found, err);
 
-    if (!hide_plan(p, &t->step->stmts[0], h)) {
+    if (!ok || !found) {
         p->n_hidden--;
-        return true;
+        return ok;
     }
     int at = p->n_hidden - 1;
     return run_hidden(p, state, h, &h->drop, err) &&

@@ -102,102 +102,6 @@ static void look_at_conflicts(struct look *l, const struct fact_write *f)
     }
 }
 
-static bool acts(const struct cat_constraint *k)
-{
-    return k->type == 'f' &&
-           (strstr(k->definition, "ON DELETE CASCADE") || strstr(k->definition, "ON DELETE SET"));
-}
-
-/* The word behind ON DELETE, and for SET the one after it tells NULL from DEFAULT. */
-static bool acts_alike(const struct cat_constraint *a, const struct cat_constraint *b)
-{
-    const char *x = strstr(a->definition, "ON DELETE"), *y = strstr(b->definition, "ON DELETE");
-
-    return x && y && strncmp(x, y, strlen("ON DELETE SET D")) == 0;
-}
-
-/* Of the same columns as one that kept what they point at from going. */
-static const struct cat_constraint *took_over(const struct cat_relation *now,
-                                              const struct cat_constraint *was, unsigned other)
-{
-    const struct cat_constraint *found = NULL;
-
-    for (int i = 0; i < now->n_constraints; i++) {
-        const struct cat_constraint *k = &now->constraints[i];
-
-        if (k->type != 'f' || k->other != other || k->n_columns != was->n_columns ||
-            memcmp(k->columns, was->columns, sizeof *k->columns * (size_t) k->n_columns) != 0)
-            continue;
-        if (!acts(k)) /* it keeps them still */
-            return NULL;
-        found = k;
-    }
-    return found;
-}
-
-static const struct cat_constraint *foreign_key_like(const struct cat_relation *r,
-                                                     const struct cat_constraint *like,
-                                                     unsigned other)
-{
-    const struct cat_constraint *found = NULL;
-
-    for (int i = 0; i < r->n_constraints; i++) {
-        const struct cat_constraint *k = &r->constraints[i];
-        if (k->type == 'f' && k->other == other && (!found || acts_alike(k, like)))
-            found = k;
-    }
-    return found;
-}
-
-/* Rows that a foreign key took along, or let go, stay as they are. With another key in its place it's for the run. */
-static void look_at_actions(struct look *l, const struct fact_write *f)
-{
-    const struct cat_relation *r = cat_find(&l->p->now, l->path, f->schema, f->table),
-                              *old = cat_find(&l->p->before, l->path, f->schema, f->table);
-
-    for (int i = 0; r && old && f->verb == VERB_DELETE && i < l->p->before.n_relations; i++) {
-        const struct cat_relation *b = &l->p->before.relations[i],
-                                  *n = cat_by_oid(&l->p->now, b->oid);
-
-        for (int k = 0; n && k < b->n_constraints; k++) {
-            const struct cat_constraint *was = &b->constraints[k];
-            bool acted = was->other == old->oid && acts(was);
-            const struct cat_constraint *next = was->type == 'f' && was->other == old->oid && !acted
-                                                    ? took_over(n, was, r->oid)
-                                                    : NULL;
-            const struct cat_constraint *is = acted ? foreign_key_like(n, was, r->oid) : NULL;
-
-            if (next)
-                add(l, "old-path-trigger-effect",
-                    arena_printf(l->p->a,
-                                 "what it deletes was refused as long as rows of \"%s\" point at "
-                                 "it, and does something to them now: %s was %s",
-                                 n->name, next->definition, was->definition),
-                    "let the statement see to it that there are no such rows, in a release before "
-                    "this one");
-            if (is && acts(is) && !acts_alike(is, was))
-                add(l, "old-path-trigger-effect",
-                    arena_printf(l->p->a,
-                                 "what it deletes does other things to rows of \"%s\" than before: "
-                                 "%s was %s",
-                                 n->name, is->definition, was->definition),
-                    "do to them what is meant in the statement itself, in a release before this "
-                    "one");
-            if (acted && !is)
-                add(l, "old-path-trigger-effect",
-                    arena_printf(l->p->a,
-                                 r == cat_by_oid(&l->p->now, old->oid)
-                                     ? "foreign key \"%s\" is gone: rows of \"%s\" are left "
-                                       "behind that point at what it deletes"
-                                     : "foreign key \"%s\" points at the table that had the name "
-                                       "before: rows of \"%s\" are left behind that point at what "
-                                       "it deletes",
-                                 b->constraints[k].name, n->name),
-                    "delete them in the statement itself, in a release before this one");
-        }
-    }
-}
-
 /* What the name meant is still there, and the name means something else. */
 static bool is_shadowed(const struct look *l, const struct cat_relation *before,
                         const struct cat_relation *now)
@@ -556,7 +460,7 @@ void silent_state(struct proof *p, int state)
             look_at_places(&l, &a->q->facts.writes[k]);
             look_at_required(&l, &a->q->facts.writes[k]);
             look_at_conflicts(&l, &a->q->facts.writes[k]);
-            look_at_actions(&l, &a->q->facts.writes[k]);
+            silent_actions(&l, &a->q->facts.writes[k]);
         }
         look_at_sequences(&l);
         look_at_natural_joins(&l);

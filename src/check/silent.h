@@ -14,6 +14,8 @@ struct look {
 
 /* defaults.c: columns that the write leaves to their defaults. */
 void defaults_look(struct look *l, const struct fact_write *f);
+/* silent_actions.c: what goes along with rows that it deletes, or stays. */
+void silent_actions(struct look *l, const struct fact_write *f);
 /* labels.c: labels of an enum that it doesn't know. */
 void labels_look(struct look *l);
 

@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#define NUMERIC_SCALE_MAX 1000 /* of PostgreSQL; in a typmod, more of it is a scale below 0 */
+
 static const char *text_of_length(struct arena *a, int typmod, int variant)
 {
     const char *full = arena_printf(a, "x%d", variant);
@@ -15,15 +17,23 @@ static const char *text_of_length(struct arena *a, int typmod, int variant)
                        : arena_strndup(a, full, (size_t) typmod - 4);
 }
 
-/* numeric(p, s): as many digits before the point as there's room for. */
+/* numeric(p, s): as many digits before the point as there's room for, and all of those behind it: what rounds shows. */
 static const char *numeric_of(struct arena *a, int typmod, int variant)
 {
     int precision = typmod < 4 ? 10 : ((typmod - 4) >> 16) & 0xffff;
     int scale = typmod < 4 ? 0 : (typmod - 4) & 0x7ff;
+    int last = variant % 10;
 
-    if (precision > scale)
-        return arena_printf(a, "%d", precision - scale == 1 ? variant % 10 : variant);
-    return arena_printf(a, "0.%d", variant % 10);
+    if (scale > NUMERIC_SCALE_MAX)
+        scale = 0;
+    const char *whole = precision <= scale       ? "0"
+                        : precision - scale == 1 ? arena_printf(a, "%d", last)
+                                                 : arena_printf(a, "%d", variant);
+
+    if (scale == 0)
+        return whole;
+    return scale == 1 || precision > scale ? arena_printf(a, "%s.%0*d", whole, scale, last)
+                                           : arena_printf(a, "0.%d%0*d", last, scale - 1, last);
 }
 
 static const char *bits_of(struct arena *a, int typmod, int variant)

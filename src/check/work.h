@@ -445,8 +445,10 @@ bool replay_task(struct proof *p, int state, struct err *err);
 /* The backfill as one statement, in the scratch arena; NULL: it isn't one. */
 const char *replay_fill_sql(struct proof *p, const struct plan *plan, const struct backfill *b,
                             struct backfill_spec *spec);
-/* hide.c: what a soft drop of this statement does. False: the thing isn't there (any more), so nothing is to be hidden. */
-bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h);
+/* hide.c: what a soft drop of this statement does. found: false: the thing isn't there (any more), so nothing is to be
+ * hidden. */
+bool hide_plan(struct proof *p, const struct sql_stmt *s, struct hidden *h, bool *found,
+               struct err *err) MUST_CHECK;
 /* earlier.c: the database as it will be when the transition begins. */
 bool earlier_run(struct proof *p, struct err *err);
 

@@ -205,7 +205,7 @@ static bool set(struct context *c, const char *key, const char *percent_text, st
     struct flag_set_result result = {0};
     struct flag_set_request r;
     struct flag_ops ops;
-    int n, percent;
+    int n, percent = 0;
     struct row *rows;
 
     if (!parse_percent(percent_text, &percent, err))

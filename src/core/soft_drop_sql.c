@@ -128,6 +128,16 @@ void soft_drop_relation_sql(struct arena *a, const char *kind, const char *schem
     sql_list_take(a, purge, &s);
 }
 
+static void list_append(struct arena *a, struct sql_list *to, const struct sql_list *from)
+{
+    AUTO(str) s = {0};
+
+    for (int i = 0; i < from->n; i++) {
+        str_add(&s, from->items[i]);
+        sql_list_take(a, to, &s);
+    }
+}
+
 void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
                         struct sql_list *drop, struct sql_list *restore)
 {
@@ -145,10 +155,42 @@ void soft_drop_keys_sql(struct arena *a, const struct foreign_key *keys, int n,
         str_addf(&s, " %s", keys[i].definition);
         sql_list_take(a, restore, &s);
     }
-    for (int i = 0; i < drop->n; i++) {
-        str_add(&s, drop->items[i]);
-        sql_list_take(a, &first, &s);
+    list_append(a, &first, drop);
+    *drop = first;
+}
+
+/* "ALTER TABLE parent DETACH PARTITION child" */
+static void of_parent(struct arena *a, const struct table_parent *parent, const char *verb,
+                      const char *schema, const char *table, const char *tail, struct sql_list *out)
+{
+    AUTO(str) s = {0};
+
+    if (parent->bound) {
+        alter(&s, parent->schema, parent->table);
+        str_addf(&s, " %s PARTITION ", verb);
+        sql_qualified(&s, schema, table);
+        str_addf(&s, "%s%s", tail ? " " : "", tail ? tail : "");
+    } else {
+        alter(&s, schema, table);
+        str_addf(&s, " %s ", verb);
+        sql_qualified(&s, parent->schema, parent->table);
     }
+    sql_list_take(a, out, &s);
+}
+
+void soft_drop_parents_sql(struct arena *a, const char *schema, const char *table,
+                           const struct table_parent *parents, int n, struct sql_list *drop,
+                           struct sql_list *restore)
+{
+    struct sql_list first = {0};
+
+    for (int i = 0; i < n; i++) {
+        const struct table_parent *p = &parents[i];
+
+        of_parent(a, p, p->bound ? "DETACH" : "NO INHERIT", schema, table, NULL, &first);
+        of_parent(a, p, p->bound ? "ATTACH" : "INHERIT", schema, table, p->bound, restore);
+    }
+    list_append(a, &first, drop);
     *drop = first;
 }
 

@@ -1,6 +1,8 @@
 /* Soft drop, restore and purge of what contract steps want gone. */
 #include "internal.h"
 
+#include "sql_embedded.h"
+
 #include <stdlib.h>
 
 struct drop_ctx {
@@ -220,6 +222,23 @@ static bool add_keys(struct work *w, struct drop_ctx *c, struct err *err)
     return true;
 }
 
+/* Of the schema's table: as the catalogue has it now. */
+static bool add_parents(struct work *w, struct drop_ctx *c, struct err *err)
+{
+    struct db_rows rows = {0};
+
+    if (!db_query(w->e->db, w->a, sql_select_parents, &DB_PARAMS(c->row.schema, c->row.table),
+                  &rows, err))
+        return false;
+    struct table_parent *parents = arena_array(w->a, struct table_parent, rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++)
+        parents[i] = (struct table_parent) {db_cell(&rows, i, 0), db_cell(&rows, i, 1),
+                                            db_cell(&rows, i, 2)};
+    soft_drop_parents_sql(w->a, c->row.schema, c->row.table, parents, rows.n_rows, &c->drop,
+                          &c->restore);
+    return true;
+}
+
 static const char *relation_word(const struct sql_stmt *s)
 {
     if (s->drop == DROP_TABLE)
@@ -232,7 +251,8 @@ static bool prepare_relation(struct work *w, const struct sql_stmt *s, struct dr
 {
     soft_drop_relation_sql(w->a, relation_word(s), c->row.schema, c->row.table, c->row.hidden_name,
                            &c->drop, &c->restore, &c->purge);
-    return (s->drop != DROP_TABLE || !s->cascades || add_keys(w, c, err)) &&
+    return (s->drop != DROP_TABLE || add_parents(w, c, err)) &&
+           (s->drop != DROP_TABLE || !s->cascades || add_keys(w, c, err)) &&
            trap_add(w, c->task->id, &c->row, &c->drop, &c->restore, &c->purge, err);
 }
 

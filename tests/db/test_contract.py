@@ -442,6 +442,57 @@ class OtherKinds(project.Case):
         self.assertEqual(p.db.value("SELECT count(*) FROM legacy"), "0")
 
 
+class OfAnotherTable(project.Case):
+    """A partition, and a child by INHERITS: their rows are another table's as well, and no longer once they are hidden."""
+
+    def hidden(self, drop, baseline):
+        p = self.project(plans=[contract_of(step("drop", drop))], baseline=baseline)
+        before = p.schema()
+        p.advance("c", "1.5.0")
+        return p, before
+
+    def ids(self, p):
+        return p.db.column("SELECT id FROM ev ORDER BY id")
+
+    def test_a_partition(self):
+        p, before = self.hidden('DROP TABLE "ev B"', """CREATE TABLE ev (id bigint, kind text, PRIMARY KEY (id, kind)) PARTITION BY LIST (kind);
+            CREATE TABLE ev_a PARTITION OF ev FOR VALUES IN ('a'); CREATE TABLE "ev B" PARTITION OF ev FOR VALUES IN ('b', 'it''s');
+            CREATE INDEX ev_kind ON ev (kind); INSERT INTO ev VALUES (1, 'a'), (2, 'b'), (3, 'it''s')""")
+        self.assertEqual(self.ids(p), ["1"])
+        hidden = p.db.value("SELECT hidden_name FROM phasegate.soft_drop")
+        self.assertEqual(p.db.value('SELECT count(*) FROM phasegate_hold."%s"' % hidden), "2")
+        p.ok("restore", "c")
+        self.assertEqual(self.ids(p), ["1", "2", "3"])
+        self.assertEqual(p.schema(), before)
+        p.db.psql("INSERT INTO ev VALUES (4, 'b')")
+        p.advance("c", "1.5.0")
+        p.ok("purge", "c", "--confirm", "c")
+        self.assertEqual(self.ids(p), ["1"])
+
+    def test_a_child(self):
+        p, before = self.hidden("DROP TABLE old", """CREATE TABLE ev (id bigint); CREATE TABLE old (more int) INHERITS (ev);
+            INSERT INTO ev VALUES (1); INSERT INTO old VALUES (2, 2)""")
+        self.assertEqual(self.ids(p), ["1"])
+        p.ok("restore", "c")
+        self.assertEqual(self.ids(p), ["1", "2"])
+        # What it inherited has become its own, too, which PostgreSQL doesn't take back.
+        self.assertEqual([line for line in p.schema() if line.strip() != "id bigint,"], before)
+
+    def test_rows_in_its_place_hold_the_restore(self):
+        """All of it or nothing, as with foreign keys."""
+        p, before = self.hidden("DROP TABLE ev_a", """CREATE TABLE ev (id bigint, kind text) PARTITION BY LIST (kind);
+            CREATE TABLE ev_a PARTITION OF ev FOR VALUES IN ('a'); CREATE TABLE ev_d PARTITION OF ev DEFAULT;
+            INSERT INTO ev VALUES (1, 'a')""")
+        p.db.psql("INSERT INTO ev VALUES (2, 'a')")
+        error = p.json("restore", "c", code=5)["error"]
+        self.assertEqual(error["sqlstate"], "23514")
+        self.assertIsNone(p.db.value("SELECT to_regclass('ev_a')"))
+        p.db.psql("DELETE FROM ev WHERE id = 2")
+        p.ok("restore", "c")
+        self.assertEqual(self.ids(p), ["1"])
+        self.assertEqual(p.schema(), before)
+
+
 class Cascade(project.Case):
     """DROP TABLE ... CASCADE: the foreign keys of others go with it, at once and back; nothing else does unnamed."""
 

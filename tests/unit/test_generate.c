@@ -302,6 +302,34 @@ static void test_soft_drop_of_foreign_keys(void **state)
     assert_int_equal(purge.n, 1);
 }
 
+static void test_soft_drop_of_a_partition(void **state)
+{
+    (void) state;
+    static const struct table_parent parents[] = {{"S", "whole", "FOR VALUES IN ('a', 'b')"},
+                                                  {"public", "P", NULL}};
+    static const char *const expected_drop[] = {
+        "ALTER TABLE \"S\".\"whole\" DETACH PARTITION \"S\".\"t\"",
+        "ALTER TABLE \"S\".\"t\" NO INHERIT \"public\".\"P\"",
+        "CREATE SCHEMA IF NOT EXISTS phasegate_hold",
+        "ALTER TABLE \"S\".\"t\" RENAME TO \"h\"",
+        "ALTER TABLE \"S\".\"h\" SET SCHEMA phasegate_hold",
+    };
+    static const char *const expected_restore[] = {
+        "ALTER TABLE \"phasegate_hold\".\"h\" SET SCHEMA \"S\"",
+        "ALTER TABLE \"S\".\"h\" RENAME TO \"t\"",
+        "ALTER TABLE \"S\".\"whole\" ATTACH PARTITION \"S\".\"t\" FOR VALUES IN ('a', 'b')",
+        "ALTER TABLE \"S\".\"t\" INHERIT \"public\".\"P\"",
+    };
+    struct sql_list drop, restore, purge;
+    AUTO(arena) a = {0};
+
+    soft_drop_table_sql(&a, "S", "t", "h", &drop, &restore, &purge);
+    soft_drop_parents_sql(&a, "S", "t", parents, ROWS(parents), &drop, &restore);
+    check_list(&drop, expected_drop, ROWS(expected_drop));
+    check_list(&restore, expected_restore, ROWS(expected_restore));
+    assert_int_equal(purge.n, 1);
+}
+
 static void test_agreement(void **state)
 {
     (void) state;
@@ -406,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_soft_drop_of_a_column),
         cmocka_unit_test(test_soft_drop_of_a_table),
         cmocka_unit_test(test_soft_drop_of_foreign_keys),
+        cmocka_unit_test(test_soft_drop_of_a_partition),
         cmocka_unit_test(test_agreement),
         cmocka_unit_test(test_backfills_take_from_sync),
     };
