@@ -5,6 +5,7 @@
  * afterwards. Both as sums over the rows: their order is the server's, and told of elsewhere.
  */
 #include "check/blame.h"
+#include "check/words.h"
 
 #include <strings.h>
 
@@ -53,12 +54,23 @@ static const char *query_of(struct proof *p, const struct query *q)
     return arena_strdup(p->a, str_text(&sql));
 }
 
+/* A function of somebody's own may be made anew by a step. */
+static bool calls_own(const struct proof *p, const char *fallback)
+{
+    for (int i = 0; i < p->baseline.n_functions; i++)
+        if (!cat_is_phasegates(p->baseline.functions[i].schema) &&
+            has_name(fallback, p->baseline.functions[i].name))
+            return true;
+    return false;
+}
+
 /* Is it the same whenever the row is written? Others tell nothing. */
-static bool is_constant(const struct cat_column *c)
+static bool is_constant(const struct proof *p, const struct cat_column *c)
 {
     return !c->is_identity && (c->is_generated || !c->fallback ||
                                (!strchr(c->fallback, '(') && !strstr(c->fallback, "CURRENT_") &&
-                                !strstr(c->fallback, "LOCALTIME")));
+                                !strstr(c->fallback, "LOCALTIME")) ||
+                               (!strstr(c->fallback, "nextval(") && calls_own(p, c->fallback)));
 }
 
 /* What the table or its triggers put into the baseline's other columns. What the plans made is theirs to fill. */
@@ -80,7 +92,7 @@ void answer_look_beside(struct proof *p, struct query *q)
         for (int k = 0; k < w->columns.n; k++)
             written |= strcmp(w->columns.items[k].s, r->columns[i].name) == 0;
         /* Labels that are renamed are in the rows that were there as well. */
-        if (written || !is_constant(&r->columns[i]) || r->columns[i].category == 'E')
+        if (written || !is_constant(p, &r->columns[i]) || r->columns[i].category == 'E')
             continue;
         str_add(&sql, q->n_beside ? ", " : "SELECT ");
         sql_ident(&sql, r->columns[i].name);
@@ -657,8 +669,61 @@ static bool compare_turned(struct proof *p, int state, int since, struct err *er
     return true;
 }
 
+/* A trigger that sets what the statement sets itself, by the clock or by dice: another value each time from now on. */
+static bool may_bring_dice(const struct proof *p, const struct query *q, int state)
+{
+    const struct step *s = p->t.states[state].task->step;
+    int from = p->t.states[state].from;
+    bool any = false;
+
+    for (int i = 0; s && i < s->n_stmts; i++)
+        any |= strstr(s->stmts[i].kind, "TRIGGER") || strstr(s->stmts[i].kind, "FUNCTION");
+    return any && q->leaves && q->run[state]->answer != q->run[from]->answer;
+}
+
+/* Was it the same whenever it was asked before the step? Then the dice are the step's. */
+static bool was_steady(struct proof *p, struct query *q, bool *out, struct err *err)
+{
+    const struct outcome *first = NULL, *again = NULL;
+
+    if (!probe_answer(p, q, &first, err))
+        return false;
+    *out = first->ok && first->answer;
+    uint64_t answer = first->answer;
+    for (int i = 0; i < STEADY_ASKS && *out; i++) {
+        if (!probe_answer(p, q, &again, err))
+            return false;
+        *out = again->answer == answer;
+    }
+    return true;
+}
+
+static bool tell_of_dice(struct proof *p, int state, const struct app_statement **all, int n,
+                         struct err *err)
+{
+    bool *steady = arena_array(p->a, bool, n + 1);
+
+    if (n == 0)
+        return true;
+    if (!replay_again(p, p->t.states[state].from, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!was_steady(p, all[i]->q, &steady[i], err))
+            return false;
+    if (!replay_to(p, state, err) || !probe_hold_again(p, state, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (steady[i])
+            report(p, all[i], world_met(p, all[i], state), state);
+    return true;
+}
+
 bool answers_state(struct proof *p, int state, int since, struct err *err)
 {
+    const struct app_statement **unsteady =
+        arena_array(p->a, const struct app_statement *, p->n_app + 1);
+    int n = 0;
+
     if (state == 0 || p->t.states[state].by != STATE_TASK || !may_matter(p, state))
         return true;
     if (!compare_anew(p, state, since, err) || !compare_turned(p, state, since, err))
@@ -671,8 +736,10 @@ bool answers_state(struct proof *p, int state, int since, struct err *err)
             continue;
         if (!is_steady(p, a->q, state, &steady, err))
             return false;
+        if (!steady && may_bring_dice(p, a->q, state))
+            unsteady[n++] = a;
         if (steady && !raise_drift(p, a, since))
             report(p, a, world_met(p, a, state), state);
     }
-    return true;
+    return tell_of_dice(p, state, unsteady, n, err);
 }

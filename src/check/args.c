@@ -250,8 +250,10 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
     const struct cat_column *c = m.column;
     const char *v = NULL;
 
-    if (!c)
-        return value_of_type(p, d->params[n - 1], attempt);
+    if (!c) {
+        v = attempt == 0 ? expression_value(p, q, n) : NULL;
+        return v ? v : value_of_type(p, d->params[n - 1], attempt);
+    }
     if (m.is_written) {
         v = m.by_insert ? parent_before(p, q, n, &m) : NULL;
         if (!v)

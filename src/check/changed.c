@@ -369,6 +369,26 @@ static const struct cat_column *changed_for(const struct trial *t, const struct 
     return NULL;
 }
 
+/* A table of live releases that has fewer rows than before, and that the statement reads; NULL: none. Over the rows as they
+ * are alone: a row that we make for the step to take away would say it of every statement. */
+static const struct cat_relation *emptied_for(const struct trial *t, const struct asked *s,
+                                              const struct turn *turn)
+{
+    for (int k = 0; !turn && s->a->q->facts.n_writes == 0 && k < s->a->q->facts.n_rels; k++) {
+        const struct cat_relation *of = trial_relation(t, s->a, k);
+
+        for (int i = 0; of && i < t->n_looks; i++) {
+            const struct watched *l = &t->looks[i];
+
+            if (l->at >= 0 && is_usable(&l->before) && is_usable(&l->after) &&
+                l->after.n_rows < l->before.n_rows && cat_by_oid(&t->p->baseline, l->r->oid) &&
+                trial_is_below(t->p, of, l->r->oid))
+                return l->r;
+        }
+    }
+    return NULL;
+}
+
 bool asked_finds_others(const struct asked *s)
 {
     return s->a->q->facts.n_writes > 0 ? s->before.affected != s->after.affected
@@ -426,7 +446,7 @@ static bool judge(struct trial *t, const struct turn *turn, struct err *err)
         note_changes(t);
     for (int i = 0; i < t->n_asked; i++) {
         struct asked *s = &t->asked[i];
-        const struct cat_relation *r = NULL;
+        const struct cat_relation *r = NULL, *emptied = NULL;
         const struct cat_column *c = NULL;
         bool fewer = false, fails = !t->of_views && !t->brought && asked_fails(s), steady = true;
 
@@ -435,7 +455,8 @@ static bool judge(struct trial *t, const struct turn *turn, struct err *err)
             continue;
         if (t->of_types && !trial_tells_of_type(t, s, &fewer))
             continue;
-        if (!t->of_views && !t->brought && (c = changed_for(t, s->a, &r)) == NULL)
+        if (!t->of_views && !t->brought && (c = changed_for(t, s->a, &r)) == NULL &&
+            (emptied = emptied_for(t, s, turn)) == NULL)
             continue;
         note_told(t, s->a->q);
         if (!fails && !trial_is_steady(t, s, turn, &steady, err))
@@ -449,13 +470,15 @@ static bool judge(struct trial *t, const struct turn *turn, struct err *err)
                 trial_report_brought(t, &p->app[k]);
             else if (t->of_types)
                 trial_report_type(t, &p->app[k], s, turn, fewer);
+            else if (emptied)
+                trial_report_emptied(t, &p->app[k], emptied);
             else if (fails)
                 trial_report_failure(t, &p->app[k], s, r, c);
             else if (!t->of_views)
                 trial_report_rows(t, &p->app[k], asked_finds_others(s), r, c);
-            else if (t->taken &&
-                     (s->a->q->facts.n_writes == 0 ? turn != NULL
-                                                   : s->a->q->facts.verb != VERB_DELETE))
+            /* Of what rows as they are answer a SELECT, answers.c tells; a write may be for others than we move. */
+            else if (t->taken && (turn != NULL) == (s->a->q->facts.n_writes == 0) &&
+                     s->a->q->facts.verb != VERB_DELETE)
                 trial_report_taken(t, &p->app[k]);
             else if (!t->taken && (turn || s->set > 0 ||
                                    s->call)) /* over the rows as they are, answers.c tells */

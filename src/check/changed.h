@@ -98,6 +98,9 @@ void trial_report_rows(struct trial *t, const struct app_statement *a, bool find
 /* It fails over what the rows hold in the column then. */
 void trial_report_failure(struct trial *t, const struct app_statement *a, const struct asked *s,
                           const struct cat_relation *r, const struct cat_column *c);
+/* The table has fewer rows, and it answers otherwise. */
+void trial_report_emptied(struct trial *t, const struct app_statement *a,
+                          const struct cat_relation *r);
 void trial_report_brought(struct trial *t, const struct app_statement *a);
 void trial_report_taken(struct trial *t, const struct app_statement *a);
 /* fewer: than before, else more. */

@@ -39,6 +39,23 @@ void trial_report_rows(struct trial *t, const struct app_statement *a, bool find
         f->severity = SEVERITY_WARNING;
 }
 
+void trial_report_emptied(struct trial *t, const struct app_statement *a,
+                          const struct cat_relation *r)
+{
+    struct proof *p = t->p;
+    struct finding *f = finding_of_state(
+        p, a, world_met(p, a, t->state), t->state, "row-visibility-changed",
+        arena_printf(p->a,
+                     "it takes rows of \"%s\" away, and the same statement with the same values "
+                     "gives another answer than before",
+                     r->name),
+        "let the statement leave such rows out in a release before this one, or bind this to a "
+        "release whose window has no other");
+
+    f->probe = "X";
+    f->severity = SEVERITY_WARNING; /* that they go is what the step says itself */
+}
+
 /* The rows of another table are its own from then on. */
 void trial_report_brought(struct trial *t, const struct app_statement *a)
 {

@@ -288,6 +288,8 @@ void mapped_plain(const struct scene *s, const struct odd_column *of, bool has_o
         add(out, "2026-03-04 00:00:00", false);
         add(out, "2026-01-01 00:00:00", false);
     }
+    if (of->c->base == T_NUMERIC) /* those of ours have decimals, where there is room for them */
+        add(out, "7", false);
     if (!apart || looks_up(of->expr))
         return;
     if (of->c->base == T_TEXT || of->c->base == T_VARCHAR) {

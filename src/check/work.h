@@ -410,6 +410,9 @@ void args_make(struct proof *p, struct query *q, const struct description *d);
 bool args_mend(struct proof *p, struct query *q, const struct wire_result *why, int set,
                int attempt);
 
+/* expression_value.c: what the expression is, in a row that there is, with which the statement compares the parameter;
+ * NULL: it's compared with none, or there is no such row. */
+const char *expression_value(struct proof *p, const struct query *q, int param);
 /* solve_args.c: values for the parameters of a set that checks of the tables take, which its statement writes. False:
  * none were found, and the set is as it was. */
 bool solve_args(struct proof *p, const struct query *q, struct arg_set *set);
