@@ -647,13 +647,14 @@ bool writes_probe(struct proof *p, int state, struct err *err);
 const struct timeline_world *world_met(const struct proof *p, const struct app_statement *a,
                                        int state);
 
-/* answers.c: how an answer is had: rows that are kept, or a query afterwards. */
+/* answer_sums.c: how an answer is had: rows that are kept, or a query afterwards. */
 void answer_prepare(struct proof *p, struct query *q);
 void answer_look_beside(struct proof *p,
                         struct query *q); /* part of it, for a query that is known */
 uint64_t answer_of(const struct wire_result *r);
 const struct column_sum *answer_beside(struct proof *p, const struct query *q,
                                        const struct wire_result *r);
+/* answers.c */
 bool changes_rows(const struct proof *p, int state);
 bool is_definition(const struct sql_stmt *s);
 bool brings_rows(const struct sql_stmt *s); /* ATTACH PARTITION, INHERIT */
