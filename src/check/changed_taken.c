@@ -1,4 +1,5 @@
-/* A partition that is detached, or hidden, takes its rows along. There may be none of ours in it: one is moved there, before the step.
+/* A partition that is detached, or hidden, takes its rows along. There may be none of ours in it: one is moved there, before
+ * the step.
  */
 #include "check/changed.h"
 #include "check/words.h"

@@ -484,6 +484,33 @@ static bool restore_index(struct work *w, const struct soft_drop *d, struct drop
     return txn_commit(w, &t, err);
 }
 
+const char *soft_drop_shown(struct arena *a, const struct soft_drop *d)
+{
+    return strcmp(d->object_kind, "column") == 0
+               ? arena_printf(a, "%s.%s", d->table, d->original_name)
+               : d->original_name;
+}
+
+/* What was made or written since it was hidden is in its way: that has to go first. */
+static bool say_what_is_in_the_way(struct work *w, const struct soft_drop *d, struct err *err)
+{
+    static const struct {
+        const char *sqlstate, *what;
+    } ways[] = {
+        {"23514", "rows came in its place: move them elsewhere"},
+        {"23503", "rows came that refer to nothing: take them away, or give them a parent"},
+        {"23505", "rows came that are alike by its key: leave one of them"},
+        {"42P07", "something else has its name: rename it, or drop it"},
+        {"42701", "another column has its name: rename it, or drop it"},
+        {"42710", "something else has its name: rename it, or drop it"},
+    };
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(err->sqlstate, ways[i].sqlstate) == 0 && err->hint.len == 0)
+            err_hint(err, "%s, then: phasegate restore %s", ways[i].what, w->p->id.s);
+    return err_note(err, "restoring %s %s", d->object_kind, soft_drop_shown(w->a, d));
+}
+
 static bool restore_one(struct work *w, const struct soft_drop *d, struct err *err)
 {
     struct task task = {.kind = TASK_SOFT_DROP,
@@ -505,7 +532,7 @@ static bool restore_one(struct work *w, const struct soft_drop *d, struct err *e
     if (!(alone
               ? restore_index(w, d, &c, err)
               : txn_retry(w, table_of(w, d), w->e->policy.lock_timeout_ms, build_restore, &c, err)))
-        return err_note(err, "restoring %s %s.%s", d->object_kind, d->table, d->original_name);
+        return say_what_is_in_the_way(w, d, err);
     report_task(w, &task, "undone", clock_mono_ms(w->e->ports->clock) - c.started_ms, NULL);
     return true;
 }

@@ -136,11 +136,6 @@ static bool dependants_of(struct work *w, const struct soft_drop *d, const struc
 }
 
 /* "tickets.subject", "legacy" */
-static const char *own_name(struct arena *a, const struct soft_drop *d)
-{
-    return is_relation(d) ? d->table : arena_printf(a, "%s.%s", d->table, d->original_name);
-}
-
 static const char *way_out(struct work *w, const char *names)
 {
     const char *id = w->p->id.s;
@@ -174,7 +169,7 @@ bool dependants_look(struct work *w, struct fact *f, struct err *err)
         if (names)
             fact_no(f,
                     arena_printf(w->a, "%s still depend%s on %s", names, n_names == 1 ? "s" : "",
-                                 own_name(w->a, &d[i])),
+                                 soft_drop_shown(w->a, &d[i])),
                     way_out(w, names));
     }
     return true;
@@ -190,6 +185,6 @@ bool dependants_told(struct work *w, const struct soft_drop *d, struct err *err)
         !dependants_of(w, d, NULL, &names, &n, &ignored) || !names)
         return false;
     err_detail(err, "%s still depend%s on %s. What came before it is done, and recorded.", names,
-               n == 1 ? "s" : "", own_name(w->a, d));
+               n == 1 ? "s" : "", soft_drop_shown(w->a, d));
     return err_hint(err, "%s", way_out(w, names));
 }

@@ -169,6 +169,8 @@ bool rung_run(struct work *w, const struct task *t, struct err *err);
 bool rung_is_settled(const struct work *w, const struct task *t);
 bool gates_run(struct work *w, const struct task *t, struct err *err);
 bool soft_drop_run(struct work *w, const struct task *t, struct err *err);
+/* "tickets.subject", "legacy": what was hidden, by the name that it had. */
+const char *soft_drop_shown(struct arena *a, const struct soft_drop *d);
 /* What a soft drop would send, sync trigger included, and its way back. found false: nothing is there to drop. lost:
  * as in not_null_lost. Looks only. ERR_REFUSED "not_hideable". */
 bool soft_drop_sql(struct work *w, const struct task *t, struct sql_list *drop,

@@ -94,13 +94,6 @@ static const struct soft_drop *hidden_of(const struct soft_drop *d, int n, const
     return NULL;
 }
 
-static const char *shown(struct arena *a, const struct soft_drop *d)
-{
-    return strcmp(d->object_kind, "column") == 0
-               ? arena_printf(a, "%s.%s", d->table, d->original_name)
-               : d->original_name;
-}
-
 static void and_unseen(struct arena *a, struct touches *out, const char *why)
 {
     out->unseen = out->unseen ? arena_printf(a, "%s; %s", out->unseen, why) : why;
@@ -128,7 +121,7 @@ static bool watch_gaps(struct work *w, const struct counter *c, const struct sof
                                     "reads of %s aren't watched: what had been called before "
                                     "wasn't recorded when it was hidden; phasegate restore %s, and "
                                     "contract again, records it",
-                                    shown(a, h), w->p->id.s));
+                                    soft_drop_shown(a, h), w->p->id.s));
     }
     if (most > 0)
         and_unseen(a, out,
@@ -164,7 +157,7 @@ static bool add_reads(struct work *w, const struct soft_drop *d, int n, struct t
     for (int i = 0; i < rows.n_rows; i++) {
         const struct soft_drop *h = hidden_of(d, n, db_cell(&rows, i, 0));
         if (h)
-            out->items[out->n++] = (struct touch) {.object = shown(w->a, h),
+            out->items[out->n++] = (struct touch) {.object = soft_drop_shown(w->a, h),
                                                    .step = h->step,
                                                    .role = db_cell(&rows, i, 1),
                                                    .statement = db_cell(&rows, i, 2),
@@ -197,7 +190,7 @@ bool touches_read(struct work *w, struct touches *out, struct err *err)
     for (int i = 0; i < n_touches; i++) {
         const struct soft_drop *h = hidden_of(d, n, t[i].step);
         if (h)
-            out->items[out->n++] = (struct touch) {.object = shown(w->a, h),
+            out->items[out->n++] = (struct touch) {.object = soft_drop_shown(w->a, h),
                                                    .step = h->step,
                                                    .operation = t[i].operation,
                                                    .role = t[i].role,

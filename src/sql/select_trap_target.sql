@@ -1,8 +1,10 @@
 -- purpose: what tells whether a statement gave a column a value, and whether rows reach a table past its statements
 -- params: $1 schema, $2 table, $3 column (NULL: the whole table)
--- returns: one row, none where there is no such thing: rows come by way of a parent, or it has partitions; the column's
---          value is computed or counted by the server; its default; its type; is the default the same whoever computes it?
-SELECT c.relkind = 'p' OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid),
+-- returns: one row, none where there is no such thing: rows come by way of a parent (a whole table has left its parents by
+--          then), or it has partitions; the column's value is computed or counted by the server; its default; its type; is
+--          the default the same whoever computes it?
+SELECT c.relkind = 'p'
+       OR ($3::text IS NOT NULL AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid)),
        a.attidentity <> '' OR a.attgenerated <> '', coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault),
        pg_catalog.format_type(a.atttypid, a.atttypmod),
        NOT EXISTS (

@@ -486,8 +486,12 @@ class OfAnotherTable(project.Case):
         p.db.psql("INSERT INTO ev VALUES (2, 'a')")
         error = p.json("restore", "c", code=5)["error"]
         self.assertEqual(error["sqlstate"], "23514")
+        self.assertEqual(error["hint"], "rows came in its place: move them elsewhere, then: phasegate restore c")
+        self.assertIn("restoring table ev_a", error["notes"])
         self.assertIsNone(p.db.value("SELECT to_regclass('ev_a')"))
-        p.db.psql("DELETE FROM ev WHERE id = 2")
+        p.db.psql("DELETE FROM ev WHERE id = 2; CREATE TABLE ev_a (id int)")
+        self.assertRegex(p.json("restore", "c", code=5)["error"]["hint"], "has its name.*: phasegate restore c")
+        p.db.psql("DROP TABLE ev_a")
         p.ok("restore", "c")
         self.assertEqual(self.ids(p), ["1"])
         self.assertEqual(p.schema(), before)
@@ -529,6 +533,7 @@ class Cascade(project.Case):
         p.db.psql("INSERT INTO children VALUES (9, 77)")
         error = p.json("restore", "c", code=5)["error"]
         self.assertEqual(error["sqlstate"], "23503")
+        self.assertRegex(error["hint"], "refer to nothing.*: phasegate restore c")
         self.assertIsNone(p.db.value("SELECT to_regclass('parents')"))
         p.db.psql("DELETE FROM children WHERE p = 77")
         p.ok("restore", "c")

@@ -156,9 +156,17 @@ class Table(Trap):
         p.advance("orders-ref", "1.5.0")
         p.ok(*PURGE)
 
-    def test_rows_that_reach_it_through_its_parent(self):
-        p = self.contracted("CREATE TABLE log (id int) PARTITION BY RANGE (id); CREATE TABLE notes PARTITION OF log FOR VALUES FROM (0) TO (1000)")
+    def test_rows_that_reach_it_through_its_partitions(self):
+        p = self.contracted("CREATE TABLE notes (id int) PARTITION BY RANGE (id); CREATE TABLE notes_1 PARTITION OF notes FOR VALUES FROM (0) TO (1000)")
+        p.db.psql("INSERT INTO notes_1 SELECT generate_series(1, 100)")
+        self.assertEqual([(t[0], t[2]) for t in self.touches(p)], [("INSERT", "1")])
+
+    def test_a_partition_is_out_of_reach_through_its_parent(self):
+        p = self.contracted("CREATE TABLE log (id int) PARTITION BY RANGE (id); CREATE TABLE notes PARTITION OF log FOR VALUES FROM (0) TO (1000);"
+                            "CREATE TABLE rest PARTITION OF log DEFAULT")
         p.db.psql("INSERT INTO log SELECT generate_series(1, 100)")
+        self.assertEqual(self.touches(p), [])
+        p.db.psql('INSERT INTO phasegate_hold."%s" VALUES (1), (2)' % p.name)
         self.assertEqual([(t[0], t[2]) for t in self.touches(p)], [("INSERT", "1")])
 
     def test_a_foreign_key_that_takes_rows_along_is_nobody(self):
