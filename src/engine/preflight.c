@@ -117,6 +117,7 @@ static void touch_step(struct preflighting *f, const struct step *step)
             continue;
         t->defines |= s->class != SQL_DATA;
         t->fills |= s->class == SQL_DATA;
+        t->is_dropped |= strcmp(s->kind, "DROP TABLE") == 0;
         touch_others(f, s);
     }
 }
@@ -242,6 +243,30 @@ static bool note_held(struct preflighting *f, struct touched *t, struct err *err
         f, c, PREFLIGHT_NO_GO, "somebody holds it against everybody, readers too",
         "nobody holds it against writers",
         "let that end first: a maintenance command, an index build, another migration");
+    return true;
+}
+
+/* A whole table that contract hides is taken out of those whose rows its rows are as well. */
+static bool touch_parents(struct preflighting *f, struct err *err)
+{
+    int n = f->n_tables;
+
+    if (f->phase != PHASE_CONTRACT || f->out->is_purge)
+        return true;
+    for (int i = 0; i < n; i++) {
+        const struct touched t = f->tables[i];
+        struct db_rows rows = {0};
+
+        if (!t.is_dropped || !t.oid)
+            continue;
+        if (!ask_own(f->e, f->a, sql_preflight_parents, &DB_PARAMS(t.oid), &rows, err))
+            return false;
+        for (int k = 0; k < rows.n_rows; k++)
+            touch(f, db_cell(&rows, k, 0), db_cell(&rows, k, 1), t.at)->defines = true;
+    }
+    for (int i = n; i < f->n_tables; i++)
+        if (!find_table(f, &f->tables[i], err) && !note_held(f, &f->tables[i], err))
+            return false;
     return true;
 }
 
@@ -475,8 +500,8 @@ static bool look(struct preflighting *f, enum phase phase, bool is_purge, struct
     for (int i = 0; i < f->n_tables; i++)
         if (!find_table(f, &f->tables[i], err) && !note_held(f, &f->tables[i], err))
             return false;
-    return ask_server(f, err) && ask_backup(f, err) && ask_room(f, err) && ask_tables(f, err) &&
-           preflight_gone(f, err) && preflight_data(f, err);
+    return touch_parents(f, err) && ask_server(f, err) && ask_backup(f, err) && ask_room(f, err) &&
+           ask_tables(f, err) && preflight_gone(f, err) && preflight_data(f, err);
 }
 
 bool engine_preflight(struct engine *e, struct plan *p, enum phase phase, bool is_purge, bool tries,

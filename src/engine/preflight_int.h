@@ -15,6 +15,7 @@ struct touched {
     int64_t rows;               /* -1: nobody has counted them */
     const char *plain;          /* schema.name, without quotes */
     bool defines, fills;        /* its definition; its rows */
+    bool is_dropped;            /* all of it */
     bool is_changed; /* its rows, by what the phase does before the step that is asked about */
     struct pos at;
 };

@@ -68,7 +68,8 @@ static const char *best_locale(void)
 static bool start_own(struct shadow *s, struct err *err)
 {
     /* Nothing of it has to survive the machine, nothing has to run besides, and nobody reads its log. But a backend
-     * that crashes on a statement must not take what others have done with it. */
+     * that crashes on a statement must not take what others have done with it. A WAL writer that is behind is woken by
+     * each transaction that is taken back: 0, and it isn't. */
     static const char *const settings[] = {"max_connections=30",
                                            "shared_buffers=64MB",
                                            "dynamic_shared_memory_type=mmap",
@@ -78,6 +79,7 @@ static bool start_own(struct shadow *s, struct err *err)
                                            "max_replication_slots=0",
                                            "wal_level=minimal",
                                            "max_wal_size=256MB",
+                                           "wal_writer_flush_after=0",
                                            "checkpoint_timeout=1h",
                                            "autovacuum=off",
                                            "jit=off",

@@ -469,6 +469,15 @@ class OfAnotherTable(project.Case):
         p.ok("purge", "c", "--confirm", "c")
         self.assertEqual(self.ids(p), ["1"])
 
+    def test_its_table_is_looked_at_before(self):
+        p = self.project(plans=[contract_of(step("drop", "DROP TABLE ev_b"))], baseline="""CREATE TABLE ev (id bigint) PARTITION BY RANGE (id);
+            CREATE TABLE ev_a PARTITION OF ev FOR VALUES FROM (0) TO (9); CREATE TABLE ev_b PARTITION OF ev FOR VALUES FROM (9) TO (20)""")
+        other = p.db.session("BEGIN", "LOCK TABLE ONLY ev IN SHARE MODE")
+        self.addCleanup(other.close)
+        told = {c["about"]: c for c in p.json("preflight", "c", code=1)["result"]["checks"] if c["check"] == "locks"}
+        self.assertEqual({about: c["outcome"] for about, c in told.items()}, {"ev_b": "pass", "ev": "no-go"})
+        self.assertIn("ShareLock", told["ev"]["value"])
+
     def test_a_child(self):
         p, before = self.hidden("DROP TABLE old", """CREATE TABLE ev (id bigint); CREATE TABLE old (more int) INHERITS (ev);
             INSERT INTO ev VALUES (1); INSERT INTO old VALUES (2, 2)""")
