@@ -231,6 +231,16 @@ void wire_close(struct wire *w);
  * with the commit of the job's implicit transaction is its last op's. */
 bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
               struct wire_result *results, struct err *err) MUST_CHECK;
+/* The same in two sessions at the same time: neither may keep from the other what it holds until its job ends. False:
+ * err is of one of them, and the other one is lost as well unless it was done. */
+struct wire_batch {
+    struct wire *w;
+    struct arena *a;
+    const struct wire_op *ops;
+    int n; /* 0: it is left out */
+    struct wire_result *results;
+};
+bool wire_run_two(const struct wire_batch two[2], struct err *err) MUST_CHECK;
 /* The session ended with it. */
 bool wire_is_last_word(const struct wire_result *r);
 /* One statement by itself, outside pipeline mode (CREATE INDEX CONCURRENTLY can't run inside it). It goes by the

@@ -1,6 +1,7 @@
 /* What a run answered, as one sum: of a statement that reads, over its rows; of one that writes, over what is in the columns
  * that it wrote afterwards, and, column by column, over what the table put beside them.
  */
+#include "check/types.h"
 #include "check/words.h"
 #include "check/work.h"
 
@@ -131,8 +132,10 @@ uint64_t answer_of(const struct wire_result *r)
         return 0;
     for (int i = 0; i < r->n_rows; i++) {
         uint64_t h = PRINT_START;
+        /* What a function in SQL that returns void answers with is NULL, and of one in PL/pgSQL it's empty. */
         for (int k = 0; k < r->n_columns; k++)
-            h = print_text(h, r->cell[i][k]);
+            if (!r->columns || r->columns[k].type != T_VOID)
+                h = print_text(h, r->cell[i][k]);
         sum += h;
     }
     return sum ? sum : 1;

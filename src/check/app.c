@@ -153,18 +153,38 @@ static int session_for(struct proof *p, const struct release *r, const struct st
             return i;
     p->sessions = arena_grow(p->a, p->sessions, sizeof *p->sessions * (size_t) p->n_sessions,
                              sizeof *p->sessions * (size_t) (p->n_sessions + 1));
-    p->sessions[p->n_sessions] = (struct app_session) {role, path, zone, NULL};
+    p->sessions[p->n_sessions] =
+        (struct app_session) {.role = role, .search_path = path, .time_zone = zone};
     return p->n_sessions++;
 }
 
-bool session_begin(struct proof *p, struct app_session *s, struct err *err)
+static bool begin(struct proof *p, const struct app_session *s, struct wire **w, struct err *err)
 {
     struct wire_options o = {.database = p->database,
                              .role = s->role,
                              .search_path = s->search_path,
                              .time_zone = s->time_zone};
 
-    return s->wire || wire_begin(p->shadow, &o, &s->wire, err);
+    return *w || wire_begin(p->shadow, &o, w, err);
+}
+
+bool session_begin(struct proof *p, struct app_session *s, struct err *err)
+{
+    return begin(p, s, &s->wire, err);
+}
+
+void session_begin_beside(struct proof *p, struct app_session *s)
+{
+    AUTO(err) ignored = {0};
+
+    for (int i = 0; i < p->n_sessions; i++)
+        if (p->sessions[i].beside)
+            return;
+    if (p->losses->in_one ||
+        (begin(p, s, &s->beside, &ignored) && wire_settle(&s->beside, &ignored)))
+        return;
+    wire_close(s->beside);
+    s->beside = NULL;
 }
 
 bool sessions_begin(struct proof *p, struct err *err)
@@ -189,7 +209,8 @@ void sessions_close(struct proof *p)
 {
     for (int i = 0; i < p->n_sessions; i++) {
         wire_close(p->sessions[i].wire);
-        p->sessions[i].wire = NULL;
+        wire_close(p->sessions[i].beside);
+        p->sessions[i].wire = p->sessions[i].beside = NULL;
     }
     for (int i = 0; i < p->n_queries; i++)
         for (int k = 0; k < p->queries[i].n_holds; k++)
@@ -429,6 +450,20 @@ static void begin_facts(struct proof *p)
     p->facts_work = statement_facts_begin(of, out, n);
 }
 
+/* COPY (SELECT ...) TO: its rows are those of the query, and so is all that is known of it. */
+static void take_copied(struct proof *p, struct query *q)
+{
+    const struct fact_copy *c = q->facts.copy;
+    struct statement as = *q->s;
+
+    if (!c || !c->query || c->is_from)
+        return;
+    as.dollar_sql = c->query;
+    statement_facts(p->a, &as, &q->facts);
+    q->facts.copy = c;
+    q->is_reworded = true;
+}
+
 void app_settle(struct proof *p)
 {
     if (!p->facts_work)
@@ -439,6 +474,7 @@ void app_settle(struct proof *p)
         struct query *q = &p->queries[i];
         const char *instead = stand_in(p->a, &q->facts);
 
+        take_copied(p, q);
         q->is_run_alone = q->facts.parsed && (q->facts.is_utility || !q->facts.is_one_statement);
         q->is_stand_in = instead != NULL;
         q->sql = instead ? instead : q->sql;

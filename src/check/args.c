@@ -1,5 +1,7 @@
 /* With what a statement is run: the author's example rows, else values that fit the columns they go to. */
+#include "check/limits.h"
 #include "check/met.h"
+#include "check/words.h"
 #include "check/writes.h"
 
 #include <ctype.h>
@@ -211,11 +213,14 @@ static const char *domain_value(struct proof *p, unsigned type, int attempt)
     return NULL;
 }
 
-/* Of a type that no column tells more of. */
-static const char *value_of_type(struct proof *p, unsigned type, int attempt)
+/* Of a type that no column tells more of. What is unnested makes a row of each element: of one, as all of its kind are. */
+static const char *value_of_type(struct proof *p, const struct query *q, unsigned type, int attempt)
 {
-    const char *v = value_of(p->a, &p->now, type, 0, -1, 1 + attempt);
+    unsigned element = has_word(q->sql, "unnest") ? element_of_type(type) : 0;
+    const char *v = value_of(p->a, &p->now, element ? element : type, 0, -1, 1 + attempt);
 
+    if (v && element)
+        return arena_strdup(p->a, limit_array_of(p, v));
     return v ? v : domain_value(p, type, attempt);
 }
 
@@ -252,7 +257,7 @@ static const char *value_for(struct proof *p, struct query *q, const struct desc
 
     if (!c) {
         v = attempt == 0 ? expression_value(p, q, n) : NULL;
-        return v ? v : value_of_type(p, d->params[n - 1], attempt);
+        return v ? v : value_of_type(p, q, d->params[n - 1], attempt);
     }
     if (m.is_written) {
         v = m.by_insert ? parent_before(p, q, n, &m) : NULL;

@@ -124,7 +124,7 @@ static void copy_sessions(struct proof *b, const struct proof *p)
     b->n_sessions = p->n_sessions;
     for (int i = 0; i < p->n_sessions; i++) {
         b->sessions[i] = p->sessions[i];
-        b->sessions[i].wire = NULL;
+        b->sessions[i].wire = b->sessions[i].beside = NULL;
     }
 }
 

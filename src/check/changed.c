@@ -165,10 +165,11 @@ static bool is_concerned(const struct trial *t, const struct app_statement *a)
     bool is_read = q->facts.n_writes == 0 && q->facts.verb == VERB_SELECT,
          is_found = q->facts.verb == VERB_UPDATE || q->facts.verb == VERB_DELETE;
 
-    return q->runs && q->n_sets > 0 && q->facts.parsed && q->n_before == 0 && !q->is_stand_in &&
-           !q->is_run_alone && !q->facts.is_utility && (is_read || is_found) && !is_numbering(q) &&
-           !p->t.releases[a->release].is_projected && world_met(p, a, t->state) &&
-           world_met(p, a, p->t.states[t->state].from) && reads_touched(t, a);
+    return q->runs && q->n_sets > 0 && q->facts.parsed && q->n_before == 0 &&
+           (!q->is_stand_in || q->is_reworded) && !q->is_run_alone && !q->facts.is_utility &&
+           (is_read || is_found) && !is_numbering(q) && !p->t.releases[a->release].is_projected &&
+           world_met(p, a, t->state) && world_met(p, a, p->t.states[t->state].from) &&
+           reads_touched(t, a);
 }
 
 static bool is_looked_at(const struct trial *t, unsigned oid)
@@ -243,6 +244,8 @@ static void add_asked(struct trial *t, const struct app_statement *a)
         trial_add_calls(t, a);
     if (t->of_types)
         trial_add_letters(t, a);
+    if (t->brought)
+        trial_add_brought(t, a);
 }
 
 void trial_set_whom(struct trial *t)
@@ -250,7 +253,8 @@ void trial_set_whom(struct trial *t)
     struct proof *p = t->p;
 
     t->looks = arena_array(p->scratch, struct watched, p->now.n_relations + 1);
-    int room = SETS_MAX + (t->of_functions || t->of_types || t->taken ? CALLS_MAX : 0);
+    int room =
+        SETS_MAX + (t->of_functions || t->of_types || t->taken || t->brought ? CALLS_MAX : 0);
     t->most_asked = room * p->n_app;
     t->asked = arena_array(p->scratch, struct asked, t->most_asked + 1);
     bool *is_in = arena_array(p->scratch, bool, p->n_queries + 1);

@@ -132,6 +132,8 @@ const char *trial_bound_value(struct proof *p, const struct cat_relation *r,
                               const struct cat_column *c);
 /* A row that is moved into it, or all of them, and who asks for such: to `turns`. How many; 0: nobody knows one. */
 int trial_turns_taken(struct trial *t, struct turn *turns);
+/* Asks the statement for a row of the table that the step brings: its keys may be such that nobody asked for before. */
+void trial_add_brought(struct trial *t, const struct app_statement *a);
 /* changed_bases.c: the queries of views, and bodies of functions, that the step names, to t->old. */
 bool trial_read_old(struct trial *t, struct err *err) MUST_CHECK;
 /* Rows for those who find none as they are, behind the first *n. */

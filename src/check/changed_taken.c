@@ -1,7 +1,8 @@
 /* A partition that is detached, or hidden, takes its rows along. There may be none of ours in it: one is moved there, before
- * the step.
+ * the step. One that is attached brings rows: they are asked for by what they hold.
  */
 #include "check/changed.h"
+#include "check/seed.h"
 #include "check/words.h"
 
 #include <strings.h>
@@ -157,4 +158,61 @@ int trial_turns_taken(struct trial *t, struct turn *turns)
     turns[1] = *turn;
     turns[1].of_all = true;
     return 2;
+}
+
+/* ---- what is brought -------------------------------------------------------------------------- */
+
+/* Is it the table that the step makes the rows those of? */
+static bool is_named(const struct trial *t, const struct cat_relation *r)
+{
+    const struct step *s = t->p->t.states[t->state].task->step;
+
+    for (int i = 0; i < s->n_stmts; i++)
+        if (text_list_has(&s->stmts[i].relations, r->name))
+            return true;
+    return false;
+}
+
+/* What the row has in the column of that name; NULL: nothing. */
+static const char *held_by(const struct seed *row, const char *column)
+{
+    for (int i = 0; i < row->shape->n_columns; i++)
+        if (strcmp(row->shape->columns[i].name, column) == 0)
+            return row->values[i];
+    return NULL;
+}
+
+static void ask_for_row(struct trial *t, const struct app_statement *a, const struct seed *row,
+                        bool first_only)
+{
+    const struct arg_set *own = &a->q->sets[0];
+    struct arg_set *set = arena_new(t->p->scratch, struct arg_set);
+    const struct cat_column *last = NULL;
+    bool any = false;
+
+    *set = (struct arg_set) {.values = arena_array(t->p->scratch, const char *, own->n + 1),
+                             .n = own->n};
+    for (int k = 1; k <= own->n; k++) {
+        const struct cat_relation *r = NULL;
+        const struct cat_column *c = args_compared(t->p, a->q, k, &r);
+        bool is_asked = c && r != t->brought && is_named(t, r) && !(first_only && c == last);
+        const char *value = is_asked ? held_by(row, c->name) : NULL;
+
+        set->values[k - 1] = value ? value : own->values[k - 1];
+        any |= value != NULL;
+        last = c;
+    }
+    if (any)
+        t->asked[t->n_asked++] = (struct asked) {.a = a, .call = set};
+}
+
+void trial_add_brought(struct trial *t, const struct app_statement *a)
+{
+    const struct seed *row = seed_of(t->p, t->brought->oid);
+
+    if (!row || !row->values || a->q->n_sets == 0)
+        return;
+    /* "at >= $1 AND at < $2": from the row on, and up to what was asked for before. */
+    ask_for_row(t, a, row, false);
+    ask_for_row(t, a, row, true);
 }

@@ -1,6 +1,7 @@
 /* What a write sets off in other tables: rows that triggers and rules write there, and what stands in them, before and
  * after a step that takes one of these away or makes another of it. Somebody who is live reads them.
  */
+#include "check/unique.h"
 #include "check/work.h"
 #include "check/writes.h"
 
@@ -11,6 +12,9 @@
 #define VALUES_MAX 32 /* columns of a table that are looked at */
 #define UNTIDY " Ab "
 #define UNTIDY_LENGTH 8 /* of a column, with what the server counts beside it */
+#define OWN_NAME                                                                                   \
+    "give what does otherwise a name of its own, and drop the old one in contract, once no live "  \
+    "release calls it"
 
 struct values { /* that it sets off in one table */
     unsigned relation;
@@ -75,9 +79,13 @@ static bool may_take_away(struct proof *p, int state)
 
 static bool is_asked(const struct proof *p, const struct app_statement *a, int state)
 {
-    return a->q->runs && a->q->n_sets > 0 && a->q->facts.n_writes > 0 &&
+    return a->q->runs && a->q->n_sets > 0 &&
+           (a->q->facts.n_writes > 0 || unique_sets_off(p, a->q)) &&
            !p->t.releases[a->release].is_projected && app_is_live_from(p, a, state);
 }
+
+/* What it writes is written by the function that it calls, and is what it was called for: whoever reads it. */
+static bool only_calls(const struct query *q) { return q->facts.n_writes == 0; }
 
 /* ---- what they read -------------------------------------------------------------------------------------------- */
 
@@ -141,15 +149,16 @@ static bool is_target(const struct proof *p, const struct app_statement *a,
     return false;
 }
 
-/* What stands in the columns that somebody reads, of the rows that this transaction has written. */
-static bool set_values(struct proof *p, int state, const struct cat_relation *r, struct values *v)
+/* What stands in the columns that somebody reads, or in all of them, of the rows that this transaction has written. */
+static bool set_values(struct proof *p, int state, const struct cat_relation *r, bool all,
+                       struct values *v)
 {
     AUTO(str) sql = {0}, table = {0}, name = {0};
 
     *v = (struct values) {.relation = r->oid};
     sql_qualified(&table, r->schema, r->name);
     for (int i = 0; i < r->n_columns && v->n < VALUES_MAX; i++) {
-        if (!effects_are_read(p, &p->now, r, r->columns[i].name, state))
+        if (!all && !effects_are_read(p, &p->now, r, r->columns[i].name, state))
             continue;
         v->columns[v->n++] = arena_strdup(p->scratch, r->columns[i].name);
         str_add(&sql, sql.len ? ", " : "SELECT ");
@@ -195,7 +204,7 @@ static bool look_at_values(struct proof *p, int state, struct effect *e, struct 
         struct wire_result once[2] = {0}, again[2] = {0};
 
         if (!r || (is_target(p, e->a, r) && !has_other_rows(p, state, e, r)) ||
-            !set_values(p, state, r, v))
+            !set_values(p, state, r, only_calls(e->q), v))
             continue;
         if (!probe_around(p, e->q, v->sql, once, err) || !probe_around(p, e->q, v->sql, again, err))
             return false;
@@ -217,14 +226,17 @@ static void report_values(struct proof *p, const struct effect *e, int state,
     const char *was = v->before.cell[0][column], *is = now->cell[0][column];
     const char *message = arena_printf(
         p->a,
-        "the same statement sets off something else than before: \"%s\" of \"%s\", which a live "
-        "release reads, becomes %.60s instead of %.60s",
-        v->columns[column], r->name, is ? is : "nothing", was ? was : "nothing");
-    const char *help = arena_printf(
-        p->a,
-        "write the other values to a column of their own for as long as a live release reads "
-        "\"%s\"",
-        v->columns[column]);
+        "the same statement sets off something else than before: \"%s\" of \"%s\"%s becomes %.60s "
+        "instead of %.60s",
+        v->columns[column], r->name, only_calls(e->q) ? "" : ", which a live release reads,",
+        is ? is : "nothing", was ? was : "nothing");
+    const char *help =
+        only_calls(e->q)
+            ? OWN_NAME
+            : arena_printf(p->a,
+                           "write the other values to a column of their own for as long as a live "
+                           "release reads \"%s\"",
+                           v->columns[column]);
 
     finding_of_state(p, e->a, world_met(p, e->a, state), state, "old-path-trigger-effect", message,
                      help)
@@ -301,9 +313,10 @@ static bool compare_values(struct proof *p, const struct effect *e, int state, b
         if (!probe_around(p, e->q, v->sql, now, err))
             return false;
         for (int k = 0; r && k < v->n && !*told && has_cells(&now[1], v); k++) {
-            bool same = !v->columns[k] || same_cell(&v->before, &now[1], k) ||
-                        !keeps_type(p, r, v->columns[k]) ||
-                        !effects_are_read(p, &p->before, r, v->columns[k], state);
+            bool same =
+                !v->columns[k] || same_cell(&v->before, &now[1], k) ||
+                !keeps_type(p, r, v->columns[k]) ||
+                !(only_calls(e->q) || effects_are_read(p, &p->before, r, v->columns[k], state));
 
             if (!same && !is_left_alone(p, e, v, r, k, &same, err))
                 return false;
@@ -447,17 +460,20 @@ bool effects_before(struct proof *p, int state, struct effects **out, struct err
 /* ---- findings ----------------------------------------------------------------------------------------------- */
 
 static void report(struct proof *p, const struct effect *e, int state, const struct cat_relation *r,
-                   int verb)
+                   int verb, bool more)
 {
     static const char *const words[EFFECT_VERBS] = {"written to", "changed in", "deleted from"};
-    const char *message = arena_printf(
-        p->a,
-        "the same statement sets off less than before: no row, or fewer, is %s \"%s\" with it, "
-        "which a live release reads",
-        words[verb], r->name);
-    const char *help = arena_printf(
-        p->a, "let it go once no live release writes here by the old path, or reads \"%s\"",
-        r->name);
+    const char *message =
+        arena_printf(p->a, "the same statement sets off %s than before: %s %s \"%s\" with it%s",
+                     more ? "more" : "less", more ? "more rows are" : "no row, or fewer, is",
+                     words[verb], r->name, only_calls(e->q) ? "" : ", which a live release reads");
+    const char *help =
+        only_calls(e->q)
+            ? OWN_NAME
+            : arena_printf(
+                  p->a,
+                  "let it go once no live release writes here by the old path, or reads \"%s\"",
+                  r->name);
 
     finding_of_state(p, e->a, world_met(p, e->a, state), state, "old-path-trigger-effect", message,
                      help)
@@ -487,13 +503,17 @@ static bool compare(struct proof *p, const struct effect *e, const struct wire_r
         const struct cat_relation *r = cat_by_oid(&p->before, relation);
         const struct cat_relation *is = r ? called_so(p, r) : NULL;
 
-        for (int v = 0; r && v < EFFECT_VERBS; v++)
-            if ((is ? rows_within(&p->now, is, now, (enum effect_verb) v, 0) : 0) <
-                    effects_rows(e->looks, relation, (enum effect_verb) v) &&
-                effects_are_read(p, &p->before, r, NULL, state)) {
-                report(p, e, state, r, v);
+        for (int v = 0; r && v < EFFECT_VERBS; v++) {
+            int64_t then = effects_rows(e->looks, relation, (enum effect_verb) v),
+                    rows = is ? rows_within(&p->now, is, now, (enum effect_verb) v, 0) : 0;
+            bool more = only_calls(e->q) && v != EFFECT_INSERTED && rows > then && then > 0;
+
+            if ((rows < then || more) &&
+                (only_calls(e->q) || effects_are_read(p, &p->before, r, NULL, state))) {
+                report(p, e, state, r, v, more);
                 return true;
             }
+        }
     }
     return false;
 }

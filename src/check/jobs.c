@@ -13,10 +13,13 @@ struct wire_op *job_op(struct proof *p, struct jobs *j, struct wire_op op)
     return &j->ops[j->n++];
 }
 
-bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err)
+/* What they are to be run as; n 0: nothing. */
+static struct wire_batch batch_of(struct proof *p, struct jobs *j, struct wire *w)
 {
+    struct arena *a = j->a ? j->a : p->scratch;
+
     if (j->n == 0)
-        return true;
+        return (struct wire_batch) {.w = w};
     /* Nothing may stay open that the next step would wait for. */
     if (j->opens) {
         job_op(p, j, (struct wire_op) {.kind = WIRE_RUN, .sql = "ROLLBACK", .sync = true});
@@ -25,10 +28,27 @@ bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err)
                                  .sql = "SELECT pg_catalog.pg_advisory_unlock_all()",
                                  .sync = true});
     }
-    struct arena *a = j->a ? j->a : p->scratch;
     j->results = arena_array(a, struct wire_result, j->n);
-    return wire_run(p->sessions[session].wire, a, j->ops, j->n, j->results, err) ||
-           lost_note(p, j->ops, j->n, j->results);
+    return (struct wire_batch) {w, a, j->ops, j->n, j->results};
+}
+
+bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err)
+{
+    struct wire_batch b = batch_of(p, j, p->sessions[session].wire);
+
+    return wire_run(b.w, b.a, b.ops, b.n, b.results, err) || lost_note(p, j->ops, j->n, j->results);
+}
+
+bool jobs_run_two(struct proof *p, struct jobs two[2], int session, struct err *err)
+{
+    if (two[1].n == 0)
+        return jobs_run(p, &two[0], session, err);
+    struct wire_batch b[2] = {batch_of(p, &two[0], p->sessions[session].wire),
+                              batch_of(p, &two[1], p->sessions[session].beside)};
+    if (wire_run_two(b, err))
+        return true;
+    p->lost_beside = true;
+    return false;
 }
 
 void jobs_clear(struct jobs *j)

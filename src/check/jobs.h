@@ -16,6 +16,9 @@ struct jobs {
 struct wire_op *job_op(struct proof *p, struct jobs *j, struct wire_op op);
 /* All of them, in the session of that number; what is open at their end is taken back. */
 bool jobs_run(struct proof *p, struct jobs *j, int session, struct err *err);
+/* The same with two lists, the second one in the session beside that one: by queries that hold nothing back that others
+ * wait for. */
+bool jobs_run_two(struct proof *p, struct jobs two[2], int session, struct err *err);
 /* For others; a was given. */
 void jobs_clear(struct jobs *j);
 /* In the report's arena. probe: the letter that a failure is told by. */

@@ -66,6 +66,18 @@ static bool goes_in_as_it_is(const struct query *q, int param)
     return false;
 }
 
+/* Arrays that are unnested beside each other are as long as each other: "{a}" in front of what {7,8} has behind its first
+ * is {a,8}. */
+static const char *as_long_as(struct proof *p, const char *own, const char *value)
+{
+    const char *rest = own && *own == '{' && !strpbrk(own + 1, "\"{") ? strchr(own, ',') : NULL;
+    size_t n = value ? strlen(value) : 0;
+
+    return rest && n > 1 && value[n - 1] == '}'
+               ? arena_printf(p->scratch, "%.*s%s", (int) n - 1, value, rest)
+               : value;
+}
+
 /* What is written is made of parameters, and nobody but the server knows how: lower($1), n + $2. */
 static void add_made(struct proof *p, const struct app_statement *a, int state,
                      const struct cat_relation *r, const char *column, struct limits *l)
@@ -80,8 +92,11 @@ static void add_made(struct proof *p, const struct app_statement *a, int state,
         if (goes_in_as_it_is(q, n) || args_compared(p, q, n, &with))
             continue;
         int count = limit_values_of_type(p, l, r, d->params[n - 1], values);
+        bool is_array = element_of_type(d->params[n - 1]) != 0;
         for (int v = 0; v < count; v++)
-            limits_add_try(p, a, n, column, values[v], l);
+            limits_add_try(
+                p, a, n, column,
+                is_array ? as_long_as(p, q->sets[0].values[n - 1], values[v]) : values[v], l);
     }
 }
 

@@ -332,26 +332,15 @@ static char category_of(unsigned type)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (numbers[i] == type)
             return 'N';
+    if (type == T_DATE || type == T_TIMESTAMP || type == T_TIMESTAMPTZ)
+        return 'D';
     return type == T_TEXT || type == T_VARCHAR ? 'S' : type == T_BOOL ? 'B' : 'U';
-}
-
-/* Of an array its elements; 0: it isn't one that is known. */
-static unsigned element_of(unsigned type)
-{
-    static const unsigned known[][2] = {{T_INT2S, T_INT2},       {T_INT4S, T_INT4},
-                                        {T_INT8S, T_INT8},       {T_TEXTS, T_TEXT},
-                                        {T_VARCHARS, T_VARCHAR}, {T_NUMERICS, T_NUMERIC}};
-
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i][0] == type)
-            return known[i][1];
-    return 0;
 }
 
 int limit_values_of_type(struct proof *p, const struct limits *l, const struct cat_relation *r,
                          unsigned type, const char **out)
 {
-    unsigned element = element_of(type), base = element ? element : type;
+    unsigned element = element_of_type(type), base = element ? element : type;
     struct cat_column c = {
         .name = "", .type = base, .base = base, .typmod = -1, .category = category_of(base)};
     int n = limit_values(p, l, r, &c, out);

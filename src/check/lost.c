@@ -136,6 +136,11 @@ bool lost_again(struct proof *p, struct err *err)
 
     if (!err_is(err, ERR_CONNECTION_LOST) || l->n == LOSSES_MAX)
         return false;
+    if (p->lost_beside && !l->in_one) {
+        l->in_one = true;
+        err_clear(err);
+        return true;
+    }
     if (p->lost_together && !l->one_by_one) {
         l->one_by_one = true;
         err_clear(err);

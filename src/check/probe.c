@@ -13,19 +13,31 @@ static struct wire_op prepare_op(const struct query *q, const char *name, bool s
                              .sync = sync};
 }
 
+/* Below, a second session costs more than it brings. */
+enum { BESIDE_MIN = 256 };
+
 /* P and D of some of them. */
-static bool prepare_some(struct proof *p, struct jobs *j, struct query *const *some, int n,
+static bool prepare_some(struct proof *p, struct jobs two[2], struct query *const *some, int n,
                          int state, int session, struct err *err)
 {
+    struct app_session *s = &p->sessions[session];
+
+    if (n >= BESIDE_MIN)
+        session_begin_beside(p, s);
+    int n_first = s->beside ? (n + 1) / 2 : n;
+
     for (int i = 0; i < n; i++) {
+        struct jobs *j = &two[i >= n_first];
+
         job_op(p, j, prepare_op(some[i], "", false));
         job_op(p, j, (struct wire_op) {.kind = WIRE_DESCRIBE, .name = "", .sync = true});
     }
-    if (!jobs_run(p, j, session, err))
+    if (!jobs_run_two(p, two, session, err))
         return false;
     for (int i = 0; i < n; i++) {
         struct query *q = some[i];
-        const struct wire_result *r = &j->results[2 * i];
+        const struct wire_result *r =
+            i < n_first ? &two[0].results[2 * i] : &two[1].results[2 * (i - n_first)];
 
         q->plan[state] = job_outcome(p, r[0].ok ? &r[1] : &r[0], 'P');
         if (q->untyped)
@@ -38,18 +50,20 @@ static bool prepare_some(struct proof *p, struct jobs *j, struct query *const *s
         q->probed_state = state;
         q->fresh[state] = true;
     }
-    jobs_clear(j);
+    jobs_clear(&two[0]);
+    jobs_clear(&two[1]);
     return true;
 }
 
 /* In one go: what is kept of the answers until then is memory, and those that don't end may take up the time for such. */
-enum { PREPARE_MAX = 4096, BATCH_MAX = 256 };
+enum { PREPARE_MAX = 4096, BATCH_MAX = 512 };
 
 /* P and D: each query that touches something that isn't as it was. */
 static bool prepare_all(struct proof *p, int state, int session, struct err *err)
 {
     AUTO(arena) a = {0};
-    struct jobs j = {.a = &a};
+    AUTO(arena) b = {0};
+    struct jobs two[2] = {{.a = &a}, {.a = &b}};
     struct query **some = arena_array(p->scratch, struct query *, PREPARE_MAX);
     int n = 0;
 
@@ -75,11 +89,11 @@ static bool prepare_all(struct proof *p, int state, int session, struct err *err
             continue;
         }
         some[n++] = q;
-        if (n == PREPARE_MAX && !prepare_some(p, &j, some, n, state, session, err))
+        if (n == PREPARE_MAX && !prepare_some(p, two, some, n, state, session, err))
             return false;
         n %= PREPARE_MAX;
     }
-    return n == 0 || prepare_some(p, &j, some, n, state, session, err);
+    return n == 0 || prepare_some(p, two, some, n, state, session, err);
 }
 
 bool probe_run(struct proof *p, struct query *q, struct wire_result *out, bool *reached,
@@ -168,7 +182,7 @@ static bool explain(struct proof *p, struct query *q, int state, struct err *err
 
 /* What a client that meets the query first in this state keeps prepared. A shape that is held already is held
  * alike by everybody. */
-static int hold_for(struct proof *p, struct query *q, int state)
+static int hold_for(struct proof *p, struct query *q, bool is_beside, int state)
 {
     if (q->n_holds > 0 && description_same(q->holds[q->n_holds - 1].shape, q->shape[state]))
         return q->n_holds - 1;
@@ -180,29 +194,40 @@ static int hold_for(struct proof *p, struct query *q, int state)
         .chain = q->chain,
         .calls = surface_calls(p),
         .is_left = !p->opens_all && cache_foresees(p, q),
+        .is_beside = is_beside,
         .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
         .at = arena_array(p->a, const struct outcome *, p->t.n_states),
     };
     return q->n_holds++;
 }
 
-static bool open_some(struct proof *p, struct jobs *j, struct hold *const *some, int session,
+static bool open_some(struct proof *p, struct jobs two[2], struct hold **const some[2], int session,
                       struct err *err)
 {
-    if (!jobs_run(p, j, session, err))
+    if (!jobs_run_two(p, two, session, err))
         return false;
-    for (int i = 0; i < j->n; i++) /* opens no transaction: one job a hold */
-        some[i]->is_open = j->results[i].ok;
-    jobs_clear(j);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < two[k].n; i++) /* opens no transaction: one job a hold */
+            some[k][i]->is_open = two[k].results[i].ok;
+        jobs_clear(&two[k]);
+    }
     return true;
+}
+
+/* Index into two lists of jobs. */
+static int list_of(const struct proof *p, const struct query *q, const struct hold *h)
+{
+    return h->is_beside && p->sessions[q->session].beside ? 1 : 0;
 }
 
 /* Prepares what is to be held from this state on and isn't yet in the session. */
 static bool open_holds(struct proof *p, int state, int session, struct err *err)
 {
     AUTO(arena) a = {0};
-    struct jobs j = {.a = &a};
-    struct hold **some = arena_array(p->scratch, struct hold *, PREPARE_MAX);
+    AUTO(arena) b = {0};
+    struct jobs two[2] = {{.a = &a}, {.a = &b}};
+    struct hold **const some[2] = {arena_array(p->scratch, struct hold *, PREPARE_MAX),
+                                   arena_array(p->scratch, struct hold *, PREPARE_MAX)};
 
     for (int i = 0; i < p->n_queries; i++) {
         struct query *q = &p->queries[i];
@@ -210,13 +235,14 @@ static bool open_holds(struct proof *p, int state, int session, struct err *err)
             struct hold *h = &q->holds[k];
             if (h->is_open || h->is_left || h->state != state)
                 continue;
-            some[j.n] = h;
-            job_op(p, &j, prepare_op(q, h->name, true));
-            if (j.n == PREPARE_MAX && !open_some(p, &j, some, session, err))
+            int at = list_of(p, q, h);
+            some[at][two[at].n] = h;
+            job_op(p, &two[at], prepare_op(q, h->name, true));
+            if (two[at].n == PREPARE_MAX && !open_some(p, two, some, session, err))
                 return false;
         }
     }
-    return open_some(p, &j, some, session, err);
+    return open_some(p, two, some, session, err);
 }
 
 /* ---- a state --------------------------------------------------------------------------------------------------- */
@@ -231,16 +257,29 @@ static bool is_met(const struct proof *p, const struct app_statement *a, int sta
     return false;
 }
 
+/* It neither waits for others nor lets them wait, and leaves nothing in its session. */
+static bool only_reads(const struct proof *p, const struct query *q)
+{
+    return q->facts.parsed && q->facts.reads_only && q->n_before == 0 && !q->clears &&
+           !q->goes_on && !q->needs_session && !query_runs_code(p, q);
+}
+
+/* Of those that only read so many go beside that both sessions have as much to do. */
 static void meet(struct proof *p, int state, int session)
 {
+    int n_here = 0, n_beside = 0;
+
     for (int i = 0; i < p->n_app; i++) {
         struct app_statement *a = &p->app[i];
         if (a->q->session != session || a->q->is_lethal || a->hold >= 0 || a->failed_first ||
             !is_met(p, a, state))
             continue;
-        if (a->q->shape[state] && job_can_run(a->q))
-            a->hold = hold_for(p, a->q, state);
-        else if (!a->q->shape[state])
+        if (a->q->shape[state] && job_can_run(a->q)) {
+            bool is_beside = n_beside < n_here && only_reads(p, a->q);
+            a->hold = hold_for(p, a->q, is_beside, state);
+            n_beside += is_beside;
+            n_here += !is_beside;
+        } else if (!a->q->shape[state])
             a->failed_first = true;
     }
 }
@@ -249,6 +288,7 @@ struct turn { /* one job of a batch of runs */
     struct query *q;
     struct hold *hold; /* NULL: afresh */
     int first, n_ops, set;
+    int list;     /* index into two lists of jobs */
     bool is_anew; /* in a session that has run nothing yet */
 };
 
@@ -267,13 +307,13 @@ static bool needs_session(const struct proof *p, const struct query *q, int stat
 }
 
 /* Of several rows the one that fails is the one that tells. */
-static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *n, int session,
+static bool run_batch(struct proof *p, struct jobs two[2], struct turn *turns, int *n, int session,
                       int state, struct err *err)
 {
-    if (!jobs_run(p, j, session, err))
+    if (!jobs_run_two(p, two, session, err))
         return false;
     for (int i = 0; i < *n; i++) {
-        const struct wire_result *first = &j->results[turns[i].first];
+        const struct wire_result *first = &two[turns[i].list].results[turns[i].first];
         const struct outcome *o = job_was_reached(first, turns[i].n_ops)
                                       ? job_run_outcome(p, turns[i].q, first, turns[i].n_ops)
                                       : NULL;
@@ -298,7 +338,8 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
         }
     }
     *n = 0;
-    jobs_clear(j);
+    jobs_clear(&two[0]);
+    jobs_clear(&two[1]);
     return true;
 }
 
@@ -306,7 +347,8 @@ static bool run_batch(struct proof *p, struct jobs *j, struct turn *turns, int *
 static bool run_holds(struct proof *p, int state, int session, struct err *err)
 {
     AUTO(arena) a = {0};
-    struct jobs j = {.a = &a};
+    AUTO(arena) b = {0};
+    struct jobs two[2] = {{.a = &a}, {.a = &b}};
     struct turn *turns = arena_array(p->scratch, struct turn, BATCH_MAX);
     int n = 0;
 
@@ -327,13 +369,18 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 p->is_short = true;
                 return err_set(err, ERR_BUG, "a statement isn't held that is asked for");
             }
-            turns[n++] = (struct turn) {q, h, j.n, job_n_ops(q), 0};
-            job_run(p, &j, q, h->name, 0, NULL);
-            if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+            int list = list_of(p, q, h);
+            /* What it reads runs code by now, which may wait for what others hold. */
+            bool is_alone = list == 1 && query_runs_code(p, q);
+            if (is_alone && !run_batch(p, two, turns, &n, session, state, err))
+                return false;
+            turns[n++] = (struct turn) {q, h, two[list].n, job_n_ops(q), 0, list, false};
+            job_run(p, &two[list], q, h->name, 0, NULL);
+            if ((is_alone || n == BATCH_MAX) && !run_batch(p, two, turns, &n, session, state, err))
                 return false;
         }
     }
-    return run_batch(p, &j, turns, &n, session, state, err);
+    return run_batch(p, two, turns, &n, session, state, err);
 }
 
 /* Functions keep plans of their own in each session: what they run may go on in one that has called them, and not in
@@ -367,7 +414,8 @@ static bool is_run_already(struct proof *p, struct query *q, int state)
 static bool run_fresh(struct proof *p, int state, int session, bool anew, struct err *err)
 {
     AUTO(arena) a = {0};
-    struct jobs j = {.a = &a};
+    AUTO(arena) b = {0};
+    struct jobs two[2] = {{.a = &a}, {.a = &b}};
     struct turn *turns = arena_array(p->scratch, struct turn, BATCH_MAX);
     int n = 0;
 
@@ -379,19 +427,19 @@ static bool run_fresh(struct proof *p, int state, int session, bool anew, struct
             continue;
         for (int set = 1; q->probed_state == state && set < q->n_sets; set++)
             if (q->sets[set].runs && job_may_run(p, q)) {
-                turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), set, anew};
-                job_run(p, &j, q, NULL, set, NULL);
-                if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+                turns[n++] = (struct turn) {q, NULL, two[0].n, job_n_ops(q), set, 0, anew};
+                job_run(p, &two[0], q, NULL, set, NULL);
+                if (n == BATCH_MAX && !run_batch(p, two, turns, &n, session, state, err))
                     return false;
             }
         if (anew ? !job_may_run(p, q) : is_run_already(p, q, state))
             continue;
-        turns[n++] = (struct turn) {q, NULL, j.n, job_n_ops(q), 0, anew};
-        job_run(p, &j, q, NULL, 0, NULL);
-        if (n == BATCH_MAX && !run_batch(p, &j, turns, &n, session, state, err))
+        turns[n++] = (struct turn) {q, NULL, two[0].n, job_n_ops(q), 0, 0, anew};
+        job_run(p, &two[0], q, NULL, 0, NULL);
+        if (n == BATCH_MAX && !run_batch(p, two, turns, &n, session, state, err))
             return false;
     }
-    return run_batch(p, &j, turns, &n, session, state, err);
+    return run_batch(p, two, turns, &n, session, state, err);
 }
 
 static bool any_anew(struct proof *p, int state, int session)

@@ -46,6 +46,26 @@ static const char *bits_of(struct arena *a, int typmod, int variant)
     return s;
 }
 
+unsigned element_of_type(unsigned type)
+{
+    static const unsigned known[][2] = {{T_INT2S, T_INT2},
+                                        {T_INT4S, T_INT4},
+                                        {T_INT8S, T_INT8},
+                                        {T_TEXTS, T_TEXT},
+                                        {T_VARCHARS, T_VARCHAR},
+                                        {T_NUMERICS, T_NUMERIC},
+                                        {T_BOOLS, T_BOOL},
+                                        {T_UUIDS, T_UUID},
+                                        {T_DATES, T_DATE},
+                                        {T_TIMESTAMPS, T_TIMESTAMP},
+                                        {T_TIMESTAMPTZS, T_TIMESTAMPTZ}};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i][0] == type)
+            return known[i][1];
+    return 0;
+}
+
 const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, unsigned base,
                      int typmod, int variant)
 {

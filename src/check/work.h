@@ -82,6 +82,7 @@ struct hold {
     const char *name;
     bool is_open;              /* prepared in the session as it is now */
     bool is_left;              /* not prepared: nobody will ask */
+    bool is_beside;            /* in the session beside, where there is one */
     const struct outcome **at; /* [n_states]: running what is held; NULL: not probed there */
 };
 
@@ -151,6 +152,7 @@ struct app_statement { /* one statement of one release */
 struct app_session {
     const char *role, *search_path, *time_zone;
     struct wire *wire;
+    struct wire *beside; /* the same again, for half of what only reads; NULL: there is none */
 };
 
 struct seed { /* a row that we made or found: texts by column */
@@ -235,6 +237,7 @@ struct losses {
     int n;
     bool
         one_by_one; /* statements are run alone at first: of several at once nobody knew which it was */
+    bool in_one; /* no session has one beside it: of two nobody knew which it was */
 };
 
 /* A query of verify: that was prepared. */
@@ -329,6 +332,7 @@ struct proof {
     struct losses *losses;
     const char *lost_sql, *lost_words; /* of a session that has just ended; NULL: not known */
     bool lost_together; /* it had more than one, and the server's last word is missing */
+    bool lost_beside;   /* two were at work */
     int entering;       /* the state on the way to which the replay is; 0: none */
 };
 
@@ -367,12 +371,17 @@ bool app_is_possible(const struct proof *p, const struct timeline_world *w,
 /* May it be run in this state, or in one that comes later? */
 bool app_is_live_from(const struct proof *p, const struct app_statement *a, int state);
 bool session_begin(struct proof *p, struct app_session *s,
-                   struct err *err);                   /* wire_settle follows */
+                   struct err *err); /* wire_settle follows */
+/* Another one beside it, unless another session has one: a server of the user's may be full. A role that may have no
+ * more than one goes without. */
+void session_begin_beside(struct proof *p, struct app_session *s);
 bool sessions_begin(struct proof *p, struct err *err); /* sessions_open follows */
 bool sessions_open(struct proof *p, struct err *err);
 void sessions_close(struct proof *p);
 
-/* values.c: a value of a type, another for each variant (1, 2, ...). NULL: none is known. */
+/* values.c: of an array its elements; 0: it isn't one that is known. */
+unsigned element_of_type(unsigned type);
+/* A value of a type, another for each variant (1, 2, ...). NULL: none is known. */
 const char *value_of(struct arena *a, const struct catalogue *c, unsigned type, unsigned base,
                      int typmod, int variant);
 /* composite.c: the same for a column, of a composite type as well; its fields are those of the baseline. */

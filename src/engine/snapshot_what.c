@@ -65,9 +65,10 @@ static void add_hidden(struct gathering *g, const struct soft_drop *d)
     }
 }
 
-/* Not hidden, or not to be: under its own name, if it's there. column NULL: all of the table. */
+/* Not hidden, or not to be: under its own name, if it's there. column NULL: all of the table. out_found NULL: it may be
+ * missing. */
 static bool add_live(struct gathering *g, const char *schema, const char *table, const char *column,
-                     struct err *err)
+                     bool *out_found, struct err *err)
 {
     AUTO(str) name = {0};
     struct db_rows rows = {0};
@@ -76,6 +77,8 @@ static bool add_live(struct gathering *g, const char *schema, const char *table,
     if (!ask_rows(g->w->e, g->w->a, NULL, sql_select_snapshot_table, &DB_PARAMS(str_text(&name)),
                   g->w->e->policy.statement_timeout_ms, &rows, err))
         return false;
+    if (out_found)
+        *out_found = rows.n_rows > 0;
     if (rows.n_rows == 0)
         return true;
     struct snapshot_part *p = part_of(g, db_cell(&rows, 0, 0), db_cell(&rows, 0, 1));
@@ -96,8 +99,9 @@ static bool add_statement(struct gathering *g, const struct sql_stmt *s, struct 
     if (!s->table)
         return true;
     if (s->drop == DROP_COLUMN || is_type)
-        return add_live(g, s->schema, s->table, s->object, err);
-    return s->drop == DROP_TABLE || is_rows ? add_live(g, s->schema, s->table, NULL, err) : true;
+        return add_live(g, s->schema, s->table, s->object, NULL, err);
+    return s->drop == DROP_TABLE || is_rows ? add_live(g, s->schema, s->table, NULL, NULL, err)
+                                            : true;
 }
 
 static bool by_steps(struct gathering *g, struct err *err)
@@ -128,13 +132,14 @@ static void split(struct arena *a, const char *text, const char **schema, const 
     *name = dot ? dot + 1 : text;
 }
 
-static const struct soft_drop *hidden_table(const struct gathering *g, const char *schema,
-                                            const char *table, const char *column)
+/* NULL: nothing of that name was ever hidden; it may have been purged since. */
+static const struct soft_drop *dropped(const struct gathering *g, const char *schema,
+                                       const char *table, const char *column)
 {
     for (int i = g->n_drops - 1; i >= 0; i--) {
         const struct soft_drop *d = &g->drops[i];
 
-        if (is_hidden(d) && (!schema || strcmp(d->schema, schema) == 0) &&
+        if (!d->restored_at_ms && (!schema || strcmp(d->schema, schema) == 0) &&
             strcmp(d->object_kind, column ? "column" : "table") == 0 &&
             strcmp(d->table, table) == 0 && (!column || strcmp(d->original_name, column) == 0))
             return d;
@@ -142,29 +147,65 @@ static const struct soft_drop *hidden_table(const struct gathering *g, const cha
     return NULL;
 }
 
-static bool add_named(struct gathering *g, const char *relation, const char *column,
-                      struct err *err)
+/* What a typing error names would be destroyed without being saved. */
+static bool refuse_name(const struct pos *at, const char *what, const char *name, struct err *err)
+{
+    err_set(err, ERR_INPUT, "%s:%d: snapshot: names %s %s, which isn't there", at->file, at->line,
+            what, name);
+    return err_hint(err,
+                    "mend the name, or leave snapshot: out: then what the steps destroy is saved");
+}
+
+static bool add_named(struct gathering *g, const struct text *named, const char *relation,
+                      const char *column, struct err *err)
 {
     const char *schema, *table;
+    bool found = false;
 
     split(g->w->a, relation, &schema, &table);
-    const struct soft_drop *d = hidden_table(g, schema, table, column);
-    if (!d)
-        return add_live(g, schema, table, column, err);
-    add_hidden(g, d);
+    const struct soft_drop *d = dropped(g, schema, table, column);
+    /* A column of a table that goes: it's saved with all of it. */
+    if (!d && column)
+        d = dropped(g, schema, table, NULL);
+    if (d && is_hidden(d))
+        add_hidden(g, d);
+    if (d)
+        return true;
+    return add_live(g, schema, table, column, &found, err) &&
+           (found || refuse_name(&named->at, "the table", relation, err));
+}
+
+/* A column that was named and isn't one of the table's. */
+static bool has_columns(const struct gathering *g, const struct snapshot_part *p,
+                        const struct phase_plan *ph, struct err *err)
+{
+    for (int i = 0; i < p->n_known; i++) {
+        bool found = false;
+
+        for (int k = 0; k < p->n_columns; k++)
+            found |= strcmp(p->columns[k].name, p->known[i].name) == 0;
+        for (int k = 0; !found && k < ph->snapshot_columns.n; k++) {
+            const struct text *t = &ph->snapshot_columns.items[k];
+            const char *table, *column;
+
+            split(g->w->a, t->s, &table, &column);
+            if (strcmp(column, p->known[i].name) == 0 && !dropped(g, p->schema, p->table, column))
+                return refuse_name(&t->at, "the column", t->s, err);
+        }
+    }
     return true;
 }
 
 static bool by_plan(struct gathering *g, const struct phase_plan *ph, struct err *err)
 {
     for (int i = 0; i < ph->snapshot_tables.n; i++)
-        if (!add_named(g, ph->snapshot_tables.items[i].s, NULL, err))
+        if (!add_named(g, &ph->snapshot_tables.items[i], ph->snapshot_tables.items[i].s, NULL, err))
             return false;
     for (int i = 0; i < ph->snapshot_columns.n; i++) {
         const char *table, *column;
 
         split(g->w->a, ph->snapshot_columns.items[i].s, &table, &column);
-        if (!add_named(g, table, column, err))
+        if (!add_named(g, &ph->snapshot_columns.items[i], table, column, err))
             return false;
     }
     return true;
@@ -201,7 +242,8 @@ bool snapshot_what(struct work *w, struct snapshot_part **out, int *out_n, struc
     for (int i = 0; i < g.n; i++) {
         bool found = false;
 
-        if (!snapshot_describe(w->e->db, w->a, &g.parts[i], &found, err))
+        if (!snapshot_describe(w->e->db, w->a, &g.parts[i], &found, err) ||
+            !has_columns(&g, &g.parts[i], ph, err))
             return false;
         if (found)
             g.parts[(*out_n)++] = g.parts[i];

@@ -304,23 +304,52 @@ void wire_own_cancel(const struct wire *w, struct wire_result *r)
         r->message = "canceling statement due to statement timeout";
 }
 
-enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
+static enum wire_wait before_wait(struct wire *w, struct pollfd *fd)
 {
     int unsent = PQflush(w->conn);
-    struct pollfd fd = {.fd = PQsocket(w->conn), .events = POLLIN};
 
+    *fd = (struct pollfd) {.fd = PQsocket(w->conn), .events = POLLIN};
     if (w->interrupt && w->interrupt->count > 0)
         return WIRE_STOP;
-    if (unsent < 0 || fd.fd < 0 || PQstatus(w->conn) != CONNECTION_OK)
+    if (unsent < 0 || fd->fd < 0 || PQstatus(w->conn) != CONNECTION_OK)
         return WIRE_GONE;
     if (unsent > 0)
-        fd.events |= POLLOUT;
-    int got = poll(&fd, 1, (int) (wait_ms < SHADOW_SLICE_MS ? wait_ms : SHADOW_SLICE_MS));
-    if (got > 0 && (fd.revents & ~POLLOUT) && !PQconsumeInput(w->conn))
+        fd->events |= POLLOUT;
+    return WIRE_LOOK;
+}
+
+static enum wire_wait after_wait(struct wire *w, const struct pollfd *fd)
+{
+    if ((fd->revents & ~POLLOUT) && !PQconsumeInput(w->conn))
         return WIRE_GONE;
     if (w->since == 0)
         w->since = w->waits_from = clock_mono_ms(w->clock);
     return check_limit(w) ? WIRE_LOOK : WIRE_GONE;
+}
+
+enum wire_wait wire_wait_any(struct wire *const *w, int n, int64_t wait_ms, int *out_at)
+{
+    struct pollfd fd[WIRES_MAX];
+    enum wire_wait how = WIRE_LOOK;
+
+    for (int i = 0; i < n && how == WIRE_LOOK; i++)
+        how = before_wait(w[ *out_at = i], &fd[i]);
+    if (how != WIRE_LOOK)
+        return how;
+    int got = poll(fd, (nfds_t) n, (int) (wait_ms < SHADOW_SLICE_MS ? wait_ms : SHADOW_SLICE_MS));
+    for (int i = 0; i < n && how == WIRE_LOOK; i++) {
+        if (got <= 0)
+            fd[i].revents = 0;
+        how = after_wait(w[ *out_at = i], &fd[i]);
+    }
+    return how;
+}
+
+enum wire_wait wire_wait(struct wire *w, int64_t wait_ms)
+{
+    int at;
+
+    return wire_wait_any(&w, 1, wait_ms, &at);
 }
 
 /* ---- one statement ----------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "shadow/shadow_int.h"
 
 enum {
+    WIRES_MAX = 2, /* that one waits for at the same time */
     WIRE_MAX_NOTICES = 10000,
     WIRE_MAX_NOTICE = 4096,   /* bytes of one */
     WIRE_MAX_WORDS = 4096,    /* bytes of an error's message, hint or context */
@@ -61,6 +62,8 @@ enum wire_wait { WIRE_LOOK, WIRE_GONE, WIRE_STOP };
 /* Until something can be read, the time is over, or the session is gone. Sends what waits to be sent, cancels
  * what takes too long. */
 enum wire_wait wire_wait(struct wire *w, int64_t wait_ms);
+/* For any of up to WIRES_MAX; out_at: the one that it is about, if it isn't WIRE_LOOK. */
+enum wire_wait wire_wait_any(struct wire *const *w, int n, int64_t wait_ms, int *out_at);
 /* The statement that was running has ended. True: it was cancelled only because the shadow is late. */
 bool wire_answered(struct wire *w, const struct wire_result *r);
 /* A statement that we have cancelled says so in the words of the server's own time-out. */

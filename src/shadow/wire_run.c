@@ -185,30 +185,47 @@ static void take_one(struct run *r)
 
 static bool is_done(const struct run *r) { return r->got == r->n && !r->wants_sync; }
 
-/* A server wakes whoever waits for its socket with each job that it ends, which costs it as much as a third of a small
- * job: where it has plenty to do it is left alone for a while, its answers wait in the socket. */
-static void leave_alone(const struct run *r)
-{
-    static const struct timespec while_busy = {.tv_nsec = 500000};
-
-    if (r->sent - r->got > BUSY_OPS && PQflush(r->w->conn) == 0)
-        (void) nanosleep(&while_busy, NULL);
-}
-
-static enum wire_wait turn(struct run *r)
+/* False: the session is gone. */
+static bool take_all(struct run *r)
 {
     while (!is_done(r) && (r->got < r->sent || r->wants_sync) && !PQisBusy(r->w->conn)) {
         take_one(r);
         /* What it has written stays in the database, and would be in everybody's way. */
         if (r->is_broken || r->w->is_full || PQstatus(r->w->conn) != CONNECTION_OK)
-            return WIRE_GONE;
+            return false;
         if (!send_more(r))
-            return WIRE_GONE;
+            return false;
     }
-    if (is_done(r))
+    return true;
+}
+
+/* A server wakes whoever waits for its socket with each job that it ends, which costs it as much as a third of a small
+ * job: where it has plenty to do it is left alone for a while, its answers wait in the socket. */
+static bool is_left_alone(const struct run *r)
+{
+    return r->sent - r->got > BUSY_OPS && PQflush(r->w->conn) == 0;
+}
+
+static enum wire_wait wait_for(const struct run *r, int n, int *out_at)
+{
+    static const struct timespec while_busy = {.tv_nsec = 500000};
+    struct wire *wires[WIRES_MAX];
+    int of[WIRES_MAX], waiting = 0, at = 0;
+    bool is_busy = true;
+
+    for (int i = 0; i < n; i++)
+        if (!is_done(&r[i])) {
+            is_busy = is_left_alone(&r[i]) && is_busy;
+            of[waiting] = i;
+            wires[waiting++] = r[i].w;
+        }
+    if (waiting == 0)
         return WIRE_LOOK;
-    leave_alone(r);
-    return wire_wait(r->w, SHADOW_SLICE_MS);
+    if (is_busy)
+        (void) nanosleep(&while_busy, NULL);
+    enum wire_wait how = wire_wait_any(wires, waiting, SHADOW_SLICE_MS, &at);
+    *out_at = of[at];
+    return how;
 }
 
 /* An administrator, a crash, a shutdown, or a time-out for those that do nothing (57P05, 25P03, 25P04). */
@@ -234,27 +251,76 @@ static void mark_lost(struct run *r)
         r->results[i] = (struct wire_result) {.skipped = true};
 }
 
+static bool begin(struct run *r, const struct wire_batch *b)
+{
+    *r = (struct run) {
+        .w = b->w, .ops = b->ops, .n = b->n, .results = b->results, .rows = {.a = b->a}};
+    memset(b->results, 0, sizeof *b->results * (size_t) b->n);
+    b->w->is_running = true;
+    (void) !wire_answered(b->w, NULL);
+    begin_op(r);
+    return b->w->conn && PQenterPipelineMode(b->w->conn) && send_more(r);
+}
+
+/* Of those that end well, or beside one that doesn't. */
+static bool end(struct run *r)
+{
+    r->w->is_running = false;
+    if (is_done(r) && PQexitPipelineMode(r->w->conn))
+        return true;
+    for (int i = r->got; i < r->n; i++)
+        r->results[i] = (struct wire_result) {.skipped = true};
+    wire_lose(r->w);
+    return false;
+}
+
+static bool run_all(const struct wire_batch *b, int n, struct err *err)
+{
+    struct run r[WIRES_MAX];
+    enum wire_wait how = WIRE_LOOK;
+    int at = 0, n_done = 0;
+
+    for (int i = 0; i < n; i++)
+        if (b[i].w->is_busy)
+            return err_set(err, ERR_BUG,
+                           "a session was given a statement before the end of another");
+    for (int i = 0; i < n; i++)
+        if (!begin(&r[i], &b[i])) {
+            how = WIRE_GONE;
+            at = i;
+        }
+    while (how == WIRE_LOOK && n_done < n) {
+        n_done = 0;
+        for (int i = 0; i < n && how == WIRE_LOOK; i++) {
+            how = take_all(&r[at = i]) ? WIRE_LOOK : WIRE_GONE;
+            n_done += is_done(&r[i]);
+        }
+        if (how == WIRE_LOOK)
+            how = wait_for(r, n, &at);
+    }
+    bool ok = how == WIRE_LOOK;
+    for (int i = 0; i < n; i++)
+        if ((ok || i != at) && !end(&r[i]) && ok) {
+            ok = false;
+            how = WIRE_GONE;
+            at = i;
+        }
+    if (ok)
+        return true;
+    b[at].w->is_running = false;
+    mark_lost(&r[at]);
+    return wire_failed(b[at].w, how, err);
+}
+
 bool wire_run(struct wire *w, struct arena *a, const struct wire_op *ops, int n,
               struct wire_result *results, struct err *err)
 {
-    struct run r = {.w = w, .ops = ops, .n = n, .results = results, .rows = {.a = a}};
-    enum wire_wait how = WIRE_LOOK;
+    return n <= 0 || run_all(&(struct wire_batch) {w, a, ops, n, results}, 1, err);
+}
 
-    if (n <= 0)
-        return true;
-    if (w->is_busy)
-        return err_set(err, ERR_BUG, "a session was given a statement before the end of another");
-    memset(results, 0, sizeof *results * (size_t) n);
-    w->is_running = true;
-    (void) !wire_answered(w, NULL);
-    begin_op(&r);
-    if (!w->conn || !PQenterPipelineMode(w->conn) || !send_more(&r))
-        how = WIRE_GONE;
-    while (how == WIRE_LOOK && !is_done(&r))
-        how = turn(&r);
-    w->is_running = false;
-    if (how == WIRE_LOOK && PQexitPipelineMode(w->conn))
-        return true;
-    mark_lost(&r);
-    return wire_failed(w, how == WIRE_LOOK ? WIRE_GONE : how, err);
+bool wire_run_two(const struct wire_batch two[2], struct err *err)
+{
+    if (two[0].n <= 0 || two[1].n <= 0)
+        return run_all(&two[two[0].n <= 0], two[0].n > 0 || two[1].n > 0, err);
+    return run_all(two, 2, err);
 }

@@ -352,6 +352,13 @@ class Hostile(check_project.Case):
         f = self.red(p, "step-fails-on-shadow", sqlstate="42P01", step="s0")
         self.assertIn('relation "missing" does not exist', f["message"])
 
+    def test_what_is_to_be_hidden_isnt_there(self):
+        missing = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("a", phases={"contract": expand("1.1.0", "DROP TABLE tt")})])
+        f = self.red(missing, "step-fails-on-shadow", sqlstate="42P01", step="s0")
+        self.assertIn('table "tt" does not exist', f["message"])
+        may_be = self.project(baseline=T, releases={"1.0.0": OTHER, "1.1.0": OTHER}, plans=[plan("a", phases={"contract": expand("1.1.0", "DROP TABLE IF EXISTS tt")})])
+        self.assertEqual(may_be.check().rc, 0)
+
     def test_no_server_programs(self):
         p = self.project(baseline=T, releases={"1.0.0": OTHER}, plans=[drop_old("1.0.0")])
         done = p.check(env={"PHASEGATE_PG_BIN": "/nonexistent"})
@@ -484,6 +491,46 @@ class Restrictions(check_project.Case):
         for command in (["show", "plans"], ["new", "another"]):
             done = p.run(*command)
             self.assertEqual(done.rc, 0, done)
+
+
+class ManyStatements(check_project.Case):
+    """From a few hundred on two sessions are asked at the same time. What is found is what one would have found."""
+
+    MANY = "".join("-- name: Many%d\n-- args: (1)\nSELECT n + %d FROM t WHERE id = $1;\n" % (i, i) for i in range(400))
+    SEES = """CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE VIEW v AS SELECT id, old FROM t;
+        INSERT INTO t VALUES (1, 'a', 5), (2, 'b', 6)"""
+    WRITES = """-- name: Put
+INSERT INTO t (id, old, n) VALUES ($1, $2, $3);
+-- name: Turn
+-- args: (1, 'z')
+UPDATE t SET old = $2 WHERE id = $1;
+-- name: Locks
+-- args: (1)
+SELECT old FROM t WHERE id = $1 FOR UPDATE;
+-- name: Calls
+SELECT f();
+-- name: View
+SELECT old FROM v ORDER BY id;
+"""
+
+    def found(self, many, *sql, more=""):
+        done = self.project(baseline=T + "; " + self.SEES, releases={"1.0.0": GET + many + self.WRITES + more, "1.1.0": OTHER},
+                            plans=[plan("a", phases={"contract": expand("1.1.0", *sql)})]).check()
+        self.assertEqual(done.rc, 1, done)
+        return done, {(f["rule"], f["severity"], f["statement"], f["step"]) for f in done.findings}
+
+    def test_the_same_is_found(self):
+        steps = ("CREATE OR REPLACE VIEW v AS SELECT id, upper(old) AS old FROM t", "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+                 "ALTER TABLE t ADD CONSTRAINT short CHECK (length(old) < 3) NOT VALID", "DROP VIEW v", "ALTER TABLE t DROP COLUMN old")
+        few, many = self.found("", *steps), self.found(self.MANY, *steps)
+        self.assertEqual(many[1], few[1])
+        self.assertEqual({name for rule, severity, name, at in few[1] if severity == "error"}, {"Get", "Put", "Calls", "View"})
+        self.assertGreater(many[0].json["summary"]["cells"], few[0].json["summary"]["cells"] + 400)
+
+    def test_one_of_them_ends_its_session(self):
+        done, found = self.found(self.MANY, "ALTER TABLE t DROP COLUMN old", more=LostSessions.KILL)
+        self.assertEqual({name for rule, severity, name, at in found if rule == "cell-untested" and severity == "error"}, {"Kill"})
+        self.assertIn("Get", {name for rule, severity, name, at in found if rule == "old-query-fails"})
 
 
 class LostSessions(check_project.Case):

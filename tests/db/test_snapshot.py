@@ -137,6 +137,17 @@ class Take(Snapshots):
         p.advance("c", "1.5.0")
         self.assertEqual(sorted((x["table"], x["whole"]) for x in self.taken(p, "c")["parts"]), [("orders", False), ("other", True)])
 
+    def test_a_name_that_is_nowhere_destroys_nothing(self):
+        for said, words in (({"tables": ["gonee"]}, "names the table gonee"), ({"columns": {"more": ["idd"]}}, "names the column more.idd")):
+            p = self.saving([contract_of(step("drop", "DROP TABLE gone"), snapshot=said)])
+            p.db.psql("CREATE TABLE gone (id int PRIMARY KEY); INSERT INTO gone VALUES (1); CREATE TABLE more (id int PRIMARY KEY)")
+            p.advance("c", "1.5.0")
+            error = p.json("purge", "c", "--confirm", "c", code=2)["error"]
+            self.assertIn(words + ", which isn't there", error["message"])
+            self.assertIn("mend the name", error["hint"])
+            p.ok("restore", "c")
+            self.assertEqual(p.db.column("SELECT id FROM gone"), ["1"])
+
     def test_nothing_to_save(self):
         p = self.saving([contract_of(step("index", "DROP INDEX by_ref"))], baseline=project.ORDERS + "; CREATE INDEX by_ref ON orders (legacy_ref)")
         self.assertTrue(p.json("snapshot", "c")["result"]["nothing_to_save"])
