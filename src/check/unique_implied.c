@@ -68,19 +68,47 @@ static size_t element_length(const char *s)
     return n;
 }
 
+static const char using[] = " USING btree (";
+
+/* The same expression, as the catalogue writes it, is one of its own. */
+static bool has_element(const struct cat_index *index, const char *element, size_t n)
+{
+    const char *at = strstr(index->definition, using);
+
+    for (at = at ? at + strlen(using) : ""; *at;) {
+        size_t n_own = element_length(at);
+
+        if (n_own == n && strncmp(at, element, n) == 0)
+            return true;
+        at += n_own;
+        if (*at != ',')
+            return false;
+        at += 1 + (at[1] == ' ');
+    }
+    return false;
+}
+
+/* It holds for all rows that the other one holds for. */
+static bool covers(const struct cat_index *old, const struct cat_index *index)
+{
+    const char *of_old = strstr(old->definition, ") WHERE "),
+               *of_new = strstr(index->definition, ") WHERE ");
+
+    return !old->is_partial || (of_old && of_new && strcmp(of_old, of_new) == 0);
+}
+
 bool unique_is_implied(const struct cat_relation *before, const struct cat_index *old,
                        const struct cat_index *index)
 {
-    static const char using[] = " USING btree (";
     const char *at = strstr(old->definition, using);
 
-    if (!at || !old->is_unique || !old->is_valid || old->is_partial ||
+    if (!at || !old->is_unique || !old->is_valid || !covers(old, index) ||
         strstr(index->definition, " COLLATE ") || takes_nulls_alike(old) < takes_nulls_alike(index))
         return false;
     for (at += strlen(using); *at;) {
         size_t n = element_length(at);
 
-        if (!is_element_within(before, at, n, index))
+        if (!is_element_within(before, at, n, index) && !has_element(index, at, n))
             return false;
         at += n;
         if (*at != ',')

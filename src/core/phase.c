@@ -313,6 +313,9 @@ static const struct {
     unsigned stages, events;
     const char *reason, *what, *release;
 } no_moves[] = {
+    {S(PURGED), E(RESTORE) | E(ROLLBACK), "complete",
+     "the plan is complete: what its purge destroyed is in snapshots",
+     "phasegate snapshots list, then phasegate restore --from NAME PLAN"},
     {S(PURGED), ALL_EVENTS, "complete", "the plan is complete", NULL},
     {ALL_STAGES, E(RESUME), "not_paused", "no brake is on", NULL},
     {S(CONTRACT_UNDOING), E(ADVANCE) | E(PURGE), "undoing", "the old shape is being brought back",
