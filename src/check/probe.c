@@ -182,7 +182,7 @@ static bool explain(struct proof *p, struct query *q, int state, struct err *err
 
 /* What a client that meets the query first in this state keeps prepared. A shape that is held already is held
  * alike by everybody. */
-static int hold_for(struct proof *p, struct query *q, bool is_beside, int state)
+static int hold_for(struct proof *p, struct query *q, bool may_be_beside, int state)
 {
     if (q->n_holds > 0 && description_same(q->holds[q->n_holds - 1].shape, q->shape[state]))
         return q->n_holds - 1;
@@ -194,7 +194,7 @@ static int hold_for(struct proof *p, struct query *q, bool is_beside, int state)
         .chain = q->chain,
         .calls = surface_calls(p),
         .is_left = !p->opens_all && cache_foresees(p, q),
-        .is_beside = is_beside,
+        .may_be_beside = may_be_beside,
         .name = arena_printf(p->a, "h%d_%d", (int) (q - p->queries), q->n_holds),
         .at = arena_array(p->a, const struct outcome *, p->t.n_states),
     };
@@ -207,17 +207,13 @@ static bool open_some(struct proof *p, struct jobs two[2], struct hold **const s
     if (!jobs_run_two(p, two, session, err))
         return false;
     for (int k = 0; k < 2; k++) {
-        for (int i = 0; i < two[k].n; i++) /* opens no transaction: one job a hold */
+        for (int i = 0; i < two[k].n; i++) { /* opens no transaction: one job a hold */
             some[k][i]->is_open = two[k].results[i].ok;
+            some[k][i]->is_beside = k == 1;
+        }
         jobs_clear(&two[k]);
     }
     return true;
-}
-
-/* Index into two lists of jobs. */
-static int list_of(const struct proof *p, const struct query *q, const struct hold *h)
-{
-    return h->is_beside && p->sessions[q->session].beside ? 1 : 0;
 }
 
 /* Prepares what is to be held from this state on and isn't yet in the session. */
@@ -235,7 +231,7 @@ static bool open_holds(struct proof *p, int state, int session, struct err *err)
             struct hold *h = &q->holds[k];
             if (h->is_open || h->is_left || h->state != state)
                 continue;
-            int at = list_of(p, q, h);
+            int at = h->may_be_beside && p->sessions[session].beside ? 1 : 0;
             some[at][two[at].n] = h;
             job_op(p, &two[at], prepare_op(q, h->name, true));
             if (two[at].n == PREPARE_MAX && !open_some(p, two, some, session, err))
@@ -369,7 +365,7 @@ static bool run_holds(struct proof *p, int state, int session, struct err *err)
                 p->is_short = true;
                 return err_set(err, ERR_BUG, "a statement isn't held that is asked for");
             }
-            int list = list_of(p, q, h);
+            int list = h->is_beside;
             /* What it reads runs code by now, which may wait for what others hold. */
             bool is_alone = list == 1 && query_runs_code(p, q);
             if (is_alone && !run_batch(p, two, turns, &n, session, state, err))

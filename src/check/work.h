@@ -82,7 +82,8 @@ struct hold {
     const char *name;
     bool is_open;              /* prepared in the session as it is now */
     bool is_left;              /* not prepared: nobody will ask */
-    bool is_beside;            /* in the session beside, where there is one */
+    bool may_be_beside;        /* may be prepared in the session beside */
+    bool is_beside;            /* and is, since it was opened */
     const struct outcome **at; /* [n_states]: running what is held; NULL: not probed there */
 };
 

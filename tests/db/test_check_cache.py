@@ -105,6 +105,19 @@ WRONG = ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE customer RENAME COL
 
 
 class CheckCache(check_project.Case):
+    def test_so_many_that_two_sessions_are_asked(self):
+        """States before the edit are known, and ask one session; those behind it have enough for two."""
+        many = STATEMENTS + "".join("-- name: Many%d\nSELECT total + %d FROM orders WHERE id = $1;\n" % (i, i) for i in range(600))
+        p = self.project(baseline=BASE, releases={"1.0.0": many, "1.1.0": many})
+        steps = ["ALTER TABLE orders ADD COLUMN n%d int" % i for i in range(4)]
+        c = Cached(self, p.dir)
+        for edit in (None, 2, 0, 3, 1):
+            if edit is not None:
+                steps[edit] = steps[edit].replace(" int", "x int")
+            p.write("plans/20260101000000-grow.yaml", json.dumps(project.plan("grow", phases={
+                "expand": {"release": "1.1.0", "steps": [project.step("s%d" % i, sql) for i, sql in enumerate(steps)]}})))
+            self.assertEqual(c.same(edit)["summary"]["errors"], 0, edit)
+
     def test_a_star_that_was_written_out_before(self):
         """What sqlc makes of a text isn't what the text says."""
         base = "CREATE TABLE o (id int PRIMARY KEY, customer_id int NOT NULL, total int, note text)"
